@@ -1,0 +1,77 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="tweeter",
+    version="0.1.0",
+    description="A microblog whose timelines are answered by interchangeable backends",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    classifiers=[
+        "Framework :: Pyramid",
+        "Programming Language :: Python :: 3",
+        "Topic :: Internet :: WWW/HTTP :: WSGI :: Application",
+    ],
+    python_requires=">=3.11",
+    # The migrations live at the top level, where Alembic's users look for them, and are shipped
+    # in the wheel as tweeter.migrations.
+    packages=[
+        *find_packages(include=["tweeter", "tweeter.*"]),
+        "tweeter.migrations",
+        "tweeter.migrations.versions",
+    ],
+    package_dir={"tweeter.migrations": "alembic"},
+    package_data={
+        "tweeter": ["templates/**/*", "static/**/*"],
+        "tweeter.migrations": ["script.py.mako"],
+    },
+    install_requires=[
+        "pyramid>=2.1,<3",
+        # Pyramid 2.1 imports pkg_resources, which setuptools 82 dropped and 80.9 warns about.
+        "setuptools>=78.1.1,<80.9",
+        "plaster_pastedeploy>=1.0.1",
+        "waitress>=3.0.2",
+        "SQLAlchemy>=2.0.36,<2.2",
+        "zope.sqlalchemy>=4.1",
+        "zope.interface>=7.2",
+        "transaction>=5.0",
+        "pyramid_tm>=2.6",
+        "pyramid_retry>=2.1.1",
+        "pyramid_jinja2>=2.10.1",
+        "Jinja2>=3.1.6",
+        "alembic>=1.16",
+        "redis[hiredis]>=8,<9",
+        "pymemcache>=4.0,<5",
+        "psycopg[binary]>=3.2",
+        "argon2-cffi>=25.1",
+        "msgspec>=0.19",
+        "regex>=2024.4",
+        "limits>=5.6",
+        "rich>=13",
+    ],
+    extras_require={
+        "dev": ["pyramid_debugtoolbar>=4.12"],
+        "testing": [
+            "webtest>=3.0.7",
+            "pytest>=8.3",
+            "pytest-cov>=5",
+            "hypothesis>=6.100",
+            "mirakuru>=3.0",
+            "playwright>=1.50",
+            "axe-playwright-python>=0.1.4",
+            "build>=1.2",
+        ],
+        "lint": [
+            "ruff>=0.14",
+            "mypy>=1.15,<2.5",
+            "mypy-zope>=1.0.13",
+            "types-WebOb",
+        ],
+    },
+    entry_points={
+        "paste.app_factory": ["main = tweeter:main"],
+        "console_scripts": ["tweeter = tweeter.cli:main"],
+    },
+)

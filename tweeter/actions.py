@@ -1,0 +1,280 @@
+"""What people do: the rows and their outbox event in one transaction; after the commit somebody delivers it.
+
+Whoever makes the Actions owns the transaction. All rules are here, so that a form, a command and a test meet the
+same ones: what they don't allow raises Refused, with words for the person who tried.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.request import Request
+from sqlalchemy import Insert, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from tweeter import ids, passwords, text
+from tweeter.errors import Missing, NotYours, Refused
+from tweeter.interfaces import IDelivery
+from tweeter.models import Mention, Relationship, Tweet, User, outbox
+from tweeter.models.meta import now
+from tweeter.passwords import Passwords
+from tweeter.values import (
+    AccountClosed,
+    Followed,
+    ProfileChanged,
+    TweetCreated,
+    TweetsDeleted,
+    Unfollowed,
+)
+
+NAME_LENGTH = 50
+BIO_LENGTH = 160
+IDS_PER_EVENT = 500
+
+
+class Actions:
+    """What one can do within the session's transaction. Ids go in, rows come out."""
+
+    def __init__(self, session: Session, passwords: Passwords, message_limit: int = 140) -> None:
+        self._session = session
+        self._passwords = passwords
+        self._message_limit = message_limit
+
+    # accounts
+
+    def sign_up(self, username: str, password: str, display_name: str = "", bio: str = "") -> User:
+        """Opens an account."""
+        if not text.USERNAME.fullmatch(username):
+            raise Refused("A username has 1 to 20 letters, digits or underscores.", "username")
+        check_password(password)
+        user = User(
+            username=username,
+            username_key=username.lower(),
+            display_name=check_display_name(display_name) or username,
+            bio=check_bio(bio),
+            password_hash=self._passwords.hash(password),
+        )
+        try:
+            with self._session.begin_nested():
+                self._session.add(user)
+        except IntegrityError:
+            raise Refused("This username is taken.", "username") from None
+        return user
+
+    def change_profile(self, user_id: int, display_name: str, bio: str) -> None:
+        """A new name or bio. An empty name is the username."""
+        user = self._user(user_id)
+        name = check_display_name(display_name) or user.username
+        user.bio = check_bio(bio)
+        if user.display_name != name:
+            user.display_name = name
+            outbox.record(self._session, ProfileChanged(user_id))
+        self._session.flush()
+
+    def set_password(self, user_id: int, password: str) -> User:
+        """A new password; it ends every session that was begun with the old one."""
+        check_password(password)
+        user = self._user(user_id)
+        user.password_hash = self._passwords.hash(password)
+        user.auth_version = user.auth_version + 1
+        self._session.flush()
+        return user
+
+    def close_account(self, user_id: int) -> None:
+        """Deletes the account with its tweets, its followers and whom it follows. The name is free again."""
+        self._user(user_id, lock=True)
+        session = self._session
+        followees = select(Relationship.to_user_id).where(Relationship.from_user_id == user_id)
+        followers = select(Relationship.from_user_id).where(Relationship.to_user_id == user_id)
+        self._count(User.id.in_(followees), followers_count=-1)
+        self._count(User.id.in_(followers), following_count=-1)
+        for chunk in self._tweet_ids(user_id):
+            outbox.record(session, TweetsDeleted(tuple(chunk), user_id))
+        outbox.record(session, AccountClosed(user_id))
+        session.flush()
+        for statement in (
+            delete(Relationship).where((Relationship.from_user_id == user_id) | (Relationship.to_user_id == user_id)),
+            delete(Tweet).where(Tweet.user_id == user_id),
+            delete(User).where(User.id == user_id),
+        ):
+            session.execute(statement, execution_options={"synchronize_session": False})
+        session.expire_all()
+
+    # tweets
+
+    def post(self, user_id: int, message: str, parent_id: int | None = None) -> Tweet:
+        """A new tweet; an answer where a parent is given."""
+        session = self._session
+        message = check_message(message, self._message_limit)
+        if parent_id is not None and session.get(Tweet, parent_id) is None:
+            raise Missing("The tweet you answer is gone.", "parent_id")
+        if not self._count(User.id == user_id, tweets_count=1):
+            raise Missing("This account is closed.")
+        tweet = self._insert_tweet(user_id, message, parent_id)
+        self._mention(tweet)
+        outbox.record(session, TweetCreated(tweet.id, user_id))
+        session.flush()
+        return tweet
+
+    def delete(self, user_id: int, tweet_id: int) -> None:
+        """Deletes one's own tweet. Answers to it stay."""
+        author_id = self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id))
+        if author_id is None:
+            raise Missing("This tweet is gone.")
+        if author_id != user_id:
+            raise NotYours("This tweet is somebody else's.")
+        if not self._count(User.id == user_id, tweets_count=-1):
+            raise Missing("This account is closed.")
+        if not self._rows(delete(Tweet).where(Tweet.id == tweet_id)):
+            raise Missing("This tweet is gone.")  # the caller's transaction ends here, and with it the count
+        outbox.record(self._session, TweetsDeleted((tweet_id,), user_id))
+        self._session.flush()
+
+    # relationships
+
+    def follow(self, user_id: int, username: str) -> None:
+        """Following twice changes nothing."""
+        followee = self.find(username)
+        if followee.id == user_id:
+            raise Refused("You can't follow yourself.")
+        if self._follows(user_id, followee.id):
+            return
+        # The rows of the two are locked in the order of their ids, so that two who follow each other can't deadlock.
+        # That also lets the same request, sent twice at once, come one after the other.
+        self._count_relationship(user_id, followee.id, 1)
+        if self._insert_new(Relationship, from_user_id=user_id, to_user_id=followee.id):
+            outbox.record(self._session, Followed(user_id, followee.id))
+            self._session.flush()
+        else:
+            self._count_relationship(user_id, followee.id, -1)
+
+    def unfollow(self, user_id: int, username: str) -> None:
+        """Unfollowing whom one doesn't follow changes nothing."""
+        followee = self.find(username)
+        if not self._follows(user_id, followee.id):
+            return
+        self._count_relationship(user_id, followee.id, -1)
+        gone = delete(Relationship).where(
+            Relationship.from_user_id == user_id, Relationship.to_user_id == followee.id
+        )
+        if self._rows(gone):
+            outbox.record(self._session, Unfollowed(user_id, followee.id))
+            self._session.flush()
+        else:
+            self._count_relationship(user_id, followee.id, 1)
+
+    def find(self, username: str) -> User:
+        """The user of that name, whatever its case."""
+        user = self._session.scalar(select(User).where(User.username_key == username.lower()))
+        if user is None:
+            raise Missing(f"There is nobody called {text.clean_line(username)[:20]}.")
+        return user
+
+    # the parts
+
+    def _user(self, user_id: int, lock: bool = False) -> User:
+        user = self._session.get(User, user_id, with_for_update=lock or None)
+        if user is None:
+            raise Missing("This account is closed.")
+        return user
+
+    def _follows(self, user_id: int, followee_id: int) -> bool:
+        return self._session.get(Relationship, (user_id, followee_id), populate_existing=True) is not None
+
+    def _count_relationship(self, user_id: int, followee_id: int, step: int) -> None:
+        counters = sorted([(user_id, "following_count"), (followee_id, "followers_count")])
+        for id_, counter in counters:
+            if not self._count(User.id == id_, **{counter: step}):
+                raise Missing("This account is closed.")
+
+    def _count(self, who: Any, **steps: int) -> int:
+        values = {name: getattr(User, name) + step for name, step in steps.items()}
+        return self._rows(update(User).where(who).values(values))
+
+    def _rows(self, statement: Any) -> int:
+        result = self._session.execute(statement, execution_options={"synchronize_session": False})
+        return int(result.rowcount)  # type: ignore[attr-defined]
+
+    def _insert_new(self, model: Any, **values: Any) -> bool:
+        dialect = self._session.get_bind().dialect.name
+        insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+        statement: Insert = insert(model.__table__).values(**values).on_conflict_do_nothing()
+        return bool(self._rows(statement))
+
+    def _insert_tweet(self, user_id: int, message: str, parent_id: int | None, tries: int = 5) -> Tweet:
+        id_ = ids.generate_id()
+        tweet = Tweet(id=id_, user_id=user_id, message=message, date=ids.date_of(id_), parent_id=parent_id)
+        try:
+            with self._session.begin_nested():
+                self._session.add(tweet)
+        except IntegrityError:
+            # Another process took this id within the same millisecond.
+            if tries == 1:
+                raise
+            return self._insert_tweet(user_id, message, parent_id, tries - 1)
+        return tweet
+
+    def _mention(self, tweet: Tweet) -> None:
+        if names := text.mentions(tweet.message):
+            for user_id in self._session.scalars(select(User.id).where(User.username_key.in_(sorted(names)))):
+                self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
+
+    def _tweet_ids(self, user_id: int) -> Iterator[list[int]]:
+        last = 0
+        while chunk := self._session.scalars(
+            select(Tweet.id).where(Tweet.user_id == user_id, Tweet.id > last).order_by(Tweet.id).limit(IDS_PER_EVENT)
+        ).all():
+            yield list(chunk)
+            last = chunk[-1]
+
+
+def check_message(message: str, limit: int) -> str:
+    """The message, cleaned."""
+    message = text.clean_message(message)
+    if not message:
+        raise Refused("Write something first.", "message")
+    length = text.count_characters(message)
+    if length > limit:
+        raise Refused(f"That is {length - limit} characters too long.", "message")
+    if len(message) > limit * text.CODE_POINTS_PER_CHARACTER:
+        raise Refused("That is too long: too many accents on too few letters.", "message")
+    return message
+
+
+def check_display_name(name: str) -> str:
+    name = text.clean_line(name)
+    if text.count_characters(name) > NAME_LENGTH or len(name) > 200:
+        raise Refused(f"A name has at most {NAME_LENGTH} characters.", "display_name")
+    return name
+
+
+def check_bio(bio: str) -> str:
+    bio = text.clean_message(bio)
+    if text.count_characters(bio) > BIO_LENGTH or len(bio) > BIO_LENGTH * text.CODE_POINTS_PER_CHARACTER:
+        raise Refused(f"A bio has at most {BIO_LENGTH} characters.", "bio")
+    return bio
+
+
+def check_password(password: str) -> None:
+    if len(password) < passwords.LEAST_LENGTH:
+        raise Refused(f"A password has at least {passwords.LEAST_LENGTH} characters.", "password")
+    if len(password) > passwords.GREATEST_LENGTH:
+        raise Refused(f"A password has at most {passwords.GREATEST_LENGTH} characters.", "password")
+
+
+def _request_actions(request: Request) -> Actions:
+    registry = request.registry
+    wake = registry.getUtility(IDelivery).wake
+    request.tm.get().addAfterCommitHook(lambda committed: wake() if committed else None)
+    return Actions(request.dbsession, registry["passwords"], registry.settings["tweeter.message_limit"])
+
+
+def includeme(config: Configurator) -> None:
+    """Adds `request.actions`: the actions within the request's transaction, delivered after its commit."""
+    settings = config.get_settings()
+    config.registry["passwords"] = Passwords(
+        settings["tweeter.argon2.time_cost"], settings["tweeter.argon2.memory_kib"]
+    )
+    config.add_request_method(_request_actions, "actions", reify=True)

@@ -1,0 +1,90 @@
+"""What one request cost: SQL statements, round trips to the stores, and who answered.
+
+The counts are of the current context (a request, a command), so they need not be handed through every call.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import perf_counter
+
+
+@dataclass(slots=True)
+class Meter:
+    """The running costs of one request."""
+
+    started: float = field(default_factory=perf_counter)
+    sql: int = 0
+    sql_seconds: float = 0.0
+    timeline_sql: int = 0
+    round_trips: int = 0
+    store_seconds: float = 0.0
+    answered_by: str = ""
+    _in_timeline: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return perf_counter() - self.started
+
+
+_current: ContextVar[Meter | None] = ContextVar("tweeter_meter", default=None)
+
+
+def current() -> Meter | None:
+    return _current.get()
+
+
+@contextmanager
+def measuring() -> Iterator[Meter]:
+    """Counts everything within the block on a meter of its own."""
+    meter = Meter()
+    token = _current.set(meter)
+    try:
+        yield meter
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def timeline_read() -> Iterator[None]:
+    """SQL within the block is SQL for a timeline; the rest of a request is for people, sessions and the log."""
+    meter = _current.get()
+    if meter is None:
+        yield
+        return
+    meter._in_timeline += 1
+    try:
+        yield
+    finally:
+        meter._in_timeline -= 1
+
+
+def count_sql(seconds: float) -> None:
+    """Called by the engine after each statement."""
+    if (meter := _current.get()) is not None:
+        meter.sql += 1
+        meter.sql_seconds += seconds
+        if meter._in_timeline:
+            meter.timeline_sql += 1
+
+
+@contextmanager
+def round_trip() -> Iterator[None]:
+    """One exchange with a store; stores and caches wrap each of theirs in it."""
+    meter = _current.get()
+    if meter is None:
+        yield
+        return
+    began = perf_counter()
+    try:
+        yield
+    finally:
+        meter.round_trips += 1
+        meter.store_seconds += perf_counter() - began
+
+
+def answered(backend: str) -> None:
+    """Notes which backend's answer the page shows; `memory, from SQL` tells of a fall-back."""
+    if (meter := _current.get()) is not None:
+        meter.answered_by = backend

@@ -1,0 +1,42 @@
+"""The tables, and `request.dbsession`, whose transaction ends with the request's."""
+
+import zope.sqlalchemy
+from pyramid.config import Configurator
+from pyramid.request import Request
+from sqlalchemy.orm import Session, configure_mappers
+
+from tweeter.models.meta import Base, begin_immediate, make_engine, make_sessions
+from tweeter.models.outbox import OutboxEvent
+from tweeter.models.tweet import Mention, Tweet
+from tweeter.models.user import Relationship, User
+
+__all__ = ["Base", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
+
+configure_mappers()
+
+_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+def request_session(request: Request) -> Session:
+    """A session that pyramid_tm commits or rolls back. Requests that may change something begin as writers."""
+    session: Session = request.registry["sessions"]()
+    # "changed", because zope.sqlalchemy would roll back what it can't see changing (Core statements).
+    safe = request.method in _SAFE_METHODS
+    zope.sqlalchemy.register(
+        session, transaction_manager=request.tm, initial_state="active" if safe else "changed"
+    )
+    if not safe:
+        begin_immediate(session)
+    return session
+
+
+def includeme(config: Configurator) -> None:
+    """Adds `request.dbsession`, and to the registry "engine" and "sessions" (a factory of short sessions)."""
+    settings = config.get_settings()
+    settings["tm.manager_hook"] = "pyramid_tm.explicit_manager"
+    config.include("pyramid_tm")
+    config.include("pyramid_retry")
+    engine = make_engine(settings["sqlalchemy.url"])
+    config.registry["engine"] = engine
+    config.registry["sessions"] = make_sessions(engine)
+    config.add_request_method(request_session, "dbsession", reify=True)

@@ -1,0 +1,108 @@
+"""What all tables share: names of constraints, types, the engine."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.types import TypeDecorator
+
+from tweeter import measure
+
+# Alembic needs to name constraints to be able to drop them again.
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+# SQLite makes only an INTEGER primary key the row's own number.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A moment: always aware and in UTC here, `timestamptz` in PostgreSQL, a text that sorts in SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def now() -> datetime:
+    """The present, to the millisecond, as ids have it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+SessionFactory = Callable[[], Session]
+
+
+def make_engine(url: str, **options: Any) -> Engine:
+    """An engine that counts its statements and, on SQLite, loses no update.
+
+    SQLite is set to write-ahead logging, so that readers and the writer don't wait for each other. A transaction
+    that will write says so when it begins (`begin_immediate`); one that finds out later could not get the lock
+    without breaking its snapshot, and SQLite would refuse it at once.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        options.setdefault("connect_args", {}).setdefault("timeout", 30)  # seconds a writer waits for another
+    options.setdefault("pool_pre_ping", parsed.get_backend_name() != "sqlite")
+    options.setdefault("pool_size", 20)
+    engine = create_engine(parsed, **options)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "before_cursor_execute", _note_start)
+    event.listen(engine, "after_cursor_execute", _note_end)
+    return engine
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    """Sessions for short transactions of their own, each with a fresh snapshot."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def begin_immediate(session: Session) -> None:
+    """Begins the session's transaction as one that will write. Must come before its first statement."""
+    session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+
+
+def _set_up_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, in _begin_sqlite
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -65536"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    cursor = connection.connection.cursor()
+    cursor.execute(f"BEGIN {mode}")
+    cursor.close()
+
+
+def _note_start(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+    connection.info["statement_began"] = perf_counter()
+
+
+def _note_end(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+    measure.count_sql(perf_counter() - connection.info["statement_began"])

@@ -1,0 +1,47 @@
+"""Tweets and the mentions in them."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tweeter.models.meta import Base, BigId, UTCDateTime
+
+
+class Tweet(Base):
+    """A message. Its id is made from its time (`tweeter.ids`), so the newest have the greatest ids."""
+
+    __tablename__ = "tweets"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    message: Mapped[str] = mapped_column(Text)
+    date: Mapped[datetime] = mapped_column(UTCDateTime)
+    # No foreign key: an answer stays when what it answers is deleted, and still says that it answered something.
+    parent_id: Mapped[int | None] = mapped_column(BigId)
+
+    __table_args__ = (
+        # The profile timeline; the home timeline, one followee at a time.
+        Index(None, "user_id", "id"),
+        # The answers below a tweet. Most tweets answer nothing.
+        Index(
+            "ix_tweets_parent_id_id",
+            "parent_id",
+            "id",
+            sqlite_where=parent_id.column.is_not(None),
+            postgresql_where=parent_id.column.is_not(None),
+        ),
+    )
+
+
+class Mention(Base):
+    """The tweet has `@username` of the user in it."""
+
+    __tablename__ = "mentions"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    tweet_id: Mapped[int] = mapped_column(
+        ForeignKey("tweets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True
+    )
+
+    __table_args__ = ({"sqlite_with_rowid": False},)

@@ -1,0 +1,55 @@
+"""People and whom they follow."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tweeter.models.meta import Base, BigId, UTCDateTime, now
+
+
+class User(Base):
+    """Somebody who posts.
+
+    The counters are kept by `UPDATE … SET n = n + 1` in the transaction that changes what they count.
+    A new `auth_version` ends all sessions. `password_hash` is empty for those who were loaded from a file: nobody
+    can sign in as them until they are given a password.
+    """
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    username: Mapped[str] = mapped_column(String(20))
+    username_key: Mapped[str] = mapped_column(String(20), unique=True)  # lower case: names are unique whatever the case
+    display_name: Mapped[str] = mapped_column(String(200))
+    bio: Mapped[str] = mapped_column(Text, default="")
+    password_hash: Mapped[str] = mapped_column(String(200), default="")
+    auth_version: Mapped[int] = mapped_column(default=0)
+    tweets_count: Mapped[int] = mapped_column(default=0)
+    followers_count: Mapped[int] = mapped_column(default=0)
+    following_count: Mapped[int] = mapped_column(default=0)
+    date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+
+    # Without AUTOINCREMENT SQLite would give the id of the last account that closed to the next one that opens.
+    __table_args__ = (
+        CheckConstraint("tweets_count >= 0", "tweets_count"),
+        CheckConstraint("followers_count >= 0", "followers_count"),
+        CheckConstraint("following_count >= 0", "following_count"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class Relationship(Base):
+    """`from_user` follows `to_user`."""
+
+    __tablename__ = "relationships"
+
+    from_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    to_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+
+    __table_args__ = (
+        # Fan-out walks an author's followers in chunks by id: this index alone answers it.
+        Index(None, "to_user_id", "from_user_id", unique=True),
+        CheckConstraint("from_user_id <> to_user_id", "not_oneself"),
+        {"sqlite_with_rowid": False},
+    )

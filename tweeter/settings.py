@@ -1,0 +1,157 @@
+"""Settings: the ini file, overridden by the command line, overridden by the environment.
+
+    pserve development.ini tweeter.timelines=memory
+    TWEETER_TIMELINES=memory pserve development.ini
+
+A setting's environment variable is its name in capitals with `_` for `.` and `-`: TWEETER_TIMELINES, SQLALCHEMY_URL.
+NAME_FILE names a file that holds the value, for secrets. The same rule serves the site, Alembic and the commands.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyramid.settings import asbool
+
+from tweeter.errors import SettingError
+
+PLACEHOLDER = "change-me"
+
+
+class Setting(NamedTuple):
+    """One line of the table below: its kind, its default, the least value of a number."""
+
+    kind: type
+    default: Any
+    least: int = 0
+    help: str = ""
+
+
+KNOWN = {
+    "sqlalchemy.url": Setting(str, None, help="a database URL such as sqlite:///tweeter.sqlite"),
+    "tweeter.timelines": Setting(str, "sql", help="the backend: its name in tweeter.backends, or a dotted name"),
+    "tweeter.delivery": Setting(str, "inline", help="how events reach the stores: its name in tweeter.delivery, or dotted"),
+    "tweeter.secret": Setting(str, None, help="a long random text that signs cookies"),
+    "tweeter.secure_cookies": Setting(bool, True, help="send cookies over https only"),
+    "tweeter.production": Setting(bool, True, help="refuse the placeholder secret; hide the demo account"),
+    "tweeter.demo_account": Setting(str, "", help="'name password' shown on the login page, in development only"),
+    "tweeter.capacity": Setting(int, 800, 1, "ids a materialised timeline keeps"),
+    "tweeter.message_limit": Setting(int, 140, 1, "characters of a message, as a person counts them"),
+    "tweeter.max_body": Setting(int, 65536, 1024, "bytes a request may carry"),
+    "tweeter.session_days": Setting(int, 30, 1, "days one stays signed in without coming back"),
+    "tweeter.login_limit": Setting(str, "100/10 minutes", help="failed sign-ins per name and address"),
+    "tweeter.argon2.time_cost": Setting(int, 3, 1, "rounds of the password hash"),
+    "tweeter.argon2.memory_kib": Setting(int, 65536, 8, "memory of the password hash"),
+    "tweeter.outbox.keep_hours": Setting(int, 24, 1, "hours that delivered events are kept"),
+}
+
+
+def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The settings an application starts with.
+
+    Names are checked: `tweeter.timeline` is refused with a hint. Settings of a backend have a part of their own
+    (`tweeter.redis.url`) and are read by it with `setting`.
+
+    Raises SettingError.
+    """
+    merged: dict[str, Any] = dict(ini)
+    merged |= {key: value for key, value in command_line.items() if key.startswith(("tweeter.", "sqlalchemy."))}
+    for key in {*merged, *KNOWN}:
+        if key.startswith(("tweeter.", "sqlalchemy.")):
+            value = _from_environment(key, environ)
+            if value is not None:
+                merged[key] = value
+    for key in merged:
+        if key.startswith("tweeter.") and key not in KNOWN and key.count(".") == 1:
+            close = difflib.get_close_matches(key, KNOWN, 1)
+            raise SettingError(
+                f"there is no setting {key}"
+                + (f"; did you mean {close[0]}?" if close else "; known are " + ", ".join(sorted(KNOWN)))
+            )
+    for key in KNOWN:
+        merged[key] = setting(merged, key)
+    return merged
+
+
+def setting(
+    settings: Mapping[str, Any], key: str, kind: type | None = None, default: Any = None, least: int = 0
+) -> Any:
+    """The value of one setting, with its kind: int, bool or str.
+
+    A backend calls it for settings of its own: `setting(settings, "tweeter.memory.tweets", int, 100_000, least=1)`;
+    what `KNOWN` lists needs no more than the name. The environment wins here too.
+
+    Raises SettingError for a value of another kind, a number below `least`, and for a missing value
+    where `default` is None.
+    """
+    if kind is None:
+        known = KNOWN[key]
+        kind, default, least = known.kind, known.default, known.least
+    value = _from_environment(key, os.environ)
+    if value is None:
+        value = settings.get(key)
+    if value is None or value == "":
+        if default is None:
+            hint = f" ({KNOWN[key].help})" if key in KNOWN else ""
+            raise SettingError(f"{key} must be set{hint}: in the ini file, or as {variable(key)} in the environment")
+        return default
+    if kind is bool:
+        return _boolean(key, value)
+    if kind is int:
+        return _number(key, value, least)
+    return str(value)
+
+
+def variable(key: str) -> str:
+    """The environment variable of a setting."""
+    return key.replace(".", "_").replace("-", "_").upper()
+
+
+def _from_environment(key: str, environ: Mapping[str, str]) -> str | None:
+    name = variable(key)
+    if name in environ:
+        return environ[name]
+    if path := environ.get(name + "_FILE"):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingError(f"{name}_FILE: {error}") from error
+    return None
+
+
+def _boolean(key: str, value: Any) -> bool:
+    if isinstance(value, str) and value.strip().lower() not in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
+        raise SettingError(f"{key} must be true or false, not {value!r}")
+    return bool(asbool(value))
+
+
+def _number(key: str, value: Any, least: int) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        raise SettingError(f"{key} must be a whole number, not {value!r}") from None
+    if number < least:
+        raise SettingError(f"{key} must be at least {least}, not {number}")
+    return number
+
+
+def check_secret(settings: Mapping[str, Any]) -> None:
+    """Refuses to start a production site with a secret that anybody could know.
+
+    Raises SettingError.
+    """
+    secret = settings["tweeter.secret"]
+    if settings["tweeter.production"] and (secret.startswith(PLACEHOLDER) or len(secret) < 32):
+        raise SettingError(
+            "tweeter.secret must be a random text of at least 32 characters in production: "
+            "set TWEETER_SECRET, or TWEETER_SECRET_FILE to a file that holds it"
+        )
+
+
+def read_ini(path: str, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The merged settings of an ini file's application, for whoever has no application (Alembic, the commands)."""
+    from pyramid.paster import get_appsettings
+
+    return merge(get_appsettings(path), {}, os.environ if environ is None else environ)
