@@ -18,7 +18,6 @@ from tweeter import ids, passwords, text
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
 from tweeter.models import Mention, Relationship, Tweet, User, outbox
-from tweeter.models.meta import now
 from tweeter.passwords import Passwords
 from tweeter.values import (
     AccountClosed,
@@ -156,9 +155,7 @@ class Actions:
         if not self._follows(user_id, followee.id):
             return
         self._count_relationship(user_id, followee.id, -1)
-        gone = delete(Relationship).where(
-            Relationship.from_user_id == user_id, Relationship.to_user_id == followee.id
-        )
+        gone = delete(Relationship).where(Relationship.from_user_id == user_id, Relationship.to_user_id == followee.id)
         if self._rows(gone):
             outbox.record(self._session, Unfollowed(user_id, followee.id))
             self._session.flush()
@@ -218,7 +215,9 @@ class Actions:
 
     def _mention(self, tweet: Tweet) -> None:
         if names := text.mentions(tweet.message):
-            for user_id in self._session.scalars(select(User.id).where(User.username_key.in_(sorted(names)))):
+            # Locked, so that an account which is being closed is either still there at the commit or not found here.
+            mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
+            for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
                 self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
 
     def _tweet_ids(self, user_id: int) -> Iterator[list[int]]:

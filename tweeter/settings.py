@@ -32,7 +32,7 @@ class Setting(NamedTuple):
 KNOWN = {
     "sqlalchemy.url": Setting(str, None, help="a database URL such as sqlite:///tweeter.sqlite"),
     "tweeter.timelines": Setting(str, "sql", help="the backend: its name in tweeter.backends, or a dotted name"),
-    "tweeter.delivery": Setting(str, "inline", help="how events reach the stores: its name in tweeter.delivery, or dotted"),
+    "tweeter.delivery": Setting(str, "inline", help="how events reach the stores: as for the backend"),
     "tweeter.secret": Setting(str, None, help="a long random text that signs cookies"),
     "tweeter.secure_cookies": Setting(bool, True, help="send cookies over https only"),
     "tweeter.production": Setting(bool, True, help="refuse the placeholder secret; hide the demo account"),

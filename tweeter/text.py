@@ -11,7 +11,9 @@ CODE_POINTS_PER_CHARACTER = 20  # a family emoji is 11; a letter under a tower o
 
 # Control characters, and the bidirectional embeddings and overrides with which a text can pretend to be another.
 # Plain direction marks and joiners stay: whole scripts and emoji need them.
-_UNWANTED = regex.compile(r"[\p{Cc}--[\n]\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]", regex.V1)
+_UNWANTED = regex.compile(
+    r"[\p{Cc}--[\n]\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]", regex.V1
+)
 _INVISIBLE = regex.compile(r"[\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\u2800]", regex.V1)
 _GRAPHEME = regex.compile(r"\X")
 _SPACE = regex.compile(r"\s+")
@@ -88,8 +90,10 @@ def hashtags(message: str) -> set[str]:
 def _trim_link(link: str) -> str:
     """Leaves the punctuation that ends a sentence, and a bracket that opened before the link, out of it."""
     while link:
-        if link[-1] in _TRAILING or (link[-1] == ")" and link.count(")") > link.count("(")) or (
-            link[-1] == "]" and link.count("]") > link.count("[")
+        if (
+            link[-1] in _TRAILING
+            or (link[-1] == ")" and link.count(")") > link.count("("))
+            or (link[-1] == "]" and link.count("]") > link.count("["))
         ):
             link = link[:-1]
         else:

@@ -22,9 +22,7 @@ def request_session(request: Request) -> Session:
     session: Session = request.registry["sessions"]()
     # "changed", because zope.sqlalchemy would roll back what it can't see changing (Core statements).
     safe = request.method in _SAFE_METHODS
-    zope.sqlalchemy.register(
-        session, transaction_manager=request.tm, initial_state="active" if safe else "changed"
-    )
+    zope.sqlalchemy.register(session, transaction_manager=request.tm, initial_state="active" if safe else "changed")
     if not safe:
         begin_immediate(session)
     return session

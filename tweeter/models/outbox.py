@@ -5,8 +5,9 @@ in the same transaction can't. (The pattern is known as the transactional outbox
 that keeps timelines of its own reads it from where it last was.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import BigInteger, FetchedValue, Index, Text, delete, func, literal_column, select
@@ -70,14 +71,15 @@ def read(session: Session, position: int, limit: int) -> Log:
     after another, that is the last id. On PostgreSQL it is the oldest transaction still running: events of younger ones
     that are committed already come with each read again until it ends, so the reader has to remember them.
     """
+    rows: Sequence[Any]
     if session.get_bind().dialect.name == "postgresql":
         rows = session.execute(
-            select(OutboxEvent.id, OutboxEvent.payload, OutboxEvent.transaction_id, _horizon)
+            select(OutboxEvent.id, OutboxEvent.payload, _horizon)
             .where(OutboxEvent.transaction_id >= position)
             .order_by(OutboxEvent.id)
             .limit(limit)
         ).all()
-        next_position = rows[0][3] if rows and len(rows) < limit else position
+        next_position = rows[0][2] if rows and len(rows) < limit else position
     else:
         rows = session.execute(
             select(OutboxEvent.id, OutboxEvent.payload)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy import ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tweeter.models.meta import Base, BigId, UTCDateTime
@@ -28,8 +28,8 @@ class Tweet(Base):
             "ix_tweets_parent_id_id",
             "parent_id",
             "id",
-            sqlite_where=parent_id.column.is_not(None),
-            postgresql_where=parent_id.column.is_not(None),
+            sqlite_where=text("parent_id IS NOT NULL"),
+            postgresql_where=text("parent_id IS NOT NULL"),
         ),
     )
 

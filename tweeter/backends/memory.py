@@ -1,0 +1,195 @@
+"""Timelines in the memory of the process: `tweeter.timelines = memory`.
+
+The talk says not to try it at home. Here it is for those who start with one machine and for all who want to see the
+mechanism without a server. Each process has its own and follows the outbox to keep it right.
+
+    tweeter.memory.timelines = 100000    # the most timelines kept; those that were read longest ago go first
+    tweeter.memory.tweets = 200000       # the most tweets kept
+"""
+
+import secrets
+import threading
+import time
+from array import array
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+
+from pyramid.config import Configurator
+from zope.interface import implementer
+
+from tweeter.interfaces import ITimelineStore, ITweetCache
+from tweeter.measure import round_trip
+from tweeter.settings import setting
+from tweeter.values import Slice, TweetView
+
+FILL_SECONDS = 30.0  # a fill that takes longer was given up by whoever began it
+
+
+class _Entry:
+    """A timeline: ids in ascending order. While `token` is set it is being filled, and has what came since."""
+
+    __slots__ = ("began", "floor", "ids", "token")
+
+    def __init__(self, token: str) -> None:
+        self.ids = array("q")
+        self.floor = 0
+        self.token: str | None = token
+        self.began = time.monotonic()
+
+    def add(self, id_: int, capacity: int) -> None:
+        place = bisect_left(self.ids, id_)
+        if place == len(self.ids) or self.ids[place] != id_:
+            self.ids.insert(place, id_)
+            if self.token is None:
+                self.trim(capacity)
+
+    def trim(self, capacity: int) -> None:
+        if (surplus := len(self.ids) - capacity) > 0:
+            self.floor = max(self.floor, self.ids[surplus - 1] + 1)
+            del self.ids[:surplus]
+
+    def forget_below(self, id_: int) -> None:
+        if place := bisect_left(self.ids, id_):
+            del self.ids[:place]
+            self.floor = max(self.floor, id_)
+
+
+@implementer(ITimelineStore)
+class MemoryTimelineStore:
+    """A dictionary of timelines, the one read last at its end."""
+
+    private = True
+
+    def __init__(self, capacity: int, most: int, fill_seconds: float = FILL_SECONDS) -> None:
+        self._capacity = capacity
+        self._most = most
+        self._fill_seconds = fill_seconds
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, key: str, before: int, limit: int) -> Slice | None:
+        with round_trip(), self._lock:
+            entry = self._entries.get(key)
+            if entry is None or entry.token is not None:
+                return None
+            self._entries.move_to_end(key)
+            end = bisect_left(entry.ids, before)
+            start = max(end - limit, bisect_left(entry.ids, entry.floor), 0)
+            return Slice(entry.ids[start:end].tolist()[::-1], entry.floor)
+
+    def begin_fill(self, key: str) -> str | None:
+        with round_trip(), self._lock:
+            entry = self._entries.get(key)
+            if entry is not None and (entry.token is None or time.monotonic() - entry.began < self._fill_seconds):
+                return None
+            token = secrets.token_hex(8)
+            self._entries[key] = _Entry(token)
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._most:
+                self._entries.popitem(last=False)
+            return token
+
+    def fill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
+        with round_trip(), self._lock:
+            entry = self._entries.get(key)
+            if entry is None or entry.token != token:
+                return False
+            entry.ids = array("q", sorted({*ids, *entry.ids}))
+            entry.floor = floor
+            entry.token = None
+            entry.trim(self._capacity)
+            return True
+
+    def add(self, keys: Iterable[str], id: int) -> None:
+        with round_trip(), self._lock:
+            for key in keys:
+                if (entry := self._entries.get(key)) is not None:
+                    entry.add(id, self._capacity)
+
+    def remove(self, key: str, ids: Iterable[int]) -> None:
+        with round_trip(), self._lock:
+            if (entry := self._entries.get(key)) is not None:
+                gone = set(ids)
+                entry.ids = array("q", [id_ for id_ in entry.ids if id_ not in gone])
+
+    def drop(self, keys: Iterable[str]) -> None:
+        with round_trip(), self._lock:
+            for key in keys:
+                self._entries.pop(key, None)
+
+    def truncate(self, before_id: int) -> None:
+        with round_trip():
+            for key in list(self._entries):
+                with self._lock:
+                    if (entry := self._entries.get(key)) is not None:
+                        entry.forget_below(before_id)
+
+    def clear(self) -> None:
+        with round_trip(), self._lock:
+            self._entries.clear()
+
+
+class _Lease:
+    """Stands in the place of tweets until they are filled in."""
+
+    __slots__ = ()
+
+
+@implementer(ITweetCache)
+class MemoryTweetCache:
+    """A dictionary of tweets, the one read last at its end."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._tweets: OrderedDict[int, TweetView | _Lease | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
+        found: dict[int, TweetView | None] = {}
+        with round_trip(), self._lock:
+            for id_ in ids:
+                try:
+                    tweet = self._tweets[id_]
+                except KeyError:
+                    continue
+                if not isinstance(tweet, _Lease):
+                    self._tweets.move_to_end(id_)
+                    found[id_] = tweet
+        return found
+
+    def lease(self, ids: Iterable[int]) -> _Lease:
+        lease = _Lease()
+        with round_trip(), self._lock:
+            for id_ in ids:
+                self._tweets[id_] = lease
+                self._tweets.move_to_end(id_)
+            while len(self._tweets) > self._most:
+                self._tweets.popitem(last=False)
+        return lease
+
+    def fill(self, lease: _Lease, tweets: Mapping[int, TweetView | None]) -> None:
+        with round_trip(), self._lock:
+            for id_, tweet in tweets.items():
+                if self._tweets.get(id_) is lease:
+                    self._tweets[id_] = tweet
+
+    def invalidate(self, ids: Iterable[int]) -> None:
+        with round_trip(), self._lock:
+            for id_ in ids:
+                self._tweets.pop(id_, None)
+
+    def clear(self) -> None:
+        with round_trip(), self._lock:
+            self._tweets.clear()
+
+
+def includeme(config: Configurator) -> None:
+    settings = config.get_settings()
+    config.add_timeline_store(
+        __name__,
+        store=MemoryTimelineStore(
+            settings["tweeter.capacity"], setting(settings, "tweeter.memory.timelines", int, 100_000, least=1)
+        ),
+        cache=MemoryTweetCache(setting(settings, "tweeter.memory.tweets", int, 200_000, least=1)),
+    )

@@ -1,0 +1,84 @@
+"""Reading the outbox as a log, for timelines that live in one process."""
+
+import logging
+import threading
+import time
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from tweeter.interfaces import IMaterializedTimelines
+from tweeter.models import outbox
+from tweeter.models.meta import SessionFactory
+
+log = logging.getLogger(__name__)
+
+# So many events at once cost more to apply than what they change costs to fill again.
+LONGEST_BACKLOG = 2_000
+
+
+class Tail:
+    """Applies to one process's timelines what any process committed, each event at least once, oldest first.
+
+    It begins at the end of the log with everything cold, and does so again whenever it was away too long.
+    """
+
+    def __init__(self, sessions: SessionFactory, timelines: IMaterializedTimelines, keep: timedelta) -> None:
+        self._sessions = sessions
+        self._timelines = timelines
+        self._longest_absence = keep.total_seconds() / 2  # events that it has not seen may have been deleted after that
+        self._lock = threading.Lock()
+        self._position: int | None = None
+        self._applied: set[int] = set()
+        self._caught_up = 0.0
+
+    def catch_up(self, patience: float = -1) -> bool:
+        """Applies what is new. Of several threads one does it, the others wait for it, `patience` seconds at most.
+
+        False when that was not long enough. Raises SQLAlchemy's errors when the log can't be read; then nothing is
+        lost, and the next call begins where this one did.
+        """
+        if not self._lock.acquire(timeout=patience):
+            return False
+        try:
+            self._catch_up()
+        finally:
+            self._lock.release()
+        return True
+
+    def _catch_up(self) -> None:
+        now = time.time()
+        if self._position is None or now - self._caught_up > self._longest_absence:
+            self._begin()
+        else:
+            with self._sessions() as session:
+                events, position = outbox.read(session, self._position, LONGEST_BACKLOG)
+            if len(events) == LONGEST_BACKLOG:
+                log.info("more than %d events behind: starting cold", LONGEST_BACKLOG)
+                self._begin()
+            else:
+                self._apply([logged for logged in events if logged.id not in self._applied])
+                # Those that come again are those that are read from the new position on.
+                self._applied = {logged.id for logged in events}
+                self._position = position
+        self._caught_up = now
+
+    def _begin(self) -> None:
+        with self._sessions() as session:
+            position = outbox.head(session)
+        # In this order: what was filled before the head was read may lack what came between.
+        self._timelines.clear()
+        self._applied.clear()
+        self._position = position
+
+    def _apply(self, events: list[outbox.LoggedEvent]) -> None:
+        for logged in events:
+            try:
+                self._timelines.apply(logged.event)
+            except SQLAlchemyError:
+                raise
+            except Exception:
+                # It would fail again, and everything behind it would wait for ever.
+                log.exception("event %d could not be applied: starting cold", logged.id)
+                self._timelines.clear()
+            self._applied.add(logged.id)

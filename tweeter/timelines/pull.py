@@ -1,0 +1,24 @@
+"""Fan-out on load: every page is asked of SQL, and nothing has to be kept right."""
+
+from zope.interface import implementer
+
+from tweeter import measure
+from tweeter.interfaces import ITimelines
+from tweeter.models.meta import SessionFactory
+from tweeter.timelines import queries
+from tweeter.timelines.base import Timelines
+from tweeter.values import Cursor, Page, Timeline
+
+
+@implementer(ITimelines)
+class PullTimelines(Timelines):
+    """The talk's queries. It hears of no event: it is never out of date."""
+
+    def __init__(self, name: str, sessions: SessionFactory) -> None:
+        self.name = name
+        self._sessions = sessions
+
+    def page(self, timeline: Timeline, cursor: Cursor) -> Page:
+        measure.answered(self.name)
+        with measure.timeline_read(), self._sessions() as session:
+            return Page.cut(queries.read_page(session, timeline, cursor), cursor.limit)

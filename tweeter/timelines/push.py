@@ -1,0 +1,119 @@
+"""Fan-out on write: timelines kept ready in a store. One class for every store there is."""
+
+import logging
+
+from zope.interface import implementer
+
+from tweeter import measure
+from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
+from tweeter.models.meta import SessionFactory
+from tweeter.timelines import queries
+from tweeter.timelines.base import Timelines
+from tweeter.timelines.fanout import FanOut
+from tweeter.timelines.hydrate import Hydrator
+from tweeter.timelines.pull import PullTimelines
+from tweeter.values import Cursor, Event, Page, Slice, Timeline, TweetView
+
+log = logging.getLogger(__name__)
+
+# A page whose ids turn out to be deleted is read on in larger and larger steps, up to this.
+LARGEST_READ = 400
+
+
+@implementer(IMaterializedTimelines)
+class PushTimelines(Timelines):
+    """Ids from a store, tweets from a cache; SQL fills what is cold and goes on where the store ends.
+
+    When the store can't be asked, SQL answers: the page is the same, only slower.
+    """
+
+    def __init__(
+        self, name: str, store: ITimelineStore, cache: ITweetCache, sessions: SessionFactory, capacity: int = 800
+    ) -> None:
+        self.name = name
+        self.private = store.private
+        self.capacity = capacity
+        self._store = store
+        self._sessions = sessions
+        self._hydrator = Hydrator(cache, sessions)
+        self._fan_out = FanOut(store, self._hydrator, sessions)
+        self._pull = PullTimelines(name, sessions)
+
+    def page(self, timeline: Timeline, cursor: Cursor) -> Page:
+        with measure.timeline_read():
+            try:
+                tweets = self._read(timeline, cursor)
+            except BackendUnavailable as error:
+                log.warning("%s can't be asked, SQL answers %s: %s", self.name, timeline.key, error)
+                tweets = None
+            if tweets is None:
+                page = self._pull.page(timeline, cursor)
+                measure.answered(f"{self.name}, from SQL")
+                return page
+            measure.answered(self.name)
+            return Page.cut(tweets, cursor.limit)
+
+    def peek(self, timeline: Timeline) -> Slice | None:
+        """All that the store holds of a timeline; None if it is cold. For verification."""
+        return self._store.read(timeline.key, Cursor().before, self.capacity * 2)
+
+    def apply(self, event: Event) -> None:
+        self._fan_out.apply(event)
+
+    def drop(self, timeline: Timeline) -> None:
+        """Makes one timeline cold."""
+        self._store.drop([timeline.key])
+
+    def clear(self) -> None:
+        self._store.clear()
+        self._hydrator.cache.clear()
+
+    def _read(self, timeline: Timeline, cursor: Cursor) -> list[TweetView] | None:
+        """One tweet more than the page, if there is one more; None where only SQL can answer."""
+        need = cursor.limit + 1
+        before, count = cursor.before, need
+        tweets: list[TweetView] = []
+        while True:
+            found = self._store.read(timeline.key, before, count) or self._fill(timeline, before, count)
+            if found is None:
+                return None
+            newer = [id_ for id_ in found.ids if id_ > cursor.after]
+            tweets += self._living(timeline, newer)
+            if len(tweets) >= need or len(newer) < len(found.ids):
+                return tweets[:need]
+            if found.ids:
+                before = found.ids[-1]
+            if len(found.ids) < count:
+                if found.floor > cursor.after + 1:  # the store's part ends, the timeline may go on
+                    rest = cursor._replace(before=before, limit=need - len(tweets) - 1)
+                    with self._sessions() as session:
+                        tweets += queries.read_page(session, timeline, rest)
+                return tweets
+            count = min(count * 2, LARGEST_READ)
+
+    def _living(self, timeline: Timeline, ids: list[int]) -> list[TweetView]:
+        """The tweets that still exist; ids of the others leave the timeline, so that the next reader is spared them."""
+        if not ids:
+            return []
+        tweets = self._hydrator.tweets(ids)
+        if gone := [id_ for id_ in ids if tweets[id_] is None]:
+            self._store.remove(timeline.key, gone)
+        return [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
+
+    def _fill(self, timeline: Timeline, before: int, count: int) -> Slice | None:
+        """Fills a cold timeline from SQL and answers from it; None while somebody else fills it.
+
+        The token is in the store before the query's snapshot begins. So whatever is committed later is either appended
+        behind the token by its fan-out, or drops the key, and then this fill does nothing.
+        """
+        token = self._store.begin_fill(timeline.key)
+        if token is None:
+            return None
+        with self._sessions() as session:
+            ids = queries.read_ids(session, timeline, self.capacity + 1)
+        complete = len(ids) <= self.capacity
+        ids = ids[: self.capacity]
+        floor = 0 if complete else ids[-1]
+        self._store.fill(timeline.key, token, ids, floor)
+        return Slice([id_ for id_ in ids if id_ < before][:count], floor)
