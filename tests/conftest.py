@@ -1,0 +1,241 @@
+"""What tests share: migrated databases of their own on SQLite and PostgreSQL, the site on every backend, real servers.
+
+Transactions are really committed, because events are delivered after the commit. A fresh database is a copy of one
+that the migrations made once: a file for SQLite, a template for PostgreSQL.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import webtest
+from alembic import command
+from alembic.config import Config
+from pyramid.paster import get_appsettings
+from pyramid.router import Router
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+from waitress.server import create_server
+
+import tweeter
+from tests.servers import Memcached, PostgreSQL, Redis
+from tweeter.actions import Actions
+from tweeter.models.meta import begin_immediate, make_engine, make_sessions
+from tweeter.passwords import Passwords
+from tweeter.settings import merge
+
+ROOT = Path(__file__).parent.parent
+DATABASES = ["sqlite", "postgresql"]
+BACKENDS = ["sql", "memory"]  # those the whole site is tested on
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    """Whatever TWEETER_… the developer's shell sets, tests run on testing.ini."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("TWEETER_", "SQLALCHEMY_")) and name != "TWEETER_CHROMIUM":
+                patch.delenv(name)
+        yield
+
+
+# databases
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic as `alembic -c testing.ini` has it, on another database."""
+    config = Config(str(ROOT / "testing.ini"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    config.attributes["configure_logging"] = False
+    return config
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "tweeter.sqlite"
+    command.upgrade(alembic_config(f"sqlite:///{path}"), "head")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQL]:
+    with closing(PostgreSQL()) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: PostgreSQL) -> str:
+    postgresql_server.execute("CREATE DATABASE migrated")
+    command.upgrade(alembic_config(postgresql_server.url("migrated")), "head")
+    return "migrated"
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A fresh, migrated database on SQLite."""
+    path = tmp_path_factory.mktemp("database") / "tweeter.sqlite"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: PostgreSQL, postgresql_template: str) -> Iterator[str]:
+    """A fresh, migrated database on PostgreSQL."""
+    with _database(postgresql_server, f"TEMPLATE {postgresql_template}") as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh, migrated database, on each kind in turn."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table, on each kind in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.sqlite'}"
+    else:
+        with _database(request.getfixturevalue("postgresql_server")) as url:
+            yield url
+
+
+_numbers = count(1)
+
+
+@contextmanager
+def _database(server: PostgreSQL, like: str = "") -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {name} {like}")
+    try:
+        yield server.url(name)
+    finally:
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    return make_sessions(engine)
+
+
+@pytest.fixture
+def acting(sessions: sessionmaker[Session]) -> Callable[[], AbstractContextManager[Actions]]:
+    """`with acting() as actions:` is one transaction, committed at the end of the block."""
+    passwords = Passwords(time_cost=1, memory_kib=8)
+
+    @contextmanager
+    def acting() -> Iterator[Actions]:
+        with sessions.begin() as session:
+            begin_immediate(session)
+            yield Actions(session, passwords)
+
+    return acting
+
+
+# the site
+
+
+@pytest.fixture
+def settings(database_url: str) -> dict[str, Any]:
+    """The merged settings of testing.ini, on the test's database."""
+    return settings_of(database_url)
+
+
+def settings_of(url: str) -> dict[str, Any]:
+    return merge(get_appsettings(str(ROOT / "testing.ini")), {"sqlalchemy.url": url}, {})
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """The backend that answers the site's timelines, each in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def app(settings: dict[str, Any], backend: str) -> Iterator[Router]:
+    """The site: on each database with each backend."""
+    with running(settings | {"tweeter.timelines": backend}) as app:
+        yield app
+
+
+@contextmanager
+def running(settings: dict[str, Any]) -> Iterator[Router]:
+    """An application, and the end of its connections."""
+    app = tweeter.main({}, **settings)
+    try:
+        yield app
+    finally:
+        app.registry["engine"].dispose()
+
+
+@pytest.fixture
+def testapp(app: Router) -> webtest.TestApp:
+    return webtest.TestApp(app)
+
+
+@pytest.fixture
+def visitor(app: Router) -> Callable[[], webtest.TestApp]:
+    """`visitor()` is one more browser, with cookies of its own, on the same site."""
+    return lambda: webtest.TestApp(app)
+
+
+@pytest.fixture
+def site(sqlite_url: str) -> Iterator[str]:
+    """The address of a real server on the memory backend, for browsers."""
+    with running(settings_of(sqlite_url) | {"tweeter.timelines": "memory"}) as app, serving(app) as address:
+        yield address
+
+
+@contextmanager
+def serving(app: Router) -> Iterator[str]:
+    """Serves an application with waitress, on a free port, within the block."""
+    sockets: dict[int, Any] = {}
+    server = create_server(app, map=sockets, host="127.0.0.1", port=0, threads=4)
+    stopped = threading.Event()
+
+    def serve() -> None:
+        while not stopped.is_set():
+            server.asyncore.loop(timeout=0.1, map=sockets, count=1)
+
+    thread = threading.Thread(target=serve, name="waitress")
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        stopped.set()
+        thread.join()
+        server.task_dispatcher.shutdown()
+        for dispatcher in list(sockets.values()):
+            dispatcher.close()
+
+
+# the servers of other backends
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    with closing(Redis()) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def memcached_server() -> Iterator[Memcached]:
+    with closing(Memcached()) as server:
+        server.start()
+        yield server

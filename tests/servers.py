@@ -1,0 +1,239 @@
+"""Private servers for tests: a free port, a temporary folder, stopped by their own process handle.
+
+A server that is not installed skips the test with the reason, and fails it where CI is set: there nothing may be skipped.
+"""
+
+import atexit
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+HOST = "127.0.0.1"
+PATIENCE = 30  # seconds to start or to stop
+
+
+def find(program: str, package: str, *folders: Path) -> str:
+    """The path of a program, looked for in the folders and then on PATH."""
+    for folder in folders:
+        if (folder / program).exists():
+            return str(folder / program)
+    if path := shutil.which(program):
+        return path
+    reason = f"{program} is not installed; it comes with the Debian package {package}, which `make test` installs"
+    if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """One process. `start` and `stop` as often as one likes: it keeps its port, and forgets what it held."""
+
+    user = "nobody"  # who runs it when root starts it
+    stop_signal = signal.SIGTERM
+
+    def __init__(self) -> None:
+        root = os.geteuid() == 0
+        self._owner: dict[str, Any] = {}
+        # Root's own TMPDIR may be closed to the user that the server runs as.
+        self.folder = Path(tempfile.mkdtemp(prefix="tweeter-test-", dir="/tmp" if root else None))  # noqa: S108
+        if root:
+            user = pwd.getpwnam(self.user if _exists(self.user) else "nobody")
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+            self._owner = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self.host = HOST
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.close)
+
+    def command(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Returns once the server answers."""
+        for _ in range(5):
+            first = not self.port
+            self.port = self.port or free_port()
+            if self._begin():
+                return
+            if first:
+                self.port = 0  # somebody else took the port meanwhile
+        raise RuntimeError(f"{type(self).__name__} does not start:\n{self.log}")
+
+    def stop(self) -> None:
+        """Ends it in order."""
+        self._end(self.stop_signal)
+
+    def kill(self) -> None:
+        """Ends it like a crash."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """It hangs from now on: connections stay open, nothing is answered."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process
+        self._process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Stops it for good and removes its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        atexit.unregister(self.close)
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def run(self, *command: str) -> None:
+        """Runs a program to its end as the user who owns the folder."""
+        with (self.folder / "log").open("ab") as log:
+            result = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=_environment(),
+                check=False, **self._owner,
+            )  # fmt: skip
+        if result.returncode:
+            raise RuntimeError(f"{command[0]} failed:\n{self.log}")
+
+    def _begin(self) -> bool:
+        # A test run that is killed takes its servers with it; one that is interrupted closes them in order itself.
+        setpriv = shutil.which("setpriv")
+        leash = [setpriv, "--pdeathsig", self.stop_signal.name] if setpriv else []
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*leash, *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                env=_environment(), start_new_session=True, **self._owner,
+            )  # fmt: skip
+        deadline = time.monotonic() + PATIENCE
+        while self._process.poll() is None and time.monotonic() < deadline:
+            if self.answers() and self._process.poll() is None:
+                return True
+            time.sleep(0.02)
+        self.kill()
+        return False
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        process.send_signal(signal.SIGCONT)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Redis(Server):
+    def __init__(self) -> None:
+        self._program = find("redis-server", "redis-server")
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.host}:{self.port}/0"
+
+    def command(self) -> Sequence[str]:
+        options = {"port": self.port, "bind": self.host, "dir": self.folder, "save": "", "appendonly": "no"}
+        return [self._program, *(word for key, value in options.items() for word in (f"--{key}", str(value)))]
+
+    def answers(self) -> bool:
+        return _talk(self.port, b"PING\r\n").startswith(b"+PONG")
+
+
+class Memcached(Server):
+    def __init__(self) -> None:
+        self._program = find("memcached", "memcached")
+        super().__init__()
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def command(self) -> Sequence[str]:
+        return [self._program, "-l", self.host, "-p", str(self.port), "-U", "0", "-m", "64"]
+
+    def answers(self) -> bool:
+        return _talk(self.port, b"version\r\n").startswith(b"VERSION")
+
+
+class PostgreSQL(Server):
+    user = "postgres"  # it refuses to run as root
+    stop_signal = signal.SIGINT  # the fast shutdown: doesn't wait for those who are connected
+
+    def __init__(self) -> None:
+        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+        self._program = find("postgres", "postgresql", *reversed(installed))
+        initdb = find("initdb", "postgresql", *reversed(installed))
+        super().__init__()
+        self.run(
+            initdb, "-D", str(self.folder / "data"), "-U", "tweeter", "--auth=trust", "--no-sync",
+            "--encoding=UTF8", "--locale=C.UTF-8",
+        )  # fmt: skip
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://tweeter@{self.host}:{self.port}/{database}"
+
+    def execute(self, statement: str) -> None:
+        """A statement outside any transaction, in no test's database."""
+        with self._connect() as connection:
+            connection.execute(statement.encode())
+
+    def command(self) -> Sequence[str]:
+        options = {
+            "listen_addresses": self.host, "port": self.port, "unix_socket_directories": "", "max_connections": 200,
+            "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
+        }  # fmt: skip
+        settings = (word for key, value in options.items() for word in ("-c", f"{key}={value}"))
+        return [self._program, "-D", str(self.folder / "data"), *settings]
+
+    def answers(self) -> bool:
+        try:
+            self._connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            host=self.host, port=self.port, user="tweeter", dbname="postgres", autocommit=True, connect_timeout=5
+        )
+
+
+def _talk(port: int, question: bytes) -> bytes:
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(question)
+            return connection.recv(100)
+    except OSError:
+        return b""
+
+
+def _exists(user: str) -> bool:
+    return any(entry.pw_name == user for entry in pwd.getpwall())
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("PG")}
