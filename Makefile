@@ -1,0 +1,65 @@
+# Two commands do everything: `make serve` and `make test`. What they need is installed where it is missing.
+
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+INI := development.ini
+ARGS :=
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(VENV)/.serve ## Make the environment in .venv and install Tweeter into it
+
+.PHONY: migrate
+migrate: install ## Bring the database of development.ini up to date
+	$(BIN)/alembic -c $(INI) upgrade head
+
+.PHONY: demo
+demo: migrate ## Fill it with people and tweets to look at
+	$(BIN)/tweeter demo $(INI)
+
+.PHONY: serve
+serve: demo ## Run the site on http://localhost:6543 (all of the above included)
+	exec $(BIN)/pserve $(INI)
+
+.PHONY: test
+test: $(VENV)/.test servers ## Run all tests against real servers; make test ARGS="-k outbox"
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.test ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy tweeter tests
+
+.PHONY: dist
+dist: $(VENV)/.test ## Build the source distribution and the wheel in dist/
+	$(BIN)/python -m build
+
+.PHONY: clean
+clean: ## Remove all that was made, but for databases
+	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find tweeter tests alembic -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: servers
+servers:
+	@.ci/servers
+
+# Each stamp stands for one set of packages; a setup.py that changed installs them again.
+
+$(VENV)/.made:
+	python=$$(.ci/python) && "$$python" -m venv $(VENV)
+	touch $@
+
+$(VENV)/.serve: $(VENV)/.made setup.py
+	$(PIP) install --editable '.[dev]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.made setup.py
+	$(PIP) install --editable '.[testing,lint,dev]'
+	touch $(VENV)/.serve $@
