@@ -37,6 +37,12 @@ class IMaterializedTimelines(ITimelines):
         Raises BackendUnavailable: then it has to be done again.
         """
 
+    def drop(timeline):
+        """Makes one Timeline cold."""
+
+    def peek(timeline):
+        """A Slice of all that is materialised of a Timeline; None if it is cold."""
+
     def clear():
         """Makes everything cold."""
 

@@ -137,6 +137,4 @@ class Reloaded(Event, frozen=True):
     """So much changed (a bulk load) that every timeline is cold."""
 
 
-AnyEvent = (
-    TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded
-)
+AnyEvent = TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded

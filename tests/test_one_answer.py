@@ -1,0 +1,92 @@
+"""Law 1: every backend gives the pages that SQL gives, whatever happened before."""
+
+import random
+import threading
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy.exc import OperationalError
+
+from tweeter.errors import Refused
+from tweeter.testing import Site, one_answer
+from tweeter.values import Cursor, Timeline
+
+BACKENDS = ["sql", "memory"]
+
+
+@pytest.fixture
+def site(database_url):
+    """Three processes on one database; their materialised timelines keep 5 ids, so that pages cross floors."""
+    site = Site(database_url, ["sql", "memory", "memory"], **{"tweeter.capacity": "5"})
+    yield site
+    site.close()
+
+
+def test_pages_are_the_same_after_each_of_any_steps(site):
+    run_state_machine_as_test(
+        one_answer(site, BACKENDS),
+        settings=settings(
+            max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_pages_are_the_same_after_many_threads_did_as_they_liked(site):
+    people = {}
+    for number in range(6):
+        with site.processes[0].acting() as actions:
+            user = actions.sign_up(f"u{number}", "password", f"User {number}")
+            people[user.id] = user.username
+    errors = []
+
+    def live(seed: int) -> None:
+        chance = random.Random(seed)
+        process = site.processes[seed % 3]
+        mine: list[tuple[int, int]] = []
+        for _ in range(40):
+            try:
+                live_a_step(chance, process, mine)
+            except Exception as error:
+                errors.append(error)
+
+    def live_a_step(chance: random.Random, process, mine) -> None:
+        who, other = chance.sample(sorted(people), 2)
+        step = chance.random()
+        if step < 0.4:
+            process.page(Timeline.home(who), Cursor(limit=3))
+            process.page(Timeline.public(), Cursor(limit=3))
+            return
+        try:
+            with process.acting() as actions:
+                if step < 0.65:
+                    parent = mine[-1][1] if mine and chance.random() < 0.3 else None
+                    tweet = (who, actions.post(who, f"{chance.random()}", parent).id)
+                    mine.append(tweet)
+                elif step < 0.75 and mine:
+                    actions.delete(*mine.pop(chance.randrange(len(mine))))
+                elif step < 0.85:
+                    actions.follow(who, people[other])
+                elif step < 0.95:
+                    actions.unfollow(who, people[other])
+                else:
+                    actions.change_profile(who, f"User {chance.random()}", "")
+        except Refused:
+            pass
+        except OperationalError as error:  # PostgreSQL ends one of two that wait for each other; the site tries again
+            if "deadlock" not in str(error):
+                raise
+
+    threads = [threading.Thread(target=live, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    pages = [
+        [process.walk(timeline, 3) for timeline in (Timeline.public(), *map(Timeline.home, people))]
+        for process in site.processes
+    ]
+    assert any(page.tweets for page in pages[0][0])
+    assert pages[1] == pages[0]
+    assert pages[2] == pages[0]

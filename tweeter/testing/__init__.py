@@ -1,0 +1,26 @@
+"""What a backend has to pass, to be run from its own tests.
+
+    from tweeter.testing import TimelineStoreSuite, TweetCacheSuite
+
+    class TestMyStore(TimelineStoreSuite):
+        @pytest.fixture
+        def make_store(self):
+            return lambda capacity=10, fill_seconds=30.0: MyStore(...)   # an empty store
+
+    class TestMyCache(TweetCacheSuite):
+        @pytest.fixture
+        def make_cache(self):
+            return lambda: MyCache(...)                                   # an empty cache
+
+and, for the whole: `one_answer(site)` gives a stateful hypothesis test in which people post, answer, delete, follow,
+rename and close while caches are wiped and processes restart, and every backend has to give SQL's pages after each step.
+
+Needs the packages of the extra `testing`.
+"""
+
+from tweeter.testing.caches import TweetCacheSuite
+from tweeter.testing.one_answer import one_answer
+from tweeter.testing.site import Process, Site
+from tweeter.testing.stores import TimelineStoreSuite
+
+__all__ = ["Process", "Site", "TimelineStoreSuite", "TweetCacheSuite", "one_answer"]

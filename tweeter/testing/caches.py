@@ -1,0 +1,83 @@
+"""The tests of every ITweetCache."""
+
+from collections.abc import Callable
+
+import pytest
+from zope.interface.verify import verifyObject
+
+from tweeter.ids import MAX_ID
+from tweeter.interfaces import ITweetCache
+from tweeter.values import TweetView
+
+
+def tweet(id_: int, message: str = "Grüße, 世界 👩‍👩‍👧\n\x00", name: str = "Ann") -> TweetView:
+    """A tweet with everything in it that an encoding could trip over."""
+    return TweetView(id_, MAX_ID, "ann", name, message, 1_341_100_972_123, id_ - 1 if id_ > 1 else None, None)
+
+
+class TweetCacheSuite:
+    """Needs a fixture `make_cache`: `make_cache()` gives an empty cache."""
+
+    @pytest.fixture
+    def cache(self, make_cache: Callable[[], ITweetCache]) -> ITweetCache:
+        return make_cache()
+
+    def test_provides_the_interface(self, cache):
+        verifyObject(ITweetCache, cache)
+
+    def test_what_it_does_not_know_is_left_out(self, cache):
+        assert cache.get_many([1, 2]) == {}
+        assert cache.get_many([]) == {}
+
+    def test_what_was_filled_comes_back_as_it_was(self, cache):
+        tweets = {id_: tweet(id_) for id_ in (1, 2, MAX_ID)}
+        cache.fill(cache.lease(tweets), tweets)
+        assert cache.get_many([MAX_ID, 1, 2, 3]) == tweets
+
+    def test_a_tweet_that_is_gone_is_remembered_as_gone(self, cache):
+        cache.fill(cache.lease([1]), {1: None})
+        assert cache.get_many([1]) == {1: None}
+
+    def test_a_leased_tweet_is_still_a_miss(self, cache):
+        cache.lease([1])
+        assert cache.get_many([1]) == {}
+
+    def test_what_was_invalidated_is_a_miss_again(self, cache):
+        cache.fill(cache.lease([1, 2]), {1: tweet(1), 2: None})
+        cache.invalidate([1, 2, 3])
+        assert cache.get_many([1, 2, 3]) == {}
+
+    def test_a_fill_leaves_out_what_was_invalidated_since_its_lease(self, cache):
+        lease = cache.lease([1, 2])
+        cache.invalidate([1])
+        cache.fill(lease, {1: tweet(1), 2: tweet(2)})
+        assert cache.get_many([1, 2]) == {2: tweet(2)}
+
+    def test_an_older_lease_does_not_overwrite_what_a_newer_one_filled(self, cache):
+        old = cache.lease([1])
+        cache.invalidate([1])
+        new = cache.lease([1])
+        cache.fill(new, {1: tweet(1, name="Ann, renamed")})
+        cache.fill(old, {1: tweet(1, name="Ann")})
+        assert cache.get_many([1]) == {1: tweet(1, name="Ann, renamed")}
+
+    def test_an_older_lease_does_nothing_while_a_newer_one_is_out(self, cache):
+        old = cache.lease([1])
+        cache.invalidate([1])
+        new = cache.lease([1])
+        cache.fill(old, {1: tweet(1, name="Ann")})
+        assert cache.get_many([1]) == {}
+        cache.fill(new, {1: None})
+        assert cache.get_many([1]) == {1: None}
+
+    def test_clearing_forgets_tweets_and_leases(self, cache):
+        cache.fill(cache.lease([1]), {1: tweet(1)})
+        lease = cache.lease([2])
+        cache.clear()
+        cache.fill(lease, {2: tweet(2)})
+        assert cache.get_many([1, 2]) == {}
+
+    def test_many_at_a_time(self, cache):
+        tweets = {id_: tweet(id_) for id_ in range(1, 501)}
+        cache.fill(cache.lease(tweets), tweets)
+        assert cache.get_many(range(1, 601)) == tweets

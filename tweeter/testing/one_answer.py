@@ -1,0 +1,153 @@
+"""Law 1 as a stateful hypothesis test: whatever happens, every backend gives the pages that SQL gives."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tweeter.interfaces import IMaterializedTimelines
+from tweeter.models import outbox
+from tweeter.models.meta import begin_immediate
+from tweeter.testing.site import Process, Site
+from tweeter.values import Truncated
+
+PAGE = 3  # with a capacity of a few ids, so that pages cross the floor all the time
+
+
+def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
+    """A state machine class over the processes of `site`, which may be restarted with any of `backends`.
+
+    Run it with `run_state_machine_as_test(one_answer(site, backends), settings=…)`. The site should have a small
+    `tweeter.capacity`.
+    """
+    processes = st.integers(0, len(site.processes) - 1)
+    whom = st.integers(0, 1_000_000)
+
+    class OneAnswer(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            site.empty()
+            self._named = 0
+            for _ in range(3):
+                self.sign_up(0)
+
+        def _user(self, number: int) -> int:
+            users = sorted(site.model.names)
+            return users[number % len(users)]
+
+        def _tweet(self, number: int) -> int:
+            tweets = sorted(site.model.tweets, reverse=True)
+            return tweets[number % len(tweets)]
+
+        def _process(self, number: int) -> Process:
+            return site.processes[number]
+
+        @precondition(lambda self: len(site.model.names) < 6)
+        @rule(process=processes)
+        def sign_up(self, process: int) -> None:
+            self._named += 1
+            with self._process(process).acting() as actions:
+                user = actions.sign_up(f"u{self._named}", "password", f"User {self._named}")
+                id_ = user.id
+            site.model.names[id_] = f"User {self._named}"
+            site.model.usernames[id_] = f"u{self._named}"
+
+        @precondition(lambda self: site.model.names)
+        @rule(process=processes, user=whom, deliver=st.sampled_from([True, True, False]))
+        def post(self, process: int, user: int, deliver: bool) -> None:
+            self._post(process, self._user(user), None, deliver)
+
+        @precondition(lambda self: site.model.names)
+        @rule(process=processes, user=whom, count=st.integers(4, 9))
+        def post_many(self, process: int, user: int, count: int) -> None:
+            for _ in range(count):
+                self._post(process, self._user(user), None, True)
+
+        @precondition(lambda self: site.model.tweets)
+        @rule(process=processes, user=whom, parent=whom)
+        def reply(self, process: int, user: int, parent: int) -> None:
+            self._post(process, self._user(user), self._tweet(parent), True)
+
+        def _post(self, process: int, author: int, parent: int | None, deliver: bool) -> None:
+            message = f"number {len(site.model.tweets)} of {author}"
+            with self._process(process).acting(deliver) as actions:
+                id_ = actions.post(author, message, parent).id
+            site.model.tweets[id_] = (author, message, parent)
+
+        @precondition(lambda self: site.model.tweets)
+        @rule(process=processes, tweet=whom)
+        def delete(self, process: int, tweet: int) -> None:
+            id_ = self._tweet(tweet)
+            with self._process(process).acting() as actions:
+                actions.delete(site.model.tweets[id_][0], id_)
+            del site.model.tweets[id_]
+
+        @precondition(lambda self: len(site.model.names) > 1)
+        @rule(process=processes, follower=whom, followee=whom)
+        def follow(self, process: int, follower: int, followee: int) -> None:
+            one, other = self._user(follower), self._user(followee)
+            if one == other:
+                return
+            with self._process(process).acting() as actions:
+                actions.follow(one, site.model.usernames[other])
+            site.model.follows.add((one, other))
+
+        @precondition(lambda self: site.model.follows)
+        @rule(process=processes, number=whom)
+        def unfollow(self, process: int, number: int) -> None:
+            follows = sorted(site.model.follows)
+            follower, followee = follows[number % len(follows)]
+            with self._process(process).acting() as actions:
+                actions.unfollow(follower, site.model.usernames[followee])
+            site.model.follows.discard((follower, followee))
+
+        @precondition(lambda self: site.model.names)
+        @rule(process=processes, user=whom, name=st.text("abcäö ", min_size=1, max_size=5))
+        def rename(self, process: int, user: int, name: str) -> None:
+            id_ = self._user(user)
+            name = f"New {name.strip()}".strip()
+            name = " ".join(name.split())
+            with self._process(process).acting() as actions:
+                actions.change_profile(id_, name, "")
+            site.model.names[id_] = name
+
+        @precondition(lambda self: len(site.model.names) > 2)
+        @rule(process=processes, user=whom)
+        def close(self, process: int, user: int) -> None:
+            id_ = self._user(user)
+            with self._process(process).acting() as actions:
+                actions.close_account(id_)
+            model = site.model
+            del model.names[id_]
+            model.follows = {pair for pair in model.follows if id_ not in pair}
+            model.tweets = {tweet: row for tweet, row in model.tweets.items() if row[0] != id_}
+
+        @rule(process=processes)
+        def wipe(self, process: int) -> None:
+            timelines = self._process(process).timelines
+            if IMaterializedTimelines.providedBy(timelines):
+                timelines.clear()
+
+        @precondition(lambda self: site.model.names)
+        @rule(process=processes, number=whom)
+        def evict_one(self, process: int, number: int) -> None:
+            timelines = self._process(process).timelines
+            if IMaterializedTimelines.providedBy(timelines):
+                every = site.model.timelines()
+                timelines.drop(every[number % len(every)])
+
+        @precondition(lambda self: site.model.tweets)
+        @rule(process=processes, tweet=whom)
+        def truncate(self, process: int, tweet: int) -> None:
+            with self._process(process).sessions() as session:
+                begin_immediate(session)
+                outbox.record(session, Truncated(self._tweet(tweet)))
+                session.commit()
+
+        @rule(process=processes, backend=st.sampled_from(backends))
+        def switch(self, process: int, backend: str) -> None:
+            site.restart(process, backend)
+
+        @invariant()
+        def every_backend_gives_the_same_pages(self) -> None:
+            assert not site.differences(PAGE)
+
+    return OneAnswer

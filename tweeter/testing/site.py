@@ -1,0 +1,160 @@
+"""A site of several processes on one database, and a plain Python model of what it should show."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from sqlalchemy import delete
+
+import tweeter
+from tweeter import ids
+from tweeter.actions import Actions
+from tweeter.interfaces import IDelivery, ITimelines
+from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, outbox
+from tweeter.models.meta import begin_immediate
+from tweeter.settings import merge
+from tweeter.values import Cursor, Page, Reloaded, Timeline, TweetView
+
+CHEAP = {
+    "tweeter.secret": "only for tests",
+    "tweeter.production": "false",
+    "tweeter.argon2.time_cost": "1",
+    "tweeter.argon2.memory_kib": "8",
+}
+
+
+class Process:
+    """What one process of the site has: a registry with its timelines and its delivery."""
+
+    def __init__(self, url: str, backend: str, **settings: str) -> None:
+        self.backend = backend
+        own = {"sqlalchemy.url": url, "tweeter.timelines": backend, **CHEAP, **settings}
+        self.registry = tweeter.make_registry(merge(own, {}, {}))
+        self.sessions = self.registry["sessions"]
+        self.timelines = self.registry.getUtility(ITimelines)
+        self.delivery = self.registry.getUtility(IDelivery)
+
+    @contextlib.contextmanager
+    def acting(self, deliver: bool = True) -> Iterator[Actions]:
+        """Actions in one transaction; delivered after it, unless the process is to die between the two."""
+        with self.sessions() as session:
+            begin_immediate(session)
+            yield Actions(session, self.registry["passwords"])
+            session.commit()
+        if deliver:
+            self.delivery.wake()
+
+    def page(self, timeline: Timeline, cursor: Cursor) -> Page:
+        """A page as a request would get it."""
+        self.delivery.ready()
+        page: Page = self.timelines.page(timeline, cursor)
+        return page
+
+    def walk(self, timeline: Timeline, limit: int = 20) -> list[Page]:
+        """All pages from the newest to the end."""
+        pages = [self.page(timeline, Cursor(limit=limit))]
+        while (older := pages[-1].older) is not None:
+            pages.append(self.page(timeline, Cursor(before=older, limit=limit)))
+        return pages
+
+    def close(self) -> None:
+        self.registry["engine"].dispose()
+
+
+@dataclass
+class Model:
+    """What should be there, in plain Python."""
+
+    names: dict[int, str] = field(default_factory=dict)
+    usernames: dict[int, str] = field(default_factory=dict)
+    follows: set[tuple[int, int]] = field(default_factory=set)
+    tweets: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)  # id: author, message, parent
+
+    def ids(self, timeline: Timeline) -> list[int]:
+        """The ids of a timeline, newest first."""
+        user = timeline.user_id
+        match timeline.kind:
+            case "public":
+                shown = set(self.names)
+            case "profile":
+                shown = {user}
+            case "home":
+                shown = {followee for follower, followee in self.follows if follower == user} | {user}
+        return sorted((id_ for id_, (author, _, _) in self.tweets.items() if author in shown), reverse=True)
+
+    def view(self, id_: int) -> TweetView:
+        """A tweet as it should be shown."""
+        author, message, parent = self.tweets[id_]
+        answered = self.tweets.get(parent or 0)
+        return TweetView(
+            id_,
+            author,
+            self.usernames[author],
+            self.names[author],
+            message,
+            round(ids.date_of(id_).timestamp() * 1000),
+            parent,
+            self.usernames[answered[0]] if answered else None,
+        )
+
+    def timelines(self) -> list[Timeline]:
+        users = sorted(self.names)
+        return [Timeline.public(), *map(Timeline.home, users), *map(Timeline.profile, users)]
+
+
+class Site:
+    """Processes with different backends on one database, any of which can be restarted with another backend."""
+
+    def __init__(self, url: str, backends: Iterable[str], **settings: str) -> None:
+        self._url = url
+        self._settings = settings
+        self.processes = [self._start(backend) for backend in backends]
+        self.model = Model()
+
+    def _start(self, backend: str) -> Process:
+        return Process(self._url, backend, **self._settings)
+
+    def restart(self, number: int, backend: str) -> None:
+        """A process ends, and another begins in its place."""
+        self.processes[number].close()
+        self.processes[number] = self._start(backend)
+
+    def empty(self) -> None:
+        """Nobody and nothing, without new processes: as a bulk load would do it."""
+        with self.processes[0].sessions() as session:
+            begin_immediate(session)
+            for table in (Mention, Relationship, Tweet, User, OutboxEvent):
+                session.execute(delete(table))
+            outbox.record(session, Reloaded())
+            session.commit()
+        self.model = Model()
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.close()
+
+    def differences(self, limit: int = 20) -> list[str]:
+        """What any process shows otherwise than the model says; nothing, if law 1 holds."""
+        return [
+            f"{process.backend} #{number}: {timeline.key}: {difference}"
+            for number, process in enumerate(self.processes)
+            for timeline in self.model.timelines()
+            for difference in self._differences(process, timeline, limit)
+        ]
+
+    def _differences(self, process: Process, timeline: Timeline, limit: int) -> Iterator[str]:
+        expected = self.model.ids(timeline)
+        pages = process.walk(timeline, limit)
+        shown = [tweet for page in pages for tweet in page.tweets]
+        if [tweet.id for tweet in shown] != expected:
+            yield f"{[tweet.id for tweet in shown]} instead of {expected}"
+            return
+        for page in pages[:-1]:
+            if len(page.tweets) != limit:
+                yield f"a page of {len(page.tweets)} before the end"
+        if pages[-1].older is not None or (len(pages) > 1 and not pages[-1].tweets):
+            yield "the last page does not know that it is the last"
+        for tweet in shown:
+            wanted = self.model.view(tweet.id)
+            if tweet != wanted:
+                yield f"{tweet} instead of {wanted}"

@@ -1,0 +1,243 @@
+"""The tests of every ITimelineStore."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from zope.interface.verify import verifyObject
+
+from tweeter.ids import MAX_ID
+from tweeter.interfaces import ITimelineStore
+from tweeter.values import Slice
+
+END = MAX_ID + 1
+MakeStore = Callable[..., ITimelineStore]
+ids = st.integers(1, MAX_ID)
+# hypothesis runs a test many times in one fixture; each run makes a store of its own.
+many = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def fill(store: ITimelineStore, key: str, ids: list[int], floor: int = 0) -> None:
+    """Makes a key warm."""
+    assert store.fill(key, store.begin_fill(key), ids, floor)
+
+
+class TimelineStoreSuite:
+    """Needs a fixture `make_store`: `make_store(capacity=…, fill_seconds=…)` gives an empty store."""
+
+    @pytest.fixture
+    def store(self, make_store: MakeStore) -> ITimelineStore:
+        return make_store(capacity=10)
+
+    def test_provides_the_interface(self, store):
+        verifyObject(ITimelineStore, store)
+
+    # cold, filling, warm
+
+    def test_a_missing_timeline_is_cold(self, store):
+        assert store.read("home:1", END, 20) is None
+
+    def test_a_timeline_being_filled_is_not_answered(self, store):
+        assert store.begin_fill("home:1")
+        assert store.read("home:1", END, 20) is None
+
+    def test_an_empty_timeline_is_warm_and_not_cold(self, store):
+        fill(store, "home:1", [])
+        assert store.read("home:1", END, 20) == Slice([], 0)
+
+    def test_a_filled_timeline_is_read_newest_first_in_any_part(self, store):
+        fill(store, "home:1", [3, 9, 5, 7])
+        assert store.read("home:1", END, 20) == Slice([9, 7, 5, 3], 0)
+        assert store.read("home:1", END, 2) == Slice([9, 7], 0)
+        assert store.read("home:1", 7, 2) == Slice([5, 3], 0)
+        assert store.read("home:1", 3, 2) == Slice([], 0)
+
+    def test_a_fill_keeps_its_floor(self, store):
+        fill(store, "home:1", [9, 7, 5], floor=5)
+        assert store.read("home:1", END, 20) == Slice([9, 7, 5], 5)
+
+    def test_timelines_do_not_touch_each_other(self, store):
+        fill(store, "home:1", [1])
+        fill(store, "home:11", [11])
+        store.add(["home:1"], 2)
+        store.drop(["home:1"])
+        assert store.read("home:1", END, 20) is None
+        assert store.read("home:11", END, 20) == Slice([11], 0)
+
+    def test_only_one_reader_gets_to_fill(self, store):
+        token = store.begin_fill("home:1")
+        assert store.begin_fill("home:1") is None
+        assert store.fill("home:1", token, [1], 0) is True
+        assert store.begin_fill("home:1") is None
+
+    def test_a_fill_with_another_token_does_nothing(self, store):
+        token = store.begin_fill("home:1")
+        store.drop(["home:1"])
+        other = store.begin_fill("home:1")
+        assert store.fill("home:1", token, [1], 0) is False
+        assert store.read("home:1", END, 20) is None
+        assert store.fill("home:1", other, [2], 0) is True
+        assert store.fill("home:1", other, [3], 0) is False
+        assert store.read("home:1", END, 20) == Slice([2], 0)
+
+    def test_a_fill_after_a_drop_does_nothing(self, store):
+        token = store.begin_fill("home:1")
+        store.drop(["home:1"])
+        assert store.fill("home:1", token, [1], 0) is False
+        assert store.read("home:1", END, 20) is None
+
+    def test_a_token_left_behind_expires(self, make_store):
+        store = make_store(capacity=10, fill_seconds=0.05)
+        lost = store.begin_fill("home:1")
+        deadline = time.monotonic() + 5
+        while (token := store.begin_fill("home:1")) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert store.fill("home:1", lost, [1], 0) is False
+        assert store.fill("home:1", token, [2], 0) is True
+        assert store.read("home:1", END, 20) == Slice([2], 0)
+
+    # fan-out
+
+    def test_what_is_added_to_a_cold_timeline_is_not_kept(self, store):
+        store.add(["home:1"], 1)
+        assert store.read("home:1", END, 20) is None
+        assert store.begin_fill("home:1")
+
+    def test_what_is_added_during_a_fill_stands_behind_the_token(self, store):
+        token = store.begin_fill("home:1")
+        store.add(["home:1"], 9)
+        assert store.fill("home:1", token, [7, 5], 0)
+        assert store.read("home:1", END, 20) == Slice([9, 7, 5], 0)
+
+    def test_one_call_adds_to_many_timelines(self, store):
+        for user in range(1, 51, 2):
+            fill(store, f"home:{user}", [1])
+        store.add([f"home:{user}" for user in range(1, 51)], 2)
+        for user in range(1, 51):
+            expected = Slice([2, 1], 0) if user % 2 else None
+            assert store.read(f"home:{user}", END, 20) == expected
+
+    def test_adding_to_nobody_is_nothing(self, store):
+        store.add([], 1)
+        store.drop([])
+        store.remove("home:1", [])
+
+    def test_neighbouring_ids_of_53_bits_stay_apart(self, store):
+        newest = [MAX_ID - n for n in range(8)]
+        fill(store, "home:1", newest[4:])
+        for id_ in newest[:4]:
+            store.add(["home:1"], id_)
+        assert store.read("home:1", END, 20) == Slice(newest, 0)
+        assert store.read("home:1", newest[3], 2) == Slice(newest[4:6], 0)
+
+    @many
+    @given(filled=st.sets(ids, max_size=8), added=st.lists(ids, max_size=20), again=st.randoms())
+    def test_neither_order_nor_repetition_matters_and_the_floor_covers_what_was_lost(
+        self, make_store, filled, added, again
+    ):
+        store = make_store(capacity=10)
+        fill(store, "home:1", list(filled))
+        deliveries = [*added, *added]
+        again.shuffle(deliveries)
+        for id_ in deliveries:
+            store.add(["home:1"], id_)
+        kept, floor = store.read("home:1", END, 1000)
+        everything = filled | set(added)
+        # Complete down to the floor, and not shorter than it has to be.
+        assert kept == sorted((id_ for id_ in everything if id_ >= floor), reverse=True)
+        assert len(kept) >= min(len(everything), 10)
+        assert floor == 0 or len(everything) > 10
+
+    def test_what_arrives_late_below_the_floor_is_not_shown(self, store):
+        fill(store, "home:1", list(range(100, 110)), floor=100)
+        store.add(["home:1"], 50)
+        kept, floor = store.read("home:1", END, 20)
+        assert floor >= 100
+        assert 50 not in kept
+        assert kept == [id_ for id_ in range(109, 99, -1) if id_ >= floor]
+
+    # taking out
+
+    def test_removed_ids_are_gone_and_the_rest_stays(self, store):
+        fill(store, "home:1", [9, 7, 5], floor=5)
+        store.remove("home:1", [7, 8])
+        assert store.read("home:1", END, 20) == Slice([9, 5], 5)
+        store.remove("home:2", [7])
+        assert store.read("home:2", END, 20) is None
+
+    def test_dropping_many_makes_them_cold(self, store):
+        fill(store, "home:1", [1])
+        fill(store, "home:2", [2])
+        store.drop(["home:1", "home:2", "home:3"])
+        assert store.read("home:1", END, 20) is None
+        assert store.read("home:2", END, 20) is None
+
+    def test_truncation_raises_the_floor_where_something_was_lost(self, store):
+        fill(store, "home:1", [9, 7, 5, 3])
+        fill(store, "home:2", [9, 8])
+        fill(store, "home:3", [4, 2])
+        store.truncate(6)
+        assert store.read("home:1", END, 20) == Slice([9, 7], 6)
+        assert store.read("home:2", END, 20) == Slice([9, 8], 0)
+        assert store.read("home:3", END, 20) == Slice([], 6)
+
+    def test_clearing_makes_everything_cold_and_fills_void(self, store):
+        fill(store, "home:1", [1])
+        token = store.begin_fill("home:2")
+        store.clear()
+        assert store.read("home:1", END, 20) is None
+        assert store.fill("home:2", token, [1], 0) is False
+
+    # many at once
+
+    def test_threads_that_begin_to_fill_share_one_token(self, store):
+        tokens = _together(8, lambda n: store.begin_fill("home:1"))
+        assert sum(token is not None for token in tokens) == 1
+
+    def test_nothing_that_is_added_during_fills_by_many_threads_is_lost(self, make_store):
+        store = make_store(capacity=1000)
+        keys = [f"home:{user}" for user in range(5)]
+
+        def work(n: int) -> None:
+            for step in range(20):
+                for key in keys:
+                    if n % 2:
+                        store.add(keys, 1000 + n * 100 + step)
+                    elif (token := store.begin_fill(key)) is not None:
+                        store.add([key], 500)
+                        store.fill(key, token, [1, 2], 0)
+
+        for key in keys:
+            fill(store, key, [1, 2])
+        store.drop(keys[:1])
+        _together(6, work)
+        expected = {1, 2, *(1000 + n * 100 + step for n in (1, 3, 5) for step in range(20))}
+        for key in keys[1:]:
+            assert set(store.read(key, END, 1000).ids) == expected
+
+
+def _together(threads: int, work: Callable[[int], object]) -> list[object]:
+    """Runs work(0), work(1) … at the same time; their results, or the error of one of them."""
+    results: list[object] = [None] * threads
+    errors: list[BaseException] = []
+    start = threading.Barrier(threads)
+
+    def run(n: int) -> None:
+        start.wait()
+        try:
+            results[n] = work(n)
+        except BaseException as error:
+            errors.append(error)
+
+    running = [threading.Thread(target=run, args=(n,)) for n in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
