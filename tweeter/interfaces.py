@@ -38,7 +38,7 @@ class IMaterializedTimelines(ITimelines):
         """
 
     def drop(timeline):
-        """Makes one Timeline cold."""
+        """Makes one Timeline cold, and forgets the tweets in it."""
 
     def peek(timeline):
         """A Slice of all that is materialised of a Timeline; None if it is cold."""

@@ -55,14 +55,14 @@ class PushTimelines(Timelines):
             return Page.cut(tweets, cursor.limit)
 
     def peek(self, timeline: Timeline) -> Slice | None:
-        """All that the store holds of a timeline; None if it is cold. For verification."""
         return self._store.read(timeline.key, Cursor().before, self.capacity * 2)
 
     def apply(self, event: Event) -> None:
         self._fan_out.apply(event)
 
     def drop(self, timeline: Timeline) -> None:
-        """Makes one timeline cold."""
+        if (held := self.peek(timeline)) is not None:
+            self._hydrator.cache.invalidate(held.ids)
         self._store.drop([timeline.key])
 
     def clear(self) -> None:

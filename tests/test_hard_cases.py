@@ -1,0 +1,385 @@
+"""What users of other timeline systems complain about, each as it would show here.
+
+The numbers are those of the project's list of hard cases, gathered from the issues of Mastodon, Misskey, Takahe,
+GoToSocial, Stream-Framework, Redis and Nydus.
+"""
+
+import pytest
+from sqlalchemy import insert, select
+
+from tweeter import ids
+from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
+from tweeter.errors import BackendUnavailable
+from tweeter.models import Tweet, User
+from tweeter.models.meta import make_engine, make_sessions
+from tweeter.testing import Site
+from tweeter.timelines.pull import PullTimelines
+from tweeter.timelines.push import PushTimelines
+from tweeter.values import Cursor, Followed, Timeline, TweetCreated, TweetsDeleted, Unfollowed
+
+CAPACITY = 5
+PUBLIC = Timeline.public()
+
+
+class Watched(MemoryTimelineStore):
+    """A memory store in which something can happen right before a step, or that can break."""
+
+    def __init__(self):
+        super().__init__(CAPACITY, 1000)
+        self.before = {}
+        self.broken = False
+
+    def _happen(self, step):
+        if self.broken:
+            raise BackendUnavailable("broken")
+        if hook := self.before.pop(step, None):
+            hook()
+
+    def read(self, key, before, limit):
+        self._happen("read")
+        return super().read(key, before, limit)
+
+    def fill(self, key, token, ids, floor):
+        self._happen("fill")
+        return super().fill(key, token, ids, floor)
+
+    def add(self, keys, id):
+        self._happen("add to followers" if all(key.startswith("home:") for key in keys) else "add")
+        super().add(keys, id)
+
+
+@pytest.fixture
+def store():
+    return Watched()
+
+
+@pytest.fixture
+def push(store, sessions):
+    return PushTimelines("watched", store, MemoryTweetCache(1000), sessions, CAPACITY)
+
+
+@pytest.fixture
+def pull(sessions):
+    return PullTimelines("sql", sessions)
+
+
+@pytest.fixture
+def ann(acting):
+    with acting() as actions:
+        return actions.sign_up("ann", "password").id
+
+
+@pytest.fixture
+def bob(acting, ann):
+    with acting() as actions:
+        bob = actions.sign_up("bob", "password").id
+        actions.follow(ann, "bob")
+        return bob
+
+
+@pytest.fixture
+def post(acting):
+    def post(user, count=1):
+        posted = []
+        for _ in range(count):
+            with acting() as actions:
+                posted.append(actions.post(user, "hello").id)
+        return posted if count > 1 else posted[0]
+
+    return post
+
+
+def shown(timelines, timeline, limit=3):
+    """The ids of all pages, each page being full but the last."""
+    result, cursor = [], Cursor(limit=limit)
+    while True:
+        page = timelines.page(timeline, cursor)
+        result += [tweet.id for tweet in page.tweets]
+        if page.older is None:
+            return result
+        assert len(page.tweets) == limit
+        cursor = cursor._replace(before=page.older)
+
+
+def test_1_neighbouring_ids_are_paged_without_a_gap(push, pull, sessions, ann):
+    """redis#9758, Stream-Framework#66: as floating-point scores, neighbouring large ids are one."""
+    first = ids.MAX_ID - 12
+    with sessions() as session:
+        session.execute(
+            insert(Tweet),
+            [
+                {"id": first + n, "user_id": ann, "message": "x", "date": ids.date_of(first + n), "parent_id": None}
+                for n in range(12)
+            ],
+        )
+        session.commit()
+    expected = [first + n for n in range(11, -1, -1)]
+    assert shown(pull, Timeline.home(ann)) == expected
+    assert shown(push, Timeline.home(ann)) == expected
+
+
+def test_2_what_was_posted_while_another_backend_ran_is_there_when_the_first_returns(database_url):
+    """misskey#17547: posts made while fan-out was off were in no timeline, at any depth."""
+    site = Site(database_url, ["memory"])
+    try:
+        for backend in ("memory", "sql", "memory"):
+            site.restart(0, backend)
+            process = site.processes[0]
+            with process.acting() as actions:
+                user = actions.find("ann").id if backend != "memory" or site.model.names else actions.sign_up(
+                    "ann", "password"
+                ).id
+            site.model.names[user] = site.model.usernames[user] = "ann"
+            for _ in range(3):
+                with process.acting() as actions:
+                    site.model.tweets[actions.post(user, "hello").id] = (user, "hello", None)
+            assert site.differences() == []
+        assert len(site.model.tweets) == 9
+    finally:
+        site.close()
+
+
+def test_3_a_tweet_delivered_late_does_not_fall_into_a_gap(push, pull, ann, bob, post):
+    """misskey#17549: what arrives below what was trimmed is asked of nobody."""
+    posted = post(bob, 4)
+    assert len(shown(push, Timeline.home(ann))) == 4
+    late = posted_later = post(bob, 6)
+    for tweet in reversed(posted_later):  # the newest first, as retries and several workers may
+        push.apply(TweetCreated(tweet, bob))
+    assert shown(push, Timeline.home(ann)) == shown(pull, Timeline.home(ann)) == [*late[::-1], *posted[::-1]]
+
+
+def test_5_a_broken_store_answers_the_same_question(push, pull, store, ann, bob, post):
+    """misskey#12065, mastodon#6251: the way around the cache filtered otherwise."""
+    post(bob, 4), post(ann, 4)
+    good = shown(push, Timeline.home(ann))
+    store.broken = True
+    assert shown(push, Timeline.home(ann)) == good == shown(pull, Timeline.home(ann))
+
+
+def test_6_the_timeline_does_not_end_where_the_store_ends(push, ann, bob, post):
+    """mastodon#18908, #20173, #12389: the end of the world at 400; Stream-Framework#137."""
+    posted = post(bob, CAPACITY * 4)
+    for limit in (1, 3, CAPACITY, CAPACITY + 1, 100):
+        assert shown(push, Timeline.home(ann), limit) == posted[::-1]
+
+
+def test_7_who_returns_after_a_long_time_finds_a_full_page(push, store, ann, bob, post):
+    """mastodon#2619, #5634, #6331, #4056: an empty home that looks final."""
+    posted = post(bob, 4)
+    for tweet in posted:
+        push.apply(TweetCreated(tweet, bob))  # to nobody: the timeline is cold
+    assert store.read(f"home:{ann}", Cursor().before, 20) is None
+    assert shown(push, Timeline.home(ann)) == posted[::-1]
+    store.clear()
+    assert shown(push, Timeline.home(ann)) == posted[::-1]
+
+
+def test_9_an_unfollow_during_the_fan_out_leaves_nothing_behind(push, store, acting, ann, bob, post):
+    """mastodon#37238: an insert that was on its way lands after the clean-up, and stays."""
+    shown(push, Timeline.home(ann))
+    tweet = post(bob)
+
+    def unfollow_and_read_again():
+        with acting() as actions:
+            actions.unfollow(ann, "bob")
+        push.apply(Unfollowed(ann, bob))
+        assert shown(push, Timeline.home(ann)) == []  # filled again, and now the fan-out writes
+
+    store.before["add to followers"] = unfollow_and_read_again
+    push.apply(TweetCreated(tweet, bob))
+    assert not store.before
+    assert shown(push, Timeline.home(ann)) == []
+
+
+def test_9_a_tweet_committed_during_a_fill_is_not_lost(push, store, ann, bob, post):
+    shown(push, Timeline.home(bob))
+    late = []
+
+    def post_and_deliver():  # after the fill has read SQL
+        late.append(post(bob))
+        push.apply(TweetCreated(late[0], bob))
+
+    store.before["fill"] = post_and_deliver
+    shown(push, Timeline.home(ann))
+    assert shown(push, Timeline.home(ann)) == late
+
+
+def test_9_a_follow_during_a_fill_makes_the_fill_void(push, store, acting, ann, post):
+    with acting() as actions:
+        carl = actions.sign_up("carl", "password").id
+    tweet = post(carl)
+
+    def follow():
+        with acting() as actions:
+            actions.follow(ann, "carl")
+        push.apply(Followed(ann, carl))
+
+    store.before["fill"] = follow
+    assert shown(push, Timeline.home(ann)) == []  # what SQL said when it was asked
+    assert shown(push, Timeline.home(ann)) == [tweet]
+
+
+def test_11_deleted_tweets_leave_no_hole(push, pull, store, acting, ann, bob, post):
+    """mastodon#21236, Tusky#494: short and empty pages make clients stop."""
+    posted = post(bob, CAPACITY)
+    shown(push, Timeline.home(ann))
+    for tweet in posted[1:]:
+        with acting() as actions:
+            actions.delete(bob, tweet)
+        push.apply(TweetsDeleted((tweet,), bob))
+    assert shown(push, Timeline.home(ann), 1) == posted[:1]
+    assert store.read(f"home:{ann}", Cursor().before, 20).ids == posted[:1]  # the next reader is spared them
+
+
+def test_12_a_closed_account_leaves_no_timeline_behind(push, store, acting, ann, bob, post):
+    """mastodon#33065, #5428: feeds of accounts that are gone fill the memory."""
+    post(bob)
+    shown(push, Timeline.home(bob)), shown(push, Timeline.profile(bob))
+    with acting() as actions:
+        actions.close_account(bob)
+    from tweeter.values import AccountClosed
+
+    push.apply(AccountClosed(bob))
+    assert push.peek(Timeline.home(bob)) is push.peek(Timeline.profile(bob)) is None
+
+
+def test_13_a_fan_out_costs_calls_by_the_chunk_not_by_the_follower(push, store, sessions, ann, bob, post):
+    """Stream-Framework: the batch it is given is ignored, and 100 followers are 100 round trips."""
+    with sessions() as session:
+        session.execute(
+            insert(User),
+            [
+                {"username": f"f{n}", "username_key": f"f{n}", "display_name": "f", "bio": "", "password_hash": "",
+                 "auth_version": 0, "tweets_count": 0, "followers_count": 0, "following_count": 0}
+                for n in range(2500)
+            ],
+        )
+        from tweeter.models import Relationship
+
+        fans = session.scalars(select(User.id).where(User.username.like("f%"))).all()
+        session.execute(insert(Relationship), [{"from_user_id": fan, "to_user_id": bob} for fan in fans])
+        session.commit()
+    tweet = post(bob)
+    calls = []
+    add = store.add
+    store.add = lambda keys, id: (calls.append(len(keys)), add(keys, id))
+    push.apply(TweetCreated(tweet, bob))
+    assert sum(calls) == 3 + 2501
+    assert len(calls) <= 4
+
+
+def test_13_a_fan_out_of_a_tweet_deleted_meanwhile_ends(push, store, acting, ann, bob, post):
+    tweet = post(bob)
+    with acting() as actions:
+        actions.delete(bob, tweet)
+    calls = []
+    store.add = lambda keys, id: calls.append(keys)
+    push.apply(TweetCreated(tweet, bob))
+    assert calls == []
+
+
+def test_15_what_is_posted_while_one_pages_neither_repeats_nor_skips(push, pull, ann, bob, post):
+    """takahe#505, mastodon-ios#1417."""
+    posted = post(bob, 6)
+    for timelines in (push, pull):
+        first = timelines.home(ann, Cursor(limit=3))
+        new = post(bob)
+        push.apply(TweetCreated(new, bob))
+        second = timelines.home(ann, Cursor(before=first.older, limit=3))
+        both = [tweet.id for page in (first, second) for tweet in page.tweets]
+        assert both == [*posted, *[t for t in both if t not in posted]][::-1][-len(both):] or len(set(both)) == 6
+        everything = shown(pull, Timeline.home(ann))
+        start = everything.index(both[0])
+        assert both == everything[start : start + 6]
+
+
+def test_15_newer_than_is_the_newest_that_came_since(push, pull, ann, bob, post):
+    """mastodon#5819: what since_id means."""
+    posted = post(bob, CAPACITY * 2)
+    shown(push, Timeline.home(ann))
+    for timelines in (pull, push):
+        for since in (0, *posted):
+            newer = timelines.home(ann, Cursor(after=since, limit=4))
+            expected = [tweet for tweet in posted[::-1] if tweet > since]
+            assert [tweet.id for tweet in newer.tweets] == expected[:4]
+            assert (newer.older is None) == (len(expected) <= 4)
+
+
+def test_17_a_late_tweet_stands_where_its_id_puts_it(push, ann, bob, post):
+    """takahe#435: order by arrival is another order on every machine."""
+    posted = post(bob, 3)
+    shown(push, Timeline.home(ann))
+    push.apply(TweetCreated(posted[1], bob))
+    push.apply(TweetCreated(posted[1], bob))
+    assert shown(push, Timeline.home(ann)) == posted[::-1]
+
+
+# hydration and costs
+
+
+def test_a_warm_home_page_is_two_round_trips_and_no_sql(push, ann, bob, post):
+    from tweeter import measure
+
+    post(bob, 3)
+    shown(push, Timeline.home(ann))
+    with measure.measuring() as meter:
+        page = push.home(ann, Cursor())
+    assert len(page.tweets) == 3
+    assert (meter.round_trips, meter.sql) == (2, 0)
+
+
+def test_misses_of_the_cache_are_one_query(sessions, ann, bob, post):
+    from tweeter import measure
+
+    cache = MemoryTweetCache(1000)
+    push = PushTimelines("watched", Watched(), cache, sessions, CAPACITY)
+    posted = post(bob, CAPACITY)
+    shown(push, Timeline.home(ann))
+    cache.invalidate(posted[1:4])
+    with measure.measuring() as meter:
+        page = push.home(ann, Cursor())
+    assert [tweet.id for tweet in page.tweets] == posted[::-1]
+    assert meter.sql == 1
+
+
+def test_a_tweet_that_is_gone_costs_no_query_on_every_read(sessions, acting, ann, bob, post):
+    from tweeter import measure
+
+    store = Watched()
+    push = PushTimelines("watched", store, MemoryTweetCache(1000), sessions, CAPACITY)
+    posted = post(bob, 3)
+    shown(push, Timeline.home(ann))
+    with acting() as actions:
+        actions.delete(bob, posted[1])
+    push.apply(TweetsDeleted((posted[1],), bob))
+    store.remove = lambda key, ids: None  # even where it can't be taken out of the timeline
+    shown(push, Timeline.home(ann))
+    with measure.measuring() as meter:
+        assert [tweet.id for tweet in push.home(ann, Cursor()).tweets] == [posted[2], posted[0]]
+    assert meter.sql == 0
+
+
+def test_a_rename_while_the_cache_is_filled_is_not_overwritten(sessions, acting, ann, bob, post):
+    from tweeter.timelines import hydrate
+    from tweeter.values import ProfileChanged
+
+    class Cache(MemoryTweetCache):
+        def fill(self, lease, tweets):
+            if rename:
+                rename.pop()()
+            super().fill(lease, tweets)
+
+    def change():
+        with acting() as actions:
+            actions.change_profile(bob, "Robert", "")
+        push.apply(ProfileChanged(bob))
+
+    rename = []
+    cache = Cache(1000)
+    push = PushTimelines("watched", Watched(), cache, sessions, CAPACITY)
+    post(bob)
+    rename.append(change)
+    assert hydrate.Hydrator  # the race is in the hydrator, between its query and its fill
+    push.home(ann, Cursor())
+    assert [tweet.display_name for tweet in push.home(ann, Cursor()).tweets] == ["Robert"]
