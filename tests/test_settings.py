@@ -1,0 +1,225 @@
+"""Settings: where they come from, and what is said about those that make no sense."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyramid.exceptions import ConfigurationError
+
+import tweeter
+from tests.conftest import ROOT, running, settings_of
+from tweeter.errors import SettingError
+from tweeter.settings import KNOWN, check_secret, merge, read_ini, setting, variable
+
+INI = {"sqlalchemy.url": "sqlite:///ini.sqlite", "tweeter.secret": "x" * 32}
+
+
+def merged(ini: dict[str, str] | None = None, line: dict[str, str] | None = None, **environ: str) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        return merge(INI | (ini or {}), line or {}, environ)
+
+
+# where they come from
+
+
+def test_the_command_line_overrides_the_ini_and_the_environment_both() -> None:
+    ini, line = {"tweeter.capacity": "100"}, {"tweeter.capacity": "200"}
+    assert merged()["tweeter.capacity"] == 800
+    assert merged(ini)["tweeter.capacity"] == 100
+    assert merged(ini, line)["tweeter.capacity"] == 200
+    assert merged(ini, line, TWEETER_CAPACITY="300")["tweeter.capacity"] == 300
+
+
+def test_a_setting_that_no_file_has_can_come_from_the_environment() -> None:
+    assert merged(TWEETER_MAX_BODY="2048")["tweeter.max_body"] == 2048
+    assert merged(TWEETER_OUTBOX_KEEP_HOURS="2")["tweeter.outbox.keep_hours"] == 2
+    assert merged(SQLALCHEMY_URL="sqlite:///env.sqlite")["sqlalchemy.url"] == "sqlite:///env.sqlite"
+
+
+def test_the_setting_of_a_backend_can_come_from_the_environment() -> None:
+    ini = {"tweeter.fifth.url": "here"}
+    assert merged(ini)["tweeter.fifth.url"] == "here"
+    assert merged(ini, TWEETER_FIFTH_URL="there")["tweeter.fifth.url"] == "there"
+
+
+def test_a_setting_of_a_backend_that_no_file_has_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert setting({}, "tweeter.fifth.size", int, 5) == 5
+    monkeypatch.setenv("TWEETER_FIFTH_SIZE", "7")
+    assert setting({}, "tweeter.fifth.size", int, 5) == 7
+
+
+def test_a_secret_can_lie_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("  out of the file\n", encoding="utf-8")
+    assert merged(TWEETER_SECRET_FILE=str(file))["tweeter.secret"] == "out of the file"
+    assert merged(TWEETER_SECRET_FILE=str(file), TWEETER_SECRET="given")["tweeter.secret"] == "given"
+    with pytest.raises(SettingError, match="TWEETER_SECRET_FILE.*nowhere"):
+        merged(TWEETER_SECRET_FILE=str(tmp_path / "nowhere"))
+
+
+def test_what_is_not_ours_on_the_command_line_stays_out() -> None:
+    assert "http_port" not in merged(line={"http_port": "7000", "__file__": "x.ini", "here": "/"})
+
+
+def test_other_settings_of_the_ini_are_left_alone() -> None:
+    assert merged({"retry.attempts": "3", "jinja2.undefined": "strict"})["jinja2.undefined"] == "strict"
+
+
+def test_variables_are_the_names_in_capitals() -> None:
+    assert variable("tweeter.argon2.time_cost") == "TWEETER_ARGON2_TIME_COST"
+    assert variable("sqlalchemy.url") == "SQLALCHEMY_URL"
+    assert len({variable(key) for key in KNOWN}) == len(KNOWN)
+
+
+# their kinds
+
+
+def test_each_setting_has_its_kind() -> None:
+    for key, value in merged().items():
+        if key in KNOWN:
+            assert type(value) is KNOWN[key].kind, key
+
+
+def test_settings_can_be_merged_again() -> None:
+    assert merge(merged(), {}, {}) == merged()
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"), [("true", True), ("Yes", True), ("on", True), ("1", True), ("false", False), ("0", False)]
+)
+def test_booleans(value: str, meant: bool) -> None:
+    assert merged({"tweeter.secure_cookies": value})["tweeter.secure_cookies"] is meant
+
+
+@pytest.mark.parametrize("value", ["maybe", "truee", "2", "none"])
+def test_a_bad_boolean_is_refused(value: str) -> None:
+    with pytest.raises(SettingError, match=f"tweeter.secure_cookies must be true or false, not '{value}'"):
+        merged({"tweeter.secure_cookies": value})
+
+
+@pytest.mark.parametrize("value", ["many", "1.5", "1 000", "0x10"])
+def test_a_bad_number_is_refused(value: str) -> None:
+    with pytest.raises(SettingError, match=f"tweeter.capacity must be a whole number, not '{value}'"):
+        merged({"tweeter.capacity": value})
+
+
+@pytest.mark.parametrize("value", ["0", "-1"])
+def test_a_number_below_the_least_is_refused(value: str) -> None:
+    with pytest.raises(SettingError, match=f"tweeter.capacity must be at least 1, not {value}"):
+        merged({"tweeter.capacity": value})
+
+
+def test_a_bad_value_of_the_environment_is_refused_too() -> None:
+    with pytest.raises(SettingError, match="tweeter.capacity must be a whole number"):
+        merged(TWEETER_CAPACITY="plenty")
+
+
+def test_an_empty_value_is_the_default() -> None:
+    assert merged({"tweeter.capacity": ""})["tweeter.capacity"] == 800
+
+
+# their names
+
+
+def test_an_unknown_setting_is_refused_with_a_hint() -> None:
+    with pytest.raises(SettingError, match=r"no setting tweeter.timeline; did you mean tweeter.timelines\?"):
+        merged({"tweeter.timeline": "memory"})
+    with pytest.raises(SettingError, match=r"did you mean tweeter.capacity\?"):
+        merged(line={"tweeter.capacty": "1"})
+    with pytest.raises(SettingError, match="no setting tweeter.xyzzy; known are .*tweeter.secret"):
+        merged({"tweeter.xyzzy": "1"})
+
+
+def test_a_missing_setting_is_asked_for_by_all_its_names() -> None:
+    with pytest.raises(SettingError, match=r"sqlalchemy.url must be set .*SQLALCHEMY_URL"):
+        merge({"tweeter.secret": "x"}, {}, {})
+
+
+def test_errors_of_settings_are_errors_of_configuration() -> None:
+    assert issubclass(SettingError, ConfigurationError)
+
+
+# secrets
+
+
+@pytest.mark.parametrize("secret", ["change-me", "change-me-this-is-only-for-development", "short", "x" * 31])
+def test_production_refuses_a_secret_that_anybody_could_know(secret: str) -> None:
+    with pytest.raises(SettingError, match="TWEETER_SECRET"):
+        check_secret(merged({"tweeter.secret": secret}))
+    check_secret(merged({"tweeter.secret": secret, "tweeter.production": "false"}))
+
+
+def test_production_takes_a_long_random_secret() -> None:
+    check_secret(merged())
+
+
+def test_an_ini_that_says_nothing_is_for_production() -> None:
+    assert merged()["tweeter.production"] is True
+    assert merged()["tweeter.secure_cookies"] is True
+
+
+def test_production_does_not_start_without_a_secret(sqlite_url: str) -> None:
+    with pytest.raises(SettingError, match="TWEETER_SECRET"):
+        tweeter.main({}, **{"sqlalchemy.url": sqlite_url})
+    with pytest.raises(SettingError, match="TWEETER_SECRET"):
+        tweeter.main({}, **read_ini(str(ROOT / "production.ini")) | {"sqlalchemy.url": sqlite_url})
+
+
+def test_production_starts_with_one(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWEETER_SECRET", "0123456789abcdef" * 2)
+    with running(read_ini(str(ROOT / "production.ini")) | {"sqlalchemy.url": sqlite_url}) as app:
+        assert app.registry.settings["tweeter.secret"] == "0123456789abcdef" * 2
+
+
+# the choice of the backend
+
+
+def test_the_command_line_chooses_the_backend(sqlite_url: str) -> None:
+    ini = settings_of(sqlite_url)
+    app = tweeter.main({"tweeter.timelines": "memory", "here": "/", "__file__": "x.ini"}, **ini)
+    assert app.registry.settings["tweeter.timelines"] == "memory"
+    app.registry["engine"].dispose()
+
+
+def test_an_unknown_backend_is_refused_and_the_message_says_what_is_allowed(sqlite_url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        tweeter.main({}, **settings_of(sqlite_url) | {"tweeter.timelines": "abacus"})
+    message = str(caught.value)
+    for word in ("abacus", "tweeter.timelines", "memory", "sql", "dotted"):
+        assert word in message
+
+
+@pytest.mark.parametrize("name", ["nowhere.to.be.found", "json", "tweeter.backends", "tweeter.interfaces", "..", "memory.", ".memory", ""])
+def test_a_dotted_name_that_is_no_backend_is_refused(sqlite_url: str, name: str) -> None:
+    settings = settings_of(sqlite_url) | {"tweeter.timelines": name}
+    if name == "":
+        with running(settings) as app:  # an empty value is the default
+            assert app.registry.settings["tweeter.timelines"] == "sql"
+        return
+    with pytest.raises(ConfigurationError, match="tweeter.timelines"):
+        tweeter.main({}, **settings)
+
+
+# the ini files that are shipped
+
+
+@pytest.mark.parametrize("name", ["development.ini", "production.ini", "testing.ini"])
+def test_the_shipped_ini_files_make_sense(name: str) -> None:
+    settings = read_ini(str(ROOT / name), {})
+    assert (name == "production.ini") is settings["tweeter.production"] is settings["tweeter.secure_cookies"]
+
+
+@pytest.mark.parametrize("name", ["development.ini", "production.ini", "testing.ini"])
+def test_every_setting_that_an_ini_shows_in_a_comment_is_known(name: str) -> None:
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        key, equals, _ = line.lstrip("# ").partition(" = ")
+        if equals and key.startswith("tweeter.") and key.count(".") == 1:
+            assert key in KNOWN
+
+
+def test_no_setting_hides_in_the_defaults_of_an_ini() -> None:
+    """PasteDeploy would drop what the command line says about it."""
+    for path in ROOT.glob("*.ini"):
+        assert "[DEFAULT]" not in path.read_text(encoding="utf-8")
