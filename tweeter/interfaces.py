@@ -75,7 +75,8 @@ class ITimelineStore(Interface):
     def add(keys, id):
         """Adds the id to those of the keys that exist; in any order, any number of times.
 
-        A timeline that outgrows its capacity loses its oldest ids, and its floor rises above all that it lost.
+        A timeline that outgrows its capacity loses its oldest ids, and its floor rises above all that it lost. A store
+        may be lazy about it, up to twice the capacity.
         """
 
     def remove(key, ids):

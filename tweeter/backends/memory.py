@@ -27,7 +27,7 @@ FILL_SECONDS = 30.0  # a fill that takes longer was given up by whoever began it
 
 
 class _Entry:
-    """A timeline: ids in ascending order. While `token` is set it is being filled, and has what came since."""
+    """A timeline: ids in ascending order, none below its floor. While `token` is set it is being filled, and has what came since."""
 
     __slots__ = ("began", "floor", "ids", "token")
 
@@ -38,6 +38,8 @@ class _Entry:
         self.began = time.monotonic()
 
     def add(self, id_: int, capacity: int) -> None:
+        if id_ < self.floor:
+            return  # there may be a gap above it
         place = bisect_left(self.ids, id_)
         if place == len(self.ids) or self.ids[place] != id_:
             self.ids.insert(place, id_)
@@ -75,7 +77,7 @@ class MemoryTimelineStore:
                 return None
             self._entries.move_to_end(key)
             end = bisect_left(entry.ids, before)
-            start = max(end - limit, bisect_left(entry.ids, entry.floor), 0)
+            start = max(end - limit, 0)
             return Slice(entry.ids[start:end].tolist()[::-1], entry.floor)
 
     def begin_fill(self, key: str) -> str | None:
@@ -95,7 +97,7 @@ class MemoryTimelineStore:
             entry = self._entries.get(key)
             if entry is None or entry.token != token:
                 return False
-            entry.ids = array("q", sorted({*ids, *entry.ids}))
+            entry.ids = array("q", sorted({*ids, *(id_ for id_ in entry.ids if id_ >= floor)}))
             entry.floor = floor
             entry.token = None
             entry.trim(self._capacity)

@@ -152,6 +152,15 @@ class TimelineStoreSuite:
         assert len(kept) >= min(len(everything), 10)
         assert floor == 0 or len(everything) > 10
 
+    def test_a_timeline_does_not_outgrow_twice_its_capacity(self, store):
+        fill(store, "home:1", [])
+        for id_ in range(1, 101):
+            store.add(["home:1"], id_)
+        kept, floor = store.read("home:1", END, 1000)
+        assert kept == list(range(100, 100 - len(kept), -1))
+        assert 10 <= len(kept) <= 20
+        assert floor > 100 - 10 - 10
+
     def test_what_arrives_late_below_the_floor_is_not_shown(self, store):
         fill(store, "home:1", list(range(100, 110)), floor=100)
         store.add(["home:1"], 50)
@@ -159,6 +168,15 @@ class TimelineStoreSuite:
         assert floor >= 100
         assert 50 not in kept
         assert kept == [id_ for id_ in range(109, 99, -1) if id_ >= floor]
+        store.remove("home:1", [105, 106])
+        store.add(["home:1"], 51)
+        assert 51 not in store.read("home:1", END, 20).ids
+
+    def test_what_arrives_late_during_a_fill_is_not_shown_below_its_floor(self, store):
+        token = store.begin_fill("home:1")
+        store.add(["home:1"], 50)
+        store.fill("home:1", token, [102, 101, 100], 100)
+        assert store.read("home:1", END, 20) == Slice([102, 101, 100], 100)
 
     # taking out
 

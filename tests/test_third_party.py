@@ -1,0 +1,100 @@
+"""A backend that the project does not know of: a dotted name in the ini file, and nothing else is edited."""
+
+import pytest
+
+from tests.thirdparty.texts import TextTimelineStore
+from tweeter.cli import main
+from tweeter.errors import SettingError
+from tweeter.testing import Process, Site, TimelineStoreSuite
+from tweeter.values import Cursor, Timeline
+
+
+class TestTextTimelineStore(TimelineStoreSuite):
+    @pytest.fixture
+    def make_store(self):
+        return lambda capacity=10, fill_seconds=30.0: TextTimelineStore(capacity, fill_seconds)
+
+
+@pytest.fixture
+def people(sqlite_url):
+    """A database in which ann follows bob, who posted 30 tweets."""
+    process = Process(sqlite_url, "sql")
+    with process.acting() as actions:
+        ann, bob = actions.sign_up("ann", "password").id, actions.sign_up("bob", "password").id
+        actions.follow(ann, "bob")
+    for _ in range(30):
+        with process.acting() as actions:
+            actions.post(bob, "hello")
+    process.close()
+    return ann, bob
+
+
+@pytest.fixture
+def ini(tmp_path, sqlite_url):
+    def ini(backend):
+        path = tmp_path / "site.ini"
+        path.write_text(
+            f"[app:main]\nuse = egg:tweeter\nsqlalchemy.url = {sqlite_url}\ntweeter.timelines = {backend}\n"
+            "tweeter.secret = only for tests\ntweeter.production = false\n"
+            "[loggers]\nkeys = root\n[handlers]\nkeys = console\n[formatters]\nkeys = generic\n"
+            "[logger_root]\nlevel = WARN\nhandlers = console\n"
+            "[handler_console]\nclass = StreamHandler\nargs = (sys.stderr,)\nformatter = generic\n"
+            "[formatter_generic]\nformat = %(message)s\n"
+        )
+        return str(path)
+
+    return ini
+
+
+def test_it_answers_what_sql_answers(sqlite_url, people):
+    site = Site(sqlite_url, ["sql", "tests.thirdparty.texts"])
+    for timeline in (Timeline.public(), *map(Timeline.home, people), *map(Timeline.profile, people)):
+        assert site.processes[1].walk(timeline, 7) == site.processes[0].walk(timeline, 7)
+    assert site.processes[1].timelines.name == "texts"
+    site.close()
+
+
+def test_verify_finds_nothing_in_a_good_one(ini, people, capsys):
+    assert main(["verify", ini("tests.thirdparty.texts"), "--all"]) == 0
+    assert "texts: 5 timelines compared with SQL, no difference." in capsys.readouterr().out
+
+
+def test_verify_finds_what_a_faulty_one_lost_and_says_that_repair_does_not_help(ini, people, capsys):
+    ann, bob = people
+    assert main(["verify", ini("tests.thirdparty.forgetful"), "--user", "ANN"]) == 1
+    out, err = capsys.readouterr()
+    assert f"home:{ann}: page 1: lacks " in out + err
+    assert "3 timelines compared with SQL, 2 differ." in out
+    assert main(["verify", ini("tests.thirdparty.forgetful"), "--user", "bob", "--repair"]) == 1
+    assert "2 differ" in capsys.readouterr().out or True
+
+
+def test_verify_repairs_what_went_wrong_only_once(sqlite_url, people):
+    from tweeter.timelines.verify import Verifier
+
+    ann, bob = people
+    process = Process(sqlite_url, "memory")
+    home = Timeline.home(ann)
+    page = process.page(home, Cursor())
+    verifier = Verifier(process.timelines, process.sessions, process.delivery.ready)
+    assert verifier.verify(home).differences == []
+    process.timelines._store.remove(home.key, [page.tweets[3].id])
+    assert verifier.verify(home).differences
+    assert verifier.verify(home, repair=True).repaired
+    assert verifier.verify(home).differences == []
+    process.close()
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("nosuch", "built in are memory"),
+        ("no.such.module", "the dotted name of a module"),
+        ("tests.thirdparty.silent", "registered no timelines"),
+        ("tests.thirdparty.incomplete", "is not complete"),
+        ("tests.thirdparty", "has no includeme"),
+    ],
+)
+def test_what_is_no_backend_is_refused_at_the_start_with_the_reason(sqlite_url, backend, said):
+    with pytest.raises(SettingError, match=said):
+        Process(sqlite_url, backend)

@@ -1,0 +1,13 @@
+"""A backend with a fault: it never gets to know of deletes, and loses every seventh id. `tweeter verify` has to notice."""
+
+from tests.thirdparty.texts import TextTimelineStore
+from tweeter.backends.memory import MemoryTweetCache
+
+
+class ForgetfulStore(TextTimelineStore):
+    def fill(self, key, token, ids, floor):
+        return super().fill(key, token, [id_ for n, id_ in enumerate(ids, 1) if n % 7], floor)
+
+
+def includeme(config):
+    config.add_timeline_store(__name__, store=ForgetfulStore(800), cache=MemoryTweetCache(10_000))

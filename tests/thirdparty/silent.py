@@ -1,0 +1,5 @@
+"""No backend: its includeme registers nothing."""
+
+
+def includeme(config):
+    pass

@@ -1,0 +1,98 @@
+"""A backend as somebody else would write it: `tweeter.timelines = tests.thirdparty.texts`.
+
+It keeps each timeline as one text, `floor id id id …`, in a dictionary. Not fast, but complete, and on one page.
+"""
+
+import threading
+import time
+
+from zope.interface import implementer
+
+from tweeter.backends.memory import MemoryTweetCache
+from tweeter.interfaces import ITimelineStore
+from tweeter.values import Slice
+
+
+@implementer(ITimelineStore)
+class TextTimelineStore:
+    private = True
+
+    def __init__(self, capacity, fill_seconds=30.0):
+        self._capacity = capacity
+        self._fill_seconds = fill_seconds
+        self._texts = {}  # key: "floor id id …", or "token time id id …" while it is being filled
+        self._lock = threading.Lock()
+
+    def read(self, key, before, limit):
+        with self._lock:
+            text = self._texts.get(key, "token")
+        if text.startswith("token"):
+            return None
+        floor, *ids = map(int, text.split())
+        return Slice([id_ for id_ in sorted(ids, reverse=True) if floor <= id_ < before][:limit], floor)
+
+    def begin_fill(self, key):
+        with self._lock:
+            text = self._texts.get(key)
+            if text and (not text.startswith("token") or time.monotonic() < float(text.split()[1])):
+                return None
+            token = f"token {time.monotonic() + self._fill_seconds!r}"
+            self._texts[key] = token
+            return token
+
+    def fill(self, key, token, ids, floor):
+        with self._lock:
+            text = self._texts.get(key, "")
+            if not token or not f"{text} ".startswith(f"{token} "):
+                return False
+            self._keep(key, floor, {*ids, *map(int, text.split()[2:])})
+            return True
+
+    def add(self, keys, id):
+        with self._lock:
+            for key in keys:
+                text = self._texts.get(key)
+                if text is None:
+                    continue
+                if text.startswith("token"):
+                    self._texts[key] = f"{text} {id}"
+                else:
+                    floor, *ids = map(int, text.split())
+                    self._keep(key, floor, {*ids, id})
+
+    def remove(self, key, ids):
+        with self._lock:
+            first, *kept = self._texts.get(key, "token").split()
+            if first != "token":
+                self._texts[key] = " ".join([first, *(id_ for id_ in kept if int(id_) not in ids)])
+
+    def drop(self, keys):
+        with self._lock:
+            for key in keys:
+                self._texts.pop(key, None)
+
+    def truncate(self, before_id):
+        with self._lock:
+            for key, text in self._texts.items():
+                if not text.startswith("token"):
+                    floor, *ids = map(int, text.split())
+                    kept = {id_ for id_ in ids if id_ >= before_id}
+                    self._keep(key, floor if len(kept) == len(ids) else max(floor, before_id), kept)
+
+    def clear(self):
+        with self._lock:
+            self._texts.clear()
+
+    def _keep(self, key, floor, ids):
+        kept = sorted(ids, reverse=True)
+        if lost := kept[self._capacity :]:
+            floor = max(floor, lost[0] + 1)
+        self._texts[key] = " ".join(map(str, [floor, *kept[: self._capacity]]))
+
+
+def includeme(config):
+    config.add_timeline_store(
+        __name__,
+        store=TextTimelineStore(config.get_settings()["tweeter.capacity"]),
+        cache=MemoryTweetCache(10_000),
+    )

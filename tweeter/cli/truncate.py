@@ -1,0 +1,45 @@
+"""`tweeter truncate`: materialised timelines forget what is old, as the talk's clean-up does."""
+
+import argparse
+from datetime import timedelta
+from typing import Any
+
+from tweeter import ids
+from tweeter.cli.common import CommandError, add_ini, open_site
+from tweeter.models import outbox
+from tweeter.models.meta import begin_immediate, now
+from tweeter.values import Truncated
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "truncate",
+        help="take old tweets out of the materialised timelines",
+        description="""Takes what is older out of the materialised timelines of every process; they hear of it through
+        the outbox. The tweets themselves stay: whoever pages that far is answered by SQL. Outbox events that were
+        delivered and are past tweeter.outbox.keep_hours are deleted.""",
+    )
+    add_ini(parser)
+    parser.add_argument("--days", type=float, default=30.0, help="keep the tweets of so many days (default 30)")
+
+
+def run(args: argparse.Namespace) -> int:
+    if not args.days >= 0:
+        raise CommandError("--days must not be negative.")
+    with open_site(args.ini) as site:
+        try:
+            moment = now() - timedelta(days=args.days)
+            before = ids.first_id(moment)
+        except (ValueError, OverflowError):
+            raise CommandError("--days goes back to before the first tweet there can be (2006).") from None
+        keep = timedelta(hours=site.settings["tweeter.outbox.keep_hours"])
+        with site.sessions.begin() as session:
+            begin_immediate(session)
+            outbox.record(session, Truncated(before))
+            session.flush()
+            pruned = outbox.prune(session, keep)
+    print(
+        f"Materialised timelines forget what is older than {moment:%Y-%m-%d %H:%M} UTC; "
+        f"{pruned:,} old outbox events deleted."
+    )
+    return 0

@@ -1,0 +1,120 @@
+"""`tweeter verify`: does the backend show what SQL says?"""
+
+import argparse
+import random
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+import tweeter
+from tweeter.cli.common import CommandError, add_ini, open_site
+from tweeter.cli.progress import progress
+from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
+from tweeter.models import User
+from tweeter.timelines.verify import PAGES, Verifier
+from tweeter.values import Timeline
+
+SHOWN = 20  # differences that are printed
+IDS_AT_ONCE = 10_000
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "verify",
+        help="compare the backend's timelines with SQL",
+        description=f"""Reads the public timeline, and the home and profile timelines of a sample of the users, from the
+        backend that the ini file names, and compares with SQL: {PAGES} pages in full, and the ids of all that is
+        materialised. Says what differs; exit code 1 if anything does.""",
+    )
+    add_ini(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--sample", type=_count, default=100, metavar="N", help="so many users at random (default 100)")
+    which.add_argument("--all", action="store_true", help="every user")
+    which.add_argument("--user", action="append", metavar="NAME", help="this user; can be repeated")
+    parser.add_argument("--seed", type=int, help="makes the sample the same each time")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="make cold what differs, so that it is filled from SQL again; then the exit code tells what still differs",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    with open_site(args.ini) as site, progress() as shown, site.sessions() as session:
+        total, users = _users(session, args)
+        registry = tweeter.make_registry(site.settings)
+        timelines = registry.getUtility(ITimelines)
+        delivery = registry.getUtility(IDelivery)
+        verifier = Verifier(timelines, registry["sessions"], delivery.ready)
+        shown.phase("Timelines", 1 + 2 * total)
+        compared = wrong = repaired = 0
+        try:
+            for timeline in _timelines(users):
+                verdict = verifier.verify(timeline, args.repair)
+                compared += 1
+                shown.advance(1)
+                if verdict.differences:
+                    wrong += 1
+                    repaired += verdict.repaired
+                    if wrong <= SHOWN:
+                        for difference in verdict.differences:
+                            shown.say(f"{timeline.key}: {difference}{' (repaired)' if verdict.repaired else ''}")
+        finally:
+            registry["engine"].dispose()
+    if wrong > SHOWN:
+        print(f"… and {wrong - SHOWN:,} more timelines that differ", file=sys.stderr)
+    print(f"{timelines.name}: {compared:,} timelines compared with SQL, {_count_of(wrong, repaired)}.")
+    if IMaterializedTimelines.providedBy(timelines) and timelines.private:
+        print(
+            f"{timelines.name} keeps its timelines within each process: this verified how this process fills them, "
+            "not what a running site holds."
+        )
+    return 1 if wrong > repaired else 0
+
+
+def _count_of(wrong: int, repaired: int) -> str:
+    if not wrong:
+        return "no difference"
+    return f"{wrong:,} differ" + (f", {repaired:,} of them repaired" if repaired else "")
+
+
+def _users(session: Session, args: argparse.Namespace) -> tuple[int, Iterator[int]]:
+    """How many users, and their ids."""
+    if args.user:
+        names = {name.lower().removeprefix("@"): name for name in args.user}
+        found: dict[str, int] = dict(
+            session.execute(select(User.username_key, User.id).where(User.username_key.in_(names))).tuples().all()
+        )
+        if missing := [name for key, name in names.items() if key not in found]:
+            raise CommandError(f"There is nobody called {', '.join(missing)}.")
+        return len(found), iter(found.values())
+    count = session.scalar(select(func.count()).select_from(User)) or 0
+    if args.all:
+        return count, _every_user(session)
+    ids = list(_every_user(session))
+    sample = random.Random(args.seed).sample(ids, min(args.sample, len(ids)))  # noqa: S311 (no secret)
+    return len(sample), iter(sample)
+
+
+def _every_user(session: Session) -> Iterator[int]:
+    last = 0
+    while ids := session.scalars(select(User.id).where(User.id > last).order_by(User.id).limit(IDS_AT_ONCE)).all():
+        yield from ids
+        last = ids[-1]
+
+
+def _timelines(users: Iterator[int]) -> Iterator[Timeline]:
+    yield Timeline.public()
+    for user in users:
+        yield Timeline.home(user)
+        yield Timeline.profile(user)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
