@@ -1,0 +1,24 @@
+"""What `pshell development.ini` has at hand."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tweeter import models
+
+
+@contextmanager
+def setup(env: dict[str, Any]) -> Iterator[None]:
+    """The models, a session, the timelines, and `tm`, whose `tm.commit()` keeps what was changed."""
+    request = env["request"]
+    request.tm.begin()
+    env["models"] = models
+    env |= {name: getattr(models, name) for name in models.__all__}
+    env["tm"] = request.tm
+    env["dbsession"] = request.dbsession
+    env["timelines"] = request.timelines
+    env["actions"] = request.actions
+    try:
+        yield
+    finally:
+        request.tm.abort()

@@ -1,0 +1,49 @@
+"""Tweets and texts as HTML. Nothing here knows who reads or when, so what it returns can be kept and shown to all."""
+
+from functools import lru_cache
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+from tweeter import text
+from tweeter.values import TweetView
+
+_templates = Environment(
+    loader=PackageLoader("tweeter", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+
+
+def tweet_html(tweet: TweetView) -> Markup:
+    """The `<article>` of a tweet, the same for every reader."""
+    date = tweet.date
+    return Markup(  # noqa: S704 (the template escapes)
+        _tweet_template().render(
+            tweet=tweet,
+            message=text_html(tweet.message),
+            iso=date.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            shown=f"{date.day} {date:%b %Y, %H:%M}",
+        )
+    )
+
+
+def text_html(message: str) -> Markup:
+    """What somebody wrote: escaped, with its links, @mentions and #hashtags made clickable."""
+    return Markup("").join(_segment(segment) for segment in text.segments(message))
+
+
+def _segment(segment: text.Segment) -> Markup:
+    words = escape(segment.text)
+    if segment.kind == "link":
+        return Markup('<a href="{}" rel="nofollow ugc noopener noreferrer">{}</a>').format(segment.value, words)
+    if segment.kind == "mention":
+        return Markup('<a href="/@{}">{}</a>').format(segment.value, words)
+    if segment.kind == "hashtag":
+        return Markup('<a href="/search?q=%23{}">{}</a>').format(quote(segment.value), words)
+    return words
+
+
+@lru_cache(maxsize=1)
+def _tweet_template() -> Template:
+    return _templates.get_template("tweet_article.jinja2")

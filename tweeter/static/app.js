@@ -1,0 +1,187 @@
+// Tweeter works without this file. With it: characters left, news without reloading, times that age, older in place.
+
+const plural = (n, one) => `${n} ${one}${n === "1" || n === 1 ? "" : "s"}`;
+
+// Says something to screen readers.
+const announcer = document.body.appendChild(document.createElement("div"));
+announcer.className = "sr";
+announcer.setAttribute("role", "status");
+const announce = (text) => { announcer.textContent = text; };
+
+// Characters left, counted as the server counts them: cleaned, then by grapheme clusters.
+
+const segmenter = "Segmenter" in Intl ? new Intl.Segmenter() : null;
+const unwanted = /(?!\n)[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/gu;
+
+const countCharacters = (text) => {
+  const clean = text.replace(/\r\n?/g, "\n").replace(/\t/g, " ").normalize("NFC").replace(unwanted, "")
+    .replace(/\n(?:[^\S\n]*\n){2,}/g, "\n\n").trim();
+  let count = 0;
+  for (const _ of segmenter ? segmenter.segment(clean) : clean) count += 1;
+  return count;
+};
+
+for (const field of document.querySelectorAll("[data-limit]")) {
+  const area = field.querySelector("textarea");
+  const left = field.querySelector(".left");
+  const update = () => {
+    const n = Number(field.dataset.limit) - countCharacters(area.value);
+    left.firstElementChild.textContent = n;
+    left.classList.toggle("few", n >= 0 && n <= 20);
+    left.classList.toggle("over", n < 0);
+    return n;
+  };
+  area.addEventListener("input", () => {
+    const n = update();
+    // Not with every key: where it matters.
+    if (n === 20 || n === 10 || n === 0) announce(`${plural(n, "character")} left`);
+    else if (n === -1) announce("That is too long");
+  });
+  area.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) area.form.requestSubmit();
+  });
+  update();
+  left.hidden = false;
+}
+
+// A form is sent once, however often its button is pressed.
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.forms) delete form.dataset.sent;
+});
+
+// Times that age.
+
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+
+const relative = (date, now) => {
+  const minutes = Math.floor((now - date) / 60000);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h`;
+  if (minutes < 7 * 24 * 60) return plural(Math.floor(minutes / 60 / 24), "day");
+  return (date.getFullYear() === now.getFullYear() ? day : dayOfYear).format(date);
+};
+
+const age = () => {
+  const now = new Date();
+  for (const time of document.querySelectorAll("article time")) {
+    const text = relative(new Date(time.dateTime), now);
+    if (time.textContent !== text) time.textContent = text;
+  }
+};
+age();
+setInterval(() => { if (!document.hidden) age(); }, 30000);
+
+// Pages of tweets are fetched as what they are, pages, and their articles taken out.
+
+const fetchPage = async (url) => {
+  const response = await fetch(url, { headers: { Accept: "text/html" } });
+  if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+};
+
+const focusOn = (element) => {
+  element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+};
+
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-older]");
+  const list = document.querySelector("[data-timeline], [data-people]");
+  if (!link || !list || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  if (link.hasAttribute("aria-busy")) return;
+  link.setAttribute("aria-busy", "true");
+  try {
+    const page = await fetchPage(link.href);
+    const known = new Set(Array.from(list.querySelectorAll("[data-tweet-id]"), (tweet) => tweet.dataset.tweetId));
+    const found = [...(page.querySelector("[data-timeline], [data-people]")?.children ?? [])];
+    const more = found.filter((item) => !known.has(item.dataset.tweetId));
+    list.append(...more);
+    age();
+    const next = page.querySelector("a[data-older]");
+    const what = list.matches("[data-people]") ? "more" : "more tweets";
+    if (next) {
+      link.href = next.getAttribute("href");
+      link.removeAttribute("aria-busy");
+    } else {
+      const end = document.createElement("p");
+      end.className = "end";
+      end.textContent = "That is all.";
+      link.closest("nav").replaceWith(end);
+    }
+    announce(`${more.length} ${what}${next ? "" : ". That is all."}`);
+    if (more.length) focusOn(more[0]);
+  } catch {
+    location.assign(link.href);
+  }
+});
+
+// News: a small question every now and then, which the server mostly answers with 304. Hidden tabs ask nothing.
+
+const timeline = document.querySelector("[data-poll]");
+const title = document.title;
+const POLL_SECONDS = 30;
+
+const showNews = (count) => {
+  const button = document.querySelector(".news") ?? document.createElement("button");
+  const words = `${count >= 100 ? "99+" : count} new ${count === 1 ? "tweet" : "tweets"}`;
+  if (button.textContent === words) return;
+  button.type = "button";
+  button.className = "news";
+  button.textContent = words;
+  timeline.before(button);
+  document.title = `(${count >= 100 ? "99+" : count}) ${title}`;
+  announce(words);
+};
+
+const loadNews = async () => {
+  try {
+    const page = await fetchPage(location.pathname + location.search);
+    const fresh = page.querySelector("[data-poll]");
+    timeline.replaceChildren(...fresh.children);
+    timeline.dataset.poll = fresh.dataset.poll;
+    const pager = page.querySelector(".pager");
+    const old = document.querySelector(".pager, .end");
+    if (pager && old) old.replaceWith(pager);
+    else if (pager) timeline.after(pager);
+    document.querySelector(".news").remove();
+    document.title = title;
+    age();
+    if (timeline.firstElementChild) focusOn(timeline.firstElementChild);
+    window.scrollTo({ top: 0 });
+  } catch {
+    location.reload();
+  }
+};
+
+if (timeline) {
+  let waiting = 0;
+  const poll = async () => {
+    clearTimeout(waiting);
+    if (document.hidden) return;
+    let again = POLL_SECONDS;
+    try {
+      const response = await fetch(timeline.dataset.poll, { headers: { Accept: "application/json" } });
+      if (response.status === 401) return; // signed out: nothing to ask any more
+      if (response.ok) {
+        const { count } = await response.json();
+        if (count > 0) showNews(count);
+      } else {
+        again *= 4;
+      }
+    } catch {
+      again *= 4;
+    }
+    waiting = setTimeout(poll, again * 1000);
+  };
+  document.addEventListener("visibilitychange", poll);
+  document.addEventListener("click", (event) => { if (event.target.closest(".news")) loadNews(); });
+  waiting = setTimeout(poll, POLL_SECONDS * 1000);
+}

@@ -1,0 +1,10 @@
+"""The pages. Each module is one room: timelines, tweets, accounts, settings, people, search, errors."""
+
+from pyramid.config import Configurator
+
+
+def includeme(config: Configurator) -> None:
+    config.add_jinja2_search_path("tweeter:templates", name=".jinja2")
+    config.include(".tweens")
+    config.include(".layout")
+    config.scan()

@@ -1,0 +1,103 @@
+"""Signing up, in and out."""
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.security import forget, remember
+from pyramid.view import view_config
+from sqlalchemy import select, update
+
+from tweeter.errors import Refused
+from tweeter.models import User
+from tweeter.security import local_url
+from tweeter.text import USERNAME
+from tweeter.views.forms import Form, go, posted, refused, see
+
+
+@view_config(route_name="signup", request_method="GET", renderer="signup.jinja2")
+def signup_form(request: Request) -> dict[str, Any] | Response:
+    return {} if request.identity is None else go("/")
+
+
+@view_config(route_name="signup", request_method="POST", renderer="signup.jinja2")
+def signup(request: Request) -> dict[str, Any] | Response:
+    values = {"username": posted(request, "username").strip(), "display_name": posted(request, "display_name")}
+    try:
+        user = request.actions.sign_up(values["username"], posted(request, "password"), values["display_name"])
+    except Refused as error:
+        return {"form": refused(request, error, values)}
+    headers = sign_in(request, user.id, user.auth_version)
+    request.session.flash(f"Welcome, {user.display_name}. Say hello, or find people to follow.")
+    return see("/", headers=headers)
+
+
+@view_config(route_name="login", request_method="GET", renderer="login.jinja2")
+def login_form(request: Request) -> dict[str, Any] | Response:
+    onward = local_url(request.GET.get("next", "/"))
+    return {"form": Form({"next": onward})} if request.identity is None else go(onward)
+
+
+@view_config(route_name="login", request_method="POST", renderer="login.jinja2")
+def login(request: Request) -> dict[str, Any] | Response:
+    """An unknown name and a wrong password get the same answer, after the same time."""
+    username, password = posted(request, "username").strip(), posted(request, "password")
+    onward = local_url(posted(request, "next") or request.GET.get("next", "/"))
+    limit = request.registry["sign_in_limit"]
+    limit.begin(request, username)
+    user = _find(request, username)
+    if not request.registry["passwords"].check(user.password_hash if user else "", password) or user is None:
+        error = Refused("That name and password don't go together.", "username")
+        return {"form": refused(request, error, {"username": username, "next": onward})}
+    limit.succeeded(request, username)
+    _rehash(request, user, password)
+    return see(onward, headers=sign_in(request, user.id, user.auth_version))
+
+
+@view_config(route_name="logout", request_method="POST")
+def logout(request: Request) -> Response:
+    return HTTPSeeOther("/", headers=sign_out(request, "You are signed out."))
+
+
+def sign_in(request: Request, user_id: int, auth_version: int) -> list[tuple[str, str]]:
+    """The headers that sign this browser in. Its session begins anew, so that nobody can have planted it."""
+    request.session.invalidate()
+    return remember(request, user_id, auth_version=auth_version)
+
+
+def sign_out(request: Request, message: str) -> list[tuple[str, str]]:
+    request.session.invalidate()
+    request.session.flash(message)
+    return forget(request)
+
+
+def check_own_password(request: Request, password: str, field: str) -> None:
+    """Whoever found a browser signed in must not be able to guess the password either.
+
+    Raises Refused, TooManyAttempts.
+    """
+    limit, username = request.registry["sign_in_limit"], request.identity.username
+    limit.begin(request, username)
+    user = _find(request, username)
+    if user is None or not request.registry["passwords"].check(user.password_hash, password):
+        raise Refused("That is not your password.", field)
+    limit.succeeded(request, username)
+
+
+def _find(request: Request, username: str) -> Any:
+    if not USERNAME.fullmatch(username):
+        return None
+    # A session of its own, that ends before the hashing: it takes long, and nobody should wait for the database.
+    with request.registry["sessions"]() as session:
+        return session.execute(
+            select(User.id, User.password_hash, User.auth_version).where(User.username_key == username.lower())
+        ).one_or_none()
+
+
+def _rehash(request: Request, user: Any, password: str) -> None:
+    """Hashes again where the settings' cost is another by now, while the password is known."""
+    passwords = request.registry["passwords"]
+    if passwords.outdated(user.password_hash):
+        hashed = passwords.hash(password)
+        request.dbsession.execute(update(User).where(User.id == user.id).values(password_hash=hashed))

@@ -1,0 +1,158 @@
+"""A page for everything that can go wrong. None of them asks SQL for more than who is signed in, most not even that."""
+
+import logging
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken, PredicateMismatch
+from pyramid.httpexceptions import HTTPException, HTTPServiceUnavailable
+from pyramid.registry import Registry
+from pyramid.renderers import render_to_response
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
+from pyramid_retry import is_error_retryable
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tweeter.errors import Missing, NotYours, Refused
+from tweeter.security import TooManyAttempts
+from tweeter.views.forms import posted, see
+from tweeter.views.layout import safe_identity
+
+log = logging.getLogger(__name__)
+
+PAGES = {
+    400: ("That did not make sense", "Something in the address or the form is not what this page expects."),
+    401: ("Sign in first", "This is for people who are signed in."),
+    403: ("That is not yours", "Only its owner may do this."),
+    404: ("Nothing here", "This page does not exist, or does not exist any more."),
+    405: ("Not like this", "This address exists, but it can't be asked that way."),
+    413: ("That is too much", "What you sent is larger than this site takes."),
+    429: ("Too many tries", "Somebody tried this name too often without knowing the password."),
+    500: ("That went wrong", "It is our fault, not yours. It has been noted; please try again in a while."),
+    503: ("Back in a moment", "The database does not answer. Nothing you posted before is lost; please try again."),
+}
+
+
+def error_page(request: Request, status: int, message: str = "", ask: bool = True, **values: Any) -> Response:
+    """The page of a status. Without `ask` nobody looks up who is signed in, because that could fail again."""
+    heading, usual = PAGES.get(status, ("That did not work", "Please try again."))
+    me = safe_identity(request) if ask else None
+    values |= {"title": heading, "message": message or usual, "status": status, "me": me}
+    response = render_to_response("error.jinja2", values, request=request)
+    response.status_int = status
+    return response
+
+
+@exception_view_config(HTTPException)
+def http_error(error: HTTPException, request: Request) -> Response:
+    """What Pyramid and the views raise. Redirections are themselves."""
+    if error.status_int < 400:
+        return error
+    # Pyramid's own details are for developers, and in no language of this site; ours are sentences.
+    message = error.detail if error.detail and error.detail.endswith(".") else ""
+    response = error_page(request, error.status_int, message, ask=error.status_int < 500)
+    for name in ("Retry-After", "Allow"):
+        if name in error.headers:
+            response.headers[name] = error.headers[name]
+    return response
+
+
+@notfound_view_config()
+def not_found(error: HTTPException, request: Request) -> Response:
+    """404; or 405, where there is such an address, but not for this method."""
+    if isinstance(error, PredicateMismatch) and request.matched_route:
+        methods = _methods(request.registry).get(request.matched_route.name, frozenset())
+        if methods and request.method not in methods:
+            response = error_page(request, 405)
+            response.allow = sorted(methods)
+            return response
+    message = error.detail if error.detail and error.detail.endswith(".") else ""
+    return error_page(request, 404, message)
+
+
+@cache
+def _methods(registry: Registry) -> dict[str, frozenset[str]]:
+    """The methods that each route answers."""
+    found: dict[str, set[str]] = {}
+    for view in registry.introspector.get_category("views") or []:
+        route, methods = view["introspectable"]["route_name"], view["introspectable"]["request_methods"]
+        if route and methods:
+            found.setdefault(route, set()).update([methods] if isinstance(methods, str) else methods)
+    return {route: frozenset(methods | {"HEAD"} if "GET" in methods else methods) for route, methods in found.items()}
+
+
+@forbidden_view_config()
+def forbidden(error: HTTPException, request: Request) -> Response:
+    """Whoever is not signed in is asked to, and comes back to where the form was."""
+    if safe_identity(request) is None:
+        return see(f"/login?next={quote(_page_of(request), safe='/@')}")
+    return error_page(request, 403)
+
+
+def _page_of(request: Request) -> str:
+    """The page that somebody was on when they sent this."""
+    if request.method in ("GET", "HEAD"):
+        return str(request.path_qs)
+    route = request.matched_route.name if request.matched_route else ""
+    if route in ("follow", "unfollow"):
+        return str(request.path).rpartition("/")[0]
+    if route == "delete":
+        return f"/tweets/{request.matchdict['id']}"
+    parent = posted(request, "parent_id")
+    if route == "tweets" and parent.isascii() and parent.isdecimal():
+        return f"/tweets/{parent[:16]}"
+    return "/settings" if route == "settings" else "/"
+
+
+@exception_view_config(BadCSRFToken)
+@exception_view_config(BadCSRFOrigin)
+def bad_csrf(error: Exception, request: Request) -> Response:
+    """Mostly a page that was open for weeks, or since before signing in. What was typed is not lost."""
+    return error_page(
+        request,
+        400,
+        "This form was too old, or did not come from this site. Go back, reload the page, and send it again.",
+        typed=posted(request, "message"),
+    )
+
+
+@exception_view_config(Refused)
+def refused(error: Refused, request: Request) -> Response:
+    status = 404 if isinstance(error, Missing) else 403 if isinstance(error, NotYours) else 400
+    return error_page(request, status, str(error))
+
+
+@exception_view_config(TooManyAttempts)
+def too_many(error: TooManyAttempts, request: Request) -> Response:
+    minutes = -(-error.seconds // 60)
+    wait = "a minute" if minutes == 1 else f"{minutes} minutes"
+    response = error_page(request, 429, f"{PAGES[429][1]} Please wait {wait}, then try again.")
+    response.headers["Retry-After"] = str(error.seconds)
+    return response
+
+
+@exception_view_config(OperationalError)
+@exception_view_config(InterfaceError)
+@exception_view_config(PoolTimeout)
+def sql_is_down(error: Exception, request: Request) -> Response:
+    """The database does not answer: so nothing here may ask it."""
+    if not is_error_retryable(request, error):
+        log.error("the database does not answer: %s", error)
+    response = error_page(request, HTTPServiceUnavailable.code, ask=False)
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+@exception_view_config(Exception)
+def server_error(error: Exception, request: Request) -> Response:
+    if not is_error_retryable(request, error):
+        log.error("%s %s failed", request.method, request.path_info, exc_info=error)
+    try:
+        return error_page(request, 500, ask=False)
+    except Exception:  # the templates may be what is broken
+        log.exception("the page for it failed too")
+        heading, message = PAGES[500]
+        return Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{message}", 500)

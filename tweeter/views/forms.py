@@ -1,0 +1,85 @@
+"""What people send: fields, numbers in addresses, and forms that come back with what is wrong."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from pyramid.httpexceptions import HTTPBadRequest, HTTPFound, HTTPSeeOther
+from pyramid.request import Request
+
+from tweeter.errors import Refused
+from tweeter.ids import MAX_ID
+from tweeter.security import local_url
+from tweeter.values import Cursor
+
+PAGE = 20
+GREATEST_PAGE = 100
+
+
+@dataclass
+class Form:
+    """What was typed, and what is wrong with it, by field; "" is the form as a whole."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        return self.values.get(name, "")
+
+
+def refused(request: Request, error: Refused, values: dict[str, str], **fields: str) -> Form:
+    """The form to show again. Nothing of the request is committed. `fields` renames fields of the action."""
+    request.tm.doom()
+    request.response.status_int = 400
+    return Form(values, {fields.get(error.field, error.field): str(error)})
+
+
+def posted(request: Request, name: str) -> str:
+    """A field of the form; what is missing is empty, as is a file where a text belongs."""
+    value = request.POST.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+def see(url: str, **options: Any) -> HTTPSeeOther:
+    """After a form: go and look there."""
+    return HTTPSeeOther(local_url(url), **options)
+
+
+def go(url: str) -> HTTPFound:
+    return HTTPFound(local_url(url))
+
+
+def number(text: str, what: str, least: int = 1, most: int = MAX_ID + 1) -> int:
+    """A whole number in plain digits. Raises HTTPBadRequest."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 16 or not least <= int(text) <= most:
+        raise HTTPBadRequest(f"“{what}” must be a whole number from {least:,} to {most:,}.")
+    return int(text)
+
+
+def parameter(request: Request, name: str, default: int = 0, least: int = 1) -> int:
+    """A number of the query string."""
+    text = request.GET.get(name)
+    return default if text is None else number(text, name, least)
+
+
+def page_limit(request: Request) -> int:
+    """How many the page shows: 20, or what `?limit=` says, up to 100."""
+    text = request.GET.get("limit")
+    if text is None:
+        return PAGE
+    if text.isascii() and text.isdecimal() and len(text) > 16:
+        return GREATEST_PAGE
+    return min(number(text, "limit"), GREATEST_PAGE)
+
+
+def page_cursor(request: Request) -> Cursor:
+    return Cursor(before=parameter(request, "before", MAX_ID + 1), limit=page_limit(request))
+
+
+def page_url(request: Request, **parameters: int | str | None) -> str | None:
+    """This page with `before` (or `after`) of another page; None where that is None: there is none."""
+    if None in parameters.values():
+        return None
+    if "limit" in request.GET:
+        parameters["limit"] = page_limit(request)
+    return f"{request.path}?{urlencode(parameters)}"

@@ -1,0 +1,69 @@
+"""What every template finds at hand: who is signed in, and what the page cost."""
+
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.events import BeforeRender
+from pyramid.interfaces import ISecurityPolicy
+from pyramid.request import Request
+from sqlalchemy.exc import SQLAlchemyError
+
+from tweeter import measure, rendering
+from tweeter.interfaces import ITimelines
+from tweeter.security import Identity
+from tweeter.views.forms import Form
+from tweeter.views.tweens import count
+
+NOTHING: dict[str, Any] = {}
+
+
+def add_globals(event: BeforeRender) -> None:
+    """Views may give any of these themselves; error pages do, where asking SQL could fail again."""
+    request = event["request"]
+    if request is None:
+        return
+    if "me" not in event:
+        event["me"] = request.identity
+    event.setdefault("form", Form())
+    event.update(
+        costs=lambda: costs(request),
+        flashes=lambda: flashes(request),
+        tweet_html=rendering.tweet_html,
+        text_html=rendering.text_html,
+        count=count,
+        settings=request.registry.settings,
+    )
+
+
+def costs(request: Request) -> str:
+    """The line at the foot: who answered, how fast, with how much work."""
+    meter = measure.current() or measure.Meter()
+    name = meter.answered_by or request.registry.getUtility(ITimelines).name
+    line = (
+        f"Answered by {name} in {meter.seconds * 1000:.1f} ms · {count(meter.round_trips, 'store round trip')} · "
+        f"{count(meter.sql, 'SQL query', 'SQL queries')}"
+    )
+    if meter.answered_by and meter.sql:
+        line += f", {meter.timeline_sql or 'none'} for the timeline"
+    return line
+
+
+def flashes(request: Request) -> list[str]:
+    """The messages left by the page before. Looks before it takes: taking writes the cookie anew."""
+    session = request.session
+    return session.pop_flash() if session.peek_flash() else []
+
+
+def safe_identity(request: Request) -> Identity | None:
+    """Who is signed in, for error pages: nobody, where it can't be found out."""
+    policy = request.registry.getUtility(ISecurityPolicy)
+    try:
+        return policy.known_identity(request) or policy.identity(request)
+    except (SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError, LookupError):
+        return None
+    except Exception:  # the transaction may be in any state here, and the page must come
+        return None
+
+
+def includeme(config: Configurator) -> None:
+    config.add_subscriber(add_globals, BeforeRender)

@@ -1,0 +1,95 @@
+"""The timelines: home, public, mentions; and whether there is anything newer."""
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPBadRequest, HTTPUnauthorized
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+from sqlalchemy import select
+
+from tweeter.models import Mention
+from tweeter.security import SIGNED_IN
+from tweeter.timelines.queries import load_tweets
+from tweeter.values import Cursor, Page, Timeline
+from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter
+
+
+@view_config(route_name="index", request_method="GET", renderer="home.jinja2")
+def index(request: Request) -> dict[str, Any]:
+    if request.identity is None:
+        return public(request)
+    return home(request)
+
+
+@view_config(route_name="public", request_method="GET", renderer="public.jinja2")
+def public(request: Request) -> dict[str, Any]:
+    cursor = page_cursor(request)
+    return timeline_page(request, request.timelines.public(cursor), Timeline.public(), "Public")
+
+
+def home(request: Request, form: Form | None = None) -> dict[str, Any]:
+    """The home page; with a form, what was typed and what is wrong with it."""
+    timeline = Timeline.home(request.identity.id)
+    page = request.timelines.home(timeline.user_id, page_cursor(request))
+    return timeline_page(request, page, timeline, "Home") | {"form": form or Form()}
+
+
+def timeline_page(request: Request, page: Page, timeline: Timeline, title: str, newer: bool = True) -> dict[str, Any]:
+    """What the template of a timeline needs. Only the newest page asks whether there is anything newer."""
+    first = "before" not in request.GET
+    poll = None
+    if newer and first:
+        poll = f"/newer?timeline={timeline.kind}&since={page.tweets[0].id if page.tweets else 0}"
+        if timeline.kind == "profile":
+            poll += f"&user={timeline.user_id}"
+    return {
+        "title": title,
+        "tweets": page.tweets,
+        "older": page_url(request, before=page.older),
+        "poll": poll,
+        "first": first,
+    }
+
+
+@view_config(route_name="mentions", request_method="GET", renderer="mentions.jinja2", permission=SIGNED_IN)
+def mentions(request: Request) -> dict[str, Any]:
+    """Tweets with @me in them."""
+    cursor = page_cursor(request)
+    ids = request.dbsession.scalars(
+        select(Mention.tweet_id)
+        .where(Mention.user_id == request.identity.id, Mention.tweet_id < cursor.before)
+        .order_by(Mention.tweet_id.desc())
+        .limit(cursor.limit + 1)
+    ).all()
+    tweets = load_tweets(request.dbsession, ids)
+    page = Page.cut([tweets[id_] for id_ in ids if id_ in tweets], cursor.limit)
+    return timeline_page(request, page, Timeline.public(), "Mentions", newer=False)
+
+
+@view_config(route_name="newer", request_method="GET")
+def newer(request: Request) -> Response:
+    """How many tweets of others there are after `since`. Browsers poll it, so mostly it answers 304."""
+    timeline = _timeline(request)
+    cursor = Cursor(after=parameter(request, "since", least=0), limit=GREATEST_PAGE)
+    me = request.identity.id if request.identity else None
+    count = sum(tweet.user_id != me for tweet in request.timelines.page(timeline, cursor).tweets)
+    response = Response(json_body={"count": count}, charset="UTF-8")
+    response.etag = f"{timeline.key}-{cursor.after}-{count}"
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.vary = ("Cookie",)
+    response.conditional_response = True
+    return response
+
+
+def _timeline(request: Request) -> Timeline:
+    kind = request.GET.get("timeline", "")
+    if kind == "public":
+        return Timeline.public()
+    if kind == "home":
+        if request.identity is None:
+            raise HTTPUnauthorized("Sign in to see your home timeline.")
+        return Timeline.home(request.identity.id)
+    if kind == "profile":
+        return Timeline.profile(number(request.GET.get("user", ""), "user"))
+    raise HTTPBadRequest("“timeline” must be home, public or profile.")

@@ -1,0 +1,138 @@
+"""What happens around every request: its costs are measured, its body is bounded, its answer gets its headers."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPBadRequest, HTTPRequestEntityTooLarge
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.tweens import EXCVIEW, INGRESS
+from pyramid_retry import mark_error_retryable
+from sqlalchemy.exc import OperationalError
+
+from tweeter import measure
+from tweeter.interfaces import ITimelines
+
+Handler = Callable[[Request], Response]
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+TOO_LARGE = "tweeter.too_large"
+
+
+def measure_tween(handler: Handler, registry: Registry) -> Handler:
+    """Measures the request, and tells the browser in a Server-Timing header."""
+
+    def measure_request(request: Request) -> Response:
+        with measure.measuring() as meter:
+            response = handler(request)
+            backend = meter.answered_by or registry.getUtility(ITimelines).name
+            response.headers["Server-Timing"] = (
+                f"total;dur={meter.seconds * 1000:.1f}, "
+                f'sql;dur={meter.sql_seconds * 1000:.1f};desc="{count(meter.sql, "query", "queries")}", '
+                f'store;dur={meter.store_seconds * 1000:.1f};desc="{count(meter.round_trips, "round trip")}", '
+                f'backend;desc="{backend}"'
+            )
+        return response
+
+    return measure_request
+
+
+def headers_tween(handler: Handler, registry: Registry) -> Handler:
+    """Adds the headers that make browsers strict. What somebody signed in was shown is kept nowhere."""
+
+    def add_headers(request: Request) -> Response:
+        response = handler(request)
+        headers = response.headers
+        headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "same-origin"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        if "Cache-Control" not in headers:
+            signed_in = "ticket" in request.cookies
+            headers["Cache-Control"] = "private, no-store" if signed_in else "private, no-cache"
+        return response
+
+    return add_headers
+
+
+def limit_body(request: Request) -> None:
+    """Bounds the body before anything reads it; pyramid_retry asks it first, and takes None for "as usual".
+
+    A body of unknown length is read here, up to the limit. What is too large is not read at all, and refused once
+    there is a page to say so on.
+    """
+    environ = request.environ
+    limit = request.registry.settings["tweeter.max_body"]
+    declared = environ.get("CONTENT_LENGTH") or ""
+    if declared:
+        too_large = not declared.isdecimal() or len(declared) > 15 or int(declared) > limit
+    elif environ.get("wsgi.input_terminated"):
+        body = environ["wsgi.input"].read(limit + 1)
+        too_large = len(body) > limit
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+    else:
+        too_large = False
+    if too_large:
+        environ["wsgi.input"], environ["CONTENT_LENGTH"], environ[TOO_LARGE] = BytesIO(), "0", True
+
+
+def check_tween(handler: Handler, registry: Registry) -> Handler:
+    """Refuses what can't be read, before any view tries: bodies that are too large, bytes that are no UTF-8."""
+
+    def check(request: Request) -> Response:
+        if TOO_LARGE in request.environ:
+            raise HTTPRequestEntityTooLarge()
+        try:
+            texts = [request.path_info, *_texts(request.GET)]
+            if request.method == "POST":
+                texts += _texts(request.POST)
+            for text in texts:
+                text.encode()  # lone surrogates
+        except (UnicodeError, ValueError):
+            raise HTTPBadRequest("This address or form has bytes in it that are no text.") from None
+        return handler(request)
+
+    return check
+
+
+def _texts(fields: object) -> list[str]:
+    return [text for pair in fields.items() for text in pair if isinstance(text, str)]  # type: ignore[attr-defined]
+
+
+def locked_tween(handler: Handler, registry: Registry) -> Handler:
+    """SQLite that is locked by another writer is worth another try; zope.sqlalchemy knows only PostgreSQL's errors."""
+
+    def mark(request: Request) -> Response:
+        try:
+            return handler(request)
+        except OperationalError as error:
+            _mark_locked(error)
+            raise
+        finally:
+            if isinstance(request.exception, OperationalError):
+                _mark_locked(request.exception)
+
+    return mark
+
+
+def _mark_locked(error: OperationalError) -> None:
+    if "database is locked" in str(error.orig):
+        mark_error_retryable(error)
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 query`, `2 queries`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def includeme(config: Configurator) -> None:
+    config.get_settings()["retry.activate_hook"] = limit_body
+    config.add_tween("tweeter.views.tweens.measure_tween", under=INGRESS, over="tweeter.views.tweens.headers_tween")
+    config.add_tween("tweeter.views.tweens.headers_tween", under=INGRESS, over="pyramid_tm.tm_tween_factory")
+    config.add_tween("tweeter.views.tweens.locked_tween", under="pyramid_tm.tm_tween_factory", over=EXCVIEW)
+    config.add_tween("tweeter.views.tweens.check_tween", under=EXCVIEW)

@@ -1,0 +1,99 @@
+"""Posting, one tweet with what it answers and what answers it, and deleting."""
+
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+from sqlalchemy import literal, select
+from sqlalchemy.orm import Session, aliased
+
+from tweeter.errors import Missing, Refused
+from tweeter.models import Tweet
+from tweeter.security import SIGNED_IN
+from tweeter.timelines.queries import load_tweets
+from tweeter.views import pages
+from tweeter.views.forms import Form, number, page_limit, parameter, posted, refused, see
+
+GREATEST_DEPTH = 20
+
+
+@view_config(route_name="tweets", request_method="POST", renderer="home.jinja2", permission=SIGNED_IN)
+def post(request: Request) -> dict[str, Any] | Response:
+    """A new tweet: then to where it stands. What is refused comes back on the page it was typed on."""
+    message, parent = posted(request, "message"), posted(request, "parent_id")
+    parent_id = number(parent, "parent_id") if parent else None
+    try:
+        tweet = request.actions.post(request.identity.id, message, parent_id)
+    except Missing as error:
+        if error.field != "parent_id":
+            raise
+        form = refused(request, error, {"message": message}, parent_id="message")
+        form.errors["message"] += " You can still post this on its own."
+        return pages.home(request, form)
+    except Refused as error:
+        form = refused(request, error, {"message": message})
+        if parent_id is None:
+            return pages.home(request, form)
+        request.override_renderer = "tweet.jinja2"
+        return tweet_page(request, parent_id, form)
+    if parent_id is not None:
+        request.session.flash("Your answer is posted.")
+        return see(f"/tweets/{tweet.id}")
+    request.session.flash("Posted.")
+    return see("/")
+
+
+@view_config(route_name="tweet", request_method="GET", renderer="tweet.jinja2")
+def show(request: Request) -> dict[str, Any]:
+    return tweet_page(request, int(request.matchdict["id"]))
+
+
+@view_config(route_name="delete", request_method="POST", permission=SIGNED_IN)
+def delete(request: Request) -> Response:
+    """Only one's own; `tweeter.actions` sees to it."""
+    request.actions.delete(request.identity.id, int(request.matchdict["id"]))
+    request.session.flash("Your tweet is deleted.")
+    return see(f"/@{request.identity.username}")
+
+
+def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str, Any]:
+    """The tweet, what it answers above it, the answers below it, oldest first. A tweet that is gone has a page too."""
+    session, limit = request.dbsession, page_limit(request)
+    after = parameter(request, "after", id_, least=0)
+    above = _ancestor_ids(session, id_)
+    below = session.scalars(
+        select(Tweet.id).where(Tweet.parent_id == id_, Tweet.id > after).order_by(Tweet.id).limit(limit + 1)
+    ).all()
+    tweets = load_tweets(session, {id_, *above, *below})
+    tweet = tweets.get(id_)
+    if tweet is None:
+        request.response.status_int = 404
+    ancestors = [tweets[ancestor] for ancestor in above if ancestor in tweets]
+    answers = [tweets[answer] for answer in below[:limit] if answer in tweets]
+    more = answers[-1].id if len(below) > limit and answers else None
+    return {
+        "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "This tweet is gone",
+        "tweet": tweet,
+        "ancestors": ancestors,
+        "earlier": ancestors[0].parent_id if len(ancestors) == GREATEST_DEPTH else None,
+        "answers": answers,
+        "more": f"/tweets/{id_}?after={more}" if more else None,
+        "first": "after" not in request.GET,
+        "form": form or Form(),
+    }
+
+
+def _ancestor_ids(session: Session, id_: int) -> list[int]:
+    """What the tweet answers, what that answers, and so on; the oldest first."""
+    chain = (
+        select(Tweet.id, Tweet.parent_id, literal(0).label("depth")).where(Tweet.id == id_).cte("chain", recursive=True)
+    )
+    parent = aliased(Tweet, name="ancestor")
+    chain = chain.union_all(
+        select(parent.id, parent.parent_id, chain.c.depth + 1)
+        .join(chain, parent.id == chain.c.parent_id)
+        .where(chain.c.depth < GREATEST_DEPTH)
+    )
+    rows = session.execute(select(chain.c.id).where(chain.c.depth > 0).order_by(chain.c.depth.desc()))
+    return [id_ for (id_,) in rows]
