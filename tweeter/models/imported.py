@@ -1,0 +1,17 @@
+"""Under which names files knew the tweets that were loaded from them."""
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tweeter.models.meta import Base
+
+
+class Imported(Base):
+    """A later file may answer a tweet by the id that an earlier file gave it. The latest use of an id counts."""
+
+    __tablename__ = "imported"
+
+    source_id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    tweet_id: Mapped[int] = mapped_column(ForeignKey("tweets.id", ondelete="CASCADE"), index=True)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
