@@ -1,4 +1,4 @@
-"""A backend with a fault: it never gets to know of deletes, and loses every seventh id. `tweeter verify` has to notice."""
+"""A backend with a fault: it loses every seventh id. `tweeter verify` has to notice."""
 
 from tests.thirdparty.texts import TextTimelineStore
 from tweeter.backends.memory import MemoryTweetCache

@@ -12,8 +12,9 @@
         def make_cache(self):
             return lambda: MyCache(...)                                   # an empty cache
 
-and, for the whole: `one_answer(site)` gives a stateful hypothesis test in which people post, answer, delete, follow,
-rename and close while caches are wiped and processes restart, and every backend has to give SQL's pages after each step.
+and, for the whole: `one_answer(site, backends)` gives a stateful hypothesis test in which people post, answer, delete,
+follow, rename and close while caches are wiped and processes restart; every backend has to give the same pages after
+each step.
 
 Needs the packages of the extra `testing`.
 """

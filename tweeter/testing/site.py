@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sqlalchemy import delete
+from sqlalchemy.orm import Session
 
 import tweeter
 from tweeter import ids
@@ -39,10 +40,13 @@ class Process:
         """Actions in one transaction; delivered after it, unless the process is to die between the two."""
         with self.sessions() as session:
             begin_immediate(session)
-            yield Actions(session, self.registry["passwords"])
+            yield self.actions(session)
             session.commit()
         if deliver:
             self.delivery.wake()
+
+    def actions(self, session: Session) -> Actions:
+        return Actions(session, self.registry["passwords"])
 
     def page(self, timeline: Timeline, cursor: Cursor) -> Page:
         """A page as a request would get it."""
