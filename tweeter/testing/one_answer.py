@@ -20,6 +20,9 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
     """
     processes = st.integers(0, len(site.processes) - 1)
     whom = st.integers(0, 1_000_000)
+    somebody = precondition(lambda self: bool(site.model.names))
+    somebody_followed = precondition(lambda self: bool(site.model.follows))
+    something_said = precondition(lambda self: bool(site.model.tweets))
 
     class OneAnswer(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -50,18 +53,18 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
             site.model.names[id_] = f"User {self._named}"
             site.model.usernames[id_] = f"u{self._named}"
 
-        @precondition(lambda self: site.model.names)
+        @somebody
         @rule(process=processes, user=whom, deliver=st.sampled_from([True, True, False]))
         def post(self, process: int, user: int, deliver: bool) -> None:
             self._post(process, self._user(user), None, deliver)
 
-        @precondition(lambda self: site.model.names)
+        @somebody
         @rule(process=processes, user=whom, count=st.integers(4, 9))
         def post_many(self, process: int, user: int, count: int) -> None:
             for _ in range(count):
                 self._post(process, self._user(user), None, True)
 
-        @precondition(lambda self: site.model.tweets)
+        @something_said
         @rule(process=processes, user=whom, parent=whom)
         def reply(self, process: int, user: int, parent: int) -> None:
             self._post(process, self._user(user), self._tweet(parent), True)
@@ -72,7 +75,7 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
                 id_ = actions.post(author, message, parent).id
             site.model.tweets[id_] = (author, message, parent)
 
-        @precondition(lambda self: site.model.tweets)
+        @something_said
         @rule(process=processes, tweet=whom)
         def delete(self, process: int, tweet: int) -> None:
             id_ = self._tweet(tweet)
@@ -90,7 +93,7 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
                 actions.follow(one, site.model.usernames[other])
             site.model.follows.add((one, other))
 
-        @precondition(lambda self: site.model.follows)
+        @somebody_followed
         @rule(process=processes, number=whom)
         def unfollow(self, process: int, number: int) -> None:
             follows = sorted(site.model.follows)
@@ -99,7 +102,7 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
                 actions.unfollow(follower, site.model.usernames[followee])
             site.model.follows.discard((follower, followee))
 
-        @precondition(lambda self: site.model.names)
+        @somebody
         @rule(process=processes, user=whom, name=st.text("abcäö ", min_size=1, max_size=5))
         def rename(self, process: int, user: int, name: str) -> None:
             id_ = self._user(user)
@@ -126,7 +129,7 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
             if IMaterializedTimelines.providedBy(timelines):
                 timelines.clear()
 
-        @precondition(lambda self: site.model.names)
+        @somebody
         @rule(process=processes, number=whom)
         def evict_one(self, process: int, number: int) -> None:
             timelines = self._process(process).timelines
@@ -134,7 +137,7 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
                 every = site.model.timelines()
                 timelines.drop(every[number % len(every)])
 
-        @precondition(lambda self: site.model.tweets)
+        @something_said
         @rule(process=processes, tweet=whom)
         def truncate(self, process: int, tweet: int) -> None:
             with self._process(process).sessions() as session:
