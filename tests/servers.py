@@ -205,6 +205,7 @@ class PostgreSQL(Server):
         options = {
             "listen_addresses": self.host, "port": self.port, "unix_socket_directories": "", "max_connections": 200,
             "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
+            "deadlock_timeout": "100ms",
         }  # fmt: skip
         settings = (word for key, value in options.items() for word in ("-c", f"{key}={value}"))
         return [self._program, "-D", str(self.folder / "data"), *settings]
