@@ -1,0 +1,112 @@
+"""A real week, loaded and read: every backend shows what a dozen lines of plain Python say of the two files.
+
+The data here is a part of the week; TWEETER_WEEK names a folder with all of it, or with another graph and its tweets
+(`follows.txt.gz`, `tweets.jsonl.gz`).
+"""
+
+import gzip
+import json
+import os
+import random
+from collections import Counter, defaultdict
+from heapq import nlargest
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from tweeter import measure
+from tweeter.cli import main
+from tweeter.models import User
+from tweeter.testing import Process
+from tweeter.values import Cursor, Timeline
+
+WEEK = Path(os.environ.get("TWEETER_WEEK", Path(__file__).with_name("data") / "week"))
+PEOPLE = 100  # of each kind
+SHOWN = 60  # three pages
+
+
+def lines(path):
+    with gzip.open(path, "rt") as file:
+        yield from file
+
+
+class Files:
+    """What the two files say."""
+
+    def __init__(self, folder):
+        self.followees = defaultdict(set)
+        self.tweets = defaultdict(list)
+        followers = Counter()
+        for line in lines(folder / "follows.txt.gz"):
+            if not line.startswith("#"):
+                follower, followee = line.split()
+                self.followees[follower].add(followee)
+                followers[followee] += 1
+        for number, line in enumerate(lines(folder / "tweets.jsonl.gz")):
+            tweet = json.loads(line)
+            self.tweets[tweet["user"]].append((tweet["date"], number, tweet["message"]))
+        everybody = sorted({*self.followees, *self.tweets, *followers})
+        self.people = {
+            *nlargest(PEOPLE, everybody, key=lambda user: len(self.followees[user])),
+            *nlargest(PEOPLE, everybody, key=lambda user: followers[user]),
+            *random.Random(2011).sample(everybody, PEOPLE),
+        }
+
+    def profile(self, user):
+        return [(f"u{user}", message) for _, _, message in sorted(self.tweets[user], reverse=True)[:SHOWN]]
+
+    def home(self, user):
+        sources = self.followees[user] | {user}
+        tweets = ((date, number, who, text) for who in sources for date, number, text in self.tweets[who])
+        return [(f"u{who}", text) for _, _, who, text in nlargest(SHOWN, tweets)]
+
+
+@pytest.fixture(scope="module")
+def files():
+    return Files(WEEK)
+
+
+@pytest.fixture
+def ini(tmp_path, database_url):
+    text = Path("testing.ini").read_text()
+    path = tmp_path / "week.ini"
+    lines = [
+        f"sqlalchemy.url = {database_url}" if line.startswith("sqlalchemy.url") else line for line in text.split("\n")
+    ]
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+def three_pages(process, timeline):
+    shown, cursor = [], Cursor()
+    for _ in range(3):
+        page = process.page(timeline, cursor)
+        shown += [(tweet.username, tweet.message) for tweet in page.tweets]
+        if page.older is None:
+            break
+        cursor = cursor._replace(before=page.older)
+    return shown
+
+
+def test_home_and_profile_of_300_people_are_what_the_files_say(ini, database_url, files):
+    assert main(["load", ini, "--follows", f"{WEEK}/follows.txt.gz", "--tweets", f"{WEEK}/tweets.jsonl.gz"]) == 0
+    assert len(files.people) > 2 * PEOPLE
+    processes = [Process(database_url, backend) for backend in ("sql", "memory")]
+    try:
+        with processes[0].sessions() as session:
+            ids = dict(session.execute(select(User.username, User.id)).tuples().all())
+        memory = processes[1]
+        for user in sorted(files.people):
+            home, profile = Timeline.home(ids[f"u{user}"]), Timeline.profile(ids[f"u{user}"])
+            for process in processes:
+                assert three_pages(process, home) == files.home(user)
+                assert three_pages(process, profile) == files.profile(user)
+            # Warm, a page costs two round trips and no SQL, however many one follows.
+            with measure.measuring() as meter:
+                page = memory.timelines.home(home.user_id, Cursor())
+            assert meter.sql == 0
+            assert meter.round_trips == (2 if page.tweets else 1)
+    finally:
+        for process in processes:
+            process.close()
