@@ -1,0 +1,48 @@
+"""The command line: `tweeter SUBCOMMAND development.ini`.
+
+Each command is a module with two functions: `add_parser(subparsers)` describes it, `run(args)` does it and returns
+the exit code. Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from tweeter.cli.common import describe, log_error
+from tweeter.errors import TweeterError
+
+COMMANDS = ("load",)
+
+INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = import_module(f"tweeter.cli.{args.command}").run(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("tweeter: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain once more when it flushes stdout at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (TweeterError, SQLAlchemyError, OSError) as error:
+        log_error(error)
+        print(f"tweeter: {describe(error)}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tweeter", description="Looks after a Tweeter site.")
+    subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", dest="command", required=True)
+    for name in COMMANDS:
+        import_module(f"tweeter.cli.{name}").add_parser(subparsers)
+    return parser

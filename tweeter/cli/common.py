@@ -1,0 +1,103 @@
+"""What all commands share: the ini file, the database, and errors in words."""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from configparser import Error as IniError
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from pyramid.paster import setup_logging
+from sqlalchemy import Engine, inspect
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session, sessionmaker
+
+from tweeter.actions import Actions
+from tweeter.errors import TweeterError
+from tweeter.models import Base
+from tweeter.models.meta import begin_immediate, make_engine, make_sessions
+from tweeter.passwords import Passwords
+from tweeter.settings import read_ini
+
+
+class CommandError(TweeterError):
+    """Why a command could not do it, for the person at the terminal. The process ends with code 1."""
+
+
+class Site(NamedTuple):
+    """A site as the commands see it: settings and database, without the web application."""
+
+    ini: str
+    settings: dict[str, Any]
+    engine: Engine
+    sessions: sessionmaker[Session]
+
+    @property
+    def passwords(self) -> Passwords:
+        """Hashes at the cost that the site's settings tell."""
+        return Passwords(self.settings["tweeter.argon2.time_cost"], self.settings["tweeter.argon2.memory_kib"])
+
+    @contextmanager
+    def acting(self) -> Iterator[Actions]:
+        """Actions in a transaction of their own, committed at the end of the block."""
+        with self.sessions.begin() as session:
+            begin_immediate(session)
+            yield Actions(session, self.passwords, self.settings["tweeter.message_limit"])
+
+
+def add_ini(parser: argparse.ArgumentParser) -> None:
+    """Adds the positional argument that every command has."""
+    parser.add_argument("ini", metavar="INI", help="the site's ini file, such as development.ini")
+
+
+@contextmanager
+def open_site(ini: str) -> Iterator[Site]:
+    """The site of an ini file, with logging set up as the file says and its database at hand.
+
+    Raises CommandError where the file can't be used or the database has no tables yet.
+    """
+    try:
+        setup_logging(ini)
+        settings = read_ini(ini)
+    except (OSError, LookupError, IniError, UnicodeDecodeError) as error:
+        raise CommandError(f"{ini} can't be used: {describe(error)}") from error
+    except (ValueError, ImportError) as error:  # what a broken logging section or an unknown `use` raises
+        raise CommandError(f"{ini} is not right: {describe(error)}") from error
+    try:
+        engine = make_engine(settings["sqlalchemy.url"])
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise CommandError(f"sqlalchemy.url of {ini} is not right: {describe(error)}") from error
+    try:
+        check_migrated(engine, ini)
+        yield Site(ini, settings, engine, make_sessions(engine))
+    finally:
+        engine.dispose()
+
+
+def check_migrated(engine: Engine, ini: str) -> None:
+    """Raises CommandError where tables are missing."""
+    missing = set(Base.metadata.tables) - set(inspect(engine).get_table_names())
+    if missing:
+        raise CommandError(
+            f"The database has no table {', '.join(sorted(missing))} yet. "
+            f"Run: alembic -c {ini.partition('#')[0]} upgrade head"
+        )
+
+
+def describe(error: BaseException) -> str:
+    """An error in words: ours as they are, others' in one line, the driver's without SQL and parameters."""
+    if isinstance(error, TweeterError):
+        return str(error)
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing" if error.args else "something is missing"
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def log_error(error: BaseException) -> None:
+    """Keeps the traceback for those who set the logger to DEBUG."""
+    logging.getLogger("tweeter.cli").debug("The command failed", exc_info=error)

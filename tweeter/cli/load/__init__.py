@@ -1,0 +1,113 @@
+"""`tweeter load`: people, follows and tweets out of files, by the hundred thousand.
+
+Three steps, none of which keeps more than a batch in memory: the files are read into temporary tables (`stage`), put
+in order there (`tweets.arrange`), and written in short transactions, each of which leaves a site that is whole
+(`people`, `tweets`, `links`). Whatever is there already is left alone, so that a load can be repeated, and goes on
+where it was interrupted.
+"""
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+from tweeter.actions import check_password
+from tweeter.cli.common import Site, add_ini, open_site
+from tweeter.cli.load.database import BulkDatabase
+from tweeter.cli.load.links import arrange_links, write_links
+from tweeter.cli.load.people import write_follows, write_users
+from tweeter.cli.load.stage import Complaints, Stage
+from tweeter.cli.load.tweets import Written, arrange, write_tweets
+from tweeter.cli.progress import Progress, progress
+
+DESCRIPTION = """
+Loads people, follows and tweets from files, plain or gzipped. What the site has already is left alone: loading twice
+doubles nothing, and a load that was interrupted is completed by the same command.
+"""
+
+FORMATS = """
+follows: one `follower followee` a line; what follows a # is a comment.
+tweets: one JSON object a line, {"user": …, "date": …, "message": …, "id": …, "parent": …}.
+The date is seconds since 1970, or ISO 8601 (UTC where it tells no offset). id and parent are optional:
+an answer names the id of what it answers. A name made of digits gets a `u` before it.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(
+        "load",
+        help="load people, follows and tweets from files",
+        description=DESCRIPTION,
+        epilog=FORMATS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_ini(parser)
+    parser.add_argument("--follows", metavar="FILE", type=Path, help="who follows whom")
+    parser.add_argument("--tweets", metavar="FILE", type=Path, help="tweets as JSON lines")
+    parser.add_argument(
+        "--password", metavar="P", help="with it one can sign in as any user that is new; else as none of them"
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="load nothing if any line is bad: all files are checked before anything is written",
+    )
+    parser.set_defaults(usage_error=parser.error)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.follows is None and args.tweets is None:
+        args.usage_error("give at least one of --follows and --tweets")
+    if args.password is not None:
+        check_password(args.password)
+    with open_site(args.ini) as site, progress() as bar:
+        password_hash = "" if args.password is None else site.passwords.hash(args.password)
+        lines = load(site, bar, args.follows, args.tweets, password_hash, args.strict)
+    print("\n".join(lines))
+    return 0
+
+
+def load(
+    site: Site,
+    bar: Progress,
+    follows: Path | None,
+    tweets: Path | None,
+    password_hash: str = "",
+    strict: bool = False,
+) -> list[str]:
+    """Loads the files; returns what to tell.
+
+    Raises CommandError for a file that can't be read and, if strict, for a bad line.
+    """
+    with closing(BulkDatabase(site.engine)) as database:
+        stage = Stage(database, bar, strict, site.settings["tweeter.message_limit"])
+        if follows:
+            stage.read_follows(follows)
+        if tweets:
+            stage.read_tweets(tweets)
+        users = write_users(database, bar, password_hash)
+        new_follows = write_follows(database, bar) if stage.follows else 0
+        written, unknown = Written(), Complaints(bar)
+        if tweets and stage.tweets:
+            bar.phase("Sorting tweets", None)
+            arrange(database)
+            if stage.any_parent:
+                arrange_links(database)
+            written = write_tweets(database, bar, stage.any_source, stage.any_parent)
+            if stage.any_parent:
+                write_links(database, tweets, unknown)
+        bar.phase("Analyzing", None)
+        database.analyze("users", "relationships", "tweets", "mentions")
+    lines = [f"Loaded {users:,} users, {new_follows:,} follows, {written.tweets:,} tweets."]
+    there = [
+        f"{count:,} {what}"
+        for count, what in ((stage.follows - new_follows, "follows"), (stage.tweets - written.tweets, "tweets"))
+        if count
+    ]
+    if there:
+        lines.append(f"Already there: {', '.join(there)}.")
+    if stage.bad_lines.count:
+        lines.append(f"Bad lines, skipped: {stage.bad_lines.count:,}.")
+    if unknown.count:
+        lines.append(f"Answers to an unknown tweet, loaded without a parent: {unknown.count:,}.")
+    return lines

@@ -1,0 +1,69 @@
+"""Ids for tweets of the past: made from their time, and not taken yet."""
+
+from tweeter import ids
+from tweeter.cli.load.database import BulkDatabase
+from tweeter.errors import TweeterError
+
+_LAST_IN_BLOCK = (1 << ids.SEQUENCE_BITS) - 1
+
+
+class Allocator:
+    """Ids for one batch of load_order, asked for in the order of their time.
+
+    Within a millisecond they begin after the greatest that is taken there. Where all 4096 are taken they spill
+    over into the next milliseconds. A block is an id without its low bits: what one millisecond has.
+    """
+
+    def __init__(self, database: BulkDatabase, after: int, last: int) -> None:
+        self._database = database
+        self._last = -1
+        rows = database.execute(
+            f"""
+            SELECT DISTINCT ms, (
+                SELECT max(id) FROM tweets
+                WHERE id >= (o.ms - {ids.EPOCH_MS}) << {ids.SEQUENCE_BITS}
+                AND id < (o.ms - {ids.EPOCH_MS} + 1) << {ids.SEQUENCE_BITS}
+            ) FROM load_order AS o WHERE n > :after AND n <= :last
+            """,  # noqa: S608 (our own numbers)
+            after=after,
+            last=last,
+        )
+        self._greatest: dict[int, int | None] = {block_of(ms): greatest for ms, greatest in rows}
+
+    def next(self, epoch_ms: int) -> int:
+        """The next id of this moment; greater than all that were given before."""
+        id_ = max(ids.first_id_of_ms(epoch_ms), self._last + 1)
+        while (greatest := self._greatest_of(id_ >> ids.SEQUENCE_BITS)) is not None and greatest >= id_:
+            id_ = greatest + 1
+        if id_ > ids.MAX_ID:
+            raise TweeterError("More tweets have the last date of all than there are ids.")
+        self._last = id_
+        return id_
+
+    def taken(self, epoch_ms: int) -> bool:
+        """Whether the moment has tweets already."""
+        return self._greatest_of(block_of(epoch_ms)) is not None
+
+    def longest_spill(self) -> int:
+        """Over how many blocks the tweets of one moment of the batch may be spread; 1 where none spilled over."""
+        return max(map(self._spread, list(self._greatest)), default=1)
+
+    def _spread(self, block: int) -> int:
+        end = block
+        while (greatest := self._greatest_of(end)) is not None and greatest & _LAST_IN_BLOCK == _LAST_IN_BLOCK:
+            end += 1
+        return end - block + 1
+
+    def _greatest_of(self, block: int) -> int | None:
+        """The greatest id that was taken in the block before this batch."""
+        if block not in self._greatest:
+            self._greatest[block] = self._database.execute(
+                "SELECT max(id) FROM tweets WHERE id >= :first AND id < :end",
+                first=block << ids.SEQUENCE_BITS,
+                end=(block + 1) << ids.SEQUENCE_BITS,
+            ).scalar()
+        return self._greatest[block]
+
+
+def block_of(epoch_ms: int) -> int:
+    return ids.first_id_of_ms(epoch_ms) >> ids.SEQUENCE_BITS

@@ -1,0 +1,80 @@
+"""Lines out of plain or gzipped files, in memory that does not depend on the file or on its longest line."""
+
+import gzip
+import io
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from tweeter.cli.common import CommandError, describe
+
+CHUNK = 1 << 20
+LONGEST_LINE = 1 << 20  # bytes
+_GZIP = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+
+
+def read_lines(path: Path, advance: Callable[[int], None]) -> Iterator[tuple[int, bytes | None]]:
+    """Numbers from 1 and lines without their ends; None for a line that is longer than LONGEST_LINE.
+
+    `advance` is told how many bytes of the file were read. Raises CommandError for a file that can't be read.
+    """
+    number = 0
+    for chunk in _split(_chunks(path, advance)):
+        for line in chunk:
+            number += 1
+            yield number, line
+
+
+def size(path: Path) -> int | None:
+    """Bytes of a file; None for a pipe."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise CommandError(f"{path} can't be read: {describe(error)}") from error
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _split(chunks: Iterator[bytes]) -> Iterator[list[bytes | None]]:
+    """What lies between line feeds. Of a line that is too long only its length is kept in mind."""
+    rest, too_long = b"", False
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        if not too_long:
+            rest += first
+            too_long = len(rest) > LONGEST_LINE
+        if too_long:
+            rest = b""
+        if others:
+            lines: list[bytes | None] = [None if too_long else rest, *others[:-1]]
+            yield lines
+            rest, too_long = others[-1], False
+    if rest or too_long:
+        yield [None if too_long else rest]
+
+
+def _chunks(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
+    try:
+        with path.open("rb", buffering=CHUNK) as raw:
+            # By its first bytes rather than its name: what is gzipped is read as such whatever it is called.
+            head = cast(io.BufferedReader, raw).peek(2)[:2]
+            zipped = head == _GZIP
+            if path.suffix == ".gz" and head and not zipped:
+                raise CommandError(f"{path} is not a gzip file")
+            file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if zipped else raw
+            seekable, position, beginning = raw.seekable(), 0, True
+            while chunk := file.read(CHUNK):
+                if beginning:
+                    chunk, beginning = chunk.removeprefix(_BOM), False
+                yield chunk
+                if seekable:
+                    advance(raw.tell() - position)
+                    position = raw.tell()
+    except EOFError as error:
+        raise CommandError(f"{path} ends in the middle: a part of the gzip file is missing") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise CommandError(f"{path} is a damaged gzip file: {error}") from error
+    except OSError as error:
+        raise CommandError(f"{path} can't be read: {describe(error)}") from error

@@ -1,0 +1,149 @@
+"""What one line of a file says, or why it says nothing."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from tweeter import ids, text
+
+# Real tweets have had 280 characters for years; a site may allow fewer to those who post on it.
+LOADED_LIMIT_FACTOR = 10
+LONGEST_SOURCE_ID = 100  # characters; longer ones are told apart by their digest
+_MICROSECOND = timedelta(microseconds=1)
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
+_AT = re.compile(r" - at `\$\.(\w+)`$")
+
+
+class BadLine(Exception):
+    """A line that can't be loaded; the message is the reason."""
+
+
+class LoadedTweet(NamedTuple):
+    """A line of the tweets file. `source_id` is its name within the file, `parent` that of what it answers."""
+
+    username: str
+    epoch_ms: int
+    message: str
+    source_id: str | None
+    parent: str | None
+
+
+class _Line(msgspec.Struct):
+    user: str | int
+    date: int | float | str
+    message: str
+    id: str | int | None = None
+    parent: str | int | None = None
+
+
+_decoder = msgspec.json.Decoder(_Line)
+
+
+def parse_follow(line: bytes) -> tuple[str, str] | None:
+    """The follower and the followee; None for a comment or an empty line. Raises BadLine."""
+    words = _decode(line).partition("#")[0].split()
+    if not words:
+        return None
+    if len(words) != 2:
+        raise BadLine(f"expected `follower followee`, got {len(words)} word{'s' if len(words) > 1 else ''}")
+    follower, followee = parse_username(words[0]), parse_username(words[1])
+    if follower.lower() == followee.lower():
+        raise BadLine(f"{follower} can't follow themselves")
+    return follower, followee
+
+
+def parse_tweet(line: bytes, message_limit: int) -> LoadedTweet | None:
+    """The tweet; None for an empty line. Raises BadLine."""
+    if not line or line.isspace():
+        return None
+    try:
+        fields = _decoder.decode(line)
+    except UnicodeDecodeError:
+        raise BadLine("not UTF-8") from None
+    except msgspec.ValidationError as error:
+        raise BadLine(_reason(str(error))) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadLine(f"not JSON: {str(error).removeprefix('JSON is malformed: ')}") from None
+    return LoadedTweet(
+        parse_username(str(fields.user)),
+        parse_date(fields.date),
+        _parse_message(fields.message, message_limit),
+        _parse_source_id(fields.id),
+        _parse_source_id(fields.parent),
+    )
+
+
+def parse_username(name: str) -> str:
+    """The name as it will be shown. What is made of digits gets a `u` before it. Raises BadLine."""
+    name = name.removeprefix("@")
+    if name.isascii() and name.isdigit():
+        name = "u" + name
+    if not text.USERNAME.fullmatch(name):
+        raise BadLine(f"{_short(name)} is no username: 1 to 20 letters, digits or underscores")
+    return name
+
+
+def parse_date(date: int | float | str) -> int:
+    """Milliseconds since 1970, cut off like everywhere in Tweeter. Raises BadLine."""
+    try:
+        if isinstance(date, int):
+            epoch_ms = date * 1000
+        elif isinstance(date, float):
+            # A float of today holds no more than microseconds; without rounding .123 could become .122.
+            epoch_ms = round(date * 1_000_000) // 1000
+        else:
+            moment = datetime.fromisoformat(date.strip())
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            epoch_ms = (moment - _UNIX) // _MICROSECOND // 1000
+    except (ValueError, OverflowError):
+        raise BadLine(f"{_short(date)} is no date: seconds since 1970 or ISO 8601") from None
+    try:
+        ids.first_id_of_ms(epoch_ms)
+    except ValueError as error:
+        raise BadLine(str(error)) from None
+    return epoch_ms
+
+
+def _parse_message(message: str, limit: int) -> str:
+    message = text.clean_message(message)
+    if not message:
+        raise BadLine("the message is empty")
+    most = limit * LOADED_LIMIT_FACTOR
+    if len(message) > most and (
+        len(message) > most * text.CODE_POINTS_PER_CHARACTER or text.count_characters(message) > most
+    ):
+        raise BadLine(f"the message is longer than {most:,} characters")
+    return message
+
+
+def _parse_source_id(source_id: str | int | None) -> str | None:
+    if source_id is None or source_id == "":
+        return None
+    name = str(source_id)
+    if len(name) > LONGEST_SOURCE_ID or "\0" in name:  # PostgreSQL keeps neither in an index
+        return "sha256:" + sha256(name.encode()).hexdigest()
+    return name
+
+
+def _decode(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise BadLine("not UTF-8") from None
+
+
+def _reason(error: str) -> str:
+    """msgspec's words with the field first: "date: expected `int | float | str`, got `bool`"."""
+    if match := _AT.search(error):
+        error = error[: match.start()]
+        return f"{match[1]}: {error[0].lower()}{error[1:]}"
+    return error[0].lower() + error[1:]
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else shown[:37] + "..."

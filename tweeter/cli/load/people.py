@@ -1,0 +1,124 @@
+"""From the temporary tables into users and relationships."""
+
+# ruff: noqa: S608 (nothing but our own words is put into the SQL)
+
+import time
+from functools import partial
+
+from tweeter.cli.load.database import BulkDatabase
+from tweeter.cli.progress import Progress
+
+
+def write_users(database: BulkDatabase, progress: Progress, password_hash: str) -> int:
+    """Adds whom the files name and the site does not have, in the order in which they appear. Returns how many."""
+    with database.staging():
+        database.create("load_missing", "n INTEGER PRIMARY KEY, key TEXT, name TEXT")
+        missing = database.execute(
+            """
+            INSERT INTO load_missing (n, key, name)
+            SELECT n, key, name FROM load_names
+            WHERE n IN (SELECT min(n) FROM load_names GROUP BY key)
+            AND NOT EXISTS (SELECT 1 FROM users WHERE username_key = load_names.key)
+            ORDER BY n
+            """
+        ).rowcount
+    progress.phase("Writing users", missing)
+    now = time.time_ns() // 1_000_000
+    add = f"""
+        INSERT INTO users (username, username_key, display_name, bio, password_hash, auth_version, tweets_count,
+            followers_count, following_count, date)
+        SELECT name, key, name, '', :password_hash, 0, 0, 0, 0, {database.date(str(now))}
+        FROM load_missing WHERE n > :after AND n <= :last
+        AND NOT EXISTS (SELECT 1 FROM users WHERE username_key = load_missing.key)
+        ORDER BY n
+        """
+    written = 0
+    for after, last, count in database.batches("load_missing"):
+        written += database.commit(partial(_add_users, database, add, after, last, password_hash))
+        progress.advance(count)
+    database.analyze("users")
+    return written
+
+
+def _add_users(database: BulkDatabase, add: str, after: int, last: int, password_hash: str, again: bool) -> int:
+    added: int = database.execute(add, after=after, last=last, password_hash=password_hash).rowcount
+    return added
+
+
+def write_follows(database: BulkDatabase, progress: Progress) -> int:
+    """Adds the relationships that are new, and counts them. Returns how many."""
+    with database.staging():
+        database.create("load_pairs", "n INTEGER PRIMARY KEY, follower_id INTEGER, followee_id INTEGER")
+        database.create("load_fresh", "follower_id INTEGER, followee_id INTEGER")
+        # In the order of the primary key, which fills its pages one after the other and counts
+        # for each follower only once.
+        new = database.execute(
+            """
+            INSERT INTO load_pairs (n, follower_id, followee_id)
+            SELECT row_number() OVER (ORDER BY follower_id, followee_id) AS n, follower_id, followee_id
+            FROM (
+                SELECT DISTINCT follower.id AS follower_id, followee.id AS followee_id
+                FROM load_follows
+                JOIN users AS follower ON follower.username_key = load_follows.follower
+                JOIN users AS followee ON followee.username_key = load_follows.followee
+            ) AS pairs
+            WHERE NOT EXISTS (
+                SELECT 1 FROM relationships AS r
+                WHERE r.from_user_id = pairs.follower_id AND r.to_user_id = pairs.followee_id
+            )
+            ORDER BY n
+            """
+        ).rowcount
+    database.analyze("load_pairs")
+    progress.phase("Writing follows", new)
+    written = 0
+    for after, last, count in database.batches("load_pairs"):
+        written += database.commit(partial(_add_follows, database, after, last))
+        progress.advance(count)
+    return written
+
+
+def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> int:
+    database.empty("load_fresh")
+    new: int = database.execute(
+        f"""
+        INSERT INTO load_fresh (follower_id, followee_id)
+        SELECT follower_id, followee_id FROM load_pairs AS p
+        WHERE n > :after AND n <= :last {_STILL_NEW if again else ""}
+        ORDER BY n
+        """,
+        after=after,
+        last=last,
+    ).rowcount
+    if not new:
+        return 0
+    database.execute(
+        "INSERT INTO relationships (from_user_id, to_user_id) SELECT follower_id, followee_id FROM load_fresh"
+    )
+    database.execute(
+        """
+        UPDATE users
+        SET following_count = following_count + steps.following, followers_count = followers_count + steps.followers
+        FROM (
+            SELECT id, sum(following) AS following, sum(followers) AS followers
+            FROM (
+                SELECT follower_id AS id, 1 AS following, 0 AS followers FROM load_fresh
+                UNION ALL
+                SELECT followee_id, 0, 1 FROM load_fresh
+            ) AS each
+            GROUP BY id
+        ) AS steps
+        WHERE users.id = steps.id
+        """
+    )
+    return new
+
+
+# Somebody followed, or closed an account, since the pairs were made.
+_STILL_NEW = """
+    AND EXISTS (SELECT 1 FROM users WHERE id = p.follower_id)
+    AND EXISTS (SELECT 1 FROM users WHERE id = p.followee_id)
+    AND NOT EXISTS (
+        SELECT 1 FROM relationships AS r WHERE r.from_user_id = p.follower_id AND r.to_user_id = p.followee_id
+    )
+    """
