@@ -1,6 +1,6 @@
 """Private servers for tests: a free port, a temporary folder, stopped by their own process handle.
 
-A server that is not installed skips the test with the reason, and fails it where CI is set: there nothing may be skipped.
+A server that is not installed skips the test with the reason; where CI is set, and nothing may be skipped, it fails it.
 """
 
 import atexit
@@ -52,7 +52,7 @@ class Server:
         root = os.geteuid() == 0
         self._owner: dict[str, Any] = {}
         # Root's own TMPDIR may be closed to the user that the server runs as.
-        self.folder = Path(tempfile.mkdtemp(prefix="tweeter-test-", dir="/tmp" if root else None))  # noqa: S108
+        self.folder = Path(tempfile.mkdtemp(prefix="tweeter-test-", dir="/tmp" if root else None))
         if root:
             user = pwd.getpwnam(self.user if _exists(self.user) else "nobody")
             os.chown(self.folder, user.pw_uid, user.pw_gid)

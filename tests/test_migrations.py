@@ -37,7 +37,9 @@ def described(url: str) -> dict[str, Any]:
                 "checks": sorted(map(plain, inspector.get_check_constraints(table))),
             }
             if engine.dialect.name == "sqlite":  # what no inspector tells of
-                sql = connection.scalars(text("SELECT sql FROM sqlite_schema WHERE name = :name"), {"name": table}).one()
+                sql = connection.scalars(
+                    text("SELECT sql FROM sqlite_schema WHERE name = :name"), {"name": table}
+                ).one()
                 found[table]["options"] = ("AUTOINCREMENT" in sql, "WITHOUT ROWID" in sql)
     engine.dispose()
     return found

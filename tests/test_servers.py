@@ -8,13 +8,15 @@ import pytest
 from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheUnexpectedCloseError
 from redis import Redis as RedisClient
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
 from tests import servers
 
 
 def test_redis_can_crash_and_come_back(redis_server: servers.Redis) -> None:
-    with RedisClient(host=redis_server.host, port=redis_server.port, retry=None) as client:
+    with RedisClient(host=redis_server.host, port=redis_server.port, retry=Retry(NoBackoff(), 0)) as client:
         client.set("key", "value")
         redis_server.kill()
         with pytest.raises(RedisConnectionError):

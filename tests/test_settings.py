@@ -191,7 +191,9 @@ def test_an_unknown_backend_is_refused_and_the_message_says_what_is_allowed(sqli
         assert word in message
 
 
-@pytest.mark.parametrize("name", ["nowhere.to.be.found", "json", "tweeter.backends", "tweeter.interfaces", "..", "memory.", ".memory", ""])
+@pytest.mark.parametrize(
+    "name", ["nowhere.to.be.found", "json", "tweeter.backends", "tweeter.interfaces", "..", "memory.", ".memory", ""]
+)
 def test_a_dotted_name_that_is_no_backend_is_refused(sqlite_url: str, name: str) -> None:
     settings = settings_of(sqlite_url) | {"tweeter.timelines": name}
     if name == "":

@@ -2,6 +2,7 @@
 
 import time
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from tweeter import text
 # Texts that are likely to meet the rules, beside any text at all.
 SCRAPS = [
     "@", "#", "http://", "https://", "@bob", "#tag", "a", "é", "e\u0301", " ", "\n", "\r\n", "\r", "\t", ".", ",", ")",
-    "(", "]", "[", "\u202e", "\u2066", "\u200d", "\u200b", "\u2800", "\ufeff", "\x00", "\x85", "\u2028", "👩‍👩‍👧‍👦", "🇩🇪",
+    "(", "]", "[", "\u202e", "\u2066", "\u200d", "\u200b", "\u2800", "\ufeff", "\x00", "\x85", "\u2028",
+    "👩‍👩‍👧‍👦", "🇩🇪",
     "/", ":", "&", "_", "1", "example.org", "”", "…",
 ]  # fmt: skip
 messages = st.one_of(st.text(), st.lists(st.sampled_from(SCRAPS)).map("".join))
@@ -81,7 +83,10 @@ def test_a_name_stands_on_one_line() -> None:
 
 @pytest.mark.parametrize(
     "character",
-    ["a", "é", "e\u0301", "🇩🇪", "👩‍👩‍👧‍👦", "👍🏽", "1️⃣", "한", "\u1112\u1161\u11ab", "நி", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "\r\n"],
+    [
+        "a", "é", "e\u0301", "🇩🇪", "👩‍👩‍👧‍👦", "👍🏽", "1️⃣", "한", "\u1112\u1161\u11ab", "நி",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "\r\n",
+    ],
 )  # fmt: skip
 def test_what_a_person_takes_for_one_character_counts_as_one(character: str) -> None:
     assert text.count_characters(character) == 1
@@ -106,7 +111,7 @@ def test_segments_join_to_the_message(message: str) -> None:
 @given(messages)
 def test_segments_alternate_and_say_what_they_are(message: str) -> None:
     segments = list(text.segments(message))
-    for one, other in zip(segments, segments[1:], strict=False):
+    for one, other in pairwise(segments):
         assert not one.kind == other.kind == "text"
     for segment in segments:
         assert segment.kind in {"text", "link", "mention", "hashtag"}
@@ -217,7 +222,10 @@ def test_no_scheme_but_http_is_ever_a_link() -> None:
 
 @pytest.mark.parametrize(
     "scrap",
-    ["@", "#", "http://", "https://a", "@a", "#a", "#1", "(", ")", "http://a)", "\n ", "\n", " ", "\u0301", "👩‍", "🇩", "@a@", "a.", "&#", "1"],
+    [
+        "@", "#", "http://", "https://a", "@a", "#a", "#1", "(", ")", "http://a)",
+        "\n ", "\n", " ", "\u0301", "👩‍", "🇩", "@a@", "a.", "&#", "1",
+    ],
 )  # fmt: skip
 def test_no_text_takes_long(scrap: str) -> None:
     message = scrap * (100_000 // len(scrap))
