@@ -1,7 +1,6 @@
 """A page for everything that can go wrong. None of them asks SQL for more than who is signed in, most not even that."""
 
 import logging
-from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -41,7 +40,11 @@ def error_page(request: Request, status: int, message: str = "", ask: bool = Tru
     heading, usual = PAGES.get(status, ("That did not work", "Please try again."))
     me = safe_identity(request) if ask else None
     values |= {"title": heading, "message": message or usual, "status": status, "me": me}
-    response = render_to_response("error.jinja2", values, request=request)
+    try:
+        response = render_to_response("error.jinja2", values, request=request)
+    except Exception:  # the templates may be what is broken
+        log.exception("the page of %s can't be shown", status)
+        response = Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{usual}")
     response.status_int = status
     return response
 
@@ -73,7 +76,6 @@ def not_found(error: HTTPException, request: Request) -> Response:
     return error_page(request, 404, message)
 
 
-@cache
 def _methods(registry: Registry) -> dict[str, frozenset[str]]:
     """The methods that each route answers."""
     found: dict[str, set[str]] = {}
@@ -150,9 +152,4 @@ def sql_is_down(error: Exception, request: Request) -> Response:
 def server_error(error: Exception, request: Request) -> Response:
     if not is_error_retryable(request, error):
         log.error("%s %s failed", request.method, request.path_info, exc_info=error)
-    try:
-        return error_page(request, 500, ask=False)
-    except Exception:  # the templates may be what is broken
-        log.exception("the page for it failed too")
-        heading, message = PAGES[500]
-        return Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{message}", 500)
+    return error_page(request, 500, ask=False)

@@ -1,12 +1,9 @@
 """What every template finds at hand: who is signed in, and what the page cost."""
 
-from typing import Any
-
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request
-from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter import measure, rendering
 from tweeter.interfaces import ITimelines
@@ -14,18 +11,16 @@ from tweeter.security import Identity
 from tweeter.views.forms import Form
 from tweeter.views.tweens import count
 
-NOTHING: dict[str, Any] = {}
-
 
 def add_globals(event: BeforeRender) -> None:
-    """Views may give any of these themselves; error pages do, where asking SQL could fail again."""
-    request = event["request"]
-    if request is None:
+    """What a view returns itself goes before: error pages say who is signed in, because asking could fail again."""
+    request, values = event["request"], event.rendering_val
+    if request is None or not isinstance(values, dict):
         return
-    if "me" not in event:
+    if "me" not in values:
         event["me"] = request.identity
-    event.setdefault("form", Form())
     event.update(
+        form=Form(),
         costs=lambda: costs(request),
         flashes=lambda: flashes(request),
         tweet_html=rendering.tweet_html,
@@ -59,9 +54,7 @@ def safe_identity(request: Request) -> Identity | None:
     policy = request.registry.getUtility(ISecurityPolicy)
     try:
         return policy.known_identity(request) or policy.identity(request)
-    except (SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError, LookupError):
-        return None
-    except Exception:  # the transaction may be in any state here, and the page must come
+    except Exception:  # the transaction may be in any state by now, and the page has to come
         return None
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from itertools import chain
+from urllib.parse import unquote_to_bytes
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPBadRequest, HTTPRequestEntityTooLarge
@@ -21,7 +23,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-TOO_LARGE = "tweeter.too_large"
+REFUSAL = "tweeter.refusal"
 
 
 def measure_tween(handler: Handler, registry: Registry) -> Handler:
@@ -61,47 +63,46 @@ def headers_tween(handler: Handler, registry: Registry) -> Handler:
 
 
 def limit_body(request: Request) -> None:
-    """Bounds the body before anything reads it; pyramid_retry asks it first, and takes None for "as usual".
+    """Bounds the body before anything else reads it; pyramid_retry asks it first, and takes None for "as usual".
 
-    A body of unknown length is read here, up to the limit. What is too large is not read at all, and refused once
-    there is a page to say so on.
+    What is refused is not read; check_tween refuses it once there is a page to say so on.
     """
     environ = request.environ
     limit = request.registry.settings["tweeter.max_body"]
     declared = environ.get("CONTENT_LENGTH") or ""
-    if declared:
-        too_large = not declared.isdecimal() or len(declared) > 15 or int(declared) > limit
-    elif environ.get("wsgi.input_terminated"):
-        body = environ["wsgi.input"].read(limit + 1)
-        too_large = len(body) > limit
-        environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+    if declared and not (declared.isascii() and declared.isdecimal()):
+        refusal, body = HTTPBadRequest, b""
+    elif declared and (len(declared) > 15 or int(declared) > limit):
+        refusal, body = HTTPRequestEntityTooLarge, b""
+    elif declared or environ.get("wsgi.input_terminated"):
+        body = environ["wsgi.input"].read(int(declared) if declared else limit + 1)
+        refusal = HTTPRequestEntityTooLarge if len(body) > limit else None
+        if declared and len(body) < int(declared):
+            refusal = HTTPBadRequest  # the browser went away in the middle: half a form is none
     else:
-        too_large = False
-    if too_large:
-        environ["wsgi.input"], environ["CONTENT_LENGTH"], environ[TOO_LARGE] = BytesIO(), "0", True
+        refusal, body = None, b""
+    environ["wsgi.input"] = BytesIO(b"" if refusal else body)
+    environ["CONTENT_LENGTH"] = "0" if refusal else str(len(body))
+    environ["webob.is_body_seekable"] = True
+    environ[REFUSAL] = refusal
 
 
 def check_tween(handler: Handler, registry: Registry) -> Handler:
     """Refuses what can't be read, before any view tries: bodies that are too large, bytes that are no UTF-8."""
 
     def check(request: Request) -> Response:
-        if TOO_LARGE in request.environ:
-            raise HTTPRequestEntityTooLarge()
+        if refusal := request.environ.get(REFUSAL):
+            raise refusal()
         try:
-            texts = [request.path_info, *_texts(request.GET)]
-            if request.method == "POST":
-                texts += _texts(request.POST)
-            for text in texts:
-                text.encode()  # lone surrogates
+            for text in (request.path_info, *chain.from_iterable(request.GET.items())):
+                text.encode()  # lone surrogates can't be
+            # WebOb would put a replacement for what it can't read in a form, and the view would keep it.
+            unquote_to_bytes(request.body).decode()
         except (UnicodeError, ValueError):
             raise HTTPBadRequest("This address or form has bytes in it that are no text.") from None
         return handler(request)
 
     return check
-
-
-def _texts(fields: object) -> list[str]:
-    return [text for pair in fields.items() for text in pair if isinstance(text, str)]  # type: ignore[attr-defined]
 
 
 def locked_tween(handler: Handler, registry: Registry) -> Handler:
