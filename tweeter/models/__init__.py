@@ -5,12 +5,13 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from sqlalchemy.orm import Session, configure_mappers
 
+from tweeter.models.imported import Imported
 from tweeter.models.meta import Base, begin_immediate, make_engine, make_sessions
 from tweeter.models.outbox import OutboxEvent
 from tweeter.models.tweet import Mention, Tweet
 from tweeter.models.user import Relationship, User
 
-__all__ = ["Base", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
+__all__ = ["Base", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
 
 configure_mappers()
 
