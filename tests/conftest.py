@@ -121,11 +121,20 @@ def _database(server: PostgreSQL, like: str = "") -> Iterator[str]:
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextmanager
+def engine_on(url: str) -> Iterator[Engine]:
+    """An engine, and the end of its connections."""
+    engine = make_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
+    with engine_on(database_url) as engine:
+        yield engine
 
 
 @pytest.fixture

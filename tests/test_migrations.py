@@ -14,17 +14,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from tests.conftest import ROOT, alembic_config
+from tests.conftest import ROOT, alembic_config, engine_on
 from tweeter.models import Base
-from tweeter.models.meta import make_engine
-
-TABLES = {"users", "relationships", "tweets", "mentions", "outbox"}
 
 
 def described(url: str) -> dict[str, Any]:
     """All that the database knows of the tables."""
-    engine = make_engine(url)
-    with engine.connect() as connection:
+    with engine_on(url) as engine, engine.connect() as connection:
         inspector = inspect(connection)
         found: dict[str, Any] = {}
         for table in sorted(set(inspector.get_table_names()) - {"alembic_version"}):
@@ -41,7 +37,6 @@ def described(url: str) -> dict[str, Any]:
                     text("SELECT sql FROM sqlite_schema WHERE name = :name"), {"name": table}
                 ).one()
                 found[table]["options"] = ("AUTOINCREMENT" in sql, "WITHOUT ROWID" in sql)
-    engine.dispose()
     return found
 
 
@@ -56,7 +51,7 @@ def test_up_down_and_up_again(empty_url: str) -> None:
     config = alembic_config(empty_url)
     command.upgrade(config, "head")
     first = described(empty_url)
-    assert set(first) == TABLES
+    assert set(first) == set(Base.metadata.tables)
     command.downgrade(config, "base")
     assert described(empty_url) == {}
     command.upgrade(config, "head")
@@ -81,11 +76,9 @@ def test_upgrading_twice_changes_nothing(database_url: str) -> None:
 
 
 def test_migrations_and_models_agree(database_url: str) -> None:
-    engine = make_engine(database_url)
-    with engine.connect() as connection:
+    with engine_on(database_url) as engine, engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
-    engine.dispose()
 
 
 def test_migrations_make_what_the_models_would(empty_url: str) -> None:
@@ -94,9 +87,8 @@ def test_migrations_make_what_the_models_would(empty_url: str) -> None:
     command.upgrade(config, "head")
     by_migrations = described(empty_url)
     command.downgrade(config, "base")
-    engine = make_engine(empty_url)
-    Base.metadata.create_all(engine)
-    engine.dispose()
+    with engine_on(empty_url) as engine:
+        Base.metadata.create_all(engine)
     assert described(empty_url) == by_migrations
 
 

@@ -11,10 +11,11 @@ from sqlalchemy import Engine, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.conftest import engine_on
 from tweeter import measure
 from tweeter.actions import Actions
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, outbox
-from tweeter.models.meta import begin_immediate, make_engine, make_sessions
+from tweeter.models.meta import begin_immediate, make_sessions
 from tweeter.values import (
     AccountClosed,
     Event,
@@ -147,35 +148,33 @@ def test_nothing_is_counted_where_nobody_measures(sessions: Sessions) -> None:
 
 
 def test_a_reader_on_sqlite_does_not_wait_for_the_writer(sqlite_url: str) -> None:
-    engine = make_engine(sqlite_url)
-    sessions = make_sessions(engine)
-    with sessions.begin() as writer:
-        begin_immediate(writer)
-        writer.add(person("ada"))
-        writer.flush()
-        with sessions() as reader:
-            assert reader.scalar(select(func.count()).select_from(User)) == 0
-    engine.dispose()
+    with engine_on(sqlite_url) as engine:
+        sessions = make_sessions(engine)
+        with sessions.begin() as writer:
+            begin_immediate(writer)
+            writer.add(person("ada"))
+            writer.flush()
+            with sessions() as reader:
+                assert reader.scalar(select(func.count()).select_from(User)) == 0
 
 
 def test_writers_on_sqlite_take_turns(sqlite_url: str) -> None:
     """Reading first and writing then loses no update, and nobody is told that the database is locked."""
-    engine = make_engine(sqlite_url)
-    sessions = make_sessions(engine)
-    with sessions.begin() as session:
-        session.add(person("ada", 1))
+    with engine_on(sqlite_url) as engine:
+        sessions = make_sessions(engine)
+        with sessions.begin() as session:
+            session.add(person("ada", 1))
 
-    def write() -> None:
-        for _ in range(25):
-            with sessions.begin() as session:
-                begin_immediate(session)
-                seen = session.scalars(select(User.tweets_count)).one()
-                session.execute(update(User).values(tweets_count=seen + 1))
+        def write() -> None:
+            for _ in range(25):
+                with sessions.begin() as session:
+                    begin_immediate(session)
+                    seen = session.scalars(select(User.tweets_count)).one()
+                    session.execute(update(User).values(tweets_count=seen + 1))
 
-    in_threads(write, 4)
-    with sessions() as session:
-        assert session.scalars(select(User.tweets_count)).one() == 100
-    engine.dispose()
+        in_threads(write, 4)
+        with sessions() as session:
+            assert session.scalars(select(User.tweets_count)).one() == 100
 
 
 def in_threads(function: Callable[[], None], number: int) -> None:
@@ -216,11 +215,10 @@ def events_of(log: outbox.Log) -> list[Event]:
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_comes_back_as_it_was(sqlite_url: str, event: Event) -> None:
-    engine = make_engine(sqlite_url)
-    sessions = make_sessions(engine)
-    recorded(sessions, event)
-    assert events_of(read(sessions)) == [event]
-    engine.dispose()
+    with engine_on(sqlite_url) as engine:
+        sessions = make_sessions(engine)
+        recorded(sessions, event)
+        assert events_of(read(sessions)) == [event]
 
 
 def test_events_come_in_their_order(sessions: Sessions) -> None:
@@ -283,42 +281,40 @@ def test_the_head_is_where_nothing_of_the_past_comes_any_more(sessions: Sessions
 
 
 def test_an_event_of_a_transaction_that_commits_late_is_not_missed(postgresql_url: str) -> None:
-    engine = make_engine(postgresql_url)
-    sessions = make_sessions(engine)
-    recorded(sessions, Followed(1, 2))
-    with sessions() as session:
-        position = outbox.head(session)
-    with sessions.begin() as late:
-        outbox.record(late, Followed(1, 3))
-        late.flush()
-        recorded(sessions, Followed(1, 4))
+    with engine_on(postgresql_url) as engine:
+        sessions = make_sessions(engine)
+        recorded(sessions, Followed(1, 2))
+        with sessions() as session:
+            position = outbox.head(session)
+        with sessions.begin() as late:
+            outbox.record(late, Followed(1, 3))
+            late.flush()
+            recorded(sessions, Followed(1, 4))
+            log = read(sessions, position)
+            assert events_of(log) == [Followed(1, 4)]
+            position = log.position
+            recorded(sessions, Followed(1, 5))
+            log = read(sessions, position)
+            assert Followed(1, 5) in events_of(log)
+            position = log.position
         log = read(sessions, position)
-        assert events_of(log) == [Followed(1, 4)]
-        position = log.position
-        recorded(sessions, Followed(1, 5))
-        log = read(sessions, position)
-        assert Followed(1, 5) in events_of(log)
-        position = log.position
-    log = read(sessions, position)
-    assert Followed(1, 3) in events_of(log)
-    # Now that nobody is under way the log goes on, and what was read does not come again for ever.
-    recorded(sessions, Followed(1, 6))
-    log = read(sessions, log.position)
-    assert events_of(read(sessions, log.position)) in ([], [Followed(1, 6)])
-    engine.dispose()
+        assert Followed(1, 3) in events_of(log)
+        # Now that nobody is under way the log goes on, and what was read does not come again for ever.
+        recorded(sessions, Followed(1, 6))
+        log = read(sessions, log.position)
+        assert events_of(read(sessions, log.position)) in ([], [Followed(1, 6)])
 
 
 def test_a_head_that_is_taken_while_somebody_writes_misses_nothing_of_it(postgresql_url: str) -> None:
-    engine = make_engine(postgresql_url)
-    sessions = make_sessions(engine)
-    with sessions.begin() as late:
-        outbox.record(late, Followed(1, 2))
-        late.flush()
-        recorded(sessions, Followed(1, 3))
-        with sessions() as session:
-            position = outbox.head(session)
-    assert Followed(1, 2) in events_of(read(sessions, position))
-    engine.dispose()
+    with engine_on(postgresql_url) as engine:
+        sessions = make_sessions(engine)
+        with sessions.begin() as late:
+            outbox.record(late, Followed(1, 2))
+            late.flush()
+            recorded(sessions, Followed(1, 3))
+            with sessions() as session:
+                position = outbox.head(session)
+        assert Followed(1, 2) in events_of(read(sessions, position))
 
 
 def test_no_event_is_missed_whoever_commits_when(engine: Engine, sessions: Sessions) -> None:

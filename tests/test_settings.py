@@ -179,8 +179,8 @@ def test_production_starts_with_one(sqlite_url: str, monkeypatch: pytest.MonkeyP
 def test_the_command_line_chooses_the_backend(sqlite_url: str) -> None:
     ini = settings_of(sqlite_url)
     app = tweeter.main({"tweeter.timelines": "memory", "here": "/", "__file__": "x.ini"}, **ini)
-    assert app.registry.settings["tweeter.timelines"] == "memory"
     app.registry["engine"].dispose()
+    assert app.registry.settings["tweeter.timelines"] == "memory"
 
 
 def test_an_unknown_backend_is_refused_and_the_message_says_what_is_allowed(sqlite_url: str) -> None:
