@@ -1,0 +1,152 @@
+"""What is shipped: the source distribution builds the wheel, and the wheel alone runs a site."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+INI = """\
+[app:main]
+use = egg:tweeter
+sqlalchemy.url = sqlite:///%(here)s/site.sqlite
+tweeter.timelines = memory
+tweeter.production = false
+tweeter.secret = change-me
+
+[alembic]
+script_location = tweeter:migrations
+
+[server:main]
+use = egg:waitress#main
+
+[loggers]
+keys = root
+[handlers]
+keys =
+[formatters]
+keys =
+[logger_root]
+level = WARN
+handlers =
+"""
+
+VISIT = """\
+import sys
+from pathlib import Path
+import tweeter
+from pyramid.paster import get_app
+from webob import Request
+assert Path(tweeter.__file__).is_relative_to(sys.argv[1]), tweeter.__file__
+app = get_app("site.ini")
+for path in ("/", "/public", "/signup", *sys.argv[2:]):
+    response = Request.blank(path).get_response(app)
+    print(path, response.status)
+    response.app_iter
+    assert response.status_int in (200, 302, 303), (path, response.text)
+app.registry["engine"].dispose()
+"""
+
+
+def shipped(folder: str, *suffixes: str) -> set[str]:
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix in suffixes and "__pycache__" not in path.parts
+    }
+
+
+def run(*command: str | Path, cwd: Path, **environ: str) -> str:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")} | environ
+    result = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with both, built from a copy, as `make dist` builds them."""
+    copy = tmp_path_factory.mktemp("source") / "tweeter"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*_cache", ".venv", ".git", ".hypothesis", "*.egg-info",
+                                                              "build", "dist", "__pycache__", "*.sqlite*"))  # fmt: skip
+    output = run(sys.executable, "-m", "build", cwd=copy)
+    assert "Warning" not in output, output
+    return copy / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel_names(dist: Path) -> set[str]:
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the wheel installs, without what it depends on."""
+    (wheel,) = dist.glob("*.whl")
+    target = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", target, wheel, cwd=target)
+    return target
+
+
+def test_the_wheel_holds_all_that_a_site_needs(wheel_names: set[str]) -> None:
+    needed = shipped("tweeter", ".py", ".jinja2", ".css", ".js", ".svg", ".yaml", ".ico", ".png", ".webmanifest")
+    assert any(name.startswith("tweeter/templates/") for name in needed)
+    assert any(name.startswith("tweeter/static/") for name in needed)
+    migrations = {name.replace("alembic/", "tweeter/migrations/", 1) for name in shipped("alembic", ".py", ".mako")}
+    assert "tweeter/migrations/script.py.mako" in migrations
+    assert needed | migrations <= wheel_names
+
+
+def test_the_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
+    assert {name.split("/")[0].split("-")[0] for name in wheel_names} == {"tweeter"}
+    assert not [name for name in wheel_names if name.endswith((".pyc", ".sqlite", ".ini"))]
+
+
+def test_the_source_holds_all_that_a_developer_needs(dist: Path) -> None:
+    (source,) = dist.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    needed = {
+        "README.md", "Makefile", "setup.py", "pyproject.toml", "development.ini", "production.ini", "testing.ini",
+        "alembic/env.py", "alembic/script.py.mako", ".ci/run", "tests/conftest.py", "tests/__init__.py",
+    }  # fmt: skip
+    needed |= shipped("docs", ".md", ".svg", ".png") | shipped("tests", ".py") | shipped("alembic", ".py")
+    assert needed <= names
+    assert not [name for name in names if name.endswith((".pyc", ".sqlite"))]
+
+
+def test_the_wheel_alone_migrates_an_empty_database_and_serves_pages(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "site.ini").write_text(INI, encoding="utf-8")
+    (tmp_path / "visit.py").write_text(VISIT, encoding="utf-8")
+    path = str(installed)
+    run(sys.executable, "-m", "alembic", "-c", "site.ini", "upgrade", "head", cwd=tmp_path, PYTHONPATH=path)
+    assert (tmp_path / "site.sqlite").exists()
+    statics = [f"/{name.partition('/')[2]}" for name in sorted(shipped("tweeter/static", ".css", ".js", ".svg"))]
+    output = run(sys.executable, "visit.py", path, *statics, cwd=tmp_path, PYTHONPATH=path)
+    assert "/public 200" in output
+
+
+def test_the_command_is_installed(installed: Path, tmp_path: Path) -> None:
+    output = run(installed / "bin" / "tweeter", "--help", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert "demo" in output
+
+
+def test_the_metadata(dist: Path, installed: Path) -> None:
+    (metadata,) = installed.glob("tweeter-*.dist-info/METADATA")
+    text = metadata.read_text(encoding="utf-8")
+    assert "Requires-Python: >=3.11" in text
+    for extra in ("testing", "lint", "dev"):
+        assert f"Provides-Extra: {extra}" in text
+    (entry_points,) = installed.glob("tweeter-*.dist-info/entry_points.txt")
+    assert "main = tweeter:main" in entry_points.read_text(encoding="utf-8")
