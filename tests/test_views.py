@@ -65,15 +65,17 @@ def test_pages_neither_repeat_nor_skip(ada: Person) -> None:
     assert "That is all." in ada.get("/?before=1").text
 
 
+NONSENSE = [
+    *("before=x", "before=0", "before=-1", f"before={2**53 + 1}", "before=", "before=%D9%A3", f"before={'9' * 5000}"),
+    *("limit=x", "limit=0", "limit=-5", "limit=1.5", "limit="),
+]
+
+
 @pytest.mark.parametrize("page", ["/", "/public", "/@Ada", "/mentions", "/search?q=x", "/@Ada/followers"])
-@pytest.mark.parametrize(
-    "query",
-    ["before=x", "before=0", "before=-1", f"before={2**53 + 1}", "before=", "before=%D9%A3", f"before={'9' * 5000}"]
-    + ["limit=x", "limit=0", "limit=-5", "limit=1.5", "limit="],
-)
-def test_numbers_that_make_no_sense_have_a_page_of_their_own(ada: Person, page: str, query: str) -> None:
-    answer = ada.get(page + ("&" if "?" in page else "?") + query, status=400)
-    assert "must be a whole number" in answer.text
+def test_numbers_that_make_no_sense_have_a_page_of_their_own(ada: Person, page: str) -> None:
+    for query in NONSENSE:
+        answer = ada.get(page + ("&" if "?" in page else "?") + query, status=400)
+        assert "must be a whole number" in answer.text, query
 
 
 def test_a_tweet_is_the_same_html_for_every_reader(ada: Person, bob: Person, testapp: webtest.TestApp) -> None:
@@ -424,7 +426,6 @@ def test_forms_that_are_no_text(ada: Person) -> None:
         ada.browser.post("/tweets", body, content_type="application/x-www-form-urlencoded", status=400)
     files = [("message", "x.txt", b"a file")]
     ada.browser.post("/tweets", {"csrf_token": ada.token()}, upload_files=files, status=400)
-    ada.browser.post("/tweets", b"\xff", content_type="multipart/form-data; boundary=x", status="4*")
     ada.browser.post("/tweets", b"{}", content_type="application/json", status=400)
 
 

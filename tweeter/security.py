@@ -51,7 +51,7 @@ class SecurityPolicy:
 
     def known_identity(self, request: Request) -> Identity | None:
         """The identity if it was asked for already; never touches SQL."""
-        return self._identities.get(request)
+        return self._identities.get(request, None)
 
     def authenticated_userid(self, request: Request) -> int | None:
         identity = self.identity(request)

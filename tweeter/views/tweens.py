@@ -97,7 +97,8 @@ def check_tween(handler: Handler, registry: Registry) -> Handler:
             for text in (request.path_info, *chain.from_iterable(request.GET.items())):
                 text.encode()  # lone surrogates can't be
             # WebOb would put a replacement for what it can't read in a form, and the view would keep it.
-            unquote_to_bytes(request.body).decode()
+            body = request.body
+            (body if request.content_type.startswith("multipart/") else unquote_to_bytes(body)).decode()
         except (UnicodeError, ValueError):
             raise HTTPBadRequest("This address or form has bytes in it that are no text.") from None
         return handler(request)

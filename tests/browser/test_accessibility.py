@@ -1,0 +1,58 @@
+"""axe finds nothing to complain of, on any page, light or dark, wide or narrow."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.browser.conftest import PHONE, Opener, post, sign_up
+from tests.people import PASSWORD
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", [{"viewport": {"width": 1280, "height": 900}}, PHONE], ids=["desktop", "phone"])
+def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -> None:
+    bob = open_browser(color_scheme=scheme, **screen)
+    for url in ("/", "/public", "/login", "/signup", "/search", "/nothing"):
+        check(bob, url)
+    sign_up(bob, "bob", "Bob")
+    check(bob)
+    post(bob, "Hello @ada, see https://example.org #hello")
+    ada = open_browser(color_scheme=scheme, **screen)
+    for url in ("/", "/public", "/@bob", "/tweets/1"):
+        check(ada, url)
+    ada.goto("/@bob")
+    ada.locator("article .when").click()
+    tweet = ada.url
+    check(ada)
+    sign_up(ada, "ada", "Ada")
+    ada.goto(tweet)
+    ada.get_by_label("Answer @bob").fill("Hello")
+    ada.get_by_role("button", name="Reply").click()
+    ada.goto("/@bob")
+    ada.get_by_role("button", name="Follow @bob").click()
+    check(ada)
+    for url in ("/", "/@ada", "/@bob/followers", "/@bob/following", "/@ada/following", "/mentions", "/settings",
+                "/search?q=b", "/search?q=zzz", "/?before=x", tweet):  # fmt: skip
+        check(ada, url)
+    bob.goto(tweet)
+    bob.get_by_text("Delete this tweet").click()
+    check(bob)
+    bob.goto("/")
+    bob.get_by_label("What would you like to say?").fill("x" * 150)
+    bob.get_by_role("button", name="Post").click()
+    check(bob)
+    bob.goto("/settings")
+    bob.get_by_role("button", name="Save profile").click()
+    check(bob)
+    bob.get_by_label("Your password").fill(PASSWORD)
+    bob.get_by_role("button", name="Close my account").click()
+    check(bob)
+
+
+def check(page: Page, url: str = "") -> None:
+    if url:
+        page.goto(url)
+    found = Axe().run(page)
+    assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"

@@ -1,0 +1,148 @@
+"""What the page's own script adds."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from tests.browser.conftest import Opener, post, sign_up
+from tests.people import PASSWORD
+from tweeter import text
+
+
+@pytest.fixture
+def ada(open_browser: Opener) -> Page:
+    page = open_browser()
+    sign_up(page, "ada")
+    return page
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "hello",
+        "é",
+        "e\u0301",
+        "👨‍👩‍👧‍👦🇩🇪",
+        "  spaces  ",
+        "a\n\n\n\nb",
+        "नमस्ते",
+        "x" * 141,
+        "\u200f\u202eabc",
+        "a\tb",
+        "각",
+    ],
+)
+def test_characters_left_are_counted_as_the_server_counts(ada: Page, message: str) -> None:
+    ada.get_by_label("What would you like to say?").fill(message)
+    left = 140 - text.count_characters(text.clean_message(message))
+    expect(ada.locator(".compose .left")).to_have_text(f"{left} characters left")
+    if left < 0:
+        expect(ada.locator(".compose .left")).to_have_class(re.compile("over"))
+
+
+def test_new_tweets_are_announced_and_loaded_in_place(open_browser: Opener) -> None:
+    ada, bob = open_browser(), open_browser()
+    sign_up(bob, "bob")
+    sign_up(ada, "ada")
+    ada.goto("/@bob")
+    ada.get_by_role("button", name="Follow @bob").click()
+    ada.clock.install()
+    asked: list[Request] = []
+    ada.on("request", lambda request: asked.append(request) if "/newer" in request.url else None)
+    post(bob, "first")
+    ada.goto("/")
+    ada.get_by_label("What would you like to say?").fill("half a thought")
+    for message in ("second", "third", "fourth"):
+        post(bob, message)
+    with ada.expect_response("**/newer?*"):
+        ada.clock.fast_forward(31_000)
+    expect(ada).to_have_title("(3) Home · Tweeter")
+    ada.get_by_role("button", name="3 new tweets").click()
+    expect(ada.locator("article")).to_have_count(4)
+    expect(ada.locator("article").first).to_be_focused()
+    expect(ada.get_by_label("What would you like to say?")).to_have_value("half a thought")
+    expect(ada).to_have_title("Home · Tweeter")
+    expect(ada.get_by_role("button", name="new tweet")).to_have_count(0)
+    for _ in range(2):  # nothing new: the second time it is not even sent
+        with ada.expect_response("**/newer?*"):
+            ada.clock.fast_forward(31_000)
+    statuses = [request.response().status for request in asked if request.response()]  # type: ignore[union-attr]
+    assert set(statuses) <= {200, 304}
+
+
+def test_one_s_own_tweet_is_no_news(ada: Page) -> None:
+    ada.clock.install()
+    post(ada, "mine")
+    with ada.expect_response("**/newer?*") as answer:
+        ada.clock.fast_forward(31_000)
+    assert answer.value.json() == {"count": 0}
+    expect(ada.locator(".news")).to_have_count(0)
+
+
+def test_a_hidden_tab_asks_nothing(ada: Page) -> None:
+    post(ada, "mine")
+    ada.clock.install()
+    ada.goto("/")
+    ada.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    asked: list[str] = []
+    ada.on("request", lambda request: asked.append(request.url))
+    ada.clock.run_for(120_000)
+    assert asked == []
+    ada.evaluate("Object.defineProperty(document, 'hidden', {value: false})")
+    with ada.expect_response("**/newer?*"):
+        ada.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_older_tweets_load_in_place(ada: Page) -> None:
+    token = ada.locator("[name=csrf_token]").first.input_value()
+    for n in range(45):
+        ada.request.post("/tweets", form={"csrf_token": token, "message": f"tweet {n}"})
+    ada.goto("/@ada")
+    expect(ada.locator("article")).to_have_count(20)
+    for count, focused in ((40, 20), (45, 40)):
+        ada.get_by_role("link", name="Older").click()
+        expect(ada.locator("article")).to_have_count(count)
+        expect(ada.locator("article").nth(focused)).to_be_focused()
+    expect(ada.get_by_role("link", name="Older")).to_have_count(0)
+    expect(ada.get_by_text("That is all.", exact=True)).to_be_visible()
+    expect(ada.get_by_role("status").filter(has_text="5 more tweets")).to_have_count(1)
+    assert ada.url.endswith("/@ada")
+    assert len(set(ada.locator("article").evaluate_all("all => all.map(one => one.dataset.tweetId)"))) == 45
+
+
+def test_times_age(ada: Page) -> None:
+    post(ada, "hello")
+    time = ada.locator("article time")
+    expect(time).to_have_text("just now")
+    expect(time).to_have_attribute("title", re.compile(r"^\d{1,2} \w{3} \d{4}, \d\d:\d\d UTC$"))
+    ada.clock.install()
+    ada.goto("/")
+    ada.clock.fast_forward(5 * 60_000 + 5_000)
+    expect(time).to_have_text("5 min")
+    ada.clock.fast_forward(3 * 3_600_000)
+    expect(time).to_have_text("3 h")
+
+
+def test_a_form_is_sent_once(ada: Page) -> None:
+    ada.get_by_label("What would you like to say?").fill("once")
+    ada.get_by_role("button", name="Post").dblclick()
+    ada.locator("article").first.wait_for()
+    ada.goto("/@ada")
+    expect(ada.locator("article")).to_have_count(1)
+
+
+def test_signed_out_elsewhere_the_poll_stops(ada: Page) -> None:
+    post(ada, "hello")
+    ada.clock.install()
+    ada.goto("/")
+    ada.context.clear_cookies()
+    with ada.expect_response("**/newer?*") as answer:
+        ada.clock.fast_forward(31_000)
+    assert answer.value.status == 401
+    asked: list[str] = []
+    ada.on("request", lambda request: asked.append(request.url))
+    ada.clock.run_for(120_000)
+    assert asked == []
+    assert PASSWORD not in ada.content()
