@@ -56,9 +56,7 @@ setup(
         "testing": [
             "webtest>=3.0.7",
             "pytest>=8.3",
-            "pytest-cov>=5",
             "hypothesis>=6.100",
-            "mirakuru>=3.0",
             "playwright>=1.50",
             "axe-playwright-python>=0.1.4",
             "build>=1.2",

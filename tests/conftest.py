@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import webtest
 from alembic import command
@@ -33,6 +34,10 @@ from tweeter.settings import merge
 ROOT = Path(__file__).parent.parent
 DATABASES = ["sqlite", "postgresql"]
 BACKENDS = ["sql", "memory"]  # those the whole site is tested on
+
+# A machine that is busy makes no example wrong. All else is as Hypothesis has it, which repeats itself in CI.
+hypothesis.settings.register_profile("tweeter", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("tweeter")
 
 
 @pytest.fixture(scope="session", autouse=True)
