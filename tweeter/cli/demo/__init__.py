@@ -1,0 +1,182 @@
+"""`tweeter demo`: a small lively site to look at, with an account to sign in with."""
+
+import argparse
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from tweeter import ids, text
+from tweeter.actions import check_password
+from tweeter.cli.common import CommandError, Site, add_ini, open_site
+from tweeter.cli.demo.talk import LANGUAGES, STARS
+from tweeter.cli.demo.world import DAYS, World, make_world
+from tweeter.models import Mention, Relationship, Tweet, User, outbox
+from tweeter.models.meta import begin_immediate, now
+from tweeter.values import Reloaded
+
+DEFAULT_ACCOUNT = "demo demodemo"
+AT_ONCE = 1_000
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(
+        "demo",
+        help="add people and tweets to look at",
+        description="""Adds a few hundred people with what they said during the last days, and the account of
+        tweeter.demo_account to sign in with. Done again it changes nothing; other people's accounts are left alone.""",
+    )
+    add_ini(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    with open_site(args.ini) as site:
+        print(make_demo(site, now()))
+    return 0
+
+
+def make_demo(site: Site, moment: datetime) -> str:
+    """Adds the demo as it looks at that moment, in one transaction; returns what to tell."""
+    username, password = demo_account(site.settings["tweeter.demo_account"])
+    password_hash = site.passwords.hash(password)
+    with site.sessions.begin() as session:
+        begin_immediate(session)
+        if _is_there(session):
+            return "The demo is there already; nothing was changed."
+        account_taken = bool(_taken(session, {username.lower()}))
+        world = _make_world(session, username, account_taken)
+        tweets = _write(session, world, moment, password_hash)
+        outbox.record(session, Reloaded())
+    lines = [f"Added {len(world.people):,} people, {len(world.follows):,} follows, {tweets:,} tweets."]
+    if account_taken:
+        lines.append(f"There was an account {username} already; it was left as it is.")
+    elif site.settings["tweeter.production"]:
+        lines.append(
+            f"Anybody may know the password of {username}; change it: tweeter user password {site.ini} {username}"
+        )
+    else:
+        lines.append(f"Sign in as {username} with the password {password}.")
+    return "\n".join(lines)
+
+
+def demo_account(value: str) -> tuple[str, str]:
+    """The name and the password of the setting. Raises CommandError or Refused."""
+    words = (value or DEFAULT_ACCOUNT).split()
+    if len(words) != 2 or not text.USERNAME.fullmatch(words[0]):
+        raise CommandError("tweeter.demo_account must be a username and a password, with a space between them.")
+    check_password(words[1])
+    return words[0], words[1]
+
+
+def _is_there(session: Session) -> bool:
+    """Some of the demo's people are here: those who stand out, by what their profiles say."""
+    profiles = {(name.lower(), name_, bio) for name, name_, bio in _outstanding()}
+    names = {f"{name}{end}" for name, _, _ in profiles for end in ("", "_2", "_3")}
+    rows = session.execute(
+        select(User.username_key, User.display_name, User.bio).where(
+            User.username_key.in_(names), User.password_hash == ""
+        )
+    )
+    known = {(name, bio) for _, name, bio in profiles}
+    return any((name, bio) in known for _, name, bio in rows)
+
+
+def _outstanding() -> list[tuple[str, str, str]]:
+    return [(star.username, star.name, star.bio) for star in STARS] + [
+        (username, name, language.bio) for language in LANGUAGES for username, name in language.names
+    ]
+
+
+def _make_world(session: Session, username: str, account_taken: bool) -> World:
+    """The world, its people renamed until nobody else has their names."""
+    taken = {username.lower()} if account_taken else set()
+    while True:
+        world = make_world(taken, None if account_taken else username)
+        more = _taken(session, {person.username.lower() for person in world.people}) - taken
+        if not more:
+            return world
+        taken |= more
+
+
+def _taken(session: Session, keys: set[str]) -> set[str]:
+    return set(session.scalars(select(User.username_key).where(User.username_key.in_(keys))))
+
+
+def _write(session: Session, world: World, moment: datetime, password_hash: str) -> int:
+    """Inserts the world up to the moment, counters included. Returns how many tweets that were."""
+    midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = midnight - timedelta(days=DAYS - 1)
+    start_ms = round(start.timestamp() * 1000)
+    posts = [post for post in world.posts if start_ms + post.time <= moment.timestamp() * 1000]
+    tweets_count = Counter(post.author for post in posts)
+    following_count = Counter(follower for follower, _ in world.follows)
+    followers_count = Counter(followee for _, followee in world.follows)
+    session.execute(
+        insert(User),
+        [
+            {
+                "username": person.username,
+                "username_key": person.username.lower(),
+                "display_name": person.display_name,
+                "bio": person.bio,
+                "password_hash": password_hash if i == world.demo else "",
+                "tweets_count": tweets_count[i],
+                "following_count": following_count[i],
+                "followers_count": followers_count[i],
+                "date": start - timedelta(days=1 + i * 37 % 900),
+            }
+            for i, person in enumerate(world.people)
+        ],
+    )
+    keys = [person.username.lower() for person in world.people]
+    rows = session.execute(select(User.username_key, User.id).where(User.username_key.in_(keys)))
+    id_of = {key: user_id for key, user_id in rows}  # noqa: C416 (a result has keys(), so dict() misunderstands it)
+    user_ids = [id_of[key] for key in keys]
+    session.execute(
+        insert(Relationship),
+        [{"from_user_id": user_ids[i], "to_user_id": user_ids[j]} for i, j in sorted(world.follows)],
+    )
+    tweet_ids = _give_ids(session, [ids.first_id_of_ms(start_ms + post.time) for post in posts])
+    id_of_post = dict(zip(map(id, posts), tweet_ids, strict=True))
+    session.execute(
+        insert(Tweet),
+        [
+            {
+                "id": tweet_id,
+                "user_id": user_ids[post.author],
+                "message": post.text,
+                "date": ids.date_of(tweet_id),
+                "parent_id": id_of_post[id(post.parent)] if post.parent else None,
+            }
+            for tweet_id, post in zip(tweet_ids, posts, strict=True)
+        ],
+    )
+    session.execute(
+        insert(Mention),
+        [
+            {"user_id": id_of[name], "tweet_id": tweet_id}
+            for tweet_id, post in zip(tweet_ids, posts, strict=True)
+            for name in sorted(text.mentions(post.text))
+            if name in id_of
+        ],
+    )
+    return len(posts)
+
+
+def _give_ids(session: Session, wanted: list[int]) -> list[int]:
+    """These ids, in order, or the next ones that are free."""
+    taken: set[int] = set()
+    for i in range(0, len(wanted), AT_ONCE):
+        taken |= set(session.scalars(select(Tweet.id).where(Tweet.id.in_(wanted[i : i + AT_ONCE]))))
+    given = []
+    last = 0
+    for first in wanted:
+        id_ = max(first, last + 1)
+        # Only what was moved is looked up by itself, which hardly ever happens.
+        while id_ in taken or (id_ != first and session.get(Tweet, id_) is not None):
+            id_ += 1
+        given.append(id_)
+        last = id_
+    return given

@@ -1,0 +1,89 @@
+"""`tweeter user add|password|close`: accounts, for those who look after a site."""
+
+import argparse
+import getpass
+import re
+import sys
+
+from tweeter.actions import check_password
+from tweeter.cli.common import CommandError, open_site
+
+_INI = re.compile(r"\.ini(?:$|[#?])")
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    parser = subparsers.add_parser("user", help="add an account, change its password, close it")
+    verbs = parser.add_subparsers(title="what to do", metavar="add|password|close", dest="verb", required=True)
+    for verb, help_ in (
+        ("add", "open an account"),
+        ("password", "give an account a new password; it ends all its sessions"),
+        ("close", "delete an account with its tweets, its followers and whom it follows"),
+    ):
+        command = verbs.add_parser(verb, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
+        command.add_argument("ini", metavar="INI", help="the site's ini file, such as development.ini")
+        command.add_argument("name", metavar="NAME", help="the username; INI and NAME may come in any order")
+        if verb == "close":
+            command.add_argument("--yes", action="store_true", help="don't ask")
+        else:
+            command.add_argument(
+                "--password",
+                metavar="P",
+                help="else it is asked for, or is the first line of stdin if that is no terminal",
+            )
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    ini, name = args.ini, args.name
+    if _INI.search(name) and not _INI.search(ini):
+        ini, name = name, ini
+    name = name.removeprefix("@")
+    with open_site(ini) as site:
+        if args.verb == "close":
+            with site.acting() as actions:
+                username = actions.find(name).username
+            # Asked for outside of the transaction: nobody shall wait for somebody who thinks it over.
+            if not args.yes and not _confirmed(username):
+                raise CommandError(f"{username} was not closed.")
+            with site.acting() as actions:
+                actions.close_account(actions.find(name).id)
+            print(f"Closed {username}.")
+        elif args.verb == "add":
+            password = _password(args.password)
+            with site.acting() as actions:
+                username = actions.sign_up(name, password).username
+            print(f"Added {username}.")
+        else:
+            with site.acting() as actions:
+                actions.find(name)
+            password = _password(args.password)
+            with site.acting() as actions:
+                username = actions.set_password(actions.find(name).id, password).username
+            print(f"{username} has a new password.")
+    return 0
+
+
+def _password(given: str | None) -> str:
+    """Raises CommandError or Refused where it can't be used."""
+    if given is None and not sys.stdin.isatty():
+        given = sys.stdin.readline().rstrip("\r\n")
+    elif given is None:
+        try:
+            given = getpass.getpass("Password: ")
+            check_password(given)
+            repeated = getpass.getpass("Once more: ")
+        except EOFError:
+            raise CommandError("No password was given.") from None
+        if repeated != given:
+            raise CommandError("The two passwords differ.")
+    if not given:
+        raise CommandError("No password was given.")
+    check_password(given)
+    return given
+
+
+def _confirmed(username: str) -> bool:
+    print(
+        f"Close the account of {username}, with all tweets and followers? [y/N] ", end="", file=sys.stderr, flush=True
+    )
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
