@@ -167,6 +167,17 @@ def test_answers(ada: Person, bob: Person) -> None:
     assert ids_on(refused) == [first, answer, other]
     assert "10 characters too long" in refused.text
     assert "x" * 150 in refused.text
+    refused = ada.send("/tweets", message="x" * 150, parent_id="1", status=400)
+    assert "10 characters too long" in refused.text
+    assert "x" * 150 in refused.text
+
+
+def test_a_refused_tweet_comes_back_on_a_home_page_that_works(ada: Person) -> None:
+    tweets = [ada.post(f"tweet {n}") for n in range(21)][::-1]
+    page = ada.send("/tweets", message="", status=400)
+    assert ids_on(page) == tweets[:20]
+    assert f'href="/?before={tweets[19]}"' in page.text
+    assert 'data-page="/"' in page.text
 
 
 def test_many_answers_and_long_conversations_are_paged(ada: Person) -> None:
@@ -426,7 +437,8 @@ def test_forms_that_are_no_text(ada: Person) -> None:
         ada.browser.post("/tweets", body, content_type="application/x-www-form-urlencoded", status=400)
     files = [("message", "x.txt", b"a file")]
     ada.browser.post("/tweets", {"csrf_token": ada.token()}, upload_files=files, status=400)
-    ada.browser.post("/tweets", b"{}", content_type="application/json", status=400)
+    for kind in ("application/json", "multipart/form-data", "application/x-www-form-urlencoded; charset=utf-16"):
+        ada.browser.post("/tweets", b"{}", content_type=kind, status=400)
 
 
 def test_errors_have_pages_of_their_own(testapp: webtest.TestApp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def test_forms_keep_what_was_typed(open_browser: Opener, options: dict[str, obje
     page.locator("main").get_by_role("button", name="Sign up").click()
     expect(page.get_by_label("Username")).to_have_value("not a name")
     expect(page.get_by_label("Username")).to_have_accessible_description(
-        "A username has 1 to 20 letters, digits or underscores. 1 to 20 letters, digits or underscores."
+        "A username has 1 to 20 letters, digits or underscores."
     )
     expect(page.get_by_label("Name optional")).to_have_value("Kept")
     fits_the_screen(page)

@@ -143,7 +143,7 @@ const showNews = (count) => {
 
 const loadNews = async () => {
   try {
-    const page = await fetchPage(location.pathname + location.search);
+    const page = await fetchPage(timeline.dataset.page);
     const fresh = page.querySelector("[data-poll]");
     timeline.replaceChildren(...fresh.children);
     timeline.dataset.poll = fresh.dataset.poll;
@@ -157,7 +157,7 @@ const loadNews = async () => {
     if (timeline.firstElementChild) focusOn(timeline.firstElementChild);
     window.scrollTo({ top: 0 });
   } catch {
-    location.reload();
+    location.assign(timeline.dataset.page);
   }
 };
 

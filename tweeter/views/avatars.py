@@ -6,13 +6,13 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-# Ground, plumage, breast. Chosen to look well together, on light pages and dark ones.
-COLOURS = [
-    ("#f3d9b1", "#5b4636", "#d9542b"), ("#cfe3d4", "#2f5d50", "#f0b429"), ("#f6cfc4", "#7a2e3a", "#f4efe6"),
-    ("#d5dbf0", "#37406b", "#f2a65a"), ("#f5e6a8", "#6b5b1e", "#e4572e"), ("#e4d3ea", "#5a3d6b", "#f2c14e"),
-    ("#cde6ea", "#1f5f6b", "#f28f6b"), ("#f2d6de", "#8a2f5c", "#f7e3b5"), ("#dfe5c1", "#4c5f24", "#e9724c"),
-    ("#ead9cb", "#4a3b34", "#7fb7be"), ("#d8ecd9", "#3d5a34", "#ee6c4d"), ("#fbe0c8", "#9a4a1c", "#fff3df"),
+# Ground and plumage; then breasts, any of which goes with any plumage, on light pages and on dark ones.
+PLUMAGES = [
+    ("#f3d9b1", "#5b4636"), ("#cfe3d4", "#2f5d50"), ("#f6cfc4", "#7a2e3a"), ("#d5dbf0", "#37406b"),
+    ("#f5e6a8", "#6b5b1e"), ("#e4d3ea", "#5a3d6b"), ("#cde6ea", "#1f5f6b"), ("#f2d6de", "#8a2f5c"),
+    ("#dfe5c1", "#4c5f24"), ("#ead9cb", "#4a3b34"), ("#dce4ea", "#3c5163"), ("#fbe0c8", "#9a4a1c"),
 ]  # fmt: skip
+BREASTS = ["#d9542b", "#f0b429", "#f4efe6", "#f2a65a", "#f28f6b", "#f7e3b5", "#7fb7be", "#e9909f"]
 CRESTS = [
     "",
     '<path d="M27 15 22 5l9 6 2-8 5 11z" fill="{plumage}"/>',
@@ -32,8 +32,9 @@ def avatar(request: Request) -> Response:
 
 def draw(username: str) -> str:
     """The SVG, with attributes instead of styles: the page's policy allows no others."""
-    digest = hashlib.blake2b(username.lower().encode(), digest_size=6).digest()
-    ground, plumage, breast = COLOURS[digest[0] % len(COLOURS)]
+    digest = hashlib.blake2b(username.lower().encode(), digest_size=7).digest()
+    ground, plumage = PLUMAGES[digest[0] % len(PLUMAGES)]
+    breast = BREASTS[digest[6] % len(BREASTS)]
     crest = CRESTS[digest[1] % len(CRESTS)].format(plumage=plumage, breast=breast)
     beak = BEAKS[digest[2] % len(BEAKS)]
     turned = ' transform="matrix(-1 0 0 1 64 0)"' if digest[3] % 2 else ""

@@ -39,7 +39,7 @@ def error_page(request: Request, status: int, message: str = "", ask: bool = Tru
     """The page of a status. Without `ask` nobody looks up who is signed in, because that could fail again."""
     heading, usual = PAGES.get(status, ("That did not work", "Please try again."))
     me = safe_identity(request) if ask else None
-    values |= {"title": heading, "message": message or usual, "status": status, "me": me}
+    values = {"title": heading} | values | {"message": message or usual, "status": status, "me": me}
     try:
         response = render_to_response("error.jinja2", values, request=request)
     except Exception:  # the templates may be what is broken
@@ -54,9 +54,7 @@ def http_error(error: HTTPException, request: Request) -> Response:
     """What Pyramid and the views raise. Redirections are themselves."""
     if error.status_int < 400:
         return error
-    # Pyramid's own details are for developers, and in no language of this site; ours are sentences.
-    message = error.detail if error.detail and error.detail.endswith(".") else ""
-    response = error_page(request, error.status_int, message, ask=error.status_int < 500)
+    response = error_page(request, error.status_int, _sentence(error), ask=error.status_int < 500)
     for name in ("Retry-After", "Allow"):
         if name in error.headers:
             response.headers[name] = error.headers[name]
@@ -72,8 +70,13 @@ def not_found(error: HTTPException, request: Request) -> Response:
             response = error_page(request, 405)
             response.allow = sorted(methods)
             return response
-    message = error.detail if error.detail and error.detail.endswith(".") else ""
-    return error_page(request, 404, message)
+    return error_page(request, 404, _sentence(error))
+
+
+def _sentence(error: HTTPException) -> str:
+    """What our views say is a sentence; Pyramid's own details are paths, and words for developers."""
+    detail = str(error.detail or "")
+    return detail if detail.endswith(".") and not detail.startswith("/") else ""
 
 
 def _methods(registry: Registry) -> dict[str, frozenset[str]]:
@@ -116,7 +119,9 @@ def bad_csrf(error: Exception, request: Request) -> Response:
     return error_page(
         request,
         400,
-        "This form was too old, or did not come from this site. Go back, reload the page, and send it again.",
+        "It is from before you signed in or out, or did not come from this site. "
+        "Go back, reload the page, and send it again.",
+        title="This form is too old",
         typed=posted(request, "message"),
     )
 

@@ -76,10 +76,10 @@ def page_cursor(request: Request) -> Cursor:
     return Cursor(before=parameter(request, "before", MAX_ID + 1), limit=page_limit(request))
 
 
-def page_url(request: Request, **parameters: int | str | None) -> str | None:
-    """This page with `before` (or `after`) of another page; None where that is None: there is none."""
+def page_url(request: Request, path: str = "", **parameters: int | str | None) -> str | None:
+    """This page with `before` of another page; None where that is None: there is none."""
     if None in parameters.values():
         return None
     if "limit" in request.GET:
         parameters["limit"] = page_limit(request)
-    return f"{request.path}?{urlencode(parameters)}"
+    return f"{path or request.path}?{urlencode(parameters)}"

@@ -32,22 +32,26 @@ def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     """The home page; with a form, what was typed and what is wrong with it."""
     timeline = Timeline.home(request.identity.id)
     page = request.timelines.home(timeline.user_id, page_cursor(request))
-    return timeline_page(request, page, timeline, "Home") | {"form": form or Form()}
+    # What is refused is shown at the form's address, where there are no other pages.
+    return timeline_page(request, page, timeline, "Home", path="/") | {"form": form or Form()}
 
 
-def timeline_page(request: Request, page: Page, timeline: Timeline, title: str, newer: bool = True) -> dict[str, Any]:
-    """What the template of a timeline needs. Only the newest page asks whether there is anything newer."""
+def timeline_page(
+    request: Request, page: Page, timeline: Timeline | None, title: str, path: str = ""
+) -> dict[str, Any]:
+    """What the template of a timeline needs. Only its newest page asks whether there is anything newer."""
     first = "before" not in request.GET
     poll = None
-    if newer and first:
+    if timeline and first:
         poll = f"/newer?timeline={timeline.kind}&since={page.tweets[0].id if page.tweets else 0}"
         if timeline.kind == "profile":
             poll += f"&user={timeline.user_id}"
     return {
         "title": title,
         "tweets": page.tweets,
-        "older": page_url(request, before=page.older),
+        "older": page_url(request, path, before=page.older),
         "poll": poll,
+        "page": path or request.path,
         "first": first,
     }
 
@@ -64,7 +68,7 @@ def mentions(request: Request) -> dict[str, Any]:
     ).all()
     tweets = load_tweets(request.dbsession, ids)
     page = Page.cut([tweets[id_] for id_ in ids if id_ in tweets], cursor.limit)
-    return timeline_page(request, page, Timeline.public(), "Mentions", newer=False)
+    return timeline_page(request, page, None, "Mentions")
 
 
 @view_config(route_name="newer", request_method="GET")

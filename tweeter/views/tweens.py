@@ -101,6 +101,10 @@ def check_tween(handler: Handler, registry: Registry) -> Handler:
             (body if request.content_type.startswith("multipart/") else unquote_to_bytes(body)).decode()
         except (UnicodeError, ValueError):
             raise HTTPBadRequest("This address or form has bytes in it that are no text.") from None
+        try:
+            _ = request.POST
+        except Exception:  # a boundary that is none, an encoding that nobody knows
+            raise HTTPBadRequest("This form can't be read.") from None
         return handler(request)
 
     return check
@@ -134,7 +138,9 @@ def count(number: int, one: str, many: str = "") -> str:
 
 def includeme(config: Configurator) -> None:
     config.get_settings()["retry.activate_hook"] = limit_body
-    config.add_tween("tweeter.views.tweens.measure_tween", under=INGRESS, over="tweeter.views.tweens.headers_tween")
-    config.add_tween("tweeter.views.tweens.headers_tween", under=INGRESS, over="pyramid_tm.tm_tween_factory")
+    # Below the debug toolbar, where there is one: neither its time nor its own pages are ours.
+    outside = ("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS)
+    config.add_tween("tweeter.views.tweens.measure_tween", under=outside, over="tweeter.views.tweens.headers_tween")
+    config.add_tween("tweeter.views.tweens.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
     config.add_tween("tweeter.views.tweens.locked_tween", under="pyramid_tm.tm_tween_factory", over=EXCVIEW)
     config.add_tween("tweeter.views.tweens.check_tween", under=EXCVIEW)

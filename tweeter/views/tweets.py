@@ -33,10 +33,12 @@ def post(request: Request) -> dict[str, Any] | Response:
         return pages.home(request, form)
     except Refused as error:
         form = refused(request, error, {"message": message})
-        if parent_id is None:
+        page = tweet_page(request, parent_id, form) if parent_id is not None else {"tweet": None}
+        request.response.status_int = 400
+        if page["tweet"] is None:
             return pages.home(request, form)
         request.override_renderer = "tweet.jinja2"
-        return tweet_page(request, parent_id, form)
+        return page
     if parent_id is not None:
         request.session.flash("Your answer is posted.")
         return see(f"/tweets/{tweet.id}")
