@@ -54,10 +54,11 @@ app.registry["engine"].dispose()
 """
 
 
-def shipped(folder: str, *suffixes: str) -> set[str]:
+def files(dist: Path, folder: str, *suffixes: str) -> set[str]:
+    """The files of that kind in the tree that was built."""
     return {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / folder).rglob("*")
+        path.relative_to(dist.parent).as_posix()
+        for path in (dist.parent / folder).rglob("*")
         if path.is_file() and path.suffix in suffixes and "__pycache__" not in path.parts
     }
 
@@ -99,11 +100,11 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_the_wheel_holds_all_that_a_site_needs(wheel_names: set[str]) -> None:
-    needed = shipped("tweeter", ".py", ".jinja2", ".css", ".js", ".svg", ".yaml", ".ico", ".png", ".webmanifest")
+def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]) -> None:
+    needed = files(dist, "tweeter", ".py", ".jinja2", ".css", ".js", ".svg", ".yaml", ".ico", ".png", ".webmanifest")
     assert any(name.startswith("tweeter/templates/") for name in needed)
     assert any(name.startswith("tweeter/static/") for name in needed)
-    migrations = {name.replace("alembic/", "tweeter/migrations/", 1) for name in shipped("alembic", ".py", ".mako")}
+    migrations = {name.replace("alembic/", "tweeter/migrations/", 1) for name in files(dist, "alembic", ".py", ".mako")}
     assert "tweeter/migrations/script.py.mako" in migrations
     assert needed | migrations <= wheel_names
 
@@ -121,18 +122,20 @@ def test_the_source_holds_all_that_a_developer_needs(dist: Path) -> None:
         "README.md", "Makefile", "setup.py", "pyproject.toml", "development.ini", "production.ini", "testing.ini",
         "alembic/env.py", "alembic/script.py.mako", ".ci/run", "tests/conftest.py", "tests/__init__.py",
     }  # fmt: skip
-    needed |= shipped("docs", ".md", ".svg", ".png") | shipped("tests", ".py") | shipped("alembic", ".py")
+    needed |= files(dist, "docs", ".md", ".svg", ".png") | files(dist, "tests", ".py") | files(dist, "alembic", ".py")
     assert needed <= names
     assert not [name for name in names if name.endswith((".pyc", ".sqlite"))]
 
 
-def test_the_wheel_alone_migrates_an_empty_database_and_serves_pages(installed: Path, tmp_path: Path) -> None:
+def test_the_wheel_alone_migrates_an_empty_database_and_serves_pages(
+    dist: Path, installed: Path, tmp_path: Path
+) -> None:
     (tmp_path / "site.ini").write_text(INI, encoding="utf-8")
     (tmp_path / "visit.py").write_text(VISIT, encoding="utf-8")
     path = str(installed)
     run(sys.executable, "-m", "alembic", "-c", "site.ini", "upgrade", "head", cwd=tmp_path, PYTHONPATH=path)
     assert (tmp_path / "site.sqlite").exists()
-    statics = [f"/{name.partition('/')[2]}" for name in sorted(shipped("tweeter/static", ".css", ".js", ".svg"))]
+    statics = [f"/{name.partition('/')[2]}" for name in sorted(files(dist, "tweeter/static", ".css", ".js", ".svg"))]
     output = run(sys.executable, "visit.py", path, *statics, cwd=tmp_path, PYTHONPATH=path)
     assert "/public 200" in output
 
@@ -142,7 +145,7 @@ def test_the_command_is_installed(installed: Path, tmp_path: Path) -> None:
     assert "demo" in output
 
 
-def test_the_metadata(dist: Path, installed: Path) -> None:
+def test_the_metadata(installed: Path) -> None:
     (metadata,) = installed.glob("tweeter-*.dist-info/METADATA")
     text = metadata.read_text(encoding="utf-8")
     assert "Requires-Python: >=3.11" in text
