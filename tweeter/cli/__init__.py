@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone. Python would complain once more when it flushes stdout at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (TweeterError, SQLAlchemyError, OSError) as error:
+    except (TweeterError, SQLAlchemyError, OSError, UnicodeError) as error:
         log_error(error)
         print(f"tweeter: {describe(error)}", file=sys.stderr)
         return 1

@@ -33,7 +33,7 @@ class BulkDatabase:
             # Memory of this one connection in the server, not here.
             ("SET temp_buffers = '64MB'", "SET work_mem = '64MB'", "SET jit = off")
             if self.postgresql
-            else ("PRAGMA temp.cache_size = -32768",)
+            else ("PRAGMA temp.cache_size = -16384", "PRAGMA cache_size = -16384")
         )
         with self.staging():
             for setting in settings:

@@ -36,6 +36,9 @@ def arrange(database: BulkDatabase) -> None:
         )
         database.create("load_given", "n INTEGER PRIMARY KEY, id INTEGER, fresh INTEGER")
         database.create("load_who", "n INTEGER, user_id INTEGER")
+        database.create("load_there", "user_id INTEGER, ms INTEGER, message TEXT, id INTEGER")
+        if not database.postgresql:  # which joins by hash, and can't have the longest messages in an index
+            database.execute("CREATE INDEX load_there_same ON load_there (user_id, ms, message)")
     database.analyze("load_tweets")
     with database.staging():
         database.execute(
@@ -141,27 +144,38 @@ class _Step:
 
         A tweet is looked for in so many milliseconds from its own on.
         """
-        same = f"""
+        database, batch = self._database, {"first": first, "last": last}
+        same_moment = f"""
             tweets.user_id = w.user_id
             AND tweets.id >= (w.ms - {ids.EPOCH_MS}) << {ids.SEQUENCE_BITS}
             AND tweets.id < (w.ms - {ids.EPOCH_MS} + {blocks}) << {ids.SEQUENCE_BITS}
-            AND tweets.date = {self._database.date("w.ms")} AND tweets.message = load_tweets.message
+            AND tweets.date = {database.date("w.ms")}
             """
-        if self._database.postgresql:
+        if database.postgresql:
             # OFFSET 0 keeps it as it is written: looked up by author and time, whatever the planner believes.
-            found = f"JOIN LATERAL (SELECT id FROM tweets WHERE {same} OFFSET 0) AS tweets ON true"
+            found = f"JOIN LATERAL (SELECT id, message FROM tweets WHERE {same_moment} OFFSET 0) AS tweets ON true"
         else:
-            found = f"JOIN tweets ON {same}"
-        rows = self._database.execute(
+            found = f"JOIN tweets ON {same_moment}"
+        database.empty("load_there")
+        database.execute(
             f"""
-            SELECT w.twin, tweets.id
-            FROM (SELECT DISTINCT twin, user_id, ms FROM load_order WHERE n >= :first AND n <= :last) AS w
-            JOIN load_tweets ON load_tweets.line = w.twin
+            INSERT INTO load_there (user_id, ms, message, id)
+            SELECT w.user_id, w.ms, tweets.message, tweets.id
+            FROM (SELECT DISTINCT user_id, ms FROM load_order WHERE n >= :first AND n <= :last) AS w
             {found}
-            ORDER BY w.twin, tweets.id
             """,
-            first=first,
-            last=last,
+            **batch,
+        )
+        rows = database.execute(
+            """
+            SELECT w.twin, there.id
+            FROM (SELECT DISTINCT twin, user_id, ms FROM load_order WHERE n >= :first AND n <= :last) AS w
+            JOIN load_tweets AS t ON t.line = w.twin
+            JOIN load_there AS there
+            ON there.user_id = w.user_id AND there.ms = w.ms AND there.message = t.message
+            ORDER BY w.twin, there.id
+            """,
+            **batch,
         )
         existing: dict[int, list[int]] = {}
         for twin, id_ in rows:

@@ -1,0 +1,615 @@
+"""`tweeter load`: whatever the files hold, in whatever pieces, however often, and whoever pulls the plug."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.conftest import settings_of
+from tweeter import ids
+from tweeter.cli import main
+from tweeter.cli.common import Site
+from tweeter.cli.load import database as bulk
+from tweeter.cli.load import files, links, load, stage
+from tweeter.cli.progress import Lines
+from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
+from tweeter.models.imported import Imported
+from tweeter.models.meta import make_engine, make_sessions
+from tweeter.passwords import Passwords
+from tweeter.text import mentions
+
+NOON = 1341144000  # seconds: 2012-07-01T12:00:00Z
+
+
+@pytest.fixture(autouse=True)
+def _no_breath(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "BREATH", 0)
+
+
+@pytest.fixture
+def ini(tmp_path: Path, database_url: str) -> str:
+    return write_ini(tmp_path, database_url)
+
+
+def write_ini(folder: Path, url: str) -> str:
+    path = folder / "site.ini"
+    path.write_text(
+        "[app:main]\nuse = egg:tweeter\ntweeter.secret = change-me\ntweeter.production = false\n"
+        f"tweeter.argon2.time_cost = 1\ntweeter.argon2.memory_kib = 8\nsqlalchemy.url = {url}\n"
+    )
+    return str(path)
+
+
+def write(folder: Path, name: str, lines: Sequence[str | bytes | dict[str, Any]]) -> str:
+    path = folder / name
+    encoded = [
+        line if isinstance(line, bytes) else (line if isinstance(line, str) else json.dumps(line)).encode()
+        for line in lines
+    ]
+    content = b"".join(line + b"\n" for line in encoded)
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return str(path)
+
+
+def tweet(user: Any, message: str, date: Any = NOON, **more: Any) -> dict[str, Any]:
+    return {"user": user, "date": date, "message": message, **more}
+
+
+def load_tweets(folder: Path, ini: str, *lines: Any, options: Sequence[str] = (), name: str = "tweets.jsonl") -> int:
+    return main(["load", ini, "--tweets", write(folder, name, lines), *options])
+
+
+def load_follows(folder: Path, ini: str, *lines: str | bytes, options: Sequence[str] = ()) -> int:
+    return main(["load", ini, "--follows", write(folder, "follows.txt", lines), *options])
+
+
+def messages(session: Session) -> list[str]:
+    """Oldest first."""
+    return list(session.scalars(select(Tweet.message).order_by(Tweet.id)))
+
+
+def usernames(session: Session) -> list[str]:
+    return list(session.scalars(select(User.username).order_by(User.username)))
+
+
+def parents(session: Session) -> dict[str, str | None]:
+    by_id = {row.id: row for row in session.scalars(select(Tweet))}
+    return {row.message: by_id[row.parent_id].message if row.parent_id is not None else None for row in by_id.values()}
+
+
+def check_counters(engine: Engine) -> None:
+    with make_sessions(engine)() as session:
+        wrong = session.scalars(
+            select(User.username).where(
+                (User.tweets_count != count_of(Tweet.user_id))
+                | (User.following_count != count_of(Relationship.from_user_id))
+                | (User.followers_count != count_of(Relationship.to_user_id))
+            )
+        ).all()
+        assert not wrong
+
+
+def count_of(column: Any) -> Any:
+    return select(func.count()).where(column == User.id).correlate(User).scalar_subquery()
+
+
+# files
+
+
+def test_both_files_become_people_follows_tweets_and_mentions(tmp_path, ini, engine, sessions, capsys):
+    follows = write(tmp_path, "f.txt.gz", ["# who follows whom", "Ann bob", "", "12 ann # a number", "bob Ann"])
+    tweets = write(tmp_path, "t.jsonl", [tweet(12, "hi @ANN and @nobody"), tweet("ann", "hi @u12", "2012-07-01")])
+    assert main(["load", ini, "--follows", follows, "--tweets", tweets]) == 0
+    assert "Loaded 3 users, 3 follows, 2 tweets." in capsys.readouterr().out
+    with sessions() as session:
+        assert usernames(session) == ["Ann", "bob", "u12"]
+        ann = session.scalars(select(User).where(User.username_key == "ann")).one()
+        assert (ann.display_name, ann.password_hash) == ("Ann", "")
+        assert (ann.following_count, ann.followers_count, ann.tweets_count) == (1, 2, 1)
+        assert messages(session) == ["hi @u12", "hi @ANN and @nobody"]
+        midnight = session.scalars(select(Tweet).order_by(Tweet.id)).first()
+        assert midnight is not None
+        assert midnight.date == datetime(2012, 7, 1, tzinfo=UTC)
+        assert midnight.id == ids.first_id(midnight.date)
+        named = session.execute(
+            select(User.username, Tweet.message).join_from(Mention, User).join(Tweet, Tweet.id == Mention.tweet_id)
+        )
+        assert set(map(tuple, named)) == {("Ann", "hi @ANN and @nobody"), ("u12", "hi @u12")}
+    check_counters(engine)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "expected `object`"),
+        (b'{"user": "a", "date": 1341144000}', "missing required field `message`"),
+        (b'{"user": "a", "date": true, "message": "x"}', "date: expected"),
+        (b'{"user": "a", "date": NaN, "message": "x"}', "not JSON"),
+        (b'{"user": "a", "date": 1e999, "message": "x"}', "date: number out of range"),
+        (b'{"user": "a", "date": "", "message": "x"}', "'' is no date"),
+        (b'{"user": "a", "date": "soon", "message": "x"}', "'soon' is no date"),
+        (b'{"user": "a", "date": "0001-01-01T00:00:00+23:59", "message": "x"}', "between 2006-01-01 and 2075"),
+        (b'{"user": "a", "date": 1136073599.999, "message": "x"}', "between 2006-01-01 and 2075"),
+        (b'{"user": "a", "date": 1' + b"0" * 5000 + b', "message": "x"}', ""),
+        (b'{"user": 1' + b"0" * 5000 + b', "date": 1341144000, "message": "x"}', ""),
+        (b'{"user": null, "date": 1341144000, "message": "x"}', "user: expected"),
+        (b'{"user": -5, "date": 1341144000, "message": "x"}', "'-5' is no username"),
+        (b'{"user": "a b", "date": 1341144000, "message": "x"}', "'a b' is no username"),
+        (b'{"user": "a", "date": 1341144000, "message": " \\u200b\\n"}', "the message is empty"),
+        (b'{"user": "a", "date": 1341144000, "message": 7}', "message: expected"),
+        (b'{"user": "a", "date": 1341144000, "message": "' + b"x" * 1401 + b'"}', "longer than 1,400 characters"),
+        (b'{"user": "a", "date": 1341144000, "message": "\xff"}', "not UTF-8"),
+        (b'{"user": "a", "date": 1341144000, "message": "\\ud800"}', "not JSON"),
+        (b'{"user": "a", "date": 1341144000, "message": "x", "id": 1.5}', "id: expected"),
+        (b'{"x": ' + b"[" * 100_000, "not JSON"),
+        (b"x" * (2 << 20), "longer than 1,048,576 bytes"),
+    ],
+)
+def test_a_bad_line_is_told_with_its_number_and_skipped(tmp_path, sqlite_url, capsys, line, reason):
+    ini = write_ini(tmp_path, sqlite_url)
+    good = tweet("ann", "x" * 1400)
+    assert load_tweets(tmp_path, ini, good, line, good) == 0
+    told = capsys.readouterr()
+    assert "tweets.jsonl:2: " in told.err
+    assert reason in told.err
+    assert "Loaded 1 users, 0 follows, 2 tweets." in told.out
+    assert "Bad lines, skipped: 1." in told.out
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"ann", "expected `follower followee`, got 1 word"),
+        (b"ann bob cy", "got 3 words"),
+        (b"ann ANN", "ann can't follow themselves"),
+        (b"7 u7", "u7 can't follow themselves"),
+        (b"ann b-b", "'b-b' is no username"),
+        (b"ann \xff", "not UTF-8"),
+        (b"ann 12345678901234567890", "is no username"),
+    ],
+)
+def test_a_bad_follow_is_told_with_its_number_and_skipped(tmp_path, sqlite_url, capsys, line, reason):
+    ini = write_ini(tmp_path, sqlite_url)
+    assert load_follows(tmp_path, ini, "# first", "ann bob", line, "@bob\tann\r") == 0
+    told = capsys.readouterr()
+    assert "follows.txt:3: " in told.err
+    assert reason in told.err
+    assert "Loaded 2 users, 2 follows, 0 tweets." in told.out
+
+
+def test_of_many_bad_lines_only_the_first_are_printed(tmp_path, sqlite_url, capsys):
+    assert load_follows(tmp_path, write_ini(tmp_path, sqlite_url), *["bad"] * 500) == 0
+    told = capsys.readouterr()
+    assert told.err.count("expected `follower followee`") == 20
+    assert "Bad lines, skipped: 500." in told.out
+
+
+def test_strict_loads_nothing_if_any_line_is_bad(tmp_path, ini, sessions, capsys):
+    follows = write(tmp_path, "f.txt", ["ann bob"])
+    tweets = write(tmp_path, "t.jsonl", [tweet("ann", "x"), "{}"])
+    assert main(["load", ini, "--follows", follows, "--tweets", tweets, "--strict"]) == 1
+    assert "t.jsonl:2: object missing required field" in capsys.readouterr().err
+    with sessions() as session:
+        assert usernames(session) == []
+        assert session.scalars(select(OutboxEvent)).all() == []
+
+
+def test_files_that_cannot_be_read_are_told_and_nothing_is_loaded(tmp_path, ini, sessions, capsys):
+    whole = gzip.compress(os.urandom(5000) + b"\n")
+    (tmp_path / "cut.gz").write_bytes(whole[:-40])
+    (tmp_path / "damaged.gz").write_bytes(whole[:2000] + b"garbage" + whole[2000:])
+    (tmp_path / "plain.gz").write_text("ann bob\n")
+    (tmp_path / "folder").mkdir()
+    for name, reason in (
+        ("missing", "No such file"),
+        ("folder", "Is a directory"),
+        ("plain.gz", "not a gzip file"),
+        ("cut.gz", "ends in the middle"),
+        ("damaged.gz", ""),
+    ):
+        assert main(["load", ini, "--follows", str(tmp_path / name)]) == 1
+        told = capsys.readouterr().err
+        assert name in told
+        assert reason in told
+        assert "Traceback" not in told
+    with sessions() as session:
+        assert usernames(session) == []
+
+
+def test_empty_files_load_nothing(tmp_path, ini, sessions):
+    for name in ("f.txt", "f.txt.gz"):
+        assert main(["load", ini, "--follows", write(tmp_path, name, [])]) == 0
+    assert main(["load", ini, "--tweets", write(tmp_path, "t.jsonl", [])]) == 0
+    with sessions() as session:
+        assert session.scalars(select(OutboxEvent)).all() == []
+
+
+def test_a_database_without_tables_is_told_how_to_get_them(tmp_path, empty_url, capsys):
+    assert load_follows(tmp_path, write_ini(tmp_path, empty_url), "ann bob") == 1
+    assert "upgrade head" in capsys.readouterr().err
+
+
+def test_bad_usage_ends_with_code_2(tmp_path, sqlite_url, capsys):
+    ini = write_ini(tmp_path, sqlite_url)
+    for arguments in ([], ["load"], ["load", ini], ["load", ini, "--tweets"], ["reload", ini]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+        assert "usage:" in capsys.readouterr().err
+
+
+def test_an_ini_file_that_is_none_is_told(tmp_path, capsys):
+    (tmp_path / "bad.ini").write_text("no section\n")
+    (tmp_path / "empty.ini").write_text("")
+    for name in ("missing.ini", "bad.ini", "empty.ini"):
+        assert main(["load", str(tmp_path / name), "--tweets", "t"]) == 1
+        assert name in capsys.readouterr().err
+
+
+# people
+
+
+def test_users_who_are_there_already_are_used_whatever_the_case(tmp_path, ini, acting, engine, sessions):
+    with acting() as actions:
+        ann = actions.sign_up("Ann", "a good password").id
+        actions.post(ann, "posted here")
+    assert load_tweets(tmp_path, ini, tweet("ANN", "loaded"), options=["--password", "another one"]) == 0
+    with sessions() as session:
+        user = session.get_one(User, ann)
+        assert (user.username, user.tweets_count) == ("Ann", 2)
+        assert Passwords(1, 8).check(user.password_hash, "a good password")
+    check_counters(engine)
+
+
+def test_with_a_password_one_can_sign_in_as_anybody_new(tmp_path, ini, sessions):
+    assert load_follows(tmp_path, ini, "ann bob", options=["--password", "open sesame"]) == 0
+    with sessions() as session:
+        (password_hash,) = set(session.scalars(select(User.password_hash)))
+        assert Passwords(1, 8).check(password_hash, "open sesame")
+
+
+def test_a_password_that_the_site_would_refuse_is_refused(tmp_path, ini, sessions, capsys):
+    for password in ("short", "\udcff" * 10):
+        assert load_follows(tmp_path, ini, "ann bob", options=["--password", password]) == 1
+        assert capsys.readouterr().err.startswith("tweeter: ")
+    with sessions() as session:
+        assert usernames(session) == []
+
+
+# tweets
+
+
+def test_within_a_millisecond_later_lines_are_newer(tmp_path, ini, sessions):
+    same = [NOON, NOON + 0.0, "2012-07-01T12:00:00Z", "2012-07-01 14:00:00+02:00", "2012-07-01T12:00:00.000900"]
+    assert load_tweets(tmp_path, ini, *(tweet("ann", str(n), date) for n, date in enumerate(same))) == 0
+    with sessions() as session:
+        assert messages(session) == list("01234")
+        rows = session.scalars(select(Tweet).order_by(Tweet.id)).all()
+        assert [row.id for row in rows] == [ids.first_id_of_ms(NOON * 1000) + n for n in range(5)]
+        assert {row.date for row in rows} == {datetime.fromtimestamp(NOON, UTC)}
+
+
+def test_more_tweets_than_a_millisecond_has_ids_spill_over(tmp_path, ini, sessions):
+    lines = [tweet("ann", f"crowd {n % 4990}") for n in range(5000)] + [tweet("bob", "next", NOON + 0.001)]
+    for _ in range(2):
+        assert load_tweets(tmp_path, ini, *lines) == 0
+        with sessions() as session:
+            first = ids.first_id_of_ms(NOON * 1000)
+            assert list(session.scalars(select(Tweet.id).order_by(Tweet.id))) == list(range(first, first + 5001))
+            assert messages(session) == [line["message"] for line in lines]
+
+
+def test_the_same_line_twice_is_two_tweets_and_a_second_load_adds_none(tmp_path, ini, sessions, capsys):
+    for _ in range(2):
+        assert load_tweets(tmp_path, ini, tweet("ann", "x"), tweet("ann", "x")) == 0
+    assert "Already there: 2 tweets." in capsys.readouterr().out
+    assert load_tweets(tmp_path, ini, tweet("ann", "x"), tweet("ann", "y"), *[tweet("ann", "x")] * 2) == 0
+    with sessions() as session:
+        assert messages(session) == ["x", "x", "y", "x"]
+
+
+def test_ids_of_tweets_that_were_posted_here_are_not_taken(tmp_path, ini, acting, sessions, engine):
+    with acting() as actions:
+        here = actions.post(actions.sign_up("ann", "a good password").id, "posted here")
+        id_, date = here.id, here.date
+    assert (
+        load_tweets(
+            tmp_path, ini, tweet("bob", "loaded", date.timestamp()), tweet("ann", "posted here", date.isoformat())
+        )
+        == 0
+    )
+    with sessions() as session:
+        assert messages(session) == ["posted here", "loaded"]
+        assert session.get_one(Tweet, id_).message == "posted here"
+    check_counters(engine)
+
+
+def test_answers_find_their_parents_before_and_after_and_in_earlier_files(tmp_path, ini, sessions, capsys):
+    snowflake = 2**64 + 1
+    assert load_tweets(
+        tmp_path, ini,
+        tweet("ann", "early answer", NOON + 5, parent="root"),
+        tweet("bob", "root", NOON, id="root"),
+        tweet("cy", "late root", NOON + 60, id=snowflake),
+        tweet("cy", "answer dated before", NOON + 30, parent=str(snowflake)),
+        tweet("cy", "lonely", NOON + 61, parent="nobody"),
+        tweet("cy", "itself", NOON + 62, id="self", parent="self"),
+        tweet("cy", "egg", NOON + 63, id="egg", parent="hen"),
+        tweet("cy", "hen", NOON + 64, id="hen", parent="egg"),
+        tweet("dee", "the same id again", NOON + 65, id="root"),
+    ) == 0  # fmt: skip
+    told = capsys.readouterr()
+    assert "tweets.jsonl:5: there is no tweet 'nobody'" in told.err
+    assert "tweets.jsonl:6: " in told.err
+    assert "without a parent: 3." in told.out
+    assert load_tweets(tmp_path, ini, tweet("dee", "next day", NOON + 99, parent=snowflake), name="later.jsonl") == 0
+    with sessions() as session:
+        assert parents(session) == {
+            "early answer": "root",
+            "root": None,
+            "late root": None,
+            "answer dated before": "late root",
+            "lonely": None,
+            "itself": None,
+            "egg": None,
+            "hen": "egg",
+            "next day": "late root",
+        }
+
+
+def test_an_id_of_any_length_is_a_name(tmp_path, ini, sessions):
+    long, nul = "x" * 20_000, "a\0b"
+    assert load_tweets(
+        tmp_path, ini,
+        tweet("ann", "1", id=long), tweet("ann", "2", parent=long),
+        tweet("ann", "3", id=nul), tweet("ann", "4", parent=nul),
+        tweet("ann", "5", id=""), tweet("ann", "6", id="", parent=""), tweet("ann", "7", id=None, parent=None),
+    ) == 0  # fmt: skip
+    with sessions() as session:
+        assert parents(session) == {"1": None, "2": "1", "3": None, "4": "3", "5": None, "6": None, "7": None}
+
+
+def test_every_commit_tells_running_sites(tmp_path, ini, sessions, monkeypatch):
+    monkeypatch.setattr(bulk, "BATCH", {"sqlite": 2, "postgresql": 2})
+    for _ in range(2):
+        assert load_tweets(tmp_path, ini, *(tweet("ann", str(n)) for n in range(5))) == 0
+        with sessions() as session:
+            assert session.scalars(select(OutboxEvent.payload)).all() == ['{"type":"Reloaded"}'] * 4
+
+
+def test_an_account_that_is_closed_meanwhile_is_left_out(tmp_path, ini, acting, engine, sessions, monkeypatch):
+    monkeypatch.setattr(bulk, "BATCH", {"sqlite": 2, "postgresql": 2})
+    breaths = Counter[str]()
+
+    def close_bob(self: Any) -> None:
+        breaths["all"] += 1
+        if breaths["all"] == 5:
+            with acting() as actions:
+                actions.close_account(actions.find("bob").id)
+
+    monkeypatch.setattr(bulk.BulkDatabase, "breathe", close_bob)
+    follows = write(tmp_path, "f.txt", ["ann bob", "bob ann", "ann cy", "cy bob"])
+    tweets = write(tmp_path, "t.jsonl", [tweet(name, f"{n} @bob") for n in range(3) for name in ("ann", "bob", "cy")])
+    assert main(["load", ini, "--follows", follows, "--tweets", tweets]) == 0
+    with sessions() as session:
+        assert usernames(session) == ["ann", "cy"]
+        assert messages(session) == [f"{n} @bob" for n in range(3) for _ in ("ann", "cy")]
+    check_counters(engine)
+
+
+# memory, and the plug
+
+
+def test_memory_does_not_grow_with_the_files(tmp_path, sqlite_url, monkeypatch):
+    monkeypatch.setattr(bulk, "BATCH", {"sqlite": 500})
+    monkeypatch.setattr(files, "CHUNK", 10_000)
+    monkeypatch.setattr(stage, "ROWS_AT_ONCE", 500)
+    monkeypatch.setattr(stage, "NAMES_REMEMBERED", 500)
+    site = make_site(sqlite_url)
+    peaks = []
+    for thousands in (2, 2, 8):  # the first warms up
+        tweets = tmp_path / "t.jsonl"
+        with tweets.open("w") as file:
+            for n in range(thousands * 1000):
+                print(json.dumps(tweet(f"p{thousands}_{n}", f"@p2_{n} " + "x" * 100, NOON + n)), file=file)
+        tracemalloc.start()
+        load(site, Lines(), None, tweets)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    site.engine.dispose()
+    assert peaks[2] < 1.3 * peaks[1]
+
+
+def test_a_load_that_is_killed_is_completed_by_the_next(tmp_path, ini, engine, sessions):
+    follows = write(tmp_path, "f.txt", [f"{n} {n % 7 + 100}" for n in range(40)])
+    tweets = write(tmp_path, "t.jsonl", [tweet(n % 5, f"{n} @u101", NOON + n // 3) for n in range(40)])
+    arguments = ["load", ini, "--follows", follows, "--tweets", tweets]
+    program = f"""
+import os, signal, sys
+from tweeter.cli import main
+from tweeter.cli.load import database
+database.BATCH = {{"sqlite": 5, "postgresql": 5}}
+record, commits = database.BulkDatabase.record_reloaded, []
+def killed(self):
+    record(self)
+    commits.append(1)
+    if len(commits) == int(sys.argv[1]):
+        os.kill(os.getpid(), {signal.SIGKILL:d})
+database.BulkDatabase.record_reloaded = killed
+main(sys.argv[2:])
+"""
+    for commits in (3, 12, 8):  # within a transaction: of users, of follows, of tweets
+        command = [sys.executable, "-c", program, str(commits), *arguments]
+        assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
+        check_counters(engine)
+    with sessions() as session:
+        assert 0 < len(messages(session)) < 40
+    assert main(arguments) == 0
+    with sessions() as session:
+        assert [message.split()[0] for message in messages(session)] == [str(n) for n in range(40)]
+        assert session.scalar(select(func.count()).select_from(Mention)) == 40
+        assert session.scalar(select(func.count()).select_from(Relationship)) == 40
+    check_counters(engine)
+
+
+# the property: the tables are what a few lines of plain Python say
+
+
+class Lines_(NamedTuple):
+    follows: list[tuple[str, str]]
+    tweets: list[dict[str, Any]]
+
+
+NAMES = st.sampled_from(["1", "u1", "ann", "ANN", "@bob", "cy", "no!"])
+FOLLOWS = st.tuples(NAMES, NAMES)
+TWEETS = st.fixed_dictionaries(
+    {
+        "user": NAMES,
+        "date": st.sampled_from([NOON, NOON + 1, NOON + 0.001, NOON - 1, 0]),
+        "message": st.sampled_from(["a", "b @ann", "@u1 @bob @nobody", ""]),
+    },
+    optional={"id": st.sampled_from(["x", "y", 7]), "parent": st.sampled_from(["x", "y", 7, "7", "z"])},
+)
+FILES = st.lists(st.builds(Lines_, st.lists(FOLLOWS, max_size=5), st.lists(TWEETS, max_size=7)), min_size=1, max_size=2)
+
+
+class Model:
+    def __init__(self) -> None:
+        self.users: dict[str, str] = {}
+        self.follows: set[tuple[str, str]] = set()
+        self.tweets: dict[int, list[Any]] = {}  # id: [user, ms, message, parent]
+        self.mentions: set[tuple[int, str]] = set()
+        self.sources: dict[str, int] = {}
+
+    def load(self, lines: Lines_) -> None:
+        pairs = [(clean(a), clean(b)) for a, b in lines.follows]
+        pairs = [(a, b) for a, b in pairs if a.lower() != b.lower() and "!" not in a + b]
+        rows = [
+            t | {"user": clean(t["user"])} for t in lines.tweets if t["date"] and t["message"] and t["user"] != "no!"
+        ]
+        for name in [name for pair in pairs for name in pair] + [row["user"] for row in rows]:
+            self.users.setdefault(name.lower(), name)
+        self.follows |= {(a.lower(), b.lower()) for a, b in pairs}
+        named = [str(row["id"]) if "id" in row else None for row in rows]
+        rows = [row for n, row in enumerate(rows) if named[n] is None or named[n] not in named[:n]]
+        rows.sort(key=lambda row: row["date"])
+        there, ids_, fresh = sorted(self.tweets.items()), [], []
+        for row in rows:
+            user, ms = row["user"].lower(), round(row["date"] * 1000)
+            twins = [id_ for id_, old in there if old[:3] == [user, ms, row["message"]] and id_ not in ids_]
+            first = ids.first_id_of_ms(ms)
+            id_ = twins[0] if twins else max([first - 1, *(i for i in self.tweets if i >> 12 == first >> 12)]) + 1
+            if not twins:
+                self.tweets[id_] = [user, ms, row["message"], None]
+                self.mentions |= {(id_, name) for name in mentions(row["message"]) if name in self.users}
+                fresh.append(id_)
+            ids_.append(id_)
+        own = {str(row["id"]): id_ for row, id_ in zip(rows, ids_, strict=True) if "id" in row}
+        wanted = {
+            i: {**self.sources, **own}.get(str(r["parent"])) for r, i in zip(rows, ids_, strict=True) if "parent" in r
+        }
+        for ready in (True, False):  # what was written before its answer; then the rest, unless it closes a circle
+            for id_, parent in sorted(wanted.items(), key=lambda link: ids_.index(link[0])):
+                before = parent not in ids_ or ids_.index(parent) < ids_.index(id_)
+                if parent is None or self.tweets[id_][3] is not None:
+                    continue
+                if (id_ in fresh and before) if ready else (id_ not in self.above(parent)):
+                    self.tweets[id_][3] = parent
+        self.sources |= own
+
+    def above(self, id_: int | None) -> Iterator[int]:
+        while id_:
+            yield id_
+            id_ = self.tweets[id_][3]
+
+
+def clean(name: str) -> str:
+    return "u1" if name == "1" else name.removeprefix("@")
+
+
+class PlugPulled(Exception):
+    pass
+
+
+def make_site(url: str) -> Site:
+    engine = make_engine(url)
+    return Site("site.ini", settings_of(url), engine, make_sessions(engine))
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(loads=FILES, plugs=st.lists(st.integers(0, 12), min_size=8, max_size=8))
+def test_any_files_loaded_with_any_interruptions_give_what_plain_python_says(tmp_path, settings, engine, loads, plugs):
+    site = Site("site.ini", settings, engine, make_sessions(engine))
+    with engine.begin() as connection:
+        for table in ("imported", "mentions", "relationships", "tweets", "users"):
+            connection.execute(text(f"DELETE FROM {table}"))
+    model = Model()
+    for lines in [*loads, *loads]:
+        model.load(lines)
+        follows = Path(write(tmp_path, "f.txt", [" ".join(pair) for pair in lines.follows]))
+        tweets = Path(write(tmp_path, "t.jsonl", lines.tweets))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bulk, "BATCH", {"sqlite": 2, "postgresql": 2})
+            patch.setattr(links, "LINKS_AT_ONCE", 1)
+            interrupt(patch, plugs.pop(), "breathe")
+            interrupt(patch, plugs.pop(), "record_reloaded")
+            for attempt in range(100):
+                try:
+                    load(site, Lines(), follows, tweets)
+                    break
+                except PlugPulled:
+                    check_counters(engine)
+                    if attempt > 1:
+                        patch.undo()
+        assert tables(site.sessions) == {
+            "users": model.users,
+            "follows": model.follows,
+            "tweets": model.tweets,
+            "mentions": model.mentions,
+            "sources": model.sources,
+        }
+        check_counters(engine)
+
+
+def interrupt(patch: pytest.MonkeyPatch, after: int, method: str) -> None:
+    """Every so many calls the method raises instead."""
+    calls = Counter[str]()
+    original = getattr(bulk.BulkDatabase, method)
+
+    def call(self: bulk.BulkDatabase) -> None:
+        original(self)
+        calls["all"] += 1
+        if after and calls["all"] % (after + 2) == 0:
+            raise PlugPulled
+
+    patch.setattr(bulk.BulkDatabase, method, call)
+
+
+def tables(sessions: sessionmaker[Session]) -> dict[str, Any]:
+    with sessions() as session:
+        key = {user.id: user.username_key for user in session.scalars(select(User))}
+        return {
+            "users": {user.username_key: user.username for user in session.scalars(select(User))},
+            "follows": {(key[r.from_user_id], key[r.to_user_id]) for r in session.scalars(select(Relationship))},
+            "tweets": {
+                row.id: [key[row.user_id], round(row.date.timestamp() * 1000), row.message, row.parent_id]
+                for row in session.scalars(select(Tweet))
+            },
+            "mentions": {(row.tweet_id, key[row.user_id]) for row in session.scalars(select(Mention))},
+            "sources": {row.source_id: row.tweet_id for row in session.scalars(select(Imported))},
+        }
