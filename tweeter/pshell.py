@@ -1,13 +1,11 @@
 """What `pshell development.ini` has at hand."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from tweeter import models
 
 
-@contextmanager
 def setup(env: dict[str, Any]) -> Iterator[None]:
     """The models, a session, the timelines, and `tm`, whose `tm.commit()` keeps what was changed."""
     request = env["request"]

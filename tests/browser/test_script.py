@@ -95,11 +95,12 @@ def test_a_hidden_tab_asks_nothing(ada: Page) -> None:
         ada.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
-def test_older_tweets_load_in_place(ada: Page) -> None:
+@pytest.mark.parametrize("url", ["/", "/@ada", "/search?q=ada"])
+def test_older_tweets_load_in_place(ada: Page, url: str) -> None:
     token = ada.locator("[name=csrf_token]").first.input_value()
     for n in range(45):
-        ada.request.post("/tweets", form={"csrf_token": token, "message": f"tweet {n}"})
-    ada.goto("/@ada")
+        ada.request.post("/tweets", form={"csrf_token": token, "message": f"tweet {n} @ada"})
+    ada.goto(url)
     expect(ada.locator("article")).to_have_count(20)
     for count, focused in ((40, 20), (45, 40)):
         ada.get_by_role("link", name="Older").click()
@@ -108,7 +109,7 @@ def test_older_tweets_load_in_place(ada: Page) -> None:
     expect(ada.get_by_role("link", name="Older")).to_have_count(0)
     expect(ada.get_by_text("That is all.", exact=True)).to_be_visible()
     expect(ada.get_by_role("status").filter(has_text="5 more tweets")).to_have_count(1)
-    assert ada.url.endswith("/@ada")
+    assert ada.url.endswith(url)
     assert len(set(ada.locator("article").evaluate_all("all => all.map(one => one.dataset.tweetId)"))) == 45
 
 

@@ -80,10 +80,14 @@ setInterval(() => { if (!document.hidden) age(); }, 30000);
 
 // Pages of tweets are fetched as what they are, pages, and their articles taken out.
 
+const title = document.title;
+
 const fetchPage = async (url) => {
   const response = await fetch(url, { headers: { Accept: "text/html" } });
   if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
-  return new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (page.title !== title) throw new Error(`${url} is another page now`); // signed out meanwhile
+  return page;
 };
 
 const focusOn = (element) => {
@@ -93,20 +97,21 @@ const focusOn = (element) => {
 
 document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-older]");
-  const list = document.querySelector("[data-timeline], [data-people]");
-  if (!link || !list || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  const list = link?.closest("nav").previousElementSibling;
+  if (!list || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   if (link.hasAttribute("aria-busy")) return;
   link.setAttribute("aria-busy", "true");
   try {
     const page = await fetchPage(link.href);
     const known = new Set(Array.from(list.querySelectorAll("[data-tweet-id]"), (tweet) => tweet.dataset.tweetId));
-    const found = [...(page.querySelector("[data-timeline], [data-people]")?.children ?? [])];
+    const kind = list.matches("[data-people]") ? "[data-people]" : "[data-timeline]";
+    const found = [...(page.querySelector(kind)?.children ?? [])];
     const more = found.filter((item) => !known.has(item.dataset.tweetId));
     list.append(...more);
     age();
     const next = page.querySelector("a[data-older]");
-    const what = list.matches("[data-people]") ? "more" : "more tweets";
+    const what = kind === "[data-people]" ? "more" : "more tweets";
     if (next) {
       link.href = next.getAttribute("href");
       link.removeAttribute("aria-busy");
@@ -126,7 +131,6 @@ document.addEventListener("click", async (event) => {
 // News: a small question every now and then, which the server mostly answers with 304. Hidden tabs ask nothing.
 
 const timeline = document.querySelector("[data-poll]");
-const title = document.title;
 const POLL_SECONDS = 30;
 
 const showNews = (count) => {

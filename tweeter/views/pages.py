@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pyramid.httpexceptions import HTTPBadRequest, HTTPUnauthorized
+from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
@@ -75,6 +75,8 @@ def mentions(request: Request) -> dict[str, Any]:
 def newer(request: Request) -> Response:
     """How many tweets of others there are after `since`. Browsers poll it, so mostly it answers 304."""
     timeline = _timeline(request)
+    if timeline is None:
+        return Response(json_body={"error": "signed out"}, status=401, charset="UTF-8")
     cursor = Cursor(after=parameter(request, "since", least=0), limit=GREATEST_PAGE)
     me = request.identity.id if request.identity else None
     count = sum(tweet.user_id != me for tweet in request.timelines.page(timeline, cursor).tweets)
@@ -86,14 +88,13 @@ def newer(request: Request) -> Response:
     return response
 
 
-def _timeline(request: Request) -> Timeline:
+def _timeline(request: Request) -> Timeline | None:
+    """Which timeline is asked for; None for the home timeline of nobody."""
     kind = request.GET.get("timeline", "")
     if kind == "public":
         return Timeline.public()
     if kind == "home":
-        if request.identity is None:
-            raise HTTPUnauthorized("Sign in to see your home timeline.")
-        return Timeline.home(request.identity.id)
+        return Timeline.home(request.identity.id) if request.identity else None
     if kind == "profile":
         return Timeline.profile(number(request.GET.get("user", ""), "user"))
     raise HTTPBadRequest("“timeline” must be home, public or profile.")
