@@ -6,7 +6,7 @@ from pyramid.request import Request
 from sqlalchemy.orm import Session, configure_mappers
 
 from tweeter.models.imported import Imported
-from tweeter.models.meta import Base, begin_immediate, make_engine, make_sessions
+from tweeter.models.meta import Base, make_engine, make_sessions
 from tweeter.models.outbox import OutboxEvent
 from tweeter.models.tweet import Mention, Tweet
 from tweeter.models.user import Relationship, User
@@ -20,12 +20,13 @@ _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 def request_session(request: Request) -> Session:
     """A session that pyramid_tm commits or rolls back. Requests that may change something begin as writers."""
-    session: Session = request.registry["sessions"]()
-    # "changed", because zope.sqlalchemy would roll back what it can't see changing (Core statements).
-    safe = request.method in _SAFE_METHODS
-    zope.sqlalchemy.register(session, transaction_manager=request.tm, initial_state="active" if safe else "changed")
-    if not safe:
-        begin_immediate(session)
+    if request.method in _SAFE_METHODS:
+        session: Session = request.registry["sessions"]()
+        zope.sqlalchemy.register(session, transaction_manager=request.tm)
+    else:
+        session = request.registry["writing_sessions"]()
+        # "changed", because zope.sqlalchemy would roll back what it can't see changing (Core statements).
+        zope.sqlalchemy.register(session, transaction_manager=request.tm, initial_state="changed")
     return session
 
 
@@ -38,4 +39,5 @@ def includeme(config: Configurator) -> None:
     engine = make_engine(settings["sqlalchemy.url"])
     config.registry["engine"] = engine
     config.registry["sessions"] = make_sessions(engine)
+    config.registry["writing_sessions"] = make_sessions(engine, writing=True)
     config.add_request_method(request_session, "dbsession", reify=True)

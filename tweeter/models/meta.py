@@ -53,6 +53,8 @@ def now() -> datetime:
 
 SessionFactory = Callable[[], Session]
 
+WRITING = {"sqlite_begin": "IMMEDIATE"}
+
 
 def make_engine(url: str, **options: Any) -> Engine:
     """An engine that counts its statements and, on SQLite, loses no update.
@@ -75,14 +77,14 @@ def make_engine(url: str, **options: Any) -> Engine:
     return engine
 
 
-def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    """Sessions for short transactions of their own, each with a fresh snapshot."""
-    return sessionmaker(engine, expire_on_commit=False)
+def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session]:
+    """Sessions for short transactions of their own, each with a fresh snapshot; those that will write say so."""
+    return sessionmaker(engine.execution_options(**WRITING) if writing else engine, expire_on_commit=False)
 
 
 def begin_immediate(session: Session) -> None:
-    """Begins the session's transaction as one that will write. Must come before its first statement."""
-    session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+    """Begins the session's transaction, now, as one that will write. Must come before its first statement."""
+    session.connection(execution_options=WRITING)
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:
