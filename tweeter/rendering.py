@@ -9,14 +9,20 @@ from markupsafe import Markup, escape
 from tweeter import text
 from tweeter.values import TweetView
 
+FRAGMENTS = 10_000  # some 2 KB each
+
 _templates = Environment(
     loader=PackageLoader("tweeter", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True,
 )  # fmt: skip
 
 
+@lru_cache(maxsize=FRAGMENTS)
 def tweet_html(tweet: TweetView) -> Markup:
-    """The `<article>` of a tweet, the same for every reader."""
+    """The `<article>` of a tweet, the same for every reader.
+
+    It is kept by value, all that stands in it, so that a new name or a deleted parent is another tweet to it.
+    """
     date = tweet.date
     return Markup(  # noqa: S704 (the template escapes)
         _tweet_template().render(

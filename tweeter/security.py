@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +16,7 @@ from pyramid.request import Request, RequestLocalCache
 from pyramid.security import Allowed, Denied
 from pyramid.session import SignedCookieSessionFactory
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from tweeter.errors import SettingError, TweeterError
@@ -74,10 +76,22 @@ class SecurityPolicy:
         if ticket is None or not isinstance(ticket["userid"], int):
             return None
         columns = [getattr(User, name) for name in Identity._fields]
-        row = request.dbsession.execute(select(*columns).where(User.id == ticket["userid"])).one_or_none()
+        with _reading(request) as session:
+            row = session.execute(select(*columns).where(User.id == ticket["userid"])).one_or_none()
         if row is None or _token(row.auth_version) not in ticket["tokens"]:
             return None
         return Identity(*row)
+
+
+def _reading(request: Request) -> AbstractContextManager[Session]:
+    """The request's session; for a form a short one, because the form's own begins as a writer and locks SQLite.
+
+    Who is asking may be all that is asked, or a password may have to be hashed first.
+    """
+    if request.method in ("GET", "HEAD"):
+        return nullcontext(request.dbsession)
+    session: Session = request.registry["sessions"]()
+    return session
 
 
 def _token(auth_version: int) -> str:
