@@ -45,22 +45,32 @@ def progress() -> Iterator[Progress]:
         TimeElapsedColumn(),
     )
     with RichProgress(*columns, console=Console(stderr=True)) as rich:
-        yield Bars(rich)
+        bars = Bars(rich)
+        yield bars
+        bars.end()
 
 
 class Bars:
     def __init__(self, rich: Any) -> None:
         self._rich = rich
         self._task: Any = None
+        self._endless = False
 
     def phase(self, name: str, total: int | None) -> None:
+        self.end()
         self._task = self._rich.add_task(name, total=total)
+        self._endless = total is None
 
     def advance(self, steps: int) -> None:
         self._rich.advance(self._task, steps)
 
     def say(self, line: str) -> None:
         self._rich.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        """A phase of which nobody knew how long it takes would look as if it went on for ever."""
+        if self._endless:
+            self._rich.update(self._task, total=1, completed=1)
 
 
 class Lines:
@@ -91,4 +101,5 @@ class Lines:
     def _print(self) -> None:
         self._printed, self._printed_at = self._done, monotonic()
         of = "" if self._total is None else f" of {self._total:,}"
-        print(f"{self._name}: {self._done:,}{of}", file=sys.stderr, flush=True)
+        done = f": {self._done:,}{of}" if self._done or of else ""
+        print(f"{self._name}{done}", file=sys.stderr, flush=True)

@@ -72,6 +72,8 @@ def _chunks(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
                 if seekable:
                     advance(raw.tell() - position)
                     position = raw.tell()
+                else:
+                    advance(len(chunk))
     except EOFError as error:
         raise CommandError(f"{path} ends in the middle: a part of the gzip file is missing") from error
     except (gzip.BadGzipFile, zlib.error) as error:
