@@ -142,7 +142,7 @@ def test_messages_that_fit(ada: Person, message: str) -> None:
         ("", "Write something first."),
         (" \n\u200b\u2800", "Write something first."),
         ("\x00\x07\u202e", "Write something first."),
-        ("é" * 141, "That is 1 characters too long."),
+        ("é" * 141, "That is 1 character too long."),
         ("👨‍👩‍👧‍👦" * 150, "That is 10 characters too long."),
     ],
 )

@@ -4,6 +4,8 @@ from pyramid.config import Configurator
 
 
 def includeme(config: Configurator) -> None:
+    config.get_settings().setdefault("jinja2.trim_blocks", "true")
+    config.get_settings().setdefault("jinja2.lstrip_blocks", "true")
     config.add_jinja2_search_path("tweeter:templates", name=".jinja2")
     config.include(".tweens")
     config.include(".layout")
