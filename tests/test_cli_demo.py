@@ -159,9 +159,11 @@ def test_the_account_is_the_one_of_the_setting(tmp_path, sqlite_url, capsys):
 
 
 @pytest.mark.parametrize("account", ["demo", "demo short", "demo a b", "d-mo demodemo"])
-def test_an_account_that_cannot_be_is_told(site, account):
+def test_an_account_that_cannot_be_is_told(sqlite_url, account):
+    site = make_site(sqlite_url)
     with pytest.raises(TweeterError):
         make_demo(site._replace(settings=site.settings | {"tweeter.demo_account": account}), now())
+    site.engine.dispose()
 
 
 def test_in_production_the_well_known_password_is_warned_of(site):

@@ -551,7 +551,7 @@ def make_site(url: str) -> Site:
     return Site("site.ini", settings_of(url), engine, make_sessions(engine))
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loads=FILES, plugs=st.lists(st.integers(0, 12), min_size=8, max_size=8))
 def test_any_files_loaded_with_any_interruptions_give_what_plain_python_says(tmp_path, settings, engine, loads, plugs):
     site = Site("site.ini", settings, engine, make_sessions(engine))

@@ -125,7 +125,8 @@ def test_close_does_not_ask_with_yes(ini, sessions):
         (["close", "nobody", "--yes"], "nobody called nobody"),
     ],
 )
-def test_what_is_not_allowed_is_told_and_ends_with_code_1(ini, piped, capsys, arguments, reason):
+def test_what_is_not_allowed_is_told_and_ends_with_code_1(tmp_path, sqlite_url, piped, capsys, arguments, reason):
+    ini = write_ini(tmp_path, sqlite_url)
     main(["user", "add", ini, "ann", "--password", PASSWORD])
     piped("")
     verb, *others = arguments
