@@ -63,7 +63,7 @@ def act(engine: Engine, acting: Acting, people: dict[str, int]) -> Act:
 
 def all_events(sessions: Sessions) -> list[Event]:
     with sessions() as session:
-        return [logged.event for logged in outbox.read(session, 0, 1_000_000).events]
+        return [logged.event for logged in outbox.LogReader().read(session, 1_000_000).events]
 
 
 def last_event(sessions: Sessions) -> Event:

@@ -87,11 +87,12 @@ def test_an_event_is_committed_with_each_change(processes, ann):
     ]
     for step in steps:
         with one.sessions() as session:
-            position = outbox.head(session)
+            reader = outbox.LogReader()
+            reader.begin(session)
         with one.acting() as actions:
             step(actions)
         with one.sessions() as session:
-            assert outbox.read(session, position, 10).events
+            assert reader.read(session, 10).events
 
 
 def test_an_event_that_cannot_be_applied_leaves_everything_cold_and_stops_nothing(processes, ann, monkeypatch, caplog):
@@ -116,7 +117,7 @@ def test_a_delivery_that_fails_does_not_fail_the_post(processes, ann, monkeypatc
         raise OSError("the log can't be read")
 
     with monkeypatch.context() as broken:
-        broken.setattr(outbox, "read", fail)
+        broken.setattr(outbox.LogReader, "read", fail)
         tweet = post(one, ann)
     assert "the outbox keeps what was not delivered" in caplog.text
     assert home(one, ann) == [tweet]

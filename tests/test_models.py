@@ -16,6 +16,7 @@ from tweeter import measure
 from tweeter.actions import Actions
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, outbox
 from tweeter.models.meta import begin_immediate, make_sessions
+from tweeter.models.outbox import LogReader
 from tweeter.values import (
     AccountClosed,
     Event,
@@ -204,13 +205,26 @@ def recorded(sessions: Sessions, *events: Event) -> None:
             outbox.record(session, event)
 
 
-def read(sessions: Sessions, position: int = 0, limit: int = 100) -> outbox.Log:
+def read(sessions: Sessions, reader: LogReader | None = None, limit: int = 100) -> list[Event]:
+    """What is new to a reader (or everything), which takes it as applied."""
+    reader = reader or LogReader()
     with sessions() as session:
-        return outbox.read(session, position, limit)
-
-
-def events_of(log: outbox.Log) -> list[Event]:
+        log = reader.read(session, limit)
+    reader.advance(log)
     return [logged.event for logged in log.events]
+
+
+def logged_ids(sessions: Sessions) -> list[int]:
+    with sessions() as session:
+        return [logged.id for logged in LogReader().read(session, 100).events]
+
+
+def begun(sessions: Sessions) -> LogReader:
+    """A reader at the end of the log."""
+    reader = LogReader()
+    with sessions() as session:
+        reader.begin(session)
+    return reader
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
@@ -218,13 +232,13 @@ def test_an_event_comes_back_as_it_was(sqlite_url: str, event: Event) -> None:
     with engine_on(sqlite_url) as engine:
         sessions = make_sessions(engine)
         recorded(sessions, event)
-        assert events_of(read(sessions)) == [event]
+        assert read(sessions) == [event]
 
 
 def test_events_come_in_their_order(sessions: Sessions) -> None:
     recorded(sessions, *EVENTS[:3])
     recorded(sessions, *EVENTS[3:])
-    assert events_of(read(sessions)) == EVENTS
+    assert read(sessions) == EVENTS
 
 
 def test_an_event_of_a_transaction_that_fails_never_happened(sessions: Sessions) -> None:
@@ -232,106 +246,87 @@ def test_an_event_of_a_transaction_that_fails_never_happened(sessions: Sessions)
         outbox.record(session, Followed(1, 2))
         session.flush()
         raise ZeroDivisionError
-    assert events_of(read(sessions)) == []
+    assert read(sessions) == []
 
 
-def test_who_reads_on_gets_what_is_new(sessions: Sessions) -> None:
+def test_who_reads_on_gets_what_is_new_and_nothing_twice(sessions: Sessions) -> None:
+    reader = LogReader()
     recorded(sessions, Followed(1, 2))
-    first = read(sessions)
+    assert read(sessions, reader) == [Followed(1, 2)]
     recorded(sessions, Followed(1, 3))
-    second = read(sessions, first.position)
-    assert Followed(1, 3) in events_of(second)
-    assert {logged.id for logged in read(sessions, second.position).events} <= {e.id for e in second.events}
+    assert read(sessions, reader) == [Followed(1, 3)]
+    assert read(sessions, reader) == []
 
 
-def read_in_steps(sessions: Sessions, limit: int) -> list[Event]:
-    """Reads to the end as one has to: a read that is full and did not move on is repeated with a greater limit."""
-    seen: dict[int, Event] = {}
-    position = 0
-    while True:
-        log = read(sessions, position, limit)
-        seen |= {logged.id: logged.event for logged in log.events}
-        if log.position != position:
-            position = log.position
-        elif len(log.events) == limit:
-            limit *= 2
-        else:
-            return [seen[id_] for id_ in sorted(seen)]
-
-
-def test_who_reads_in_small_steps_gets_everything(sessions: Sessions) -> None:
-    for number in range(20):
-        recorded(sessions, Followed(1, number + 2))
-    assert read_in_steps(sessions, 3) == [Followed(1, number + 2) for number in range(20)]
-
-
-def test_a_transaction_of_more_events_than_one_reads_does_not_stop_the_log(sessions: Sessions) -> None:
-    """Closing an account with many tweets records many events at once."""
-    recorded(sessions, *(Followed(1, number + 2) for number in range(20)))
-    recorded(sessions, Followed(7, 8))
-    assert read_in_steps(sessions, 5)[-1] == Followed(7, 8)
-
-
-def test_the_head_is_where_nothing_of_the_past_comes_any_more(sessions: Sessions) -> None:
+def test_what_was_read_but_not_applied_comes_again(sessions: Sessions) -> None:
+    reader = LogReader()
     recorded(sessions, Followed(1, 2))
     with sessions() as session:
-        position = outbox.head(session)
+        reader.read(session, 100)
+    assert read(sessions, reader) == [Followed(1, 2)]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 19, 20, 21])
+def test_who_reads_in_small_steps_gets_everything(sessions: Sessions, limit: int) -> None:
+    expected = [Followed(1, number + 2) for number in range(20)]
+    recorded(sessions, *expected[:15])  # more in one transaction than one reads
+    for event in expected[15:]:
+        recorded(sessions, event)
+    reader, events = LogReader(), []
+    while step := read(sessions, reader, limit):
+        events += step
+    assert events == expected
+
+
+def test_who_begins_at_the_end_gets_nothing_of_the_past(sessions: Sessions) -> None:
+    recorded(sessions, Followed(1, 2))
+    reader = begun(sessions)
     recorded(sessions, Followed(1, 3))
-    assert events_of(read(sessions, position)) == [Followed(1, 3)]
+    assert read(sessions, reader) == [Followed(1, 3)]
 
 
 def test_an_event_of_a_transaction_that_commits_late_is_not_missed(postgresql_url: str) -> None:
     with engine_on(postgresql_url) as engine:
         sessions = make_sessions(engine)
         recorded(sessions, Followed(1, 2))
-        with sessions() as session:
-            position = outbox.head(session)
+        reader = begun(sessions)
         with sessions.begin() as late:
             outbox.record(late, Followed(1, 3))
             late.flush()
-            recorded(sessions, Followed(1, 4))
-            log = read(sessions, position)
-            assert events_of(log) == [Followed(1, 4)]
-            position = log.position
-            recorded(sessions, Followed(1, 5))
-            log = read(sessions, position)
-            assert Followed(1, 5) in events_of(log)
-            position = log.position
-        log = read(sessions, position)
-        assert Followed(1, 3) in events_of(log)
-        # Now that nobody is under way the log goes on, and what was read does not come again for ever.
+            for number in (4, 5):
+                recorded(sessions, Followed(1, number))
+                assert read(sessions, reader) == [Followed(1, number)]
+        assert read(sessions, reader) == [Followed(1, 3)]
         recorded(sessions, Followed(1, 6))
-        log = read(sessions, log.position)
-        assert events_of(read(sessions, log.position)) in ([], [Followed(1, 6)])
+        assert read(sessions, reader) == [Followed(1, 6)]
+        assert read(sessions, reader) == []
 
 
-def test_a_head_that_is_taken_while_somebody_writes_misses_nothing_of_it(postgresql_url: str) -> None:
+def test_who_begins_while_somebody_writes_misses_nothing_of_it(postgresql_url: str) -> None:
     with engine_on(postgresql_url) as engine:
         sessions = make_sessions(engine)
         with sessions.begin() as late:
             outbox.record(late, Followed(1, 2))
             late.flush()
             recorded(sessions, Followed(1, 3))
-            with sessions() as session:
-                position = outbox.head(session)
-        assert Followed(1, 2) in events_of(read(sessions, position))
+            reader = begun(sessions)
+            assert read(sessions, reader) == []
+        assert read(sessions, reader) == [Followed(1, 2)]
 
 
 def test_no_event_is_missed_whoever_commits_when(engine: Engine, sessions: Sessions) -> None:
-    """A reader that goes on while others write sees each event at least once."""
+    """A reader that goes on while others write sees each event once."""
     writing = threading.Event()
     writing.set()
-    seen: set[Event] = set()
+    seen: list[Event] = []
 
     def follow_the_log() -> None:
-        position = 0
+        log = LogReader()
         while True:
             last = not writing.is_set()
-            log = read(sessions, position, 1000)
-            seen.update(events_of(log))
+            seen.extend(read(sessions, log, 1000))
             if last:
                 return
-            position = log.position
             time.sleep(0.002)
 
     reader = threading.Thread(target=follow_the_log)
@@ -347,7 +342,7 @@ def test_no_event_is_missed_whoever_commits_when(engine: Engine, sessions: Sessi
     finally:
         writing.clear()
         reader.join(30)
-    assert len(seen) == 160
+    assert len(seen) == len(set(seen)) == 160
 
 
 def test_old_events_are_pruned_but_for_the_newest(sessions: Sessions) -> None:
@@ -356,21 +351,21 @@ def test_old_events_are_pruned_but_for_the_newest(sessions: Sessions) -> None:
     with sessions.begin() as session:
         session.execute(update(OutboxEvent).values(date=long_ago))
         assert outbox.prune(session, timedelta(days=1)) == 1
-    assert events_of(read(sessions)) == [Followed(1, 3)]
+    assert read(sessions) == [Followed(1, 3)]
     recorded(sessions, Followed(1, 4))
     with sessions.begin() as session:
         assert outbox.prune(session, timedelta(days=1)) == 1
-    assert events_of(read(sessions)) == [Followed(1, 4)]
+    assert read(sessions) == [Followed(1, 4)]
 
 
 def test_the_id_of_a_pruned_event_is_not_given_again(sessions: Sessions) -> None:
     recorded(sessions, Followed(1, 2))
-    (first,) = read(sessions).events
+    (first,) = logged_ids(sessions)
     with sessions.begin() as session:
         session.execute(text("DELETE FROM outbox"))
     recorded(sessions, Followed(1, 3))
-    (second,) = read(sessions).events
-    assert second.id > first.id
+    (second,) = logged_ids(sessions)
+    assert second > first
 
 
 def test_what_is_inserted_without_the_model_has_its_transaction_too(sessions: Sessions) -> None:
@@ -379,4 +374,4 @@ def test_what_is_inserted_without_the_model_has_its_transaction_too(sessions: Se
         on_postgresql = session.get_bind().dialect.name == "postgresql"
     with sessions() as session:
         assert (session.scalars(select(OutboxEvent.transaction_id)).one() is not None) is on_postgresql
-    assert events_of(read(sessions)) == [Reloaded()]
+    assert read(sessions) == [Reloaded()]

@@ -1,4 +1,4 @@
-"""The site, page by page, as somebody with a browser meets it; on each database with each backend."""
+"""The site, page by page, as somebody with a browser meets it; on both databases and backends."""
 
 import html
 import json

@@ -95,7 +95,7 @@ def test_home_and_profile_of_300_people_are_what_the_files_say(ini, database_url
     processes = [Process(database_url, backend) for backend in ("sql", "memory")]
     try:
         with processes[0].sessions() as session:
-            ids = dict(session.execute(select(User.username, User.id)).tuples().all())
+            ids = {row.username: row.id for row in session.execute(select(User.username, User.id))}
         memory = processes[1]
         for user in sorted(files.people):
             home, profile = Timeline.home(ids[f"u{user}"]), Timeline.profile(ids[f"u{user}"])

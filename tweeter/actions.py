@@ -9,7 +9,7 @@ from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import Insert, delete, select, update
+from sqlalchemy import Insert, delete, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -29,6 +29,7 @@ from tweeter.values import (
 )
 
 NAME_LENGTH = 50
+NAME_COLUMN = 200  # code points
 BIO_LENGTH = 160
 IDS_PER_EVENT = 500
 
@@ -64,7 +65,7 @@ class Actions:
 
     def change_profile(self, user_id: int, display_name: str, bio: str) -> None:
         """A new name or bio. An empty name is the username."""
-        user = self._user(user_id)
+        user = self._user(user_id, lock=True)
         name = check_display_name(display_name) or user.username
         user.bio = check_bio(bio)
         if user.display_name != name:
@@ -75,7 +76,7 @@ class Actions:
     def set_password(self, user_id: int, password: str) -> User:
         """A new password; it ends every session that was begun with the old one."""
         check_password(password)
-        user = self._user(user_id)
+        user = self._user(user_id, lock=True)
         user.password_hash = self._passwords.hash(password)
         user.auth_version = user.auth_version + 1
         self._session.flush()
@@ -124,10 +125,10 @@ class Actions:
             raise Missing("This tweet is gone.")
         if author_id != user_id:
             raise NotYours("This tweet is somebody else's.")
-        if not self._count(User.id == user_id, tweets_count=-1):
-            raise Missing("This account is closed.")
+        self._lock(user_id)
         if not self._rows(delete(Tweet).where(Tweet.id == tweet_id)):
-            raise Missing("This tweet is gone.")  # the caller's transaction ends here, and with it the count
+            raise Missing("This tweet is gone.")
+        self._count(User.id == user_id, tweets_count=-1)
         outbox.record(self._session, TweetsDeleted((tweet_id,), user_id))
         self._session.flush()
 
@@ -140,31 +141,31 @@ class Actions:
             raise Refused("You can't follow yourself.")
         if self._follows(user_id, followee.id):
             return
-        # The rows of the two are locked in the order of their ids, so that two who follow each other can't deadlock.
-        # That also lets the same request, sent twice at once, come one after the other.
-        self._count_relationship(user_id, followee.id, 1)
+        self._lock(user_id, followee.id)
         if self._insert_new(Relationship, from_user_id=user_id, to_user_id=followee.id):
+            self._count(User.id == user_id, following_count=1)
+            self._count(User.id == followee.id, followers_count=1)
             outbox.record(self._session, Followed(user_id, followee.id))
             self._session.flush()
-        else:
-            self._count_relationship(user_id, followee.id, -1)
 
     def unfollow(self, user_id: int, username: str) -> None:
         """Unfollowing whom one doesn't follow changes nothing."""
         followee = self.find(username)
         if not self._follows(user_id, followee.id):
             return
-        self._count_relationship(user_id, followee.id, -1)
+        self._lock(user_id, followee.id)
         gone = delete(Relationship).where(Relationship.from_user_id == user_id, Relationship.to_user_id == followee.id)
         if self._rows(gone):
+            self._count(User.id == user_id, following_count=-1)
+            self._count(User.id == followee.id, followers_count=-1)
             outbox.record(self._session, Unfollowed(user_id, followee.id))
             self._session.flush()
-        else:
-            self._count_relationship(user_id, followee.id, 1)
 
     def find(self, username: str) -> User:
         """The user of that name, whatever its case."""
-        user = self._session.scalar(select(User).where(User.username_key == username.lower()))
+        user = None
+        if text.USERNAME.fullmatch(username):  # PostgreSQL would not even take a NUL in a text
+            user = self._session.scalar(select(User).where(User.username_key == username.lower()))
         if user is None:
             raise Missing(f"There is nobody called {text.clean_line(username)[:20]}.")
         return user
@@ -180,11 +181,14 @@ class Actions:
     def _follows(self, user_id: int, followee_id: int) -> bool:
         return self._session.get(Relationship, (user_id, followee_id), populate_existing=True) is not None
 
-    def _count_relationship(self, user_id: int, followee_id: int, step: int) -> None:
-        counters = sorted([(user_id, "following_count"), (followee_id, "followers_count")])
-        for id_, counter in counters:
-            if not self._count(User.id == id_, **{counter: step}):
-                raise Missing("This account is closed.")
+    def _lock(self, *user_ids: int) -> None:
+        """Locks the accounts, in the order of their ids, so that two who follow each other can't deadlock.
+
+        It also lets the same request, sent twice at once, come one after the other.
+        """
+        rows = select(User.id).where(User.id.in_(user_ids)).order_by(User.id).with_for_update(key_share=True)
+        if len(self._session.scalars(rows).all()) < len(user_ids):
+            raise Missing("This account is closed.")
 
     def _count(self, who: Any, **steps: int) -> int:
         values = {name: getattr(User, name) + step for name, step in steps.items()}
@@ -198,7 +202,8 @@ class Actions:
         dialect = self._session.get_bind().dialect.name
         insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
         statement: Insert = insert(model.__table__).values(**values).on_conflict_do_nothing()
-        return bool(self._rows(statement))
+        # PostgreSQL's driver tells no number of inserted rows.
+        return self._session.execute(statement.returning(literal(1))).first() is not None
 
     def _insert_tweet(self, user_id: int, message: str, parent_id: int | None, tries: int = 5) -> Tweet:
         id_ = ids.generate_id()
@@ -234,24 +239,21 @@ def check_message(message: str, limit: int) -> str:
     message = text.clean_message(message)
     if not message:
         raise Refused("Write something first.", "message")
-    length = text.count_characters(message)
-    if length > limit:
-        raise Refused(f"That is {length - limit} characters too long.", "message")
-    if len(message) > limit * text.CODE_POINTS_PER_CHARACTER:
-        raise Refused("That is too long: too many accents on too few letters.", "message")
+    if (surplus := text.surplus(message, limit)) > 0:
+        raise Refused(f"That is {surplus:,} character{'s' if surplus > 1 else ''} too long.", "message")
     return message
 
 
 def check_display_name(name: str) -> str:
     name = text.clean_line(name)
-    if text.count_characters(name) > NAME_LENGTH or len(name) > 200:
+    if len(name) > NAME_COLUMN or text.surplus(name, NAME_LENGTH) > 0:
         raise Refused(f"A name has at most {NAME_LENGTH} characters.", "display_name")
     return name
 
 
 def check_bio(bio: str) -> str:
     bio = text.clean_message(bio)
-    if text.count_characters(bio) > BIO_LENGTH or len(bio) > BIO_LENGTH * text.CODE_POINTS_PER_CHARACTER:
+    if text.surplus(bio, BIO_LENGTH) > 0:
         raise Refused(f"A bio has at most {BIO_LENGTH} characters.", "bio")
     return bio
 

@@ -65,42 +65,40 @@ def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapp
                 merged[key] = value
     for key in merged:
         if key.startswith("tweeter.") and key not in KNOWN and key.count(".") == 1:
-            close = difflib.get_close_matches(key, KNOWN, 1)
+            names = {known.partition(".")[2]: known for known in KNOWN}  # "tweeter." would make all of them alike
+            close = difflib.get_close_matches(key.partition(".")[2], names, 1)
             raise SettingError(
                 f"there is no setting {key}"
-                + (f"; did you mean {close[0]}?" if close else "; known are " + ", ".join(sorted(KNOWN)))
+                + (f"; did you mean {names[close[0]]}?" if close else "; known are " + ", ".join(sorted(KNOWN)))
             )
     for key in KNOWN:
-        merged[key] = setting(merged, key)
+        merged[key] = _parse(merged, key, KNOWN[key])
     return merged
 
 
-def setting(
-    settings: Mapping[str, Any], key: str, kind: type | None = None, default: Any = None, least: int = 0
-) -> Any:
-    """The value of one setting, with its kind: int, bool or str.
+def setting(settings: Mapping[str, Any], key: str, kind: type, default: Any = None, least: int = 0) -> Any:
+    """The value of a setting that a backend brings, with its kind: int, bool or str. The environment wins here too.
 
-    A backend calls it for settings of its own: `setting(settings, "tweeter.memory.tweets", int, 100_000, least=1)`;
-    what `KNOWN` lists needs no more than the name. The environment wins here too.
+        setting(settings, "tweeter.memory.tweets", int, 100_000, least=1)
 
     Raises SettingError for a value of another kind, a number below `least`, and for a missing value
     where `default` is None.
     """
-    if kind is None:
-        known = KNOWN[key]
-        kind, default, least = known.kind, known.default, known.least
     value = _from_environment(key, os.environ)
-    if value is None:
-        value = settings.get(key)
+    return _parse(settings if value is None else {key: value}, key, Setting(kind, default, least))
+
+
+def _parse(settings: Mapping[str, Any], key: str, known: Setting) -> Any:
+    value = settings.get(key)
     if value is None or value == "":
-        if default is None:
-            hint = f" ({KNOWN[key].help})" if key in KNOWN else ""
+        if known.default is None:
+            hint = f" ({known.help})" if known.help else ""
             raise SettingError(f"{key} must be set{hint}: in the ini file, or as {variable(key)} in the environment")
-        return default
-    if kind is bool:
+        return known.default
+    if known.kind is bool:
         return _boolean(key, value)
-    if kind is int:
-        return _number(key, value, least)
+    if known.kind is int:
+        return _number(key, value, known.least)
     return str(value)
 
 

@@ -12,10 +12,11 @@ CODE_POINTS_PER_CHARACTER = 20  # a family emoji is 11; a letter under a tower o
 # Control characters, and the bidirectional embeddings and overrides with which a text can pretend to be another.
 # Plain direction marks and joiners stay: whole scripts and emoji need them.
 _UNWANTED = regex.compile(
-    r"[\p{Cc}--[\n]\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]", regex.V1
+    r"[[\p{Cc}--\n]\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]", regex.V1
 )
 _INVISIBLE = regex.compile(r"[\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\u2800]", regex.V1)
-_GRAPHEME = regex.compile(r"\X")
+# Flags apart: for each of them \X looks back to where they begin, and so takes the square of their number.
+_GRAPHEME = regex.compile(r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*|\X")
 _SPACE = regex.compile(r"\s+")
 _BLANK_LINES = regex.compile(r"\n(?:[^\S\n]*\n){2,}")
 
@@ -59,6 +60,17 @@ def count_characters(text: str) -> int:
     return sum(1 for _ in _GRAPHEME.finditer(text))
 
 
+def surplus(text: str, limit: int) -> int:
+    """By how many characters a text is too long; 0 or less if it is not.
+
+    A character that is built of very many code points (accents piled on accents) counts as more than one.
+    """
+    most = limit * CODE_POINTS_PER_CHARACTER
+    if len(text) > most:
+        return len(text) - most
+    return count_characters(text) - limit
+
+
 def segments(message: str) -> Iterator[Segment]:
     """The message in pieces, in order; their texts together are the message."""
     end = 0
@@ -89,13 +101,10 @@ def hashtags(message: str) -> set[str]:
 
 def _trim_link(link: str) -> str:
     """Leaves the punctuation that ends a sentence, and a bracket that opened before the link, out of it."""
-    while link:
-        if (
-            link[-1] in _TRAILING
-            or (link[-1] == ")" and link.count(")") > link.count("("))
-            or (link[-1] == "]" and link.count("]") > link.count("["))
-        ):
-            link = link[:-1]
-        else:
-            break
-    return link
+    end = len(link)
+    surplus = {")": link.count(")") - link.count("("), "]": link.count("]") - link.count("[")}
+    while end and (link[end - 1] in _TRAILING or surplus.get(link[end - 1], 0) > 0):
+        end -= 1
+        if link[end] in surplus:
+            surplus[link[end]] -= 1
+    return link[:end]

@@ -27,7 +27,10 @@ FILL_SECONDS = 30.0  # a fill that takes longer was given up by whoever began it
 
 
 class _Entry:
-    """A timeline: ids in ascending order, none below its floor. While `token` is set it is being filled, and has what came since."""
+    """A timeline: ids in ascending order, none below its floor.
+
+    While `token` is set it is being filled, and has what was added since.
+    """
 
     __slots__ = ("began", "floor", "ids", "token")
 

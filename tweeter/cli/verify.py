@@ -85,9 +85,8 @@ def _users(session: Session, args: argparse.Namespace) -> tuple[int, Iterator[in
     """How many users, and their ids."""
     if args.user:
         names = {name.lower().removeprefix("@"): name for name in args.user}
-        found: dict[str, int] = dict(
-            session.execute(select(User.username_key, User.id).where(User.username_key.in_(names))).tuples().all()
-        )
+        rows = session.execute(select(User.username_key, User.id).where(User.username_key.in_(names)))
+        found = {row.username_key: row.id for row in rows}
         if missing := [name for key, name in names.items() if key not in found]:
             raise CommandError(f"There is nobody called {', '.join(missing)}.")
         return len(found), iter(found.values())

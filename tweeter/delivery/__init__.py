@@ -20,14 +20,12 @@ DeliveryFactory = Callable[..., IDelivery]
 
 def set_delivery(config: Configurator, factory: DeliveryFactory) -> None:
     """Directive: `factory(sessions, timelines, keep)` makes the IDelivery."""
-
-    def register() -> None:
-        timelines = {id(utility): utility for _, utility in config.registry.getUtilitiesFor(ITimelines)}
-        materialized = [utility for utility in timelines.values() if IMaterializedTimelines.providedBy(utility)]
-        keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
-        config.registry.registerUtility(factory(config.registry["sessions"], materialized, keep), IDelivery)
-
-    config.action("tweeter.delivery", register, order=20)  # when all timelines are there
+    registry = config.registry
+    # The one that answers is registered twice: by its name, and without.
+    every = {timelines for _, timelines in registry.getUtilitiesFor(ITimelines)}
+    materialized = [timelines for timelines in every if IMaterializedTimelines.providedBy(timelines)]
+    keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
+    registry.registerUtility(factory(registry["sessions"], materialized, keep), IDelivery)
 
 
 def includeme(config: Configurator) -> None:

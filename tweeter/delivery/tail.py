@@ -28,8 +28,7 @@ class Tail:
         self._timelines = timelines
         self._longest_absence = keep.total_seconds() / 2  # events that it has not seen may have been deleted after that
         self._lock = threading.Lock()
-        self._position: int | None = None
-        self._applied: set[int] = set()
+        self._reader: outbox.LogReader | None = None
         self._caught_up = 0.0
 
     def catch_up(self, patience: float = -1) -> bool:
@@ -48,28 +47,26 @@ class Tail:
 
     def _catch_up(self) -> None:
         now = time.time()
-        if self._position is None or now - self._caught_up > self._longest_absence:
-            self._begin()
+        if self._reader is None or now - self._caught_up > self._longest_absence:
+            self._reader = self._begin()
         else:
             with self._sessions() as session:
-                events, position = outbox.read(session, self._position, LONGEST_BACKLOG)
-            if len(events) == LONGEST_BACKLOG:
-                log.info("more than %d events behind: starting cold", LONGEST_BACKLOG)
-                self._begin()
-            else:
-                self._apply([logged for logged in events if logged.id not in self._applied])
-                # Those that come again are those that are read from the new position on.
-                self._applied = {logged.id for logged in events}
-                self._position = position
+                new = self._reader.read(session, LONGEST_BACKLOG)
+            if len(new.events) == LONGEST_BACKLOG:
+                log.info("%d events or more behind: starting cold", LONGEST_BACKLOG)
+                self._reader = self._begin()
+            elif new.events:
+                self._apply(new.events)
+                self._reader.advance(new)
         self._caught_up = now
 
-    def _begin(self) -> None:
+    def _begin(self) -> outbox.LogReader:
+        reader = outbox.LogReader()
         with self._sessions() as session:
-            position = outbox.head(session)
-        # In this order: what was filled before the head was read may lack what came between.
+            reader.begin(session)
+        # In this order: what was filled before the log's end was read may lack what came between.
         self._timelines.clear()
-        self._applied.clear()
-        self._position = position
+        return reader
 
     def _apply(self, events: list[outbox.LoggedEvent]) -> None:
         for logged in events:
@@ -81,4 +78,3 @@ class Tail:
                 # It would fail again, and everything behind it would wait for ever.
                 log.exception("event %d could not be applied: starting cold", logged.id)
                 self._timelines.clear()
-            self._applied.add(logged.id)

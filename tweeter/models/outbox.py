@@ -10,7 +10,19 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, FetchedValue, Index, Text, delete, func, literal_column, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    FetchedValue,
+    Index,
+    Text,
+    all_,
+    delete,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from tweeter.models.meta import Base, BigId, UTCDateTime, now
@@ -42,11 +54,12 @@ class OutboxEvent(Base):
 
 class LoggedEvent(NamedTuple):
     id: int
+    transaction_id: int
     event: Event
 
 
 class Log(NamedTuple):
-    """What a reader of the log gets: events, oldest first, and from where to read on."""
+    """What a reader of the log finds new: events, oldest first, and from where to read on once they are applied."""
 
     events: list[LoggedEvent]
     position: int
@@ -57,38 +70,57 @@ def record(session: Session, event: Event) -> None:
     session.add(OutboxEvent(payload=_encoder.encode(event).decode()))
 
 
-def head(session: Session) -> int:
-    """The position of a reader that needs nothing of what was committed until now."""
-    if session.get_bind().dialect.name == "postgresql":
-        return session.scalars(select(_horizon)).one()
-    return session.scalars(select(func.coalesce(func.max(OutboxEvent.id), 0))).one()
+class LogReader:
+    """Reads the log from a position such that no event before it can appear any more.
 
-
-def read(session: Session, position: int, limit: int) -> Log:
-    """At most `limit` events from `position` on.
-
-    The position is such that no event before it can appear any more. On SQLite, where transactions that write come one
-    after another, that is the last id. On PostgreSQL it is the oldest transaction still running: events of younger ones
-    that are committed already come with each read again until it ends, so the reader has to remember them.
+    On SQLite, where transactions that write come one after another, that is the last id. On PostgreSQL it is the oldest
+    transaction still running. Younger ones that are committed already are beyond it, so the reader remembers which of
+    their events it has seen.
     """
-    rows: Sequence[Any]
-    if session.get_bind().dialect.name == "postgresql":
-        rows = session.execute(
-            select(OutboxEvent.id, OutboxEvent.payload, _horizon)
-            .where(OutboxEvent.transaction_id >= position)
-            .order_by(OutboxEvent.id)
-            .limit(limit)
-        ).all()
-        next_position = rows[0][2] if rows and len(rows) < limit else position
-    else:
-        rows = session.execute(
-            select(OutboxEvent.id, OutboxEvent.payload)
-            .where(OutboxEvent.id > position)
-            .order_by(OutboxEvent.id)
-            .limit(limit)
-        ).all()
-        next_position = rows[-1][0] if rows else position
-    return Log([LoggedEvent(row[0], _decoder.decode(row[1])) for row in rows], next_position)
+
+    def __init__(self, position: int = 0) -> None:
+        self.position = position
+        self._seen: dict[int, int] = {}  # id: transaction_id
+
+    def begin(self, session: Session) -> None:
+        """Skips all that is committed."""
+        if _is_postgresql(session):
+            self.position = session.scalars(select(_horizon)).one()
+            beyond = select(OutboxEvent.id, OutboxEvent.transaction_id).where(
+                OutboxEvent.transaction_id >= self.position
+            )
+            self._seen = {id_: transaction_id or 0 for id_, transaction_id in session.execute(beyond)}
+        else:
+            self.position = session.scalars(select(func.coalesce(func.max(OutboxEvent.id), 0))).one()
+
+    def read(self, session: Session, limit: int) -> Log:
+        """At most `limit` events that `advance` has not been told of. Nothing changes before it is."""
+        columns = select(OutboxEvent.id, OutboxEvent.payload).order_by(OutboxEvent.id).limit(limit)
+        if not _is_postgresql(session):
+            rows = session.execute(columns.where(OutboxEvent.id > self.position)).all()
+            return Log([LoggedEvent(row[0], 0, _decoder.decode(row[1])) for row in rows], _last(rows, self.position))
+        new = columns.add_columns(OutboxEvent.transaction_id, _horizon).where(
+            OutboxEvent.transaction_id >= self.position
+        )
+        if self._seen:
+            new = new.where(OutboxEvent.id != all_(literal(list(self._seen), ARRAY(BigInteger))))
+        found = session.execute(new).all()
+        events = [LoggedEvent(row[0], row[2], _decoder.decode(row[1])) for row in found]
+        return Log(events, found[0][3] if 0 < len(found) < limit else self.position)
+
+    def advance(self, log: Log) -> None:
+        """What was read is applied."""
+        self.position = log.position
+        self._seen |= {logged.id: logged.transaction_id for logged in log.events if logged.transaction_id}
+        self._seen = {id_: transaction for id_, transaction in self._seen.items() if transaction >= self.position}
+
+
+def _is_postgresql(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def _last(rows: Sequence[Any], otherwise: int) -> int:
+    return int(rows[-1][0]) if rows else otherwise
 
 
 def prune(session: Session, older_than: timedelta) -> int:

@@ -36,6 +36,8 @@ def include_backend(config: Configurator, spec: str) -> str:
     """
     name = spec if "." in spec else f"{BACKENDS}.{spec}"
     try:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ModuleNotFoundError(name=name)  # importlib would take a leading dot for a relative name
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
@@ -53,13 +55,9 @@ def include_backend(config: Configurator, spec: str) -> str:
 
 def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> None:
     """Directive: registers timelines under the dotted name of the module that brings them."""
-
-    def register() -> None:
-        interface = IMaterializedTimelines if IMaterializedTimelines.providedBy(timelines) else ITimelines
-        _verify(name, interface, timelines)
-        config.registry.registerUtility(timelines, ITimelines, name)
-
-    config.action(("tweeter timelines", name), register)
+    interface = IMaterializedTimelines if IMaterializedTimelines.providedBy(timelines) else ITimelines
+    _verify(name, interface, timelines)
+    config.registry.registerUtility(timelines, ITimelines, name)
 
 
 def add_timeline_store(config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache) -> None:
@@ -96,15 +94,11 @@ def includeme(config: Configurator) -> None:
     config.add_directive("add_timelines", add_timelines)
     config.add_directive("add_timeline_store", add_timeline_store)
     chosen = include_backend(config, config.get_settings()["tweeter.timelines"])
-
-    def choose() -> None:
-        timelines = config.registry.queryUtility(ITimelines, chosen)
-        if timelines is None:
-            raise SettingError(
-                f"the includeme of {chosen} registered no timelines under its own name; "
-                "it has to call config.add_timeline_store(__name__, …) or config.add_timelines(__name__, …)"
-            )
-        config.registry.registerUtility(timelines, ITimelines)
-
-    config.action("tweeter.timelines", choose, order=10)
+    timelines = config.registry.queryUtility(ITimelines, chosen)
+    if timelines is None:
+        raise SettingError(
+            f"the includeme of {chosen} registered no timelines under its own name; "
+            "it has to call config.add_timeline_store(__name__, …) or config.add_timelines(__name__, …)"
+        )
+    config.registry.registerUtility(timelines, ITimelines)
     config.add_request_method(_request_timelines, "timelines", reify=True)
