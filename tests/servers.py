@@ -91,6 +91,7 @@ class Server:
         """It hangs from now on: connections stay open, nothing is answered."""
         assert self._process
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # it takes effect a moment later
 
     def resume(self) -> None:
         assert self._process

@@ -575,3 +575,25 @@ def test_counters_never_drift(act: Act, acting: Acting, sessions: Sessions, peop
 
     assert set(at_once(*(somebody(number) for number in range(5)), leave)) == {None}
     check_everything(sessions)
+
+
+def test_neighbours_who_follow_and_mention_each_other_can_all_close_at_once(acting: Acting, sessions: Sessions) -> None:
+    """Not even one of them has to try again: all take their locks in the same order."""
+    names = [f"n{number}" for number in range(12)]
+    with acting() as actions:
+        ids_ = [actions.sign_up(name, PASSWORD).id for name in names]
+    with acting() as actions:
+        for number, id_ in enumerate(ids_):
+            for step in (1, 2, 5):
+                actions.follow(id_, names[(number + step) % 12])
+            actions.post(id_, f"hello @{names[(number + 1) % 12]} and @{names[(number - 3) % 12]}")
+
+    def close(id_: int) -> None:
+        with acting() as actions:
+            actions.close_account(id_)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(close, ids_))
+    with sessions() as session:
+        for table in (User, Tweet, Relationship, Mention):
+            assert session.scalar(select(func.count()).select_from(table)) == 0

@@ -1,6 +1,8 @@
 """Who may do what, and what happens to those who try more."""
 
 import re
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,8 +14,10 @@ from sqlalchemy import select
 from tests.conftest import running
 from tests.people import PASSWORD, Person
 from tweeter.models import User
+from tweeter.models.meta import make_engine
 from tweeter.passwords import Passwords
 from tweeter.security import local_url
+from tweeter.views.health import Probe
 
 Visitor = Callable[[], webtest.TestApp]
 
@@ -349,3 +353,64 @@ def test_the_demo_account_is_shown_in_development_only(app_with: Callable[..., R
     secret = "0123456789abcdef" * 3
     hidden = webtest.TestApp(app_with(demo_account="demo demodemo", production="true", secret=secret)).get("/login")
     assert "demodemo" not in hidden.text
+
+
+def typed(person: Person) -> str:
+    """What stands in the box to post."""
+    (form,) = {id(form): form for form in person.get("/").forms.values() if "message" in form.fields}.values()
+    return str(form["message"].value)
+
+
+def test_what_was_typed_survives_that_one_was_signed_out_meanwhile(visitor: Visitor) -> None:
+    browser = Person(visitor(), "Eve")
+    token = browser.token("/")
+    elsewhere = Person(visitor())
+    elsewhere.sign_in("Eve")
+    elsewhere.send("/settings", status=303, action="password", current_password=PASSWORD, new_password="a new password")
+    answer = browser.browser.post("/tweets", {"csrf_token": token, "message": "Grüße 👋"}, status=303)
+    assert "/login?next=" in answer.location
+    browser.sign_in(password="a new password")
+    assert typed(browser) == "Grüße 👋"
+    assert typed(browser) == ""
+
+
+def test_no_other_site_can_leave_words_in_the_box(visitor: Visitor) -> None:
+    browser = Person(visitor(), "Eve")
+    browser.sign_out()
+    browser.browser.post("/tweets", {"message": "buy my pills"}, status="*")
+    browser.sign_in()
+    assert typed(browser) == ""
+
+
+def test_a_password_that_is_changed_while_somebody_signs_in_stays_changed(
+    app_with: Callable[..., Router], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To hash the old one again, at a new cost, takes long enough for the owner to change it."""
+    app = app_with()
+    owner = Person(webtest.TestApp(app), "Ada")
+    passwords = app.registry["passwords"]
+    hash_at_once = passwords.hash
+
+    def hash_slowly(password: str) -> str:
+        monkeypatch.undo()
+        fields = {"action": "password", "current_password": PASSWORD, "new_password": "another password"}
+        owner.send("/settings", status=303, **fields)
+        return str(hash_at_once(password))
+
+    monkeypatch.setattr(passwords, "outdated", lambda password_hash: True)
+    monkeypatch.setattr(passwords, "hash", hash_slowly)
+    Person(webtest.TestApp(app)).sign_in("Ada")
+    stranger = Person(webtest.TestApp(app))
+    assert stranger.sign_in("Ada", PASSWORD).status_int == 400
+    assert stranger.sign_in("Ada", "another password").status_int == 303
+
+
+def test_health_does_not_hang_with_a_database_that_does() -> None:
+    """A listener that accepts and then says nothing, as a database whose disk is stuck."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        engine = make_engine(f"postgresql+psycopg://x@127.0.0.1:{listener.getsockname()[1]}/x")
+        probe = Probe(engine)
+        assert probe.answers(0.05) is False
+        assert probe.answers(0.05) is False  # and a second question does not need a second thread
+        assert sum(thread.name == "health" for thread in threading.enumerate()) == 1
+    engine.dispose()

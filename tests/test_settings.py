@@ -38,6 +38,13 @@ def test_a_setting_that_no_file_has_can_come_from_the_environment() -> None:
     assert merged(SQLALCHEMY_URL="sqlite:///env.sqlite")["sqlalchemy.url"] == "sqlite:///env.sqlite"
 
 
+def test_an_empty_variable_is_none() -> None:
+    ini, line = {"tweeter.capacity": "100"}, {"tweeter.timelines": "memory"}
+    settings = merged(ini, line, TWEETER_CAPACITY="", TWEETER_TIMELINES="")
+    assert settings["tweeter.capacity"] == 100
+    assert settings["tweeter.timelines"] == "memory"
+
+
 def test_the_setting_of_a_backend_can_come_from_the_environment() -> None:
     ini = {"tweeter.fifth.url": "here"}
     assert merged(ini)["tweeter.fifth.url"] == "here"

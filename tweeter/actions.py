@@ -9,7 +9,7 @@ from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import Insert, delete, literal, select, update
+from sqlalchemy import BigInteger, Insert, delete, literal, select, union, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -84,10 +84,18 @@ class Actions:
 
     def close_account(self, user_id: int) -> None:
         """Deletes the account with its tweets, its followers and whom it follows. The name is free again."""
-        self._user(user_id, lock=True)
         session = self._session
         followees = select(Relationship.to_user_id).where(Relationship.from_user_id == user_id)
         followers = select(Relationship.from_user_id).where(Relationship.to_user_id == user_id)
+        mine = select(Tweet.id).where(Tweet.user_id == user_id)
+        naming = select(Tweet.user_id).join(Mention, Mention.tweet_id == Tweet.id).where(Mention.user_id == user_id)
+        named = select(Mention.user_id).where(Mention.tweet_id.in_(mine))
+        # Everybody whose rows are touched, in the order of ids: people who close at once would wait for each other in a
+        # circle otherwise.
+        near = union(followees, followers, naming, named, select(literal(user_id, BigInteger)))
+        everyone = select(User.id).where(User.id.in_(near)).order_by(User.id).with_for_update(key_share=True)
+        session.scalars(everyone).all()
+        self._user(user_id, lock=True)
         self._count(User.id.in_(followees), followers_count=-1)
         self._count(User.id.in_(followers), following_count=-1)
         for chunk in self._tweet_ids(user_id):

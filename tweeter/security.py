@@ -148,7 +148,7 @@ def local_url(url: str, default: str = "/") -> str:
         parts = urlsplit(url)
     except ValueError:
         return default
-    if parts.scheme or parts.netloc:
+    if parts.scheme or parts.netloc or "//" in parts.path:  # "/.//evil" is "//evil" to whoever resolves it
         return default
     return quote(url, safe="/?&=%#@:;,+!~*'()$-._")
 
@@ -196,4 +196,5 @@ def includeme(config: Configurator) -> None:
     config.set_default_csrf_options(require_csrf=True)
     # pyramid_tm would ask who is signed in for every request, static files too, and before errors have their pages.
     settings["tm.annotate_user"] = False
+    config.registry["passwords"].check("", "")  # makes the decoy, or the first unknown name would take longer
     config.registry["sign_in_limit"] = SignInLimit(settings["tweeter.login_limit"])

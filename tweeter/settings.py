@@ -109,12 +109,12 @@ def variable(key: str) -> str:
 
 def _from_environment(key: str, environ: Mapping[str, str]) -> str | None:
     name = variable(key)
-    if name in environ:
-        return environ[name]
+    if value := environ.get(name):  # an empty variable is none: that is how compose files leave them
+        return value
     if path := environ.get(name + "_FILE"):
         try:
             return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise SettingError(f"{name}_FILE: {error}") from error
     return None
 

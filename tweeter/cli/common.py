@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from pyramid.paster import setup_logging
 from sqlalchemy import Engine, inspect
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tweeter.actions import Actions
 from tweeter.errors import TweeterError
-from tweeter.models import Base
-from tweeter.models.meta import begin_immediate, make_engine, make_sessions
+from tweeter.models import Base, engine_of
+from tweeter.models.meta import begin_immediate, make_sessions
 from tweeter.passwords import Passwords
 from tweeter.settings import read_ini
 
@@ -63,10 +63,7 @@ def open_site(ini: str) -> Iterator[Site]:
         raise CommandError(f"{ini} can't be used: {describe(error)}") from error
     except (ValueError, ImportError) as error:  # what a broken logging section or an unknown `use` raises
         raise CommandError(f"{ini} is not right: {describe(error)}") from error
-    try:
-        engine = make_engine(settings["sqlalchemy.url"])
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise CommandError(f"sqlalchemy.url of {ini} is not right: {describe(error)}") from error
+    engine = engine_of(settings)
     try:
         check_migrated(engine, ini)
         yield Site(ini, settings, engine, make_sessions(engine))

@@ -1,10 +1,16 @@
 """The tables, and `request.dbsession`, whose transaction ends with the request's."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import zope.sqlalchemy
 from pyramid.config import Configurator
 from pyramid.request import Request
+from sqlalchemy import Engine
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, configure_mappers
 
+from tweeter.errors import SettingError
 from tweeter.models.imported import Imported
 from tweeter.models.meta import Base, make_engine, make_sessions
 from tweeter.models.outbox import OutboxEvent
@@ -30,13 +36,24 @@ def request_session(request: Request) -> Session:
     return session
 
 
+def engine_of(settings: Mapping[str, Any]) -> Engine:
+    """The engine of the settings. Raises SettingError for a URL that is none, or whose driver is not there."""
+    try:
+        return make_engine(settings["sqlalchemy.url"])
+    except (ArgumentError, ImportError) as error:  # of which NoSuchModuleError is one
+        raise SettingError(
+            f"sqlalchemy.url is not right: {error}; it is such as sqlite:///tweeter.sqlite "
+            "or postgresql+psycopg://user:password@host/database"
+        ) from error
+
+
 def includeme(config: Configurator) -> None:
     """Adds `request.dbsession`, and to the registry "engine" and "sessions" (a factory of short sessions)."""
     settings = config.get_settings()
     settings["tm.manager_hook"] = "pyramid_tm.explicit_manager"
     config.include("pyramid_tm")
     config.include("pyramid_retry")
-    engine = make_engine(settings["sqlalchemy.url"])
+    engine = engine_of(settings)
     config.registry["engine"] = engine
     config.registry["sessions"] = make_sessions(engine)
     config.registry["writing_sessions"] = make_sessions(engine, writing=True)

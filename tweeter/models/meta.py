@@ -66,6 +66,10 @@ def make_engine(url: str, **options: Any) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         options.setdefault("connect_args", {}).setdefault("timeout", 30)  # seconds a writer waits for another
+    elif parsed.get_backend_name() == "postgresql":
+        # A server that is lost, rather than stopped, is noticed after seconds and not after hours.
+        lost = {"connect_timeout": 5, "keepalives_idle": 30, "keepalives_interval": 5, "tcp_user_timeout": 15_000}
+        options.setdefault("connect_args", {}).update(lost)
     options.setdefault("pool_pre_ping", parsed.get_backend_name() != "sqlite")
     options.setdefault("pool_size", 20)
     engine = create_engine(parsed, **options)

@@ -9,4 +9,5 @@ def includeme(config: Configurator) -> None:
     config.add_jinja2_search_path("tweeter:templates", name=".jinja2")
     config.include(".tweens")
     config.include(".layout")
+    config.include(".health")
     config.scan()

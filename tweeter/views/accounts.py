@@ -13,7 +13,7 @@ from tweeter.errors import Refused
 from tweeter.models import User
 from tweeter.security import local_url
 from tweeter.text import USERNAME
-from tweeter.views.forms import Form, go, posted, refused, see
+from tweeter.views.forms import Form, go, keep_draft, posted, refused, see, take_draft
 
 
 @view_config(route_name="signup", request_method="GET", renderer="signup.jinja2")
@@ -62,7 +62,9 @@ def logout(request: Request) -> Response:
 
 def sign_in(request: Request, user_id: int, auth_version: int) -> list[tuple[str, str]]:
     """The headers that sign this browser in. Its session begins anew, so that nobody can have planted it."""
+    draft = take_draft(request)
     request.session.invalidate()
+    keep_draft(request, draft)
     return remember(request, user_id, auth_version=auth_version)
 
 
@@ -100,4 +102,6 @@ def _rehash(request: Request, user: Any, password: str) -> None:
     passwords = request.registry["passwords"]
     if passwords.outdated(user.password_hash):
         hashed = passwords.hash(password)
-        request.dbsession.execute(update(User).where(User.id == user.id).values(password_hash=hashed))
+        # Unless the password was changed meanwhile: to hash takes long, and the old one must not come back.
+        unchanged = (User.id == user.id) & (User.password_hash == user.password_hash)
+        request.dbsession.execute(update(User).where(unchanged).values(password_hash=hashed))

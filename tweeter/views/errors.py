@@ -4,6 +4,7 @@ import logging
 from typing import Any
 from urllib.parse import quote
 
+from pyramid.csrf import check_csrf_token
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken, PredicateMismatch
 from pyramid.httpexceptions import HTTPException, HTTPServiceUnavailable
 from pyramid.registry import Registry
@@ -12,12 +13,12 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 from pyramid_retry import is_error_retryable
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.security import TooManyAttempts
-from tweeter.views.forms import posted, see
+from tweeter.views.forms import keep_draft, posted, see
 from tweeter.views.layout import safe_identity
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ def _methods(registry: Registry) -> dict[str, frozenset[str]]:
 def forbidden(error: HTTPException, request: Request) -> Response:
     """Whoever is not signed in is asked to, and comes back to where the form was."""
     if safe_identity(request) is None:
+        if check_csrf_token(request, raises=False):  # or any site could put words into somebody's box
+            keep_draft(request, posted(request, "message"))
         return see(f"/login?next={quote(_page_of(request), safe='/@')}")
     return error_page(request, 403)
 
@@ -143,12 +146,15 @@ def too_many(error: TooManyAttempts, request: Request) -> Response:
 
 @exception_view_config(OperationalError)
 @exception_view_config(InterfaceError)
+@exception_view_config(DatabaseError)
 @exception_view_config(PoolTimeout)
 def sql_is_down(error: Exception, request: Request) -> Response:
     """The database does not answer: so nothing here may ask it."""
+    if type(error) not in (OperationalError, InterfaceError, DatabaseError, PoolTimeout):
+        return server_error(error, request)  # a constraint, or SQL that is wrong: the database did answer
     if not is_error_retryable(request, error):
         log.error("the database does not answer: %s", error)
-    response = error_page(request, HTTPServiceUnavailable.code, ask=False)
+    response = error_page(request, HTTPServiceUnavailable.code, ask=False, typed=posted(request, "message"))
     response.headers["Retry-After"] = "5"
     return response
 
@@ -157,4 +163,8 @@ def sql_is_down(error: Exception, request: Request) -> Response:
 def server_error(error: Exception, request: Request) -> Response:
     if not is_error_retryable(request, error):
         log.error("%s %s failed", request.method, request.path_info, exc_info=error)
-    return error_page(request, 500, ask=False)
+    try:
+        typed = posted(request, "message")
+    except Exception:  # the form may be what is broken
+        typed = ""
+    return error_page(request, 500, ask=False, typed=typed)

@@ -1,24 +1,59 @@
 """Whether the site can answer, for whoever watches it."""
 
+import threading
+from concurrent.futures import Future
+
+from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, select
 
 from tweeter.interfaces import ITimelines
+from tweeter.models import User
+
+PATIENCE = 3.0  # seconds
+
+
+class Probe:
+    """Asks SQL whether it is there, in a thread of its own: a database that hangs must not hang whoever asks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._running: Future[bool] | None = None
+
+    def answers(self, seconds: float = PATIENCE) -> bool:
+        """Whether it answered within so many seconds. All who ask meanwhile wait for the same answer."""
+        with self._lock:
+            if self._running is None or self._running.done():
+                self._running = Future()
+                threading.Thread(target=self._ask, args=(self._running,), name="health", daemon=True).start()
+            running = self._running
+        try:
+            return running.result(seconds)
+        except TimeoutError:
+            return False
+
+    def _ask(self, answer: "Future[bool]") -> None:
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(select(User.id).limit(1))
+            answer.set_result(True)
+        except Exception:  # refused, not migrated, no database at all: whatever it is, it does not answer
+            answer.set_result(False)
 
 
 @view_config(route_name="healthz", request_method="GET")
 def healthz(request: Request) -> Response:
     """200 and the backend's name; 503 when SQL does not answer. A store that is down does not stop the site."""
-    try:
-        with request.registry["engine"].connect() as connection:
-            connection.execute(text("SELECT 1"))
-        status, sql = 200, "ok"
-    except (SQLAlchemyError, OSError):
-        status, sql = 503, "down"
+    answers = request.registry["probe"].answers()
+    status, sql = (200, "ok") if answers else (503, "down")
     backend = request.registry.getUtility(ITimelines).name
     response = Response(json_body={"backend": backend, "sql": sql}, status=status, charset="UTF-8")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def includeme(config: Configurator) -> None:
+    config.registry["probe"] = Probe(config.registry["engine"])

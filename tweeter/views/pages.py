@@ -12,7 +12,7 @@ from tweeter.models import Mention
 from tweeter.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page, Timeline
-from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter
+from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, take_draft
 
 
 @view_config(route_name="index", request_method="GET", renderer="home.jinja2")
@@ -33,7 +33,8 @@ def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     timeline = Timeline.home(request.identity.id)
     page = request.timelines.home(timeline.user_id, page_cursor(request))
     # What is refused is shown at the form's address, where there are no other pages.
-    return timeline_page(request, page, timeline, "Home", path="/") | {"form": form or Form()}
+    form = form or Form({"message": take_draft(request)})
+    return timeline_page(request, page, timeline, "Home", path="/") | {"form": form}
 
 
 def timeline_page(
