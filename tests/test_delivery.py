@@ -99,12 +99,12 @@ def test_an_event_that_cannot_be_applied_leaves_everything_cold_and_stops_nothin
     one, _ = processes
     post(one, ann)
     assert len(home(one, ann)) == 1
-    apply = one.timelines.apply
-    monkeypatch.setattr(one.timelines, "apply", lambda event: 1 / 0)
+    deliver = one.timelines.deliver
+    monkeypatch.setattr(one.timelines, "deliver", lambda event: 1 / 0)
     post(one, ann)
     assert "could not be applied" in caplog.text
     assert one.timelines.peek(Timeline.home(ann)) is None
-    monkeypatch.setattr(one.timelines, "apply", apply)
+    monkeypatch.setattr(one.timelines, "deliver", deliver)
     post(one, ann)
     assert len(home(one, ann)) == 3
 
@@ -194,18 +194,20 @@ def test_a_reader_waits_for_a_delivery_under_way_but_not_for_ever(processes, ann
     home(one, ann)
     monkeypatch.setattr("tweeter.delivery.inline.PATIENCE", 0.05)
     delivering, go_on = threading.Event(), threading.Event()
-    apply = one.timelines.apply
+    deliver = one.timelines.deliver
 
     def slow(event):
         delivering.set()
         go_on.wait(10)
-        apply(event)
+        return deliver(event)
 
-    monkeypatch.setattr(one.timelines, "apply", slow)
+    monkeypatch.setattr(one.timelines, "deliver", slow)
     poster = threading.Thread(target=post, args=(one, ann))
     poster.start()
     assert delivering.wait(10)
-    assert home(one, ann) == []  # as it was before the delivery
+    one.delivery.ready()
+    page = one.timelines.home(ann, Cursor())
+    assert page.tweets == ()  # as it was before the delivery
     go_on.set()
     poster.join()
     assert len(home(one, ann)) == 1

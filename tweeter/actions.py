@@ -9,8 +9,7 @@ from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import BigInteger, Insert, delete, literal, select, union, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BigInteger, delete, literal, select, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,6 +17,7 @@ from tweeter import ids, passwords, text
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
 from tweeter.models import Mention, Relationship, Tweet, User, outbox
+from tweeter.models.meta import insert_new
 from tweeter.passwords import Passwords
 from tweeter.values import (
     AccountClosed,
@@ -150,7 +150,7 @@ class Actions:
         if self._follows(user_id, followee.id):
             return
         self._lock(user_id, followee.id)
-        if self._insert_new(Relationship, from_user_id=user_id, to_user_id=followee.id):
+        if insert_new(self._session, Relationship, from_user_id=user_id, to_user_id=followee.id):
             self._count(User.id == user_id, following_count=1)
             self._count(User.id == followee.id, followers_count=1)
             outbox.record(self._session, Followed(user_id, followee.id))
@@ -205,13 +205,6 @@ class Actions:
     def _rows(self, statement: Any) -> int:
         result = self._session.execute(statement, execution_options={"synchronize_session": False})
         return int(result.rowcount)  # type: ignore[attr-defined]
-
-    def _insert_new(self, model: Any, **values: Any) -> bool:
-        dialect = self._session.get_bind().dialect.name
-        insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-        statement: Insert = insert(model.__table__).values(**values).on_conflict_do_nothing()
-        # PostgreSQL's driver tells no number of inserted rows.
-        return self._session.execute(statement.returning(literal(1))).first() is not None
 
     def _insert_tweet(self, user_id: int, message: str, parent_id: int | None, tries: int = 5) -> Tweet:
         id_ = ids.generate_id()

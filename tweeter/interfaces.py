@@ -30,11 +30,26 @@ class IMaterializedTimelines(ITimelines):
     """Timelines that are kept ready, and so have to be told what happens."""
 
     private = Attribute("True where the store belongs to this process alone, so that each process has to deliver.")
+    identity = Attribute("Names the store among all that deliver from one outbox.")
+    trusted = Attribute("False while SQL answers, because the store is or was away. The delivery decides about it.")
 
-    def apply(event):
-        """Makes the materialised timelines right after a committed Event. Doing it twice changes nothing.
+    def incarnation():
+        """As of ITimelineStore."""
 
-        Raises BackendUnavailable: then it has to be done again.
+    def expect(incarnation):
+        """As of ITimelineStore."""
+
+    def trust():
+        """From now on the store answers."""
+
+    def distrust():
+        """From now on SQL answers."""
+
+    def deliver(event):
+        """Makes the materialised timelines right after a committed Event: an iterator of the steps of doing so.
+
+        They are right when it is exhausted. Doing it twice changes nothing. A step may raise BackendUnavailable: then
+        all of it has to be done again.
         """
 
     def drop(timeline):
@@ -56,6 +71,17 @@ class ITimelineStore(Interface):
     """
 
     private = Attribute("True where the store belongs to this process alone.")
+    identity = Attribute("Names the store: what another process with the same settings would share.")
+
+    def incarnation():
+        """A text that changes when what the store holds may not be what was last written to it.
+
+        A server that is started again comes back with what it had saved at some time. Asked every half second, also
+        while the store is not trusted, so it has to find out whether the store can be written to, not only reached.
+        """
+
+    def expect(incarnation):
+        """Every other method is to raise BackendUnavailable as soon as it meets another incarnation."""
 
     def read(key, before, limit):
         """A Slice of the newest `limit` ids below `before`; None unless the key is warm."""
@@ -92,6 +118,17 @@ class ITimelineStore(Interface):
         """Makes every key cold."""
 
 
+class IOverlappingStore(ITimelineStore):
+    """A store that can be written to while the next followers are read. Optional: `add` does for all others."""
+
+    def add_to_each(kind, chunks, id):
+        """Adds the id to the keys `kind:number` of the numbers in all chunks, as `add` would.
+
+        Yields every chunk once it has been written; before that it may have asked for the one after. A chunk is a
+        sequence of numbers, greater than 0, none of them twice. May be closed before its end.
+        """
+
+
 class ITweetCache(Interface):
     """Tweets by id, many at a time.
 
@@ -124,3 +161,12 @@ class IDelivery(Interface):
 
     def ready():
         """Called before a request reads timelines: a store that only this process keeps hears of what others did."""
+
+    def drain(seconds):
+        """Waits until everything that was committed before is delivered; False if that took longer."""
+
+    def observe():
+        """Brings the metrics of the outbox up to date."""
+
+    def stop():
+        """Ends what runs in the background."""

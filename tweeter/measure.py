@@ -3,6 +3,7 @@
 The counts are of the current context (a request, a command), so they need not be handed through every call.
 """
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ class Meter:
     round_trips: int = 0
     store_seconds: float = 0.0
     answered_by: str = ""
+    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     _in_timeline: int = 0
 
     @property

@@ -32,6 +32,7 @@ class Setting(NamedTuple):
 KNOWN = {
     "sqlalchemy.url": Setting(str, None, help="a database URL such as sqlite:///tweeter.sqlite"),
     "tweeter.timelines": Setting(str, "sql", help="the backend: its name in tweeter.backends, or a dotted name"),
+    "tweeter.timelines.shadow": Setting(str, "", help="backends that are kept up to date without answering pages"),
     "tweeter.delivery": Setting(str, "inline", help="how events reach the stores: as for the backend"),
     "tweeter.secret": Setting(str, None, help="a long random text that signs cookies"),
     "tweeter.secure_cookies": Setting(bool, True, help="send cookies over https only"),
@@ -42,6 +43,7 @@ KNOWN = {
     "tweeter.max_body": Setting(int, 65536, 1024, "bytes a request may carry"),
     "tweeter.session_days": Setting(int, 30, 1, "days one stays signed in without coming back"),
     "tweeter.login_limit": Setting(str, "100/10 minutes", help="failed sign-ins per name and address"),
+    "tweeter.metrics": Setting(str, "", help="networks that may read /metrics; none: there is no such page"),
     "tweeter.argon2.time_cost": Setting(int, 3, 1, "rounds of the password hash"),
     "tweeter.argon2.memory_kib": Setting(int, 65536, 8, "memory of the password hash"),
     "tweeter.outbox.keep_hours": Setting(int, 24, 1, "hours that delivered events are kept"),

@@ -16,12 +16,19 @@ from tweeter.values import Slice
 @implementer(ITimelineStore)
 class TextTimelineStore:
     private = True
+    identity = "texts"
 
     def __init__(self, capacity, fill_seconds=30.0):
         self._capacity = capacity
         self._fill_seconds = fill_seconds
         self._texts = {}  # key: "floor id id …", or "token time id id …" while it is being filled
         self._lock = threading.Lock()
+
+    def incarnation(self):
+        return "this process"
+
+    def expect(self, incarnation):
+        pass
 
     def read(self, key, before, limit):
         with self._lock:

@@ -65,6 +65,7 @@ class MemoryTimelineStore:
     """A dictionary of timelines, the one read last at its end."""
 
     private = True
+    identity = "memory"
 
     def __init__(self, capacity: int, most: int, fill_seconds: float = FILL_SECONDS) -> None:
         self._capacity = capacity
@@ -72,6 +73,12 @@ class MemoryTimelineStore:
         self._fill_seconds = fill_seconds
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._lock = threading.Lock()
+
+    def incarnation(self) -> str:
+        return "this process"
+
+    def expect(self, incarnation: str) -> None:
+        """There is no other."""
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         with round_trip(), self._lock:

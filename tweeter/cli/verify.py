@@ -18,6 +18,7 @@ from tweeter.timelines.verify import PAGES, Verifier
 from tweeter.values import Timeline
 
 SHOWN = 20  # differences that are printed
+CATCH_UP = 30.0  # seconds
 IDS_AT_ONCE = 10_000
 
 
@@ -34,6 +35,7 @@ def add_parser(subparsers: Any) -> None:
     which.add_argument("--sample", type=_count, default=100, metavar="N", help="so many users at random (default 100)")
     which.add_argument("--all", action="store_true", help="every user")
     which.add_argument("--user", action="append", metavar="NAME", help="this user; can be repeated")
+    parser.add_argument("--store", metavar="BACKEND", help="another backend than the one that answers: a shadow store")
     parser.add_argument("--seed", type=int, help="makes the sample the same each time")
     parser.add_argument(
         "--repair",
@@ -45,9 +47,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     with open_site(args.ini) as site, progress() as shown, site.sessions() as session:
         total, users = _users(session, args)
-        registry = tweeter.make_registry(site.settings)
+        store = {"tweeter.timelines": args.store} if args.store else {}
+        registry = tweeter.make_registry(site.settings | store)
         timelines = registry.getUtility(ITimelines)
         delivery = registry.getUtility(IDelivery)
+        if not delivery.drain(CATCH_UP):
+            raise CommandError(f"{timelines.name} can't be reached, or does not catch up with the outbox.")
         verifier = Verifier(timelines, registry["sessions"], delivery.ready)
         shown.phase("Timelines", 1 + 2 * total)
         compared = wrong = repaired = 0
@@ -63,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
                         for difference in verdict.differences:
                             shown.say(f"{timeline.key}: {difference}{' (repaired)' if verdict.repaired else ''}")
         finally:
+            delivery.stop()
             registry["engine"].dispose()
     if wrong > SHOWN:
         print(f"… and {wrong - SHOWN:,} more timelines that differ", file=sys.stderr)

@@ -1,4 +1,8 @@
-"""Delivery within the request that posts, after its commit: `tweeter.delivery = inline`, the embedded default."""
+"""Delivery by the processes of the site themselves: `tweeter.delivery = inline`, the embedded default.
+
+What a process keeps in its own memory it brings up to date within the request. What is shared is delivered by a thread;
+a post waits for it for a moment, so that its author sees it, but not for all the followers of a celebrity.
+"""
 
 import logging
 import time
@@ -8,6 +12,7 @@ from datetime import timedelta
 from pyramid.config import Configurator
 from zope.interface import implementer
 
+from tweeter.delivery.relay import Relay
 from tweeter.delivery.tail import Tail
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
 from tweeter.models import outbox
@@ -21,18 +26,22 @@ PRUNE_EVERY = 3600.0  # seconds
 
 @implementer(IDelivery)
 class InlineDelivery:
-    """Follows the outbox on behalf of the timelines that this process keeps."""
+    """Follows the outbox on behalf of the timelines that this process keeps, and of those that it shares."""
 
     def __init__(self, sessions: SessionFactory, timelines: Iterable[IMaterializedTimelines], keep: timedelta) -> None:
         self._sessions = sessions
         self._keep = keep
-        self._tails = [Tail(sessions, each, keep) for each in timelines]
+        every = list(timelines)
+        self._tails = [Tail(sessions, each, keep) for each in every if each.private]
+        self._relays = [Relay(sessions, each, keep) for each in every if not each.private]
         self._pruned = time.monotonic()
 
     def wake(self) -> None:
         try:
             for tail in self._tails:
                 tail.catch_up()
+            for relay in self._relays:
+                relay.wake()
             self._prune()
         except Exception:
             log.exception("delivery failed; the outbox keeps what was not delivered")
@@ -40,6 +49,29 @@ class InlineDelivery:
     def ready(self) -> None:
         for tail in self._tails:
             tail.catch_up(PATIENCE)
+        for relay in self._relays:
+            relay.start()
+
+    def drain(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        for tail in self._tails:
+            tail.catch_up()
+        for relay in self._relays:
+            while not relay.drained():
+                if time.monotonic() > deadline:
+                    return False
+                relay.wake(0.05)
+        return True
+
+    def observe(self) -> None:
+        for tail in self._tails:
+            tail.observe()
+        for relay in self._relays:
+            relay.observe()
+
+    def stop(self) -> None:
+        for relay in self._relays:
+            relay.stop()
 
     def _prune(self) -> None:
         if time.monotonic() - self._pruned > PRUNE_EVERY:

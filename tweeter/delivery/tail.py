@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter.interfaces import IMaterializedTimelines
+from tweeter.metrics import count_delivery, show_pending
 from tweeter.models import outbox
 from tweeter.models.meta import SessionFactory
 
@@ -31,6 +32,11 @@ class Tail:
         self._reader: outbox.LogReader | None = None
         self._caught_up = 0.0
 
+    def observe(self) -> None:
+        """Brings the metrics of what is pending up to date: after catching up nothing is."""
+        self.catch_up()
+        show_pending(self._timelines.name, ())
+
     def catch_up(self, patience: float = -1) -> bool:
         """Applies what is new. Of several threads one does it, the others wait for it, `patience` seconds at most.
 
@@ -47,7 +53,7 @@ class Tail:
 
     def _catch_up(self) -> None:
         now = time.time()
-        if self._reader is None or now - self._caught_up > self._longest_absence:
+        if self._reader is None or not self._timelines.trusted or now - self._caught_up > self._longest_absence:
             self._reader = self._begin()
         else:
             with self._sessions() as session:
@@ -66,12 +72,15 @@ class Tail:
             reader.begin(session)
         # In this order: what was filled before the log's end was read may lack what came between.
         self._timelines.clear()
+        self._timelines.trust()
         return reader
 
     def _apply(self, events: list[outbox.LoggedEvent]) -> None:
         for logged in events:
             try:
-                self._timelines.apply(logged.event)
+                for _ in self._timelines.deliver(logged.event):
+                    pass
+                count_delivery(self._timelines.name, logged.event, logged.date, logged.request_id)
             except SQLAlchemyError:
                 raise
             except Exception:

@@ -11,13 +11,14 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, configure_mappers
 
 from tweeter.errors import SettingError
+from tweeter.models.consumer import Consumer
 from tweeter.models.imported import Imported
 from tweeter.models.meta import Base, make_engine, make_sessions
 from tweeter.models.outbox import OutboxEvent
 from tweeter.models.tweet import Mention, Tweet
 from tweeter.models.user import Relationship, User
 
-__all__ = ["Base", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
+__all__ = ["Base", "Consumer", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
 
 configure_mappers()
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event
+from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event, literal
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
@@ -89,6 +90,14 @@ def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session
 def begin_immediate(session: Session) -> None:
     """Begins the session's transaction, now, as one that will write. Must come before its first statement."""
     session.connection(execution_options=WRITING)
+
+
+def insert_new(session: Session, model: type[Base], **values: Any) -> bool:
+    """Inserts a row, unless it is there already. True if it was not, whoever else tries at the same time."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(model).values(**values).on_conflict_do_nothing()
+    # PostgreSQL's driver tells no number of inserted rows.
+    return session.execute(statement.returning(literal(1))).first() is not None
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     FetchedValue,
     Index,
+    String,
     Text,
     all_,
     delete,
@@ -25,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from tweeter import measure
 from tweeter.models.meta import Base, BigId, UTCDateTime, now
 from tweeter.values import AnyEvent, Event
 
@@ -43,6 +45,7 @@ class OutboxEvent(Base):
     transaction_id: Mapped[int | None] = mapped_column(BigInteger, FetchedValue())
     payload: Mapped[str] = mapped_column(Text)
     date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    request_id: Mapped[str | None] = mapped_column(String(32))  # of the request that recorded it
 
     __table_args__ = (
         Index(None, "transaction_id"),
@@ -54,8 +57,10 @@ class OutboxEvent(Base):
 
 class LoggedEvent(NamedTuple):
     id: int
-    transaction_id: int
+    transaction_id: int  # 0 in SQLite
+    date: datetime
     event: Event
+    request_id: str | None
 
 
 class Log(NamedTuple):
@@ -67,7 +72,8 @@ class Log(NamedTuple):
 
 def record(session: Session, event: Event) -> None:
     """Adds an event to the session's transaction."""
-    session.add(OutboxEvent(payload=_encoder.encode(event).decode()))
+    meter = measure.current()
+    session.add(OutboxEvent(payload=_encoder.encode(event).decode(), request_id=meter.request_id if meter else None))
 
 
 class LogReader:
@@ -78,9 +84,14 @@ class LogReader:
     their events it has seen.
     """
 
-    def __init__(self, position: int = 0) -> None:
+    def __init__(self, position: int = 0, seen: str = "{}") -> None:
         self.position = position
-        self._seen: dict[int, int] = {}  # id: transaction_id
+        self._seen: dict[int, int] = msgspec.json.decode(seen, type=dict[int, int])  # id: transaction_id
+
+    @property
+    def seen(self) -> str:
+        """What was seen beyond the position, for another reader to go on from there."""
+        return msgspec.json.encode(self._seen).decode()
 
     def begin(self, session: Session) -> None:
         """Skips all that is committed."""
@@ -95,18 +106,28 @@ class LogReader:
 
     def read(self, session: Session, limit: int) -> Log:
         """At most `limit` events that `advance` has not been told of. Nothing changes before it is."""
-        columns = select(OutboxEvent.id, OutboxEvent.payload).order_by(OutboxEvent.id).limit(limit)
+        columns = (
+            select(OutboxEvent.id, OutboxEvent.date, OutboxEvent.payload, OutboxEvent.request_id)
+            .order_by(OutboxEvent.id)
+            .limit(limit)
+        )
         if not _is_postgresql(session):
             rows = session.execute(columns.where(OutboxEvent.id > self.position)).all()
-            return Log([LoggedEvent(row[0], 0, _decoder.decode(row[1])) for row in rows], _last(rows, self.position))
+            return Log(
+                [LoggedEvent(row.id, 0, row.date, _decoder.decode(row.payload), row.request_id) for row in rows],
+                _last(rows, self.position),
+            )
         new = columns.add_columns(OutboxEvent.transaction_id, _horizon).where(
             OutboxEvent.transaction_id >= self.position
         )
         if self._seen:
             new = new.where(OutboxEvent.id != all_(literal(list(self._seen), ARRAY(BigInteger))))
         found = session.execute(new).all()
-        events = [LoggedEvent(row[0], row[2], _decoder.decode(row[1])) for row in found]
-        return Log(events, found[0][3] if 0 < len(found) < limit else self.position)
+        events = [
+            LoggedEvent(row.id, row.transaction_id, row.date, _decoder.decode(row.payload), row.request_id)
+            for row in found
+        ]
+        return Log(events, found[0][5] if 0 < len(found) < limit else self.position)
 
     def advance(self, log: Log) -> None:
         """What was read is applied."""

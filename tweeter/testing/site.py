@@ -29,6 +29,7 @@ class Process:
 
     def __init__(self, url: str, backend: str, **settings: str) -> None:
         self.backend = backend
+        self.settings = settings
         own = {"sqlalchemy.url": url, "tweeter.timelines": backend, **CHEAP, **settings}
         self.registry = tweeter.make_registry(merge(own, {}, {}))
         self.sessions = self.registry["sessions"]
@@ -50,7 +51,7 @@ class Process:
 
     def page(self, timeline: Timeline, cursor: Cursor) -> Page:
         """A page as a request would get it."""
-        self.delivery.ready()
+        assert self.delivery.drain(20), f"{self.backend} does not catch up"
         page: Page = self.timelines.page(timeline, cursor)
         return page
 
@@ -62,6 +63,7 @@ class Process:
         return pages
 
     def close(self) -> None:
+        self.delivery.stop()
         self.registry["engine"].dispose()
 
 

@@ -1,12 +1,14 @@
 """Fan-out on write: timelines kept ready in a store. One class for every store there is."""
 
 import logging
+from collections.abc import Iterator
 
 from zope.interface import implementer
 
 from tweeter import measure
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
+from tweeter.metrics import DISTRUSTED, IDS, READS, TRUSTED
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import queries
 from tweeter.timelines.base import Timelines
@@ -33,21 +35,24 @@ class PushTimelines(Timelines):
     ) -> None:
         self.name = name
         self.private = store.private
+        self.identity = store.identity
+        # What is shared may have been left behind while nobody delivered; what is private is empty.
+        self.trusted = store.private
+        self._trust = 0
         self.capacity = capacity
         self._store = store
         self._sessions = sessions
-        self._hydrator = Hydrator(cache, sessions)
+        self._hydrator = Hydrator(name, cache, sessions)
         self._fan_out = FanOut(store, self._hydrator, sessions)
         self._pull = PullTimelines(name, sessions)
 
     def page(self, timeline: Timeline, cursor: Cursor) -> Page:
         with measure.timeline_read():
-            try:
-                tweets = self._read(timeline, cursor)
-            except BackendUnavailable as error:
-                log.warning("%s can't be asked, SQL answers %s: %s", self.name, timeline.key, error)
-                tweets = None
-            if tweets is None:
+            trust = self._trust
+            tweets = self._ask(timeline, cursor) if self.trusted else None
+            # What was read may come from a store that lost our trust meanwhile.
+            if tweets is None or trust != self._trust:
+                READS.labels(self.name, "sql").inc()
                 page = self._pull.page(timeline, cursor)
                 measure.answered(f"{self.name}, from SQL")
                 return page
@@ -57,8 +62,25 @@ class PushTimelines(Timelines):
     def peek(self, timeline: Timeline) -> Slice | None:
         return self._store.read(timeline.key, Cursor().before, self.capacity * 2)
 
-    def apply(self, event: Event) -> None:
-        self._fan_out.apply(event)
+    def deliver(self, event: Event) -> Iterator[None]:
+        return self._fan_out.deliver(event)
+
+    def incarnation(self) -> str:
+        return self._store.incarnation()
+
+    def expect(self, incarnation: str) -> None:
+        self._store.expect(incarnation)
+
+    def trust(self) -> None:
+        self.trusted = True
+        TRUSTED.labels(self.name).set(1)
+
+    def distrust(self) -> None:
+        if self.trusted:
+            DISTRUSTED.labels(self.name).inc()
+        self.trusted = False
+        self._trust += 1
+        TRUSTED.labels(self.name).set(0)
 
     def drop(self, timeline: Timeline) -> None:
         if (held := self.peek(timeline)) is not None:
@@ -69,15 +91,30 @@ class PushTimelines(Timelines):
         self._store.clear()
         self._hydrator.cache.clear()
 
+    def _ask(self, timeline: Timeline, cursor: Cursor) -> list[TweetView] | None:
+        """As `_read`, and None where the store can't be asked; then nobody asks it until it has been looked after."""
+        try:
+            return self._read(timeline, cursor)
+        except BackendUnavailable as error:
+            if self.trusted:
+                log.warning("SQL answers instead of %s: %s", self.name, error)
+            self.distrust()
+            return None
+
     def _read(self, timeline: Timeline, cursor: Cursor) -> list[TweetView] | None:
         """One tweet more than the page, if there is one more; None where only SQL can answer."""
         need = cursor.limit + 1
         before, count = cursor.before, need
         tweets: list[TweetView] = []
         while True:
-            found = self._store.read(timeline.key, before, count) or self._fill(timeline, before, count)
+            found = self._store.read(timeline.key, before, count)
+            answer = "warm" if found else "cold"
+            found = found or self._fill(timeline, before, count)
             if found is None:
                 return None
+            IDS.labels(self.name, "hit" if answer == "warm" else "miss").inc(len(found.ids))
+            if before == cursor.before:
+                READS.labels(self.name, answer).inc()
             newer = [id_ for id_ in found.ids if id_ > cursor.after]
             tweets += self._living(timeline, newer)
             if len(tweets) >= need or len(newer) < len(found.ids):
@@ -88,7 +125,9 @@ class PushTimelines(Timelines):
                 if found.floor > cursor.after + 1:  # the store's part ends, the timeline may go on
                     rest = cursor._replace(before=before, limit=need - len(tweets) - 1)
                     with self._sessions() as session:
-                        tweets += queries.read_page(session, timeline, rest)
+                        rest_of_page = queries.read_page(session, timeline, rest)
+                    IDS.labels(self.name, "miss").inc(len(rest_of_page))
+                    tweets += rest_of_page
                 return tweets
             count = min(count * 2, LARGEST_READ)
 

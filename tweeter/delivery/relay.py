@@ -1,0 +1,282 @@
+"""Delivering the outbox to a store that several processes share.
+
+Every process has a thread that looks for what is to be delivered; one at a time does it. It also decides, for its own
+process, whether the store can be trusted: a store that was away is answered for by SQL until it has been caught up.
+"""
+
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy import update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import IMaterializedTimelines
+from tweeter.metrics import count_delivery, show_pending
+from tweeter.models import Consumer
+from tweeter.models.meta import SessionFactory, begin_immediate, insert_new, now
+from tweeter.models.outbox import Log, LoggedEvent, LogReader
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.5  # seconds between looks for what other processes left undelivered
+HOLD = timedelta(seconds=10)  # after which a deliverer that gives no sign of life is taken to be dead
+BEAT = 2.0  # seconds between its signs of life
+STUCK = timedelta(seconds=5)  # without progress, though something is pending
+REST = timedelta(minutes=10)  # after which the one row tells anew that nothing was missed
+LONGEST_NAME = 200  # as the column has it
+LONGEST_BACKLOG = 20_000  # more events cost more than to begin cold
+LONGEST_PAUSE = 8.0  # seconds between attempts at a store that breaks again and again
+WAKE_PATIENCE = 0.2  # seconds that a post waits for its own delivery, so that its author sees it
+
+
+class _LostHold(Exception):
+    """Another process delivers now."""
+
+
+class _State(NamedTuple):
+    incarnation: str
+    reader: LogReader
+    log: Log
+    waiting: timedelta  # of the oldest pending event, since something was delivered
+    idle: timedelta  # since it is known that nothing was missed
+
+    def calls_for_delivery(self, incarnation: str) -> bool:
+        return bool(self.log.events) or self.incarnation != incarnation or self.idle > REST
+
+    @property
+    def pending(self) -> list[LoggedEvent]:
+        return self.log.events
+
+
+class Relay:
+    """The deliverer of one shared store in one process."""
+
+    def __init__(self, sessions: SessionFactory, timelines: IMaterializedTimelines, keep: timedelta) -> None:
+        self._sessions = sessions
+        self._timelines = timelines
+        self._keep = keep
+        self._name = timelines.identity
+        if len(self._name) > LONGEST_NAME:
+            self._name = hashlib.sha256(self._name.encode()).hexdigest()
+        self._me = secrets.token_hex(8)
+        self._incarnation = ""
+        self._goal: int | None = None
+        self._awake = threading.Event()
+        self._stopped = threading.Event()
+        self._passed = threading.Condition()
+        self._begun = self._done = 0  # passes
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._pause = LOOK_EVERY
+
+    # what a request, a command or a test asks of it
+
+    def start(self) -> None:
+        """Starts the thread, unless it runs."""
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None and not self._stopped.is_set():
+                    self._awake.set()  # the first pass at once: until it has looked, SQL answers
+                    self._thread = threading.Thread(target=self._run, name=f"relay {self._name}", daemon=True)
+                    self._thread.start()
+
+    def wake(self, patience: float = WAKE_PATIENCE) -> bool:
+        """Has a pass begin now, and waits for its end, `patience` seconds at most. True if it came."""
+        self.start()
+        with self._passed:
+            goal = self._begun + 1  # the pass that runs now may have read the log already
+            self._awake.set()
+            return self._passed.wait_for(lambda: self._done >= goal or not self._timelines.trusted, patience)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._awake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def observe(self) -> None:
+        """Brings the metrics of what is pending up to date."""
+        state = self._look()
+        show_pending(self._timelines.name, [logged.date for logged in state.pending] if state else ())
+
+    def drained(self) -> bool:
+        """Everything committed until now is delivered, and this process trusts the store."""
+        state = self._look()
+        return bool(self._timelines.trusted and state and not state.pending)
+
+    # the thread
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._awake.wait(self._pause)
+            self._awake.clear()
+            with self._passed:
+                self._begun += 1
+            try:
+                self.step()
+            except SQLAlchemyError as error:
+                log.warning("the outbox can't be read: %s", error)
+            except Exception:
+                log.exception("delivery to %s failed", self._name)
+            with self._passed:
+                self._done = self._begun
+                self._passed.notify_all()
+
+    def step(self) -> None:
+        """One pass: delivers what is pending, unless another process does; then judges the store."""
+        try:
+            incarnation = self._timelines.incarnation()
+            if incarnation != self._incarnation:
+                self._distrust("it is new, or was started again")
+                self._timelines.expect(incarnation)
+                self._incarnation = incarnation
+            state = self._look()
+            if (state is None or state.calls_for_delivery(incarnation)) and self._hold():
+                try:
+                    self._deliver(incarnation)
+                finally:
+                    self._release()
+                state = self._look()
+        except BackendUnavailable as error:
+            self._distrust(str(error))
+            return
+        except _LostHold:
+            return
+        if state is None or state.incarnation != incarnation:
+            self._distrust("it came back, and what it holds is not known to be right yet")
+        elif state.waiting > STUCK:
+            self._distrust("events are not delivered to it")
+        elif not self._timelines.trusted:
+            self._trust_if_caught_up(state.pending)
+        if self._timelines.trusted:
+            self._pause = max(LOOK_EVERY, self._pause / 1.2)
+
+    def _trust_if_caught_up(self, pending: list[LoggedEvent]) -> None:
+        """Caught up is who has all that was pending at the first look; more may be posted all the time."""
+        if self._goal is None:
+            self._goal = max((logged.id for logged in pending), default=0)
+        if all(logged.id > self._goal for logged in pending):
+            log.info("%s is caught up: it answers", self._name)
+            self._timelines.trust()
+            self._goal = None
+
+    def _distrust(self, why: str) -> None:
+        self._goal = None
+        if self._timelines.trusted:
+            log.warning("SQL answers instead of %s: %s", self._name, why)
+            self._timelines.distrust()
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    # the row of the store
+
+    def _look(self) -> _State | None:
+        with self._sessions() as session:
+            row = session.get(Consumer, self._name)
+            if row is None:
+                return None
+            reader = LogReader(row.position, row.seen)
+            log = reader.read(session, LONGEST_BACKLOG)
+            idle = now() - row.date
+            waiting = min(idle, now() - log.events[0].date) if log.events else timedelta(0)
+            return _State(row.incarnation, reader, log, waiting, idle)
+
+    def _hold(self) -> bool:
+        """Becomes the one who delivers, if nobody is."""
+        moment = now()
+        reader = LogReader()
+        with self._sessions() as session:
+            begin_immediate(session)
+            reader.begin(session)
+            insert_new(
+                session,
+                Consumer,
+                name=self._name,
+                position=reader.position,
+                seen=reader.seen,
+                incarnation="",
+                holder="",
+                held_until=moment,
+                date=moment,
+            )
+            free = (Consumer.holder == "") | (Consumer.holder == self._me) | (Consumer.held_until < moment)
+            held = self._update(session, free, holder=self._me, held_until=moment + HOLD)
+            session.commit()
+        return held
+
+    def _release(self) -> None:
+        with self._sessions() as session:
+            begin_immediate(session)
+            self._update(session, Consumer.holder == self._me, holder="")
+            session.commit()
+
+    def _note(self, **values: object) -> None:
+        """Writes to the store's row while holding it. Raises _LostHold."""
+        moment = now()
+        with self._sessions() as session:
+            begin_immediate(session)
+            held = self._update(session, Consumer.holder == self._me, held_until=moment + HOLD, date=moment, **values)
+            session.commit()
+        if not held:
+            raise _LostHold
+
+    def _update(self, session: Session, condition: object, **values: object) -> bool:
+        result = session.execute(
+            update(Consumer).where(Consumer.name == self._name, condition).values(**values),  # type: ignore[arg-type]
+            execution_options={"synchronize_session": False},
+        )
+        return bool(result.rowcount)  # type: ignore[attr-defined]
+
+    # delivering
+
+    def _deliver(self, incarnation: str) -> None:
+        while state := self._look():
+            # Events that were not delivered for long may have been deleted.
+            late = state.idle > self._keep / 2
+            if state.incarnation != incarnation or len(state.pending) >= LONGEST_BACKLOG or late:
+                self._start_cold(incarnation)
+            elif state.pending:
+                self._apply(state.pending)
+                state.reader.advance(state.log)
+                self._note(position=state.reader.position, seen=state.reader.seen)
+            else:
+                self._note()
+                return
+
+    def _start_cold(self, incarnation: str) -> None:
+        log.info("%s starts cold", self._name)
+        self._note(incarnation="")
+        reader = LogReader()
+        with self._sessions() as session:
+            reader.begin(session)
+        # In this order: what was filled before the log's end was read may lack what came between.
+        self._timelines.clear()
+        self._note(incarnation=incarnation, position=reader.position, seen=reader.seen)
+
+    def _apply(self, events: list[LoggedEvent]) -> None:
+        """All of the events, each a step at a time in turn: nobody waits for a celebrity's followers."""
+        running = deque((logged, self._timelines.deliver(logged.event)) for logged in events)
+        beaten = time.monotonic()
+        while running:
+            logged, steps = running.popleft()
+            try:
+                next(steps)
+                running.append((logged, steps))
+            except StopIteration:
+                count_delivery(self._timelines.name, logged.event, logged.date, logged.request_id)
+            except (BackendUnavailable, SQLAlchemyError):
+                raise
+            except Exception:
+                # It would fail again, and everything behind it would wait for ever.
+                log.exception("event %d could not be delivered: %s starts cold", logged.id, self._name)
+                self._timelines.clear()
+            if time.monotonic() - beaten > BEAT:
+                self._note()
+                beaten = time.monotonic()

@@ -1,0 +1,85 @@
+"""What the site counts about itself, for Prometheus; `GET /metrics` shows it to the networks of `tweeter.metrics`.
+
+Every name begins with `tweeter_`. The label `backend` is the last part of a backend's dotted name.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from tweeter.errors import SettingError
+from tweeter.values import Event
+
+log = logging.getLogger("tweeter.delivery")
+
+REQUESTS = Histogram(
+    "tweeter_request_seconds",
+    "Requests and the time they took",
+    ["route", "method", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+READS = Counter(
+    "tweeter_timeline_reads",
+    "Pages of timelines: warm from the store, cold and filled from SQL, or sql where the store could not answer",
+    ["backend", "answer"],
+)
+IDS = Counter(
+    "tweeter_timeline_ids", "Ids that a page took from the store (hit) or from SQL (miss)", ["backend", "found"]
+)
+TWEETS = Counter(
+    "tweeter_hydrated_tweets", "Tweets that were in the cache (hit) or came from SQL (miss)", ["backend", "found"]
+)
+ROUND_TRIPS = Counter("tweeter_store_round_trips", "Exchanges with the store within requests", ["backend"])
+DELIVERIES = Counter("tweeter_deliveries", "Events applied to materialised timelines", ["backend", "event"])
+DELAY = Histogram(
+    "tweeter_delivery_delay_seconds",
+    "From the commit of an event to the end of its delivery",
+    ["backend"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+TRUSTED = Gauge("tweeter_store_trusted", "1 while the store answers, 0 while SQL does instead", ["backend"])
+DISTRUSTED = Counter("tweeter_store_distrusted", "How often SQL had to take over", ["backend"])
+PENDING = Gauge("tweeter_outbox_pending", "Events that are not delivered to a store yet", ["backend"])
+AGE = Gauge(
+    "tweeter_outbox_age_seconds", "Age of the oldest event that is not delivered yet, 0 without one", ["backend"]
+)
+
+
+def count_delivery(backend: str, event: Event, date: datetime, request_id: str | None) -> None:
+    """An event that a request committed at `date` is applied now."""
+    delay = max(0.0, (datetime.now(UTC) - date).total_seconds())
+    DELIVERIES.labels(backend, type(event).__name__).inc()
+    DELAY.labels(backend).observe(delay)
+    log.info("%s delivered to %s", event, backend, extra={"request_id": request_id, "delay_ms": round(delay * 1000, 1)})
+
+
+def show_pending(backend: str, dates: Sequence[datetime]) -> None:
+    """The dates of the events that are not applied yet, the oldest first."""
+    PENDING.labels(backend).set(len(dates))
+    AGE.labels(backend).set((datetime.now(UTC) - dates[0]).total_seconds() if dates else 0)
+
+
+Networks = list[IPv4Network | IPv6Network]
+
+
+def parse_networks(text: str) -> Networks:
+    """The networks of a setting: `127.0.0.1 10.0.0.0/8 ::1`. Raises SettingError."""
+    try:
+        return [ip_network(part) for part in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise SettingError(
+            f"tweeter.metrics must be addresses or networks such as 127.0.0.1 10.0.0.0/8: {error}"
+        ) from None
+
+
+def allowed(networks: Iterable[IPv4Network | IPv6Network], address: str | None) -> bool:
+    """Whether an address lies in one of the networks. What is no address lies in none."""
+    try:
+        client = ip_address(address or "")
+    except ValueError:
+        return False
+    mapped = getattr(client, "ipv4_mapped", None)
+    return any((mapped or client) in network for network in networks)
