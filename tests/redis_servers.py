@@ -1,0 +1,219 @@
+"""Private Redis servers that work together: a cluster, and a master and a replica that sentinels watch."""
+
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from redis import Redis as Client
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from tests.servers import HOST, PATIENCE, Redis
+
+SLOTS = 16_384
+NODE_TIMEOUT = 1000  # ms until the others take a node to be dead
+SERVICE = "timelines"
+
+
+def wait_until(what: Callable[[], object], seconds: float = PATIENCE, pause: float = 0.05) -> None:
+    """Waits for something to be true; errors of a server count as not yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if what():
+                return
+        except RedisError:
+            pass
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(pause)
+
+
+def free_pair() -> int:
+    """A port that is free, as is the one 10,000 above it, where the nodes of a cluster talk to each other."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        try:
+            for number in (port, port + 10_000):
+                with socket.socket() as probe:
+                    probe.bind((HOST, number))
+        except OSError:
+            continue
+        return port
+
+
+class Member(Redis):
+    """A server with more options than a lonely one has."""
+
+    @property
+    def options(self) -> Sequence[str]:
+        return ()
+
+    def command(self) -> Sequence[str]:
+        return [*super().command(), "--repl-diskless-sync-delay", "0", *self.options]
+
+    def client(self) -> Client:
+        return Client(host=self.host, port=self.port, retry=Retry(NoBackoff(), 0), decode_responses=True)
+
+    def info(self) -> dict[str, str]:
+        with self.client() as client:
+            return client.info("replication")
+
+    @property
+    def follows(self) -> bool:
+        """It is a replica that has what its master has."""
+        info = self.info()
+        return info["role"] == "slave" and info["master_link_status"] == "up"
+
+
+class ClusterMember(Member):
+    @property
+    def options(self) -> Sequence[str]:
+        return (
+            "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
+            "--cluster-node-timeout", str(NODE_TIMEOUT), "--cluster-replica-validity-factor", "0",
+        )  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.port = free_pair()
+        self.id = ""
+
+    def do(self, *command: object) -> object:
+        with self.client() as client:
+            return client.execute_command(*command)
+
+    def state(self) -> dict[str, str]:
+        return self.do("CLUSTER INFO")  # type: ignore[return-value]
+
+
+class RedisCluster:
+    """Three masters, each with a replica: the fourth is the first's, and so on."""
+
+    def __init__(self) -> None:
+        self.members = [ClusterMember() for _ in range(6)]
+        self.masters, self.replicas = self.members[:3], self.members[3:]
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"{member.host}:{member.port}" for member in self.members)
+
+    def start(self) -> None:
+        for member in self.members:
+            member.start()
+            member.id = str(member.do("CLUSTER MYID"))
+        for number, member in enumerate(self.members):
+            member.do("CLUSTER SET-CONFIG-EPOCH", number + 1)
+        for number, master in enumerate(self.masters):
+            master.do("CLUSTER ADDSLOTSRANGE", number * SLOTS // 3, (number + 1) * SLOTS // 3 - 1)
+        for member in self.members[1:]:
+            member.do("CLUSTER MEET", self.members[0].host, self.members[0].port)
+        wait_until(lambda: all(member.state()["cluster_known_nodes"] == "6" for member in self.members))
+        for master, replica in zip(self.masters, self.replicas, strict=True):
+            wait_until(partial(replica.do, "CLUSTER REPLICATE", master.id))
+        wait_until(lambda: all(replica.follows for replica in self.replicas))
+        self.wait_until_whole()
+
+    def owner(self, slot: int) -> ClusterMember:
+        """The master that holds a slot."""
+        for first, last, master, *_ in self.running[0].do("CLUSTER SLOTS"):  # type: ignore[attr-defined]
+            if first <= slot <= last:
+                return next(member for member in self.members if member.id == master[2])
+        raise LookupError(slot)
+
+    @property
+    def running(self) -> list[ClusterMember]:
+        return [member for member in self.members if member._process]
+
+    def wait_until_whole(self) -> None:
+        """Until all that run know who holds every slot."""
+        running = self.running
+        wait_until(
+            lambda: all(
+                state["cluster_state"] == "ok" and state["cluster_slots_ok"] == str(SLOTS)
+                for state in (member.state() for member in running)
+            )
+        )
+
+    def flush(self) -> None:
+        for member in self.running:
+            if member.info()["role"] == "master":
+                member.do("FLUSHALL")
+
+    def move(self, slot: int, source: ClusterMember, target: ClusterMember, pause: float = 0) -> None:
+        """Moves a slot with its keys; `pause` seconds between the keys."""
+        target.do("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
+        source.do("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
+        while keys := source.do("CLUSTER GETKEYSINSLOT", slot, 1):
+            source.do("MIGRATE", target.host, target.port, "", 0, 5000, "KEYS", *keys)  # type: ignore[misc]
+            time.sleep(pause)
+        time.sleep(pause)
+        # In this order: whoever asks the source is sent to one that knows.
+        others = [member for member in self.running if member.info()["role"] == "master"]
+        for member in dict.fromkeys((target, source, *others)):
+            member.do("CLUSTER SETSLOT", slot, "NODE", target.id)
+        # Two nodes that take slots at the same time may do so in the same epoch, and then the others can't tell whose
+        # claim is the newer one.
+        wait_until(lambda: len({member.state()["cluster_current_epoch"] for member in self.running}) == 1, pause=0.005)
+
+    def close(self) -> None:
+        for member in self.members:
+            member.close()
+
+
+class Watcher(Member):
+    """A sentinel."""
+
+    def __init__(self, master: Member) -> None:
+        super().__init__()
+        self._file = self.folder / "sentinel.conf"
+        self._file.write_text(
+            f"sentinel monitor {SERVICE} {master.host} {master.port} 2\n"
+            f"sentinel down-after-milliseconds {SERVICE} 500\n"
+            f"sentinel failover-timeout {SERVICE} 2000\n"
+        )
+        if self._owner:
+            os.chown(self._file, self._owner["user"], self._owner["group"])
+
+    def command(self) -> Sequence[str]:
+        options = ("--port", str(self.port), "--bind", self.host, "--dir", str(self.folder))
+        return [self._program, str(self._file), "--sentinel", *options]
+
+
+class RedisSentinel:
+    """A master, a replica, and three sentinels."""
+
+    def __init__(self) -> None:
+        self.master, self.replica = Member(), Member()
+        self.watchers: list[Watcher] = []
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"{watcher.host}:{watcher.port}" for watcher in self.watchers)
+        return f"redis+sentinel://{hosts}/{SERVICE}"
+
+    def start(self) -> None:
+        self.master.start()
+        self.replica.start()
+        with self.replica.client() as client:
+            client.replicaof(self.master.host, self.master.port)
+        wait_until(lambda: self.replica.follows)
+        self.watchers = [Watcher(self.master) for _ in range(3)]
+        for watcher in self.watchers:
+            watcher.start()
+        wait_until(self._agreed)
+
+    def _agreed(self) -> bool:
+        for watcher in self.watchers:
+            with watcher.client() as client:
+                state = client.sentinel_master(SERVICE)
+                if state["num-other-sentinels"] != 2 or state["num-slaves"] != 1:
+                    return False
+        return True
+
+    def close(self) -> None:
+        for server in (*self.watchers, self.replica, self.master):
+            server.close()

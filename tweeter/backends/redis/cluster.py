@@ -1,0 +1,142 @@
+"""The slots of a Redis Cluster, and who holds them.
+
+redis-py's RedisCluster knows them too, but it repeats and waits for seconds when a node is gone, closes connections
+that are in use when it looks again, and refuses scripts in pipelines; its pools and connections are used here, too.
+"""
+
+import threading
+import time
+from binascii import crc_hqx
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from typing import Any
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.exceptions import ConnectionError, RedisError
+
+from tweeter.backends.redis.node import Node, Refusal
+
+CLUSTER_SLOTS = b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n"
+TRIES = 10_000  # keys, until one is a given node's
+
+Address = tuple[str, int]
+
+
+class Cluster:
+    """A Topology. Replicas are asked for nothing but who the masters are."""
+
+    # A key that moves while all keys are gone through may be missed once: it was on neither side when that side was
+    # looked at. It would have to move twice to be missed twice.
+    rounds = 2
+
+    def __init__(self, seeds: Sequence[Address], connect: Callable[[str, int], Node], patience: float) -> None:
+        self._seeds = list(seeds)
+        self._connect = connect
+        self._patience = patience  # seconds to look for a node that answers
+        self._suspect: Address | None = None
+        self._nodes: dict[Address, Node] = {}
+        self._masters: list[Address] = []
+        self._replicas: list[Address] = []
+        self._owners: list[Node | None] = []
+        self._stale = True
+        self._lock = threading.RLock()
+
+    def nodes(self) -> list[Node]:
+        return list({node: None for node in self._known() if node is not None})
+
+    def node_of(self, key: bytes) -> Node:
+        return self._of(key_slot(key))
+
+    def split(self, prefix: bytes, numbers: Sequence[int]) -> dict[Node, Sequence[int]]:
+        if b"{" in prefix:  # the slot may be that of a part of the key
+            slots = [key_slot(b"%b%d" % (prefix, number)) for number in numbers]
+        else:
+            begun = crc_hqx(prefix, 0)
+            slots = [crc % REDIS_CLUSTER_HASH_SLOTS for crc in map(crc_hqx, map(b"%d".__mod__, numbers), repeat(begun))]
+        owners = self._known()
+        found: dict[Node | None, list[int]] = {}
+        for number, slot in zip(numbers, slots, strict=True):
+            node = owners[slot]
+            if node in found:
+                found[node].append(number)
+            else:
+                found[node] = [number]
+        return {node or self._nobody(): part for node, part in found.items()}
+
+    def key_on(self, node: Node, stem: str) -> bytes:
+        for number in range(TRIES):
+            key = f"{stem}{number}".encode()
+            if self.node_of(key) is node:
+                return key
+        return stem.encode()
+
+    def refresh(self) -> bool:
+        with self._lock:
+            before = self._owners
+            failed: Exception = ConnectionError("no node of the cluster is known")
+            known = dict.fromkeys([*self._masters, *self._replicas, *self._seeds])
+            deadline = time.monotonic() + self._patience
+            for address in sorted(known, key=lambda address: address == self._suspect):
+                if time.monotonic() > deadline:
+                    break
+                node = self.at_address(address)
+                try:
+                    [answer] = node.ask(CLUSTER_SLOTS, 1)
+                    if isinstance(answer, Refusal):
+                        raise ConnectionError(f"{node.name}: {answer}")
+                    self._learn(answer, address[0])
+                except (RedisError, OSError) as error:
+                    failed = error
+                    continue
+                return self._owners != before
+            raise failed
+
+    def moved(self, slot: int, address: str, asked: Node) -> Node:
+        node = self.at(address, asked)
+        with self._lock:
+            if self._owners[slot] is not node:
+                self._owners = [*self._owners[:slot], node, *self._owners[slot + 1 :]]
+        return node
+
+    def at(self, address: str, asked: Node) -> Node:
+        host, _, port = address.rpartition(":")
+        return self.at_address((host or asked.name.rpartition(":")[0], int(port)))
+
+    def at_address(self, address: Address) -> Node:
+        with self._lock:
+            if address not in self._nodes:
+                self._nodes[address] = self._connect(*address)
+            return self._nodes[address]
+
+    def lost(self, node: Node) -> None:
+        self._suspect = next((address for address, each in list(self._nodes.items()) if each is node), None)
+        self._stale = True
+
+    def _known(self) -> list[Node | None]:
+        if self._stale:
+            with self._lock:
+                if self._stale:
+                    self.refresh()
+        return self._owners
+
+    def _of(self, slot: int) -> Node:
+        return self._known()[slot] or self._nobody()
+
+    def _nobody(self) -> Node:
+        self._stale = True
+        raise ConnectionError("no node of the cluster holds some of the slots")
+
+    def _learn(self, answer: Any, host: str) -> None:
+        """Takes in what CLUSTER SLOTS answered: first and last slot, master, replicas. No host means who was asked."""
+        owners: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        masters: dict[Address, None] = {}
+        replicas: dict[Address, None] = {}
+        for first, last, *servers in answer:
+            addresses = [((server[0] or b"").decode() or host, int(server[1])) for server in servers]
+            masters[addresses[0]] = None
+            replicas.update(dict.fromkeys(addresses[1:]))
+            owners[first : last + 1] = [self.at_address(addresses[0])] * (last + 1 - first)
+        self._masters, self._replicas, self._owners = list(masters), list(replicas), owners
+        self._stale = False
+        for address in [address for address in self._nodes if address not in masters | replicas]:
+            self._nodes.pop(address).reconnect()

@@ -1,0 +1,99 @@
+"""The few steps that must be atomic, as scripts. Each touches one key, so they run on a cluster too.
+
+A timeline is a list. Its first element tells what follows:
+
+    t…              a token: the timeline is being filled, ids that came since stand behind it
+    0 or -floor     the timeline is warm, complete down to the floor; ids stand behind it in any order, some twice
+
+Integers, so that Redis packs them: 800 ids take 8 KB.
+"""
+
+from tweeter.backends.redis.commands import Script
+
+# ARGV: token, milliseconds to live. Repeated, it finds its own token.
+BEGIN_FILL = Script("""
+local header = redis.call('LINDEX', KEYS[1], 0)
+if header then return header == ARGV[1] and 1 or 0 end
+redis.call('RPUSH', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+""")
+
+# ARGV: token, milliseconds to live, header, ids…
+FILL = Script("""
+if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return 0 end
+redis.call('LSET', KEYS[1], 0, ARGV[3])
+for first = 4, #ARGV, 1000 do
+  redis.call('RPUSH', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+""")
+
+# ARGV: milliseconds to live. Only of what is warm: a token has to end in time.
+KEEP = Script("""
+local header = redis.call('LINDEX', KEYS[1], 0)
+if not header or string.sub(header, 1, 1) == 't' then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[1])
+""")
+
+# ARGV: capacity, an id below which nothing is kept (or 0). The floor rises above the highest id thrown away.
+# The oldest ids stand first, as a rule: where all of these are older than all others, and none stands there twice, the
+# list is only cut. Ids of one length are compared as they are: to make numbers of them takes longer than the rest.
+TRIM = Script("""
+local list = redis.call('LRANGE', KEYS[1], 0, -1)
+local header = list[1]
+if not header or string.sub(header, 1, 1) == 't' then return 0 end
+local floor, least, capacity = -tonumber(header), tonumber(ARGV[2]), tonumber(ARGV[1])
+local surplus = #list - 1 - capacity
+if least == 0 and surplus > 0 then
+  local highest, length, seen, clean = '', #list[2], {}, true
+  for place = 2, surplus + 1 do
+    local id = list[place]
+    if #id ~= length then clean = false break end
+    if id > highest then highest = id end
+  end
+  for place = surplus + 2, clean and #list or 0 do
+    local id = list[place]
+    if #id ~= length or id <= highest or seen[id] then clean = false break end
+    seen[id] = true
+  end
+  if clean and tonumber(highest) >= floor then
+    redis.call('LTRIM', KEYS[1], surplus, -1)
+    redis.call('LSET', KEYS[1], 0, string.format('%.0f', -1 - tonumber(highest)))
+    return capacity
+  end
+end
+local ids = {}
+for place = 2, #list do ids[place - 1] = tonumber(list[place]) end
+table.sort(ids)
+local kept, thrown = {}, 0
+for place = #ids, 1, -1 do
+  local id = ids[place]
+  if id < floor then break end
+  if id ~= ids[place + 1] then
+    if id < least or #kept == capacity then
+      thrown = id < least and math.max(id + 1, least) or id + 1
+      break
+    end
+    kept[#kept + 1] = string.format('%.0f', id)
+  end
+end
+local left = redis.call('PTTL', KEYS[1])
+redis.call('DEL', KEYS[1])
+redis.call('RPUSH', KEYS[1], string.format('%.0f', 0 - math.max(floor, thrown)))
+for first = #kept, 1, -1000 do
+  local part = {}
+  for place = first, math.max(first - 999, 1), -1 do part[#part + 1] = kept[place] end
+  redis.call('RPUSH', KEYS[1], unpack(part))
+end
+if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
+return #kept
+""")
+
+# ARGV: lease, value, milliseconds to live
+FILL_TWEET = Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+""")

@@ -1,0 +1,167 @@
+"""Timelines as lists in Redis."""
+
+import secrets
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from zope.interface import implementer
+
+from tweeter.backends.redis import scripts
+from tweeter.backends.redis.commands import appends
+from tweeter.backends.redis.node import Exchange, Node, Refusal
+from tweeter.backends.redis.wire import Wire, abort, translated, translating
+from tweeter.interfaces import IOverlappingStore
+from tweeter.measure import round_trip
+from tweeter.values import Slice
+
+SLACK = 200  # ids over its capacity before a timeline is trimmed
+
+_integers = msgspec.json.Decoder(list[int]).decode
+
+
+class _Chunk(NamedTuple):
+    """Ids on their way to the timelines of a chunk of users."""
+
+    owners: Sequence[int]
+    parts: dict[Node, Sequence[int]]
+    begun: list[Exchange]
+
+
+@implementer(IOverlappingStore)
+class RedisTimelineStore:
+    """A list for each timeline; see `scripts` for what stands in it."""
+
+    private = False
+
+    def __init__(
+        self,
+        wire: Wire,
+        prefix: str,
+        capacity: int,
+        idle_seconds: float = 604_800,
+        fill_seconds: float = 30,
+        identity: str = "redis",
+    ) -> None:
+        self._wire = wire
+        self.identity = f"{identity} {prefix}"
+        self._probe_key = f"{prefix}probe"
+        self._prefix = f"{prefix}tl:"
+        self._capacity = capacity
+        self._longest = 1 + capacity + min(SLACK, capacity)
+        self._idle_ms = int(idle_seconds * 1000)
+        self._fill_ms = int(fill_seconds * 1000)
+        self._in_use: deque[str] = deque(maxlen=1000)  # to be kept beyond their time, as soon as something is read
+
+    @translated
+    def incarnation(self) -> str:
+        return self._wire.incarnation(self._probe_key)
+
+    def expect(self, incarnation: str) -> None:
+        self._wire.expect(incarnation)
+
+    @translated
+    def read(self, key: str, before: int, limit: int) -> Slice | None:
+        name = self._prefix + key
+        calls: list[tuple[Any, ...]] = [("LRANGE", name, 0, -1), ("PTTL", name)]
+        while self._in_use and len(calls) < 4:
+            calls.append((scripts.KEEP, self._in_use.popleft(), self._idle_ms))
+        found, left, *_ = self._wire.run(calls)
+        if not found or found[0].startswith(b"t"):
+            return None
+        if 0 < left < self._idle_ms // 2:
+            self._in_use.append(name)
+        header, *ids = _integers(b"[%b]" % b",".join(found))
+        return Slice(_newest(ids, -header, before, limit), -header)
+
+    @translated
+    def begin_fill(self, key: str) -> str | None:
+        token = f"t{secrets.token_hex(8)}"
+        return token if self._wire.call(scripts.BEGIN_FILL, self._prefix + key, token, self._fill_ms) else None
+
+    @translated
+    def fill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
+        return bool(
+            self._wire.call(scripts.FILL, self._prefix + key, token, self._idle_ms, -floor, *sorted(ids)),
+        )
+
+    @translated
+    def add(self, keys: Iterable[str], id: int) -> None:
+        self._append([self._prefix + key for key in keys], id)
+
+    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
+        """The next chunk is asked for and encoded while Redis works on the last."""
+        under_way: deque[_Chunk] = deque()
+        try:
+            for owners in chunks:
+                with translating():
+                    under_way.append(self._begin(kind, owners, id))
+                if len(under_way) > 1:
+                    yield self._finish(kind, under_way.popleft(), id)
+            while under_way:
+                yield self._finish(kind, under_way.popleft(), id)
+        finally:
+            for chunk in under_way:
+                abort(chunk.begun)
+
+    @translated
+    def remove(self, key: str, ids: Iterable[int]) -> None:
+        self._wire.run([("LREM", self._prefix + key, 0, id_) for id_ in ids])
+
+    @translated
+    def drop(self, keys: Iterable[str]) -> None:
+        self._wire.run([("UNLINK", self._prefix + key) for key in keys])
+
+    @translated
+    def truncate(self, before_id: int) -> None:
+        for names in self._wire.scan(self._prefix):
+            self._trim(names, before_id)
+
+    @translated
+    def clear(self) -> None:
+        self._wire.unlink_all(self._prefix)
+
+    def _append(self, names: Sequence[str], id: int) -> None:
+        lengths = self._wire.run([("RPUSHX", name, id) for name in names])
+        self._trim([name for name, length in zip(names, lengths, strict=True) if length > self._longest])
+
+    def _trim(self, names: Iterable[str | bytes], before_id: int = 0) -> None:
+        self._wire.run([(scripts.TRIM, name, self._capacity, before_id) for name in names])
+
+    def _begin(self, kind: str, owners: Sequence[int], id: int) -> _Chunk:
+        prefix = f"{self._prefix}{kind}:".encode()
+        parts = self._wire.topology.split(prefix, sorted(owners))
+        begun = self._wire.begin((node, appends(prefix, part, id), len(part)) for node, part in parts.items())
+        return _Chunk(owners, parts, begun)
+
+    def _finish(self, kind: str, chunk: _Chunk, id: int) -> Sequence[int]:
+        with translating():
+            with round_trip():
+                answers = self._wire.read(chunk.begun)
+            for part, lengths in zip(chunk.parts.values(), answers, strict=True):
+                if set(map(type, lengths)) == {int} and max(lengths) <= self._longest:
+                    continue
+                both = list(zip(part, lengths, strict=True))
+                # What was refused is done once more, one by one: slots move, and a full server says so again.
+                refused = [owner for owner, length in both if isinstance(length, Refusal)]
+                self._append([f"{self._prefix}{kind}:{owner}" for owner in refused], id)
+                long = [owner for owner, length in both if isinstance(length, int) and length > self._longest]
+                self._trim([f"{self._prefix}{kind}:{owner}" for owner in long])
+        return chunk.owners
+
+
+def _newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
+    """The newest ids of a list in any order, without those that stand in it twice."""
+    ids.sort()
+    newest: list[int] = []
+    last = None
+    for place in range(bisect_left(ids, before) - 1, -1, -1):
+        id_ = ids[place]
+        if id_ < floor or len(newest) == limit:
+            break
+        if id_ != last:
+            newest.append(id_)
+            last = id_
+    return newest
