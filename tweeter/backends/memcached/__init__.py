@@ -1,0 +1,74 @@
+"""Timelines and tweets in memcached, on one server or several: `tweeter.timelines = memcached`.
+
+    tweeter.memcached.servers = localhost:11211 localhost:11212
+    tweeter.memcached.prefix = tweeter:      # several sites can share servers
+    tweeter.memcached.timeout_ms = 250       # after which SQL answers
+    tweeter.memcached.idle_days = 7          # after which a timeline that nobody reads is forgotten; 30 at most
+
+All processes of a site have to name the same servers in the same order, and reach the same ones by these names.
+"""
+
+import re
+
+from pymemcache.client.base import normalize_server_spec
+from pyramid.config import Configurator
+
+from tweeter.backends.memcached.cache import MemcachedTweetCache
+from tweeter.backends.memcached.client import LONGEST_PREFIX, Servers
+from tweeter.backends.memcached.store import LONGEST_LIFE, MemcachedTimelineStore
+from tweeter.backends.memcached.wire import Address
+from tweeter.errors import SettingError
+from tweeter.settings import setting
+
+DAY = 86_400
+
+
+def includeme(config: Configurator) -> None:
+    settings = config.get_settings()
+    servers = Servers(
+        addresses(setting(settings, "tweeter.memcached.servers", str, "localhost:11211")),
+        _prefix(setting(settings, "tweeter.memcached.prefix", str, "tweeter:")),
+        setting(settings, "tweeter.memcached.timeout_ms", int, 250, least=1) / 1000,
+    )
+    days = setting(settings, "tweeter.memcached.idle_days", int, 7, least=1)
+    if days > LONGEST_LIFE // DAY:
+        raise SettingError(f"tweeter.memcached.idle_days must be at most {LONGEST_LIFE // DAY}, not {days}")
+    config.add_timeline_store(
+        __name__,
+        store=MemcachedTimelineStore(servers, settings["tweeter.capacity"], idle_seconds=days * DAY),
+        cache=MemcachedTweetCache(servers, seconds=days * DAY),
+    )
+
+
+def addresses(text: str) -> list[Address]:
+    """The servers of the setting: `host:port`, `host`, `[::1]:11211` or `/path/of/a/socket`, with blanks between.
+
+    Raises SettingError.
+    """
+    found: list[Address] = []
+    for word in text.replace(",", " ").split():
+        try:
+            address = normalize_server_spec(word)
+        except ValueError:
+            address = ("", 0)
+        if not isinstance(address, str) and not (
+            address[0] and 0 < address[1] < 65_536 and _HOST.fullmatch(address[0])
+        ):
+            raise SettingError(f"tweeter.memcached.servers: {word!r} is no server; one is written as host:port")
+        if address in found:
+            raise SettingError(f"tweeter.memcached.servers: {word} is there twice")
+        found.append(address)
+    if not found:
+        raise SettingError("tweeter.memcached.servers must name at least one server, such as localhost:11211")
+    return found
+
+
+_HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+(%\w+)?")
+
+
+def _prefix(text: str) -> str:
+    if len(text) > LONGEST_PREFIX or not (text.isascii() and text.isprintable()) or " " in text:
+        raise SettingError(
+            f"tweeter.memcached.prefix must be at most {LONGEST_PREFIX} ASCII characters without blanks, not {text!r}"
+        )
+    return text

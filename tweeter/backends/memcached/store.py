@@ -1,0 +1,219 @@
+"""Timelines in memcached."""
+
+import random
+import secrets
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from math import ceil
+from typing import NamedTuple
+
+from zope.interface import implementer
+
+from tweeter.backends.memcached.client import ATTEMPTS, Servers
+from tweeter.backends.memcached.epoch import Epoch
+from tweeter.backends.memcached.packed import Timeline, pack
+from tweeter.backends.memcached.wire import BLOCK, STORED, TOO_LARGE, Block, Found, Request, blocks, storing
+from tweeter.interfaces import ITimelineStore
+from tweeter.values import Slice
+
+SLACK = 100  # ids over its capacity before a timeline is compacted
+SAMPLED = 256  # of so many that an id is added to, one is looked at
+LONGEST_LIFE = 2_592_000  # seconds; memcached takes more for a date
+LONGEST_IDENTITY = 200  # characters
+
+
+class _Held(NamedTuple):
+    """A value under a timeline's name; `timeline` is None where it is none."""
+
+    server: int
+    epoch: Epoch
+    name: bytes
+    found: Found
+    timeline: Timeline | None
+
+
+@implementer(ITimelineStore)
+class MemcachedTimelineStore:
+    """A value for each timeline; see `packed` for what stands in it, and `client` for its name.
+
+    Ids are appended, which needs no read and does nothing where there is no value. All else is a swap: the value is
+    read, and replaced unless it was changed or dropped meanwhile. A reader that finds a value too long compacts it;
+    what nobody reads is found by samples.
+    """
+
+    private = False
+
+    def __init__(
+        self, servers: Servers, capacity: int, idle_seconds: float = 604_800, fill_seconds: float = 30
+    ) -> None:
+        self._servers = servers
+        self.identity = _identity(f"memcached {' '.join(servers.names)} {servers.prefix}")
+        self._capacity = capacity
+        self._slack = min(SLACK, capacity)
+        self._idle_ms = int(idle_seconds * 1000)
+        self._fill_ms = int(fill_seconds * 1000)
+
+    def incarnation(self) -> str:
+        return self._servers.incarnation()
+
+    def expect(self, incarnation: str) -> None:
+        self._servers.expect(incarnation)
+
+    def read(self, key: str, before: int, limit: int) -> Slice | None:
+        held = self._held(key)
+        if held is None or (timeline := held.timeline) is None or timeline.filling:
+            return None
+        ids, floor = timeline.shown(self._capacity, self._slack, held.epoch.mark)
+        now = _now()
+        if len(timeline.ids) > self._capacity + self._slack or timeline.ends - now < self._idle_ms // 2:
+            self._compact(held, timeline, now + self._idle_ms)
+        end = bisect_left(ids, before)
+        return Slice(ids[max(end - limit, 0) : end][::-1], floor)
+
+    def begin_fill(self, key: str) -> int | None:
+        word = secrets.randbits(63) + 1  # a token is true
+        ends = _now() + self._fill_ms
+
+        def add(keys: Sequence[str], epoch: Epoch) -> Request:
+            name = self._name(epoch, key)
+            data = Timeline(True, word, ends, epoch.mark).data()
+            return Request([name], blocks([storing(b"add", name, data, _seconds(ends))]))
+
+        for _ in range(ATTEMPTS):
+            [(server, _, answer)] = self._servers.ask([key], add)
+            if answer is None:
+                self._servers.begin(server)
+                continue
+            epoch = answer.epoch
+            name = self._name(epoch, key)
+            if (found := answer.values.get(name)) is None:
+                continue  # dropped again at once
+            timeline = Timeline.read(found.data)
+            if timeline is not None:
+                if timeline.filling and timeline.word == word:
+                    return word
+                if not timeline.filling or timeline.ends > _now():
+                    return None
+            # A token that was left behind, or no timeline.
+            ours = Timeline(True, word, ends, epoch.mark)
+            if self._swap(_Held(server, epoch, name, found, timeline), ours) == STORED:
+                return word
+        return None
+
+    def fill(self, key: str, token: int, ids: Iterable[int], floor: int) -> bool:
+        given = sorted(ids)
+        patience = time.monotonic() + self._fill_ms / 1000
+        while True:
+            held = self._held(key)
+            if held is None or (begun := held.timeline) is None or not begun.filling or begun.word != token:
+                return False
+            filled = Timeline(False, floor, _now() + self._idle_ms, begun.mark, [*given, *begun.ids])
+            line = self._swap(held, filled)
+            if line == STORED:
+                return True
+            if line == TOO_LARGE or time.monotonic() > patience:
+                self.drop([key])
+                return False
+
+    def add(self, keys: Iterable[str], id: int) -> None:
+        # Made command by command, they would take Python longer than memcached. In Latin-1 a byte is a character.
+        tail = f" 0 0 8\r\n{pack([id]).decode('latin-1')}\r\n"
+
+        def append(keys: Sequence[str], epoch: Epoch) -> Request:
+            head = f"append {self._name(epoch, '').decode()}"
+            parts = [keys[first : first + BLOCK] for first in range(0, len(keys), BLOCK)]
+            written = [f"{head}{(tail + head).join(part)}{tail}".encode("latin-1") for part in parts]
+            sample = keys[random.randrange(SAMPLED) :: SAMPLED]  # noqa: S311
+            return Request(
+                [self._name(epoch, key) for key in sample],
+                [Block(data, len(part)) for data, part in zip(written, parts, strict=True)],
+            )
+
+        refused: list[str] = []
+        for server, share, answer in self._servers.ask(keys, append):
+            if answer is None:
+                continue
+            if answer.lines.count(STORED) < len(share):
+                refused += [key for key, line in zip(share, answer.lines, strict=True) if line != STORED]
+            for name, found in answer.values.items():
+                timeline = Timeline.read(found.data)
+                if timeline is not None and not timeline.filling and len(timeline.ids) > 2 * self._capacity:
+                    self._compact(_Held(server, answer.epoch, name, found, timeline), timeline, timeline.ends)
+        for first in range(0, len(refused), BLOCK):
+            self._drop_what_exists(refused[first : first + BLOCK])
+
+    def remove(self, key: str, ids: Iterable[int]) -> None:
+        if not (gone := set(ids)):
+            return
+        for _ in range(ATTEMPTS):
+            held = self._held(key)
+            if held is None or (timeline := held.timeline) is None or gone.isdisjoint(timeline.ids):
+                return
+            rest = [id_ for id_ in timeline.ids if id_ not in gone]
+            if self._swap(held, timeline._replace(ids=rest)) == STORED:
+                return
+        self.drop([key])
+
+    def drop(self, keys: Iterable[str]) -> None:
+        self._servers.ask(
+            keys, lambda keys, epoch: Request(blocks=blocks(b"delete %s\r\n" % self._name(epoch, key) for key in keys))
+        )
+
+    def truncate(self, before_id: int) -> None:
+        """Only marks it: readers leave out what is below, in the timelines that are there now."""
+        self._servers.change(lambda epoch: epoch._replace(mark=max(epoch.mark, before_id)))
+
+    def clear(self) -> None:
+        self._servers.change(Epoch.renewed)
+
+    def _name(self, epoch: Epoch, key: str) -> bytes:
+        return self._servers.name("tl", epoch, key)
+
+    def _get(self, keys: Sequence[str], epoch: Epoch) -> Request:
+        return Request([self._name(epoch, key) for key in keys])
+
+    def _drop_what_exists(self, refused: Sequence[str]) -> None:
+        """Makes cold what did not take an id though it is there.
+
+        Memcached says NOT_STORED of a timeline that is missing, but also of one that would become too large, and of one
+        for whose copy it finds no memory. What is missing costs no answer here.
+        """
+        self.drop(
+            name.removeprefix(self._name(answer.epoch, "")).decode()
+            for _, _, answer in self._servers.ask(refused, self._get)
+            if answer is not None
+            for name in answer.values
+        )
+
+    def _held(self, key: str) -> _Held | None:
+        [(server, _, answer)] = self._servers.ask([key], self._get)
+        if answer is None or not answer.values:
+            return None
+        [(name, found)] = answer.values.items()
+        return _Held(server, answer.epoch, name, found, Timeline.read(found.data))
+
+    def _compact(self, held: _Held, timeline: Timeline, ends: int) -> None:
+        """Leaves the ids that are shown, each once. Where others write meanwhile, it is left to the next who looks."""
+        ids, floor = timeline.shown(self._capacity, self._slack, held.epoch.mark)
+        self._swap(held, Timeline(False, floor, ends, held.epoch.mark, ids))
+
+    def _swap(self, held: _Held, timeline: Timeline) -> bytes:
+        """STORED if the value was still what it was; by the name it had, which may be out of date now."""
+        command = storing(b"cas", held.name, timeline.data(), _seconds(timeline.ends), held.found.unique)
+        [line] = self._servers.commands({held.server: [command]})[held.server]
+        return line
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _seconds(ends: int) -> int:
+    """The time to live. Memcached counts whole seconds, of which the first may be short; 0 would be for ever."""
+    return min(max(ceil((ends - _now()) / 1000), 0) + 1, LONGEST_LIFE)
+
+
+def _identity(text: str) -> str:
+    return text if len(text) <= LONGEST_IDENTITY else f"memcached {sha256(text.encode()).hexdigest()}"

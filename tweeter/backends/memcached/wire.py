@@ -1,0 +1,188 @@
+"""One connection to one memcached server: many commands in one go, their answers in bulk.
+
+pymemcache waits for the answer to each append before it sends the next; a fan-out has thousands. So its parts are used
+(addresses, names, the pool, the errors) and the exchange is our own. Every wait ends at a deadline, also where an
+answer drips in, and whatever is no answer of memcached's is an error.
+"""
+
+import os
+import select
+import socket
+import struct
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from time import monotonic
+from typing import NamedTuple
+
+from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseError, MemcacheUnknownError
+
+STORED = b"STORED"
+NOT_STORED = b"NOT_STORED"
+TOO_LARGE = b"SERVER_ERROR object too large for cache"
+ANSWERS = frozenset({STORED, NOT_STORED, b"EXISTS", b"NOT_FOUND", b"DELETED", TOO_LARGE})
+
+BLOCK = 500  # commands sent in one go; two such blocks are under way at a time
+RECEIVED = 262_144  # bytes at a time
+AT_ONCE = struct.pack("ii", 1, 0)
+
+Address = tuple[str, int] | str
+
+
+class Found(NamedTuple):
+    """A value, and the number that memcached gave to this version of it."""
+
+    data: bytes
+    unique: bytes
+
+
+class Block(NamedTuple):
+    """Commands that are answered by a line each, and how many they are."""
+
+    data: bytes
+    commands: int
+
+
+class Request(NamedTuple):
+    """Commands, and names to get when they are done."""
+
+    names: Sequence[bytes] = ()
+    blocks: Sequence[Block] = ()
+
+    def wire(self) -> list[bytes]:
+        """The blocks as they are sent, the names with the last."""
+        *first, last = [block.data for block in self.blocks] or [b""]
+        return [*first, b"%sgets %s\r\n" % (last, b" ".join(self.names))]
+
+
+def storing(verb: bytes, name: bytes, data: bytes, seconds: int = 0, unique: bytes = b"") -> bytes:
+    """The command add, set, append or cas."""
+    return b"%s %s 0 %d %d%s\r\n%s\r\n" % (verb, name, seconds, len(data), b" " + unique if unique else b"", data)
+
+
+def blocks(commands: Iterable[bytes]) -> list[Block]:
+    """The commands in parts of a size at which neither side waits for the other."""
+    rest: Iterator[bytes] = iter(commands)
+    parts = iter(lambda: list(islice(rest, BLOCK)), [])
+    return [Block(b"".join(part), len(part)) for part in parts]
+
+
+class Connection:
+    """Connects when it is first used. `deadline` (monotonic) is when the present exchange has to be over."""
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        self.deadline = 0.0
+        self._address = address
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+        self._let_go: Callable[[], object] = bool
+        self._process = 0
+        self._data = b""
+        self._at = 0
+
+    def open(self) -> None:
+        """Connects, unless it is connected; again after the server closed it, and in a forked process."""
+        if self._socket is not None and (self._process != os.getpid() or _readable(self._socket)):
+            self._let_go()
+            self._socket = None
+        if self._socket is None:
+            self._socket = _connect(self._address, self._timeout)
+            self._let_go = weakref.finalize(self, self._socket.close)  # also when nobody needs the store any more
+            self._process = os.getpid()
+            self._data, self._at = b"", 0
+
+    def close(self) -> None:
+        """Ends it at once, in the middle of whatever it does.
+
+        What was not sent yet is thrown away. Otherwise the kernel would go on trying, and appends that were given up
+        could reach a server minutes later, when their timelines have been dropped and filled without them.
+        """
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            self._let_go()
+            self._socket = None
+
+    def send(self, data: bytes) -> None:
+        self._waiting().sendall(data)
+
+    def lines(self, count: int) -> list[bytes]:
+        """The answers to `count` commands."""
+        while self._data.count(b"\r\n", self._at) < count:
+            self._receive()
+        *lines, self._data = self._data[self._at :].split(b"\r\n", count)
+        self._at = 0
+        if strange := set(lines) - ANSWERS:
+            line = strange.pop()[:100]
+            error = MemcacheServerError if line.startswith(b"SERVER_ERROR") else MemcacheUnknownError
+            raise error(line.decode("ascii", "replace"))
+        return lines
+
+    def values(self, names: Sequence[bytes]) -> dict[bytes, Found]:
+        """The answer to `gets` of these names, which ends the exchange."""
+        wanted = set(names)
+        found: dict[bytes, Found] = {}
+        while (line := self._line()) != b"END":
+            match line.split(b" "):
+                case [b"VALUE", name, _, length, unique] if name in wanted and length.isdigit() and unique.isdigit():
+                    data = self._bytes(int(length) + 2)
+                    if not data.endswith(b"\r\n"):
+                        raise MemcacheUnknownError("a value of another length than it said")
+                    found[name] = Found(data[:-2], unique)
+                case _:
+                    raise MemcacheUnknownError(line[:100].decode("ascii", "replace"))
+        if self._at != len(self._data):
+            raise MemcacheUnknownError("more than it was asked for")
+        return found
+
+    def _line(self) -> bytes:
+        while (end := self._data.find(b"\r\n", self._at)) < 0:
+            self._receive()
+        line = self._data[self._at : end]
+        self._at = end + 2
+        return line
+
+    def _bytes(self, count: int) -> bytes:
+        while len(self._data) - self._at < count:
+            self._receive()
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+    def _receive(self) -> None:
+        chunk = self._waiting().recv(RECEIVED)
+        if not chunk:
+            raise MemcacheUnexpectedCloseError("closed by the server")
+        self._data = self._data[self._at :] + chunk
+        self._at = 0
+
+    def _waiting(self) -> socket.socket:
+        """The socket, set to wait no longer than until the deadline."""
+        left = self.deadline - monotonic()
+        if self._socket is None or left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(left)
+        return self._socket
+
+
+def _connect(address: Address, timeout: float) -> socket.socket:
+    if isinstance(address, str):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout)
+            connection.connect(address)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+    # All addresses of the name are tried: memcached often listens on 127.0.0.1 only, and localhost is ::1 first.
+    connection = socket.create_connection(address, timeout)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _readable(connection: socket.socket) -> bool:
+    """There is something to read though nothing was asked: the server closed it, or it is out of step."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
