@@ -49,6 +49,8 @@ setup(
         "msgspec>=0.19",
         "regex>=2024.4",
         "limits>=5.6",
+        "prometheus-client>=0.21",
+        "structlog>=24",
         "rich>=13",
     ],
     extras_require={
@@ -56,6 +58,7 @@ setup(
         "testing": [
             "webtest>=3.0.7",
             "pytest>=8.3",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "playwright>=1.50",
             "axe-playwright-python>=0.1.4",

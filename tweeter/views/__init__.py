@@ -10,4 +10,5 @@ def includeme(config: Configurator) -> None:
     config.include(".tweens")
     config.include(".layout")
     config.include(".health")
+    config.include(".metrics")
     config.scan()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from io import BytesIO
 from itertools import chain
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPBadRequest, HTTPRequestEntityTooLarge
@@ -13,8 +13,9 @@ from pyramid.response import Response
 from pyramid.tweens import EXCVIEW, INGRESS
 from pyramid_retry import mark_error_retryable
 from sqlalchemy.exc import OperationalError
+from structlog.contextvars import bound_contextvars
 
-from tweeter import measure
+from tweeter import logs, measure, metrics
 from tweeter.interfaces import ITimelines
 
 Handler = Callable[[Request], Response]
@@ -23,6 +24,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"))
 REFUSAL = "tweeter.refusal"
 
 
@@ -30,8 +32,9 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
     """Measures the request, and tells the browser in a Server-Timing header."""
 
     def measure_request(request: Request) -> Response:
-        with measure.measuring() as meter:
+        with measure.measuring() as meter, bound_contextvars(request_id=meter.request_id):
             response = handler(request)
+            account(request, response, meter)
             backend = meter.answered_by or registry.getUtility(ITimelines).name
             response.headers["Server-Timing"] = (
                 f"total;dur={meter.seconds * 1000:.1f}, "
@@ -42,6 +45,29 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
         return response
 
     return measure_request
+
+
+def account(request: Request, response: Response, meter: measure.Meter) -> None:
+    """The metrics and the log line of a request."""
+    route = request.matched_route.name if request.matched_route else ""
+    method = request.method if request.method in METHODS else "other"
+    metrics.REQUESTS.labels(route, method, f"{response.status_int // 100}xx").observe(meter.seconds)
+    backend = meter.answered_by.partition(",")[0]
+    if backend and meter.round_trips:
+        metrics.ROUND_TRIPS.labels(backend).inc(meter.round_trips)
+    logs.requests.info(
+        "%s %s",
+        request.method,
+        quote(request.environ.get("PATH_INFO", "").encode("latin-1"), safe="/@"),  # it may be no text at all
+        extra={
+            "route": route,
+            "status": response.status_int,
+            "ms": round(meter.seconds * 1000, 1),
+            "sql": meter.sql,
+            "round_trips": meter.round_trips,
+            "answered_by": meter.answered_by,
+        },
+    )
 
 
 def headers_tween(handler: Handler, registry: Registry) -> Handler:

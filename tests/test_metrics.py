@@ -1,0 +1,127 @@
+"""What the site counts, who may read it, and the lines it logs."""
+
+import io
+import json
+import logging
+
+import pytest
+import webtest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import running, settings_of
+from tests.people import Person
+from tweeter.errors import SettingError
+from tweeter.logs import JSONFormatter
+from tweeter.metrics import parse_networks
+
+
+@pytest.fixture
+def site_with(sqlite_url):
+    """`site_with("127.0.0.1")` is a browser on a memory site whose metrics that network may read."""
+    opened = []
+
+    def site_with(networks, backend="memory"):
+        context = running(settings_of(sqlite_url) | {"tweeter.timelines": backend, "tweeter.metrics": networks})
+        app = context.__enter__()
+        opened.append(context)
+        return webtest.TestApp(app, {"REMOTE_ADDR": "127.0.0.1"})
+
+    yield site_with
+    for context in opened:
+        context.__exit__(None, None, None)
+
+
+def values(browser):
+    """{(name, labels…): value} of all samples."""
+    text = browser.get("/metrics").text
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_there_is_no_such_page_unless_a_network_is_named(site_with):
+    site_with("").get("/metrics", status=404)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "::1", "::ffff:10.1.2.3"])
+def test_the_named_networks_may_read_them(site_with, address):
+    browser = site_with("127.0.0.1 10.0.0.0/8, ::1")
+    answer = browser.get("/metrics", extra_environ={"REMOTE_ADDR": address})
+    assert answer.content_type == "text/plain"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "11.0.0.1", "::2", "", "nonsense"])
+def test_nobody_else_may_whatever_they_say_of_themselves(site_with, address):
+    browser = site_with("127.0.0.1 10.0.0.0/8")
+    liar = {"REMOTE_ADDR": address, "HTTP_X_FORWARDED_FOR": "127.0.0.1"}
+    browser.get("/metrics", extra_environ=liar, status=403)
+
+
+def test_what_is_no_network_is_refused_at_the_start():
+    with pytest.raises(SettingError, match=r"tweeter\.metrics must be addresses or networks"):
+        parse_networks("everybody")
+
+
+def test_reads_deliveries_and_requests_are_counted(site_with):
+    browser = site_with("127.0.0.1")
+    before = values(browser)
+    ada = Person(browser, "Ada")
+    ada.get("/")
+    ada.post("one")
+    ada.get("/")
+    after = values(browser)
+
+    def grown(*key):
+        return after.get(key, 0) - before.get(key, 0)
+
+    assert grown("tweeter_timeline_reads_total", "cold", "memory") >= 1
+    assert grown("tweeter_timeline_reads_total", "memory", "warm") >= 1
+    assert grown("tweeter_deliveries_total", "TweetCreated", "memory") == 1
+    assert grown("tweeter_delivery_delay_seconds_count", "memory") >= 1
+    assert grown("tweeter_request_seconds_count", "3xx", "POST", "tweets") == 1
+    assert grown("tweeter_hydrated_tweets_total", "hit", "memory") >= 1
+    assert grown("tweeter_store_round_trips_total", "memory") >= 2
+    assert after["tweeter_outbox_pending", "memory"] == 0
+    assert after["tweeter_outbox_age_seconds", "memory"] == 0
+
+
+@pytest.fixture
+def lines():
+    """The JSON lines that are logged."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JSONFormatter())
+    logger = logging.getLogger("tweeter")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def test_a_request_its_event_and_its_delivery_share_an_id(site_with, lines):
+    browser = site_with("127.0.0.1")
+    ada = Person(browser, "Ada")
+    ada.get("/")
+    ada.post("Grüße")
+    logged = lines()
+    (request,) = [line for line in logged if line["event"] == "POST /tweets"]
+    assert request["status"] == 303
+    assert request["ms"] > 0
+    assert request["logger"] == "tweeter.requests"
+    (delivery,) = [line for line in logged if "TweetCreated" in line["event"]]
+    assert delivery["request_id"] == request["request_id"]
+    assert len({line["request_id"] for line in logged if line["logger"] == "tweeter.requests"}) > 1
+
+
+def test_an_error_is_one_line_with_its_traceback(lines):
+    try:
+        raise ValueError("line one\nline two")
+    except ValueError:
+        logging.getLogger("tweeter.anywhere").exception("it broke")
+    (line,) = lines()
+    assert line["event"] == "it broke"
+    assert "ValueError: line one\nline two" in line["exception"]

@@ -1,0 +1,27 @@
+"""`GET /metrics`, for those networks that the settings name."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pyramid.config import Configurator
+from pyramid.request import Request
+from pyramid.response import Response
+
+from tweeter.interfaces import IDelivery
+from tweeter.metrics import allowed, parse_networks
+
+
+def metrics(request: Request) -> Response:
+    """All metrics as Prometheus reads them."""
+    if not allowed(request.registry["metrics_networks"], request.remote_addr):
+        # Not HTTPForbidden: to sign in would not help.
+        return Response("Metrics are not for this address.\n", status=403, content_type="text/plain")
+    request.registry.getUtility(IDelivery).observe()
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
+
+
+def includeme(config: Configurator) -> None:
+    """Adds the route, if `tweeter.metrics` names any network: otherwise there is no such page."""
+    networks = parse_networks(config.get_settings()["tweeter.metrics"])
+    if networks:
+        config.registry["metrics_networks"] = networks
+        config.add_route("metrics", "/metrics")
+        config.add_view(metrics, route_name="metrics", request_method="GET")
