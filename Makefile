@@ -29,7 +29,7 @@ serve: demo ## Run the site on http://localhost:6543 (all of the above included)
 
 .PHONY: test
 test: $(VENV)/.test servers ## Run all tests against real servers; make test ARGS="-k outbox"
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.test ## Check style and types

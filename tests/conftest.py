@@ -27,6 +27,7 @@ from waitress.server import create_server
 import tweeter
 from tests.servers import Memcached, PostgreSQL, Redis
 from tweeter.actions import Actions
+from tweeter.interfaces import IDelivery
 from tweeter.models.meta import begin_immediate, make_engine, make_sessions
 from tweeter.passwords import Passwords
 from tweeter.settings import merge
@@ -197,6 +198,7 @@ def running(settings: dict[str, Any]) -> Iterator[Router]:
     try:
         yield app
     finally:
+        app.registry.getUtility(IDelivery).stop()
         app.registry["engine"].dispose()
 
 

@@ -79,6 +79,10 @@ class Server:
                 self.port = 0  # somebody else took the port meanwhile
         raise RuntimeError(f"{type(self).__name__} does not start:\n{self.log}")
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
     def stop(self) -> None:
         """Ends it in order."""
         self._end(self.stop_signal)
