@@ -69,6 +69,7 @@ class Relay:
         self._me = secrets.token_hex(8)
         self._incarnation = ""
         self._goal: int | None = None
+        self._warned = False  # since it was last trusted
         self._awake = threading.Event()
         self._stopped = threading.Event()
         self._passed = threading.Condition()
@@ -135,7 +136,8 @@ class Relay:
         try:
             incarnation = self._timelines.incarnation()
             if incarnation != self._incarnation:
-                self._distrust("it is new, or was started again")
+                if self._incarnation:
+                    self._distrust("it was started again")
                 self._timelines.expect(incarnation)
                 self._incarnation = incarnation
             state = self._look()
@@ -167,11 +169,14 @@ class Relay:
             log.info("%s is caught up: it answers", self._name)
             self._timelines.trust()
             self._goal = None
+            self._warned = False
 
     def _distrust(self, why: str) -> None:
         self._goal = None
-        if self._timelines.trusted:
+        if not self._warned:
             log.warning("SQL answers instead of %s: %s", self._name, why)
+            self._warned = True
+        if self._timelines.trusted:
             self._timelines.distrust()
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
