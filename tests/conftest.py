@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from waitress.server import create_server
 
 import tweeter
+from tests.people import Person
 from tests.servers import Memcached, PostgreSQL, Redis
 from tweeter.actions import Actions
 from tweeter.interfaces import IDelivery
@@ -211,6 +212,16 @@ def testapp(app: Router) -> webtest.TestApp:
 def visitor(app: Router) -> Callable[[], webtest.TestApp]:
     """`visitor()` is one more browser, with cookies of its own, on the same site."""
     return lambda: webtest.TestApp(app)
+
+
+@pytest.fixture
+def ada(visitor: Callable[[], webtest.TestApp]) -> Person:
+    return Person(visitor(), "Ada")
+
+
+@pytest.fixture
+def bob(visitor: Callable[[], webtest.TestApp]) -> Person:
+    return Person(visitor(), "bob")
 
 
 @pytest.fixture

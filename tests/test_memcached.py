@@ -8,7 +8,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -29,7 +29,7 @@ from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
 from tweeter.testing import Process, Site, TimelineStoreSuite, TweetCacheSuite, one_answer
 from tweeter.testing.caches import tweet
-from tweeter.testing.stores import fill
+from tweeter.testing.stores import fill, together
 from tweeter.values import Cursor, Slice, Timeline
 
 END = MAX_ID + 1
@@ -571,24 +571,6 @@ def test_a_key_that_memcached_does_not_take_is_refused(memcached_server):
 
 
 # many at once
-
-
-def together(threads: int, work: Callable[[int], object]) -> None:
-    errors: list[BaseException] = []
-
-    def run(number: int) -> None:
-        try:
-            work(number)
-        except BaseException as error:
-            errors.append(error)
-
-    running = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 def test_eight_threads_get_no_wrong_values(trio):

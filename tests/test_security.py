@@ -23,16 +23,6 @@ Visitor = Callable[[], webtest.TestApp]
 
 
 @pytest.fixture
-def ada(visitor: Visitor) -> Person:
-    return Person(visitor(), "Ada")
-
-
-@pytest.fixture
-def bob(visitor: Visitor) -> Person:
-    return Person(visitor(), "bob")
-
-
-@pytest.fixture
 def app_with(sqlite_url: str) -> Iterator[Callable[..., Router]]:
     """The site with other settings."""
     from contextlib import ExitStack

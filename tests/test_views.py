@@ -16,16 +16,6 @@ from tests.people import PASSWORD, Person, articles_on, ids_on
 Visitor = Callable[[], webtest.TestApp]
 
 
-@pytest.fixture
-def ada(visitor: Visitor) -> Person:
-    return Person(visitor(), "Ada")
-
-
-@pytest.fixture
-def bob(visitor: Visitor) -> Person:
-    return Person(visitor(), "bob")
-
-
 # timelines
 
 

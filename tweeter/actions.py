@@ -19,6 +19,7 @@ from tweeter.interfaces import IDelivery
 from tweeter.models import Mention, Relationship, Tweet, User, outbox
 from tweeter.models.meta import insert_new
 from tweeter.passwords import Passwords
+from tweeter.timelines import queries
 from tweeter.values import (
     AccountClosed,
     Followed,
@@ -228,9 +229,7 @@ class Actions:
 
     def _tweet_ids(self, user_id: int) -> Iterator[list[int]]:
         last = 0
-        while chunk := self._session.scalars(
-            select(Tweet.id).where(Tweet.user_id == user_id, Tweet.id > last).order_by(Tweet.id).limit(IDS_PER_EVENT)
-        ).all():
+        while chunk := queries.tweet_ids(self._session, user_id, last, IDS_PER_EVENT):
             yield list(chunk)
             last = chunk[-1]
 

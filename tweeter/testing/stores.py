@@ -213,7 +213,7 @@ class TimelineStoreSuite:
     # many at once
 
     def test_threads_that_begin_to_fill_share_one_token(self, store):
-        tokens = _together(8, lambda n: store.begin_fill("home:1"))
+        tokens = together(8, lambda n: store.begin_fill("home:1"))
         assert sum(token is not None for token in tokens) == 1
 
     def test_nothing_that_is_added_during_fills_by_many_threads_is_lost(self, make_store):
@@ -232,13 +232,13 @@ class TimelineStoreSuite:
         for key in keys:
             fill(store, key, [1, 2])
         store.drop(keys[:1])
-        _together(6, work)
+        together(6, work)
         expected = {1, 2, *(1000 + n * 100 + step for n in (1, 3, 5) for step in range(20))}
         for key in keys[1:]:
             assert set(store.read(key, END, 1000).ids) == expected
 
 
-def _together(threads: int, work: Callable[[int], object]) -> list[object]:
+def together(threads: int, work: Callable[[int], object]) -> list[object]:
     """Runs work(0), work(1) … at the same time; their results, or the error of one of them."""
     results: list[object] = [None] * threads
     errors: list[BaseException] = []

@@ -8,9 +8,6 @@ calls one of the two directives this module adds:
         config.add_timelines(__name__, MyTimelines(...))                              # something else altogether
 """
 
-import importlib
-import pkgutil
-
 from pyramid.config import Configurator
 from pyramid.request import Request
 from zope.interface.exceptions import Invalid
@@ -24,38 +21,10 @@ from tweeter.interfaces import (
     ITimelineStore,
     ITweetCache,
 )
+from tweeter.plugins import dotted, load
 from tweeter.timelines.push import PushTimelines
 
 BACKENDS = "tweeter.backends"
-
-
-def dotted(spec: str) -> str:
-    """The module of a backend, by the name that the ini file has for it."""
-    return spec if "." in spec else f"{BACKENDS}.{spec}"
-
-
-def include_backend(config: Configurator, spec: str, setting: str = "tweeter.timelines") -> str:
-    """Includes a backend by the name that the setting has for it; returns its dotted name.
-
-    Raises SettingError where there is no such module, or one that is no backend.
-    """
-    name = dotted(spec)
-    try:
-        if not all(part.isidentifier() for part in name.split(".")):
-            raise ModuleNotFoundError(name=name)  # importlib would take a leading dot for a relative name
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise SettingError(f"{setting} = {spec}: {error}; install what this backend needs") from error
-        built_in = sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(BACKENDS).__path__))
-        raise SettingError(
-            f"{setting} = {spec}: there is no such backend; "
-            f"built in are {', '.join(built_in)}; any other is the dotted name of a module"
-        ) from None
-    if not callable(getattr(module, "includeme", None)):
-        raise SettingError(f"{setting} = {spec}: the module {name} has no includeme(config)")
-    config.include(module)
-    return name
 
 
 def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> None:
@@ -99,10 +68,11 @@ def includeme(config: Configurator) -> None:
     config.add_directive("add_timelines", add_timelines)
     config.add_directive("add_timeline_store", add_timeline_store)
     settings = config.get_settings()
-    chosen = include_backend(config, settings["tweeter.timelines"])
+    config.include(load("tweeter.timelines", settings["tweeter.timelines"], BACKENDS))
+    chosen = dotted(BACKENDS, settings["tweeter.timelines"])
     for spec in dict.fromkeys(settings["tweeter.timelines.shadow"].split()):
-        if dotted(spec) != chosen:
-            include_backend(config, spec, "tweeter.timelines.shadow")
+        if dotted(BACKENDS, spec) != chosen:
+            config.include(load("tweeter.timelines.shadow", spec, BACKENDS))
     timelines = config.registry.queryUtility(ITimelines, chosen)
     if timelines is None:
         raise SettingError(

@@ -86,7 +86,7 @@ class FanOut:
             yield from self._store.add_to_each("home", chunks, tweet_id)
             return
         for chunk in chunks:
-            self._store.add([f"home:{follower_id}" for follower_id in chunk], tweet_id)
+            self._store.add([Timeline.home(follower_id).key for follower_id in chunk], tweet_id)
             yield chunk
 
     def _exists(self, tweet_id: int) -> bool:

@@ -1,0 +1,43 @@
+"""Modules that a setting names: backends, and ways of delivery."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from tweeter.errors import SettingError
+
+
+def dotted(package: str, spec: str) -> str:
+    """`memory` is a module of the package; a name with a dot is any module, as it is."""
+    return spec if "." in spec else f"{package}.{spec}"
+
+
+def load(setting: str, spec: str, package: str) -> ModuleType:
+    """The module that `setting = spec` names.
+
+    Raises SettingError where there is no such module, where it lacks what it needs, or has no includeme(config).
+    """
+    name = dotted(package, spec)
+    try:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ModuleNotFoundError(name=name)  # importlib would take a leading dot for a relative name
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise SettingError(f"{setting} = {spec}: {error}; install what this module needs") from error
+        raise SettingError(
+            f"{setting} = {spec}: there is no such module; built in are {', '.join(_built_in(package))}; "
+            "any other is the dotted name of a module"
+        ) from None
+    if not _can_be_included(module):
+        raise SettingError(f"{setting} = {spec}: the module {name} has no includeme(config)")
+    return module
+
+
+def _built_in(package: str) -> list[str]:
+    names = (found.name for found in pkgutil.iter_modules(importlib.import_module(package).__path__))
+    return sorted(name for name in names if _can_be_included(importlib.import_module(f"{package}.{name}")))
+
+
+def _can_be_included(module: ModuleType) -> bool:
+    return callable(getattr(module, "includeme", None))
