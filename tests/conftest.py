@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hypothesis
 import pytest
@@ -26,11 +26,11 @@ from waitress.server import create_server
 
 import tweeter
 from tests.people import Person
-from tests.servers import Memcached, PostgreSQL, Redis
 from tweeter.actions import Actions
 from tweeter.interfaces import IDelivery
 from tweeter.models.meta import begin_immediate, make_engine, make_sessions
 from tweeter.passwords import Passwords
+from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis
 from tweeter.settings import merge
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +40,21 @@ BACKENDS = {"sqlite": "sql", "postgresql": "memory"}  # what the pages are teste
 # A machine that is busy makes no example wrong. All else is as Hypothesis has it, which repeats itself in CI.
 hypothesis.settings.register_profile("tweeter", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("tweeter")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Iterator[Any]:
+    """What needs a server that is not installed is skipped; not in CI, where nothing may be missing."""
+    try:
+        return (yield)
+    except NotInstalled as error:
+        skip_unless_ci(error)
+
+
+def skip_unless_ci(error: NotInstalled) -> NoReturn:
+    if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
+        raise error
+    pytest.skip(f"{error}; `make test` installs it")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from tests.servers import HOST, PATIENCE, Redis
+from tweeter.servers import HOST, PATIENCE, Redis
 
 SLOTS = 16_384
 NODE_TIMEOUT = 1000  # ms until the others take a node to be dead

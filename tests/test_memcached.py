@@ -19,7 +19,6 @@ from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheIllegalInputError
 from pyramid.config import Configurator
 
-from tests.servers import Memcached
 from tweeter import measure
 from tweeter.backends.memcached import addresses, includeme
 from tweeter.backends.memcached.cache import MemcachedTweetCache
@@ -27,6 +26,7 @@ from tweeter.backends.memcached.client import Servers
 from tweeter.backends.memcached.store import MemcachedTimelineStore
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
+from tweeter.servers import Memcached
 from tweeter.testing import Process, Site, TimelineStoreSuite, TweetCacheSuite, one_answer
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import fill, together

@@ -7,7 +7,6 @@ import pytest
 from redis import Redis as Client
 
 from tests.redis_servers import Member, RedisSentinel
-from tests.servers import Redis
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.commands import appends, pack
@@ -17,6 +16,7 @@ from tweeter.backends.redis.wire import Wire
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
 from tweeter.measure import measuring
+from tweeter.servers import Redis
 from tweeter.testing import Process, TimelineStoreSuite, TweetCacheSuite
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill

@@ -5,8 +5,8 @@ import webtest
 
 from tests.conftest import running, settings_of
 from tests.people import Person
-from tests.servers import free_port
 from tweeter.interfaces import IDelivery
+from tweeter.servers import free_port
 
 
 @pytest.fixture(params=["redis", "memcached"])

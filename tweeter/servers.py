@@ -1,7 +1,4 @@
-"""Private servers for tests: a free port, a temporary folder, stopped by their own process handle.
-
-A server that is not installed skips the test with the reason; where CI is set, and nothing may be skipped, it fails it.
-"""
+"""Private servers, for tests, benchmarks and the lab: a free port, a temporary folder, stopped by their own handle."""
 
 import atexit
 import os
@@ -17,23 +14,31 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
+
+from tweeter.errors import TweeterError
 
 HOST = "127.0.0.1"
 PATIENCE = 30  # seconds to start or to stop
 
 
+class NotInstalled(TweeterError):
+    """A server's program is missing; the text names the Debian package it comes with."""
+
+    def __init__(self, program: str, package: str) -> None:
+        super().__init__(f"{program} is not installed; it comes with the Debian package {package}")
+
+
 def find(program: str, package: str, *folders: Path) -> str:
-    """The path of a program, looked for in the folders and then on PATH."""
+    """The path of a program, looked for in the folders and then on PATH.
+
+    Raises NotInstalled.
+    """
     for folder in folders:
         if (folder / program).exists():
             return str(folder / program)
     if path := shutil.which(program):
         return path
-    reason = f"{program} is not installed; it comes with the Debian package {package}, which `make test` installs"
-    if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
-        pytest.fail(reason)
-    pytest.skip(reason)
+    raise NotInstalled(program, package)
 
 
 def free_port() -> int:
@@ -52,7 +57,7 @@ class Server:
         root = os.geteuid() == 0
         self._owner: dict[str, Any] = {}
         # Root's own TMPDIR may be closed to the user that the server runs as.
-        self.folder = Path(tempfile.mkdtemp(prefix="tweeter-test-", dir="/tmp" if root else None))
+        self.folder = Path(tempfile.mkdtemp(prefix="tweeter-server-", dir="/tmp" if root else None))
         if root:
             user = pwd.getpwnam(self.user if _exists(self.user) else "nobody")
             os.chown(self.folder, user.pw_uid, user.pw_gid)
@@ -93,13 +98,17 @@ class Server:
 
     def pause(self) -> None:
         """It hangs from now on: connections stay open, nothing is answered."""
-        assert self._process
-        self._process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # it takes effect a moment later
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # it takes effect a moment later
 
     def resume(self) -> None:
-        assert self._process
-        self._process.send_signal(signal.SIGCONT)
+        self._running().send_signal(signal.SIGCONT)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError(f"{type(self).__name__} does not run")
+        return self._process
 
     def close(self) -> None:
         """Stops it for good and removes its folder."""
@@ -122,7 +131,7 @@ class Server:
             raise RuntimeError(f"{command[0]} failed:\n{self.log}")
 
     def _begin(self) -> bool:
-        # A test run that is killed takes its servers with it; one that is interrupted closes them in order itself.
+        # A process that is killed takes its servers with it; one that is interrupted closes them in order itself.
         setpriv = shutil.which("setpriv")
         leash = [setpriv, "--pdeathsig", self.stop_signal.name] if setpriv else []
         with (self.folder / "log").open("ab") as log:
@@ -202,7 +211,7 @@ class PostgreSQL(Server):
         return f"postgresql+psycopg://tweeter@{self.host}:{self.port}/{database}"
 
     def execute(self, statement: str) -> None:
-        """A statement outside any transaction, in no test's database."""
+        """A statement outside any transaction, in the database `postgres`."""
         with self._connect() as connection:
             connection.execute(statement.encode())
 
