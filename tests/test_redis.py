@@ -9,7 +9,7 @@ from redis import Redis as Client
 from tests.redis_servers import Member, RedisSentinel
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.cache import RedisTweetCache
-from tweeter.backends.redis.commands import appends, pack
+from tweeter.backends.redis.commands import appends, gets, pack
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
@@ -157,6 +157,12 @@ def test_a_server_that_is_away_keeps_no_site_from_starting():
 def test_a_fan_out_is_encoded_as_redis_py_would(owners):
     expected = [pack("RPUSHX", f"t:tl:home:{owner}", MAX_ID) for owner in owners]
     assert appends(b"t:tl:home:", owners, MAX_ID) == b"".join(expected)
+
+
+@pytest.mark.parametrize("ids", [[], [7], [MAX_ID, MAX_ID - 1], [12345, 9, 10**12]])
+@pytest.mark.parametrize("prefix", ["t:tw:", "100%:"])
+def test_the_tweets_of_a_page_are_asked_for_as_redis_py_would(prefix, ids):
+    assert gets(prefix.encode(), ids) == b"".join(pack("GET", f"{prefix}{id_}") for id_ in ids)
 
 
 def test_a_fan_out_reaches_the_warm_of_many_in_any_order(store):
