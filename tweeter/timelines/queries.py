@@ -45,27 +45,6 @@ def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
     return found
 
 
-def followers(session: Session, user_id: int, after: int, limit: int) -> Sequence[int]:
-    """The ids of the next `limit` followers, in ascending order; those greater than `after`."""
-    return session.scalars(
-        select(Relationship.from_user_id)
-        .where(Relationship.to_user_id == user_id, Relationship.from_user_id > after)
-        .order_by(Relationship.from_user_id)
-        .limit(limit)
-    ).all()
-
-
-def followers_between(session: Session, user_id: int, first: int, last: int) -> set[int]:
-    """The ids of the followers in a range of ids."""
-    return set(
-        session.scalars(
-            select(Relationship.from_user_id).where(
-                Relationship.to_user_id == user_id, Relationship.from_user_id.between(first, last)
-            )
-        )
-    )
-
-
 def tweet_ids(session: Session, user_id: int, after: int, limit: int) -> Sequence[int]:
     """The ids of the next `limit` tweets of an author, in ascending order; those greater than `after`."""
     return session.scalars(
