@@ -23,13 +23,13 @@ def between(session: Session, user_id: int, first: int, last: int) -> "array[int
     return _read(session, _followers(user_id).where(Relationship.from_user_id.between(first, last)))
 
 
-def _followers(user_id: int) -> Select[tuple[int]]:
+def _followers(user_id: int) -> Select[int]:
     return (
         select(Relationship.from_user_id).where(Relationship.to_user_id == user_id).order_by(Relationship.from_user_id)
     )
 
 
-def _read(session: Session, query: Select[tuple[int]]) -> "array[int]":
+def _read(session: Session, query: Select[int]) -> "array[int]":
     if session.get_bind().dialect.name != "postgresql":
         return array("q", session.scalars(query))
     rows = query.subquery("rows")
