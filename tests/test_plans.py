@@ -70,7 +70,7 @@ def test_a_fill_is_the_beginning_of_the_join_down_to_its_floor(small, graph, fol
         every = queries.read_ids(session, HOME, LAST)
     assert ids == [id_ for id_ in every if id_ >= floor]
     assert len(ids) <= capacity
-    assert len(ids) >= min(plans.LEAST, capacity, len(every))
+    assert len(ids) >= min(plans.LEAST, len(followees) * 3 // 4, capacity, len(every))
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
