@@ -80,8 +80,8 @@ def test_each_plan_keeps_its_promise(graph, followees, tweets, deleted, cursor, 
     with graph(followees, tweets, deleted) as session:
         every = _part(cursor, queries.read_ids(session, HOME, LAST))
         looked_at = _part(cursor, sorted(tweets.keys() - deleted))[-number:]
-        recent = list(session.scalars(plans.recent(READER, cursor, number)))
-        heads = list(session.scalars(plans.heads(READER, cursor, number)))
+        recent = plans.recent(session, READER, cursor, number)
+        heads = plans.heads(session, READER, cursor, number)
     assert recent == [id_ for id_ in every if id_ in looked_at][: cursor.limit]
     assert heads == every[: len(heads)]
     assert len(heads) >= min(number, cursor.limit, len(every))

@@ -15,7 +15,20 @@ its floor. So a fill takes what the plans find in time. `tweeter.bench.fill` mea
 
 import sys
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.orm import Session
 
 from tweeter.models import Relationship, Tweet
@@ -63,14 +76,13 @@ def _planned(session: Session, timeline: Timeline) -> bool:
 
 def _count(session: Session, user_id: int) -> int:
     """The number of followees, which is not counted beyond MANY."""
-    some = select(Relationship.to_user_id).where(Relationship.from_user_id == user_id).limit(MANY + 1).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
+    return session.scalar(_COUNT, {"user_id": user_id}) or 0
 
 
 def _enough(count: int) -> int:
     """How many ids will do to fill the timeline of somebody who follows so many."""
     if count <= FEW:
-        return sys.maxsize
+        return sys.maxsize  # all of it
     # The quietest quarter must not decide how far back the tweets of all the others are read.
     return min(count * 3 // 4, HEADS) if count <= MANY else LEAST
 
@@ -78,56 +90,56 @@ def _enough(count: int) -> int:
 def _newest(session: Session, user_id: int, count: int, cursor: Cursor, least: int) -> list[int]:
     """The newest `least` ids of a part of a home timeline, or all; perhaps more, up to the cursor's limit."""
     if count > FEW:
-        ids = list(session.scalars(recent(user_id, cursor, RECENT_OF_MANY if count > MANY else RECENT)))
+        ids = recent(session, user_id, cursor, RECENT_OF_MANY if count > MANY else RECENT)
         if len(ids) >= least:
             return ids
-    return list(session.scalars(heads(user_id, cursor, least)))
+    return heads(session, user_id, cursor, least)
 
 
-def recent(user_id: int, cursor: Cursor, looked_at: int) -> Select[int]:
+def recent(session: Session, user_id: int, cursor: Cursor, looked_at: int) -> list[int]:
     """Those of a home timeline that are among the newest `looked_at` tweets of everybody."""
-    tweets = (
-        select(Tweet.id, Tweet.user_id).where(_part(cursor)).order_by(Tweet.id.desc()).limit(_constant(looked_at))
-    ).subquery("tweets")
-    followees = select(Relationship.to_user_id).where(Relationship.from_user_id == user_id)
+    return list(session.scalars(_RECENT, {"user_id": user_id, "looked_at": looked_at} | cursor._asdict()))
+
+
+def heads(session: Session, user_id: int, cursor: Cursor, least: int) -> list[int]:
+    """The newest `least` ids of a home timeline, and what comes to light with them, up to the cursor's limit."""
+    return list(session.scalars(_HEADS, {"user_id": user_id, "least": least} | cursor._asdict()))
+
+
+# The statements are put together once: that takes longer than some of them take. The planner has to see the limits,
+# also where the driver prepares a statement, so they stand in its text.
+_user_id = bindparam("user_id", type_=BigInteger)
+_part = and_(Tweet.id < bindparam("before"), Tweet.id > bindparam("after"))
+_limit = bindparam("limit", type_=Integer, literal_execute=True)
+_looked_at = bindparam("looked_at", type_=Integer, literal_execute=True)
+_least = bindparam("least", type_=Integer, literal_execute=True)
+_followees = select(Relationship.to_user_id).where(Relationship.from_user_id == _user_id)
+
+_COUNT = select(func.count()).select_from(_followees.limit(MANY + 1).subquery())
+
+
+def _recent() -> Select[int]:
+    tweets = select(Tweet.id, Tweet.user_id).where(_part).order_by(Tweet.id.desc()).limit(_looked_at).subquery("tweets")
     # Because of the OR it can't be planned as a join, of which the planner takes a slow one: the followees are hashed
     # once, and the walk along the index ends with the last id that is wanted.
-    theirs = or_(tweets.c.user_id.in_(followees), tweets.c.user_id == user_id)
-    return select(tweets.c.id).where(theirs).order_by(tweets.c.id.desc()).limit(_constant(cursor.limit))
+    theirs = or_(tweets.c.user_id.in_(_followees), tweets.c.user_id == _user_id)
+    return select(tweets.c.id).where(theirs).order_by(tweets.c.id.desc()).limit(_limit)
 
 
-def heads(user_id: int, cursor: Cursor, least: int) -> Select[int]:
-    """The newest `least` of a home timeline, and what comes to light with them, up to the cursor's limit."""
-    sources = queries.sources(user_id).subquery("sources")
-    newest = _of(sources.c.user_id, cursor, true(), 1).lateral("newest")
-    found = select(sources.c.user_id, newest.c.id).join(newest, true()).cte("found").prefix_with("MATERIALIZED")
-    first = select(found).order_by(found.c.id.desc()).limit(_constant(least)).cte("first")
+def _heads() -> Select[int]:
+    sources = queries.sources(_user_id).subquery("sources")
+    newest = _of(sources.c.user_id).limit(literal_column("1")).lateral("newest")
+    found = select(sources.c.user_id, newest.c.id).join(newest, true()).subquery("found")
+    first = select(found).order_by(found.c.id.desc()).limit(_least).cte("first")
     # Where there are fewer heads, all tweets count.
-    bound = select(case((func.count() < _constant(least), 0), else_=func.min(first.c.id))).scalar_subquery()
-    tweets = _of(first.c.user_id, cursor, Tweet.id >= bound, cursor.limit).lateral("tweets")
-    return (
-        select(tweets.c.id)
-        .select_from(first)
-        .join(tweets, true())
-        .order_by(tweets.c.id.desc())
-        .limit(_constant(cursor.limit))
-    )
+    bound = select(case((func.count() < _least, 0), else_=func.min(first.c.id))).scalar_subquery()
+    tweets = _of(first.c.user_id).where(Tweet.id >= bound).limit(_limit).lateral("tweets")
+    return select(tweets.c.id).select_from(first).join(tweets, true()).order_by(tweets.c.id.desc()).limit(_limit)
 
 
-def _of(user_id: ColumnElement[int], cursor: Cursor, condition: ColumnElement[bool], limit: int) -> Select[int]:
-    """The newest tweets of one followee."""
-    return (
-        select(Tweet.id)
-        .where(Tweet.user_id == user_id, _part(cursor), condition)
-        .order_by(Tweet.id.desc())
-        .limit(_constant(limit))
-    )
+def _of(user_id: ColumnElement[int]) -> Select[int]:
+    """The tweets of one followee."""
+    return select(Tweet.id).where(Tweet.user_id == user_id, _part).order_by(Tweet.id.desc())
 
 
-def _part(cursor: Cursor) -> ColumnElement[bool]:
-    return and_(Tweet.id < cursor.before, Tweet.id > cursor.after)
-
-
-def _constant(number: int) -> ColumnElement[int]:
-    """A number that the planner sees, even in a statement that is prepared."""
-    return literal(number, literal_execute=True)
+_RECENT, _HEADS = _recent(), _heads()

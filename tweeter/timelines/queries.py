@@ -7,7 +7,7 @@ that no fall-back can answer a different question.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, CompoundSelect, Select, literal, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, CompoundSelect, Select, literal, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.models import Relationship, Tweet, User
@@ -57,18 +57,17 @@ def answer_ids(session: Session, ids: Iterable[int]) -> list[int]:
 def _of(timeline: Timeline, query: Select[Any]) -> Select[Any]:
     if timeline.kind == "home":
         # The talk's join.
-        authors = sources(timeline.user_id).subquery("sources")
+        authors = sources(literal(timeline.user_id, BigInteger)).subquery("sources")
         return query.join(authors, authors.c.user_id == Tweet.user_id)
     if timeline.kind == "profile":
         return query.where(Tweet.user_id == timeline.user_id)
     return query
 
 
-def sources(user_id: int) -> CompoundSelect[Any]:
+def sources(user_id: ColumnElement[int]) -> CompoundSelect[Any]:
     """Whose tweets are in a home timeline: those one follows and, as if one followed oneself, one's own."""
     return union_all(
-        select(Relationship.to_user_id.label("user_id")).where(Relationship.from_user_id == user_id),
-        select(literal(user_id, BigInteger)),
+        select(Relationship.to_user_id.label("user_id")).where(Relationship.from_user_id == user_id), select(user_id)
     )
 
 
