@@ -7,7 +7,7 @@ that no fall-back can answer a different question.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, CompoundSelect, Select, literal, select, true, union_all
+from sqlalchemy import BigInteger, ColumnElement, CompoundSelect, Select, literal, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.models import Relationship, Tweet, User
@@ -27,11 +27,8 @@ def read_page(session: Session, timeline: Timeline, cursor: Cursor) -> list[Twee
 
 
 def read_ids(session: Session, timeline: Timeline, limit: int) -> list[int]:
-    """The newest `limit` ids, newest first: what fills a cold timeline."""
-    if timeline.kind == "home" and session.get_bind().dialect.name == "postgresql":
-        query = _newest_of_each(timeline.user_id, limit)
-    else:
-        query = _of(timeline, select(Tweet.id)).order_by(Tweet.id.desc())
+    """The newest `limit` ids, newest first."""
+    query = _of(timeline, select(Tweet.id)).order_by(Tweet.id.desc())
     return list(session.scalars(query.limit(limit)))
 
 
@@ -43,27 +40,6 @@ def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
         chunk = wanted[start : start + IDS_PER_QUERY]
         found |= {view.id: view for view in _views(session, select(Tweet.id).where(Tweet.id.in_(chunk)))}
     return found
-
-
-def followers(session: Session, user_id: int, after: int, limit: int) -> Sequence[int]:
-    """The ids of the next `limit` followers, in ascending order; those greater than `after`."""
-    return session.scalars(
-        select(Relationship.from_user_id)
-        .where(Relationship.to_user_id == user_id, Relationship.from_user_id > after)
-        .order_by(Relationship.from_user_id)
-        .limit(limit)
-    ).all()
-
-
-def followers_between(session: Session, user_id: int, first: int, last: int) -> set[int]:
-    """The ids of the followers in a range of ids."""
-    return set(
-        session.scalars(
-            select(Relationship.from_user_id).where(
-                Relationship.to_user_id == user_id, Relationship.from_user_id.between(first, last)
-            )
-        )
-    )
 
 
 def tweet_ids(session: Session, user_id: int, after: int, limit: int) -> Sequence[int]:
@@ -81,32 +57,18 @@ def answer_ids(session: Session, ids: Iterable[int]) -> list[int]:
 def _of(timeline: Timeline, query: Select[Any]) -> Select[Any]:
     if timeline.kind == "home":
         # The talk's join.
-        sources = _sources(timeline.user_id).subquery("sources")
-        return query.join(sources, sources.c.user_id == Tweet.user_id)
+        authors = sources(literal(timeline.user_id, BigInteger)).subquery("sources")
+        return query.join(authors, authors.c.user_id == Tweet.user_id)
     if timeline.kind == "profile":
         return query.where(Tweet.user_id == timeline.user_id)
     return query
 
 
-def _sources(user_id: int) -> CompoundSelect[Any]:
+def sources(user_id: ColumnElement[int]) -> CompoundSelect[Any]:
     """Whose tweets are in a home timeline: those one follows and, as if one followed oneself, one's own."""
     return union_all(
-        select(Relationship.to_user_id.label("user_id")).where(Relationship.from_user_id == user_id),
-        select(literal(user_id, BigInteger)),
+        select(Relationship.to_user_id.label("user_id")).where(Relationship.from_user_id == user_id), select(user_id)
     )
-
-
-def _newest_of_each(user_id: int, limit: int) -> Select[Any]:
-    """The home timeline, as the newest of each followee; PostgreSQL does not find this plan in the join by itself."""
-    sources = _sources(user_id).subquery("sources")
-    newest = (
-        select(Tweet.id)
-        .where(Tweet.user_id == sources.c.user_id)
-        .order_by(Tweet.id.desc())
-        .limit(limit)
-        .lateral("newest")
-    )
-    return select(newest.c.id).select_from(sources).join(newest, true()).order_by(newest.c.id.desc())
 
 
 def _views(session: Session, ids: Select[Any]) -> list[TweetView]:
