@@ -16,11 +16,9 @@ its floor. So a fill takes what the plans find in time. `tweeter.bench.fill` mea
 import sys
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Integer,
     Select,
-    and_,
     bindparam,
     case,
     func,
@@ -33,6 +31,7 @@ from sqlalchemy.orm import Session
 
 from tweeter.models import Relationship, Tweet
 from tweeter.timelines import queries
+from tweeter.timelines.queries import LIMIT, PART, USER_ID
 from tweeter.values import Cursor, Timeline, TweetView
 
 FEW = 50  # followees, of whom everything that may be needed is read
@@ -106,40 +105,36 @@ def heads(session: Session, user_id: int, cursor: Cursor, least: int) -> list[in
     return list(session.scalars(_HEADS, {"user_id": user_id, "least": least} | cursor._asdict()))
 
 
-# The statements are put together once: that takes longer than some of them take. The planner has to see the limits,
-# also where the driver prepares a statement, so they stand in its text.
-_user_id = bindparam("user_id", type_=BigInteger)
-_part = and_(Tweet.id < bindparam("before"), Tweet.id > bindparam("after"))
-_limit = bindparam("limit", type_=Integer, literal_execute=True)
+# Put together once, with limits that the planner sees, as in `queries`.
 _looked_at = bindparam("looked_at", type_=Integer, literal_execute=True)
 _least = bindparam("least", type_=Integer, literal_execute=True)
-_followees = select(Relationship.to_user_id).where(Relationship.from_user_id == _user_id)
+_followees = select(Relationship.to_user_id).where(Relationship.from_user_id == USER_ID)
 
 _COUNT = select(func.count()).select_from(_followees.limit(MANY + 1).subquery())
 
 
 def _recent() -> Select[int]:
-    tweets = select(Tweet.id, Tweet.user_id).where(_part).order_by(Tweet.id.desc()).limit(_looked_at).subquery("tweets")
+    tweets = select(Tweet.id, Tweet.user_id).where(PART).order_by(Tweet.id.desc()).limit(_looked_at).subquery("tweets")
     # Because of the OR it can't be planned as a join, of which the planner takes a slow one: the followees are hashed
     # once, and the walk along the index ends with the last id that is wanted.
-    theirs = or_(tweets.c.user_id.in_(_followees), tweets.c.user_id == _user_id)
-    return select(tweets.c.id).where(theirs).order_by(tweets.c.id.desc()).limit(_limit)
+    theirs = or_(tweets.c.user_id.in_(_followees), tweets.c.user_id == USER_ID)
+    return select(tweets.c.id).where(theirs).order_by(tweets.c.id.desc()).limit(LIMIT)
 
 
 def _heads() -> Select[int]:
-    sources = queries.sources(_user_id).subquery("sources")
+    sources = queries.sources(USER_ID).subquery("sources")
     newest = _of(sources.c.user_id).limit(literal_column("1")).lateral("newest")
     found = select(sources.c.user_id, newest.c.id).join(newest, true()).subquery("found")
     first = select(found).order_by(found.c.id.desc()).limit(_least).cte("first")
     # Where there are fewer heads, all tweets count.
     bound = select(case((func.count() < _least, 0), else_=func.min(first.c.id))).scalar_subquery()
-    tweets = _of(first.c.user_id).where(Tweet.id >= bound).limit(_limit).lateral("tweets")
-    return select(tweets.c.id).select_from(first).join(tweets, true()).order_by(tweets.c.id.desc()).limit(_limit)
+    tweets = _of(first.c.user_id).where(Tweet.id >= bound).limit(LIMIT).lateral("tweets")
+    return select(tweets.c.id).select_from(first).join(tweets, true()).order_by(tweets.c.id.desc()).limit(LIMIT)
 
 
 def _of(user_id: ColumnElement[int]) -> Select[int]:
     """The tweets of one followee."""
-    return select(Tweet.id).where(Tweet.user_id == user_id, _part).order_by(Tweet.id.desc())
+    return select(Tweet.id).where(Tweet.user_id == user_id, PART).order_by(Tweet.id.desc())
 
 
 _RECENT, _HEADS = _recent(), _heads()
