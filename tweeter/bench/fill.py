@@ -91,7 +91,7 @@ def build(
     engine: Engine, author: str, users: int, tweets: int, followees: Sequence[int], readers: int
 ) -> dict[tuple[str, int], list[int]]:
     """Fills an empty database; the ids of readers by kind and number of followees."""
-    Base.metadata.create_all(engine)
+    Base.metadata.create_all(engine)  # does nothing where migrations were run
     groups: dict[tuple[str, int], list[int]] = {}
     with engine.begin() as connection:
 

@@ -36,8 +36,8 @@ from tweeter.values import Cursor, Timeline, TweetView
 
 FEW = 50  # followees, of whom everything that may be needed is read
 MANY = 700  # followees, of whom it takes too long to look for every head
-RECENT, RECENT_OF_MANY = 10_000, 30_000  # tweets that are looked at
-HEADS = 300  # followees whose tweets are read for a fill, at most
+RECENT, RECENT_OF_MANY = 30, 30_000  # tweets that are looked at: for each followee, or where one follows many
+HEADS = 250  # followees whose tweets are read for a fill, at most
 LEAST = 21  # ids that will do for a fill where one follows many: a page, and one that tells of the next
 
 
@@ -89,7 +89,7 @@ def _enough(count: int) -> int:
 def _newest(session: Session, user_id: int, count: int, cursor: Cursor, least: int) -> list[int]:
     """The newest `least` ids of a part of a home timeline, or all; perhaps more, up to the cursor's limit."""
     if count > FEW:
-        ids = recent(session, user_id, cursor, RECENT_OF_MANY if count > MANY else RECENT)
+        ids = recent(session, user_id, cursor, RECENT_OF_MANY if count > MANY else RECENT * count)
         if len(ids) >= least:
             return ids
     return heads(session, user_id, cursor, least)
