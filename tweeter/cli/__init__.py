@@ -12,17 +12,21 @@ from importlib import import_module
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from tweeter.cli import bench
 from tweeter.cli.common import describe, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("demo", "load", "user", "verify", "truncate")
+COMMANDS = ("demo", "load", "user", "verify", "truncate", "bench")
 
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
-    args = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["bench"]:
+        words[1:] = bench.first_what(words[1:])
+    args = _parser().parse_args(words)
     try:
         code: int = import_module(f"tweeter.cli.{args.command}").run(args)
         sys.stdout.flush()
