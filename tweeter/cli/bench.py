@@ -11,7 +11,7 @@ from tweeter.bench.scratch import Scratch
 from tweeter.cli.common import add_ini, read_settings
 from tweeter.cli.progress import progress
 
-BENCHMARKS: tuple[str, ...] = ()
+BENCHMARKS = ("delivery", "memory")
 
 DESCRIPTION = """
 Measures on a scratch site: its database and servers are private ones, started from Debian's packages and removed at the
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def first_what(words: Sequence[str]) -> list[str]:
+def in_order(words: Sequence[str]) -> list[str]:
     """The words of the command line, with what to measure before the others: any order will do."""
     for place, word in enumerate(words):
         if word in BENCHMARKS:
