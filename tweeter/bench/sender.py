@@ -1,21 +1,17 @@
-"""A process that delivers: its time, and the memory it takes, are those of the delivery alone.
+"""A process that delivers: its time, and the memory it takes, are those of the delivery alone."""
 
-The functions run in the process that `sender` starts.
-"""
-
-import multiprocessing
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tweeter
+from tweeter.bench.children import Child
 from tweeter.bench.scratch import by_hand
 from tweeter.values import TweetCreated
 
-_timelines: Any = None
+_timelines: Any = None  # of the process that delivers
 
 
 class Delivered(NamedTuple):
@@ -26,20 +22,20 @@ class Delivered(NamedTuple):
 class Sender:
     """The handle of the process."""
 
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
-        self._pool = pool
+    def __init__(self, child: Child) -> None:
+        self._child = child
 
     def deliver(self, event: TweetCreated) -> Delivered:
         """Delivers a committed event to the end."""
-        return self._pool.submit(_deliver, event).result()
+        return self._child.call(_deliver, event)
 
 
 @contextmanager
 def sender(settings: Mapping[str, Any], warm_up: TweetCreated) -> Iterator[Sender]:
     """A process with a site of these settings, which has delivered one event already: all is imported and connected."""
-    fresh = multiprocessing.get_context("spawn")  # nothing of this process counts
-    with ProcessPoolExecutor(1, fresh, _begin, (dict(settings),)) as pool:
-        one = Sender(pool)
+    with closing(Child()) as child:
+        child.call(_begin, dict(settings))
+        one = Sender(child)
         one.deliver(warm_up)
         yield one
 
