@@ -11,7 +11,7 @@ from tweeter.bench.scratch import Scratch
 from tweeter.cli.common import add_ini, read_settings
 from tweeter.cli.progress import progress
 
-BENCHMARKS = ("delivery", "memory")
+BENCHMARKS = ("delivery", "page", "memory")
 
 DESCRIPTION = """
 Measures on a scratch site: its database and servers are private ones, started from Debian's packages and removed at the
