@@ -94,6 +94,7 @@ def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "delivery to redis / the talk's way = " in shown
     assert f"redis {found['servers']['redis']}" in shown
+    assert "The process that delivers to memcached computes for " in shown
 
 
 def test_delivery_on_servers_that_are_given_leaves_what_others_have_there(
@@ -129,7 +130,7 @@ def test_memory(ini, given, nothing_left, tmp_path, capsys):
     shown = capsys.readouterr().out
     for backend in ("redis", "memcached", "memory"):
         assert 6 < found[f"{backend}, warm"][0] < 20
-        assert f"{backend}: after a delivery to 30 cold timelines none of them are there." in shown
+        assert f"{backend}: after a delivery to 30 cold timelines none of them are there;" in shown
     assert 8 < found["redis, warm, by MEMORY USAGE"][0] < 9
     assert found["the talk's sorted set in redis"][0] > 50
 
