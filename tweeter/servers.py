@@ -178,8 +178,9 @@ class Redis(Server):
 
 
 class Memcached(Server):
-    def __init__(self) -> None:
+    def __init__(self, megabytes: int = 64) -> None:
         self._program = find("memcached", "memcached")
+        self._megabytes = megabytes
         super().__init__()
 
     @property
@@ -187,7 +188,7 @@ class Memcached(Server):
         return f"{self.host}:{self.port}"
 
     def command(self) -> Sequence[str]:
-        return [self._program, "-l", self.host, "-p", str(self.port), "-U", "0", "-m", "64"]
+        return [self._program, "-l", self.host, "-p", str(self.port), "-U", "0", "-m", str(self._megabytes)]
 
     def answers(self) -> bool:
         return _talk(self.port, b"version\r\n").startswith(b"VERSION")
@@ -197,7 +198,8 @@ class PostgreSQL(Server):
     user = "postgres"  # it refuses to run as root
     stop_signal = signal.SIGINT  # the fast shutdown: doesn't wait for those who are connected
 
-    def __init__(self) -> None:
+    def __init__(self, **options: str) -> None:
+        self._options = options  # as in postgresql.conf
         installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
         self._program = find("postgres", "postgresql", *reversed(installed))
         initdb = find("initdb", "postgresql", *reversed(installed))
@@ -219,7 +221,7 @@ class PostgreSQL(Server):
         options = {
             "listen_addresses": self.host, "port": self.port, "unix_socket_directories": "", "max_connections": 200,
             "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
-            "deadlock_timeout": "100ms",
+            "deadlock_timeout": "100ms", **self._options,
         }  # fmt: skip
         settings = (word for key, value in options.items() for word in ("-c", f"{key}={value}"))
         return [self._program, "-D", str(self.folder / "data"), *settings]

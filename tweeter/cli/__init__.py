@@ -1,7 +1,8 @@
 """The command line: `tweeter SUBCOMMAND development.ini`.
 
 Each command is a module with two functions: `add_parser(subparsers)` describes it, `run(args)` does it and returns
-the exit code. Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong.
+the exit code. A third, `in_order(words)`, may put the words of the command line into the order that argparse wants.
+Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong.
 """
 
 import argparse
@@ -15,14 +16,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from tweeter.cli.common import describe, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("demo", "load", "user", "verify", "truncate")
+COMMANDS = ("demo", "load", "user", "verify", "truncate", "bench")
 
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
-    args = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in COMMANDS:
+        in_order = getattr(import_module(f"tweeter.cli.{words[0]}"), "in_order", list)
+        args = _parser(words[0]).parse_args([words[0], *in_order(words[1:])])
+    else:
+        args = _parser(*COMMANDS).parse_args(words)
     try:
         code: int = import_module(f"tweeter.cli.{args.command}").run(args)
         sys.stdout.flush()
@@ -40,9 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*commands: str) -> argparse.ArgumentParser:
+    """Of these commands: what the others import would only take time."""
     parser = argparse.ArgumentParser(prog="tweeter", description="Looks after a Tweeter site.")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", dest="command", required=True)
-    for name in COMMANDS:
+    for name in commands:
         import_module(f"tweeter.cli.{name}").add_parser(subparsers)
     return parser

@@ -4,7 +4,7 @@ import argparse
 import logging
 from collections.abc import Iterator
 from configparser import Error as IniError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from pyramid.paster import setup_logging
@@ -50,25 +50,41 @@ def add_ini(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ini", metavar="INI", help="the site's ini file, such as development.ini")
 
 
+def count(text: str) -> int:
+    """The type of an argument that says how many: 1 at least; 100_000 may be written so."""
+    with suppress(ValueError):
+        if (number := int(text)) > 0:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
+
+
 @contextmanager
 def open_site(ini: str) -> Iterator[Site]:
     """The site of an ini file, with logging set up as the file says and its database at hand.
 
     Raises CommandError where the file can't be used or the database has no tables yet.
     """
-    try:
-        setup_logging(ini)
-        settings = read_ini(ini)
-    except (OSError, LookupError, IniError, UnicodeDecodeError) as error:
-        raise CommandError(f"{ini} can't be used: {describe(error)}") from error
-    except (ValueError, ImportError) as error:  # what a broken logging section or an unknown `use` raises
-        raise CommandError(f"{ini} is not right: {describe(error)}") from error
+    settings = read_settings(ini)
     engine = engine_of(settings)
     try:
         check_migrated(engine, ini)
         yield Site(ini, settings, engine, make_sessions(engine))
     finally:
         engine.dispose()
+
+
+def read_settings(ini: str) -> dict[str, Any]:
+    """The settings of an ini file, with logging set up as the file says.
+
+    Raises CommandError where the file can't be used.
+    """
+    try:
+        setup_logging(ini)
+        return read_ini(ini)
+    except (OSError, LookupError, IniError, UnicodeDecodeError) as error:
+        raise CommandError(f"{ini} can't be used: {describe(error)}") from error
+    except (ValueError, ImportError) as error:  # what a broken logging section or an unknown `use` raises
+        raise CommandError(f"{ini} is not right: {describe(error)}") from error
 
 
 def check_migrated(engine: Engine, ini: str) -> None:

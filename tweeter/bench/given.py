@@ -1,0 +1,78 @@
+"""Servers that were given to measure on: reached, told apart from others', and left as they were found."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.parse import unquote
+
+import redis
+from redis.exceptions import RedisError
+
+from tweeter.backends.memcached import addresses
+from tweeter.cli.common import CommandError, describe
+
+AT_ONCE = 1000  # keys
+
+
+@contextmanager
+def redis_client(url: str) -> Iterator[redis.Redis]:
+    """A client of redis-py. Raises CommandError where the server can't be reached."""
+    try:
+        with closing(redis.Redis.from_url(url)) as client:
+            client.ping()
+            yield client
+    except (RedisError, ValueError) as error:
+        raise CommandError(f"Redis at {url.rpartition('@')[2]}: {error}") from error
+
+
+@contextmanager
+def memcached_socket(servers: str) -> Iterator[socket.socket]:
+    """A connection to the first server. Raises CommandError where it can't be reached."""
+    address = addresses(servers)[0]
+    try:
+        if isinstance(address, str):
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.connect(address)
+        else:
+            connection = socket.create_connection(address, timeout=30)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with connection:
+            yield connection
+    except OSError as error:
+        raise CommandError(f"memcached at {servers}: {describe(error)}") from error
+
+
+def clean_redis(url: str, prefix: str) -> None:
+    """Removes every key with the prefix."""
+    with redis_client(url) as client:
+        found = []
+        for key in client.scan_iter(match=f"{prefix}*", count=AT_ONCE):
+            found.append(key)
+            if len(found) == AT_ONCE:
+                client.unlink(*found)
+                found.clear()
+        if found:
+            client.unlink(*found)
+
+
+def clean_memcached(servers: str, prefix: str) -> None:
+    """Removes every key with the prefix, from each server."""
+    for server in servers.replace(",", " ").split():
+        with memcached_socket(server) as connection:
+            for name in memcached_names(connection, prefix):
+                connection.sendall(b"delete %s noreply\r\n" % name)
+
+
+def memcached_names(connection: socket.socket, prefix: str) -> list[bytes]:
+    """The names that are there and begin with the prefix, as memcached lists them."""
+    connection.sendall(b"lru_crawler metadump all\r\n")
+    data = b""
+    while not data.endswith(b"END\r\n"):
+        if not (received := connection.recv(262_144)):
+            raise CommandError("memcached closed the connection while it listed its keys")
+        data += received
+        if data.startswith((b"ERROR", b"BUSY", b"CLIENT_ERROR")):
+            raise CommandError(f"memcached does not list its keys: {data.decode(errors='replace').strip()}")
+    listed = (line[4:].partition(b" ")[0] for line in data.split(b"\n") if line.startswith(b"key="))
+    names = (unquote(name.decode("ascii")).encode() for name in listed)
+    return [name for name in names if name.startswith(prefix.encode())]

@@ -1,0 +1,240 @@
+"""A site to measure on: a database and servers of its own, gone when the measuring ends."""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pyramid.registry import Registry
+from sqlalchemy import inspect
+from sqlalchemy.engine import make_url
+
+import tweeter
+from tweeter.bench.given import clean_memcached, clean_redis, memcached_socket, redis_client
+from tweeter.bench.migrate import migrate, unmigrate
+from tweeter.cli.common import CommandError
+from tweeter.cli.progress import Progress
+from tweeter.interfaces import IDelivery, ITimelines
+from tweeter.models import Base, engine_of
+from tweeter.models.meta import make_engine
+from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
+from tweeter.settings import KNOWN, variable
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+DATABASES = ("postgresql", "sqlite")
+FOR_MEASURING = {
+    "shared_buffers": "512MB", "work_mem": "64MB", "maintenance_work_mem": "256MB", "max_wal_size": "4GB",
+    "jit": "off",
+}  # fmt: skip
+MEMCACHED_MEGABYTES = 4096  # at most; it takes what it needs
+
+# What the scratch site has of its own, and the environment must not have another for.
+STORES = ("tweeter.redis.url", "tweeter.redis.prefix", "tweeter.memcached.servers", "tweeter.memcached.prefix")
+
+# What would measure something else: the debug toolbar, templates that are looked at for changes.
+DEBUGGING = ("pyramid.includes", "pyramid.reload_templates", "pyramid.debug_all", "pyramid.reload_all")
+
+
+class Scratch:
+    """Databases and servers, made when they are first asked for and removed at the end of the `with` block.
+
+    What is given is used in their place: servers under a prefix of their own, a database only if it is empty. The
+    site's own database and stores are never touched, whatever its ini file or the environment say.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        progress: Progress,
+        database: str | None = None,
+        redis_url: str | None = None,
+        memcached_servers: str | None = None,
+    ) -> None:
+        self.progress = progress
+        self._site = dict(settings)
+        self._database = database
+        self._redis = redis_url
+        self._memcached = memcached_servers
+        self._stack = ExitStack()
+        self._databases = 0
+
+    def __enter__(self) -> Self:
+        self._stack.__enter__()
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="tweeter-bench-"))
+            self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.prefix = f"{self.folder.name}:"
+            self._stack.enter_context(_without_variables())
+            self._stack.callback(logging.disable, logging.root.manager.disable)
+            logging.disable(logging.INFO)  # migrations, and stores that start cold, are no news here
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    @cached_property
+    def redis(self) -> str:
+        """The URL of a Redis server."""
+        if self._redis:
+            with redis_client(self._redis):
+                self._stack.callback(clean_redis, self._redis, self.prefix)
+            return self._redis
+        return self.start(Redis()).url
+
+    @cached_property
+    def memcached(self) -> str:
+        """The addresses of memcached servers, as `tweeter.memcached.servers` has them."""
+        if self._memcached:
+            for server in self._memcached.replace(",", " ").split():
+                with memcached_socket(server):
+                    self._stack.callback(clean_memcached, server, self.prefix)
+            return self._memcached
+        return self.start(Memcached(MEMCACHED_MEGABYTES)).address
+
+    @cached_property
+    def database(self) -> str:
+        """The URL of a migrated database."""
+        return self.new_database()
+
+    def new_database(self) -> str:
+        """The URL of one more migrated database; there can be only one where a URL was given."""
+        kind = self._database
+        if kind and kind not in DATABASES:
+            return self._given_database(kind)
+        self._databases += 1
+        if kind == "sqlite" or self._postgresql is None:
+            url = f"sqlite:///{self.folder / f'{self._databases}.sqlite'}"
+        else:
+            name = f"bench_{self._databases}"
+            self._postgresql.execute(f"CREATE DATABASE {name}")
+            url = self._postgresql.url(name)
+        migrate(url)
+        return url
+
+    @cached_property
+    def _postgresql(self) -> PostgreSQL | None:
+        try:
+            return self.start(PostgreSQL(**FOR_MEASURING))
+        except NotInstalled:
+            if self._database == "postgresql":
+                raise
+            self.progress.say("PostgreSQL is not installed (Debian's package postgresql): measuring on SQLite.")
+            return None
+
+    def _given_database(self, url: str) -> str:
+        if self._databases:
+            raise CommandError("This needs more than one database: give no --database, or `sqlite` or `postgresql`.")
+        if make_url(url) == make_url(self._site["sqlalchemy.url"]):
+            raise CommandError("--database must not be the site's own database.")
+        engine = engine_of({"sqlalchemy.url": url})
+        try:
+            if set(Base.metadata.tables) & set(inspect(engine).get_table_names()):
+                raise CommandError("--database must be an empty database: this one has tables of a site.")
+        finally:
+            engine.dispose()
+        self._databases += 1
+        self._stack.callback(unmigrate, url)
+        migrate(url)
+        return url
+
+    def versions(self) -> dict[str, str]:
+        """Of the servers that were used."""
+        found = {}
+        if "database" in self.__dict__ or self._databases:
+            engine = make_engine(self.database)
+            with engine.connect() as connection:
+                found[engine.dialect.name] = ".".join(map(str, connection.dialect.server_version_info or ()))
+            engine.dispose()
+        if "redis" in self.__dict__:
+            with redis_client(self.redis) as client:
+                found["redis"] = client.info("server")["redis_version"]
+        if "memcached" in self.__dict__:
+            with memcached_socket(self.memcached) as connection:
+                connection.sendall(b"version\r\n")
+                found["memcached"] = connection.recv(100).decode().removeprefix("VERSION").strip()
+        return found
+
+    def start(self, server: AnyServer) -> AnyServer:
+        """Starts a private server, which is stopped and forgotten at the end."""
+        self._stack.callback(server.close)
+        server.start()
+        return server
+
+    def settings(self, backend: str, **more: Any) -> dict[str, Any]:
+        """The ini file's settings, on the scratch database and servers, and `more` of them."""
+        chosen = {key: value for key, value in self._site.items() if key not in DEBUGGING}
+        chosen |= {
+            "sqlalchemy.url": self.database,
+            "tweeter.timelines": backend,
+            "tweeter.timelines.shadow": "",
+            "tweeter.delivery": "inline",
+            "tweeter.production": False,
+        }
+        if backend == "redis":
+            chosen |= {"tweeter.redis.url": self.redis, "tweeter.redis.prefix": self.prefix}
+        if backend == "memcached":
+            chosen |= {"tweeter.memcached.servers": self.memcached, "tweeter.memcached.prefix": self.prefix}
+        return chosen | more
+
+    @contextmanager
+    def machinery(self, backend: str, **more: Any) -> Iterator[Registry]:
+        """The site without its web application: `registry["sessions"]`, and the timelines and delivery utilities.
+
+        Nothing is delivered in the background before somebody wakes the delivery.
+        """
+        with machinery(self.settings(backend, **more)) as registry:
+            yield registry
+
+
+@contextmanager
+def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
+    """As `Scratch.machinery`, of complete settings: for a process that was given them."""
+    registry = tweeter.make_registry(settings)
+    try:
+        yield registry
+    finally:
+        registry.getUtility(IDelivery).stop()
+        registry["engine"].dispose()
+
+
+def trusted(registry: Registry, seconds: float = 30) -> Any:
+    """The registry's timelines, once they answer from their store.
+
+    Raises CommandError where they don't in time.
+    """
+    timelines, delivery = registry.getUtility(ITimelines), registry.getUtility(IDelivery)
+    delivery.ready()
+    if not delivery.drain(seconds):
+        raise CommandError(f"{timelines.name} does not answer.")
+    return timelines
+
+
+def by_hand(registry: Registry) -> Any:
+    """The registry's timelines, trusted although nothing is delivered in the background: the caller delivers."""
+    timelines = registry.getUtility(ITimelines)
+    timelines.expect(timelines.incarnation())
+    timelines.trust()
+    return timelines
+
+
+@contextmanager
+def _without_variables() -> Iterator[None]:
+    """Variables win over settings. Those of the site were read with its ini file, and would lead back to it."""
+    names = [variable(key) for key in (*KNOWN, *STORES)]
+    taken = {name: os.environ.pop(name) for name in (*names, *(f"{n}_FILE" for n in names)) if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)

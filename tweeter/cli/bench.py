@@ -1,0 +1,77 @@
+"""`tweeter bench`: what the parts can do, in figures, on a scratch site with servers of its own."""
+
+import argparse
+import importlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tweeter.bench.figures import machine, save
+from tweeter.bench.scratch import Scratch
+from tweeter.cli.common import CommandError, add_ini, read_settings
+from tweeter.cli.progress import progress
+
+BENCHMARKS = ("delivery", "page", "memory")
+
+SECRETIVE = frozenset(("database", "redis", "memcached"))  # arguments with passwords in them
+
+DESCRIPTION = """
+Measures on a scratch site: its database and servers are private ones, started from Debian's packages and removed at the
+end, unless others are given. The site of the ini file lends its settings; its own database and stores are not touched.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "bench", help="measure deliveries, pages and memory on a scratch site", description=DESCRIPTION
+    )
+    whats = parser.add_subparsers(title="what to measure", metavar="WHAT", dest="what", required=True)
+    for name in BENCHMARKS:
+        module = _module(name)
+        line = (module.__doc__ or "").partition("\n")[0]
+        what = whats.add_parser(name, help=line[0].lower() + line[1:].rstrip("."), description=module.__doc__)
+        add_ini(what)
+        module.add_options(what)
+        _add_servers(what)
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = read_settings(args.ini)
+    if args.json and not os.access(Path(args.json).resolve().parent, os.W_OK):
+        raise CommandError(f"{args.json} can't be written.")
+    with progress() as shown, Scratch(settings, shown, args.database, args.redis, args.memcached) as scratch:
+        report = _module(args.what).run(scratch, args)
+        servers = scratch.versions()
+    report.show()
+    facts = machine()
+    print(
+        f"On {facts['cpus']} CPUs ({facts['cpu']}), Python {facts['python']}, SQLAlchemy {facts['sqlalchemy']}, "
+        f"redis-py {facts['redis']}; " + ", ".join(f"{name} {version}" for name, version in servers.items())
+    )
+    if args.json:
+        save(args.json, report, servers, {key: value for key, value in vars(args).items() if key not in SECRETIVE})
+    return 0
+
+
+def in_order(words: Sequence[str]) -> list[str]:
+    """The words of the command line, with what to measure before the others: any order will do."""
+    for place, word in enumerate(words):
+        if word in BENCHMARKS:
+            return [word, *words[:place], *words[place + 1 :]]
+    return list(words)
+
+
+def _add_servers(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("on what to measure")
+    group.add_argument(
+        "--database", metavar="URL", help="sqlite, postgresql (default, where it is installed), or an empty database"
+    )
+    group.add_argument("--redis", metavar="URL", help="a Redis server, instead of a private one")
+    group.add_argument("--memcached", metavar="HOST:PORT,…", help="memcached servers, instead of a private one")
+    group.add_argument("--json", metavar="FILE", help="write the raw numbers too")
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"tweeter.bench.{name}")
