@@ -1,0 +1,1 @@
+"""Benchmarks, as ratios of contenders that are measured side by side in one run."""
