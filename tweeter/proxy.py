@@ -34,6 +34,7 @@ class Proxy:
         self._mode: Mode = "pass"
         self._listener: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._served: set[asyncio.Task[None] | None] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy {self.port}", daemon=True)
         self._thread.start()
@@ -49,7 +50,7 @@ class Proxy:
 
     def close(self) -> None:
         """Ends everything; nobody can connect any more."""
-        self._do(self._become("refuse"))
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -72,8 +73,13 @@ class Proxy:
             await self._listen()
         await asyncio.sleep(0)  # what was aborted is closed then
 
+    async def _end(self) -> None:
+        await self._become("refuse")
+        await asyncio.gather(*filter(None, self._served))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
+        self._served.add(task := asyncio.current_task())
         try:
             with contextlib.suppress(OSError):
                 far_reader, far_writer = await asyncio.open_connection(*self._server)
@@ -85,6 +91,7 @@ class Proxy:
                     self._open.discard(far_writer)
         finally:
             self._open.discard(writer)
+            self._served.discard(task)
             writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool = False) -> None:
