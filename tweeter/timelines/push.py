@@ -38,6 +38,7 @@ class PushTimelines(Timelines):
         self.identity = store.identity
         # What is shared may have been left behind while nobody delivered; what is private is empty.
         self.trusted = store.private
+        TRUSTED.labels(name).set(self.trusted)
         self._trust = 0
         self.capacity = capacity
         self._store = store
