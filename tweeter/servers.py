@@ -132,6 +132,7 @@ class Server:
 
     def _begin(self) -> bool:
         # A process that is killed takes its servers with it; one that is interrupted closes them in order itself.
+        # The kernel takes the thread that starts a server for its parent: the end of that thread ends the server too.
         setpriv = shutil.which("setpriv")
         leash = [setpriv, "--pdeathsig", self.stop_signal.name] if setpriv else []
         with (self.folder / "log").open("ab") as log:
