@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tweeter.cli.common import describe, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("demo", "load", "user", "verify", "truncate")
+COMMANDS = ("demo", "load", "user", "verify", "truncate", "services")
 
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 

@@ -8,26 +8,45 @@
 The server may evict what it likes; a user of its own needs the commands of `scripts` and `store`, INFO and SCAN.
 """
 
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
 from pyramid.config import Configurator
 
+from tweeter import servers
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
 from tweeter.settings import setting
 
+DEFAULT_URL = "redis://localhost:6379/0"
+LOCAL = ("localhost", servers.HOST)
+
 
 def includeme(config: Configurator) -> None:
     settings = config.get_settings()
-    url = setting(settings, "tweeter.redis.url", str, "redis://localhost:6379/0")
+    url = setting(settings, "tweeter.redis.url", str, DEFAULT_URL)
     timeout = setting(settings, "tweeter.redis.timeout_ms", int, 250, least=1) / 1000
     prefix = setting(settings, "tweeter.redis.prefix", str, "tweeter:")
     idle = setting(settings, "tweeter.redis.idle_days", int, 7, least=1) * 86_400
-    wire = Wire(open_url(url, timeout), timeout)
+
+    def at(url: str) -> tuple[RedisTimelineStore, RedisTweetCache]:
+        wire = Wire(open_url(url, timeout), timeout)
+        identity = without_secrets(url)
+        store = RedisTimelineStore(wire, prefix, settings["tweeter.capacity"], idle_seconds=idle, identity=identity)
+        return store, RedisTweetCache(wire, prefix, seconds=idle)
+
+    store, cache = at(url)
     config.add_timeline_store(
-        __name__,
-        store=RedisTimelineStore(
-            wire, prefix, settings["tweeter.capacity"], idle_seconds=idle, identity=without_secrets(url)
-        ),
-        cache=RedisTweetCache(wire, prefix, seconds=idle),
+        __name__, store=store, cache=cache, elsewhere=lambda host, port: at(f"redis://{host}:{port}/0")
     )
+
+
+def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Redis], int] | None:
+    """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
+    parts = urlsplit(setting(settings, "tweeter.redis.url", str, DEFAULT_URL))
+    if parts.scheme != "redis" or parts.hostname not in LOCAL or parts.username or parts.password:
+        return None
+    return servers.Redis, parts.port or 6379
