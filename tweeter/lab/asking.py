@@ -4,15 +4,15 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tweeter import measure
 from tweeter.interfaces import IMaterializedTimelines, ITimelines
 from tweeter.measure import Meter, Statement
 from tweeter.values import Cursor, Page, Timeline, TweetView
 
-ROUNDS = 7  # warm reads of each, in turn
-BUDGET = 1.0  # seconds of warm reads for all of them together; each is read twice at least
+COLD_ROUNDS, WARM_ROUNDS = 3, 7  # reads of each
+BUDGET = 1.0  # seconds for the reads of a kind of all together; each is read twice at least
 
 
 class Cost(NamedTuple):
@@ -73,18 +73,19 @@ def ask_all(
 ) -> dict[str, Answer]:
     """The answers of all contenders, by name.
 
-    First each is asked as it is, and compared. Then what is kept ready is dropped, so that the next read is a cold one;
-    not where something differs, because that would heal it. Then all are read in turns, warm.
+    First each is asked as it is, and compared. Then what is kept ready is dropped before each of some cold reads; not
+    where something differs, because that would heal it. Then all are read warm. All of it in turns: a moment in which
+    the machine is busy with something else is nobody's fault.
     """
     found = {name: _compare_as_it_is(timelines, reference, timeline, cursor) for name, timelines in contenders.items()}
-    colds: dict[str, Cost | None] = {}
-    for name, timelines in contenders.items():
-        colds[name] = None
-        if not any(mark.word for mark in found[name][1]) and IMaterializedTimelines.providedBy(timelines):
-            timelines.drop(timeline)
-            colds[name] = read(timelines, timeline, cursor)[1]
-    warm = _read_warm(contenders, timeline, cursor)
-    return {name: Answer(*found[name], colds[name], warm[name]) for name in contenders}
+    kept = {
+        name: timelines
+        for name, timelines in contenders.items()
+        if IMaterializedTimelines.providedBy(timelines) and not any(mark.word for mark in found[name][1])
+    }
+    cold = _read_in_turns(kept, timeline, cursor, COLD_ROUNDS, cold=True)
+    warm = _read_in_turns(contenders, timeline, cursor, WARM_ROUNDS)
+    return {name: Answer(*found[name], cold.get(name), warm[name]) for name in contenders}
 
 
 def _compare_as_it_is(
@@ -99,19 +100,22 @@ def _compare_as_it_is(
     return page, marks
 
 
-def _read_warm(contenders: Mapping[str, ITimelines], timeline: Timeline, cursor: Cursor) -> dict[str, Cost]:
-    costs = {name: read(timelines, timeline, cursor)[1] for name, timelines in contenders.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+def _read_in_turns(
+    contenders: Mapping[str, Any], timeline: Timeline, cursor: Cursor, rounds: int, cold: bool = False
+) -> dict[str, Cost]:
+    """What the last read of each took, with the median of the times of all."""
+    costs: dict[str, list[Cost]] = {name: [] for name in contenders}
     names = list(contenders)
     deadline = time.monotonic() + BUDGET
-    for turn in range(ROUNDS):
+    for turn in range(rounds if names else 0):
         if turn > 1 and time.monotonic() > deadline:
             break
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            with measure.measuring() as meter:
-                contenders[name].page(timeline, cursor)
-                seconds[name].append(meter.seconds)
-    return {name: cost._replace(seconds=median(seconds[name])) for name, cost in costs.items()}
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            if cold:
+                contenders[name].drop(timeline)
+            costs[name].append(read(contenders[name], timeline, cursor)[1])
+    return {name: each[-1]._replace(seconds=median(cost.seconds for cost in each)) for name, each in costs.items()}
 
 
 def compare(shown: Iterable[TweetView], expected: Iterable[TweetView]) -> list[Mark]:

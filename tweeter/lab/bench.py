@@ -12,7 +12,7 @@ from pyramid.registry import Registry
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.lab.happenings import Happening
-from tweeter.lab.instruments import Instrument
+from tweeter.lab.instruments import CountingStore, Instrument
 from tweeter.lab.jobs import Jobs
 from tweeter.lab.steps import Step
 
@@ -45,6 +45,13 @@ class Backend:
     @property
     def materialized(self) -> IMaterializedTimelines | None:
         return self.timelines if IMaterializedTimelines.providedBy(self.timelines) else None
+
+    @property
+    def store(self) -> CountingStore:
+        """Of one that keeps something; raises TypeError for others."""
+        if self.instrument is None:
+            raise TypeError(f"{self.name} has no store")
+        return self.instrument.store
 
     @property
     def trusted(self) -> bool:

@@ -1,5 +1,6 @@
 """What the lab's buttons do. All of them are forms, sent by somebody who is signed in."""
 
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 from pyramid.request import Request
@@ -51,11 +52,8 @@ def post(request: Request) -> Response:
         raise Refused(f"There is a post to {', '.join(f'{size:,}' for size in crowds.NAMES)} followers, and no other.")
     warm = posted(request, "timelines") != "cold"
     lab: Lab = request.registry["lab"]
-    lab.jobs.start(
-        f"a post to {size:,} followers, their timelines {'warm' if warm else 'cold'}",
-        post_and_watch(request.registry, lab, size, warm),
-    )
-    return _live(posted(request, "user"), "#job")
+    title = f"a post to {size:,} followers, their timelines {'warm' if warm else 'cold'}"
+    return _start(request, title, post_and_watch(request.registry, lab, size, warm))
 
 
 @view_config(route_name="lab_tidy", request_method="POST", permission=SIGNED_IN)
@@ -68,7 +66,14 @@ def tidy(request: Request) -> Response:
         crowds.tidy(registry["sessions"], registry["passwords"], job)
         lab.delivery.wake()
 
-    lab.jobs.start("taking the test accounts away", work)
+    return _start(request, "taking the test accounts away", work)
+
+
+def _start(request: Request, title: str, work: Callable[[Job], None]) -> Response:
+    try:
+        request.registry["lab"].jobs.start(title, work)
+    except Refused as error:
+        request.session.flash(str(error))
     return _live(posted(request, "user"), "#job")
 
 

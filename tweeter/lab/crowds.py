@@ -35,7 +35,7 @@ def author_id(session: Session, size: int) -> int:
 
 
 def gather(sessions: SessionFactory, size: int, job: Job) -> tuple[int, list[int]]:
-    """The account with so many followers, and their ids; who is missing is made."""
+    """The id of the account with so many followers, and theirs; who is missing is made."""
     with sessions() as session:
         begin_immediate(session)
         author = author_id(session, size)
@@ -60,7 +60,7 @@ def gather(sessions: SessionFactory, size: int, job: Job) -> tuple[int, list[int
         followers = session.scalars(
             select(Relationship.from_user_id)
             .join(User, User.id == Relationship.from_user_id)
-            .where(Relationship.to_user_id == author, User.bio == BIO)
+            .where(Relationship.to_user_id == author, *_followers())
             .order_by(User.id)
         )
         return author, list(followers)
@@ -89,6 +89,11 @@ def _ours() -> tuple[Any, ...]:
     return User.username_key.startswith("lab_", autoescape=True), User.bio == BIO, User.password_hash == ""
 
 
+def _followers() -> tuple[Any, ...]:
+    """Those of ours who follow one account and say nothing: all that is in their timelines is that account's."""
+    return *_ours(), User.following_count == 1, User.tweets_count == 0
+
+
 def tidy(sessions: SessionFactory, passwords: Passwords, job: Job) -> None:
     """Takes all accounts of the lab away. Whoever got to know others is closed like any account."""
     with sessions() as session:
@@ -114,13 +119,7 @@ def _remove_chunk(sessions: SessionFactory) -> int:
         rows = session.execute(
             select(Relationship.from_user_id, Relationship.to_user_id)
             .join(User, User.id == Relationship.from_user_id)
-            .where(
-                *_ours(),
-                Relationship.to_user_id.in_(authors),
-                User.following_count == 1,
-                User.followers_count == 0,
-                User.tweets_count == 0,
-            )
+            .where(*_followers(), Relationship.to_user_id.in_(authors), User.followers_count == 0)
             .limit(CHUNK)
         ).all()
         if rows:

@@ -38,13 +38,13 @@ def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, 
         raise Refused(f"{backend.name} keeps nothing that could be emptied, dropped or broken.")
     timeline, name = Timeline.home(user[0]), user[1]
     deeds: dict[str, tuple[str, Callable[[], str]]] = {
-        "empty": ("the cache of tweets was emptied", lambda: _empty(instrument)),
-        "drop": (f"the home timeline of @{name} was dropped", lambda: _drop(instrument, timeline)),
-        "mend": ("the store was mended", lambda: _mend(lab, backend, instrument)),
+        "empty": ("cache of tweets emptied", lambda: _empty(instrument)),
+        "drop": (f"home timeline of @{name} dropped", lambda: _drop(instrument, timeline)),
+        "mend": ("mended", lambda: _mend(lab, backend, instrument)),
     }
     if instrument.breakable:
-        deeds["refuse"] = ("the store refuses connections", lambda: _break(instrument, "refuse"))
-        deeds["hang"] = ("the store takes connections and never answers", lambda: _break(instrument, "hang"))
+        deeds["refuse"] = ("refuses connections", lambda: _break(instrument, "refuse"))
+        deeds["hang"] = ("takes connections and never answers", lambda: _break(instrument, "hang"))
     if what not in deeds:
         raise Refused(f"There is no “{what[:20]}” to do to {backend.name}.")
     if what == "mend" and not instrument.broken:

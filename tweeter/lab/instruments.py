@@ -75,19 +75,19 @@ class CountingStore(Stand):
 
     def __init__(self, target: ITimelineStore, tally: Tally) -> None:
         super().__init__(target)
-        self._tally = tally
+        self.tally = tally
 
     def add(self, keys: Iterable[str], id: int) -> None:
         keys = list(keys)
-        self._tally.begin(id)
+        self.tally.begin(id)
         self.target.add(keys, id)
-        self._tally.count(id, len(keys))
+        self.tally.count(id, len(keys))
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
-        self._tally.begin(id)
+        self.tally.begin(id)
         with closing(self.target.add_to_each(kind, chunks, id)) as written:
             for chunk in written:
-                self._tally.count(id, len(chunk))
+                self.tally.count(id, len(chunk))
                 yield chunk
 
 
@@ -98,8 +98,7 @@ class Instrument:
         self, name: str, store: ITimelineStore, cache: ITweetCache, elsewhere: Elsewhere | None = None
     ) -> None:
         self.name = name
-        self.tally = Tally()
-        self.store = CountingStore(store, self.tally)
+        self.store = CountingStore(store, Tally())
         self.cache = Stand(cache)
         self.broken = ""  # one of WAYS
         self._whole = store, cache

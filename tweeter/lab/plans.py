@@ -13,12 +13,16 @@ SHOWN = 5  # of a list of values
 LONGEST = 200  # characters of a parameter
 
 _LIST = re.compile(r"\bIN \(([^()]+)\)")
-_CLAUSE = re.compile(r"\s+(?=(?:FROM|LEFT OUTER JOIN|JOIN|WHERE|ORDER BY|LIMIT|UNION ALL)\b)")
+_CLAUSE = re.compile(r"\s+(?=(?:FROM|LEFT OUTER JOIN|(?<!OUTER )JOIN|WHERE|ORDER BY|LIMIT|UNION ALL)\b)")
 
 
 def statement_text(statement: Statement) -> str:
     """The statement, each clause on a line of its own, long lists of values shortened."""
-    return _CLAUSE.sub("\n", _LIST.sub(_shortened, " ".join(statement.sql.split())))
+    lines, depth = [], 0
+    for line in _CLAUSE.split(_LIST.sub(_shortened, " ".join(statement.sql.split()))):
+        lines.append("   " * depth + line)
+        depth += line.count("(") - line.count(")")
+    return "\n".join(lines)
 
 
 def parameters_text(statement: Statement) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pyramid.registry import Registry
 
 from tweeter.actions import Actions
+from tweeter.errors import BackendUnavailable
 from tweeter.lab import crowds
 from tweeter.lab.bench import Backend, Lab
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase, Timer
-from tweeter.models.meta import begin_immediate
-from tweeter.values import Cursor, Timeline
+from tweeter.models.meta import SessionFactory, begin_immediate
+from tweeter.timelines import queries
+from tweeter.values import Timeline
 
 OWN = 3  # timelines besides the followers': the public one, the author's profile and home
 CHUNK = 1_000
@@ -26,13 +28,15 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
         sessions = registry["sessions"]
         author, followers = crowds.gather(sessions, size, job)
         asked = [backend for backend in lab.stores if backend.status().answers]
+        read = Newest(sessions, author, registry.settings["tweeter.capacity"])
         for backend in asked:
-            (_warm if warm else _cool)(backend, followers, job)
+            phase = job.phase(f"{'Warm in' if warm else 'Dropped from'} {backend.name}", len(followers), "timelines")
+            _prepare(backend, followers, phase, read if warm else None)
         with sessions() as session:
             begin_immediate(session)
             actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
             tweet = actions.post(author, f"A test of the lab, to {len(followers):,} followers.")
-            watched = [(backend, backend.instrument.tally.watch(tweet.id)) for backend in lab.stores]  # type: ignore[union-attr]
+            watched = [(backend, backend.store.tally.watch(tweet.id)) for backend in lab.stores]
             session.commit()
         phases = [
             (backend, delivered, job.phase(f"Delivered to {backend.name}", len(followers) + OWN, "timelines"))
@@ -44,21 +48,42 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
     return work
 
 
-def _warm(backend: Backend, followers: list[int], job: Job) -> None:
-    """As if each of them had just opened their home page."""
-    timer = Timer(job.phase(f"Warm in {backend.name}", len(followers), "timelines"))
-    for follower in followers:
-        backend.timelines.page(Timeline.home(follower), Cursor(limit=1))
-        timer.advance(1)
+class Newest:
+    """The newest ids of an author, and down to which id they are complete."""
+
+    def __init__(self, sessions: SessionFactory, author: int, capacity: int) -> None:
+        self._sessions = sessions
+        self._timeline = Timeline.profile(author)
+        self._capacity = capacity
+
+    def __call__(self) -> tuple[list[int], int]:
+        with self._sessions() as session:
+            ids = queries.read_ids(session, self._timeline, self._capacity + 1)
+        if len(ids) <= self._capacity:
+            return ids, 0
+        return ids[: self._capacity], ids[self._capacity - 1]
 
 
-def _cool(backend: Backend, followers: list[int], job: Job) -> None:
-    """As if none of them had been here for long."""
-    timer = Timer(job.phase(f"Dropped from {backend.name}", len(followers), "timelines"))
-    for first in range(0, len(followers), CHUNK):
-        chunk = followers[first : first + CHUNK]
-        backend.instrument.store.drop([Timeline.home(follower).key for follower in chunk])  # type: ignore[union-attr]
-        timer.advance(len(chunk))
+def _prepare(backend: Backend, followers: list[int], phase: Phase, read: Newest | None) -> None:
+    """Makes the followers' timelines warm, as if each had just opened their home page; without `read`, cold."""
+    store = backend.store
+    timer = Timer(phase)
+    try:
+        for first in range(0, len(followers), CHUNK):
+            keys = [Timeline.home(follower).key for follower in followers[first : first + CHUNK]]
+            if read is None:
+                store.drop(keys)
+                timer.advance(len(keys))
+                continue
+            # As any reader does, but with one query for the chunk: they all follow the author, and nobody else.
+            tokens = [store.begin_fill(key) for key in keys]
+            ids, floor = read()
+            for key, token in zip(keys, tokens, strict=True):
+                if token is not None:
+                    store.fill(key, token, ids, floor)
+                timer.advance(1)
+    except BackendUnavailable:
+        phase.note = "then the store could not be asked any more"
 
 
 def _watch(phases: list[tuple[Backend, Delivered, Phase]]) -> None:

@@ -86,7 +86,7 @@ TALK = [
         "Tweets in Redis, one GET for each",
         "30–33, as its code reads",
         "Tweets are cached by id, so that the database is not asked at all. "
-        "Each is asked for by itself, and a page of twenty waits for twenty-one round trips.",
+        "Each is asked for by itself, and a page of twenty waits for more than twenty round trips.",
         "redis",
         with_cache("redis-get-each", "redis", OneByOneCache),
     ),

@@ -66,7 +66,7 @@ def side_by_side(request: Request) -> dict[str, Any]:
     return values | {
         "statuses": statuses,
         "answers": answers,
-        "scale": scale_of(answers.values()),
+        "scales": scales_of(answers.values()),
         "differing": differing(answers),
         "statements": {name: explained(request, answer) for name, answer in answers.items()},
     }
@@ -86,7 +86,7 @@ def step_by_step(request: Request) -> dict[str, Any]:
         steps.append((step, backend.status(PATIENCE) if backend else Status("left out")))
     contenders = {step.name: lab.contender(step) for step, status in steps if status.answers}
     answers = measured(request, contenders, whose, values["limit"])
-    return values | {"steps": steps, "answers": answers, "scale": scale_of(answers.values())}
+    return values | {"steps": steps, "answers": answers, "scales": scales_of(answers.values())}
 
 
 @view_config(route_name="lab_live", request_method="GET", renderer="lab_live.jinja2", permission=SIGNED_IN)
@@ -109,7 +109,7 @@ def live(request: Request) -> dict[str, Any]:
 
 @view_config(route_name="lab_progress", request_method="GET", renderer="lab_progress.jinja2", permission=SIGNED_IN)
 def progress(request: Request) -> dict[str, Any]:
-    """The part of the page that changes by itself."""
+    """What is under way, and nothing else."""
     return {"job": request.registry["lab"].jobs.current}
 
 
@@ -150,9 +150,13 @@ def measured(request: Request, contenders: Mapping[str, ITimelines], whose: Whos
         return ask_all(contenders, reference, Timeline.home(whose.id), Cursor(limit=limit))
 
 
-def scale_of(answers: Iterable[Answer]) -> float:
-    """The longest bar, in seconds: all bars of a page share it."""
-    return max((cost.seconds for answer in answers for cost in (answer.cold, answer.warm) if cost), default=1.0)
+def scales_of(answers: Iterable[Answer]) -> dict[str, float]:
+    """The longest bar of each kind, in seconds."""
+    answers = list(answers)
+    return {
+        "cold": max((answer.cold.seconds for answer in answers if answer.cold), default=1.0),
+        "warm": max((answer.warm.seconds for answer in answers), default=1.0),
+    }
 
 
 def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, str]]]:
