@@ -63,6 +63,7 @@ setup(
             "playwright>=1.50",
             "axe-playwright-python>=0.1.4",
             "build>=1.2",
+            "trustme>=1.1",
         ],
         "lint": [
             "ruff>=0.14",

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 
 class Statement(NamedTuple):
-    """A statement as the database's driver was given it, and how long it took."""
+    """A statement as the database's driver was given it."""
 
     sql: str
     parameters: Any
-    seconds: float
 
 
 @dataclass(slots=True)
@@ -82,7 +81,7 @@ def count_sql(seconds: float, sql: str = "", parameters: Any = ()) -> None:
         if meter._in_timeline:
             meter.timeline_sql += 1
         if meter.statements is not None:
-            meter.statements.append(Statement(sql, parameters, seconds))
+            meter.statements.append(Statement(sql, parameters))
 
 
 @contextmanager

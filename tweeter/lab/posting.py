@@ -11,8 +11,8 @@ from tweeter.lab import crowds
 from tweeter.lab.bench import Backend, Lab
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase, Timer
-from tweeter.models.meta import SessionFactory, begin_immediate
-from tweeter.timelines import queries
+from tweeter.models.meta import begin_immediate
+from tweeter.timelines import plans
 from tweeter.values import Timeline
 
 OWN = 3  # timelines besides the followers': the public one, the author's profile and home
@@ -28,10 +28,14 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
         sessions = registry["sessions"]
         author, followers = crowds.gather(sessions, size, job)
         asked = [backend for backend in lab.stores if backend.status().answers]
-        read = Newest(sessions, author, registry.settings["tweeter.capacity"])
+
+        def newest() -> tuple[list[int], int]:
+            with sessions() as session:
+                return plans.fill(session, Timeline.profile(author), registry.settings["tweeter.capacity"])
+
         for backend in asked:
             phase = job.phase(f"{'Warm in' if warm else 'Dropped from'} {backend.name}", len(followers), "timelines")
-            _prepare(backend, followers, phase, read if warm else None)
+            _prepare(backend, followers, phase, newest if warm else None)
         with sessions() as session:
             begin_immediate(session)
             actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
@@ -48,23 +52,9 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
     return work
 
 
-class Newest:
-    """The newest ids of an author, and down to which id they are complete."""
-
-    def __init__(self, sessions: SessionFactory, author: int, capacity: int) -> None:
-        self._sessions = sessions
-        self._timeline = Timeline.profile(author)
-        self._capacity = capacity
-
-    def __call__(self) -> tuple[list[int], int]:
-        with self._sessions() as session:
-            ids = queries.read_ids(session, self._timeline, self._capacity + 1)
-        if len(ids) <= self._capacity:
-            return ids, 0
-        return ids[: self._capacity], ids[self._capacity - 1]
-
-
-def _prepare(backend: Backend, followers: list[int], phase: Phase, read: Newest | None) -> None:
+def _prepare(
+    backend: Backend, followers: list[int], phase: Phase, read: Callable[[], tuple[list[int], int]] | None
+) -> None:
     """Makes the followers' timelines warm, as if each had just opened their home page; without `read`, cold."""
     store = backend.store
     timer = Timer(phase)

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from tweeter import measure
 from tweeter.errors import Missing
 from tweeter.interfaces import ITimelines
-from tweeter.lab import crowds, plans
+from tweeter.lab import crowds
 from tweeter.lab.asking import Answer, Cost, ask_all
 from tweeter.lab.bench import PATIENCE, Lab, Status
+from tweeter.lab.explain import explain, parameters_text, statement_text
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.steps import Step
 from tweeter.models import User
@@ -173,15 +174,15 @@ def explained(request: Request, answer: Answer) -> list[tuple[str, list[Explaine
     """The statements of the cold and of the warm read, with their plans."""
     engine = request.registry["engine"]
 
-    def explain(cost: Cost) -> list[Explained]:
+    def read(cost: Cost) -> list[Explained]:
         return [
             Explained(
-                plans.statement_text(statement),
-                plans.parameters_text(statement),
-                plans.explain(engine, statement),
+                statement_text(statement),
+                parameters_text(statement),
+                explain(engine, statement),
             )
             for statement in cost.statements
         ]
 
     reads = [("cold", answer.cold)] if answer.cold else []
-    return [(label, explain(cost)) for label, cost in [*reads, ("warm", answer.warm)] if cost]
+    return [(label, read(cost)) for label, cost in [*reads, ("warm", answer.warm)] if cost]

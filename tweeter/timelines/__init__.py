@@ -71,8 +71,8 @@ def _verify(name: str, interface: type, candidate: object) -> None:
 
 
 def _request_timelines(request: Request) -> ITimelines:
-    request.registry.getUtility(IDelivery).ready()
     timelines: ITimelines = request.registry["choose_timelines"](request)
+    request.registry.getUtility(IDelivery).ready(timelines)
     return timelines
 
 
