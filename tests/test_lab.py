@@ -344,7 +344,8 @@ def test_a_browser_is_shown_another_backend_and_nobody_else_is(people, name):
     assert f"Answered by {name} in" in page.text
     assert f"Shown by <strong>{name}</strong>" in page.text
     assert ada.ids("/") == before
-    assert f"Answered by {name} in" in ada.get("/@bob").text
+    for url in ("/@bob", "/settings", "/lab/live"):
+        assert f"Answered by {name} in" in ada.get(url).text
     assert "Answered by sql in" in bob.get("/").text
     assert "Shown by" not in bob.get("/").text
     ada.send("/lab/switch", backend="", status=303)
@@ -629,6 +630,7 @@ def test_a_store_that_is_away_gets_its_deliveries_later(app, lab, people):
     assert phases["Delivered to memcached"].done == 13
     ada.send("/lab/store", backend="redis", action="mend", status=303)
     assert app.registry.getUtility(IDelivery).drain(10)
+    assert ada.get("/lab/live").text.count("13 of 13 timelines") == 3
     assert "4 backends showed the same 1 tweet" in ada.get("/lab?user=lab_ten_00001").text
 
 

@@ -8,6 +8,7 @@ from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 from pyramid.request import Request
 
+from tweeter import measure
 from tweeter.interfaces import ITimelines
 from tweeter.lab import steps
 from tweeter.lab.bench import Lab
@@ -47,6 +48,9 @@ def add_globals(event: BeforeRender) -> None:
         # Error pages say themselves who is signed in, because to ask could fail again.
         event["switched_to"] = switched_to(request) if event.get("me") else ""
         event["own_backend"] = request.registry["lab"].default.name
+        meter = measure.current()
+        if event["switched_to"] and meter is not None and not meter.answered_by:
+            meter.answered_by = event["switched_to"]  # a page without a timeline says so at its foot, too
 
 
 def includeme(config: Configurator) -> None:

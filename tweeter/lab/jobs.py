@@ -35,10 +35,11 @@ class Phase:
 
 @dataclass
 class Job:
-    """What runs, or ran last."""
+    """What runs, or ran last. `look` brings its phases up to date; some go on after its end."""
 
     title: str
     phases: list[Phase] = field(default_factory=list)
+    look: Callable[[], None] = lambda: None
     error: str = ""
     running: bool = True
 

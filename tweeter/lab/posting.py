@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 from pyramid.registry import Registry
 
@@ -18,7 +20,7 @@ from tweeter.values import Timeline
 OWN = 3  # timelines besides the followers': the public one, the author's profile and home
 CHUNK = 1_000
 LOOK = 0.05  # seconds
-STALLED = 20.0  # seconds without any delivery until nobody waits any more
+STALLED = 20.0  # seconds without any delivery, until the job is over; its page goes on looking
 
 
 def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Callable[[Job], None]:
@@ -40,14 +42,15 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
             begin_immediate(session)
             actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
             tweet = actions.post(author, f"A test of the lab, to {len(followers):,} followers.")
-            watched = [(backend, backend.store.tally.watch(tweet.id)) for backend in lab.stores]
+            begun = [(backend, backend.store.tally.watch(tweet.id)) for backend in lab.stores]
             session.commit()
-        phases = [
-            (backend, delivered, job.phase(f"Delivered to {backend.name}", len(followers) + OWN, "timelines"))
-            for backend, delivered in watched
+        watched = [
+            Watched(backend, delivered, job.phase(f"Delivered to {backend.name}", len(followers) + OWN, "timelines"))
+            for backend, delivered in begun
         ]
+        job.look = partial(_look, watched)
         lab.delivery.wake()
-        _watch(phases)
+        _watch(watched)
 
     return work
 
@@ -76,25 +79,37 @@ def _prepare(
         phase.note = "then the store could not be asked any more"
 
 
-def _watch(phases: list[tuple[Backend, Delivered, Phase]]) -> None:
-    """Until all is delivered, or nothing is any more."""
-    progress = time.monotonic()
-    while True:
-        before = sum(phase.done for _, _, phase in phases)
-        for _, delivered, phase in phases:
-            # A delivery that was interrupted begins anew: then some are told twice.
-            phase.done = min(delivered.timelines, phase.total)
-            phase.seconds = max(0.0, delivered.latest - delivered.began)
-        waiting = [(backend, phase) for backend, _, phase in phases if phase.done < phase.total]
-        for backend, _, phase in phases:
-            answers = phase.done == phase.total or backend.status().answers
-            phase.note = "" if answers else "waits in the outbox until the store answers"
-        if not [phase for _, phase in waiting if not phase.note]:
+class Watched(NamedTuple):
+    """A tweet's deliveries to one backend."""
+
+    backend: Backend
+    delivered: Delivered
+    phase: Phase
+
+    @property
+    def complete(self) -> bool:
+        return self.phase.done == self.phase.total
+
+    def look(self) -> None:
+        # A delivery that was interrupted begins anew: then some are told twice.
+        self.phase.done = min(self.delivered.timelines, self.phase.total)
+        self.phase.seconds = max(0.0, self.delivered.latest - self.delivered.began)
+        answers = self.complete or self.backend.status().answers
+        self.phase.note = "" if answers else "waits in the outbox until the store answers"
+
+
+def _look(watched: list[Watched]) -> None:
+    for each in watched:
+        each.look()
+
+
+def _watch(watched: list[Watched]) -> None:
+    """Until all is delivered to the stores that answer, or nothing happens any more."""
+    seen, since = -1, time.monotonic()
+    while time.monotonic() - since < STALLED:
+        _look(watched)
+        if all(each.complete or each.phase.note for each in watched):
             return
-        if sum(phase.done for _, _, phase in phases) > before:
-            progress = time.monotonic()
-        if time.monotonic() - progress > STALLED:
-            for _, phase in waiting:
-                phase.note = "another process delivers, or it takes long: look at the metrics"
-            return
+        if (now := sum(each.phase.done for each in watched)) > seen:
+            seen, since = now, time.monotonic()
         time.sleep(LOOK)

@@ -17,6 +17,7 @@ from tweeter.lab.asking import Answer, Cost, ask_all
 from tweeter.lab.bench import PATIENCE, Lab, Status
 from tweeter.lab.explain import explain, parameters_text, statement_text
 from tweeter.lab.instruments import MENDS_AFTER
+from tweeter.lab.jobs import Job
 from tweeter.lab.steps import Step
 from tweeter.models import User
 from tweeter.security import SIGNED_IN
@@ -97,11 +98,12 @@ def live(request: Request) -> dict[str, Any]:
     lab: Lab = request.registry["lab"]
     lab.delivery.ready()
     lab.delivery.observe()
+    stores = [(backend, backend.status(0.5), backend.pending()) for backend in lab.stores]
     return values | {
         "whose": whose or values["whose"],
-        "stores": [(backend, backend.status(0.5), backend.pending()) for backend in lab.stores],
+        "stores": stores,
         "happenings": list(lab.happenings),
-        "job": lab.jobs.current,
+        "job": looked_at(lab.jobs.current),
         "sizes": list(crowds.NAMES.items()),
         "accounts": crowds.how_many(request.dbsession),
         "minutes": round(MENDS_AFTER / 60),
@@ -111,7 +113,13 @@ def live(request: Request) -> dict[str, Any]:
 @view_config(route_name="lab_progress", request_method="GET", renderer="lab_progress.jinja2", permission=SIGNED_IN)
 def progress(request: Request) -> dict[str, Any]:
     """What is under way, and nothing else."""
-    return {"job": request.registry["lab"].jobs.current}
+    return {"job": looked_at(request.registry["lab"].jobs.current)}
+
+
+def looked_at(job: Job | None) -> Job | None:
+    if job is not None:
+        job.look()
+    return job
 
 
 def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
