@@ -123,6 +123,28 @@ def test_servers_on_other_machines_are_not_ours(ini):
     assert "There is nothing to start." in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tweeter.redis.url = redis://localhost:", "tweeter.redis.url = redis://localhost:x", "tweeter.redis.url: "),
+        ("tweeter.memcached.servers = localhost:", "tweeter.memcached.servers = :", "is no server"),
+        ("tweeter.timelines = sql", "tweeter.timelines = cabinet", "there is no such module"),
+    ],
+)
+def test_settings_that_make_no_sense_are_said_to(ini, old, new, message):
+    ini.write_text(ini.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    result = subprocess.run([*COMMAND, str(ini)], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_ini_file_that_is_not_there(tmp_path):
+    result = subprocess.run([*COMMAND, tmp_path / "no.ini"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 1
+    assert "no.ini can't be used" in result.stderr
+
+
 @pytest.mark.parametrize("install", ["", "no"])
 def test_make_services_installs_nothing_unless_it_is_told_to(ini, ports, tmp_path, install):
     tweeter = tmp_path / "tweeter"

@@ -18,6 +18,7 @@ import psycopg
 from tweeter.errors import TweeterError
 
 HOST = "127.0.0.1"
+LOCAL = ("localhost", HOST)
 PATIENCE = 30  # seconds to start or to stop
 
 

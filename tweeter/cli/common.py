@@ -56,19 +56,24 @@ def open_site(ini: str) -> Iterator[Site]:
 
     Raises CommandError where the file can't be used or the database has no tables yet.
     """
-    try:
-        setup_logging(ini)
-        settings = read_ini(ini)
-    except (OSError, LookupError, IniError, UnicodeDecodeError) as error:
-        raise CommandError(f"{ini} can't be used: {describe(error)}") from error
-    except (ValueError, ImportError) as error:  # what a broken logging section or an unknown `use` raises
-        raise CommandError(f"{ini} is not right: {describe(error)}") from error
+    settings = open_settings(ini)
     engine = engine_of(settings)
     try:
         check_migrated(engine, ini)
         yield Site(ini, settings, engine, make_sessions(engine))
     finally:
         engine.dispose()
+
+
+def open_settings(ini: str) -> dict[str, Any]:
+    """The settings of an ini file, with logging set up as the file says. Raises CommandError."""
+    try:
+        setup_logging(ini)
+        return read_ini(ini)
+    except (OSError, LookupError, IniError, UnicodeDecodeError) as error:
+        raise CommandError(f"{ini} can't be used: {describe(error)}") from error
+    except (ValueError, ImportError) as error:  # what a broken logging section or an unknown `use` raises
+        raise CommandError(f"{ini} is not right: {describe(error)}") from error
 
 
 def check_migrated(engine: Engine, ini: str) -> None:

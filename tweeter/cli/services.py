@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
-from tweeter.cli.common import CommandError, add_ini
+from tweeter.cli.common import CommandError, add_ini, open_settings
 from tweeter.plugins import load
 from tweeter.servers import HOST, NotInstalled
-from tweeter.settings import read_ini
 from tweeter.timelines import BACKENDS
 
 LOOK_EVERY = 0.5  # seconds
@@ -42,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    services = list(_services(_settings(args.ini)))
+    services = list(_services(open_settings(args.ini)))
     absent = [service for service in services if not service.answers]
     if args.missing:
         print(*sorted({package for service in absent if (package := _package(service))}), sep="\n", end="")
@@ -68,13 +67,6 @@ def run(args: argparse.Namespace) -> int:
             _say("Ended.")
             return 0
     raise CommandError("A server ended by itself; the others were stopped.")
-
-
-def _settings(ini: str) -> dict[str, Any]:
-    try:
-        return read_ini(ini)
-    except (OSError, LookupError) as error:
-        raise CommandError(f"{ini} can't be used: {error}") from error
 
 
 def _services(settings: Mapping[str, Any]) -> Iterator[Service]:

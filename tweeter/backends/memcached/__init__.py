@@ -25,7 +25,6 @@ from tweeter.settings import setting
 
 DAY = 86_400
 DEFAULT_SERVER = "localhost:11211"
-LOCAL = ("localhost", servers.HOST)
 
 
 def includeme(config: Configurator) -> None:
@@ -49,7 +48,7 @@ def includeme(config: Configurator) -> None:
 def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Memcached], int] | None:
     """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
     match addresses(setting(settings, "tweeter.memcached.servers", str, DEFAULT_SERVER)):
-        case [(host, port)] if host in LOCAL:
+        case [(host, port)] if host in servers.LOCAL:
             return servers.Memcached, int(port)
     return None
 

@@ -19,10 +19,10 @@ from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
+from tweeter.errors import SettingError
 from tweeter.settings import setting
 
 DEFAULT_URL = "redis://localhost:6379/0"
-LOCAL = ("localhost", servers.HOST)
 
 
 def includeme(config: Configurator) -> None:
@@ -46,7 +46,11 @@ def includeme(config: Configurator) -> None:
 
 def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Redis], int] | None:
     """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
-    parts = urlsplit(setting(settings, "tweeter.redis.url", str, DEFAULT_URL))
-    if parts.scheme != "redis" or parts.hostname not in LOCAL or parts.username or parts.password:
-        return None
-    return servers.Redis, parts.port or 6379
+    url = setting(settings, "tweeter.redis.url", str, DEFAULT_URL)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 6379
+    except ValueError as error:
+        raise SettingError(f"tweeter.redis.url: {error}") from error
+    ours = parts.scheme == "redis" and parts.hostname in servers.LOCAL and "@" not in parts.netloc
+    return (servers.Redis, port) if ours else None
