@@ -361,6 +361,22 @@ def test_who_signs_out_is_shown_the_site_s_own_backend(people):
     assert "Answered by sql in" in page.text
 
 
+def test_the_site_s_own_backend_may_be_any_of_them(with_servers, sqlite_url):
+    with lab_on(with_servers(sqlite_url, **{"tweeter.timelines": "redis"})) as app:
+        ada = Person(webtest.TestApp(app), "Ada")
+        ada.post("hello")
+        assert "Answered by redis in" in ada.get("/").text
+        assert "4 backends showed the same 1 tweet" in ada.get("/lab").text
+        ada.send("/lab/switch", backend="sql", status=303)
+        page = ada.get("/")
+        assert "Answered by sql in" in page.text
+        assert "back to redis" in page.text
+
+
+def test_readers_pay_nothing_for_what_is_only_compared(people):
+    assert "2 SQL queries, 1 for the timeline" in people[1].get("/").text
+
+
 def test_there_is_no_switch_to_what_is_not_there(people):
     page = people[0].send("/lab/switch", backend="cabinet", status=400)
     assert "it has sql, memory, redis, memcached" in page.text

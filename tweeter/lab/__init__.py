@@ -1,7 +1,7 @@
 """The lab: every backend beside the others, on the pages of one's own site. `tweeter.lab = true`, in development only.
 
-What is compared can be extended: `config.add_lab_step(Step(…))` adds a row to the steps of the talk. It is a directive
-of this module, so whoever calls it has to be included after it, or with the lab on only.
+What is compared can be extended: `config.add_lab_step(Step(…))` adds a row to the steps of the talk, for whoever is
+included after this module.
 """
 
 from pyramid.config import Configurator

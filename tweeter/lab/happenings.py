@@ -55,6 +55,7 @@ def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, 
     def look(label: str) -> tuple[str, Cost]:
         return label, read(backend.timelines, timeline, Cursor())[1]
 
+    lab.delivery.ready()
     backend.timelines.page(timeline, Cursor())  # whatever was cold before is not what this is about
     before = look("before")
     said, do = deeds[what]
