@@ -464,8 +464,8 @@ def test_a_lost_connection_is_tried_again(postgresql_server: PostgreSQL, postgre
     """As when the database was started again a moment ago."""
     with running(settings_of(postgresql_url)) as app:
         ada = Person(webtest.TestApp(app), "Ada")
+        database = postgresql_url.rpartition("/")[2]
         postgresql_server.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname <> 'postgres' AND usename = 'tweeter' "
-            f"AND datname = '{postgresql_url.rpartition('/')[2]}'"
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
         )
         assert ada.get("/").status_int == 200

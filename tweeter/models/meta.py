@@ -148,4 +148,4 @@ def _note_start(connection: Any, cursor: Any, statement: str, parameters: Any, c
 
 
 def _note_end(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-    measure.count_sql(perf_counter() - connection.info["statement_began"])
+    measure.count_sql(perf_counter() - connection.info["statement_began"], statement, parameters)
