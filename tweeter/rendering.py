@@ -5,6 +5,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2.environment import TemplateModule
 from markupsafe import Markup, escape
 
 from tweeter import text
@@ -32,15 +33,15 @@ def tweets_html(tweets: Iterable[TweetView]) -> Markup:
 
 @lru_cache(maxsize=FRAGMENTS)
 def _article(tweet: TweetView) -> Markup:
+    message, iso, shown = made_of(tweet)
+    return Markup(_tweet_template().render(tweet=tweet, message=message, iso=iso, shown=shown))  # noqa: S704 (escaped)
+
+
+def made_of(tweet: TweetView) -> tuple[Markup, str, str]:
+    """What the template of a tweet does not make itself: its text, its date for machines, its date for people."""
     date = tweet.date
-    return Markup(  # noqa: S704 (the template escapes)
-        _tweet_template().render(
-            tweet=tweet,
-            message=text_html(tweet.message),
-            iso=date.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            shown=f"{date.day} {date:%b %Y, %H:%M}",
-        )
-    )
+    iso = date.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return text_html(tweet.message), iso, f"{date.day} {date:%b %Y, %H:%M}"
 
 
 def text_html(message: str) -> Markup:
@@ -57,6 +58,12 @@ def _segment(segment: text.Segment) -> Markup:
     if segment.kind == "hashtag":
         return Markup('<a href="/search?q=%23{}">{}</a>').format(quote(segment.value), words)
     return words
+
+
+@lru_cache(maxsize=1)
+def icons() -> TemplateModule:
+    """The drawings of `icons.jinja2`, by name."""
+    return _templates.get_template("icons.jinja2").module
 
 
 @lru_cache(maxsize=1)

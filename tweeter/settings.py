@@ -48,6 +48,7 @@ KNOWN = {
     "tweeter.argon2.memory_kib": Setting(int, 65536, 8, "memory of the password hash"),
     "tweeter.lab": Setting(bool, False, help="the page /lab, where backends are compared, switched and broken"),
     "tweeter.lab.backends": Setting(str, "sql memory redis memcached", help="the backends that the lab compares"),
+    "tweeter.switch_interval_us": Setting(int, 50, 0, "microseconds a thread computes while others wait; 0: Python's"),
     "tweeter.outbox.keep_hours": Setting(int, 24, 1, "hours that delivered events are kept"),
 }
 

@@ -39,7 +39,7 @@ MEMCACHED_MEGABYTES = 4096  # at most; it takes what it needs
 STORES = ("tweeter.redis.url", "tweeter.redis.prefix", "tweeter.memcached.servers", "tweeter.memcached.prefix")
 
 # What would measure something else: the debug toolbar, templates that are looked at for changes.
-DEBUGGING = ("pyramid.includes", "pyramid.reload_templates", "pyramid.debug_all", "pyramid.reload_all")
+DEBUGGING = ("pyramid.includes", "pyramid.reload_templates", "pyramid.debug_all", "pyramid.reload_all", "tweeter.lab")
 
 
 class Scratch:

@@ -54,7 +54,9 @@ class Explained(NamedTuple):
     plan: str
 
 
-@view_config(route_name="lab", request_method="GET", renderer="lab_compare.jinja2", permission=SIGNED_IN)
+@view_config(
+    route_name="lab", request_method="GET", renderer="tweeter:templates/lab_compare.jinja2", permission=SIGNED_IN
+)
 def side_by_side(request: Request) -> dict[str, Any]:
     """The same page of every backend. Their timelines are dropped and filled again for the cold figures."""
     values, whose = asked_for(request)
@@ -74,7 +76,9 @@ def side_by_side(request: Request) -> dict[str, Any]:
     }
 
 
-@view_config(route_name="lab_steps", request_method="GET", renderer="lab_steps.jinja2", permission=SIGNED_IN)
+@view_config(
+    route_name="lab_steps", request_method="GET", renderer="tweeter:templates/lab_steps.jinja2", permission=SIGNED_IN
+)
 def step_by_step(request: Request) -> dict[str, Any]:
     """What each step of the talk changes, with figures of this machine."""
     values, whose = asked_for(request)
@@ -91,7 +95,9 @@ def step_by_step(request: Request) -> dict[str, Any]:
     return values | {"steps": steps, "answers": answers, "scales": scales_of(answers.values())}
 
 
-@view_config(route_name="lab_live", request_method="GET", renderer="lab_live.jinja2", permission=SIGNED_IN)
+@view_config(
+    route_name="lab_live", request_method="GET", renderer="tweeter:templates/lab_live.jinja2", permission=SIGNED_IN
+)
 def live(request: Request) -> dict[str, Any]:
     """The buttons, and what became of them."""
     values, whose = asked_for(request)
@@ -110,7 +116,12 @@ def live(request: Request) -> dict[str, Any]:
     }
 
 
-@view_config(route_name="lab_progress", request_method="GET", renderer="lab_progress.jinja2", permission=SIGNED_IN)
+@view_config(
+    route_name="lab_progress",
+    request_method="GET",
+    renderer="tweeter:templates/lab_progress.jinja2",
+    permission=SIGNED_IN,
+)
 def progress(request: Request) -> dict[str, Any]:
     """What is under way, and nothing else."""
     return {"job": looked_at(request.registry["lab"].jobs.current)}

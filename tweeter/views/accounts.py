@@ -16,12 +16,12 @@ from tweeter.text import USERNAME
 from tweeter.views.forms import Form, go, keep_draft, posted, refused, see, take_draft
 
 
-@view_config(route_name="signup", request_method="GET", renderer="signup.jinja2")
+@view_config(route_name="signup", request_method="GET", renderer="tweeter:templates/signup.jinja2")
 def signup_form(request: Request) -> dict[str, Any] | Response:
     return {} if request.identity is None else go("/")
 
 
-@view_config(route_name="signup", request_method="POST", renderer="signup.jinja2")
+@view_config(route_name="signup", request_method="POST", renderer="tweeter:templates/signup.jinja2")
 def signup(request: Request) -> dict[str, Any] | Response:
     values = {"username": posted(request, "username").strip(), "display_name": posted(request, "display_name")}
     try:
@@ -33,13 +33,13 @@ def signup(request: Request) -> dict[str, Any] | Response:
     return see("/", headers=headers)
 
 
-@view_config(route_name="login", request_method="GET", renderer="login.jinja2")
+@view_config(route_name="login", request_method="GET", renderer="tweeter:templates/login.jinja2")
 def login_form(request: Request) -> dict[str, Any] | Response:
     onward = local_url(request.GET.get("next", "/"))
     return {"form": Form({"next": onward})} if request.identity is None else go(onward)
 
 
-@view_config(route_name="login", request_method="POST", renderer="login.jinja2")
+@view_config(route_name="login", request_method="POST", renderer="tweeter:templates/login.jinja2")
 def login(request: Request) -> dict[str, Any] | Response:
     """An unknown name and a wrong password get the same answer, after the same time."""
     username, password = posted(request, "username").strip(), posted(request, "password")

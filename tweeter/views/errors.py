@@ -42,7 +42,7 @@ def error_page(request: Request, status: int, message: str = "", ask: bool = Tru
     me = safe_identity(request) if ask else None
     values = {"title": heading} | values | {"message": message or usual, "status": status, "me": me}
     try:
-        response = render_to_response("error.jinja2", values, request=request)
+        response = render_to_response("tweeter:templates/error.jinja2", values, request=request)
     except Exception:  # the templates may be what is broken
         log.exception("the page of %s can't be shown", status)
         response = Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{usual}")

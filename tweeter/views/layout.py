@@ -26,6 +26,7 @@ def add_globals(event: BeforeRender) -> None:
         costs=lambda: costs(request),
         flashes=lambda: flashes(request),
         static=partial(static_path, request),
+        icons=rendering.icons(),
         tweets_html=rendering.tweets_html,
         text_html=rendering.text_html,
         count=count,

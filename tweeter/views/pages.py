@@ -15,14 +15,14 @@ from tweeter.values import Cursor, Page, Timeline
 from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, take_draft
 
 
-@view_config(route_name="index", request_method="GET", renderer="home.jinja2")
+@view_config(route_name="index", request_method="GET", renderer="tweeter:templates/home.jinja2")
 def index(request: Request) -> dict[str, Any]:
     if request.identity is None:
         return public(request)
     return home(request)
 
 
-@view_config(route_name="public", request_method="GET", renderer="public.jinja2")
+@view_config(route_name="public", request_method="GET", renderer="tweeter:templates/public.jinja2")
 def public(request: Request) -> dict[str, Any]:
     cursor = page_cursor(request)
     return timeline_page(request, request.timelines.public(cursor), Timeline.public(), "Public")
@@ -57,7 +57,9 @@ def timeline_page(
     }
 
 
-@view_config(route_name="mentions", request_method="GET", renderer="mentions.jinja2", permission=SIGNED_IN)
+@view_config(
+    route_name="mentions", request_method="GET", renderer="tweeter:templates/mentions.jinja2", permission=SIGNED_IN
+)
 def mentions(request: Request) -> dict[str, Any]:
     """Tweets with @me in them."""
     cursor = page_cursor(request)

@@ -22,12 +22,16 @@ from tweeter.views.forms import Form, posted, refused, see
 ROWS_AT_ONCE = 1000
 
 
-@view_config(route_name="settings", request_method="GET", renderer="settings.jinja2", permission=SIGNED_IN)
+@view_config(
+    route_name="settings", request_method="GET", renderer="tweeter:templates/settings.jinja2", permission=SIGNED_IN
+)
 def settings(request: Request) -> dict[str, Any]:
     return {"form": Form(_profile(request))}
 
 
-@view_config(route_name="settings", request_method="POST", renderer="settings.jinja2", permission=SIGNED_IN)
+@view_config(
+    route_name="settings", request_method="POST", renderer="tweeter:templates/settings.jinja2", permission=SIGNED_IN
+)
 def change(request: Request) -> dict[str, Any] | Response:
     """One of the three forms of the page, told apart by the field `action`."""
     forms = {"profile": change_profile, "password": change_password, "close": close}

@@ -18,7 +18,7 @@ from tweeter.views.forms import Form, number, page_limit, parameter, posted, ref
 GREATEST_DEPTH = 20
 
 
-@view_config(route_name="tweets", request_method="POST", renderer="home.jinja2", permission=SIGNED_IN)
+@view_config(route_name="tweets", request_method="POST", renderer="tweeter:templates/home.jinja2", permission=SIGNED_IN)
 def post(request: Request) -> dict[str, Any] | Response:
     """A new tweet: then to where it stands. What is refused comes back on the page it was typed on."""
     message, parent = posted(request, "message"), posted(request, "parent_id")
@@ -46,7 +46,7 @@ def post(request: Request) -> dict[str, Any] | Response:
     return see("/")
 
 
-@view_config(route_name="tweet", request_method="GET", renderer="tweet.jinja2")
+@view_config(route_name="tweet", request_method="GET", renderer="tweeter:templates/tweet.jinja2")
 def show(request: Request) -> dict[str, Any]:
     return tweet_page(request, int(request.matchdict["id"]))
 
