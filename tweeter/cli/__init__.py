@@ -12,7 +12,6 @@ from importlib import import_module
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from tweeter.cli import bench
 from tweeter.cli.common import describe, log_error
 from tweeter.errors import TweeterError
 
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["bench"]:
-        words[1:] = bench.first_what(words[1:])
+        words[1:] = import_module("tweeter.cli.bench").first_what(words[1:])
     args = _parser().parse_args(words)
     try:
         code: int = import_module(f"tweeter.cli.{args.command}").run(args)

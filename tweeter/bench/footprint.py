@@ -1,0 +1,67 @@
+"""Memory of materialised timelines: by how much the site's process and the store's server grow.
+
+Measured in a process that does nothing else, because memory that something else gave back would be used again.
+"""
+
+import gc
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tweeter.bench.contender import CHEAP, Answers, label
+from tweeter.bench.report.schema import Footprint
+from tweeter.bench.scratch import Scratch, machinery, trusted
+from tweeter.interfaces import IMaterializedTimelines
+from tweeter.servers import resident
+from tweeter.timelines.pull import PullTimelines
+from tweeter.values import Cursor, Timeline
+
+
+def measure_memory(
+    scratch: Scratch, answers: Mapping[str, Answers], url: str, users: Sequence[int]
+) -> Iterator[Footprint]:
+    """What the home timelines of these users take, on each backend: they are read once."""
+    scratch.progress.phase("Memory", len(answers))
+    for backend in answers:
+        with scratch.copy(url) as copied:
+            settings = scratch.settings(backend) | CHEAP | {"sqlalchemy.url": copied}
+            here, there = multiprocessing.get_context("spawn").Pipe()
+            process = multiprocessing.get_context("spawn").Process(target=_fill, args=(there, settings, list(users)))
+            process.start()
+            here.recv()  # all is ready
+            before = _servers(scratch)
+            here.send(None)
+            ids, growth = here.recv()
+            after = _servers(scratch)
+            here.send(None)
+            process.join()
+        scratch.progress.advance(1)
+        servers = None if before is None or after is None else after - before
+        yield Footprint(label(backend), len(users), ids, growth, servers)
+
+
+def _servers(scratch: Scratch) -> int | None:
+    return sum(server.resident for server in scratch.servers) if scratch.servers else None
+
+
+def _fill(parent: Any, settings: dict[str, Any], users: list[int]) -> None:
+    with machinery(settings) as registry:
+        timelines = trusted(registry)
+        pull = PullTimelines("sql", registry["sessions"])
+        for user in users:  # what the database's driver keeps is not the backend's
+            pull.home(user + 1, Cursor())
+        gc.collect()
+        parent.send(None)
+        parent.recv()
+        before = resident(os.getpid())
+        for user in users:
+            timelines.home(user + 1, Cursor())
+        gc.collect()
+        growth = resident(os.getpid()) - before
+        ids = 0
+        if IMaterializedTimelines.providedBy(timelines):
+            slices = (timelines.peek(Timeline.home(user + 1)) for user in users)
+            ids = sum(len(found.ids) for found in slices if found)
+        parent.send((ids, growth))
+        parent.recv()

@@ -1,0 +1,65 @@
+"""How much a run measures: what is done in under two minutes to see that it works, and what one publishes."""
+
+from typing import NamedTuple
+
+
+class Plan(NamedTuple):
+    """Sizes. A series' database has `tweets_each` tweets for each user, unless it is the tweets that grow."""
+
+    followees: tuple[int, ...]
+    followers: tuple[int, ...]
+    users: tuple[int, ...]
+    tweets: tuple[int, ...]
+    base_users: int  # of the database on which all else is measured
+    tweets_each: int
+    follows_each: int  # on average
+    rounds: int  # in which the backends take turns
+    reads: int  # warm home pages in each round
+    cold: int  # cold ones
+    posts: int
+    operations: int  # of each workload
+    replayed: int  # tweets of a file
+    reads_per_post: int  # between them
+    timelines: int  # whose memory is measured
+
+    @property
+    def constant(self) -> int:
+        """How many followees and followers somebody has while something else grows."""
+        return min(100, self.base_users)
+
+
+# Five rounds: that all of one report's are above all of another's happens by chance once in 126 times.
+FULL = Plan(
+    followees=(10, 30, 100, 300, 1_000, 3_000, 5_000),
+    followers=(10, 30, 100, 300, 1_000, 3_000, 10_000),
+    users=(1_000, 10_000, 100_000, 1_000_000),
+    tweets=(10_000, 100_000, 1_000_000, 5_000_000),
+    base_users=20_000,
+    tweets_each=10,
+    follows_each=10,
+    rounds=5,
+    reads=60,
+    cold=4,
+    posts=8,
+    operations=20_000,
+    replayed=5_000,
+    reads_per_post=10,
+    timelines=5_000,
+)
+QUICK = Plan(
+    followees=(10, 100, 1_000),
+    followers=(10, 100, 1_000),
+    users=(1_000, 10_000, 50_000),
+    tweets=(10_000, 100_000),
+    base_users=2_000,
+    tweets_each=5,
+    follows_each=10,
+    rounds=5,
+    reads=12,
+    cold=1,
+    posts=2,
+    operations=1_000,
+    replayed=100,
+    reads_per_post=10,
+    timelines=500,
+)
