@@ -4,19 +4,20 @@ import time
 from contextlib import closing
 
 import pytest
+import trustme
 from redis import Redis as Client
 
 from tests.redis_servers import Member, RedisSentinel
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.cache import RedisTweetCache
-from tweeter.backends.redis.commands import appends, pack
+from tweeter.backends.redis.commands import appends, gets, pack
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
 from tweeter.measure import measuring
-from tweeter.servers import Redis
+from tweeter.servers import Redis, free_port
 from tweeter.testing import Process, TimelineStoreSuite, TweetCacheSuite
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill
@@ -41,6 +42,32 @@ def socket_server():
             return f"unix://{self.folder}/socket?db=1"
 
     with closing(OnSocket()) as server:
+        server.folder.chmod(0o755)
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tls_server():
+    """With a certificate of a made-up authority, beside its plain port."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    port = free_port()
+
+    class OverTLS(Member):
+        @property
+        def options(self):
+            files = {"cert": "server.pem", "key": "server.pem", "ca-cert": "authority.pem"}
+            words = (word for name, file in files.items() for word in (f"--tls-{name}-file", str(self.folder / file)))
+            return ("--tls-port", str(port), "--tls-auth-clients", "no", *words)
+
+        @property
+        def url(self):
+            return f"rediss://{self.host}:{port}/0?ssl_ca_certs={self.folder}/authority.pem"
+
+    with closing(OverTLS()) as server:
+        authority.cert_pem.write_to_path(str(server.folder / "authority.pem"))
+        certificate.private_key_and_cert_chain_pem.write_to_path(str(server.folder / "server.pem"))
         server.folder.chmod(0o755)
         server.start()
         yield server
@@ -114,6 +141,18 @@ class TestCacheOnASocket(Suites, TweetCacheSuite):
         return socket_server.url
 
 
+class TestStoreOverTLS(Suites, TimelineStoreSuite):
+    @pytest.fixture
+    def url(self, tls_server):
+        return tls_server.url
+
+
+def test_a_server_whose_certificate_nobody_vouches_for_is_not_talked_to(tls_server):
+    store = RedisTimelineStore(wire_to(tls_server.url.partition("?")[0]), "t:", 10)
+    with pytest.raises(BackendUnavailable, match="(?i)certificate"):
+        store.incarnation()
+
+
 # URLs
 
 
@@ -157,6 +196,12 @@ def test_a_server_that_is_away_keeps_no_site_from_starting():
 def test_a_fan_out_is_encoded_as_redis_py_would(owners):
     expected = [pack("RPUSHX", f"t:tl:home:{owner}", MAX_ID) for owner in owners]
     assert appends(b"t:tl:home:", owners, MAX_ID) == b"".join(expected)
+
+
+@pytest.mark.parametrize("ids", [[], [7], [MAX_ID, MAX_ID - 1], [12345, 9, 10**12]])
+@pytest.mark.parametrize("prefix", ["t:tw:", "100%:"])
+def test_the_tweets_of_a_page_are_asked_for_as_redis_py_would(prefix, ids):
+    assert gets(prefix.encode(), ids) == b"".join(pack("GET", f"{prefix}{id_}") for id_ in ids)
 
 
 def test_a_fan_out_reaches_the_warm_of_many_in_any_order(store):

@@ -1,5 +1,6 @@
 """Tweets and texts as HTML. Nothing here knows who reads or when, so what it returns can be kept and shown to all."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -17,12 +18,20 @@ _templates = Environment(
 )  # fmt: skip
 
 
-@lru_cache(maxsize=FRAGMENTS)
-def tweet_html(tweet: TweetView) -> Markup:
-    """The `<article>` of a tweet, the same for every reader.
+def tweets_html(tweets: Iterable[TweetView]) -> Markup:
+    """The `<article>` of each tweet, the same for every reader.
 
-    It is kept by value, all that stands in it, so that a new name or a deleted parent is another tweet to it.
+    They are kept by value, all that stands in them, so that with a new name, or without its parent, it is another tweet
+    to the cache. A template that changed is noticed here.
     """
+    if not _tweet_template().is_up_to_date:
+        _tweet_template.cache_clear()
+        _article.cache_clear()
+    return Markup("\n").join(map(_article, tweets))
+
+
+@lru_cache(maxsize=FRAGMENTS)
+def _article(tweet: TweetView) -> Markup:
     date = tweet.date
     return Markup(  # noqa: S704 (the template escapes)
         _tweet_template().render(

@@ -3,7 +3,6 @@
 import hashlib
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -15,8 +14,7 @@ from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request, RequestLocalCache
 from pyramid.security import Allowed, Denied
 from pyramid.session import SignedCookieSessionFactory
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, select
 from zope.interface import implementer
 
 from tweeter.errors import SettingError, TweeterError
@@ -38,6 +36,10 @@ class Identity(NamedTuple):
     followers_count: int
     following_count: int
     auth_version: int
+
+
+# Made once: to put a statement together costs as much as to run it.
+_IDENTITY = select(*(getattr(User, name) for name in Identity._fields)).where(User.id == bindparam("id"))
 
 
 @implementer(ISecurityPolicy)
@@ -75,23 +77,11 @@ class SecurityPolicy:
         ticket = self._tickets.identify(request)
         if ticket is None or not isinstance(ticket["userid"], int):
             return None
-        columns = [getattr(User, name) for name in Identity._fields]
-        with _reading(request) as session:
-            row = session.execute(select(*columns).where(User.id == ticket["userid"])).one_or_none()
+        with request.registry["statements"].connect() as connection:
+            row = connection.execute(_IDENTITY, {"id": ticket["userid"]}).one_or_none()
         if row is None or _token(row.auth_version) not in ticket["tokens"]:
             return None
         return Identity(*row)
-
-
-def _reading(request: Request) -> AbstractContextManager[Session]:
-    """The request's session; for a form a short one, because the form's own begins as a writer and locks SQLite.
-
-    Who is asking may be all that is asked, or a password may have to be hashed first.
-    """
-    if request.method in ("GET", "HEAD"):
-        return nullcontext(request.dbsession)
-    session: Session = request.registry["sessions"]()
-    return session
 
 
 def _token(auth_version: int) -> str:

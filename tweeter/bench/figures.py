@@ -52,7 +52,7 @@ class Figures:
     """The Report of a benchmark: for each contender the values of its runs, and the ratios between them."""
 
     title: str
-    unit: str
+    unit: str  # of all runs
     runs: dict[str, list[float]] = field(default_factory=dict)
     ratios: list[Ratio] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -71,12 +71,14 @@ class Figures:
         from rich.table import Table
 
         console = Console(highlight=False)
-        table = Table(title=self.title, title_justify="left", title_style="bold")
-        table.add_column(self.unit)
-        for name in ("median", "best", "worst"):
+        table = Table(title=f"{self.title}; {self.unit}", title_justify="left", title_style="bold")
+        table.add_column("")
+        several = any(len(values) > 1 for values in self.runs.values())
+        for name in ("median", "least", "most") if several else ("",):
             table.add_column(name, justify="right")
         for name, values in self.runs.items():
-            table.add_row(name, *map(_short, (statistics.median(values), max(values), min(values))))
+            all_three = (statistics.median(values), min(values), max(values))
+            table.add_row(name, *map(_short, all_three[: len(table.columns) - 1]))
         if self.runs:
             console.print(table)
         for line in (*map(str, self.ratios), *self.notes):

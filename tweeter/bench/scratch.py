@@ -34,7 +34,7 @@ FOR_MEASURING = {
     "shared_buffers": "512MB", "work_mem": "64MB", "maintenance_work_mem": "256MB", "max_wal_size": "4GB",
     "jit": "off",
 }  # fmt: skip
-MEMCACHED_MEGABYTES = 256
+MEMCACHED_MEGABYTES = 4096  # at most; it takes what it needs
 
 # What the scratch site has of its own, and the environment must not have another for.
 STORES = ("tweeter.redis.url", "tweeter.redis.prefix", "tweeter.memcached.servers", "tweeter.memcached.prefix")
@@ -249,6 +249,14 @@ def trusted(registry: Registry, seconds: float = 30) -> Any:
     delivery.ready()
     if not delivery.drain(seconds):
         raise CommandError(f"{timelines.name} does not answer.")
+    return timelines
+
+
+def by_hand(registry: Registry) -> Any:
+    """The registry's timelines, trusted although nothing is delivered in the background: the caller delivers."""
+    timelines = registry.getUtility(ITimelines)
+    timelines.expect(timelines.incarnation())
+    timelines.trust()
     return timelines
 
 

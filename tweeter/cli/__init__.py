@@ -1,7 +1,8 @@
 """The command line: `tweeter SUBCOMMAND development.ini`.
 
 Each command is a module with two functions: `add_parser(subparsers)` describes it, `run(args)` does it and returns
-the exit code. Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong.
+the exit code. A third, `in_order(words)`, may put the words of the command line into the order that argparse wants.
+Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong.
 """
 
 import argparse
@@ -23,8 +24,9 @@ INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == ["bench"]:
-        words[1:] = import_module("tweeter.cli.bench").first_what(words[1:])
+    if words and words[0] in COMMANDS:
+        in_order = getattr(import_module(f"tweeter.cli.{words[0]}"), "in_order", list)
+        words[1:] = in_order(words[1:])
     args = _parser().parse_args(words)
     try:
         code: int = import_module(f"tweeter.cli.{args.command}").run(args)

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +12,8 @@ from tweeter.bench.scratch import Scratch
 from tweeter.cli.common import add_ini, read_settings
 from tweeter.cli.progress import progress
 
-BENCHMARKS: tuple[str, ...] = ()
+BENCHMARKS = ("report", "delivery", "memory")
+DEFAULT = "report"  # what is measured when nothing is named
 
 DESCRIPTION = """
 Measures on a scratch site: its database and servers are private ones, started from Debian's packages and removed at the
@@ -31,9 +33,15 @@ def add_parser(subparsers: Any) -> None:
         add_ini(what)
         module.add_options(what)
         _add_servers(what)
+    compare = whats.add_parser("compare", help="compare two reports; `--compare` does the same")
+    compare.add_argument("before", metavar="BEFORE", type=Path, help="the JSON file of a report")
+    compare.add_argument("after", metavar="AFTER", type=Path, help="of a later one")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.what == "compare":
+        _module("report.compare").show(args.before, args.after)
+        return 0
     settings = read_settings(args.ini)
     with progress() as shown, Scratch(settings, shown, args.database, args.redis, args.memcached) as scratch:
         report = _module(args.what).run(scratch, args)
@@ -46,15 +54,21 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.json:
         save(args.json, report, servers, {key: value for key, value in vars(args).items() if key != "command"})
-    return 0
+    return getattr(report, "code", 0)
 
 
-def first_what(words: Sequence[str]) -> list[str]:
-    """The words of the command line, with what to measure before the others: any order will do."""
+def in_order(words: Sequence[str]) -> list[str]:
+    """The words of the command line, with what to measure before the others: any order will do.
+
+    Nothing named is the report; `--compare` is the comparison of two.
+    """
+    if "--compare" in words:
+        return ["compare", *(word for word in words if word != "--compare")]
     for place, word in enumerate(words):
-        if word in BENCHMARKS:
+        # What follows an option is its value: a backend may be called like a benchmark.
+        if word in (*BENCHMARKS, "compare") and not (place and words[place - 1].startswith("--")):
             return [word, *words[:place], *words[place + 1 :]]
-    return list(words)
+    return [DEFAULT, *words] if set(words) - {"-h", "--help"} else list(words)
 
 
 def _add_servers(parser: argparse.ArgumentParser) -> None:

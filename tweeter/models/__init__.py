@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, configure_mappers
 from tweeter.errors import SettingError
 from tweeter.models.consumer import Consumer
 from tweeter.models.imported import Imported
-from tweeter.models.meta import Base, make_engine, make_sessions
+from tweeter.models.meta import Base, for_single_statements, make_engine, make_sessions
 from tweeter.models.outbox import OutboxEvent
 from tweeter.models.tweet import Mention, Tweet
 from tweeter.models.user import Relationship, User
@@ -49,13 +49,14 @@ def engine_of(settings: Mapping[str, Any]) -> Engine:
 
 
 def includeme(config: Configurator) -> None:
-    """Adds `request.dbsession`, and to the registry "engine" and "sessions" (a factory of short sessions)."""
+    """Adds `request.dbsession`, and to the registry "engine", "sessions" (short) and "statements" (single ones)."""
     settings = config.get_settings()
     settings["tm.manager_hook"] = "pyramid_tm.explicit_manager"
     config.include("pyramid_tm")
     config.include("pyramid_retry")
     engine = engine_of(settings)
     config.registry["engine"] = engine
+    config.registry["statements"] = for_single_statements(engine)
     config.registry["sessions"] = make_sessions(engine)
     config.registry["writing_sessions"] = make_sessions(engine, writing=True)
     config.add_request_method(request_session, "dbsession", reify=True)

@@ -82,6 +82,15 @@ def make_engine(url: str, **options: Any) -> Engine:
     return engine
 
 
+def for_single_statements(engine: Engine) -> Engine:
+    """The engine for what is asked in one statement, which needs no transaction around it.
+
+    PostgreSQL is spared the round trips of BEGIN and ROLLBACK. SQLite has none, and no autocommit of the driver's that
+    would leave our own way of beginning alone.
+    """
+    return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else engine
+
+
 def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session]:
     """Sessions for short transactions of their own, each with a fresh snapshot; those that will write say so."""
     return sessionmaker(engine.execution_options(**WRITING) if writing else engine, expire_on_commit=False)

@@ -1,5 +1,7 @@
 """What every template finds at hand: who is signed in, and what the page cost."""
 
+from functools import partial
+
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 from pyramid.interfaces import ISecurityPolicy
@@ -23,11 +25,21 @@ def add_globals(event: BeforeRender) -> None:
         form=Form(),
         costs=lambda: costs(request),
         flashes=lambda: flashes(request),
-        tweet_html=rendering.tweet_html,
+        static=partial(static_path, request),
+        tweets_html=rendering.tweets_html,
         text_html=rendering.text_html,
         count=count,
         settings=request.registry.settings,
     )
+
+
+def static_path(request: Request, name: str) -> str:
+    """The address of a static file. It is the same as long as the process lives, and there are four on each page."""
+    known: dict[tuple[str, str], str] = request.registry["static_paths"]
+    key = request.script_name, name
+    if key not in known:
+        known[key] = request.static_path(f"tweeter:static/{name}")
+    return known[key]
 
 
 def costs(request: Request) -> str:
@@ -59,4 +71,5 @@ def safe_identity(request: Request) -> Identity | None:
 
 
 def includeme(config: Configurator) -> None:
+    config.registry["static_paths"] = {}
     config.add_subscriber(add_globals, BeforeRender)

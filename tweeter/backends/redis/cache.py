@@ -29,8 +29,9 @@ class RedisTweetCache:
 
     @translated
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
-        wanted = list(ids)
-        values = self._wire.run([("GET", f"{self._prefix}{id_}") for id_ in wanted])
+        if not (wanted := list(ids)):
+            return {}
+        values = self._wire.values(self._prefix, wanted)
         return {
             id_: _decode(value)
             for id_, value in zip(wanted, values, strict=True)

@@ -45,3 +45,14 @@ def appends(prefix: bytes, owners: Sequence[int], id: int) -> bytes:
         parts += [begin, (end + begin).join(map(str, owners[first:last])), end]
         first = last
     return "".join(parts).encode()
+
+
+def gets(prefix: bytes, numbers: Sequence[int]) -> bytes:
+    """GET of the key of each number, in Redis's protocol."""
+    start = "*2\r\n$3\r\nGET\r\n$%d\r\n" + prefix.decode().replace("%", "%%")
+    words = [str(number) for number in numbers]
+    starts = {length: start % (len(prefix) + length) for length in set(map(len, words))}
+    if len(starts) == 1:  # as good as always: ids are as long as their time is young
+        [begin] = starts.values()
+        return (begin + f"\r\n{begin}".join(words) + "\r\n").encode()
+    return "".join(f"{starts[len(word)]}{word}\r\n" for word in words).encode()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import hiredis
 from redis.exceptions import RedisError, TimeoutError
 
-from tweeter.backends.redis.commands import Call, encode, pack
+from tweeter.backends.redis.commands import Call, encode, gets, pack
 from tweeter.backends.redis.node import Exchange, Node, Refusal, Stranger, field
 from tweeter.backends.redis.topology import Topology
 from tweeter.errors import BackendUnavailable
@@ -79,6 +79,25 @@ class Wire:
             return []
         with round_trip():
             return self._run(calls, None if anyone else self._runs)
+
+    def values(self, prefix: str, numbers: Sequence[int]) -> list[Any]:
+        """The values of the keys that are the prefix and a number; encoded in bulk, for it is what every page asks."""
+        found: dict[int, Any] = {}
+        start = prefix.encode()
+        try:
+            with round_trip():
+                parts = self.topology.split(start, numbers)
+                answers = self.read(self.begin((node, gets(start, part), len(part)) for node, part in parts.items()))
+            for part, answer in zip(parts.values(), answers, strict=True):
+                found.update(zip(part, answer, strict=True))
+        except (TimeoutError, Stranger):
+            raise
+        except RedisError:
+            found = dict.fromkeys(numbers, Refusal())
+        # One by one, what was refused can be followed to where it is now.
+        refused = [number for number, value in found.items() if isinstance(value, Refusal)]
+        found.update(zip(refused, self.run([("GET", f"{prefix}{number}") for number in refused]), strict=True))
+        return [found[number] for number in numbers]
 
     def begin(self, batches: Iterable[tuple[Node, bytes, int]]) -> list[Exchange]:
         """Writes encoded commands, with the numbers of replies, to their nodes. Has to be read or aborted."""

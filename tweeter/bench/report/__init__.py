@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tweeter.bench.plan import FULL, QUICK
-from tweeter.bench.report.schema import Result, read_json, write_csv, write_json
+from tweeter.bench.report.schema import Result, write_csv, write_json
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.workloads import SYNTHETIC, find
 from tweeter.cli.common import CommandError
@@ -36,9 +36,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follows", type=Path, metavar="FILE", help="with --tweets: a graph of one's own to replay")
     parser.add_argument("--tweets", type=Path, metavar="FILE", help="both as `tweeter load` reads them")
     parser.add_argument("--output", type=Path, default=Path("bench"), metavar="FOLDER", help="for the report (default bench)")
-    parser.add_argument(
-        "--compare", nargs=2, type=Path, metavar=("BEFORE", "AFTER"), help="measure nothing; compare two JSON files"
-    )
 
 
 class Found(NamedTuple):
@@ -60,19 +57,6 @@ class Found(NamedTuple):
 
     def data(self) -> dict[str, Any]:
         return {"report": str(self.folder / f"{NAME}.json")}
-
-
-class Compared(NamedTuple):
-    """Two reports."""
-
-    before: Path
-    after: Path
-
-    def show(self) -> None:
-        from tweeter.bench.report import compare
-
-        one, other = read_json(self.before), read_json(self.after)
-        compare.show(one, other, (str(self.before), str(self.after)))
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Found:

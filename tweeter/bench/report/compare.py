@@ -1,10 +1,11 @@
 """Two reports side by side: what became faster or slower, and what may be chance."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from tweeter.bench.report.plots import duration
-from tweeter.bench.report.schema import Result
+from tweeter.bench.report.schema import Result, read_json
 
 LEAST_ROUNDS = 5  # of each, below which nothing can be said
 LEAST_CHANGE = 1.05  # what is less is of no use to anybody
@@ -69,14 +70,15 @@ def differences(one: Result, other: Result) -> Iterator[str]:
             yield f"{name}: {before} and {after}"
 
 
-def show(one: Result, other: Result, names: tuple[str, str]) -> None:
-    """Prints the ratios."""
+def show(before: Path, after: Path) -> None:
+    """Prints the ratios of two JSON files. Raises CommandError where one is no report."""
+    one, other = read_json(before), read_json(after)
     # Imported here, because it takes longer to import than most commands run.
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False)
-    table = Table(title=f"{names[1]} compared with {names[0]}", title_justify="left", title_style="bold")
+    table = Table(title=f"{after} compared with {before}", title_justify="left", title_style="bold")
     table.add_column("")
     table.add_column("backend")
     for name in ("before", "after", "after / before"):

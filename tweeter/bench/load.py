@@ -1,0 +1,108 @@
+"""Load on a web server: keep-alive connections, each of which asks again as soon as it is answered.
+
+It runs in a process of its own. It takes some 30 µs a request, so it keeps up with any one server process that
+renders pages; how busy it was is part of what it tells.
+"""
+
+import selectors
+import socket
+import time
+from typing import NamedTuple
+
+from tweeter.bench.figures import percentile
+from tweeter.errors import TweeterError
+
+RECEIVED = 262_144  # bytes at a time
+
+
+class Load(NamedTuple):
+    """What came of it. Only requests that were asked and answered within the time count."""
+
+    rate: float  # requests a second
+    median: float  # seconds of a request
+    slowest: float  # the 99th percentile
+    busy: float  # the share of the time in which this process computed
+    unanswered: int  # connections that got no answer at all
+
+
+class WrongAnswer(TweeterError):
+    """Something else than a page with status 200."""
+
+
+class _Connection:
+    """One keep-alive connection, and the answer that it waits for."""
+
+    def __init__(self, address: tuple[str, int], request: bytes) -> None:
+        self.socket = socket.create_connection(address, timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.answered = 0
+        self._request = request
+
+    def ask(self) -> None:
+        self._data = b""
+        self._missing = -1  # bytes; not known before the headers are there
+        self.asked = time.perf_counter()
+        self.socket.sendall(self._request)
+
+    def receive(self) -> bool:
+        """Takes what there is; True once the answer is complete."""
+        chunk = self.socket.recv(RECEIVED)
+        if not chunk:
+            raise WrongAnswer("The server closed a connection that was to be kept alive.")
+        if self._missing < 0:
+            self._data += chunk
+            head, end, body = self._data.partition(b"\r\n\r\n")
+            if not end:
+                return False
+            self._missing = _length(head) - len(body)
+        else:
+            self._missing -= len(chunk)
+        if self._missing == 0:
+            self.answered += 1
+        return self._missing == 0
+
+
+def load(address: tuple[str, int], request: bytes, connections: int, seconds: float, warm_up: float) -> Load:
+    """Asks for `seconds`, after a time that does not count. Raises WrongAnswer."""
+    all_of_them = [_Connection(address, request) for _ in range(connections)]
+    try:
+        with selectors.DefaultSelector() as selector:
+            for connection in all_of_them:
+                selector.register(connection.socket, selectors.EVENT_READ, connection)
+                connection.ask()
+            _ask_for(selector, warm_up)
+            busy, began = time.process_time(), time.perf_counter()
+            times = _ask_for(selector, seconds)
+            took = time.perf_counter() - began
+            busy = time.process_time() - busy
+    finally:
+        for connection in all_of_them:
+            connection.socket.close()
+    if not times:
+        raise WrongAnswer(f"Not one answer within {seconds:g} seconds.")
+    unanswered = sum(not connection.answered for connection in all_of_them)
+    return Load(len(times) / took, percentile(times, 50), percentile(times, 99), busy / took, unanswered)
+
+
+def _ask_for(selector: selectors.BaseSelector, seconds: float) -> list[float]:
+    """Goes on for so long; how long each answer took that came meanwhile."""
+    times = []
+    end = time.perf_counter() + seconds
+    while (now := time.perf_counter()) < end:
+        for key, _ in selector.select(end - now):
+            connection: _Connection = key.data
+            if connection.receive():
+                times.append(time.perf_counter() - connection.asked)
+                connection.ask()
+    return times
+
+
+def _length(head: bytes) -> int:
+    status, *lines = head.split(b"\r\n")
+    if b" 200 " not in status:
+        raise WrongAnswer(f"The server answers {status.decode(errors='replace')}.")
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    raise WrongAnswer("The server answers without Content-Length.")

@@ -1,0 +1,129 @@
+"""Memory that a home timeline takes in each store, warm and cold, beside the sorted set of the talk."""
+
+import argparse
+import gc
+import tracemalloc
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from pyramid.registry import Registry
+
+from tweeter.bench.figures import Figures, Ratio
+from tweeter.bench.given import memcached_socket, redis_client
+from tweeter.bench.rows import bulk_rows
+from tweeter.bench.scratch import Scratch, trusted
+from tweeter.cli.common import CommandError, count
+from tweeter.ids import generate_id
+from tweeter.interfaces import ITimelines
+from tweeter.values import Cursor, Timeline, TweetCreated
+
+KB = 1000
+LARGEST = 9.0  # KB that 800 ids may take in Redis
+TALK = 200  # sorted sets are so large that fewer of them will do
+TRACED = 300  # timelines in the memory of the process; to trace memory takes time
+
+Gauge = Callable[[], int]
+
+
+class _Site(NamedTuple):
+    """`tweets` of one author, whom the readers follow; another author whom only those who never come back follow."""
+
+    tweets: list[int]
+    readers: range
+    absent: range
+    latest: TweetCreated  # the other author's
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--timelines", type=count, default=2000, metavar="N", help="so many of each (default 2000)")
+    parser.add_argument("--entries", type=count, default=800, metavar="N", help="ids in each (default 800)")
+
+
+def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
+    if args.timelines < 2:
+        raise CommandError("--timelines must be 2 at least: growth is what is measured.")
+    figures = Figures(f"Memory of a home timeline of {args.entries:,} ids", "KB a timeline")
+    capacity = {"tweeter.capacity": args.entries}
+    with scratch.machinery("redis", **capacity) as registry, redis_client(scratch.redis) as client:
+        site = _fill(scratch, registry, args.timelines, args.entries)
+        _measure(scratch, registry, site, figures, "redis", lambda: int(client.info("memory")["used_memory"]))
+        [key] = client.scan_iter(match=f"{scratch.prefix}*home:{site.readers[0]}", count=100_000)
+        figures.add({"redis, warm, by MEMORY USAGE": [(client.memory_usage(key, samples=0) or 0) / KB]})
+        talk = [f"{scratch.prefix}talk:{reader}" for reader in site.readers[:TALK]]
+        before = int(client.info("memory")["used_memory"])
+        for name in talk:
+            client.zadd(name, {str(id_): id_ for id_ in site.tweets})
+        grown = int(client.info("memory")["used_memory"]) - before
+        figures.add({"the talk's sorted set in redis": [grown / len(talk) / KB]})
+    with scratch.machinery("memcached", **capacity) as registry:
+        _measure(scratch, registry, site, figures, "memcached", lambda: _memcached_bytes(scratch.memcached))
+    with scratch.machinery("memory", **capacity) as registry:
+        tracemalloc.start()
+        try:
+            few = site._replace(readers=site.readers[:TRACED])
+            _measure(scratch, registry, few, figures, "memory", _traced)
+        finally:
+            tracemalloc.stop()
+    for name in ("redis, warm", "redis, warm, by MEMORY USAGE"):
+        most = LARGEST * args.entries / 800
+        figures.ratios.append(Ratio(name, figures.runs[name][0], most=most, unit="KB"))
+    figures.compare("the talk's sorted set / redis, warm", "the talk's sorted set in redis", "redis, warm")
+    return figures
+
+
+def _fill(scratch: Scratch, registry: Registry, timelines: int, entries: int) -> _Site:
+    with bulk_rows(registry["engine"], scratch.progress) as rows:
+        people = rows.people(2 * timelines + 2)
+        author, other, readers, absent = people[0], people[1], people[2 : timelines + 2], people[timelines + 2 :]
+        rows.follows(((reader, author) for reader in readers), len(readers))
+        rows.follows(((reader, other) for reader in absent), len(absent))
+        tweets = [generate_id() for _ in range(entries)]
+        latest = generate_id()
+        rows.tweets([*((id_, author, "Of everyday size.") for id_ in tweets), (latest, other, "Hello?")], entries + 1)
+    return _Site(tweets, readers, absent, TweetCreated(latest, other))
+
+
+def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures, backend: str, used: Gauge) -> None:
+    """Fills the readers' timelines by reading them; then delivers a tweet to those who never read."""
+    trusted(registry)
+    first, *others = site.readers
+    _read(registry, [first])  # and with it all that is needed once: scripts, connections, the tweets
+    scratch.progress.phase(f"Filling {backend}", len(others))
+    before = used()
+    for start in range(0, len(others), 100):
+        _read(registry, others[start : start + 100])
+        scratch.progress.advance(len(others[start : start + 100]))
+    figures.add({f"{backend}, warm": [(used() - before) / len(others) / KB]})
+    timelines = registry.getUtility(ITimelines)
+    before = used()
+    list(timelines.deliver(site.latest))
+    figures.add({f"{backend}, cold": [max(0, used() - before) / len(site.absent) / KB]})
+    filled = sum(timelines.peek(Timeline.home(reader)) is not None for reader in site.absent)
+    figures.notes.append(
+        f"{backend}: after a delivery to {len(site.absent):,} cold timelines {filled or 'none'} of them "
+        f"{'is' if filled == 1 else 'are'} there."
+    )
+
+
+def _read(registry: Registry, readers: Sequence[int]) -> None:
+    timelines = registry.getUtility(ITimelines)
+    for reader in readers:
+        timelines.home(reader, Cursor())
+
+
+def _memcached_bytes(servers: str) -> int:
+    """What the items take, headers included."""
+    total = 0
+    for server in servers.replace(",", " ").split():
+        with memcached_socket(server) as connection:
+            connection.sendall(b"stats\r\n")
+            data = b""
+            while not data.endswith(b"END\r\n"):
+                data += connection.recv(65_536)
+        total += next(int(line.split()[2]) for line in data.splitlines() if line.startswith(b"STAT bytes "))
+    return total
+
+
+def _traced() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]

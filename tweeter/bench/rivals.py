@@ -1,0 +1,81 @@
+"""What a delivery is compared with: the bare servers, and the way of the talk."""
+
+import csv
+import io
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from itertools import islice
+from urllib.parse import urlsplit
+
+import redis
+
+from tweeter.cli.common import CommandError
+from tweeter.servers import find
+
+PIPELINES = (100, 500)
+TALK_AT_ONCE = 1000
+MEMCACHED_AT_ONCE = 500
+SECONDS = 600
+
+
+def redis_benchmark(url: str, stem: str, keys: int, id: int, pipeline: int) -> float:
+    """RPUSHX to so many keys at random, `stem` and a number of twelve digits: commands a second.
+
+    Raises NotInstalled, and CommandError where it fails.
+    """
+    program = find("redis-benchmark", "redis-tools")
+    parts = urlsplit(url)
+    where = ["-s", parts.path] if parts.scheme == "unix" else ["-u", url]
+    command = [program, *where, "-n", str(keys), "-r", str(keys), "-P", str(pipeline), "--csv"]
+    result = subprocess.run(  # noqa: S603 (a program that we found ourselves)
+        [*command, "RPUSHX", f"{stem}__rand_int__", str(id)], capture_output=True, text=True, check=False,
+        timeout=SECONDS,
+    )  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    if result.returncode or not rows or "rps" not in rows[0]:
+        raise CommandError(f"redis-benchmark failed: {(result.stderr or result.stdout).strip()}")
+    return float(rows[0]["rps"])
+
+
+def the_talk(client: redis.Redis, stem: str, followers: Sequence[int], id: int, capacity: int) -> float:
+    """Seconds to deliver an id as the talk does: ZADD, and a trim, for each follower, in redis-py's pipelines."""
+    began = time.perf_counter()
+    rest = iter(followers)
+    while some := list(islice(rest, TALK_AT_ONCE)):
+        pipeline = client.pipeline(transaction=False)
+        for follower in some:
+            name = f"{stem}{follower}"
+            pipeline.zadd(name, {str(id): id})
+            pipeline.zremrangebyrank(name, 0, -capacity - 1)
+        pipeline.execute()
+    return time.perf_counter() - began
+
+
+def bare_memcached(connection: socket.socket, stem: bytes, followers: Sequence[int], id: int) -> float:
+    """Seconds for a bare socket to append 8 bytes to each follower's value, every answer read.
+
+    The next commands are sent before the last are answered.
+
+    Raises CommandError where a value is not there.
+    """
+    end = b" 0 0 8\r\n%b\r\n" % id.to_bytes(8)
+    began = time.perf_counter()
+    rest = iter(followers)
+    sent = lines = size = 0
+    while True:
+        before = sent
+        if some := list(islice(rest, MEMCACHED_AT_ONCE)):
+            connection.sendall(b"".join([b"append %b%d%b" % (stem, follower, end) for follower in some]))
+            sent += len(some)
+        while lines < before:
+            answers = connection.recv(262_144)
+            lines += answers.count(b"\n")
+            size += len(answers)
+        if not some:
+            break
+    seconds = time.perf_counter() - began
+    if size != len(followers) * len(b"STORED\r\n"):
+        raise CommandError("memcached did not have all of the timelines; does it have enough memory?")
+    return seconds

@@ -1,0 +1,66 @@
+"""A process that delivers: its time, and the memory it takes, are those of the delivery alone."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tweeter
+from tweeter.bench.children import Child
+from tweeter.bench.scratch import by_hand
+from tweeter.values import TweetCreated
+
+_timelines: Any = None  # of the process that delivers
+
+
+class Delivered(NamedTuple):
+    seconds: float
+    grown: int | None  # bytes by which the process grew meanwhile, at most; None where the system does not tell
+
+
+class Sender:
+    """The handle of the process."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+
+    def deliver(self, event: TweetCreated) -> Delivered:
+        """Delivers a committed event to the end."""
+        return self._child.call(_deliver, event)
+
+
+@contextmanager
+def sender(settings: Mapping[str, Any], warm_up: TweetCreated) -> Iterator[Sender]:
+    """A process with a site of these settings, which has delivered one event already: all is imported and connected."""
+    with closing(Child()) as child:
+        child.call(_begin, dict(settings))
+        one = Sender(child)
+        one.deliver(warm_up)
+        yield one
+
+
+def _begin(settings: dict[str, Any]) -> None:
+    global _timelines
+    _timelines = by_hand(tweeter.make_registry(settings))
+
+
+def _deliver(event: TweetCreated) -> Delivered:
+    before = _memory("VmRSS", forget_peak=True)
+    began = time.perf_counter()
+    for _ in _timelines.deliver(event):
+        pass
+    seconds = time.perf_counter() - began
+    peak = _memory("VmHWM")
+    return Delivered(seconds, None if before is None or peak is None else peak - before)
+
+
+def _memory(name: str, forget_peak: bool = False) -> int | None:
+    """Bytes of resident memory: VmRSS now, VmHWM at most since it was forgotten. Linux tells."""
+    try:
+        if forget_peak:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
