@@ -46,9 +46,7 @@ class Answers:
             self._examples.append(f"{timeline.key}: {shown} instead of {right}")
 
     def total(self) -> Answered:
-        return Answered(
-            self._backend, self._checked, self._late, self._differed, self._fallbacks, list(self._examples)
-        )
+        return Answered(self._backend, self._checked, self._late, self._differed, self._fallbacks, list(self._examples))
 
 
 class Contender:

@@ -26,9 +26,11 @@ def measure_memory(
     for backend in answers:
         with scratch.copy(url) as copied:
             settings = scratch.settings(backend) | CHEAP | {"sqlalchemy.url": copied}
-            here, there = multiprocessing.get_context("spawn").Pipe()
-            process = multiprocessing.get_context("spawn").Process(target=_fill, args=(there, settings, list(users)))
+            context = multiprocessing.get_context("spawn")
+            here, there = context.Pipe()
+            process = context.Process(target=_fill, args=(there, settings, list(users)), daemon=True)
             process.start()
+            there.close()  # so that we notice when the process ends before its time
             here.recv()  # all is ready
             before = _servers(scratch)
             here.send(None)

@@ -29,7 +29,9 @@ def make_site(
     scratch: Scratch, plan: Plan, seed: int, users: int, tweets: int, followees: Sequence[int], followers: Sequence[int]
 ) -> Site:
     """A site of so many users, and of people with exactly so many followees, or followers."""
-    planted = plant(power_law(users, plan.follows_each, seed), followees, followers, min(plan.constant, users), seed + 1)
+    planted = plant(
+        power_law(users, plan.follows_each, seed), followees, followers, min(plan.constant, users), seed + 1
+    )
     url = scratch.new_database()
     engine = make_engine(url)
     try:

@@ -58,8 +58,8 @@ QUICK = Plan(
     reads=12,
     cold=1,
     posts=2,
-    operations=1_000,
-    replayed=100,
+    operations=300,
+    replayed=50,
     reads_per_post=10,
     timelines=500,
 )

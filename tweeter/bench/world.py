@@ -20,7 +20,7 @@ DAYS = 30  # before now, over which the tweets are spread
 TEXTS = 1_000
 # Lengths of tweets: most are short, a bump at the limit.
 LONGEST = 140
-SYLLABLES = "ba be bo da de do fa fi go ka ke ki la le lo ma me mo na ne no pa pe ra re ro sa se so ta te to".split()
+SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeio"]
 
 
 class Written(NamedTuple):
@@ -56,7 +56,9 @@ def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: 
         for part in _parts(graph.users):
             rows = (
                 (n + 1, f"u{n + 1}", f"u{n + 1}", f"User {n + 1}", "", "", 0, *each, now)
-                for n, *each in zip(range(part.start, part.stop), *(count[part].tolist() for count in counts), strict=True)
+                for n, *each in zip(
+                    range(part.start, part.stop), *(count[part].tolist() for count in counts), strict=True
+                )
             )
             _insert(database, progress, "users", _USER_COLUMNS, rows, part)
         for part in _parts(len(graph.followers)):

@@ -8,7 +8,6 @@ The report is one HTML file, with the numbers beside it as JSON (`schema`) and C
 """
 
 import argparse
-
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,11 +30,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--backends", type=_words, metavar="NAMES", help="such as sql,redis,my.module (default: all there are)"
     )
     parser.add_argument(
-        "--workloads", type=_words, metavar="NAMES", help=f"some of {', '.join(SYNTHETIC)}, or dotted names (default: all)"
+        "--workloads",
+        type=_words,
+        metavar="NAMES",
+        help=f"some of {', '.join(SYNTHETIC)}, or dotted names (default: all)",
     )
     parser.add_argument("--follows", type=Path, metavar="FILE", help="with --tweets: a graph of one's own to replay")
     parser.add_argument("--tweets", type=Path, metavar="FILE", help="both as `tweeter load` reads them")
-    parser.add_argument("--output", type=Path, default=Path("bench"), metavar="FOLDER", help="for the report (default bench)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("bench"), metavar="FOLDER", help="for the report (default bench)"
+    )
 
 
 class Found(NamedTuple):

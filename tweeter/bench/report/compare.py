@@ -44,8 +44,8 @@ def changes(one: Result, other: Result) -> Iterator[Change]:
     for run in one.workloads:
         if (again := runs.get((run.workload, run.backend))) is not None:
             # Seconds for an operation, so that a ratio means the same everywhere.
-            rounds = [[1 / rate for rate in each.throughput] for each in (run, again)]
-            yield _change(run.workload, run.backend, *rounds, 1 / run.rate, 1 / again.rate)
+            before, after = ([1 / rate for rate in each.throughput] for each in (run, again))
+            yield _change(run.workload, run.backend, before, after, 1 / run.rate, 1 / again.rate)
 
 
 def _change(

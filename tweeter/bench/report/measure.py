@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from functools import partial
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from tweeter.bench.scratch import Scratch
 from tweeter.bench.workloads import Workload, World
 from tweeter.bench.workloads.replay import read_recording
 from tweeter.bench.workloads.runner import run as run_workload
-
 
 # What of the settings a figure depends on.
 SETTINGS = ("tweeter.capacity", "tweeter.delivery", "tweeter.outbox.keep_hours")
@@ -102,15 +101,13 @@ class _Session:
                 self.scratch.progress,
             )  # fmt: skip
 
-    def replay(self) -> None:
+    def replay(self, follows: Path, tweets: Path) -> None:
         plan, wanted = self.plan, self.wanted
-        assert wanted.recording
-        follows, tweets = wanted.recording
         recording = read_recording(self.scratch, follows, tweets, plan.replayed, plan.reads_per_post)
         self.sources[recording.workload.name] = recording.workload.source
         with contenders(self.scratch, self.answers, recording.url, **recording.settings) as every:
             self.workloads += run_workload(
-                recording.workload, recording.world, recording, every, recording.count, plan.rounds, wanted.seed,
+                recording.workload, recording.world, recording, every, recording.length, plan.rounds, wanted.seed,
                 self.scratch.progress,
             )  # fmt: skip
 
@@ -133,7 +130,7 @@ class _Session:
             steps.append(Step(workload.name, weight, partial(self.workload, workload)))
         if self.wanted.recording:
             weight = 30 + backends * plan.replayed * (0.01 + plan.reads_per_post * 0.001)
-            steps.append(Step("replay", weight, self.replay))
+            steps.append(Step("replay", weight, partial(self.replay, *self.wanted.recording)))
         return steps
 
 

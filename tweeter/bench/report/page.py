@@ -38,8 +38,9 @@ def write_html(result: Result, path: Path) -> None:
     )  # fmt: skip
     environment.filters["duration"] = plots.duration
     html = environment.get_template("report.jinja2").render(
-        result=result, growth=list(growth_charts(result)), workloads=workload_charts(result), memory=memory_charts(result),
-        answers=answers_table(result), costs=costs_table(result), machine=machine_table(result),
+        result=result, growth=list(growth_charts(result)), workloads=workload_charts(result),
+        memory=memory_charts(result), answers=answers_table(result), costs=costs_table(result),
+        machine=machine_table(result),
     )  # fmt: skip
     path.write_text(html, encoding="utf-8")
 
@@ -127,7 +128,9 @@ def _kinds_tables(result: Result) -> Iterator[Table]:
             for kind, times in run.operations.items()
         ]
         head = ["operation", "backend", "times", "median", "95 %", "99 %", "round trips", "SQL"]
-        yield Table(f"What {name} is made of", head, sorted(rows, key=lambda row: (row[0], result.backends.index(row[1]))))
+        yield Table(
+            f"What {name} is made of", head, sorted(rows, key=lambda row: (row[0], result.backends.index(row[1])))
+        )
 
 
 def memory_charts(result: Result) -> list[Chart]:
@@ -150,9 +153,7 @@ def memory_charts(result: Result) -> list[Chart]:
 
 
 def answers_table(result: Result) -> Table:
-    rows = [
-        [a.backend, f"{a.checked:,}", f"{a.differed:,}", f"{a.late:,}", f"{a.fallbacks:,}"] for a in result.answers
-    ]
+    rows = [[a.backend, f"{a.checked:,}", f"{a.differed:,}", f"{a.late:,}", f"{a.fallbacks:,}"] for a in result.answers]
     head = ["backend", "checked", "differed", "late: right once all was delivered", "answered by SQL instead"]
     return Table("Pages that were compared with SQL's", head, rows)
 
@@ -166,7 +167,9 @@ def costs_table(result: Result) -> Table:
             if points:
                 trips, sql = ([getattr(times, what) for times in points] for what in ("round_trips", "sql"))
                 rows.append([name, backend, _span(trips), _span(sql)])
-    return Table("Round trips to the store and SQL statements of a request", ["what", "backend", "round trips", "SQL"], rows)
+    return Table(
+        "Round trips to the store and SQL statements of a request", ["what", "backend", "round trips", "SQL"], rows
+    )
 
 
 def machine_table(result: Result) -> Table:

@@ -18,8 +18,16 @@ INK = "#1a1a1b"  # becomes the colour of the page's text
 FAINT = "#8a8a8b"
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("s", "o", "^", "D", "v", "P", "X")
-DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (0, (1, 1)), (0, (9, 3)), (0, (3, 1, 1, 1)))
-STYLE = {
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (6, 2)),
+    (0, (2, 1.5)),
+    (0, (6, 2, 1, 2)),
+    (0, (1, 1)),
+    (0, (9, 3)),
+    (0, (3, 1, 1, 1)),
+)
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tweeter",
     "font.family": "sans-serif",
@@ -62,7 +70,9 @@ def growth(
             xs = [point.x * shift for point in points]
             colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
             axes.vlines(xs, [p.median for p in points], [p.p99 for p in points], color=colour, linewidth=0.8)
-            axes.vlines(xs, [p.median for p in points], [p.p95 for p in points], color=colour, linewidth=2.4, alpha=0.55)
+            axes.vlines(
+                xs, [p.median for p in points], [p.p95 for p in points], color=colour, linewidth=2.4, alpha=0.55
+            )
             axes.plot(xs, [p.median for p in points], color=colour, marker=marker, markersize=6.5,
                       linestyle=DASHES[place % len(DASHES)], linewidth=1.8, markeredgecolor="white",
                       markeredgewidth=0.6)  # fmt: skip
@@ -116,16 +126,14 @@ def dots(
         return _svg(figure, name, title)
 
 
-def bars(
-    name: str, title: str, parts: Mapping[str, Mapping[str, float]], x_label: str, order: Sequence[str]
-) -> str:
+def bars(name: str, title: str, parts: Mapping[str, Mapping[str, float]], x_label: str, order: Sequence[str]) -> str:
     """A bar for each backend, of parts one after the other: filled, and hatched."""
     hatches = ("", "////", "....")
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.9 + 0.42 * len(order)), layout="constrained")
         axes = figure.add_subplot()
         ends = dict.fromkeys(order, 0.0)
-        for number, (part, values) in enumerate(parts.items()):
+        for number, values in enumerate(parts.values()):
             for place, backend in enumerate(order):
                 colour, value = COLOURS[place % len(COLOURS)], max(0.0, values.get(backend, 0.0))
                 axes.barh(place, value, left=ends[backend], height=0.62, hatch=hatches[number % len(hatches)],
@@ -175,7 +183,9 @@ def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, st
     """The name of each line at its end; where two would touch, both step aside."""
     figure.draw_without_rendering()
     scale = figure.dpi / 72
-    places = sorted((float(axes.transData.transform((x, y))[1]) / scale, x, y, name, colour) for x, y, name, colour in ends)
+    places = sorted(
+        (float(axes.transData.transform((x, y))[1]) / scale, x, y, name, colour) for x, y, name, colour in ends
+    )
     wanted = [place[0] for place in places]
     for _ in range(100):
         for n in range(len(wanted) - 1):
@@ -195,7 +205,9 @@ def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, st
 def _svg(figure: Figure, name: str, title: str) -> str:
     """The figure as an element of a page: no XML header, ids of its own, text in the colour of the page."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
+    figure.savefig(
+        file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None}
+    )
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -67,15 +67,14 @@ def verdict(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _points(
-    series: str, backends: Sequence[str], lines: Mapping[str, Sequence[Measurement]]
-) -> list[list[str]]:
+def _points(series: str, backends: Sequence[str], lines: Mapping[str, Sequence[Measurement]]) -> list[list[str]]:
     by_x: dict[int, dict[str, Measurement]] = {}
     for backend, points in lines.items():
         for point in points:
             by_x.setdefault(point.x, {})[backend] = point
     return [
-        [f"{x:,} {series}", *(_time(found[b]) if b in found else "" for b in backends)] for x, found in sorted(by_x.items())
+        [f"{x:,} {series}", *(_time(found[b]) if b in found else "" for b in backends)]
+        for x, found in sorted(by_x.items())
     ]
 
 

@@ -41,7 +41,7 @@ class Recording(NamedTuple):
     def workload(self) -> Workload:
         return Workload(
             "replay",
-            f"{len(self.tweets):,} tweets of one's own files in their order, {self.reads_per_post} home pages after each",
+            f"{len(self.tweets):,} tweets of one's own in their order, {self.reads_per_post} home pages after each",
             self._operations,
         )
 
@@ -50,7 +50,7 @@ class Recording(NamedTuple):
         return World(np.zeros(len(self.names), np.int64), 0)
 
     @property
-    def count(self) -> int:
+    def length(self) -> int:
         return len(self.tweets) * (1 + self.reads_per_post)
 
     def user_id(self, user: int) -> int:
@@ -138,10 +138,10 @@ def _read(path: Path, message_limit: int, progress: Progress) -> list[LoadedTwee
 def _ids(site: Site, names: list[str]) -> list[int]:
     """The ids of these people; whoever never followed, was followed or posted before is added."""
     with site.sessions() as session:
-        known = {key: id_ for key, id_ in session.execute(select(User.username_key, User.id))}
+        known = set(session.scalars(select(User.username_key)))
         if missing := [name for name in names if name.lower() not in known]:
             rows = [{"username": name, "username_key": name.lower(), "display_name": name} for name in missing]
             session.execute(insert(User), rows)
             session.commit()
-            known = {key: id_ for key, id_ in session.execute(select(User.username_key, User.id))}
-    return [known[name.lower()] for name in names]
+        ids = {row.username_key: row.id for row in session.execute(select(User.username_key, User.id))}
+    return [ids[name.lower()] for name in names]

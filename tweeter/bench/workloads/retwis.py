@@ -15,7 +15,9 @@ from tweeter.bench.graphs import pick, zipf
 from tweeter.bench.workloads import World
 from tweeter.bench.workloads.operations import AddUser, Follow, Operation, Post, ReadHome
 
-SOURCE = "retwisClient of TAPIR (SOSP 2015): add user 5 %, follow 15 %, post 30 %, read timeline 50 %; users by Zipf 0.75"
+SOURCE = (
+    "retwisClient of TAPIR (SOSP 2015): add user 5 %, follow 15 %, post 30 %, read timeline 50 %; users by Zipf 0.75"
+)
 ALPHA = 0.75
 
 

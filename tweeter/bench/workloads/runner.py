@@ -151,7 +151,9 @@ def run(
 ) -> Iterator[Run]:
     """The workload on every Contender, in so many slices, between which they take turns."""
     progress.phase(workload.name, rounds * len(every))
-    streams = [(contender, Player(contender, directory), workload.operations(world, count, seed)) for contender in every]
+    streams = [
+        (contender, Player(contender, directory), workload.operations(world, count, seed)) for contender in every
+    ]
     sizes = [count * (n + 1) // rounds - count * n // rounds for n in range(rounds)]
     done: dict[str, list[tuple[int, float]]] = {contender.name: [] for contender in every}
     for number, size in enumerate(sizes):
