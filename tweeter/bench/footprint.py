@@ -13,7 +13,7 @@ from tweeter.bench.contender import CHEAP, Answers, label
 from tweeter.bench.report.schema import Footprint
 from tweeter.bench.scratch import Scratch, machinery, trusted
 from tweeter.interfaces import IMaterializedTimelines
-from tweeter.servers import resident
+from tweeter.servers import PostgreSQL, resident
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 
@@ -23,7 +23,11 @@ def measure_memory(
 ) -> Iterator[Footprint]:
     """What the home timelines of these users take, on each backend: they are read once."""
     scratch.progress.phase("Memory", len(answers))
+    stores = [server for server in scratch.servers if not isinstance(server, PostgreSQL)]
     for backend in answers:
+        for server in stores:  # one that begins has not kept anything of what others gave back
+            server.stop()
+            server.start()
         with scratch.copy(url) as copied:
             settings = scratch.settings(backend) | CHEAP | {"sqlalchemy.url": copied}
             context = multiprocessing.get_context("spawn")
@@ -32,19 +36,14 @@ def measure_memory(
             process.start()
             there.close()  # so that we notice when the process ends before its time
             here.recv()  # all is ready
-            before = _servers(scratch)
+            before = sum(server.resident for server in stores)
             here.send(None)
             ids, growth = here.recv()
-            after = _servers(scratch)
+            after = sum(server.resident for server in stores)
             here.send(None)
             process.join()
         scratch.progress.advance(1)
-        servers = None if before is None or after is None else after - before
-        yield Footprint(label(backend), len(users), ids, growth, servers)
-
-
-def _servers(scratch: Scratch) -> int | None:
-    return sum(server.resident for server in scratch.servers) if scratch.servers else None
+        yield Footprint(label(backend), len(users), ids, growth, after - before if stores else None)
 
 
 def _fill(parent: Any, settings: dict[str, Any], users: list[int]) -> None:

@@ -14,7 +14,13 @@ from tweeter.cli.progress import Progress
 from tweeter.models.meta import make_engine
 from tweeter.values import Cursor, Timeline
 
-Rounds = dict[tuple[str, str], list[list[Cost]]]  # of a backend and a measure
+
+class Person(NamedTuple):
+    """Whose pages and posts are the point x of a series."""
+
+    series: str
+    x: int
+    user: int
 
 
 class Site(NamedTuple):
@@ -43,13 +49,12 @@ def make_site(
 
 def grow_people(scratch: Scratch, plan: Plan, answers: Mapping[str, Answers], site: Site) -> Iterator[Measurement]:
     """The series of followees and of followers, on one site."""
-    people = [("followees", count, user) for count, user in site.planted.readers.items()]
-    people += [("followers", count, user) for count, user in site.planted.authors.items()]
+    people = [Person("followees", count, user) for count, user in site.planted.readers.items()]
+    people += [Person("followers", count, user) for count, user in site.planted.authors.items()]
     with contenders(scratch, answers, site.url) as every:
         warm_up(every, site, scratch.progress)
         scratch.progress.phase("Followees, followers", len(people) * plan.rounds)
-        for series, count, user in people:
-            yield from measure_person(plan, every, series, count, user, scratch.progress)
+        yield from measure_people(plan, every, people, scratch.progress)
 
 
 def grow_site(
@@ -59,8 +64,8 @@ def grow_site(
     (user,) = site.planted.readers.values()
     with contenders(scratch, answers, site.url) as every:
         warm_up(every, site, scratch.progress)
-        scratch.progress.phase(f"{size:,} {series}", plan.rounds)
-        yield from measure_person(plan, every, series, size, user, scratch.progress)
+        scratch.progress.phase("Home pages, posts", plan.rounds)
+        yield from measure_people(plan, every, [Person(series, size, user)], scratch.progress)
 
 
 def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
@@ -75,21 +80,21 @@ def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
         progress.advance(len(site.planted.fans) % 100)
 
 
-def measure_person(
-    plan: Plan, every: Sequence[Contender], series: str, x: int, user: int, progress: Progress
+def measure_people(
+    plan: Plan, every: Sequence[Contender], people: Sequence[Person], progress: Progress
 ) -> Iterator[Measurement]:
-    """Home pages and posts of one person, on all backends in turn."""
-    rounds: Rounds = {}
-    timeline = Timeline.home(user + 1)
+    """Home pages and posts of these people. In each round everybody has their turn on each backend."""
+    rounds: dict[tuple[Person, str, str], list[list[Cost]]] = {}
     gc.collect()
     for number in range(plan.rounds):
-        for place in range(len(every)):
-            contender = every[(place + number) % len(every)]
-            for measure, costs in _once(plan, contender, timeline).items():
-                rounds.setdefault((contender.name, measure), []).append(costs)
-        progress.advance(1)
-    for (backend, measure), values in rounds.items():
-        yield Measurement(series, x, backend, measure, summarize(values))
+        for person in people:
+            for place in range(len(every)):
+                contender = every[(place + number) % len(every)]
+                for measure, costs in _once(plan, contender, Timeline.home(person.user + 1)).items():
+                    rounds.setdefault((person, contender.name, measure), []).append(costs)
+            progress.advance(1)
+    for (person, backend, measure), values in rounds.items():
+        yield Measurement(person.series, person.x, backend, measure, summarize(values))
 
 
 def _once(plan: Plan, contender: Contender, timeline: Timeline) -> dict[str, list[Cost]]:

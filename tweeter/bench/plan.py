@@ -61,5 +61,5 @@ QUICK = Plan(
     operations=300,
     replayed=50,
     reads_per_post=10,
-    timelines=500,
+    timelines=400,
 )

@@ -19,6 +19,7 @@ class Table(NamedTuple):
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+    left: int = 2  # columns that are words
 
 
 class Chart(NamedTuple):
@@ -155,7 +156,7 @@ def memory_charts(result: Result) -> list[Chart]:
 def answers_table(result: Result) -> Table:
     rows = [[a.backend, f"{a.checked:,}", f"{a.differed:,}", f"{a.late:,}", f"{a.fallbacks:,}"] for a in result.answers]
     head = ["backend", "checked", "differed", "late: right once all was delivered", "answered by SQL instead"]
-    return Table("Pages that were compared with SQL's", head, rows)
+    return Table("Pages that were compared with SQL's", head, rows, left=1)
 
 
 def costs_table(result: Result) -> Table:

@@ -140,7 +140,9 @@ def bars(name: str, title: str, parts: Mapping[str, Mapping[str, float]], x_labe
                           facecolor=colour if number == 0 else "none", edgecolor=colour, linewidth=1)  # fmt: skip
                 ends[backend] += value
         for place, backend in enumerate(order):
-            told = ", ".join(f"{values[backend]:,.1f} {part}" for part, values in parts.items() if backend in values)
+            told = ", ".join(
+                f"{max(0.0, values[backend]):,.1f} {part}" for part, values in parts.items() if backend in values
+            )
             axes.annotate(told, (ends[backend], place), xytext=(6, 0), textcoords="offset points", va="center",
                           fontsize=9.5)  # fmt: skip
         axes.set_xlim(0, max(*ends.values(), 1e-9) * 1.75)
