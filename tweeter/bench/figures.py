@@ -56,6 +56,7 @@ class Figures:
     runs: dict[str, list[float]] = field(default_factory=dict)
     ratios: list[Ratio] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)  # of each whole, its parts
 
     def add(self, runs: Mapping[str, Sequence[float]]) -> None:
         self.runs |= {name: list(values) for name, values in runs.items()}
@@ -81,6 +82,11 @@ class Figures:
             table.add_row(name, *map(_short, all_three[: len(table.columns) - 1]))
         if self.runs:
             console.print(table)
+        for whole, parts in self.shares.items():
+            table = Table(title=whole, title_justify="left", title_style="bold", show_header=False)
+            for part, share in parts.items():
+                table.add_row(part, f"{share:.1%}")
+            console.print(table)
         for line in (*map(str, self.ratios), *self.notes):
             console.print(line, markup=False, soft_wrap=True)
 
@@ -91,6 +97,7 @@ class Figures:
             "runs": self.runs,
             "ratios": [ratio._asdict() | {"holds": ratio.holds} for ratio in self.ratios],
             "notes": self.notes,
+            "shares": self.shares,
         }
 
 

@@ -9,7 +9,7 @@ import redis
 from redis.exceptions import RedisError
 
 from tweeter.backends.memcached import addresses
-from tweeter.cli.common import CommandError
+from tweeter.cli.common import CommandError, describe
 
 AT_ONCE = 1000  # keys
 
@@ -39,7 +39,7 @@ def memcached_socket(servers: str) -> Iterator[socket.socket]:
         with connection:
             yield connection
     except OSError as error:
-        raise CommandError(f"memcached at {servers}: {error}") from error
+        raise CommandError(f"memcached at {servers}: {describe(error)}") from error
 
 
 def clean_redis(url: str, prefix: str) -> None:

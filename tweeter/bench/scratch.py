@@ -11,18 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from alembic import command
-from alembic.config import Config
 from pyramid.registry import Registry
 from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
 import tweeter
 from tweeter.bench.given import clean_memcached, clean_redis, memcached_socket, redis_client
+from tweeter.bench.migrate import migrate, unmigrate
 from tweeter.cli.common import CommandError
 from tweeter.cli.progress import Progress
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.models import Base
+from tweeter.models import Base, engine_of
 from tweeter.models.meta import make_engine
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
 from tweeter.settings import KNOWN, variable
@@ -122,7 +121,7 @@ class Scratch:
             name = f"bench_{self._databases}"
             self._postgresql.execute(f"CREATE DATABASE {name}")
             url = self._postgresql.url(name)
-        command.upgrade(_alembic(url), "head")
+        migrate(url)
         return url
 
     @cached_property
@@ -140,15 +139,15 @@ class Scratch:
             raise CommandError("This needs more than one database: give no --database, or `sqlite` or `postgresql`.")
         if make_url(url) == make_url(self._site["sqlalchemy.url"]):
             raise CommandError("--database must not be the site's own database.")
-        engine = make_engine(url)
+        engine = engine_of({"sqlalchemy.url": url})
         try:
             if set(Base.metadata.tables) & set(inspect(engine).get_table_names()):
                 raise CommandError("--database must be an empty database: this one has tables of a site.")
         finally:
             engine.dispose()
         self._databases += 1
-        self._stack.callback(command.downgrade, _alembic(url), "base")
-        command.upgrade(_alembic(url), "head")
+        self._stack.callback(unmigrate, url)
+        migrate(url)
         return url
 
     @contextmanager
@@ -204,7 +203,7 @@ class Scratch:
         return server
 
     def settings(self, backend: str, **more: Any) -> dict[str, Any]:
-        """The ini file's settings, on the scratch database and servers. `more` has `_` for the dots of names."""
+        """The ini file's settings, on the scratch database and servers, and `more` of them."""
         chosen = {key: value for key, value in self._site.items() if key not in DEBUGGING}
         chosen |= {
             "sqlalchemy.url": self.database,
@@ -258,16 +257,6 @@ def by_hand(registry: Registry) -> Any:
     timelines.expect(timelines.incarnation())
     timelines.trust()
     return timelines
-
-
-def _alembic(url: str) -> Config:
-    """The migrations, of a checkout or of an installed package, on a database."""
-    package = Path(tweeter.__file__).parent
-    installed = package / "migrations"
-    config = Config()
-    config.set_main_option("script_location", str(installed if installed.exists() else package.parent / "alembic"))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    return config
 
 
 @contextmanager

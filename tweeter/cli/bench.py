@@ -12,7 +12,7 @@ from tweeter.bench.scratch import Scratch
 from tweeter.cli.common import add_ini, read_settings
 from tweeter.cli.progress import progress
 
-BENCHMARKS = ("report", "delivery", "memory")
+BENCHMARKS = ("report", "delivery", "page", "memory")
 DEFAULT = "report"  # what is measured when nothing is named
 
 DESCRIPTION = """

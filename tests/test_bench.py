@@ -1,0 +1,270 @@
+"""`tweeter bench`: small runs of all benchmarks on real servers, and what they leave behind: nothing."""
+
+import json
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import inspect
+
+from tests.conftest import engine_on, running, serving
+from tests.test_cli_load import write_ini
+from tweeter.bench import memory
+from tweeter.bench.children import Child, ChildError
+from tweeter.bench.figures import Figures, Ratio, percentile, rotate
+from tweeter.bench.given import memcached_names, memcached_socket
+from tweeter.bench.load import WrongAnswer, load
+from tweeter.bench.scratch import Scratch, trusted
+from tweeter.cli import main
+from tweeter.cli.common import read_settings
+from tweeter.cli.progress import Lines
+from tweeter.servers import Memcached, Redis
+
+
+@pytest.fixture
+def ini(tmp_path: Path, sqlite_url: str) -> str:
+    return write_ini(tmp_path, sqlite_url)
+
+
+@pytest.fixture
+def given(redis_server: Redis, memcached_server: Memcached) -> list[str]:
+    """Arguments: servers that are there, which is quicker than to start some."""
+    return ["--database", "sqlite", "--redis", redis_server.url, "--memcached", memcached_server.address]
+
+
+@pytest.fixture
+def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """At the end of the test, the processes are those of its beginning, and the temporary folders made are gone."""
+    resource_tracker.ensure_running()  # a process of multiprocessing's own, which stays
+    made: list[Path] = []
+    mkdtemp = tempfile.mkdtemp
+
+    def remember(*args: Any, **options: Any) -> str:
+        path = mkdtemp(*args, **options)
+        made.append(Path(path))
+        return path
+
+    monkeypatch.setattr(tempfile, "mkdtemp", remember)
+    before = children()
+    yield made
+    assert children() == before
+    assert made
+    assert [path for path in made if path.exists()] == []
+    assert multiprocessing.active_children() == []
+
+
+def children() -> set[str]:
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return {pid for task in tasks for pid in task.read_text().split()}
+
+
+def keys(server: Redis) -> set[str]:
+    with closing(redis.Redis.from_url(server.url, decode_responses=True)) as client:
+        return set(map(str, client.keys("*bench*")))
+
+
+def ratios_of(path: Path) -> dict[str, float]:
+    return {ratio["name"]: ratio["value"] for ratio in json.loads(path.read_text())["ratios"]}
+
+
+# the benchmarks
+
+
+def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
+    path = tmp_path / "delivery.json"
+    assert main(["bench", "delivery", ini, "--followers", "1200", "--runs", "2", "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    on_redis = {"tweeter, redis", "redis-benchmark", "the talk: ZADD and trim"}
+    assert set(found["runs"]) == on_redis | {"tweeter, memcached", "a bare socket, memcached"}
+    assert all(len(values) == 2 and min(values) > 100 for values in found["runs"].values())
+    ratios = ratios_of(path)
+    assert len(ratios) == 5
+    assert ratios["growth of the process that delivers to redis"] < 50
+    assert set(found["servers"]) == {"postgresql", "redis", "memcached"}
+    assert found["arguments"]["followers"] == 1200
+    assert found["machine"]["cpus"] >= 1
+    shown = capsys.readouterr().out
+    assert "delivery to redis / the talk's way = " in shown
+    assert f"redis {found['servers']['redis']}" in shown
+
+
+def test_delivery_on_servers_that_are_given_leaves_what_others_have_there(
+    ini, given, nothing_left, redis_server, memcached_server
+):
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.set("another's bench", "1")
+    assert main(["bench", "delivery", ini, "--followers", "300", "--runs", "1", *given]) == 0
+    assert keys(redis_server) == {"another's bench"}
+    with memcached_socket(memcached_server.address) as connection:
+        assert memcached_names(connection, "tweeter-bench") == []
+
+
+def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_server):
+    """What misses costs it nothing, and it would be no rival."""
+    from tweeter.bench.rivals import redis_benchmark
+    from tweeter.bench.warm import RedisKey
+
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.rpush("bench:list", *range(100))
+        RedisKey(client, b"bench:list").copy(b"bench:key:", range(50), digits=12)
+        assert redis_benchmark(redis_server.url, "bench:key:", 50, 7, 100) > 0
+        lengths = [client.llen(name) for name in client.keys("bench:key:*")]
+        client.delete(*client.keys("bench:*"))
+    assert len(lengths) == 50
+    assert sum(lengths) >= 50 * 101
+
+
+def test_memory(ini, given, nothing_left, tmp_path, capsys):
+    path = tmp_path / "memory.json"
+    assert main(["bench", "memory", ini, "--timelines", "30", *given, "--json", str(path)]) == 0
+    found = json.loads(path.read_text())["runs"]
+    shown = capsys.readouterr().out
+    for backend in ("redis", "memcached", "memory"):
+        assert 6 < found[f"{backend}, warm"][0] < 20
+        assert f"{backend}: after a delivery to 30 cold timelines none of them are there." in shown
+    assert 8 < found["redis, warm, by MEMORY USAGE"][0] < 9
+    assert found["the talk's sorted set in redis"][0] > 50
+
+
+def test_page(ini, given, nothing_left, tmp_path):
+    path = tmp_path / "page.json"
+    words = ["--followees", "12", "--connections", "2", "--many", "8", "--runs", "1", "--seconds", "0.2"]
+    assert main(["bench", ini, "page", *words, "--profile", "60", *given, "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert len(found["runs"]) == 8
+    assert all(rate > 1 for [rate] in found["runs"].values())
+    assert {"12 followees / 10 followees", "8 connections / 2 connections"} <= set(ratios_of(path))
+    for parts in found["shares"].values():
+        assert sum(parts.values()) == pytest.approx(1)
+        assert {"templates", "store: ids and tweets"} <= set(parts)
+
+
+# what it must not do
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "required: WHAT"),
+        (["nonsense", "site.ini"], "invalid choice: 'nonsense'"),
+        (["delivery"], "required: INI"),
+        (["delivery", "site.ini", "--followers", "0"], "'0' is not a number greater than 0"),
+        (["delivery", "site.ini", "--followers", "many"], "'many' is not a number greater than 0"),
+        (["memory", "site.ini", "--followers", "5"], "unrecognized arguments: --followers"),
+    ],
+)
+def test_words_that_make_no_sense_are_refused(words, reason, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", *words])
+    assert stopped.value.code == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_wrong_ini_file_and_servers_that_are_away_are_told_in_a_line(ini, capsys, nothing_left):
+    assert main(["bench", "memory", "missing.ini"]) == 1
+    assert "missing.ini can't be used" in capsys.readouterr().err
+    away = ["--database", "sqlite", "--redis", "redis://localhost:1/0", "--memcached", "localhost:1"]
+    assert main(["bench", "memory", ini, *away]) == 1
+    assert "tweeter: Redis at redis://localhost:1/0: " in capsys.readouterr().err
+    assert main(["bench", "delivery", ini, "--backend", "memcached", "--followers", "1", *away]) == 1
+    assert "tweeter: memcached at localhost:1: Connection refused" in capsys.readouterr().err
+    assert main(["bench", "page", ini, "--followees", "2", *away]) == 1
+    assert "--followees must be 4 at least" in capsys.readouterr().err
+
+
+def test_a_server_that_is_not_installed_is_told_with_its_package(ini, monkeypatch, capsys, nothing_left):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert main(["bench", "memory", ini, "--database", "sqlite"]) == 1
+    assert "it comes with the Debian package redis-server" in capsys.readouterr().err
+
+
+def test_the_sites_own_database_is_never_used(ini, sqlite_url, capsys, nothing_left):
+    assert main(["bench", "memory", ini, "--database", sqlite_url]) == 1
+    assert "must not be the site's own database" in capsys.readouterr().err
+
+
+def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_url, redis_server, monkeypatch):
+    monkeypatch.setenv("SQLALCHEMY_URL", sqlite_url)
+    monkeypatch.setenv("TWEETER_TIMELINES", "memory")
+    monkeypatch.setenv("TWEETER_REDIS_URL", "redis://localhost:1/0")
+    monkeypatch.setenv("TWEETER_REDIS_PREFIX", "site:")
+    with Scratch(read_settings(ini), Lines(), "sqlite", redis_server.url) as scratch:
+        settings = scratch.settings("redis")
+        with running(settings) as app:
+            assert str(app.registry["engine"].url) == settings["sqlalchemy.url"] != sqlite_url
+            assert trusted(app.registry).identity == f"{redis_server.url} {scratch.prefix}"
+    assert os.environ["TWEETER_REDIS_PREFIX"] == "site:"
+
+
+def test_a_database_that_is_given_has_to_be_empty_and_is_empty_afterwards(
+    ini, given, empty_url, postgresql_url, capsys, nothing_left
+):
+    few = ["--timelines", "2", "--entries", "5", *given[2:]]
+    assert main(["bench", "memory", ini, "--database", postgresql_url, *few]) == 1
+    assert "this one has tables of a site" in capsys.readouterr().err
+    assert main(["bench", "memory", ini, "--database", empty_url, *few]) == 0
+    with engine_on(empty_url) as engine:
+        assert inspect(engine).get_table_names() == []
+
+
+def test_nothing_is_left_of_a_benchmark_that_is_interrupted(ini, monkeypatch, nothing_left, capsys):
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(memory, "_read", interrupt)
+    assert main(["bench", "memory", ini, "--timelines", "5"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert len(nothing_left) == 3  # the scratch folder, PostgreSQL, Redis
+
+
+# the parts
+
+
+def test_contenders_take_turns():
+    turns: list[str] = []
+    contenders = {name: lambda name=name: float(turns.append(name) or len(turns)) for name in "ABC"}
+    assert rotate(Lines(), contenders, 2) == {"A": [1, 4], "B": [2, 5], "C": [3, 6]}
+    assert "".join(turns) == "ABCABC"
+
+
+def test_a_ratio_is_of_neighbours_in_time_and_says_what_it_has_to_reach():
+    figures = Figures("", "", {"one": [10, 100, 40], "other": [10, 50, 10]})
+    figures.compare("one / other", "one", "other", least=2.5)
+    assert str(figures.ratios[0]) == "one / other = 2.00 (at least 2.5: MISSED)"
+    assert str(Ratio("memory", 7.25, most=9, unit="KB")) == "memory = 7.25 KB (at most 9)"
+
+
+def test_percentiles_are_values_that_were_measured():
+    assert percentile([3, 1, 2, 4], 50) == 2
+    assert percentile(range(1, 101), 99) == 99
+    assert percentile([5], 1) == 5
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 50)
+
+
+def test_load_counts_pages_and_nothing_else(app):
+    with serving(app) as address:
+        host, port = address.removeprefix("http://").split(":")
+        there = host, int(port)
+        found = load(there, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 2, 0.2, 0.05)
+        assert found.rate > 1
+        assert 0 < found.median <= found.slowest < 1
+        assert found.unanswered == 0
+        with pytest.raises(WrongAnswer, match="404"):
+            load(there, b"GET /nowhere/at/all HTTP/1.1\r\nHost: x\r\n\r\n", 1, 0.2, 0)
+
+
+def test_a_child_tells_what_went_wrong_there():
+    with closing(Child()) as child:
+        assert child.call(percentile, [1, 2, 3], 50) == 2
+        with pytest.raises(ChildError, match="there are no values"):
+            child.call(percentile, [], 50)
+        with pytest.raises(ChildError, match="has ended"):
+            child.call(os._exit, 3)

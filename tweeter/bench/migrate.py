@@ -1,0 +1,32 @@
+"""The tables of a scratch database, made by the migrations of a checkout or of an installed package."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+import tweeter
+from tweeter.models.meta import make_engine
+
+
+def migrate(url: str) -> None:
+    command.upgrade(_config(url), "head")
+
+
+def unmigrate(url: str) -> None:
+    """Leaves the database as it was."""
+    command.downgrade(_config(url), "base")
+    engine = make_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+    engine.dispose()
+
+
+def _config(url: str) -> Config:
+    package = Path(tweeter.__file__).parent
+    installed = package / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(installed if installed.exists() else package.parent / "alembic"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
