@@ -1,14 +1,16 @@
 """Memory of materialised timelines: by how much the site's process and the store's server grow.
 
-Measured in a process that does nothing else, because memory that something else gave back would be used again.
+Measured in a process and on servers that have just begun, because memory that something else gave back would be used
+again.
 """
 
 import gc
-import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
+from tweeter.bench.children import Child
 from tweeter.bench.contender import CHEAP, Answers, label
 from tweeter.bench.report.schema import Footprint
 from tweeter.bench.scratch import Scratch, machinery, trusted
@@ -25,44 +27,32 @@ def measure_memory(
     scratch.progress.phase("Memory", len(answers))
     stores = [server for server in scratch.servers if not isinstance(server, PostgreSQL)]
     for backend in answers:
-        for server in stores:  # one that begins has not kept anything of what others gave back
+        for server in stores:
             server.stop()
             server.start()
-        with scratch.copy(url) as copied:
+        before = sum(server.resident for server in stores)
+        with scratch.copy(url) as copied, closing(Child()) as child:
             settings = scratch.settings(backend) | CHEAP | {"sqlalchemy.url": copied}
-            context = multiprocessing.get_context("spawn")
-            here, there = context.Pipe()
-            process = context.Process(target=_fill, args=(there, settings, list(users)), daemon=True)
-            process.start()
-            there.close()  # so that we notice when the process ends before its time
-            here.recv()  # all is ready
-            before = sum(server.resident for server in stores)
-            here.send(None)
-            ids, growth = here.recv()
-            after = sum(server.resident for server in stores)
-            here.send(None)
-            process.join()
+            ids, process = child.call(fill, settings, list(users))
+        after = sum(server.resident for server in stores)
         scratch.progress.advance(1)
-        yield Footprint(label(backend), len(users), ids, growth, after - before if stores else None)
+        yield Footprint(label(backend), len(users), ids, process, after - before if stores else None)
 
 
-def _fill(parent: Any, settings: dict[str, Any], users: list[int]) -> None:
+def fill(settings: dict[str, Any], users: list[int]) -> tuple[int, int]:
+    """Reads everybody's home page; how many ids are materialised then, and by how many bytes this process grew."""
     with machinery(settings) as registry:
         timelines = trusted(registry)
         pull = PullTimelines("sql", registry["sessions"])
         for user in users:  # what the database's driver keeps is not the backend's
             pull.home(user + 1, Cursor())
         gc.collect()
-        parent.send(None)
-        parent.recv()
         before = resident(os.getpid())
         for user in users:
             timelines.home(user + 1, Cursor())
         gc.collect()
         growth = resident(os.getpid()) - before
-        ids = 0
-        if IMaterializedTimelines.providedBy(timelines):
-            slices = (timelines.peek(Timeline.home(user + 1)) for user in users)
-            ids = sum(len(found.ids) for found in slices if found)
-        parent.send((ids, growth))
-        parent.recv()
+        if not IMaterializedTimelines.providedBy(timelines):
+            return 0, growth
+        slices = (timelines.peek(Timeline.home(user + 1)) for user in users)
+        return sum(len(found.ids) for found in slices if found), growth

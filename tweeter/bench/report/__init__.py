@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from tweeter.bench.plan import FULL, QUICK
 from tweeter.bench.report.schema import Result, write_csv, write_json
 from tweeter.bench.scratch import Scratch
-from tweeter.bench.workloads import SYNTHETIC, find
+from tweeter.bench.workloads import REPLAY, SYNTHETIC, find
 from tweeter.cli.common import CommandError
+from tweeter.cli.load.files import size
 from tweeter.plugins import built_in, load
 from tweeter.servers import NotInstalled
 from tweeter.timelines import BACKENDS
@@ -33,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--workloads",
         type=_words,
         metavar="NAMES",
-        help=f"some of {', '.join(SYNTHETIC)}, or dotted names (default: all)",
+        help=f"some of {', '.join((*SYNTHETIC, REPLAY))}, or dotted names (default: all)",
     )
     parser.add_argument("--follows", type=Path, metavar="FILE", help="with --tweets: a graph of one's own to replay")
     parser.add_argument("--tweets", type=Path, metavar="FILE", help="both as `tweeter load` reads them")
@@ -65,10 +66,9 @@ class Found(NamedTuple):
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Found:
     """Measures, and writes the files."""
-    if (args.follows is None) != (args.tweets is None):
-        raise CommandError("A replay needs both --follows and --tweets.")
-    recording = (args.follows, args.tweets) if args.tweets else None
-    workloads = [find(name) for name in (args.workloads if args.workloads is not None else SYNTHETIC)]
+    recording = _recording(args)
+    names = SYNTHETIC if args.workloads is None else [name for name in args.workloads if name != REPLAY]
+    workloads = [find(name) for name in names]
     backends = _backends(scratch, args.backends)
     try:
         # What plots and graphs need is an extra of its own.
@@ -83,6 +83,16 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Found:
     write_csv(result, args.output / f"{NAME}.csv")
     write_html(result, args.output / f"{NAME}.html")
     return Found(result, args.output)
+
+
+def _recording(args: argparse.Namespace) -> tuple[Path, Path] | None:
+    """The files to replay, if any."""
+    files = [path for path in (args.follows, args.tweets) if path]
+    if len(files) == 1 or (not files and REPLAY in (args.workloads or ())):
+        raise CommandError("A replay needs both --follows and --tweets.")
+    for path in files:
+        size(path)  # what is not there is told now, and not after everything else
+    return (files[0], files[1]) if files and (args.workloads is None or REPLAY in args.workloads) else None
 
 
 def _backends(scratch: Scratch, names: list[str] | None) -> list[str]:

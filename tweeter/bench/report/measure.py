@@ -17,7 +17,7 @@ from tweeter.bench.plan import Plan
 from tweeter.bench.report.agenda import Agenda, Step
 from tweeter.bench.report.schema import SCHEMA, VERSION, Footprint, Measurement, Result, Run
 from tweeter.bench.scratch import Scratch
-from tweeter.bench.workloads import Workload, World
+from tweeter.bench.workloads import REPLAY, Workload, World
 from tweeter.bench.workloads.replay import read_recording
 from tweeter.bench.workloads.runner import run as run_workload
 
@@ -118,19 +118,21 @@ class _Session:
         row = 4e-6 * (1 + plan.follows_each)
         people = len(plan.followees) + len(plan.followers)
         warming = max([*plan.followers, plan.constant]) * backends * 0.002
-        steps = [Step("people", people * person + warming + 5, self.people)]
+        steps = []
+        if self.wanted.recording:  # first, because files that others made may be wrong
+            weight = 30 + backends * plan.replayed * (0.01 + plan.reads_per_post * 0.001)
+            steps.append(Step(REPLAY, weight, partial(self.replay, *self.wanted.recording)))
+        steps.append(Step("people", people * person + warming + 5, self.people))
         for users in plan.users:
             weight = person + users * (row + 4e-6 * plan.tweets_each) + 3
             steps.append(Step(f"{users:,} users", weight, partial(self.size, "users", users)))
         for tweets in plan.tweets:
             steps.append(Step(f"{tweets:,} tweets", person + tweets * 1e-5 + 3, partial(self.size, "tweets", tweets)))
-        steps.append(Step("memory", backends * (2 + plan.timelines * 0.005), self.memory))
+        if plan.timelines:
+            steps.append(Step("memory", backends * (2 + plan.timelines * 0.005), self.memory))
         for workload in self.wanted.workloads:
             weight = backends * (1 + plan.operations * 0.004)
             steps.append(Step(workload.name, weight, partial(self.workload, workload)))
-        if self.wanted.recording:
-            weight = 30 + backends * plan.replayed * (0.01 + plan.reads_per_post * 0.001)
-            steps.append(Step("replay", weight, partial(self.replay, *self.wanted.recording)))
         return steps
 
 

@@ -17,6 +17,7 @@ from tweeter.bench.workloads.operations import Operation
 from tweeter.errors import TweeterError
 
 SYNTHETIC = ("retwis", "twip", "benchbase-twitter")
+REPLAY = "replay"  # of files: it brings a world of its own
 
 
 class World(NamedTuple):
@@ -52,7 +53,7 @@ def find(spec: str) -> Workload:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         raise TweeterError(
-            f"there is no workload {spec}; built in are {', '.join(SYNTHETIC)} and replay, "
+            f"there is no workload {spec}; built in are {', '.join(SYNTHETIC)} and {REPLAY}, "
             "any other is the dotted name of a module"
         ) from None
     try:

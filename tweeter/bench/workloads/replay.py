@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import insert, select
 
 from tweeter.bench.scratch import Scratch
-from tweeter.bench.workloads import Workload, World
+from tweeter.bench.workloads import REPLAY, Workload, World
 from tweeter.bench.workloads.operations import Operation, Post, ReadHome
 from tweeter.cli.common import CommandError, Site
 from tweeter.cli.load import load
@@ -40,7 +40,7 @@ class Recording(NamedTuple):
     @property
     def workload(self) -> Workload:
         return Workload(
-            "replay",
+            REPLAY,
             f"{len(self.tweets):,} tweets of one's own in their order, {self.reads_per_post} home pages after each",
             self._operations,
         )
