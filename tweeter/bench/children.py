@@ -5,6 +5,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -52,14 +53,18 @@ class Child:
 
 def _obey(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one who tells us what to do
-    while True:
-        try:
+    with suppress(EOFError, ConnectionError):  # which has ended
+        while True:
             function, arguments = pipe.recv()
-        except EOFError:
-            os._exit(0)  # threads of a site may run
-        try:
-            pipe.send((function(*arguments), ""))
-        except TweeterError as error:
-            pipe.send((None, str(error)))
-        except Exception:
-            pipe.send((None, traceback.format_exc()))
+            pipe.send(_done(function, arguments))
+    os._exit(0)  # threads of a site may run
+
+
+def _done(function: Callable[..., Any], arguments: Any) -> tuple[Any, str]:
+    """What the function returns, or the text of what it raises."""
+    try:
+        return function(*arguments), ""
+    except TweeterError as error:
+        return None, str(error)
+    except Exception:
+        return None, traceback.format_exc()

@@ -7,6 +7,7 @@ and for memcached a bare socket that appends the same ids. All contenders have t
 
 import argparse
 import random
+import statistics
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -109,6 +110,7 @@ def _redis(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Fig
     )  # fmt: skip
     figures.compare("delivery to redis / the talk's way", OURS, TALK, least=8)
     figures.ratios += deliveries.memory()
+    figures.notes.append(deliveries.processor())
 
 
 def _memcached(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Figures) -> None:
@@ -129,6 +131,7 @@ def _memcached(scratch: Scratch, site: _Site, args: argparse.Namespace, figures:
             figures.add(rotate(scratch.progress, {OURS_MEMCACHED: ours, BARE: bare}, args.runs, "memcached"))
     figures.compare("delivery to memcached / a bare socket", OURS_MEMCACHED, BARE, least=0.5)
     figures.ratios += deliveries.memory()
+    figures.notes.append(deliveries.processor())
 
 
 def _read(registry: Registry, site: _Site) -> str:
@@ -147,11 +150,13 @@ class _Deliveries:
         self._process = process
         self._timelines = registry.getUtility(ITimelines)
         self._grown: list[int] = []
+        self._computed: list[float] = []
 
     def run(self) -> float:
         """Posts, has it delivered, looks whether it came; the seconds that the delivery took."""
         event = _post(self._registry, self._site.author)
         delivered = self._process.deliver(event)
+        self._computed.append(delivered.computed)
         if delivered.grown is not None:
             self._grown.append(delivered.grown)
         followers = self._site.followers
@@ -160,6 +165,10 @@ class _Deliveries:
             if found is None or found.ids[0] != event.tweet_id:
                 raise CommandError(f"{self._timelines.name}: the tweet did not come to the timeline of {follower}.")
         return delivered.seconds
+
+    def processor(self) -> str:
+        micros = statistics.median(self._computed) / len(self._site.followers) * 1e6
+        return f"The process that delivers to {self._timelines.name} computes for {micros:.2f} µs a timeline."
 
     def memory(self) -> list[Ratio]:
         """By how much the sender grew during a delivery, at most; nothing where the system does not tell."""

@@ -101,7 +101,7 @@ def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures
     filled = sum(timelines.peek(Timeline.home(reader)) is not None for reader in site.absent)
     figures.notes.append(
         f"{backend}: after a delivery to {len(site.absent):,} cold timelines {filled or 'none'} of them "
-        f"{'is' if filled == 1 else 'are'} there."
+        f"{'is' if filled == 1 else 'are'} there; what grew are the tweet and buffers."
     )
 
 

@@ -7,6 +7,7 @@ ini file, each in a process of its own; another process keeps connections busy. 
 import argparse
 import http.client
 import re
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -23,7 +24,7 @@ from tweeter.bench.load import Load, load
 from tweeter.bench.plain import Constants, bare, in_site
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
-from tweeter.bench.web import Address, Answer, Browser, serving, site_app
+from tweeter.bench.web import Address, Answer, Browser, Served, serving, site_app
 from tweeter.cli.common import CommandError, count
 from tweeter.ids import first_id_of_ms
 from tweeter.interfaces import ITimelines
@@ -35,6 +36,7 @@ FEW = 10  # followees
 SIZES = (20, 100)  # tweets
 LEAST = (1.3, 3.0)  # times what the bare rival does
 OURS, BARE, IN_SITE = "tweeter", "plain templates, nothing else", "plain templates in the site"
+MANY_FOLLOWEES, MANY_CONNECTIONS = "tweeter, 20 tweets, many followees", "tweeter, 20 tweets, many connections"
 RECENT = 30  # tweets of each of the few
 PASSWORD = "only for measuring"  # noqa: S105 (nobody else can reach the site)
 WARM = 30  # seconds that it may take until the store answers
@@ -68,9 +70,8 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         registry = stack.enter_context(scratch.machinery("sql"))
         identities = _fill(scratch, registry, args.followees)
         constants = _constants(registry, identities[0])
-        generator = stack.enter_context(closing(Child()))
 
-        def server(name: str, make_app: Callable[..., Any], *more: Any) -> Address:
+        def server(name: str, make_app: Callable[..., Any], *more: Any) -> Served:
             log = str(scratch.folder / f"{name}.log")
             return stack.enter_context(serving(args.ini, log, make_app, settings, *more))
 
@@ -79,51 +80,55 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
             BARE: (server("bare", bare, str(scratch.folder / "bare"), constants), "/"),
             IN_SITE: (server("in_site", in_site, str(scratch.folder / "in_site"), constants), "/constants"),
         }
-        few, many = (_sign_in(stack, site, identity) for identity in identities)
+        few, many = (_sign_in(stack, site.address, identity) for identity in identities)
+        generator = stack.enter_context(closing(Child()))
         loads: list[Load] = []
+        computed: dict[str, list[float]] = {}  # milliseconds of the server's processor for each request
 
-        def contender(
-            address: Address, path: str, size: int, browser: Browser = few, connections: int = args.connections
-        ) -> Callable[[], float]:
-            request = browser.request(f"{path}?limit={size}")
-
+        def ask(name: str, served: Served, request: bytes, connections: int = args.connections) -> None:
             def run() -> float:
-                loads.append(generator.call(load, address, request, connections, args.seconds, WARM_UP))
+                before = served.cpu()
+                loads.append(generator.call(load, served.address, request, connections, args.seconds, WARM_UP))
+                computed.setdefault(name, []).append(1000 * (served.cpu() - before) / loads[-1].answers)
                 return loads[-1].rate
 
-            return run
+            contenders[name] = run
 
-        contenders = {}
+        contenders: dict[str, Callable[[], float]] = {}
         for size in SIZES:
-            contenders[_named(OURS, size)] = contender(site, "/", size)
-            for rival, (address, path) in rivals.items():
-                with closing(few.at(address)) as there:
+            ask(_named(OURS, size), site, few.request(f"/?limit={size}"))
+            for rival, (served, path) in rivals.items():
+                with closing(few.at(served.address)) as there:
                     _check_same(few.get(f"/?limit={size}"), there.get(f"{path}?limit={size}"), size)
-                contenders[_named(rival, size)] = contender(address, path, size)
-        first = _named(OURS, SIZES[0])
-        followees = f"{first}, {args.followees:,} followees"
-        connections = f"{first}, {args.many} connections"
-        contenders[followees] = contender(site, "/", SIZES[0], many)
-        contenders[connections] = contender(site, "/", SIZES[0], connections=args.many)
+                ask(_named(rival, size), served, few.request(f"{path}?limit={size}"))
+        ask(MANY_FOLLOWEES, site, many.request(f"/?limit={SIZES[0]}"))
+        ask(MANY_CONNECTIONS, site, few.request(f"/?limit={SIZES[0]}"), args.many)
         figures.add(rotate(scratch.progress, contenders, args.runs, "Pages"))
         for size in SIZES if args.profile else ():
             scratch.progress.phase(f"Profile, {size} tweets", None)
             parts = generator.call(breakdown, settings, f"/?limit={size}", few.cookie, args.profile)
             figures.shares[f"A page of {size} tweets: its time, without the web server"] = parts
+    _compare(figures, args)
+    figures.notes += _of_the_machine(loads, computed)
+    return figures
+
+
+def _compare(figures: Figures, args: argparse.Namespace) -> None:
     for size, least in zip(SIZES, LEAST, strict=True):
         figures.compare(f"{size} tweets: tweeter / {BARE}", _named(OURS, size), _named(BARE, size), least)
         figures.compare(f"{size} tweets: tweeter / {IN_SITE}", _named(OURS, size), _named(IN_SITE, size))
-    figures.compare(f"{args.followees:,} followees / {FEW} followees", followees, first, least=0.95)
-    figures.compare(f"{args.many} connections / {args.connections} connections", connections, first, least=0.8)
-    figures.notes += _of_the_generator(loads)
-    return figures
+    first = _named(OURS, SIZES[0])
+    figures.compare(f"{args.followees:,} followees / {FEW} followees", MANY_FOLLOWEES, first, least=0.95)
+    figures.compare(f"{args.many} connections / {args.connections} connections", MANY_CONNECTIONS, first, least=0.8)
 
 
 def _named(contender: str, size: int) -> str:
     return f"{contender}, {size} tweets"
 
 
-def _of_the_generator(loads: list[Load]) -> Iterator[str]:
+def _of_the_machine(loads: list[Load], computed: dict[str, list[float]]) -> Iterator[str]:
+    for name, milliseconds in computed.items():
+        yield f"{name}: {statistics.median(milliseconds):.2f} ms of the server's processor for each request"
     yield f"The process that asks was busy for {max(load.busy for load in loads):.0%} of the time at most."
     if unanswered := max(load.unanswered for load in loads):
         yield f"{unanswered} connections were never answered: see waitress' connection_limit in the ini file."

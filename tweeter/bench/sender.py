@@ -16,6 +16,7 @@ _timelines: Any = None  # of the process that delivers
 
 class Delivered(NamedTuple):
     seconds: float
+    computed: float  # seconds of the processor, in this process
     grown: int | None  # bytes by which the process grew meanwhile, at most; None where the system does not tell
 
 
@@ -47,12 +48,12 @@ def _begin(settings: dict[str, Any]) -> None:
 
 def _deliver(event: TweetCreated) -> Delivered:
     before = _memory("VmRSS", forget_peak=True)
-    began = time.perf_counter()
+    computed, began = time.process_time(), time.perf_counter()
     for _ in _timelines.deliver(event):
         pass
-    seconds = time.perf_counter() - began
+    seconds, computed = time.perf_counter() - began, time.process_time() - computed
     peak = _memory("VmHWM")
-    return Delivered(seconds, None if before is None or peak is None else peak - before)
+    return Delivered(seconds, computed, None if before is None or peak is None else peak - before)
 
 
 def _memory(name: str, forget_peak: bool = False) -> int | None:

@@ -4,6 +4,7 @@ import http.client
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from html import unescape
@@ -44,14 +45,25 @@ def site_app(settings: dict[str, Any]) -> Router:
     return tweeter.main({}, **settings)
 
 
+class Served(NamedTuple):
+    """A server that runs."""
+
+    address: Address
+    child: Child
+
+    def cpu(self) -> float:
+        """Seconds that its process has computed."""
+        return self.child.call(time.process_time)
+
+
 @contextmanager
-def serving(ini: str, log: str, make_app: Callable[..., Router], *arguments: Any) -> Iterator[Address]:
-    """The address of a server of the application that `make_app(*arguments)` makes there.
+def serving(ini: str, log: str, make_app: Callable[..., Router], *arguments: Any) -> Iterator[Served]:
+    """A server of the application that `make_app(*arguments)` makes there.
 
     It logs as the ini file says, only that standard error is the file `log`.
     """
     with closing(Child()) as child:
-        yield child.call(_serve, ini, log, server_settings(ini), make_app, arguments)
+        yield Served(child.call(_serve, ini, log, server_settings(ini), make_app, arguments), child)
 
 
 def _serve(ini: str, log: str, settings: Mapping[str, str], make_app: Callable[..., Router], arguments: Any) -> Address:

@@ -26,8 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in COMMANDS:
         in_order = getattr(import_module(f"tweeter.cli.{words[0]}"), "in_order", list)
-        words[1:] = in_order(words[1:])
-    args = _parser().parse_args(words)
+        args = _parser(words[0]).parse_args([words[0], *in_order(words[1:])])
+    else:
+        args = _parser(*COMMANDS).parse_args(words)
     try:
         code: int = import_module(f"tweeter.cli.{args.command}").run(args)
         sys.stdout.flush()
@@ -45,9 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*commands: str) -> argparse.ArgumentParser:
+    """Of these commands: what the others import would only take time."""
     parser = argparse.ArgumentParser(prog="tweeter", description="Looks after a Tweeter site.")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", dest="command", required=True)
-    for name in COMMANDS:
+    for name in commands:
         import_module(f"tweeter.cli.{name}").add_parser(subparsers)
     return parser

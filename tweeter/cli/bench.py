@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -9,11 +10,13 @@ from typing import Any
 
 from tweeter.bench.figures import machine, save
 from tweeter.bench.scratch import Scratch
-from tweeter.cli.common import add_ini, read_settings
+from tweeter.cli.common import CommandError, add_ini, read_settings
 from tweeter.cli.progress import progress
 
 BENCHMARKS = ("report", "delivery", "page", "memory")
 DEFAULT = "report"  # what is measured when nothing is named
+
+SECRETIVE = frozenset(("database", "redis", "memcached"))  # arguments with passwords in them
 
 DESCRIPTION = """
 Measures on a scratch site: its database and servers are private ones, started from Debian's packages and removed at the
@@ -43,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         _module("report.compare").show(args.before, args.after)
         return 0
     settings = read_settings(args.ini)
+    if args.json and not os.access(Path(args.json).resolve().parent, os.W_OK):
+        raise CommandError(f"{args.json} can't be written.")
     with progress() as shown, Scratch(settings, shown, args.database, args.redis, args.memcached) as scratch:
         report = _module(args.what).run(scratch, args)
         servers = scratch.versions()
@@ -53,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         f"redis-py {facts['redis']}; " + ", ".join(f"{name} {version}" for name, version in servers.items())
     )
     if args.json:
-        save(args.json, report, servers, {key: value for key, value in vars(args).items() if key != "command"})
+        save(args.json, report, servers, {key: value for key, value in vars(args).items() if key not in SECRETIVE})
     return getattr(report, "code", 0)
 
 

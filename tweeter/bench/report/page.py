@@ -155,7 +155,7 @@ def memory_charts(result: Result) -> list[Chart]:
 
 def answers_table(result: Result) -> Table:
     rows = [[a.backend, f"{a.checked:,}", f"{a.differed:,}", f"{a.late:,}", f"{a.fallbacks:,}"] for a in result.answers]
-    head = ["backend", "checked", "differed", "late: right once all was delivered", "answered by SQL instead"]
+    head = ["backend", "checked", "differed", "late", "by SQL instead"]
     return Table("Pages that were compared with SQL's", head, rows, left=1)
 
 
@@ -199,7 +199,7 @@ def _point(point: Measurement) -> plots.Point:
 
 
 def _times(factor: float) -> str:
-    return f"{float(f'{factor:.2g}'):,g} ×"
+    return f"{float(f'{factor:.2g}'):,g}\N{NO-BREAK SPACE}×"
 
 
 def _span(values: Sequence[float]) -> str:

@@ -6,6 +6,7 @@ from tweeter.bench.report.page import costs_table, series_of
 from tweeter.bench.report.plots import duration
 from tweeter.bench.report.schema import Measurement, Result, Run
 
+WIDTH = 120  # columns, where nobody looks
 SERIES = {"home": "Home page: median (99 %)", "delivered": "Post until delivered: median (99 %)"}
 
 
@@ -16,6 +17,8 @@ def show(result: Result) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
 
     def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
         made = Table(title=title, title_justify="left", title_style="bold")
