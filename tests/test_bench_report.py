@@ -30,7 +30,7 @@ from tweeter.timelines import BACKENDS
 WEEK = ROOT / "tests" / "data" / "week"
 TINY = plan.QUICK._replace(
     followees=(5, 20), followers=(5, 40), users=(60,), tweets=(200,), base_users=60, follows_each=5, rounds=2,
-    reads=3, posts=1, operations=60, replayed=10, reads_per_post=3, timelines=10,
+    reads=3, posts=1, workload_users=40, operations=60, replayed=10, reads_per_post=3, timelines=10,
 )  # fmt: skip
 
 

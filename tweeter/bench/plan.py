@@ -10,14 +10,15 @@ class Plan(NamedTuple):
     followers: tuple[int, ...]
     users: tuple[int, ...]
     tweets: tuple[int, ...]
-    base_users: int  # of the database on which all else is measured
+    base_users: int  # of the site on which people grow and memory is measured
     tweets_each: int
     follows_each: int  # on average
     rounds: int  # in which the backends take turns
     reads: int  # warm home pages in each round
     cold: int  # cold ones
     posts: int
-    operations: int  # of each workload
+    workload_users: int  # of the site on which workloads are run
+    operations: int  # of each
     replayed: int  # tweets of a file
     reads_per_post: int  # between them
     timelines: int  # whose memory is measured
@@ -41,10 +42,11 @@ FULL = Plan(
     reads=60,
     cold=4,
     posts=8,
-    operations=20_000,
-    replayed=5_000,
+    workload_users=1_000,
+    operations=6_000,
+    replayed=2_000,
     reads_per_post=10,
-    timelines=5_000,
+    timelines=2_000,
 )
 QUICK = Plan(
     followees=(10, 100, 1_000),
@@ -58,6 +60,7 @@ QUICK = Plan(
     reads=12,
     cold=1,
     posts=2,
+    workload_users=300,
     operations=300,
     replayed=50,
     reads_per_post=10,

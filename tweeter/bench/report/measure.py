@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,20 +64,22 @@ class _Session:
         self.workloads: list[Run] = []
         self.footprints: list[Footprint] = []
         self.sources = {workload.name: workload.source for workload in wanted.workloads}
-        self.site: Site | None = None
 
+    @cached_property
     def base(self) -> Site:
-        """The site on which people grow, and on which workloads begin."""
-        if self.site is None:
-            plan = self.plan
-            tweets = plan.base_users * plan.tweets_each
-            self.site = make_site(
-                self.scratch, plan, self.wanted.seed, plan.base_users, tweets, plan.followees, plan.followers
-            )
-        return self.site
+        """The site on which people grow, and memory is measured."""
+        plan, seed = self.plan, self.wanted.seed
+        tweets = plan.base_users * plan.tweets_each
+        return make_site(self.scratch, plan, seed, plan.base_users, tweets, plan.followees, plan.followers)
+
+    @cached_property
+    def village(self) -> Site:
+        """The smaller site on which workloads begin."""
+        plan, users = self.plan, self.plan.workload_users
+        return make_site(self.scratch, plan, self.wanted.seed, users, users * plan.tweets_each, [], [])
 
     def people(self) -> None:
-        self.measurements += grow_people(self.scratch, self.plan, self.answers, self.base())
+        self.measurements += grow_people(self.scratch, self.plan, self.answers, self.base)
 
     def size(self, series: str, size: int) -> None:
         plan = self.plan
@@ -87,17 +89,17 @@ class _Session:
         self.scratch.drop(site.url)
 
     def memory(self) -> None:
-        site = self.base()
+        site = self.base
         random = np.random.default_rng(self.wanted.seed)
         users = random.permutation(self.plan.base_users)[: self.plan.timelines].tolist()
         self.footprints += measure_memory(self.scratch, self.answers, site.url, users)
 
     def workload(self, workload: Workload) -> None:
-        site = self.base()
+        plan, site = self.plan, self.village
         world = World(site.planted.graph.followers_of_each(), len(site.written.tweet_ids))
         with contenders(self.scratch, self.answers, site.url) as every:
             self.workloads += run_workload(
-                workload, world, Numbered(site), every, self.plan.operations, self.plan.rounds, self.wanted.seed,
+                workload, world, Numbered(site), every, plan.operations, plan.rounds, self.wanted.seed,
                 self.scratch.progress,
             )  # fmt: skip
 
@@ -131,7 +133,7 @@ class _Session:
         if plan.timelines:
             steps.append(Step("memory", backends * (2 + plan.timelines * 0.005), self.memory))
         for workload in self.wanted.workloads:
-            weight = backends * (1 + plan.operations * 0.004)
+            weight = backends * (1 + plan.operations * 0.006)
             steps.append(Step(workload.name, weight, partial(self.workload, workload)))
         return steps
 
