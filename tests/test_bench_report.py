@@ -204,6 +204,7 @@ def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, ca
     ("words", "reason"),
     [
         (["--backends", "nonesuch"], "--backends = nonesuch: there is no such module; built in are "),
+        (["--backends", "sql,tweeter.backends.sql"], "Two of the backends have the same name"),
         (["--workloads", "nonesuch"], "there is no workload nonesuch; built in are retwis"),
         (["--workloads", "replay"], "A replay needs both --follows and --tweets."),
         (["--tweets", "t.jsonl"], "A replay needs both --follows and --tweets."),

@@ -1,6 +1,6 @@
 """How much a run measures: what is done in under two minutes to see that it works, and what one publishes."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Plan(NamedTuple):
@@ -27,6 +27,10 @@ class Plan(NamedTuple):
     def constant(self) -> int:
         """How many followees and followers somebody has while something else grows."""
         return min(100, self.base_users)
+
+    def data(self) -> dict[str, Any]:
+        """The sizes by their names, as JSON has them."""
+        return {name: list(size) if isinstance(size, tuple) else size for name, size in self._asdict().items()}
 
 
 # Five rounds: that all of one report's are above all of another's happens by chance once in 126 times.

@@ -32,7 +32,12 @@ def add_parser(subparsers: Any) -> None:
     for name in BENCHMARKS:
         module = _module(name)
         line = (module.__doc__ or "").partition("\n")[0]
-        what = whats.add_parser(name, help=line[0].lower() + line[1:].rstrip("."), description=module.__doc__)
+        what = whats.add_parser(
+            name,
+            help=line[0].lower() + line[1:].rstrip("."),
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         add_ini(what)
         module.add_options(what)
         _add_servers(what)

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tweeter.bench.contender import label
 from tweeter.bench.plan import FULL, QUICK
 from tweeter.bench.report.schema import Result, write_csv, write_json
 from tweeter.bench.scratch import Scratch
@@ -100,6 +101,8 @@ def _backends(scratch: Scratch, names: list[str] | None) -> list[str]:
     if names is not None:
         for name in names:
             load("--backends", name, BACKENDS)
+        if len({label(name) for name in names}) < len(names):
+            raise CommandError("Two of the backends have the same name; a report could not tell them apart.")
         return names
     found = []
     for name in sorted(built_in(BACKENDS), key=lambda name: (name != "sql", name)):

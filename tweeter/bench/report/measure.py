@@ -154,7 +154,7 @@ def measure(scratch: Scratch, wanted: Wanted) -> Result:
         round(time.monotonic() - began, 1),
         wanted.seed,
         wanted.quick,
-        {name: list(size) if isinstance(size, tuple) else size for name, size in wanted.plan._asdict().items()},
+        wanted.plan.data(),
         machine(),
         scratch.versions(),
         {name: settings[name] for name in SETTINGS if name in settings},
