@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +225,18 @@ def test_usage(ini, words, capsys):
         main(["bench", *([ini] if words else []), "--quick", *words])
     assert ended.value.code == 2
     assert "usage: tweeter bench report" in capsys.readouterr().err
+
+
+def test_without_the_extra_all_other_commands_work_and_this_one_tells_what_to_install(ini):
+    code = "import sys; sys.modules |= {'numpy': None, 'matplotlib': None}; import tweeter.cli as c; sys.exit(c.main())"
+    for words, status in (
+        (["load", "--help"], 0),
+        (["bench", "--help"], 0),
+        (["bench", ini, "--database", "sqlite"], 1),
+    ):
+        ran = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+        assert ran.returncode == status, ran.stderr
+    assert ran.stderr == "tweeter: There is no numpy: pip install 'tweeter[bench]'\n"
 
 
 def test_a_file_without_tweets_can_not_be_replayed(ini, tmp_path, capsys):

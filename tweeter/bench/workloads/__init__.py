@@ -10,11 +10,13 @@
 
 import importlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tweeter.bench.graphs import Numbers
 from tweeter.bench.workloads.operations import Operation
 from tweeter.errors import TweeterError
+
+if TYPE_CHECKING:  # numpy is an extra, and the names of workloads are told without it
+    from tweeter.bench.graphs import Numbers
 
 SYNTHETIC = ("retwis", "twip", "benchbase-twitter")
 REPLAY = "replay"  # of files: it brings a world of its own
@@ -23,7 +25,7 @@ REPLAY = "replay"  # of files: it brings a world of its own
 class World(NamedTuple):
     """What a workload knows of the site it begins on."""
 
-    followers: Numbers  # of each user, how many
+    followers: "Numbers"  # of each user, how many
     tweets: int
 
     @property
