@@ -4,16 +4,28 @@ The numbers are those of the project's list of hard cases, gathered from the iss
 GoToSocial, Stream-Framework, Redis and Nydus.
 """
 
-from contextlib import closing
+from contextlib import closing, suppress
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
+from zope.interface import directlyProvides, providedBy
 
 from tweeter import ids, measure
+from tweeter.backends.memcached.cache import MemcachedTweetCache
+from tweeter.backends.memcached.client import Servers
+from tweeter.backends.memcached.epoch import Epoch
+from tweeter.backends.memcached.store import MemcachedTimelineStore
 from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
-from tweeter.errors import BackendUnavailable
+from tweeter.backends.redis.cache import RedisTweetCache
+from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.backends.redis.url import open_url
+from tweeter.backends.redis.wire import Wire
+from tweeter.errors import BackendUnavailable, Refused
 from tweeter.models import Relationship, Tweet, User
-from tweeter.testing import Site
+from tweeter.servers import Memcached
+from tweeter.testing import Process, Site
+from tweeter.timelines import fanout
 from tweeter.timelines.pull import PullTimelines
 from tweeter.timelines.push import PushTimelines
 from tweeter.values import (
@@ -21,23 +33,30 @@ from tweeter.values import (
     Cursor,
     Followed,
     ProfileChanged,
+    Slice,
     Timeline,
+    Truncated,
     TweetCreated,
     TweetsDeleted,
     Unfollowed,
 )
 
 CAPACITY = 5
+TIMEOUT = 1.0
 PUBLIC = Timeline.public()
 
 
-class Watched(MemoryTimelineStore):
-    """A memory store in which something can happen right before a step, or that can break."""
+class Watched:
+    """A store in which something can happen right before a step, or that can break."""
 
-    def __init__(self):
-        super().__init__(CAPACITY, 1000)
+    def __init__(self, store):
+        self._store = store
         self.before = {}
         self.broken = False
+        directlyProvides(self, providedBy(store))
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
 
     def _happen(self, step):
         if self.broken:
@@ -47,25 +66,74 @@ class Watched(MemoryTimelineStore):
 
     def read(self, key, before, limit):
         self._happen("read")
-        return super().read(key, before, limit)
+        return self._store.read(key, before, limit)
 
     def fill(self, key, token, ids, floor):
         self._happen("fill")
-        return super().fill(key, token, ids, floor)
+        return self._store.fill(key, token, ids, floor)
 
     def add(self, keys, id):
         self._happen("add to followers" if all(key.startswith("home:") for key in keys) else "add")
-        super().add(keys, id)
+        self._store.add(keys, id)
+
+    def add_to_each(self, kind, chunks, id):
+        def watched():
+            for chunk in chunks:  # read from SQL, and not written yet
+                self._happen("add to followers")
+                yield chunk
+
+        return self._store.add_to_each(kind, watched(), id)
+
+
+def in_memory():
+    return Watched(MemoryTimelineStore(CAPACITY, 1000)), MemoryTweetCache(1000)
+
+
+def in_redis(server):
+    wire = Wire(open_url(server.url, TIMEOUT), TIMEOUT)
+    wire.unlink_all("hard:")
+    return Watched(RedisTimelineStore(wire, "hard:", CAPACITY)), RedisTweetCache(wire, "hard:")
+
+
+def in_memcached(server):
+    servers = Servers([(server.host, server.port)], "hard:", TIMEOUT)
+    servers.incarnation()  # gives the server an epoch, if it has none
+    servers.change(Epoch.renewed)
+    return Watched(MemcachedTimelineStore(servers, CAPACITY)), MemcachedTweetCache(servers)
+
+
+@pytest.fixture(params=["memory on sqlite", "memory on postgresql", "redis on sqlite", "memcached on postgresql"])
+def places(request):
+    """The kinds of the store and of the database."""
+    return request.param.split(" on ")
 
 
 @pytest.fixture
-def store():
-    return Watched()
+def database_url(request, places):
+    return request.getfixturevalue(f"{places[1]}_url")
 
 
 @pytest.fixture
-def push(store, sessions):
-    return PushTimelines("watched", store, MemoryTweetCache(1000), sessions, CAPACITY)
+def store_and_cache(request, places):
+    match places[0]:
+        case "redis":
+            return in_redis(request.getfixturevalue("redis_server"))
+        case "memcached":
+            return in_memcached(request.getfixturevalue("memcached_server"))
+    return in_memory()
+
+
+@pytest.fixture
+def store(store_and_cache):
+    return store_and_cache[0]
+
+
+@pytest.fixture
+def push(store_and_cache, sessions):
+    store, cache = store_and_cache
+    push = PushTimelines("watched", store, cache, sessions, CAPACITY)
+    push.trust()
+    return push
 
 
 @pytest.fixture
@@ -185,6 +253,27 @@ def test_7_who_returns_after_a_long_time_finds_a_full_page(push, store, ann, bob
     assert shown(push, Timeline.home(ann)) == posted[::-1]
 
 
+def test_8_to_fill_a_cold_home_is_one_query_however_many_one_follows(push, sessions, ann, bob, post):
+    """mastodon#12084, #33839: filled by asking for each followee, a home takes too long."""
+    posted = post(bob, 3)
+    statements = []
+    for follows in (1, 300):
+        with sessions() as session:
+            users = [{"username": f"f{n}", "username_key": f"f{n}", "display_name": "f"} for n in range(follows - 1)]
+            if users:
+                session.execute(insert(User), users)
+                followed = session.scalars(select(User.id).where(User.username.like("f%"))).all()
+                session.execute(
+                    insert(Relationship), [{"from_user_id": ann, "to_user_id": followee} for followee in followed]
+                )
+                session.commit()
+        push.clear()
+        with measure.measuring() as meter:
+            assert [tweet.id for tweet in push.home(ann, Cursor()).tweets] == posted[::-1]
+        statements.append(meter.sql)
+    assert statements[0] == statements[1] <= 2  # the ids, and their tweets
+
+
 def test_9_an_unfollow_during_the_fan_out_leaves_nothing_behind(push, store, acting, ann, bob, post):
     """mastodon#37238: an insert that was on its way lands after the clean-up, and stays."""
     shown(push, Timeline.home(ann))
@@ -253,7 +342,7 @@ def test_12_a_closed_account_leaves_no_timeline_behind(push, store, acting, ann,
     assert push.peek(Timeline.home(bob)) is push.peek(Timeline.profile(bob)) is None
 
 
-def test_13_a_fan_out_costs_calls_by_the_chunk_not_by_the_follower(push, store, sessions, ann, bob, post):
+def test_13_a_fan_out_costs_round_trips_by_the_chunk_not_by_the_follower(push, store, sessions, ann, bob, post):
     """Stream-Framework: the batch it is given is ignored, and 100 followers are 100 round trips."""
     with sessions() as session:
         session.execute(
@@ -264,12 +353,10 @@ def test_13_a_fan_out_costs_calls_by_the_chunk_not_by_the_follower(push, store, 
         session.execute(insert(Relationship), [{"from_user_id": fan, "to_user_id": bob} for fan in fans])
         session.commit()
     tweet = post(bob)
-    calls = []
-    add = store.add
-    store.add = lambda keys, id: (calls.append(len(keys)), add(keys, id))
-    deliver(push, TweetCreated(tweet, bob))
-    assert sum(calls) == 3 + 2501
-    assert len(calls) <= 4
+    store.read = None  # nobody is asked what they have
+    with measure.measuring() as meter:
+        deliver(push, TweetCreated(tweet, bob))
+    assert meter.round_trips < 20  # three chunks of followers, a few for each
 
 
 def test_13_a_fan_out_of_a_tweet_deleted_meanwhile_ends(push, store, acting, ann, bob, post):
@@ -277,9 +364,29 @@ def test_13_a_fan_out_of_a_tweet_deleted_meanwhile_ends(push, store, acting, ann
     with acting() as actions:
         actions.delete(bob, tweet)
     calls = []
-    store.add = lambda keys, id: calls.append(keys)
+    store.add = store.add_to_each = lambda *args: calls.append(args)
     deliver(push, TweetCreated(tweet, bob))
     assert calls == []
+
+
+def test_14_another_list_of_servers_is_another_store_and_the_old_one_comes_back_without_gaps(
+    sqlite_url, memcached_server
+):
+    """nydus#34 and the talk: with one server more, keys are looked for where they never were."""
+    with closing(Memcached()) as second:
+        second.start()
+        both = f"{memcached_server.address} {second.address}"
+        posted = []
+        for servers in (memcached_server.address, both, memcached_server.address, both):
+            settings = {"tweeter.memcached.servers": servers, "tweeter.memcached.prefix": f"14-{second.port}"}
+            with closing(Process(sqlite_url, "memcached", **settings)) as process:
+                if not posted:
+                    with process.acting() as actions:
+                        ann = actions.sign_up("ann", "password").id
+                for _ in range(3):
+                    with process.acting() as actions:
+                        posted.append(actions.post(ann, "hello").id)
+                    assert [tweet.id for tweet in process.page(Timeline.home(ann), Cursor()).tweets] == posted[::-1]
 
 
 def test_15_what_is_posted_while_one_pages_neither_repeats_nor_skips(push, pull, ann, bob, post):
@@ -306,6 +413,26 @@ def test_15_newer_than_is_the_newest_that_came_since(push, pull, ann, bob, post)
             assert (newer.older is None) == (len(expected) <= 4)
 
 
+def test_16_counters_are_what_can_be_counted_and_never_negative(acting, sessions, ann, bob, post):
+    """mastodon#8711, #6113, #26409: counters drift; #11597 is a tool that counts anew."""
+    posted = post(bob, 3)
+    for _ in range(2):
+        with acting() as actions:
+            actions.unfollow(ann, "bob")
+        for tweet in posted[:2]:
+            with suppress(Refused), acting() as actions:
+                actions.delete(bob, tweet)
+    with sessions() as session:
+        for user in session.scalars(select(User)):
+            for counter, column, key in (
+                (user.tweets_count, Tweet.user_id, Tweet.id),
+                (user.followers_count, Relationship.to_user_id, Relationship.from_user_id),
+                (user.following_count, Relationship.from_user_id, Relationship.to_user_id),
+            ):
+                assert counter == session.scalar(select(func.count(key)).where(column == user.id))
+        assert session.get(User, bob).tweets_count == 1
+
+
 def test_17_a_late_tweet_stands_where_its_id_puts_it(push, ann, bob, post):
     """takahe#435: order by arrival is another order on every machine."""
     posted = post(bob, 3)
@@ -313,6 +440,83 @@ def test_17_a_late_tweet_stands_where_its_id_puts_it(push, ann, bob, post):
     deliver(push, TweetCreated(posted[1], bob))
     deliver(push, TweetCreated(posted[1], bob))
     assert shown(push, Timeline.home(ann)) == posted[::-1]
+
+
+# what the talk's own code does wrong
+
+
+def test_talk_tweets_of_one_second_are_in_order(push, pull, acting, ann, bob):
+    """Its scores end with the month: all tweets of a second tie, and ties are sorted as texts."""
+    posted = []
+    with acting() as actions:
+        for number in range(12):
+            posted.append(actions.post(bob, str(number)).id)
+    assert ids.date_of(posted[-1]) - ids.date_of(posted[0]) < timedelta(seconds=1)
+    for timelines in (pull, push):
+        for limit in (1, 5, 20):
+            assert shown(timelines, Timeline.home(ann), limit) == posted[::-1]
+
+
+def test_talk_a_page_has_as_many_as_were_asked_for_and_the_next_one_goes_on(push, pull, ann, bob, post):
+    """Its `zrevrange(key, offset, limit)` takes the index of the last for a count: 101 rows, then one or none."""
+    posted = post(bob, 12)[::-1]
+    for timelines in (pull, push):
+        for limit in (1, 4, 11, 12):
+            first = timelines.home(ann, Cursor(limit=limit))
+            assert [tweet.id for tweet in first.tweets] == posted[:limit]
+            second = timelines.home(ann, Cursor(before=first.tweets[-1].id, limit=limit))
+            assert [tweet.id for tweet in second.tweets] == posted[limit : 2 * limit]
+
+
+def test_talk_truncation_truncates(push, ann, bob, post):
+    """Its `zremrangebyscore(key, d30, -1)` deletes nothing."""
+    posted = post(bob, CAPACITY)
+    timelines = (Timeline.public(), Timeline.home(ann), Timeline.profile(bob))
+    for timeline in timelines:
+        shown(push, timeline)
+    deliver(push, Truncated(posted[3]))
+    for timeline in timelines:
+        assert push.peek(timeline) == Slice(posted[:2:-1], posted[3])
+        assert shown(push, timeline) == posted[::-1]  # the rest is asked of SQL
+
+
+def test_talk_ids_are_numbers_wherever_they_come_from(push, pull, ann, bob, post):
+    """It looks for the texts that Redis answers among numbers, finds none, and every page is empty."""
+    posted = post(bob, 3)
+    for _ in ("cold", "warm"):
+        page = push.home(ann, Cursor())
+        assert page == pull.home(ann, Cursor())
+        assert [tweet.id for tweet in page.tweets] == posted[::-1]
+        assert {type(tweet.id) for tweet in page.tweets} == {type(tweet.user_id) for tweet in page.tweets} == {int}
+
+
+def test_talk_ones_own_tweets_are_on_ones_own_home(push, ann, bob, post):
+    """It delivers to followers alone."""
+    shown(push, Timeline.home(bob))
+    tweet = post(bob)
+    deliver(push, TweetCreated(tweet, bob))
+    assert push.peek(Timeline.home(bob)).ids == [tweet]
+
+
+def test_talk_a_tweet_deleted_in_the_middle_of_its_fan_out_ends_it(push, acting, sessions, ann, bob, post, monkeypatch):
+    """Nothing ends its fan-out: 30 million followers get what is gone."""
+    monkeypatch.setattr(fanout, "CHUNK", 1)
+    monkeypatch.setattr(fanout, "STEP", 1)
+    with acting() as actions:
+        fans = [actions.sign_up(f"fan{number}", "password").id for number in range(4)]
+        for fan in fans:
+            actions.follow(fan, "bob")
+    for fan in fans:
+        shown(push, Timeline.home(fan))
+    tweet = post(bob)
+    steps = push.deliver(TweetCreated(tweet, bob))
+    next(steps)
+    with acting() as actions:
+        actions.delete(bob, tweet)
+    deliver(push, TweetsDeleted((tweet,), bob))
+    for _ in steps:
+        pass
+    assert all(push.peek(Timeline.home(fan)).ids == [] for fan in fans[1:])
 
 
 # hydration and costs
@@ -328,8 +532,8 @@ def test_a_warm_home_page_is_two_round_trips_and_no_sql(push, ann, bob, post):
 
 
 def test_misses_of_the_cache_are_one_query(sessions, ann, bob, post):
-    cache = MemoryTweetCache(1000)
-    push = PushTimelines("watched", Watched(), cache, sessions, CAPACITY)
+    store, cache = in_memory()
+    push = PushTimelines("watched", store, cache, sessions, CAPACITY)
     posted = post(bob, CAPACITY)
     shown(push, Timeline.home(ann))
     cache.invalidate(posted[1:4])
@@ -340,8 +544,8 @@ def test_misses_of_the_cache_are_one_query(sessions, ann, bob, post):
 
 
 def test_a_tweet_that_is_gone_costs_no_query_on_every_read(sessions, acting, ann, bob, post):
-    store = Watched()
-    push = PushTimelines("watched", store, MemoryTweetCache(1000), sessions, CAPACITY)
+    store, cache = in_memory()
+    push = PushTimelines("watched", store, cache, sessions, CAPACITY)
     posted = post(bob, 3)
     shown(push, Timeline.home(ann))
     with acting() as actions:
@@ -368,7 +572,7 @@ def test_a_rename_while_the_cache_is_filled_is_not_overwritten(sessions, acting,
 
     rename = []
     cache = Cache(1000)
-    push = PushTimelines("watched", Watched(), cache, sessions, CAPACITY)
+    push = PushTimelines("watched", in_memory()[0], cache, sessions, CAPACITY)
     post(bob)
     rename.append(change)
     push.home(ann, Cursor())

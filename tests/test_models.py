@@ -375,3 +375,8 @@ def test_what_is_inserted_without_the_model_has_its_transaction_too(sessions: Se
     with sessions() as session:
         assert (session.scalars(select(OutboxEvent.transaction_id)).one() is not None) is on_postgresql
     assert read(sessions) == [Reloaded()]
+
+
+def test_postgresql_compiles_no_statement_of_ours(postgresql_url):
+    with engine_on(postgresql_url) as engine, engine.connect() as connection:
+        assert connection.scalar(text("SHOW jit")) == "off"

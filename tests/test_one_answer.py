@@ -2,12 +2,14 @@
 
 import random
 import threading
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy.exc import OperationalError
 
+from tests.faults import breakable
 from tweeter.errors import Refused
 from tweeter.testing import Site, one_answer
 from tweeter.values import Cursor, Timeline
@@ -30,6 +32,25 @@ def site(database_url, redis_server, memcached_server):
     site.close()
 
 
+@pytest.fixture
+def broken_site(sqlite_url):
+    """Processes on stores whose servers may break in every way there is, and the faults that do it."""
+    with breakable("redis") as redis, breakable("memcached") as memcached:
+        settings = {"tweeter.capacity": "5", **redis.settings, **memcached.settings}
+        with closing(Site(sqlite_url, ["redis", "memcached", "sql"], **settings)) as site:
+            yield site, [*redis.faults, *memcached.faults]
+
+
+def test_pages_are_the_same_whatever_happens_to_the_servers(broken_site):
+    site, faults = broken_site
+    run_state_machine_as_test(
+        one_answer(site, ["sql", "redis", "memcached"], faults),
+        settings=settings(
+            max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
 def test_pages_are_the_same_after_each_of_any_steps(site):
     run_state_machine_as_test(
         one_answer(site, BACKENDS),
@@ -40,6 +61,34 @@ def test_pages_are_the_same_after_each_of_any_steps(site):
 
 
 def test_pages_are_the_same_after_many_threads_did_as_they_liked(site):
+    assert_same_pages(site, live_together(site))
+
+
+def test_pages_are_the_same_after_many_threads_lived_while_servers_broke(broken_site):
+    site, faults = broken_site
+    lived = threading.Event()
+
+    def break_and_mend() -> None:
+        chance = random.Random(1)
+        every = iter(chance.sample(faults, len(faults)))
+        while not lived.is_set() and (fault := next(every, None)):
+            fault.strike()
+            lived.wait(chance.uniform(0.1, 0.4))
+            if fault.mend is not None:
+                fault.mend()
+
+    breaking = threading.Thread(target=break_and_mend)
+    breaking.start()
+    try:
+        people = live_together(site, steps=100)
+    finally:
+        lived.set()
+        breaking.join()
+    assert_same_pages(site, people)
+
+
+def live_together(site, steps=40):
+    """Eight threads post, answer, delete, follow, unfollow, rename and read; the people's names by id."""
     people = {}
     for number in range(6):
         with site.processes[0].acting() as actions:
@@ -49,9 +98,9 @@ def test_pages_are_the_same_after_many_threads_did_as_they_liked(site):
 
     def live(seed: int) -> None:
         chance = random.Random(seed)
-        process = site.processes[seed % len(BACKENDS)]
+        process = site.processes[seed % len(site.processes)]
         mine: list[tuple[int, int]] = []
-        for _ in range(40):
+        for _ in range(steps):
             try:
                 live_a_step(chance, process, mine)
             except Exception as error:
@@ -91,6 +140,10 @@ def test_pages_are_the_same_after_many_threads_did_as_they_liked(site):
     for thread in threads:
         thread.join()
     assert not errors
+    return people
+
+
+def assert_same_pages(site, people):
     pages = [
         [process.walk(timeline, 3) for timeline in (Timeline.public(), *map(Timeline.home, people))]
         for process in site.processes

@@ -60,6 +60,7 @@ class InlineDelivery:
             while not relay.drained():
                 if time.monotonic() > deadline:
                     return False
+                relay.forgive()
                 relay.wake()
                 time.sleep(0.01)  # while a store is not trusted nobody waits for its deliveries
         return True

@@ -1,7 +1,8 @@
 """Delivering the outbox to a store that several processes share.
 
 Every process has a thread that looks for what is to be delivered; one at a time does it. It also decides, for its own
-process, whether the store can be trusted: a store that was away is answered for by SQL until it has been caught up.
+process, whether the store can be trusted (`trust.py`): a store that was away is answered for by SQL until it has been
+caught up.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from tweeter.delivery.trust import Trust
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import count_delivery, show_pending
@@ -33,7 +35,6 @@ STUCK = timedelta(seconds=5)  # without progress, though something is pending
 REST = timedelta(minutes=10)  # after which the one row tells anew that nothing was missed
 LONGEST_NAME = 200  # as the column has it
 LONGEST_BACKLOG = 20_000  # more events cost more than to begin cold
-LONGEST_PAUSE = 8.0  # seconds between attempts at a store that breaks again and again
 WAKE_PATIENCE = 0.2  # seconds that a post waits for its own delivery, so that its author sees it
 
 
@@ -68,15 +69,13 @@ class Relay:
             self._name = hashlib.sha256(self._name.encode()).hexdigest()
         self._me = secrets.token_hex(8)
         self._incarnation = ""
-        self._goal: int | None = None
-        self._warned = False  # since it was last trusted
+        self._trust = Trust(timelines, self._name)
         self._awake = threading.Event()
         self._stopped = threading.Event()
         self._passed = threading.Condition()
         self._begun = self._done = 0  # passes
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._pause = LOOK_EVERY
 
     # what a request, a command or a test asks of it
 
@@ -96,6 +95,10 @@ class Relay:
             goal = self._begun + 1  # the pass that runs now may have read the log already
             self._awake.set()
             return self._passed.wait_for(lambda: self._done >= goal or not self._timelines.trusted, patience)
+
+    def forgive(self) -> None:
+        """As of Trust."""
+        self._trust.forgive()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -117,7 +120,7 @@ class Relay:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._awake.wait(self._pause)
+            self._awake.wait(LOOK_EVERY)
             self._awake.clear()
             with self._passed:
                 self._begun += 1
@@ -137,7 +140,7 @@ class Relay:
             incarnation = self._timelines.incarnation()
             if incarnation != self._incarnation:
                 if self._incarnation:
-                    self._distrust("it was started again")
+                    self._trust.lose("it was started again")
                 self._timelines.expect(incarnation)
                 self._incarnation = incarnation
             state = self._look()
@@ -148,37 +151,16 @@ class Relay:
                     self._release()
                 state = self._look()
         except BackendUnavailable as error:
-            self._distrust(str(error))
+            self._trust.lose(str(error))
             return
         except _LostHold:
             return
         if state is None or state.incarnation != incarnation:
-            self._distrust("it came back, and what it holds is not known to be right yet")
+            self._trust.lose("it came back, and what it holds is not known to be right yet")
         elif state.waiting > STUCK:
-            self._distrust("events are not delivered to it")
-        elif not self._timelines.trusted:
-            self._trust_if_caught_up(state.pending)
-        if self._timelines.trusted:
-            self._pause = max(LOOK_EVERY, self._pause / 1.2)
-
-    def _trust_if_caught_up(self, pending: list[LoggedEvent]) -> None:
-        """Caught up is who has all that was pending at the first look; more may be posted all the time."""
-        if self._goal is None:
-            self._goal = max((logged.id for logged in pending), default=0)
-        if all(logged.id > self._goal for logged in pending):
-            log.info("%s is caught up: it answers", self._name)
-            self._timelines.trust()
-            self._goal = None
-            self._warned = False
-
-    def _distrust(self, why: str) -> None:
-        self._goal = None
-        if not self._warned:
-            log.warning("SQL answers instead of %s: %s", self._name, why)
-            self._warned = True
-        if self._timelines.trusted:
-            self._timelines.distrust()
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._trust.lose("events are not delivered to it")
+        else:
+            self._trust.gain(state.pending)
 
     # the row of the store
 

@@ -71,6 +71,9 @@ def make_engine(url: str, **options: Any) -> Engine:
         # A server that is lost, rather than stopped, is noticed after seconds and not after hours.
         lost = {"connect_timeout": 5, "keepalives_idle": 30, "keepalives_interval": 5, "tcp_user_timeout": 15_000}
         options.setdefault("connect_args", {}).update(lost)
+        if "options" not in parsed.query:
+            # To compile a statement takes longer than any of ours takes to run.
+            options["connect_args"]["options"] = "-c jit=off"
     options.setdefault("pool_pre_ping", parsed.get_backend_name() != "sqlite")
     options.setdefault("pool_size", 20)
     engine = create_engine(parsed, **options)

@@ -12,16 +12,17 @@
         def make_cache(self):
             return lambda: MyCache(...)                                   # an empty cache
 
-and, for the whole: `one_answer(site, backends)` gives a stateful hypothesis test in which people post, answer, delete,
-follow, rename and close while caches are wiped and processes restart; every backend has to give the same pages after
-each step.
+and, for the whole: `one_answer(site, backends, faults)` gives a stateful hypothesis test in which people post, answer,
+delete, follow, rename and close while caches are wiped, processes restart, and each `Fault` of yours breaks and mends
+servers; every backend has to give the same pages after each step.
 
 Needs the packages of the extra `testing`.
 """
 
 from tweeter.testing.caches import TweetCacheSuite
+from tweeter.testing.faults import Fault
 from tweeter.testing.one_answer import one_answer
 from tweeter.testing.site import Process, Site
 from tweeter.testing.stores import TimelineStoreSuite
 
-__all__ = ["Process", "Site", "TimelineStoreSuite", "TweetCacheSuite", "one_answer"]
+__all__ = ["Fault", "Process", "Site", "TimelineStoreSuite", "TweetCacheSuite", "one_answer"]

@@ -1,22 +1,27 @@
 """Law 1 as a stateful hypothesis test: whatever happens, every backend gives the pages that SQL gives."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.models import outbox
 from tweeter.models.meta import begin_immediate
+from tweeter.testing.faults import Fault
 from tweeter.testing.site import Process, Site
 from tweeter.values import Truncated
 
 PAGE = 3  # with a capacity of a few ids, so that pages cross the floor all the time
 
 
-def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
+def one_answer(site: Site, backends: Sequence[str], faults: Sequence[Fault] = ()) -> type[RuleBasedStateMachine]:
     """A state machine class over the processes of `site`, which may be restarted with any of `backends`.
 
     Run it with `run_state_machine_as_test(one_answer(site, backends), settings=…)`. The site should have a small
-    `tweeter.capacity`.
+    `tweeter.capacity`. One of the `faults` at a time happens to the servers, and is mended some steps later.
     """
     processes = st.integers(0, len(site.processes) - 1)
     whom = st.integers(0, 1_000_000)
@@ -29,6 +34,7 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
             super().__init__()
             site.empty()
             self._named = 0
+            self._fault: Fault | None = None
             for _ in range(3):
                 self.sign_up(0)
 
@@ -127,7 +133,8 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
         def wipe(self, process: int) -> None:
             timelines = self._process(process).timelines
             if IMaterializedTimelines.providedBy(timelines):
-                timelines.clear()
+                with suppress(BackendUnavailable):  # while a fault lasts
+                    timelines.clear()
 
         @somebody
         @rule(process=processes, number=whom)
@@ -135,7 +142,8 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
             timelines = self._process(process).timelines
             if IMaterializedTimelines.providedBy(timelines):
                 every = site.model.timelines()
-                timelines.drop(every[number % len(every)])
+                with suppress(BackendUnavailable):
+                    timelines.drop(every[number % len(every)])
 
         @something_said
         @rule(process=processes, tweet=whom)
@@ -148,6 +156,27 @@ def one_answer(site: Site, backends: list[str]) -> type[RuleBasedStateMachine]:
         @rule(process=processes, backend=st.sampled_from(backends))
         def switch(self, process: int, backend: str) -> None:
             site.restart(process, backend)
+
+        @precondition(lambda self: bool(faults) and self._fault is None)
+        @rule(fault=st.sampled_from(faults) if faults else st.nothing())
+        def strike(self, fault: Fault) -> None:
+            if fault.mend is not None:
+                self._fault = fault
+                site.ill = True
+            fault.strike()
+
+        strike_more = strike_most = strike  # three times as likely as another step
+
+        @precondition(lambda self: self._fault is not None)
+        @rule()
+        def mend(self) -> None:
+            fault, self._fault = self._fault, None
+            if fault is not None and fault.mend is not None:
+                fault.mend()
+            site.ill = False
+
+        def teardown(self) -> None:
+            self.mend()
 
         @invariant()
         def every_backend_gives_the_same_pages(self) -> None:

@@ -1,6 +1,7 @@
 """A site of several processes on one database, and a plain Python model of what it should show."""
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -24,12 +25,16 @@ CHEAP = {
 }
 
 
+PATIENCE = 20  # seconds until everything is delivered
+
+
 class Process:
     """What one process of the site has: a registry with its timelines and its delivery."""
 
     def __init__(self, url: str, backend: str, **settings: str) -> None:
         self.backend = backend
         self.settings = settings
+        self.ill = False  # its store may be broken: SQL may answer
         own = {"sqlalchemy.url": url, "tweeter.timelines": backend, **CHEAP, **settings}
         self.registry = tweeter.make_registry(merge(own, {}, {}))
         self.sessions = self.registry["sessions"]
@@ -51,9 +56,17 @@ class Process:
 
     def page(self, timeline: Timeline, cursor: Cursor) -> Page:
         """A page as a request would get it."""
-        assert self.delivery.drain(20), f"{self.backend} does not catch up"
+        self.settle()
         page: Page = self.timelines.page(timeline, cursor)
         return page
+
+    def settle(self) -> None:
+        """Waits until everything is delivered and the store answers; while it is ill, until it does or SQL does."""
+        deadline = time.monotonic() + PATIENCE
+        while not (self.ill and not getattr(self.timelines, "trusted", True)):
+            if self.delivery.drain(0.05 if self.ill else PATIENCE):
+                return
+            assert time.monotonic() < deadline, f"{self.backend} does not catch up"
 
     def walk(self, timeline: Timeline, limit: int = 20) -> list[Page]:
         """All pages from the newest to the end."""
@@ -114,11 +127,25 @@ class Site:
     def __init__(self, url: str, backends: Iterable[str], **settings: str) -> None:
         self._url = url
         self._settings = settings
+        self._ill = False
         self.processes = [self._start(backend) for backend in backends]
         self.model = Model()
 
     def _start(self, backend: str) -> Process:
-        return Process(self._url, backend, **self._settings)
+        process = Process(self._url, backend, **self._settings)
+        process.ill = self._ill
+        return process
+
+    @property
+    def ill(self) -> bool:
+        """Stores may be broken: SQL may answer. Otherwise they have to."""
+        return self._ill
+
+    @ill.setter
+    def ill(self, ill: bool) -> None:
+        self._ill = ill
+        for process in self.processes:
+            process.ill = ill
 
     def restart(self, number: int, backend: str) -> None:
         """A process ends, and another begins in its place."""

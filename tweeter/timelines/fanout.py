@@ -1,13 +1,14 @@
 """Fan-out: from an event to the timelines and tweets it changes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from sqlalchemy.orm import Session
 
 from tweeter.interfaces import IOverlappingStore, ITimelineStore
 from tweeter.models.meta import SessionFactory
-from tweeter.timelines import queries
+from tweeter.timelines import followers, queries
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.values import (
     AccountClosed,
@@ -22,8 +23,9 @@ from tweeter.values import (
     Unfollowed,
 )
 
-CHUNK = 1000  # followers, or tweets, at a time
-STEP = 8  # chunks of followers, until others get their turn
+STRETCH = 16_000  # followers read from SQL at a time
+CHUNK = 2000  # of them, written to the store at a time: two milliseconds in which Redis answers nobody; and tweets read
+STEP = 3  # stretches of followers, until others get their turn
 
 
 class FanOut:
@@ -63,23 +65,34 @@ class FanOut:
         if not self._exists(tweet_id):
             return
         self._store.add([Timeline.public().key, Timeline.profile(user_id).key, Timeline.home(user_id).key], tweet_id)
-        chunks = self._followers(user_id)
+        stretches = self._followers(user_id)
         # Between two steps nothing is under way: thousands of events may be delivered in turn.
-        while some := list(self._write(islice(chunks, STEP), user_id, tweet_id)):
+        while some := list(self._write(islice(stretches, STEP), user_id, tweet_id)):
             yield
             if len(some) < STEP or not self._exists(tweet_id):
                 return  # deleted meanwhile: no use in going on; readers leave out what was delivered
 
-    def _write(self, chunks: Iterator[Sequence[int]], user_id: int, tweet_id: int) -> Iterator[Sequence[int]]:
-        """Adds the tweet to the home timelines of chunks of followers."""
-        for chunk in self._add_to_each(chunks, tweet_id):
-            # Who unfollowed since the chunk was read may have been dropped and filled again before we wrote. Who
-            # unfollows later than this second look drops the timeline later than we wrote.
-            with self._sessions() as session:
-                still = queries.followers_between(session, user_id, chunk[0], chunk[-1])
-            if left := [follower_id for follower_id in chunk if follower_id not in still]:
-                self._store.drop([Timeline.home(follower_id).key for follower_id in left])
-            yield chunk
+    def _write(self, stretches: Iterator[Sequence[int]], user_id: int, tweet_id: int) -> Iterator[None]:
+        """Adds the tweet to the home timelines of stretches of followers; a stop after each."""
+        begun: deque[Sequence[int]] = deque()
+        written = 0
+        for chunk in self._add_to_each(_cut(stretches, begun), tweet_id):
+            written += len(chunk)
+            if written == len(begun[0]):
+                self._look_again(begun.popleft(), user_id)
+                written = 0
+                yield
+
+    def _look_again(self, stretch: Sequence[int], user_id: int) -> None:
+        """Drops the timelines of those who unfollowed while they were written to.
+
+        Who unfollowed since the stretch was read may have been dropped and filled again before we wrote. Who unfollows
+        later than this second look drops the timeline later than we wrote.
+        """
+        with self._sessions() as session:
+            still = followers.between(session, user_id, stretch[0], stretch[-1])
+        if still != stretch and (left := set(stretch).difference(still)):
+            self._store.drop([Timeline.home(follower_id).key for follower_id in left])
 
     def _add_to_each(self, chunks: Iterator[Sequence[int]], tweet_id: int) -> Iterator[Sequence[int]]:
         if IOverlappingStore.providedBy(self._store):
@@ -102,7 +115,7 @@ class FanOut:
         self._store.remove(Timeline.profile(user_id).key, tweet_ids)
 
     def _followers(self, user_id: int) -> Iterator[Sequence[int]]:
-        return self._chunks(lambda session, last: queries.followers(session, user_id, last, CHUNK))
+        return self._chunks(lambda session, last: followers.after(session, user_id, last, STRETCH))
 
     def _tweet_ids(self, user_id: int) -> Iterator[Sequence[int]]:
         return self._chunks(lambda session, last: queries.tweet_ids(session, user_id, last, CHUNK))
@@ -117,3 +130,11 @@ class FanOut:
                 return
             yield chunk
             last = chunk[-1]
+
+
+def _cut(stretches: Iterable[Sequence[int]], begun: deque[Sequence[int]]) -> Iterator[Sequence[int]]:
+    """The stretches in chunks; notes which stretches were begun."""
+    for stretch in stretches:
+        begun.append(stretch)
+        for first in range(0, len(stretch), CHUNK):
+            yield stretch[first : first + CHUNK]

@@ -10,7 +10,7 @@ from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
 from tweeter.metrics import DISTRUSTED, IDS, READS, TRUSTED
 from tweeter.models.meta import SessionFactory
-from tweeter.timelines import queries
+from tweeter.timelines import plans
 from tweeter.timelines.base import Timelines
 from tweeter.timelines.fanout import FanOut
 from tweeter.timelines.hydrate import Hydrator
@@ -38,6 +38,7 @@ class PushTimelines(Timelines):
         self.identity = store.identity
         # What is shared may have been left behind while nobody delivered; what is private is empty.
         self.trusted = store.private
+        TRUSTED.labels(name).set(self.trusted)
         self._trust = 0
         self.capacity = capacity
         self._store = store
@@ -125,7 +126,7 @@ class PushTimelines(Timelines):
                 if found.floor > cursor.after + 1:  # the store's part ends, the timeline may go on
                     rest = cursor._replace(before=before, limit=need - len(tweets) - 1)
                     with self._sessions() as session:
-                        rest_of_page = queries.read_page(session, timeline, rest)
+                        rest_of_page = plans.read_page(session, timeline, rest)
                     IDS.labels(self.name, "miss").inc(len(rest_of_page))
                     tweets += rest_of_page
                 return tweets
@@ -150,9 +151,6 @@ class PushTimelines(Timelines):
         if token is None:
             return None
         with self._sessions() as session:
-            ids = queries.read_ids(session, timeline, self.capacity + 1)
-        complete = len(ids) <= self.capacity
-        ids = ids[: self.capacity]
-        floor = 0 if complete else ids[-1]
+            ids, floor = plans.fill(session, timeline, self.capacity)
         self._store.fill(timeline.key, token, ids, floor)
         return Slice([id_ for id_ in ids if id_ < before][:count], floor)

@@ -2,19 +2,18 @@
 
 `sql` pages are this; what fills a cold timeline, what continues below its floor and what verifies it is this too, so
 that no fall-back can answer a different question.
+
+The statements are put together once, at the end of this module: that takes longer than most of them take to run.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, CompoundSelect, Select, literal, select, true, union_all
+from sqlalchemy import BigInteger, ColumnElement, CompoundSelect, Integer, Select, and_, bindparam, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.models import Relationship, Tweet, User
-from tweeter.values import Cursor, Timeline, TweetView
-
-_Parent = aliased(Tweet, name="parent")
-_ParentAuthor = aliased(User, name="parent_author")
+from tweeter.values import Cursor, Kind, Timeline, TweetView
 
 # SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
 IDS_PER_QUERY = 10_000
@@ -22,17 +21,14 @@ IDS_PER_QUERY = 10_000
 
 def read_page(session: Session, timeline: Timeline, cursor: Cursor) -> list[TweetView]:
     """The tweets of one page, and one more if there is one, newest first; in one statement."""
-    newest = _of(timeline, select(Tweet.id)).where(Tweet.id < cursor.before, Tweet.id > cursor.after)
-    return _views(session, newest.order_by(Tweet.id.desc()).limit(cursor.limit + 1))
+    asked = {"user_id": timeline.user_id} | cursor._asdict() | {"limit": cursor.limit + 1}
+    return _read(session, _PAGES[timeline.kind], asked)
 
 
 def read_ids(session: Session, timeline: Timeline, limit: int) -> list[int]:
-    """The newest `limit` ids, newest first: what fills a cold timeline."""
-    if timeline.kind == "home" and session.get_bind().dialect.name == "postgresql":
-        query = _newest_of_each(timeline.user_id, limit)
-    else:
-        query = _of(timeline, select(Tweet.id)).order_by(Tweet.id.desc())
-    return list(session.scalars(query.limit(limit)))
+    """The newest `limit` ids, newest first."""
+    asked = {"user_id": timeline.user_id} | Cursor()._asdict() | {"limit": limit}
+    return list(session.scalars(_IDS[timeline.kind], asked))
 
 
 def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
@@ -41,29 +37,8 @@ def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
     found: dict[int, TweetView] = {}
     for start in range(0, len(wanted), IDS_PER_QUERY):
         chunk = wanted[start : start + IDS_PER_QUERY]
-        found |= {view.id: view for view in _views(session, select(Tweet.id).where(Tweet.id.in_(chunk)))}
+        found |= {view.id: view for view in _read(session, _TWEETS, {"ids": chunk})}
     return found
-
-
-def followers(session: Session, user_id: int, after: int, limit: int) -> Sequence[int]:
-    """The ids of the next `limit` followers, in ascending order; those greater than `after`."""
-    return session.scalars(
-        select(Relationship.from_user_id)
-        .where(Relationship.to_user_id == user_id, Relationship.from_user_id > after)
-        .order_by(Relationship.from_user_id)
-        .limit(limit)
-    ).all()
-
-
-def followers_between(session: Session, user_id: int, first: int, last: int) -> set[int]:
-    """The ids of the followers in a range of ids."""
-    return set(
-        session.scalars(
-            select(Relationship.from_user_id).where(
-                Relationship.to_user_id == user_id, Relationship.from_user_id.between(first, last)
-            )
-        )
-    )
 
 
 def tweet_ids(session: Session, user_id: int, after: int, limit: int) -> Sequence[int]:
@@ -78,41 +53,38 @@ def answer_ids(session: Session, ids: Iterable[int]) -> list[int]:
     return list(session.scalars(select(Tweet.id).where(Tweet.parent_id.in_(list(ids)))))
 
 
-def _of(timeline: Timeline, query: Select[Any]) -> Select[Any]:
-    if timeline.kind == "home":
-        # The talk's join.
-        sources = _sources(timeline.user_id).subquery("sources")
-        return query.join(sources, sources.c.user_id == Tweet.user_id)
-    if timeline.kind == "profile":
-        return query.where(Tweet.user_id == timeline.user_id)
-    return query
-
-
-def _sources(user_id: int) -> CompoundSelect[Any]:
+def sources(user_id: ColumnElement[int]) -> CompoundSelect[Any]:
     """Whose tweets are in a home timeline: those one follows and, as if one followed oneself, one's own."""
     return union_all(
         select(Relationship.to_user_id.label("user_id")).where(Relationship.from_user_id == user_id),
-        select(literal(user_id, BigInteger)),
+        select(user_id),
     )
 
 
-def _newest_of_each(user_id: int, limit: int) -> Select[Any]:
-    """The home timeline, as the newest of each followee; PostgreSQL does not find this plan in the join by itself."""
-    sources = _sources(user_id).subquery("sources")
-    newest = (
-        select(Tweet.id)
-        .where(Tweet.user_id == sources.c.user_id)
-        .order_by(Tweet.id.desc())
-        .limit(limit)
-        .lateral("newest")
-    )
-    return select(newest.c.id).select_from(sources).join(newest, true()).order_by(newest.c.id.desc())
+def _read(session: Session, statement: "Select[*tuple[Any, ...]]", asked: dict[str, Any]) -> list[TweetView]:
+    return [
+        TweetView(id_, user_id, username, name, message, round(date.timestamp() * 1000), parent_id, parent_username)
+        for id_, user_id, username, name, message, date, parent_id, parent_username in session.execute(statement, asked)
+    ]
 
 
-def _views(session: Session, ids: Select[Any]) -> list[TweetView]:
-    """TweetViews, newest first, of a query of ids; author and answered author come in the same statement."""
+def _ids(kind: Kind) -> Select[Any]:
+    """The ids of a part of a timeline, newest first."""
+    query = select(Tweet.id)
+    if kind == "home":
+        # The talk's join.
+        authors = sources(USER_ID).subquery("sources")
+        query = query.join(authors, authors.c.user_id == Tweet.user_id)
+    if kind == "profile":
+        query = query.where(Tweet.user_id == USER_ID)
+    return query.where(PART).order_by(Tweet.id.desc()).limit(LIMIT)
+
+
+def _views(ids: Select[Any]) -> "Select[*tuple[Any, ...]]":
+    """What TweetViews are made of, newest first: author and answered author come in the same statement."""
     page = ids.subquery("page")
-    rows = session.execute(
+    parent, parent_author = aliased(Tweet, name="parent"), aliased(User, name="parent_author")
+    return (
         select(
             Tweet.id,
             Tweet.user_id,
@@ -121,16 +93,23 @@ def _views(session: Session, ids: Select[Any]) -> list[TweetView]:
             Tweet.message,
             Tweet.date,
             Tweet.parent_id,
-            _ParentAuthor.username,
+            parent_author.username,
         )
         .select_from(page)
         .join(Tweet, Tweet.id == page.c.id)
         .join(User, User.id == Tweet.user_id)
-        .outerjoin(_Parent, _Parent.id == Tweet.parent_id)
-        .outerjoin(_ParentAuthor, _ParentAuthor.id == _Parent.user_id)
+        .outerjoin(parent, parent.id == Tweet.parent_id)
+        .outerjoin(parent_author, parent_author.id == parent.user_id)
         .order_by(Tweet.id.desc())
     )
-    return [
-        TweetView(id_, user_id, username, name, message, round(date.timestamp() * 1000), parent_id, parent_username)
-        for id_, user_id, username, name, message, date, parent_id, parent_username in rows
-    ]
+
+
+USER_ID = bindparam("user_id", type_=BigInteger)
+PART = and_(Tweet.id < bindparam("before"), Tweet.id > bindparam("after"))
+# The planner has to see a limit, also where the driver prepares the statement: so it stands in the text.
+LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
+
+_KINDS: tuple[Kind, ...] = ("public", "home", "profile")
+_IDS = {kind: _ids(kind) for kind in _KINDS}
+_PAGES = {kind: _views(query) for kind, query in _IDS.items()}
+_TWEETS = _views(select(Tweet.id).where(Tweet.id.in_(bindparam("ids", expanding=True))))

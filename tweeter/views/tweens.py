@@ -51,7 +51,7 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     """The metrics and the log line of a request."""
     route = request.matched_route.name if request.matched_route else ""
     method = request.method if request.method in METHODS else "other"
-    metrics.REQUESTS.labels(route, method, f"{response.status_int // 100}xx").observe(meter.seconds)
+    metrics.REQUESTS.labels(route, method, str(response.status_int)).observe(meter.seconds)
     backend = meter.answered_by.partition(",")[0]
     if backend and meter.round_trips:
         metrics.ROUND_TRIPS.labels(backend).inc(meter.round_trips)

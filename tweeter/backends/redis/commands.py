@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import hiredis
+import msgspec
 
 
 def pack(*words: str | bytes | int) -> bytes:
@@ -35,24 +36,27 @@ def encode(call: Call) -> bytes:
 
 def appends(prefix: bytes, owners: Sequence[int], id: int) -> bytes:
     """RPUSHX of the id to the key of each owner, in Redis's protocol. The owners are in ascending order."""
-    end = f"\r\n${len(str(id))}\r\n{id}\r\n"
+    end = b"\r\n$%d\r\n%d\r\n" % (len(str(id)), id)
     parts = []
     first = 0
     while first < len(owners):
         digits = len(str(owners[first]))
         last = bisect_left(owners, 10**digits, first)  # those with as many digits: their keys are equally long
-        begin = f"*3\r\n$6\r\nRPUSHX\r\n${len(prefix) + digits}\r\n{prefix.decode()}"
-        parts += [begin, (end + begin).join(map(str, owners[first:last])), end]
+        begin = b"*3\r\n$6\r\nRPUSHX\r\n$%d\r\n%b" % (len(prefix) + digits, prefix)
+        parts.append(_each(begin, owners[first:last], end))
         first = last
-    return "".join(parts).encode()
+    return b"".join(parts)
 
 
 def gets(prefix: bytes, numbers: Sequence[int]) -> bytes:
     """GET of the key of each number, in Redis's protocol."""
-    start = "*2\r\n$3\r\nGET\r\n$%d\r\n" + prefix.decode().replace("%", "%%")
-    words = [str(number) for number in numbers]
-    starts = {length: start % (len(prefix) + length) for length in set(map(len, words))}
-    if len(starts) == 1:  # as good as always: ids are as long as their time is young
-        [begin] = starts.values()
-        return (begin + f"\r\n{begin}".join(words) + "\r\n").encode()
-    return "".join(f"{starts[len(word)]}{word}\r\n" for word in words).encode()
+    digits = len(str(max(numbers, default=0)))
+    if digits != len(str(min(numbers, default=0))):  # ids are of one length for centuries
+        return b"".join(gets(prefix, [number]) for number in numbers)
+    begin = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b" % (len(prefix) + digits, prefix)
+    return _each(begin, numbers, b"\r\n") if numbers else b""
+
+
+def _each(begin: bytes, numbers: Sequence[int], end: bytes) -> bytes:
+    """Every number between `begin` and `end`: "[1,2,3]", with the rest in place of the commas, is the fastest way."""
+    return begin + msgspec.json.encode(list(numbers))[1:-1].replace(b",", end + begin) + end

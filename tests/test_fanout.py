@@ -1,0 +1,110 @@
+"""A fan-out over followers who come and go, in stretches and chunks, to stores of both kinds."""
+
+from array import array
+
+import pytest
+from sqlalchemy import delete, insert
+
+from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
+from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.backends.redis.url import open_url
+from tweeter.backends.redis.wire import Wire
+from tweeter.models import Relationship, Tweet, User
+from tweeter.models.meta import now
+from tweeter.timelines import fanout, followers
+from tweeter.timelines.fanout import FanOut
+from tweeter.timelines.hydrate import Hydrator
+from tweeter.values import Cursor, TweetCreated
+
+AUTHOR = 1
+FANS = [2, 3, 5, 8, 9, 10, 11, 99, 100, 101, 1000, 2**40]  # keys of several lengths
+OTHERS = [4, 2**40 + 1]
+TWEET = 7
+
+
+@pytest.fixture
+def crowd(sessions):
+    with sessions.begin() as session:
+        session.execute(
+            insert(User),
+            [{"id": n, "username": f"u{n}", "username_key": f"u{n}", "display_name": "x"} for n in [1, *FANS, *OTHERS]],
+        )
+        session.execute(insert(Relationship), [{"from_user_id": fan, "to_user_id": AUTHOR} for fan in FANS])
+        session.execute(insert(Relationship), [{"from_user_id": other, "to_user_id": 2} for other in OTHERS])
+        session.execute(insert(Tweet), [{"id": TWEET, "user_id": AUTHOR, "message": "x", "date": now()}])
+    return sessions
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request, database_url):
+    if request.param == "memory":
+        return MemoryTimelineStore(10, 1000)
+    url = request.getfixturevalue("redis_server").url
+    return RedisTimelineStore(Wire(open_url(url, 1), 1), f"{database_url[-30:]}:", 10)
+
+
+@pytest.fixture
+def fan_out(store, crowd, monkeypatch):
+    """Over warm timelines, in steps of two stretches of four followers, three of them at a time."""
+    for name, value in {"STRETCH": 4, "CHUNK": 3, "STEP": 2}.items():
+        monkeypatch.setattr(fanout, name, value)
+    warm(store, FANS + OTHERS)
+    return FanOut(store, Hydrator("test", MemoryTweetCache(100), crowd), crowd)
+
+
+def warm(store, users):
+    for user in users:
+        store.fill(f"home:{user}", store.begin_fill(f"home:{user}"), [], 0)
+
+
+def held(store, user):
+    found = store.read(f"home:{user}", Cursor().before, 10)
+    return None if found is None else found.ids
+
+
+@pytest.mark.parametrize("limit", [1, 5, 12, 100])
+def test_followers_come_in_ascending_order_none_twice_and_none_left_out(crowd, limit):
+    last, found = 0, []
+    with crowd() as session:
+        while ids := followers.after(session, AUTHOR, last, limit):
+            assert isinstance(ids, array)
+            assert len(ids) <= limit
+            found += ids
+            last = ids[-1]
+        assert found == FANS
+        assert list(followers.between(session, AUTHOR, 3, 99)) == [3, 5, 8, 9, 10, 11, 99]
+        assert list(followers.between(session, AUTHOR, 12, 98)) == []
+
+
+def test_every_follower_gets_it_and_nobody_else(fan_out, store):
+    steps = list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    assert [held(store, fan) for fan in FANS] == [[TWEET]] * len(FANS)
+    assert [held(store, other) for other in OTHERS] == [[], []]
+    assert len(steps) == 2  # others had their turn
+
+
+def test_who_unfollows_or_follows_while_it_runs(fan_out, store, crowd, monkeypatch):
+    """Who left has a cold timeline; who came, and who stayed, keep theirs."""
+    begun = []
+    add_to_each = fan_out._add_to_each
+
+    def meanwhile(chunks, tweet_id):
+        def read():
+            for chunk in chunks:
+                if not begun:
+                    begun.append(chunk)
+                    with crowd.begin() as session:
+                        session.execute(delete(Relationship).where(Relationship.from_user_id == 3))
+                        session.execute(insert(Relationship).values(from_user_id=4, to_user_id=AUTHOR))
+                    store.drop(["home:3", "home:4"])
+                    warm(store, [3, 4])  # read again, before the tweet is written
+                yield chunk
+
+        return add_to_each(read(), tweet_id)
+
+    monkeypatch.setattr(fan_out, "_add_to_each", meanwhile)
+    list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    assert begun
+    assert held(store, 3) is None
+    assert held(store, 4) == []
+    assert all(held(store, fan) == [TWEET] for fan in FANS if fan != 3)

@@ -1,0 +1,109 @@
+"""A TCP proxy that fails on demand: what a site does without its store, for tests and benchmarks.
+
+    with closing(Proxy(server.host, server.port)) as proxy:
+        ...                  # the store is at proxy.address
+        proxy.become("swallow")
+
+After Toxiproxy, of which only this much is needed.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine
+from typing import Any, Literal
+
+from tweeter.servers import HOST, free_port
+
+Mode = Literal["pass", "refuse", "swallow", "cut"]
+RECEIVED = 65_536  # bytes at a time
+
+
+class Proxy:
+    """Stands before a server on a port of its own. The modes:
+
+    pass      every byte in both directions
+    refuse    no connection, and those that were there are gone
+    swallow   it takes connections and bytes, and answers nothing: the server hangs
+    cut       it ends each connection in the middle of the server's next answer
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = host, port
+        self.host, self.port = HOST, free_port()
+        self._mode: Mode = "pass"
+        self._listener: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self._served: set[asyncio.Task[None] | None] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy {self.port}", daemon=True)
+        self._thread.start()
+        self._do(self._listen())
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def become(self, mode: Mode) -> None:
+        """From now on, for all connections. Those that swallowed something are out of step and end with it."""
+        self._do(self._become(mode))
+
+    def close(self) -> None:
+        """Ends everything; nobody can connect any more."""
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _do(self, what: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result()
+
+    async def _listen(self) -> None:
+        self._listener = await asyncio.start_server(self._serve, self.host, self.port)
+
+    async def _become(self, mode: Mode) -> None:
+        if mode == "refuse" or self._mode == "swallow":
+            for writer in self._open:
+                writer.transport.abort()
+        if mode == "refuse" and self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self._mode = mode
+        if mode != "refuse" and self._listener is None:
+            await self._listen()
+        await asyncio.sleep(0)  # what was aborted is closed then
+
+    async def _end(self) -> None:
+        await self._become("refuse")
+        await asyncio.gather(*filter(None, self._served))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        self._served.add(task := asyncio.current_task())
+        try:
+            with contextlib.suppress(OSError):
+                far_reader, far_writer = await asyncio.open_connection(*self._server)
+                self._open.add(far_writer)
+                try:
+                    ways = self._pump(reader, far_writer), self._pump(far_reader, writer, answers=True)
+                    await asyncio.gather(*ways, return_exceptions=True)
+                finally:
+                    self._open.discard(far_writer)
+        finally:
+            self._open.discard(writer)
+            self._served.discard(task)
+            writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool = False) -> None:
+        """One direction, to its end, which is the end of the other too."""
+        with contextlib.suppress(OSError):
+            while data := await reader.read(RECEIVED):
+                if self._mode == "swallow":
+                    continue
+                if answers and self._mode == "cut":
+                    writer.write(data[: len(data) // 2])
+                    await writer.drain()
+                    break
+                writer.write(data)
+                await writer.drain()
+        writer.close()
