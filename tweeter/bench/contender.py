@@ -9,7 +9,7 @@ from pyramid.registry import Registry
 
 from tweeter import measure
 from tweeter.actions import Actions
-from tweeter.bench.report.schema import Answered, Cost
+from tweeter.bench.report.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch, machinery, trusted
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
 from tweeter.models.meta import begin_immediate
@@ -121,8 +121,3 @@ def contenders(scratch: Scratch, answers: Mapping[str, Answers], url: str, **mor
             settings["sqlalchemy.url"] = stack.enter_context(scratch.copy(url))
             found.append(Contender(stack.enter_context(machinery(settings)), counted, label(backend)))
         yield found
-
-
-def label(backend: str) -> str:
-    """What a report calls a backend: the last part of its dotted name."""
-    return backend.rpartition(".")[2]

@@ -11,8 +11,8 @@ from contextlib import closing
 from typing import Any
 
 from tweeter.bench.children import Child
-from tweeter.bench.contender import CHEAP, Answers, label
-from tweeter.bench.report.schema import Footprint
+from tweeter.bench.contender import CHEAP, Answers
+from tweeter.bench.report.schema import Footprint, label
 from tweeter.bench.scratch import Scratch, machinery, trusted
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.servers import PostgreSQL, resident

@@ -78,7 +78,9 @@ def in_order(words: Sequence[str]) -> list[str]:
         # What follows an option is its value: a backend may be called like a benchmark.
         if word in (*BENCHMARKS, "compare") and not (place and words[place - 1].startswith("--")):
             return [word, *words[:place], *words[place + 1 :]]
-    return [DEFAULT, *words] if set(words) - {"-h", "--help"} else list(words)
+    # A first word that is no file is a benchmark that there is not: argparse tells which there are.
+    file = any(mark in word for word in words[:1] for mark in "-./#")
+    return [DEFAULT, *words] if file and set(words) - {"-h", "--help"} else list(words)
 
 
 def _add_servers(parser: argparse.ArgumentParser) -> None:

@@ -11,9 +11,8 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tweeter.bench.contender import label
 from tweeter.bench.plan import FULL, QUICK
-from tweeter.bench.report.schema import Result, write_csv, write_json
+from tweeter.bench.report.schema import Result, label, write_csv, write_json
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.workloads import REPLAY, SYNTHETIC, find
 from tweeter.cli.common import CommandError

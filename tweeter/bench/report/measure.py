@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tweeter.bench.contender import Answers, contenders, label
+from tweeter.bench.contender import Answers, contenders
 from tweeter.bench.figures import machine
 from tweeter.bench.footprint import measure_memory
 from tweeter.bench.growth import Site, grow_people, grow_site, make_site
 from tweeter.bench.plan import Plan
 from tweeter.bench.report.agenda import Agenda, Step
-from tweeter.bench.report.schema import SCHEMA, VERSION, Footprint, Measurement, Result, Run
+from tweeter.bench.report.schema import SCHEMA, VERSION, Footprint, Measurement, Result, Run, label
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.workloads import REPLAY, Workload, World
 from tweeter.bench.workloads.replay import read_recording

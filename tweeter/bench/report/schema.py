@@ -212,3 +212,8 @@ def _figures(times: Times) -> Iterator[tuple[str, float, str]]:
         yield name, getattr(times, name), "s"
     yield "round trips", times.round_trips, ""
     yield "sql", times.sql, ""
+
+
+def label(backend: str) -> str:
+    """What a report calls a backend: the last part of its dotted name."""
+    return backend.rpartition(".")[2]
