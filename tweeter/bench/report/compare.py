@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tweeter.bench.report.plots import duration
 from tweeter.bench.report.schema import Result, read_json
+from tweeter.bench.report.terminal import make_console
 
 LEAST_ROUNDS = 5  # of each, below which nothing can be said
 LEAST_CHANGE = 1.05  # what is less is of no use to anybody
@@ -74,10 +75,9 @@ def show(before: Path, after: Path) -> None:
     """Prints the ratios of two JSON files. Raises CommandError where one is no report."""
     one, other = read_json(before), read_json(after)
     # Imported here, because it takes longer to import than most commands run.
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = make_console()
     table = Table(title=f"{after} compared with {before}", title_justify="left", title_style="bold")
     table.add_column("")
     table.add_column("backend")
@@ -93,7 +93,8 @@ def show(before: Path, after: Path) -> None:
     clear = sum(change.significant for change in found)
     console.print(
         f"{clear:,} of {len(found):,} differ by more than chance: all rounds of one are above all rounds of the other, "
-        f"and the medians are {LEAST_CHANGE - 1:.0%} apart at least."
+        f"and the medians are {LEAST_CHANGE - 1:.0%} apart at least. "
+        "A machine that was busier during one of the runs shows too."
     )
     if others := list(differences(one, other)):
         console.print("Not everything was the same:", style="bold")

@@ -1,10 +1,14 @@
 """What was found, on a terminal."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tweeter.bench.report.page import costs_table, series_of
 from tweeter.bench.report.plots import duration
 from tweeter.bench.report.schema import Measurement, Result, Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 WIDTH = 120  # columns, where nobody looks
 SERIES = {"home": "Home page: median (99 %)", "delivered": "Post until delivered: median (99 %)"}
@@ -13,12 +17,9 @@ SERIES = {"home": "Home page: median (99 %)", "delivered": "Post until delivered
 def show(result: Result) -> None:
     """Prints tables of the same numbers as the report has."""
     # Imported here, because it takes longer to import than most commands run.
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
+    console = make_console()
 
     def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
         made = Table(title=title, title_justify="left", title_style="bold")
@@ -53,6 +54,14 @@ def show(result: Result) -> None:
     costs = costs_table(result)
     table(costs.caption, costs.head, costs.rows, left=2)
     console.print(verdict(result), style="bold red" if result.differed else "bold")
+
+
+def make_console() -> "Console":
+    """Where tables go: as wide as the terminal, or wide enough for a file."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
 
 
 def verdict(result: Result) -> str:
