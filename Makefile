@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INI := development.ini
 ARGS :=
+INSTALL :=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: help
@@ -26,6 +27,10 @@ demo: migrate ## Fill it with people and tweets to look at
 .PHONY: serve
 serve: demo ## Run the site on http://localhost:6543 (all of the above included)
 	exec $(BIN)/pserve $(INI)
+
+.PHONY: services
+services: install ## Run private Redis and memcached until Ctrl-C; INSTALL=yes installs what is missing
+	@exec .ci/services $(BIN)/tweeter $(INI) $(INSTALL)
 
 .PHONY: test
 test: $(VENV)/.test servers ## Run all tests against real servers; make test ARGS="-k outbox"

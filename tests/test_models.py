@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import engine_on
 from tweeter import measure
 from tweeter.actions import Actions
-from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, outbox
+from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, meta, outbox
 from tweeter.models.meta import begin_immediate, make_sessions
 from tweeter.models.outbox import LogReader
 from tweeter.values import (
@@ -380,3 +380,13 @@ def test_what_is_inserted_without_the_model_has_its_transaction_too(sessions: Se
 def test_postgresql_compiles_no_statement_of_ours(postgresql_url):
     with engine_on(postgresql_url) as engine, engine.connect() as connection:
         assert connection.scalar(text("SHOW jit")) == "off"
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced(postgresql_server, postgresql_url, monkeypatch):
+    monkeypatch.setattr(meta, "LONG_REST", 0)
+    with engine_on(postgresql_url) as engine:
+        with engine.connect() as connection:
+            number = connection.scalar(text("SELECT pg_backend_pid()"))
+        postgresql_server.execute(f"SELECT pg_terminate_backend({number})")
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT pg_backend_pid()")) != number

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 
 import pytest
@@ -66,25 +67,17 @@ def test_pages_are_the_same_after_many_threads_did_as_they_liked(site):
 
 def test_pages_are_the_same_after_many_threads_lived_while_servers_broke(broken_site):
     site, faults = broken_site
-    lived = threading.Event()
-
-    def break_and_mend() -> None:
-        chance = random.Random(1)
-        every = iter(chance.sample(faults, len(faults)))
-        while not lived.is_set() and (fault := next(every, None)):
+    chance = random.Random(1)
+    every = iter(chance.sample(faults, len(faults)))
+    with ThreadPoolExecutor(1) as pool:
+        living = pool.submit(live_together, site, steps=100)
+        # Servers are started by this thread, because they end with the thread that starts them.
+        while not living.done() and (fault := next(every, None)):
             fault.strike()
-            lived.wait(chance.uniform(0.1, 0.4))
+            wait([living], chance.uniform(0.1, 0.4))
             if fault.mend is not None:
                 fault.mend()
-
-    breaking = threading.Thread(target=break_and_mend)
-    breaking.start()
-    try:
-        people = live_together(site, steps=100)
-    finally:
-        lived.set()
-        breaking.join()
-    assert_same_pages(site, people)
+    assert_same_pages(site, living.result())
 
 
 def live_together(site, steps=40):

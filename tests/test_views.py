@@ -11,7 +11,9 @@ from pyramid.request import Request
 from pyramid.router import Router
 from sqlalchemy.exc import OperationalError
 
+from tests.conftest import running, settings_of
 from tests.people import PASSWORD, Person, articles_on, ids_on
+from tweeter.servers import PostgreSQL
 
 Visitor = Callable[[], webtest.TestApp]
 
@@ -456,3 +458,14 @@ def test_a_locked_database_is_tried_again(ada: Person, monkeypatch: pytest.Monke
     ada.send("/tweets", message="at last")
     assert len(tries) == 3
     assert len(ada.ids()) == 1
+
+
+def test_a_lost_connection_is_tried_again(postgresql_server: PostgreSQL, postgresql_url: str) -> None:
+    """As when the database was started again a moment ago."""
+    with running(settings_of(postgresql_url)) as app:
+        ada = Person(webtest.TestApp(app), "Ada")
+        database = postgresql_url.rpartition("/")[2]
+        postgresql_server.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+        )
+        assert ada.get("/").status_int == 200

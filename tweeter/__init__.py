@@ -17,10 +17,14 @@ def main(global_config: Mapping[str, str], **settings: str) -> Router:
     check_secret(merged)
     with Configurator(settings=merged) as config:
         config.include("pyramid_jinja2")
+        if merged["tweeter.lab"]:
+            config.include("tweeter.lab.instruments")
         config.include(machinery)
         config.include("tweeter.security")
         config.include("tweeter.routes")
         config.include("tweeter.views")
+        if merged["tweeter.lab"]:
+            config.include("tweeter.lab")
         return config.make_wsgi_app()
 
 

@@ -159,8 +159,11 @@ class IDelivery(Interface):
     def wake():
         """Called after a commit that recorded events: see to it that they are delivered. Must not raise."""
 
-    def ready():
-        """Called before a request reads timelines: a store that only this process keeps hears of what others did."""
+    def ready(timelines=None):
+        """Called before a request reads these timelines, or any.
+
+        What only this process keeps hears of what others did.
+        """
 
     def drain(seconds):
         """Waits until everything that was committed before is delivered; False if that took longer."""

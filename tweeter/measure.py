@@ -9,6 +9,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any, NamedTuple
+
+
+class Statement(NamedTuple):
+    """A statement as the database's driver was given it."""
+
+    sql: str
+    parameters: Any
 
 
 @dataclass(slots=True)
@@ -21,8 +29,11 @@ class Meter:
     timeline_sql: int = 0
     round_trips: int = 0
     store_seconds: float = 0.0
+    bytes_sent: int = 0  # over the sockets of stores
+    bytes_received: int = 0
     answered_by: str = ""
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    statements: list[Statement] | None = None  # kept where somebody wants to read them
     _in_timeline: int = 0
 
     @property
@@ -38,9 +49,9 @@ def current() -> Meter | None:
 
 
 @contextmanager
-def measuring() -> Iterator[Meter]:
+def measuring(keep_statements: bool = False) -> Iterator[Meter]:
     """Counts everything within the block on a meter of its own."""
-    meter = Meter()
+    meter = Meter(statements=[] if keep_statements else None)
     token = _current.set(meter)
     try:
         yield meter
@@ -62,13 +73,15 @@ def timeline_read() -> Iterator[None]:
         meter._in_timeline -= 1
 
 
-def count_sql(seconds: float) -> None:
+def count_sql(seconds: float, sql: str = "", parameters: Any = ()) -> None:
     """Called by the engine after each statement."""
     if (meter := _current.get()) is not None:
         meter.sql += 1
         meter.sql_seconds += seconds
         if meter._in_timeline:
             meter.timeline_sql += 1
+        if meter.statements is not None:
+            meter.statements.append(Statement(sql, parameters))
 
 
 @contextmanager
@@ -84,6 +97,13 @@ def round_trip() -> Iterator[None]:
     finally:
         meter.round_trips += 1
         meter.store_seconds += perf_counter() - began
+
+
+def count_bytes(sent: int = 0, received: int = 0) -> None:
+    """Called by stores for what went over their sockets."""
+    if (meter := _current.get()) is not None:
+        meter.bytes_sent += sent
+        meter.bytes_received += received
 
 
 def answered(backend: str) -> None:

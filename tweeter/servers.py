@@ -18,6 +18,7 @@ import psycopg
 from tweeter.errors import TweeterError
 
 HOST = "127.0.0.1"
+LOCAL = ("localhost", HOST)
 PATIENCE = 30  # seconds to start or to stop
 
 
@@ -26,6 +27,7 @@ class NotInstalled(TweeterError):
 
     def __init__(self, program: str, package: str) -> None:
         super().__init__(f"{program} is not installed; it comes with the Debian package {package}")
+        self.package = package
 
 
 def find(program: str, package: str, *folders: Path) -> str:
@@ -94,6 +96,11 @@ class Server:
         return self._process is not None
 
     @property
+    def alive(self) -> bool:
+        """False also where it ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def resident(self) -> int:
         """Bytes of memory that the process has, without its children's."""
         return resident(self._running().pid)
@@ -142,6 +149,7 @@ class Server:
 
     def _begin(self) -> bool:
         # A process that is killed takes its servers with it; one that is interrupted closes them in order itself.
+        # The kernel takes the thread that starts a server for its parent: the end of that thread ends the server too.
         setpriv = shutil.which("setpriv")
         leash = [setpriv, "--pdeathsig", self.stop_signal.name] if setpriv else []
         with (self.folder / "log").open("ab") as log:
@@ -184,7 +192,11 @@ class Redis(Server):
         return [self._program, *(word for key, value in options.items() for word in (f"--{key}", str(value)))]
 
     def answers(self) -> bool:
-        return _talk(self.port, b"PING\r\n").startswith(b"+PONG")
+        return self.answers_at(self.port)
+
+    @staticmethod
+    def answers_at(port: int) -> bool:
+        return _talk(port, b"PING\r\n").startswith(b"+PONG")
 
 
 class Memcached(Server):
@@ -201,7 +213,11 @@ class Memcached(Server):
         return [self._program, "-l", self.host, "-p", str(self.port), "-U", "0", "-m", str(self._megabytes)]
 
     def answers(self) -> bool:
-        return _talk(self.port, b"version\r\n").startswith(b"VERSION")
+        return self.answers_at(self.port)
+
+    @staticmethod
+    def answers_at(port: int) -> bool:
+        return _talk(port, b"version\r\n").startswith(b"VERSION")
 
 
 class PostgreSQL(Server):

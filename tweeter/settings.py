@@ -46,6 +46,8 @@ KNOWN = {
     "tweeter.metrics": Setting(str, "", help="networks that may read /metrics; none: there is no such page"),
     "tweeter.argon2.time_cost": Setting(int, 3, 1, "rounds of the password hash"),
     "tweeter.argon2.memory_kib": Setting(int, 65536, 8, "memory of the password hash"),
+    "tweeter.lab": Setting(bool, False, help="the page /lab, where backends are compared, switched and broken"),
+    "tweeter.lab.backends": Setting(str, "sql memory redis memcached", help="the backends that the lab compares"),
     "tweeter.outbox.keep_hours": Setting(int, 24, 1, "hours that delivered events are kept"),
 }
 

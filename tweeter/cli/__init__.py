@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tweeter.cli.common import describe, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("demo", "load", "user", "verify", "truncate", "bench")
+COMMANDS = ("demo", "load", "user", "verify", "truncate", "services", "bench")
 
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 

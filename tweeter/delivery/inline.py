@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from tweeter.delivery.relay import Relay
 from tweeter.delivery.tail import Tail
-from tweeter.interfaces import IDelivery, IMaterializedTimelines
+from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.models import outbox
 from tweeter.models.meta import SessionFactory, begin_immediate
 
@@ -46,9 +46,10 @@ class InlineDelivery:
         except Exception:
             log.exception("delivery failed; the outbox keeps what was not delivered")
 
-    def ready(self) -> None:
+    def ready(self, timelines: ITimelines | None = None) -> None:
         for tail in self._tails:
-            tail.catch_up(PATIENCE)
+            if timelines is None or tail.timelines is timelines:
+                tail.catch_up(PATIENCE)
         for relay in self._relays:
             relay.start()
 

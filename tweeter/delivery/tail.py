@@ -26,7 +26,7 @@ class Tail:
 
     def __init__(self, sessions: SessionFactory, timelines: IMaterializedTimelines, keep: timedelta) -> None:
         self._sessions = sessions
-        self._timelines = timelines
+        self.timelines = timelines
         self._longest_absence = keep.total_seconds() / 2  # events that it has not seen may have been deleted after that
         self._lock = threading.Lock()
         self._reader: outbox.LogReader | None = None
@@ -35,7 +35,7 @@ class Tail:
     def observe(self) -> None:
         """Brings the metrics of what is pending up to date: after catching up nothing is."""
         self.catch_up()
-        show_pending(self._timelines.name, ())
+        show_pending(self.timelines.name, ())
 
     def catch_up(self, patience: float = -1) -> bool:
         """Applies what is new. Of several threads one does it, the others wait for it, `patience` seconds at most.
@@ -53,7 +53,7 @@ class Tail:
 
     def _catch_up(self) -> None:
         now = time.time()
-        if self._reader is None or not self._timelines.trusted or now - self._caught_up > self._longest_absence:
+        if self._reader is None or not self.timelines.trusted or now - self._caught_up > self._longest_absence:
             self._reader = self._begin()
         else:
             with self._sessions() as session:
@@ -71,19 +71,19 @@ class Tail:
         with self._sessions() as session:
             reader.begin(session)
         # In this order: what was filled before the log's end was read may lack what came between.
-        self._timelines.clear()
-        self._timelines.trust()
+        self.timelines.clear()
+        self.timelines.trust()
         return reader
 
     def _apply(self, events: list[outbox.LoggedEvent]) -> None:
         for logged in events:
             try:
-                for _ in self._timelines.deliver(logged.event):
+                for _ in self.timelines.deliver(logged.event):
                     pass
-                count_delivery(self._timelines.name, logged.event, logged.date, logged.request_id)
+                count_delivery(self.timelines.name, logged.event, logged.date, logged.request_id)
             except SQLAlchemyError:
                 raise
             except Exception:
                 # It would fail again, and everything behind it would wait for ever.
                 log.exception("event %d could not be applied: starting cold", logged.id)
-                self._timelines.clear()
+                self.timelines.clear()

@@ -6,14 +6,14 @@ from typing import Any
 import zope.sqlalchemy
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, configure_mappers
 
 from tweeter.errors import SettingError
 from tweeter.models.consumer import Consumer
 from tweeter.models.imported import Imported
-from tweeter.models.meta import Base, for_single_statements, make_engine, make_sessions
+from tweeter.models.meta import Base, make_engine, make_sessions, make_statement_engine
 from tweeter.models.outbox import OutboxEvent
 from tweeter.models.tweet import Mention, Tweet
 from tweeter.models.user import Relationship, User
@@ -56,7 +56,8 @@ def includeme(config: Configurator) -> None:
     config.include("pyramid_retry")
     engine = engine_of(settings)
     config.registry["engine"] = engine
-    config.registry["statements"] = for_single_statements(engine)
+    statements = config.registry["statements"] = make_statement_engine(settings["sqlalchemy.url"])
+    event.listen(engine, "engine_disposed", lambda engine: statements.dispose())
     config.registry["sessions"] = make_sessions(engine)
     config.registry["writing_sessions"] = make_sessions(engine, writing=True)
     config.add_request_method(request_session, "dbsession", reify=True)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from time import perf_counter
+from functools import partial
+from time import monotonic, perf_counter
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -54,6 +56,7 @@ def now() -> datetime:
 
 SessionFactory = Callable[[], Session]
 
+LONG_REST = 1.0  # seconds
 WRITING = {"sqlite_begin": "IMMEDIATE"}
 
 
@@ -74,24 +77,23 @@ def make_engine(url: str, **options: Any) -> Engine:
         if "options" not in parsed.query:
             # To compile a statement takes longer than any of ours takes to run.
             options["connect_args"]["options"] = "-c jit=off"
-    options.setdefault("pool_pre_ping", parsed.get_backend_name() != "sqlite")
     options.setdefault("pool_size", 20)
     engine = create_engine(parsed, **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        if options.get("isolation_level") != "AUTOCOMMIT":
+            event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "checkin", _note_rest)
+        event.listen(engine, "checkout", partial(_check_rested, engine.dialect))
     event.listen(engine, "before_cursor_execute", _note_start)
     event.listen(engine, "after_cursor_execute", _note_end)
     return engine
 
 
-def for_single_statements(engine: Engine) -> Engine:
-    """The engine for what is asked in one statement, which needs no transaction around it.
-
-    PostgreSQL is spared the round trips of BEGIN and ROLLBACK. SQLite has none, and no autocommit of the driver's that
-    would leave our own way of beginning alone.
-    """
-    return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else engine
+def make_statement_engine(url: str) -> Engine:
+    """An engine for what is asked in one statement, which needs no transaction around it: half the time, or less."""
+    return make_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
 
 
 def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session]:
@@ -110,6 +112,20 @@ def insert_new(session: Session, model: type[Base], **values: Any) -> bool:
     statement = insert(model).values(**values).on_conflict_do_nothing()
     # PostgreSQL's driver tells no number of inserted rows.
     return session.execute(statement.returning(literal(1))).first() is not None
+
+
+def _note_rest(connection: Any, record: Any) -> None:
+    record.info["rests_since"] = monotonic()
+
+
+def _check_rested(dialect: Dialect, connection: Any, record: Any, fairy: Any) -> None:
+    """A connection that was closed while nobody used it is replaced. One that was used just now is taken to be open:
+    to ask each time would be as much work again as many a statement. Where it is not, the request is tried again."""
+    if monotonic() - record.info.get("rests_since", monotonic()) > LONG_REST:
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:
@@ -132,4 +148,4 @@ def _note_start(connection: Any, cursor: Any, statement: str, parameters: Any, c
 
 
 def _note_end(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-    measure.count_sql(perf_counter() - connection.info["statement_began"])
+    measure.count_sql(perf_counter() - connection.info["statement_began"], statement, parameters)

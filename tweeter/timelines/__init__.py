@@ -8,6 +8,8 @@ calls one of the two directives this module adds:
         config.add_timelines(__name__, MyTimelines(...))                              # something else altogether
 """
 
+from collections.abc import Callable
+
 from pyramid.config import Configurator
 from pyramid.request import Request
 from zope.interface.exceptions import Invalid
@@ -26,6 +28,8 @@ from tweeter.timelines.push import PushTimelines
 
 BACKENDS = "tweeter.backends"
 
+Elsewhere = Callable[[str, int], tuple[ITimelineStore, ITweetCache]]
+
 
 def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> None:
     """Directive: registers timelines under the dotted name of the module that brings them."""
@@ -34,10 +38,18 @@ def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> Non
     config.registry.registerUtility(timelines, ITimelines, name)
 
 
-def add_timeline_store(config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache) -> None:
-    """Directive: registers push timelines over a store and a cache."""
+def add_timeline_store(
+    config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache, elsewhere: Elsewhere | None = None
+) -> None:
+    """Directive: registers push timelines over a store and a cache.
+
+    `elsewhere(host, port)` makes the same store and cache at another address. The lab needs it to break the store: it
+    sends it to where nobody listens, or nobody answers.
+    """
     _verify(name, ITimelineStore, store)
     _verify(name, ITweetCache, cache)
+    if instrument := config.registry.get("instrument_store"):
+        store, cache = instrument(name, store, cache, elsewhere)
     add_timelines(
         config,
         name,
@@ -59,8 +71,9 @@ def _verify(name: str, interface: type, candidate: object) -> None:
 
 
 def _request_timelines(request: Request) -> ITimelines:
-    request.registry.getUtility(IDelivery).ready()
-    return request.registry.getUtility(ITimelines)
+    timelines: ITimelines = request.registry["choose_timelines"](request)
+    request.registry.getUtility(IDelivery).ready(timelines)
+    return timelines
 
 
 def includeme(config: Configurator) -> None:
@@ -80,4 +93,5 @@ def includeme(config: Configurator) -> None:
             "it has to call config.add_timeline_store(__name__, …) or config.add_timelines(__name__, …)"
         )
     config.registry.registerUtility(timelines, ITimelines)
+    config.registry["choose_timelines"] = lambda request: timelines
     config.add_request_method(_request_timelines, "timelines", reify=True)

@@ -136,24 +136,27 @@ def check_tween(handler: Handler, registry: Registry) -> Handler:
     return check
 
 
-def locked_tween(handler: Handler, registry: Registry) -> Handler:
-    """SQLite that is locked by another writer is worth another try; zope.sqlalchemy knows only PostgreSQL's errors."""
+def retry_tween(handler: Handler, registry: Registry) -> Handler:
+    """What zope.sqlalchemy does not know to be worth another try: a locked SQLite, a connection that was lost.
+
+    Nothing is committed yet where either is noticed.
+    """
 
     def mark(request: Request) -> Response:
         try:
             return handler(request)
         except OperationalError as error:
-            _mark_locked(error)
+            _mark(error)
             raise
         finally:
             if isinstance(request.exception, OperationalError):
-                _mark_locked(request.exception)
+                _mark(request.exception)
 
     return mark
 
 
-def _mark_locked(error: OperationalError) -> None:
-    if "database is locked" in str(error.orig):
+def _mark(error: OperationalError) -> None:
+    if error.connection_invalidated or "database is locked" in str(error.orig):
         mark_error_retryable(error)
 
 
@@ -168,5 +171,5 @@ def includeme(config: Configurator) -> None:
     outside = ("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS)
     config.add_tween("tweeter.views.tweens.measure_tween", under=outside, over="tweeter.views.tweens.headers_tween")
     config.add_tween("tweeter.views.tweens.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
-    config.add_tween("tweeter.views.tweens.locked_tween", under="pyramid_tm.tm_tween_factory", over=EXCVIEW)
+    config.add_tween("tweeter.views.tweens.retry_tween", under="pyramid_tm.tm_tween_factory", over=EXCVIEW)
     config.add_tween("tweeter.views.tweens.check_tween", under=EXCVIEW)

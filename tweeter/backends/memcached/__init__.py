@@ -9,10 +9,13 @@ All processes of a site have to name the same servers in the same order, and rea
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pymemcache.client.base import normalize_server_spec
 from pyramid.config import Configurator
 
+from tweeter import servers
 from tweeter.backends.memcached.cache import MemcachedTweetCache
 from tweeter.backends.memcached.client import LONGEST_PREFIX, Servers
 from tweeter.backends.memcached.store import LONGEST_LIFE, MemcachedTimelineStore
@@ -21,23 +24,33 @@ from tweeter.errors import SettingError
 from tweeter.settings import setting
 
 DAY = 86_400
+DEFAULT_SERVER = "localhost:11211"
 
 
 def includeme(config: Configurator) -> None:
     settings = config.get_settings()
-    servers = Servers(
-        addresses(setting(settings, "tweeter.memcached.servers", str, "localhost:11211")),
-        _prefix(setting(settings, "tweeter.memcached.prefix", str, "tweeter:")),
-        setting(settings, "tweeter.memcached.timeout_ms", int, 250, least=1) / 1000,
-    )
+    named = addresses(setting(settings, "tweeter.memcached.servers", str, DEFAULT_SERVER))
+    prefix = _prefix(setting(settings, "tweeter.memcached.prefix", str, "tweeter:"))
+    timeout = setting(settings, "tweeter.memcached.timeout_ms", int, 250, least=1) / 1000
     days = setting(settings, "tweeter.memcached.idle_days", int, 7, least=1)
     if days > LONGEST_LIFE // DAY:
         raise SettingError(f"tweeter.memcached.idle_days must be at most {LONGEST_LIFE // DAY}, not {days}")
-    config.add_timeline_store(
-        __name__,
-        store=MemcachedTimelineStore(servers, settings["tweeter.capacity"], idle_seconds=days * DAY),
-        cache=MemcachedTweetCache(servers, seconds=days * DAY),
-    )
+
+    def at(named: Sequence[Address]) -> tuple[MemcachedTimelineStore, MemcachedTweetCache]:
+        every = Servers(named, prefix, timeout)
+        store = MemcachedTimelineStore(every, settings["tweeter.capacity"], idle_seconds=days * DAY)
+        return store, MemcachedTweetCache(every, seconds=days * DAY)
+
+    store, cache = at(named)
+    config.add_timeline_store(__name__, store=store, cache=cache, elsewhere=lambda host, port: at([(host, port)]))
+
+
+def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Memcached], int] | None:
+    """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
+    match addresses(setting(settings, "tweeter.memcached.servers", str, DEFAULT_SERVER)):
+        case [(host, port)] if host in servers.LOCAL:
+            return servers.Memcached, int(port)
+    return None
 
 
 def addresses(text: str) -> list[Address]:

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseError, MemcacheUnknownError
 
+from tweeter.measure import count_bytes
+
 STORED = b"STORED"
 NOT_STORED = b"NOT_STORED"
 TOO_LARGE = b"SERVER_ERROR object too large for cache"
@@ -106,6 +108,7 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         self._waiting().sendall(data)
+        count_bytes(sent=len(data))
 
     def lines(self, count: int) -> list[bytes]:
         """The answers to `count` commands."""
@@ -153,6 +156,7 @@ class Connection:
         chunk = self._waiting().recv(RECEIVED)
         if not chunk:
             raise MemcacheUnexpectedCloseError("closed by the server")
+        count_bytes(received=len(chunk))
         self._data = self._data[self._at :] + chunk
         self._at = 0
 

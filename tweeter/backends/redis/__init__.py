@@ -8,26 +8,49 @@
 The server may evict what it likes; a user of its own needs the commands of `scripts` and `store`, INFO and SCAN.
 """
 
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
 from pyramid.config import Configurator
 
+from tweeter import servers
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
+from tweeter.errors import SettingError
 from tweeter.settings import setting
+
+DEFAULT_URL = "redis://localhost:6379/0"
 
 
 def includeme(config: Configurator) -> None:
     settings = config.get_settings()
-    url = setting(settings, "tweeter.redis.url", str, "redis://localhost:6379/0")
+    url = setting(settings, "tweeter.redis.url", str, DEFAULT_URL)
     timeout = setting(settings, "tweeter.redis.timeout_ms", int, 250, least=1) / 1000
     prefix = setting(settings, "tweeter.redis.prefix", str, "tweeter:")
     idle = setting(settings, "tweeter.redis.idle_days", int, 7, least=1) * 86_400
-    wire = Wire(open_url(url, timeout), timeout)
+
+    def at(url: str) -> tuple[RedisTimelineStore, RedisTweetCache]:
+        wire = Wire(open_url(url, timeout), timeout)
+        identity = without_secrets(url)
+        store = RedisTimelineStore(wire, prefix, settings["tweeter.capacity"], idle_seconds=idle, identity=identity)
+        return store, RedisTweetCache(wire, prefix, seconds=idle)
+
+    store, cache = at(url)
     config.add_timeline_store(
-        __name__,
-        store=RedisTimelineStore(
-            wire, prefix, settings["tweeter.capacity"], idle_seconds=idle, identity=without_secrets(url)
-        ),
-        cache=RedisTweetCache(wire, prefix, seconds=idle),
+        __name__, store=store, cache=cache, elsewhere=lambda host, port: at(f"redis://{host}:{port}/0")
     )
+
+
+def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Redis], int] | None:
+    """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
+    url = setting(settings, "tweeter.redis.url", str, DEFAULT_URL)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 6379
+    except ValueError as error:
+        raise SettingError(f"tweeter.redis.url: {error}") from error
+    ours = parts.scheme == "redis" and parts.hostname in servers.LOCAL and "@" not in parts.netloc
+    return (servers.Redis, port) if ours else None

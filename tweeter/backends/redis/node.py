@@ -13,6 +13,8 @@ import hiredis
 from redis import ConnectionPool
 from redis.exceptions import ConnectionError, TimeoutError
 
+from tweeter.measure import count_bytes
+
 RECEIVED = 65_536  # bytes at a time
 
 _MORE = object()
@@ -73,6 +75,7 @@ class Node:
                     raise Stranger(f"{self.name} was started again, or is another server")
             connection._sock.settimeout(self._timeout)
             connection._sock.sendall(payload)
+            count_bytes(sent=len(payload))
         except BaseException as error:
             connection.disconnect()
             self._pool.release(connection)
@@ -111,6 +114,7 @@ class Exchange:
                 data = connection._sock.recv(RECEIVED)
                 if not data:
                     raise ConnectionError("closed the connection")
+                count_bytes(received=len(data))
                 reader.feed(data)
                 replies.extend(iter(reader.gets, _MORE))
             if len(replies) > self._replies:

@@ -1,0 +1,108 @@
+"""The lab in a browser: axe finds nothing, nothing sticks out of a phone, and progress appears by itself."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, Opener, post, sign_up
+from tests.browser.test_accessibility import check
+from tests.conftest import running, serving, settings_of
+from tweeter.interfaces import IDelivery
+from tweeter.servers import Redis, free_port
+
+
+@pytest.fixture
+def site(sqlite_url: str, redis_server: Redis) -> Iterator[str]:
+    """A site with the lab, Redis and no memcached."""
+    settings = settings_of(sqlite_url) | {
+        "tweeter.lab": True,
+        "tweeter.redis.url": redis_server.url,
+        "tweeter.redis.prefix": sqlite_url[-30:].replace("/", "-"),
+        "tweeter.memcached.servers": f"127.0.0.1:{free_port()}",
+    }
+    with running(settings) as app, serving(app) as address:
+        app.registry.getUtility(IDelivery).ready()
+        yield address
+
+
+def break_redis(page: Page) -> None:
+    page.goto("/lab/live")
+    page.get_by_role("button", name="Break it: hang connections to redis").click()
+    expect(page.get_by_text("redis, from SQL").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "screen"),
+    [("light", {"viewport": {"width": 1280, "height": 900}}), ("dark", PHONE)],
+    ids=["light desktop", "dark phone"],
+)
+def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str, screen: dict[str, Any]) -> None:
+    ada = open_browser(color_scheme=scheme, **screen)
+    sign_up(ada, "ada", "Ada")
+    post(ada, "Hello from the lab")
+    pages = ("/lab", "/lab/steps", "/lab/live", "/lab?user=nobody", "/lab?limit=7", "/lab/progress")
+    for url in pages:
+        check(ada, url)
+        assert ada.evaluate("document.documentElement.scrollWidth <= innerWidth"), url
+    ada.goto("/lab/live")
+    ada.get_by_label("10 followers").first.check()
+    ada.get_by_role("button", name="Post, and watch").click()
+    expect(ada.get_by_role("heading", name="Done: a post to 10 followers")).to_be_visible()
+    check(ada)
+    ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis").click()
+    check(ada)
+    break_redis(ada)
+    for url in ("", *pages[:3], "/"):
+        check(ada, url)
+        assert ada.evaluate("document.documentElement.scrollWidth <= innerWidth"), url
+    ada.goto("/lab/live")
+    ada.get_by_role("button", name="Mend it and catch up redis").click()
+    expect(ada.get_by_text("caught up and trusted again")).to_be_visible()
+    check(ada)
+    ada.goto("/lab")
+    for summary in ada.locator("summary").all():
+        summary.click()
+    check(ada)
+
+
+def test_deliveries_appear_by_themselves(open_browser: Opener) -> None:
+    ada = open_browser()
+    sign_up(ada, "ada")
+    ada.goto("/lab/live")
+    ada.get_by_label("1,000 followers").check()
+    ada.get_by_role("button", name="Post, and watch").click()
+    expect(ada.get_by_text("1,003 of 1,003 timelines")).to_have_count(2, timeout=30_000)  # memory and redis
+    expect(ada.get_by_text("waits in the outbox until the store answers")).to_be_visible()
+    expect(ada.get_by_role("heading", name="Done: a post to 1,000 followers, their timelines warm")).to_be_visible()
+
+
+def test_it_works_without_javascript(open_browser: Opener) -> None:
+    ada = open_browser(java_script_enabled=False)
+    sign_up(ada, "ada")
+    ada.goto("/lab/live")
+    ada.get_by_label("10 followers").first.check()
+    ada.get_by_role("button", name="Post, and watch").click()
+    for _ in range(100):
+        if ada.get_by_role("heading", name="Done:").count():
+            break
+        ada.get_by_role("link", name="Look again").click()
+    expect(ada.get_by_text("13 of 13 timelines")).to_have_count(2)  # memory and redis
+    ada.get_by_role("link", name="Back to the lab").click()
+    expect(ada.get_by_role("heading", name="Done:")).to_be_visible()
+
+
+def test_the_switch_is_marked_on_every_page_and_led_back(open_browser: Opener) -> None:
+    ada = open_browser()
+    sign_up(ada, "ada")
+    ada.goto("/")
+    ada.get_by_role("link", name="Lab").click()
+    ada.get_by_role("button", name="redis", exact=True).click()
+    expect(ada.get_by_role("button", name="redis", exact=True)).to_have_attribute("aria-pressed", "true")
+    ada.goto("/public")
+    expect(ada.get_by_role("region", name="The lab")).to_contain_text("Shown by redis, in this browser only")
+    expect(ada.locator(".costs")).to_contain_text("Answered by redis")
+    ada.get_by_role("button", name="back to sql").click()
+    expect(ada.get_by_role("region", name="The lab")).to_have_count(0)
+    assert ada.url.endswith("/public")

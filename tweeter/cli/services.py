@@ -1,0 +1,114 @@
+"""`tweeter services`: private servers of the backends, for as long as one looks at the site with them."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from typing import Any, NamedTuple
+
+from tweeter.cli.common import CommandError, add_ini, read_settings
+from tweeter.plugins import load
+from tweeter.servers import HOST, NotInstalled
+from tweeter.timelines import BACKENDS
+
+LOOK_EVERY = 0.5  # seconds
+
+
+class Service(NamedTuple):
+    """A server that a backend expects on this machine: how to make it, and its port."""
+
+    name: str
+    make: Any  # a kind of tweeter.servers.Server that can be asked at a port before it is made
+    port: int
+
+    @property
+    def answers(self) -> bool:
+        return bool(self.make.answers_at(self.port))
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "services",
+        help="run private servers of the backends until Ctrl-C",
+        description="""Starts a private server for each backend of the ini file (those of the lab, the one that answers,
+        the shadows) that expects one on this machine, on the port that it expects. What answers there already is used
+        as it is. Nothing is kept: the servers begin empty, and leave nothing behind.""",
+    )
+    add_ini(parser)
+    parser.add_argument("--missing", action="store_true", help="only name the Debian packages that are not installed")
+
+
+def run(args: argparse.Namespace) -> int:
+    services = list(_services(read_settings(args.ini)))
+    absent = [service for service in services if not service.answers]
+    if args.missing:
+        print(*sorted({package for service in absent if (package := _package(service))}), sep="\n", end="")
+        return 0
+    if packages := sorted({package for service in absent if (package := _package(service))}):
+        raise CommandError(
+            f"These servers are not installed: {' '.join(packages)}. apt-get install {' '.join(packages)}"
+        )
+    for service in services:
+        if service not in absent:
+            _say(f"{service.name} answers on port {service.port} already: it is used as it is.")
+    if not absent:
+        _say("There is nothing to start.")
+        return 0
+    with ExitStack() as stack:
+        _end_in_order()
+        servers = [stack.enter_context(closing(_start(service))) for service in absent]
+        _say("Ctrl-C ends them, and what they hold is gone.")
+        try:
+            while all(server.alive for server in servers):
+                time.sleep(LOOK_EVERY)
+        except KeyboardInterrupt:
+            _say("Ended.")
+            return 0
+    raise CommandError("A server ended by itself; the others were stopped.")
+
+
+def _services(settings: Mapping[str, Any]) -> Iterator[Service]:
+    specs = f"{settings['tweeter.lab.backends']} {settings['tweeter.timelines']} {settings['tweeter.timelines.shadow']}"
+    for spec in dict.fromkeys(specs.split()):
+        expected: Callable[[Mapping[str, Any]], tuple[Any, int] | None] | None
+        expected = getattr(load("tweeter.lab.backends", spec, BACKENDS), "private_server", None)
+        if expected is not None and (found := expected(settings)) is not None:
+            yield Service(spec.rpartition(".")[2], *found)
+
+
+def _package(service: Service) -> str:
+    """The Debian package that is missing; empty where none is."""
+    try:
+        service.make().close()
+    except NotInstalled as error:
+        return error.package
+    return ""
+
+
+def _start(service: Service) -> Any:
+    server = service.make()
+    server.port = service.port
+    try:
+        server.start()
+    except RuntimeError as error:
+        server.close()
+        raise CommandError(
+            f"{service.name} does not start on port {service.port}; is something else there? {error}"
+        ) from error
+    _say(f"{service.name} runs on {HOST}:{service.port}.")
+    return server
+
+
+def _end_in_order() -> None:
+    """SIGTERM is as good as Ctrl-C."""
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

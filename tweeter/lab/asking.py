@@ -1,0 +1,143 @@
+"""Asks several timelines for the same page, and measures each: cold, warm, and what it took."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from statistics import median
+from typing import Any, NamedTuple
+
+from tweeter import measure
+from tweeter.interfaces import IMaterializedTimelines, ITimelines
+from tweeter.measure import Meter, Statement
+from tweeter.values import Cursor, Page, Timeline, TweetView
+
+COLD_ROUNDS, WARM_ROUNDS = 3, 7  # reads of each
+BUDGET = 1.0  # seconds for the reads of a kind of all together; each is read twice at least
+
+
+class Cost(NamedTuple):
+    """What one read took. Bytes are those over the sockets of stores: there are none where nothing is far away."""
+
+    seconds: float
+    answered_by: str
+    round_trips: int
+    statements: list[Statement]
+    sent: int
+    received: int
+
+    @classmethod
+    def of(cls, meter: Meter, seconds: float) -> "Cost":
+        return cls(
+            seconds,
+            meter.answered_by,
+            meter.round_trips,
+            list(meter.statements or ()),
+            meter.bytes_sent,
+            meter.bytes_received,
+        )
+
+    @property
+    def ms(self) -> float:
+        return self.seconds * 1000
+
+
+class Mark(NamedTuple):
+    """A tweet of either side; `word` is empty where both show it alike."""
+
+    tweet: TweetView
+    word: str
+
+
+class Answer(NamedTuple):
+    """What one of the contenders answered. `cold` is None where nothing was dropped for it."""
+
+    page: Page
+    marks: list[Mark]
+    cold: Cost | None
+    warm: Cost
+
+    @property
+    def differs(self) -> int:
+        return sum(bool(mark.word) for mark in self.marks)
+
+
+def read(timelines: ITimelines, timeline: Timeline, cursor: Cursor) -> tuple[Page, Cost]:
+    """One page and what it took."""
+    with measure.measuring(keep_statements=True) as meter:
+        page = timelines.page(timeline, cursor)
+        return page, Cost.of(meter, meter.seconds)
+
+
+def ask_all(
+    contenders: Mapping[str, ITimelines], reference: ITimelines, timeline: Timeline, cursor: Cursor
+) -> dict[str, Answer]:
+    """The answers of all contenders, by name.
+
+    First each is asked as it is, and compared. Then what is kept ready is dropped before each of some cold reads; not
+    where something differs, because that would heal it. Then all are read warm. All of it in turns: a moment in which
+    the machine is busy with something else is nobody's fault.
+    """
+    found = {name: _compare_as_it_is(timelines, reference, timeline, cursor) for name, timelines in contenders.items()}
+    kept = {
+        name: timelines
+        for name, timelines in contenders.items()
+        if IMaterializedTimelines.providedBy(timelines) and not any(mark.word for mark in found[name][1])
+    }
+    cold = _read_in_turns(kept, timeline, cursor, COLD_ROUNDS, cold=True)
+    warm = _read_in_turns(contenders, timeline, cursor, WARM_ROUNDS)
+    return {name: Answer(*found[name], cold.get(name), warm[name]) for name in contenders}
+
+
+def _compare_as_it_is(
+    timelines: ITimelines, reference: ITimelines, timeline: Timeline, cursor: Cursor
+) -> tuple[Page, list[Mark]]:
+    for attempt in (1, 2):
+        page = timelines.page(timeline, cursor)
+        marks = compare(page.tweets, reference.page(timeline, cursor).tweets)
+        if attempt == 2 or not any(mark.word for mark in marks):
+            break
+        time.sleep(0.3)  # somebody may just have posted
+    return page, marks
+
+
+def _read_in_turns(
+    contenders: Mapping[str, Any], timeline: Timeline, cursor: Cursor, rounds: int, cold: bool = False
+) -> dict[str, Cost]:
+    """What the last read of each took, with the median of the times of all."""
+    costs: dict[str, list[Cost]] = {name: [] for name in contenders}
+    names = list(contenders)
+    deadline = time.monotonic() + BUDGET
+    for turn in range(rounds if names else 0):
+        if turn > 1 and time.monotonic() > deadline:
+            break
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            if cold:
+                contenders[name].drop(timeline)
+            costs[name].append(read(contenders[name], timeline, cursor)[1])
+    return {name: each[-1]._replace(seconds=median(cost.seconds for cost in each)) for name, each in costs.items()}
+
+
+def compare(shown: Iterable[TweetView], expected: Iterable[TweetView]) -> list[Mark]:
+    """Every tweet of both sides, newest first, with what is wrong with it: missing, extra, twice, order or text."""
+    shown, expected = list(shown), list(expected)
+    there, wanted = {tweet.id: tweet for tweet in shown}, {tweet.id: tweet for tweet in expected}
+    times = Counter(tweet.id for tweet in shown)
+    # In which order both show what both have; a tweet that stands twice counts where it stands first.
+    ours = [id_ for id_ in dict.fromkeys(tweet.id for tweet in shown) if id_ in wanted]
+    theirs = [tweet.id for tweet in expected if tweet.id in there]
+    moved = {id_ for id_, other in zip(ours, theirs, strict=True) if id_ != other}
+
+    def word(id_: int) -> str:
+        if id_ not in there:
+            return "missing"
+        if id_ not in wanted:
+            return "extra"
+        if times[id_] > 1:
+            return "twice"
+        if there[id_] != wanted[id_]:
+            return "text"
+        return "order" if id_ in moved else ""
+
+    both = wanted | there
+    return [Mark(both[id_], word(id_)) for id_ in sorted(both, reverse=True)]

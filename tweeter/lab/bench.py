@@ -1,0 +1,123 @@
+"""The lab's table: which backends are there, whether they can be asked, and what happened to them here."""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from prometheus_client import REGISTRY
+from pyramid.registry import Registry
+
+from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
+from tweeter.lab.happenings import Happening
+from tweeter.lab.instruments import CountingStore, Instrument
+from tweeter.lab.jobs import Jobs
+from tweeter.lab.steps import Step
+
+REMEMBERED = 6  # things that happened
+PATIENCE = 3.0  # seconds that a page waits for a store that is being caught up
+
+
+class Status(NamedTuple):
+    """`word` is answers, absent, broken or behind; `text` says more of what does not answer."""
+
+    word: str
+    text: str = ""
+
+    @property
+    def answers(self) -> bool:
+        return self.word == "answers"
+
+
+@dataclass
+class Backend:
+    """One backend; `instrument` is None where it keeps nothing that could be emptied."""
+
+    timelines: ITimelines
+    instrument: Instrument | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.timelines.name)
+
+    @property
+    def materialized(self) -> IMaterializedTimelines | None:
+        return self.timelines if IMaterializedTimelines.providedBy(self.timelines) else None
+
+    @property
+    def store(self) -> CountingStore:
+        """Of one that keeps something; raises TypeError for others."""
+        if self.instrument is None:
+            raise TypeError(f"{self.name} has no store")
+        return self.instrument.store
+
+    @property
+    def trusted(self) -> bool:
+        """Whether pages are its own answer; SQL's otherwise."""
+        return self.materialized is None or bool(self.materialized.trusted)
+
+    def status(self, patience: float = 0.0) -> Status:
+        """Whether it answers by itself; a store that is being caught up is waited for, `patience` seconds at most."""
+        if self.materialized is None or self.trusted:
+            return Status("answers")
+        if self.instrument is not None and self.instrument.broken:
+            return Status("broken", self.instrument.broken)
+        try:
+            self.materialized.incarnation()
+        except BackendUnavailable as error:
+            return Status("absent", str(error))
+        deadline = time.monotonic() + patience
+        while not self.trusted and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return Status("answers" if self.trusted else "behind")
+
+    def pending(self) -> int:
+        """Events that are not delivered to it yet, as of the last `observe` of the delivery."""
+        return int(REGISTRY.get_sample_value("tweeter_outbox_pending", {"backend": self.name}) or 0)
+
+
+class Lab:
+    """One for each application."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.steps: list[Step] = []
+        self._contenders: dict[str, ITimelines] = {}
+        self.jobs = Jobs()
+        self.happenings: deque[Happening] = deque(maxlen=REMEMBERED)
+
+    @property
+    def default(self) -> ITimelines:
+        """What answers those who did not switch."""
+        return self._registry.getUtility(ITimelines)
+
+    @cached_property
+    def backends(self) -> dict[str, Backend]:
+        """By their short names, in the order of the setting."""
+        named = {name: timelines for name, timelines in self._registry.getUtilitiesFor(ITimelines) if name}
+        wanted = self._registry.settings["tweeter.lab.backends"].split()
+        order = {spec.rpartition(".")[2]: place for place, spec in enumerate(wanted)}
+        found = [Backend(timelines, self._registry["instruments"].get(name)) for name, timelines in named.items()]
+        found.sort(key=lambda backend: order.get(backend.name, len(order)))
+        return {backend.name: backend for backend in found}
+
+    @property
+    def stores(self) -> list[Backend]:
+        """The backends that are kept ready."""
+        return [backend for backend in self.backends.values() if backend.instrument is not None]
+
+    @property
+    def delivery(self) -> IDelivery:
+        return self._registry.getUtility(IDelivery)
+
+    def contender(self, step: Step) -> ITimelines:
+        """What a step asks. Where that is not the backend itself, it is as much to be trusted."""
+        if step.name not in self._contenders:
+            self._contenders[step.name] = step.make(self, self._registry)
+        timelines = self._contenders[step.name]
+        backend = self.backends[step.backend]
+        if timelines is not backend.timelines and IMaterializedTimelines.providedBy(timelines) and backend.trusted:
+            timelines.trust()
+        return timelines

@@ -1,0 +1,90 @@
+"""What the lab's buttons do. All of them are forms, sent by somebody who is signed in."""
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from tweeter.errors import Refused
+from tweeter.lab import crowds, switch
+from tweeter.lab.bench import Backend, Lab
+from tweeter.lab.happenings import happen
+from tweeter.lab.jobs import Job
+from tweeter.lab.posting import post_and_watch
+from tweeter.lab.views import find
+from tweeter.security import SIGNED_IN
+from tweeter.views.forms import posted, see
+
+
+@view_config(route_name="lab_switch", request_method="POST", permission=SIGNED_IN)
+def switch_backend(request: Request) -> Response:
+    """Moves this browser's session to another backend, or back to the site's own."""
+    name = posted(request, "backend")
+    if name:
+        _backend(request, name)
+    switch(request, name)
+    own = request.registry["lab"].default.name
+    request.session.flash(f"Every page is shown by {name or own} now, in this browser.")
+    return see(posted(request, "next") or "/lab")
+
+
+@view_config(route_name="lab_store", request_method="POST", permission=SIGNED_IN)
+def do_to_store(request: Request) -> Response:
+    """Empties, drops, breaks or mends."""
+    lab: Lab = request.registry["lab"]
+    backend = _backend(request, posted(request, "backend"))
+    # A session of its own: the form's begins as a writer, and a store that was mended waits for the deliverer's writes.
+    with request.registry["sessions"]() as session:
+        whose = find(session, posted(request, "user") or request.identity.username)
+    happened = happen(lab, backend, posted(request, "action"), request.identity.username, (whose.id, whose.username))
+    request.session.flash(f"{happened.backend}: {happened.what}.")
+    return _live(whose.username, "#happened")
+
+
+@view_config(route_name="lab_post", request_method="POST", permission=SIGNED_IN)
+def post(request: Request) -> Response:
+    """A post to 10, 1,000 or 20,000 followers."""
+    sizes = {str(size): size for size in crowds.NAMES}
+    size = sizes.get(posted(request, "followers"))
+    if size is None:
+        raise Refused(f"There is a post to {', '.join(f'{size:,}' for size in crowds.NAMES)} followers, and no other.")
+    warm = posted(request, "timelines") != "cold"
+    lab: Lab = request.registry["lab"]
+    title = f"a post to {size:,} followers, their timelines {'warm' if warm else 'cold'}"
+    return _start(request, title, post_and_watch(request.registry, lab, size, warm))
+
+
+@view_config(route_name="lab_tidy", request_method="POST", permission=SIGNED_IN)
+def tidy(request: Request) -> Response:
+    """Takes the test accounts away."""
+    registry = request.registry
+    lab: Lab = registry["lab"]
+
+    def work(job: Job) -> None:
+        crowds.tidy(registry["sessions"], registry["passwords"], job)
+        lab.delivery.wake()
+
+    return _start(request, "taking the test accounts away", work)
+
+
+def _start(request: Request, title: str, work: Callable[[Job], None]) -> Response:
+    try:
+        request.registry["lab"].jobs.start(title, work)
+    except Refused as error:
+        request.session.flash(str(error))
+    return _live(posted(request, "user"), "#job")
+
+
+def _backend(request: Request, name: str) -> Backend:
+    backends = request.registry["lab"].backends
+    if name not in backends:
+        raise Refused(f"The lab has no backend of that name; it has {', '.join(backends)}.")
+    backend: Backend = backends[name]
+    return backend
+
+
+def _live(username: str, place: str) -> Response:
+    query = f"?{urlencode({'user': username})}" if username else ""
+    return see(f"/lab/live{query}{place}")

@@ -1,0 +1,55 @@
+"""The tweet caches of two steps of the talk, over whatever cache the store has."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zope.interface import implementer
+
+from tweeter.interfaces import ITweetCache
+from tweeter.values import TweetView
+
+
+@implementer(ITweetCache)
+class NoCache:
+    """Knows no tweet, so SQL is asked for all of them, in one statement."""
+
+    def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
+        return {}
+
+    def lease(self, ids: Iterable[int]) -> None:
+        """There is nothing to lease."""
+
+    def fill(self, lease: None, tweets: Mapping[int, TweetView | None]) -> None:
+        """Keeps nothing."""
+
+    def invalidate(self, ids: Iterable[int]) -> None:
+        """Knew nothing."""
+
+    def clear(self) -> None:
+        """Is clear."""
+
+
+@implementer(ITweetCache)
+class OneByOneCache:
+    """Asks another cache for one tweet at a time, each in a round trip of its own."""
+
+    def __init__(self, cache: ITweetCache) -> None:
+        self._cache = cache
+
+    def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
+        found: dict[int, TweetView | None] = {}
+        for id_ in ids:
+            found |= self._cache.get_many([id_])
+        return found
+
+    def lease(self, ids: Iterable[int]) -> Any:
+        return self._cache.lease(ids)
+
+    def fill(self, lease: Any, tweets: Mapping[int, TweetView | None]) -> None:
+        self._cache.fill(lease, tweets)
+
+    def invalidate(self, ids: Iterable[int]) -> None:
+        self._cache.invalidate(ids)
+
+    def clear(self) -> None:
+        self._cache.clear()

@@ -1,0 +1,135 @@
+"""Test accounts with 10, 1,000 or 20,000 followers: made and taken away again in bulk, a chunk in each transaction.
+
+Nobody can sign in to them, and their names and bios say what they are. A follower is made together with whom they
+follow, before anybody can have read their timeline; so nothing that is kept ready changes, and no event is needed.
+"""
+
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from tweeter.actions import Actions
+from tweeter.errors import Refused
+from tweeter.lab.jobs import Job, Timer
+from tweeter.models import Relationship, User
+from tweeter.models.meta import SessionFactory, begin_immediate, insert_new
+from tweeter.passwords import Passwords
+
+NAMES = {10: "lab_ten", 1_000: "lab_thousand", 20_000: "lab_crowd"}
+BIO = "A test account of the lab. A button there takes it away again."
+CHUNK = 1_000  # accounts in one transaction
+
+
+def author_id(session: Session, size: int) -> int:
+    """The id of the account with so many followers, which is made where it is missing.
+
+    Raises Refused where somebody else has the name.
+    """
+    name = NAMES[size]
+    insert_new(session, User, username=name, username_key=name, display_name=f"Lab, {size:,} followers", bio=BIO)
+    user = session.scalars(select(User).where(User.username_key == name)).one()
+    if user.bio != BIO or user.password_hash:
+        raise Refused(f"The name {name} is somebody’s; the lab can’t use it.")
+    return user.id
+
+
+def gather(sessions: SessionFactory, size: int, job: Job) -> tuple[int, list[int]]:
+    """The id of the account with so many followers, and theirs; who is missing is made."""
+    with sessions() as session:
+        begin_immediate(session)
+        author = author_id(session, size)
+        session.commit()
+    names = [f"{NAMES[size]}_{number:05}" for number in range(1, size + 1)]
+    there: set[str] = set()
+    with sessions() as session:
+        for first in range(0, size, CHUNK):
+            chunk = names[first : first + CHUNK]
+            there |= set(session.scalars(select(User.username_key).where(User.username_key.in_(chunk))))
+    missing = [name for name in names if name not in there]
+    if missing:
+        timer = Timer(job.phase("Accounts made", len(missing), "accounts"))
+        for first in range(0, len(missing), CHUNK):
+            chunk = missing[first : first + CHUNK]
+            with sessions() as session:
+                begin_immediate(session)
+                _make(session, author, chunk)
+                session.commit()
+            timer.advance(len(chunk))
+    with sessions() as session:
+        followers = session.scalars(
+            select(Relationship.from_user_id)
+            .join(User, User.id == Relationship.from_user_id)
+            .where(Relationship.to_user_id == author, *_followers())
+            .order_by(User.id)
+        )
+        return author, list(followers)
+
+
+def _make(session: Session, author: int, names: list[str]) -> None:
+    rows = [{"username": n, "username_key": n, "display_name": n, "bio": BIO, "following_count": 1} for n in names]
+    made = list(session.scalars(insert(User).returning(User.id), rows))
+    session.execute(insert(Relationship), [{"from_user_id": id_, "to_user_id": author} for id_ in made])
+    _count(session, author, len(made))
+
+
+def _count(session: Session, author: int, step: int) -> None:
+    session.execute(
+        update(User).where(User.id == author).values(followers_count=User.followers_count + step),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def how_many(session: Session) -> int:
+    """Accounts of the lab that are there."""
+    return session.scalar(select(func.count()).select_from(User).where(*_ours())) or 0
+
+
+def _ours() -> tuple[Any, ...]:
+    return User.username_key.startswith("lab_", autoescape=True), User.bio == BIO, User.password_hash == ""
+
+
+def _followers() -> tuple[Any, ...]:
+    """Those of ours who follow one account and say nothing: all that is in their timelines is that account's."""
+    return *_ours(), User.following_count == 1, User.tweets_count == 0
+
+
+def tidy(sessions: SessionFactory, passwords: Passwords, job: Job) -> None:
+    """Takes all accounts of the lab away. Whoever got to know others is closed like any account."""
+    with sessions() as session:
+        timer = Timer(job.phase("Accounts taken away", how_many(session), "accounts"))
+    while removed := _remove_chunk(sessions):
+        timer.advance(removed)
+    while True:
+        with sessions() as session:
+            begin_immediate(session)
+            user_id = session.scalar(select(User.id).where(*_ours()).limit(1))
+            if user_id is None:
+                return
+            Actions(session, passwords).close_account(user_id)
+            session.commit()
+        timer.advance(1)
+
+
+def _remove_chunk(sessions: SessionFactory) -> int:
+    """Some of those who follow one of our accounts, and nobody else, and whom nobody follows; and who said nothing."""
+    with sessions() as session:
+        begin_immediate(session)
+        authors = select(User.id).where(User.username_key.in_(list(NAMES.values())), User.bio == BIO)
+        rows = session.execute(
+            select(Relationship.from_user_id, Relationship.to_user_id)
+            .join(User, User.id == Relationship.from_user_id)
+            .where(*_followers(), Relationship.to_user_id.in_(authors), User.followers_count == 0)
+            .limit(CHUNK)
+        ).all()
+        if rows:
+            ids = [follower for follower, _ in rows]
+            for author in {followee for _, followee in rows}:
+                _count(session, author, -sum(followee == author for _, followee in rows))
+            for statement in (
+                delete(Relationship).where(Relationship.from_user_id.in_(ids)),
+                delete(User).where(User.id.in_(ids)),
+            ):
+                session.execute(statement, execution_options={"synchronize_session": False})
+            session.commit()
+    return len(rows)

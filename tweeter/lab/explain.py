@@ -1,0 +1,76 @@
+"""SQL statements and their plans, for people to read."""
+
+import re
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from tweeter import measure
+from tweeter.measure import Statement
+
+SHOWN = 5  # of a list of values
+LONGEST = 200  # characters of a parameter
+
+_LIST = re.compile(r"\bIN \(([^()]+)\)")
+_CLAUSE = re.compile(r"\s+(?=(?:FROM|LEFT OUTER JOIN|(?<!OUTER )JOIN|WHERE|ORDER BY|LIMIT|UNION ALL)\b)")
+
+
+def statement_text(statement: Statement) -> str:
+    """The statement, each clause on a line of its own, long lists of values shortened."""
+    lines, depth = [], 0
+    for line in _CLAUSE.split(_LIST.sub(_shortened, " ".join(statement.sql.split()))):
+        lines.append("   " * depth + line)
+        depth += line.count("(") - line.count(")")
+    return "\n".join(lines)
+
+
+def parameters_text(statement: Statement) -> str:
+    """The parameters in the driver's order; by name where it has names."""
+    parameters = statement.parameters
+    if isinstance(parameters, dict):
+        values = [f"{name} = {_value(value)}" for name, value in parameters.items()]
+    else:
+        values = [_value(value) for value in parameters]
+    return _some(values) or "none"
+
+
+def explain(engine: Engine, statement: Statement) -> str:
+    """How the database answers it. PostgreSQL really does it again, to tell rows and times."""
+    if not statement.sql.lstrip().upper().startswith("SELECT"):
+        return ""
+    sqlite = engine.dialect.name == "sqlite"
+    prefix = "EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN (ANALYZE, COSTS OFF, SUMMARY OFF) "
+    try:
+        with measure.measuring(), engine.connect() as connection:
+            rows = connection.exec_driver_sql(prefix + statement.sql, statement.parameters).all()
+    except SQLAlchemyError as error:
+        return f"The database tells no plan: {error}".splitlines()[0]
+    return _sqlite_tree(rows) if sqlite else "\n".join(row[0] for row in rows)
+
+
+def _sqlite_tree(rows: Any) -> str:
+    """SQLite's plan is a tree: each row has its number, and its parent's."""
+    depth = {0: -1}
+    lines = []
+    for number, parent, _, detail in rows:
+        depth[number] = depth.get(parent, -1) + 1
+        lines.append("   " * depth[number] + detail)
+    return "\n".join(lines)
+
+
+def _shortened(match: re.Match[str]) -> str:
+    values = match.group(1).split(",")
+    if len(values) <= SHOWN or "SELECT" in match.group(1):
+        return match.group()
+    return f"IN ({values[0].strip()}, … {len(values) - 1:,} more)"
+
+
+def _value(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+
+
+def _some(values: list[str]) -> str:
+    most = 2 * SHOWN
+    return ", ".join(values[:most]) + (f", … {len(values) - most:,} more" if len(values) > most else "")

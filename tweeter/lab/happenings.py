@@ -1,0 +1,102 @@
+"""Things that are done to a backend, and what a page cost before and after them."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from tweeter.errors import BackendUnavailable, Refused
+from tweeter.lab.asking import Cost, read
+from tweeter.lab.instruments import WAYS, Instrument
+from tweeter.models.meta import now
+from tweeter.values import Cursor, Timeline
+
+if TYPE_CHECKING:
+    from tweeter.lab.bench import Backend, Lab
+
+CATCH_UP = 5.0  # seconds that the page waits for a store that was mended
+
+
+class Happening(NamedTuple):
+    """What was done, by whom, and the reads of one home timeline around it."""
+
+    date: datetime
+    by: str
+    backend: str
+    what: str
+    note: str
+    reads: list[tuple[str, Cost]]
+
+
+def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, str]) -> Happening:
+    """Does it and tells. `user` is whose home timeline is read, and dropped: id and name.
+
+    Raises Refused where it can't be done.
+    """
+    instrument = backend.instrument
+    if instrument is None:
+        raise Refused(f"{backend.name} keeps nothing that could be emptied, dropped or broken.")
+    timeline, name = Timeline.home(user[0]), user[1]
+    deeds: dict[str, tuple[str, Callable[[], str]]] = {
+        "empty": ("cache of tweets emptied", lambda: _empty(instrument)),
+        "drop": (f"home timeline of @{name} dropped", lambda: _drop(instrument, timeline)),
+        "mend": ("mended", lambda: _mend(lab, backend, instrument)),
+    }
+    if instrument.breakable:
+        deeds["refuse"] = ("refuses connections", lambda: _break(instrument, "refuse"))
+        deeds["hang"] = ("takes connections and never answers", lambda: _break(instrument, "hang"))
+    if what not in deeds:
+        raise Refused(f"There is no “{what[:20]}” to do to {backend.name}.")
+    if what == "mend" and not instrument.broken:
+        raise Refused(f"{backend.name} is not broken; it may have mended by itself.")
+    if what in ("empty", "drop") and not backend.status().answers:
+        raise Refused(f"{backend.name} can’t be asked now, so there is nothing to {what}.")
+
+    def look(label: str) -> tuple[str, Cost]:
+        return label, read(backend.timelines, timeline, Cursor())[1]
+
+    lab.delivery.ready()
+    backend.timelines.page(timeline, Cursor())  # whatever was cold before is not what this is about
+    before = look("before")
+    said, do = deeds[what]
+    try:
+        note = do()
+    except BackendUnavailable as error:
+        raise Refused(f"{backend.name} can’t be asked now: {error}") from error
+    reads = [before, look("first page after"), look("second page after")]
+    happening = Happening(now(), by, backend.name, said, note, reads)
+    lab.happenings.appendleft(happening)
+    return happening
+
+
+def _empty(instrument: Instrument) -> str:
+    instrument.cache.clear()
+    return ""
+
+
+def _drop(instrument: Instrument, timeline: Timeline) -> str:
+    instrument.store.drop([timeline.key])
+    return ""
+
+
+def _break(instrument: Instrument, how: str) -> str:
+    if how not in WAYS:
+        raise ValueError(how)
+    instrument.break_it(how)
+    return f"It mends by itself in {instrument.mends_in / 60:.0f} minutes."
+
+
+def _mend(lab: "Lab", backend: "Backend", instrument: Instrument) -> str:
+    """Says how long it took until the store answered again, and what had been waiting for it."""
+    lab.delivery.observe()
+    waiting = backend.pending()
+    instrument.mend()
+    began = time.monotonic()
+    lab.delivery.ready()
+    while not backend.trusted and time.monotonic() - began < CATCH_UP:
+        time.sleep(0.02)
+    seconds = time.monotonic() - began
+    events = f"{waiting:,} event{'' if waiting == 1 else 's'}"
+    if not backend.trusted:
+        return f"{events} waited; after {seconds:.0f} s it is not caught up yet."
+    return f"{events} waited for it; caught up and trusted again after {seconds:.1f} s."

@@ -1,0 +1,185 @@
+"""What the lab puts between the timelines and their stores: it counts deliveries, and it can break a store.
+
+Included before the machinery is built, because every store is wrapped when its backend registers it. Without the lab
+nothing of this exists.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+from typing import Any
+
+from pyramid.config import Configurator
+from zope.interface import directlyProvides, providedBy
+
+from tweeter.errors import SettingError
+from tweeter.interfaces import ITimelineStore, ITweetCache
+from tweeter.plugins import load
+from tweeter.servers import HOST
+from tweeter.timelines import BACKENDS, Elsewhere
+
+log = logging.getLogger(__name__)
+
+MENDS_AFTER = 300.0  # seconds, so that a break that was forgotten harms nobody
+WATCHED = 20  # tweets at a time
+WAYS = ("refuse", "hang")
+
+
+@dataclass
+class Delivered:
+    """How many timelines were told of a tweet. Times are of `perf_counter`, 0 while nothing happened."""
+
+    timelines: int = 0
+    began: float = 0.0
+    latest: float = 0.0
+
+
+class Tally:
+    """Counts the deliveries of tweets that somebody watches; of all others it knows nothing."""
+
+    def __init__(self) -> None:
+        self._watched: dict[int, Delivered] = {}
+
+    def watch(self, tweet_id: int) -> Delivered:
+        while len(self._watched) >= WATCHED:
+            del self._watched[next(iter(self._watched))]
+        return self._watched.setdefault(tweet_id, Delivered())
+
+    def begin(self, tweet_id: int) -> None:
+        if (delivered := self._watched.get(tweet_id)) is not None and not delivered.began:
+            delivered.began = perf_counter()
+
+    def count(self, tweet_id: int, timelines: int) -> None:
+        if (delivered := self._watched.get(tweet_id)) is not None:
+            delivered.timelines += timelines
+            delivered.latest = perf_counter()
+
+
+class Stand:
+    """Stands for an object, which can be exchanged, and provides what that one provides."""
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+        directlyProvides(self, providedBy(target))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.target, name)
+
+
+class CountingStore(Stand):
+    """A store whose deliveries are counted."""
+
+    def __init__(self, target: ITimelineStore, tally: Tally) -> None:
+        super().__init__(target)
+        self.tally = tally
+
+    def add(self, keys: Iterable[str], id: int) -> None:
+        keys = list(keys)
+        self.tally.begin(id)
+        self.target.add(keys, id)
+        self.tally.count(id, len(keys))
+
+    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
+        self.tally.begin(id)
+        with closing(self.target.add_to_each(kind, chunks, id)) as written:
+            for chunk in written:
+                self.tally.count(id, len(chunk))
+                yield chunk
+
+
+class Instrument:
+    """One backend's store and cache, as the lab holds them."""
+
+    def __init__(
+        self, name: str, store: ITimelineStore, cache: ITweetCache, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self.name = name
+        self.store = CountingStore(store, Tally())
+        self.cache = Stand(cache)
+        self.broken = ""  # one of WAYS
+        self._whole = store, cache
+        self._elsewhere = elsewhere
+        self._socket: socket.socket | None = None
+        self._timer: threading.Timer | None = None
+        self._mends_at = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def breakable(self) -> bool:
+        return self._elsewhere is not None
+
+    @property
+    def mends_in(self) -> float:
+        """Seconds until it mends by itself."""
+        return max(0.0, self._mends_at - monotonic())
+
+    def break_it(self, how: str, seconds: float = MENDS_AFTER) -> None:
+        """From now on whoever asks the store is refused, or waits for an answer that never comes; really so."""
+        if self._elsewhere is None:
+            raise TypeError(f"{self.name} is at no address")
+        with self._lock:
+            self._mend()
+            self._socket = _closed_door() if how == "refuse" else _silent_door()
+            self.store.target, self.cache.target = self._elsewhere(*self._socket.getsockname())
+            self.broken = how
+            self._mends_at = monotonic() + seconds
+            self._timer = threading.Timer(seconds, self.mend)
+            self._timer.daemon = True
+            self._timer.start()
+        log.warning("the lab broke %s: %s", self.name, how)
+
+    def mend(self) -> None:
+        """Back to the real store; its deliverer brings it up to date before it is trusted again."""
+        with self._lock:
+            if self.broken:
+                log.info("the lab mended %s", self.name)
+            self._mend()
+
+    def _mend(self) -> None:
+        self.store.target, self.cache.target = self._whole
+        self.broken = ""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _closed_door() -> socket.socket:
+    """A port that is taken, and at which nobody listens."""
+    door = socket.socket()
+    door.bind((HOST, 0))
+    return door
+
+
+def _silent_door() -> socket.socket:
+    """A port at which the kernel takes connections, and nobody ever reads from them."""
+    door = _closed_door()
+    door.listen(128)
+    return door
+
+
+def includeme(config: Configurator) -> None:
+    """Makes the backends of the lab shadows, so that deliveries reach them, and takes hold of every store."""
+    settings = config.get_settings()
+    if settings["tweeter.production"]:
+        raise SettingError("tweeter.lab lets anybody break the stores: it can't be on where tweeter.production is")
+    backends = settings["tweeter.lab.backends"].split()
+    for spec in backends:
+        load("tweeter.lab.backends", spec, BACKENDS)
+    settings["tweeter.timelines.shadow"] = " ".join([settings["tweeter.timelines.shadow"], *backends])
+    instruments: dict[str, Instrument] = {}
+
+    def instrument(
+        name: str, store: ITimelineStore, cache: ITweetCache, elsewhere: Elsewhere | None
+    ) -> tuple[Any, Any]:
+        held = instruments[name] = Instrument(name.rpartition(".")[2], store, cache, elsewhere)
+        return held.store, held.cache
+
+    config.registry["instrument_store"] = instrument
+    config.registry["instruments"] = instruments

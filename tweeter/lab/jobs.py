@@ -1,0 +1,89 @@
+"""Long work in the background, one at a time, with its progress."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from tweeter.errors import Refused
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Phase:
+    """A part of the work: so many steps of so many. `note` says what the numbers don't."""
+
+    name: str
+    total: int
+    unit: str = ""
+    done: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def share(self) -> float:
+        """From 0 to 100."""
+        return min(100.0, 100 * self.done / self.total) if self.total else 100.0
+
+    @property
+    def rate(self) -> float | None:
+        """Steps a second; None where there were too few to tell."""
+        return self.done / self.seconds if self.done > 1 and self.seconds > 0.0005 else None
+
+
+@dataclass
+class Job:
+    """What runs, or ran last. `look` brings its phases up to date; some go on after its end."""
+
+    title: str
+    phases: list[Phase] = field(default_factory=list)
+    look: Callable[[], None] = lambda: None
+    error: str = ""
+    running: bool = True
+
+    def phase(self, name: str, total: int, unit: str = "") -> Phase:
+        """Begins another part; several may be under way."""
+        self.phases.append(Phase(name, total, unit))
+        return self.phases[-1]
+
+
+class Timer:
+    """Advances a phase, with the time since it began."""
+
+    def __init__(self, phase: Phase) -> None:
+        self._phase = phase
+        self._began = perf_counter()
+
+    def advance(self, steps: int) -> None:
+        self._phase.done += steps
+        self._phase.seconds = perf_counter() - self._began
+
+
+class Jobs:
+    """Runs one Job at a time, in a thread."""
+
+    def __init__(self) -> None:
+        self.current: Job | None = None
+        self._lock = threading.Lock()
+
+    def start(self, title: str, work: Callable[[Job], None]) -> Job:
+        """Raises Refused while another runs."""
+        with self._lock:
+            if self.current is not None and self.current.running:
+                raise Refused(f"The lab is busy: {self.current.title}. Wait for its end.")
+            job = self.current = Job(title)
+        threading.Thread(target=self._run, args=(job, work), name="lab job", daemon=True).start()
+        return job
+
+    def _run(self, job: Job, work: Callable[[Job], None]) -> None:
+        try:
+            work(job)
+        except Refused as error:
+            job.error = str(error)
+        except Exception as error:
+            log.exception("%s failed", job.title)
+            job.error = f"It failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        finally:
+            job.running = False

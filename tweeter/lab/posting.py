@@ -1,0 +1,115 @@
+"""A post of somebody with many followers, and its deliveries as they arrive."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from pyramid.registry import Registry
+
+from tweeter.actions import Actions
+from tweeter.errors import BackendUnavailable
+from tweeter.lab import crowds
+from tweeter.lab.bench import Backend, Lab
+from tweeter.lab.instruments import Delivered
+from tweeter.lab.jobs import Job, Phase, Timer
+from tweeter.models.meta import begin_immediate
+from tweeter.timelines import plans
+from tweeter.values import Timeline
+
+OWN = 3  # timelines besides the followers': the public one, the author's profile and home
+CHUNK = 1_000
+LOOK = 0.05  # seconds
+STALLED = 20.0  # seconds without any delivery, until the job is over; its page goes on looking
+
+
+def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Callable[[Job], None]:
+    """The work of a Job: gathers the followers, makes their timelines warm or cold, posts, and watches."""
+
+    def work(job: Job) -> None:
+        sessions = registry["sessions"]
+        author, followers = crowds.gather(sessions, size, job)
+        asked = [backend for backend in lab.stores if backend.status().answers]
+
+        def newest() -> tuple[list[int], int]:
+            with sessions() as session:
+                return plans.fill(session, Timeline.profile(author), registry.settings["tweeter.capacity"])
+
+        for backend in asked:
+            phase = job.phase(f"{'Warm in' if warm else 'Dropped from'} {backend.name}", len(followers), "timelines")
+            _prepare(backend, followers, phase, newest if warm else None)
+        with sessions() as session:
+            begin_immediate(session)
+            actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
+            tweet = actions.post(author, f"A test of the lab, to {len(followers):,} followers.")
+            begun = [(backend, backend.store.tally.watch(tweet.id)) for backend in lab.stores]
+            session.commit()
+        watched = [
+            Watched(backend, delivered, job.phase(f"Delivered to {backend.name}", len(followers) + OWN, "timelines"))
+            for backend, delivered in begun
+        ]
+        job.look = partial(_look, watched)
+        lab.delivery.wake()
+        _watch(watched)
+
+    return work
+
+
+def _prepare(
+    backend: Backend, followers: list[int], phase: Phase, read: Callable[[], tuple[list[int], int]] | None
+) -> None:
+    """Makes the followers' timelines warm, as if each had just opened their home page; without `read`, cold."""
+    store = backend.store
+    timer = Timer(phase)
+    try:
+        for first in range(0, len(followers), CHUNK):
+            keys = [Timeline.home(follower).key for follower in followers[first : first + CHUNK]]
+            if read is None:
+                store.drop(keys)
+                timer.advance(len(keys))
+                continue
+            # As any reader does, but with one query for the chunk: they all follow the author, and nobody else.
+            tokens = [store.begin_fill(key) for key in keys]
+            ids, floor = read()
+            for key, token in zip(keys, tokens, strict=True):
+                if token is not None:
+                    store.fill(key, token, ids, floor)
+                timer.advance(1)
+    except BackendUnavailable:
+        phase.note = "then the store could not be asked any more"
+
+
+class Watched(NamedTuple):
+    """A tweet's deliveries to one backend."""
+
+    backend: Backend
+    delivered: Delivered
+    phase: Phase
+
+    @property
+    def complete(self) -> bool:
+        return self.phase.done == self.phase.total
+
+    def look(self) -> None:
+        # A delivery that was interrupted begins anew: then some are told twice.
+        self.phase.done = min(self.delivered.timelines, self.phase.total)
+        self.phase.seconds = max(0.0, self.delivered.latest - self.delivered.began)
+        answers = self.complete or self.backend.status().answers
+        self.phase.note = "" if answers else "waits in the outbox until the store answers"
+
+
+def _look(watched: list[Watched]) -> None:
+    for each in watched:
+        each.look()
+
+
+def _watch(watched: list[Watched]) -> None:
+    """Until all is delivered to the stores that answer, or nothing happens any more."""
+    seen, since = -1, time.monotonic()
+    while time.monotonic() - since < STALLED:
+        _look(watched)
+        if all(each.complete or each.phase.note for each in watched):
+            return
+        if (now := sum(each.phase.done for each in watched)) > seen:
+            seen, since = now, time.monotonic()
+        time.sleep(LOOK)

@@ -1,0 +1,196 @@
+"""The pages of the lab: backends side by side, the steps of the talk, and where things are made to happen."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from pyramid.httpexceptions import HTTPBadRequest
+from pyramid.request import Request
+from pyramid.view import view_config
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tweeter import measure
+from tweeter.errors import Missing
+from tweeter.interfaces import ITimelines
+from tweeter.lab import crowds
+from tweeter.lab.asking import Answer, Cost, ask_all
+from tweeter.lab.bench import PATIENCE, Lab, Status
+from tweeter.lab.explain import explain, parameters_text, statement_text
+from tweeter.lab.instruments import MENDS_AFTER
+from tweeter.lab.jobs import Job
+from tweeter.lab.steps import Step
+from tweeter.models import User
+from tweeter.security import SIGNED_IN
+from tweeter.text import USERNAME, clean_line
+from tweeter.timelines.pull import PullTimelines
+from tweeter.values import Cursor, Timeline, TweetView
+from tweeter.views.forms import Form
+
+LIMITS = (20, 100)
+
+MARKS = {
+    "missing": "is not shown",
+    "extra": "should not be here",
+    "twice": "stands twice",
+    "order": "stands elsewhere",
+    "text": "reads otherwise",
+}
+
+
+class Whose(NamedTuple):
+    """Whose home timeline is asked for."""
+
+    id: int
+    username: str
+    display_name: str
+    following_count: int
+
+
+class Explained(NamedTuple):
+    """A statement for people to read."""
+
+    text: str
+    parameters: str
+    plan: str
+
+
+@view_config(route_name="lab", request_method="GET", renderer="lab_compare.jinja2", permission=SIGNED_IN)
+def side_by_side(request: Request) -> dict[str, Any]:
+    """The same page of every backend. Their timelines are dropped and filled again for the cold figures."""
+    values, whose = asked_for(request)
+    if whose is None:
+        return values
+    lab: Lab = request.registry["lab"]
+    lab.delivery.wake()
+    statuses = {name: backend.status(PATIENCE) for name, backend in lab.backends.items()}
+    contenders = {name: lab.backends[name].timelines for name, status in statuses.items() if status.answers}
+    answers = measured(request, contenders, whose, values["limit"])
+    return values | {
+        "statuses": statuses,
+        "answers": answers,
+        "scales": scales_of(answers.values()),
+        "differing": differing(answers),
+        "statements": {name: explained(request, answer) for name, answer in answers.items()},
+    }
+
+
+@view_config(route_name="lab_steps", request_method="GET", renderer="lab_steps.jinja2", permission=SIGNED_IN)
+def step_by_step(request: Request) -> dict[str, Any]:
+    """What each step of the talk changes, with figures of this machine."""
+    values, whose = asked_for(request)
+    if whose is None:
+        return values
+    lab: Lab = request.registry["lab"]
+    lab.delivery.wake()
+    steps: list[tuple[Step, Status]] = []
+    for step in lab.steps:
+        backend = lab.backends.get(step.backend)
+        steps.append((step, backend.status(PATIENCE) if backend else Status("left out")))
+    contenders = {step.name: lab.contender(step) for step, status in steps if status.answers}
+    answers = measured(request, contenders, whose, values["limit"])
+    return values | {"steps": steps, "answers": answers, "scales": scales_of(answers.values())}
+
+
+@view_config(route_name="lab_live", request_method="GET", renderer="lab_live.jinja2", permission=SIGNED_IN)
+def live(request: Request) -> dict[str, Any]:
+    """The buttons, and what became of them."""
+    values, whose = asked_for(request)
+    lab: Lab = request.registry["lab"]
+    lab.delivery.ready()
+    lab.delivery.observe()
+    stores = [(backend, backend.status(0.5), backend.pending()) for backend in lab.stores]
+    return values | {
+        "whose": whose or values["whose"],
+        "stores": stores,
+        "happenings": list(lab.happenings),
+        "job": looked_at(lab.jobs.current),
+        "sizes": list(crowds.NAMES.items()),
+        "accounts": crowds.how_many(request.dbsession),
+        "minutes": round(MENDS_AFTER / 60),
+    }
+
+
+@view_config(route_name="lab_progress", request_method="GET", renderer="lab_progress.jinja2", permission=SIGNED_IN)
+def progress(request: Request) -> dict[str, Any]:
+    """What is under way, and nothing else."""
+    return {"job": looked_at(request.registry["lab"].jobs.current)}
+
+
+def looked_at(job: Job | None) -> Job | None:
+    if job is not None:
+        job.look()
+    return job
+
+
+def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
+    """What every page of the lab has: the form, and whose timeline it asks for; None where there is nobody like that.
+
+    Raises HTTPBadRequest for a limit that is none of LIMITS.
+    """
+    text = request.GET.get("limit", str(LIMITS[0]))
+    if text not in map(str, LIMITS):
+        raise HTTPBadRequest(f"“limit” must be {LIMITS[0]} or {LIMITS[1]}.")
+    typed = clean_line(request.GET.get("user", "")).removeprefix("@")
+    form = Form({"user": typed})
+    values = {"limit": int(text), "limits": LIMITS, "form": form, "whose": None, "MARKS": MARKS}
+    try:
+        whose = find(request.dbsession, typed or request.identity.username)
+    except Missing as error:
+        request.response.status_int = 404
+        form.errors["user"] = str(error)
+        return values, None
+    return values | {"whose": whose}, whose
+
+
+def find(session: Session, username: str) -> Whose:
+    """Whom a name means. Raises Missing."""
+    row = None
+    if USERNAME.fullmatch(username):
+        columns = [getattr(User, name) for name in Whose._fields]
+        row = session.execute(select(*columns).where(User.username_key == username.lower())).one_or_none()
+    if row is None:
+        raise Missing(f"There is nobody called @{clean_line(username)[:20]}.")
+    return Whose(*row)
+
+
+def measured(request: Request, contenders: Mapping[str, ITimelines], whose: Whose, limit: int) -> dict[str, Answer]:
+    reference = PullTimelines("reference", request.registry["sessions"])
+    with measure.measuring():  # the foot tells of this page, not of all that it asks for
+        return ask_all(contenders, reference, Timeline.home(whose.id), Cursor(limit=limit))
+
+
+def scales_of(answers: Iterable[Answer]) -> dict[str, float]:
+    """The longest bar of each kind, in seconds."""
+    answers = list(answers)
+    return {
+        "cold": max((answer.cold.seconds for answer in answers if answer.cold), default=1.0),
+        "warm": max((answer.warm.seconds for answer in answers), default=1.0),
+    }
+
+
+def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, str]]]:
+    """The tweets that any of them shows otherwise than SQL, newest first, with the mark of each."""
+    found: dict[int, tuple[TweetView, dict[str, str]]] = {}
+    for name, answer in answers.items():
+        for tweet, word in answer.marks:
+            if word:
+                found.setdefault(tweet.id, (tweet, {}))[1][name] = word
+    return [found[id_] for id_ in sorted(found, reverse=True)]
+
+
+def explained(request: Request, answer: Answer) -> list[tuple[str, list[Explained]]]:
+    """The statements of the cold and of the warm read, with their plans."""
+    engine = request.registry["engine"]
+
+    def read(cost: Cost) -> list[Explained]:
+        return [
+            Explained(
+                statement_text(statement),
+                parameters_text(statement),
+                explain(engine, statement),
+            )
+            for statement in cost.statements
+        ]
+
+    reads = [("cold", answer.cold)] if answer.cold else []
+    return [(label, read(cost)) for label, cost in [*reads, ("warm", answer.warm)] if cost]
