@@ -7,6 +7,7 @@ has its own marker, its own dashes, and its name at its end.
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -79,7 +80,9 @@ def growth(
             ends.append((xs[-1], points[-1].median, backend, colour))
         every_x = sorted({point.x for points in lines.values() for point in points})
         axes.set_xlim(every_x[0] / 1.25, every_x[-1] * 1.25)
-        axes.set_xticks(every_x, [f"{x:,.0f}" for x in every_x])
+        # A number that would touch the next one is left out; its mark stays.
+        told = [f"{x:,.0f}" if after >= 2 * x else "" for x, after in pairwise([*every_x, every_x[-1] * 2])]
+        axes.set_xticks(every_x, told)
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_minor_locator(LogLocator(subs=()))
         _seconds(axes.yaxis)
