@@ -2,6 +2,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+BENCH = ["numpy>=2", "matplotlib>=3.9"]
+
 setup(
     name="tweeter",
     version="0.1.0",
@@ -24,7 +26,7 @@ setup(
     ],
     package_dir={"tweeter.migrations": "alembic"},
     package_data={
-        "tweeter": ["templates/**/*", "static/**/*"],
+        "tweeter": ["templates/**/*", "static/**/*", "bench/report/*.jinja2", "bench/report/*.css"],
         "tweeter.migrations": ["script.py.mako"],
     },
     install_requires=[
@@ -54,7 +56,9 @@ setup(
         "rich>=13",
     ],
     extras_require={
-        "dev": ["pyramid_debugtoolbar>=4.12"],
+        # Graphs and plots of `tweeter bench`.
+        "bench": BENCH,
+        "dev": ["pyramid_debugtoolbar>=4.12", *BENCH],
         "testing": [
             "webtest>=3.0.7",
             "pytest>=8.3",

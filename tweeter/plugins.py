@@ -26,7 +26,7 @@ def load(setting: str, spec: str, package: str) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise SettingError(f"{setting} = {spec}: {error}; install what this module needs") from error
         raise SettingError(
-            f"{setting} = {spec}: there is no such module; built in are {', '.join(_built_in(package))}; "
+            f"{setting} = {spec}: there is no such module; built in are {', '.join(built_in(package))}; "
             "any other is the dotted name of a module"
         ) from None
     if not _can_be_included(module):
@@ -34,7 +34,8 @@ def load(setting: str, spec: str, package: str) -> ModuleType:
     return module
 
 
-def _built_in(package: str) -> list[str]:
+def built_in(package: str) -> list[str]:
+    """The names of the package's own modules that can be included."""
     names = (found.name for found in pkgutil.iter_modules(importlib.import_module(package).__path__))
     return sorted(name for name in names if _can_be_included(importlib.import_module(f"{package}.{name}")))
 

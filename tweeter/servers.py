@@ -49,6 +49,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has (its resident set), as Linux tells."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 class Server:
     """One process. `start` and `stop` as often as one likes: it keeps its port, and forgets what it held."""
 
@@ -94,6 +99,11 @@ class Server:
     def alive(self) -> bool:
         """False also where it ended by itself."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that the process has, without its children's."""
+        return resident(self._running().pid)
 
     def stop(self) -> None:
         """Ends it in order."""

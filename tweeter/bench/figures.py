@@ -136,7 +136,7 @@ def machine() -> dict[str, Any]:
 def save(path: str, report: Report, servers: Mapping[str, str], arguments: Mapping[str, Any]) -> None:
     """The raw numbers as JSON, with the machine and the arguments that led to them."""
     content = {"machine": machine(), "servers": dict(servers), "arguments": dict(arguments)} | report.data()
-    Path(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    Path(path).write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def _cpu() -> str:

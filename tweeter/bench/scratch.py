@@ -64,6 +64,7 @@ class Scratch:
         self._memcached = memcached_servers
         self._stack = ExitStack()
         self._databases = 0
+        self.servers: list[Server] = []  # private ones that run
 
     def __enter__(self) -> Self:
         self._stack.__enter__()
@@ -149,6 +150,34 @@ class Scratch:
         migrate(url)
         return url
 
+    @contextmanager
+    def copy(self, url: str) -> Iterator[str]:
+        """The URL of a copy of a database to which nobody is connected; it is gone after the block."""
+        self._databases += 1
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            copied = f"sqlite:///{self.folder / f'{self._databases}.sqlite'}"
+            shutil.copyfile(str(parsed.database), str(make_url(copied).database))
+        elif self._postgresql and parsed.port == self._postgresql.port:
+            name = f"bench_{self._databases}"
+            self._postgresql.execute(f"CREATE DATABASE {name} TEMPLATE {parsed.database} STRATEGY file_copy")
+            copied = self._postgresql.url(name)
+        else:
+            raise CommandError("Each backend needs a database: give no --database, or `sqlite` or `postgresql`.")
+        try:
+            yield copied
+        finally:
+            self.drop(copied)
+
+    def drop(self, url: str) -> None:
+        """Removes a database that was made here."""
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            for end in ("", "-wal", "-shm"):
+                Path(f"{parsed.database}{end}").unlink(missing_ok=True)
+        elif self._postgresql:
+            self._postgresql.execute(f"DROP DATABASE {parsed.database} WITH (FORCE)")
+
     def versions(self) -> dict[str, str]:
         """Of the servers that were used."""
         found = {}
@@ -170,6 +199,7 @@ class Scratch:
         """Starts a private server, which is stopped and forgotten at the end."""
         self._stack.callback(server.close)
         server.start()
+        self.servers.append(server)
         return server
 
     def settings(self, backend: str, **more: Any) -> dict[str, Any]:

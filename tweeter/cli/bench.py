@@ -13,7 +13,8 @@ from tweeter.bench.scratch import Scratch
 from tweeter.cli.common import CommandError, add_ini, read_settings
 from tweeter.cli.progress import progress
 
-BENCHMARKS = ("delivery", "page", "memory")
+BENCHMARKS = ("report", "delivery", "page", "memory")
+DEFAULT = "report"  # what is measured when nothing is named
 
 SECRETIVE = frozenset(("database", "redis", "memcached"))  # arguments with passwords in them
 
@@ -31,13 +32,24 @@ def add_parser(subparsers: Any) -> None:
     for name in BENCHMARKS:
         module = _module(name)
         line = (module.__doc__ or "").partition("\n")[0]
-        what = whats.add_parser(name, help=line[0].lower() + line[1:].rstrip("."), description=module.__doc__)
+        what = whats.add_parser(
+            name,
+            help=line[0].lower() + line[1:].rstrip("."),
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         add_ini(what)
         module.add_options(what)
         _add_servers(what)
+    compare = whats.add_parser("compare", help="compare two reports; `--compare` does the same")
+    compare.add_argument("before", metavar="BEFORE", type=Path, help="the JSON file of a report")
+    compare.add_argument("after", metavar="AFTER", type=Path, help="of a later one")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.what == "compare":
+        _module("report.compare").show(args.before, args.after)
+        return 0
     settings = read_settings(args.ini)
     if args.json and not os.access(Path(args.json).resolve().parent, os.W_OK):
         raise CommandError(f"{args.json} can't be written.")
@@ -52,15 +64,23 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.json:
         save(args.json, report, servers, {key: value for key, value in vars(args).items() if key not in SECRETIVE})
-    return 0
+    return getattr(report, "code", 0)
 
 
 def in_order(words: Sequence[str]) -> list[str]:
-    """The words of the command line, with what to measure before the others: any order will do."""
+    """The words of the command line, with what to measure before the others: any order will do.
+
+    Nothing named is the report; `--compare` is the comparison of two.
+    """
+    if "--compare" in words:
+        return ["compare", *(word for word in words if word != "--compare")]
     for place, word in enumerate(words):
-        if word in BENCHMARKS:
+        # What follows an option is its value: a backend may be called like a benchmark.
+        if word in (*BENCHMARKS, "compare") and not (place and words[place - 1].startswith("--")):
             return [word, *words[:place], *words[place + 1 :]]
-    return list(words)
+    # A first word that is no file is a benchmark that there is not: argparse tells which there are.
+    file = any(mark in word for word in words[:1] for mark in "-./#")
+    return [DEFAULT, *words] if file and set(words) - {"-h", "--help"} else list(words)
 
 
 def _add_servers(parser: argparse.ArgumentParser) -> None:

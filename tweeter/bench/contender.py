@@ -1,0 +1,123 @@
+"""A backend that is measured, and whether what it says is right."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from time import perf_counter
+from typing import Any
+
+from pyramid.registry import Registry
+
+from tweeter import measure
+from tweeter.actions import Actions
+from tweeter.bench.report.schema import Answered, Cost, label
+from tweeter.bench.scratch import Scratch, machinery, trusted
+from tweeter.interfaces import IDelivery, IMaterializedTimelines
+from tweeter.models.meta import begin_immediate
+from tweeter.timelines.pull import PullTimelines
+from tweeter.values import Cursor, Page, Timeline
+
+PATIENCE = 120.0  # seconds that a delivery may take
+EXAMPLES = 5
+
+# New accounts of a workload cost what the database takes, not what the password hash is set to.
+CHEAP = {"tweeter.argon2.time_cost": 1, "tweeter.argon2.memory_kib": 8}
+
+
+class Answers:
+    """Counts a backend's pages that were compared with SQL's."""
+
+    def __init__(self, backend: str) -> None:
+        self._backend = backend
+        self._checked = self._late = self._differed = self._fallbacks = 0
+        self._examples: list[str] = []
+
+    def read(self, answered_by: str) -> None:
+        """Notes whose answer a page was."""
+        self._fallbacks += answered_by.endswith(", from SQL")
+
+    def add(self, timeline: Timeline, page: Page, expected: Page, late: bool) -> None:
+        self._checked += 1
+        if page == expected:
+            self._late += late
+            return
+        self._differed += 1
+        if len(self._examples) < EXAMPLES:
+            shown, right = ([tweet.id for tweet in each.tweets] for each in (page, expected))
+            self._examples.append(f"{timeline.key}: {shown} instead of {right}")
+
+    def total(self) -> Answered:
+        return Answered(self._backend, self._checked, self._late, self._differed, self._fallbacks, list(self._examples))
+
+
+class Contender:
+    """A backend on a database of its own: everything goes the way of a request, but for the HTML."""
+
+    def __init__(self, registry: Registry, answers: Answers, name: str) -> None:
+        self.name = name
+        self.registry = registry
+        self.sessions = registry["sessions"]
+        self.timelines = trusted(registry)
+        self.delivery = registry.getUtility(IDelivery)
+        self.answers = answers
+        self.pull = PullTimelines("sql", self.sessions)
+
+    @property
+    def materialized(self) -> bool:
+        return bool(IMaterializedTimelines.providedBy(self.timelines))
+
+    def read(self, timeline: Timeline, cursor: Cursor = Cursor()) -> tuple[Page, Cost]:  # noqa: B008 (a value)
+        """A page, and what it took."""
+        with measure.measuring() as meter:
+            began = perf_counter()
+            self.delivery.ready()
+            page = self.timelines.page(timeline, cursor)
+            seconds = perf_counter() - began
+        self.answers.read(meter.answered_by)
+        return page, Cost(seconds, meter.round_trips, meter.sql)
+
+    @contextmanager
+    def acting(self) -> Iterator[Actions]:
+        """Actions in a transaction, whose commit ends the block. Nothing is delivered by it."""
+        settings = self.registry.settings
+        with self.sessions() as session:
+            begin_immediate(session)
+            yield Actions(session, self.registry["passwords"], settings["tweeter.message_limit"])
+            session.commit()
+
+    def post(self, user_id: int, message: str) -> tuple[Cost, Cost]:
+        """A tweet: the time until it is committed, and until it is in the timeline of the last follower."""
+        with measure.measuring() as meter:
+            began = perf_counter()
+            with self.acting() as actions:
+                actions.post(user_id, message)
+            committed = perf_counter() - began
+            self.delivery.wake()
+            self.drain()
+            delivered = perf_counter() - began
+        return Cost(committed, 0, meter.sql), Cost(delivered, meter.round_trips, meter.sql)
+
+    def drain(self) -> None:
+        """Waits until all is delivered."""
+        if not self.delivery.drain(PATIENCE):
+            raise RuntimeError(f"{self.name} does not catch up within {PATIENCE:.0f} seconds")
+
+    def check(self, timeline: Timeline, cursor: Cursor, page: Page) -> None:
+        """Compares a page with what SQL says. What is only on its way is waited for."""
+        expected = self.pull.page(timeline, cursor)
+        late = page != expected
+        if late:
+            self.drain()
+            page = self.timelines.page(timeline, cursor)
+        self.answers.add(timeline, page, expected, late)
+
+
+@contextmanager
+def contenders(scratch: Scratch, answers: Mapping[str, Answers], url: str, **more: Any) -> Iterator[list[Contender]]:
+    """A Contender for each backend, each upon a copy of the database of its own, so that all begin equal."""
+    with ExitStack() as stack:
+        found = []
+        for backend, counted in answers.items():
+            settings = scratch.settings(backend) | CHEAP | more
+            settings["sqlalchemy.url"] = stack.enter_context(scratch.copy(url))
+            found.append(Contender(stack.enter_context(machinery(settings)), counted, label(backend)))
+        yield found

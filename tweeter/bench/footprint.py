@@ -1,0 +1,58 @@
+"""Memory of materialised timelines: by how much the site's process and the store's server grow.
+
+Measured in a process and on servers that have just begun, because memory that something else gave back would be used
+again.
+"""
+
+import gc
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from tweeter.bench.children import Child
+from tweeter.bench.contender import CHEAP, Answers
+from tweeter.bench.report.schema import Footprint, label
+from tweeter.bench.scratch import Scratch, machinery, trusted
+from tweeter.interfaces import IMaterializedTimelines
+from tweeter.servers import PostgreSQL, resident
+from tweeter.timelines.pull import PullTimelines
+from tweeter.values import Cursor, Timeline
+
+
+def measure_memory(
+    scratch: Scratch, answers: Mapping[str, Answers], url: str, users: Sequence[int]
+) -> Iterator[Footprint]:
+    """What the home timelines of these users take, on each backend: they are read once."""
+    scratch.progress.phase("Memory", len(answers))
+    stores = [server for server in scratch.servers if not isinstance(server, PostgreSQL)]
+    for backend in answers:
+        for server in stores:
+            server.stop()
+            server.start()
+        before = sum(server.resident for server in stores)
+        with scratch.copy(url) as copied, closing(Child()) as child:
+            settings = scratch.settings(backend) | CHEAP | {"sqlalchemy.url": copied}
+            ids, process = child.call(fill, settings, list(users))
+        after = sum(server.resident for server in stores)
+        scratch.progress.advance(1)
+        yield Footprint(label(backend), len(users), ids, process, after - before if stores else None)
+
+
+def fill(settings: dict[str, Any], users: list[int]) -> tuple[int, int]:
+    """Reads everybody's home page; how many ids are materialised then, and by how many bytes this process grew."""
+    with machinery(settings) as registry:
+        timelines = trusted(registry)
+        pull = PullTimelines("sql", registry["sessions"])
+        for user in users:  # what the database's driver keeps is not the backend's
+            pull.home(user + 1, Cursor())
+        gc.collect()
+        before = resident(os.getpid())
+        for user in users:
+            timelines.home(user + 1, Cursor())
+        gc.collect()
+        growth = resident(os.getpid()) - before
+        if not IMaterializedTimelines.providedBy(timelines):
+            return 0, growth
+        slices = (timelines.peek(Timeline.home(user + 1)) for user in users)
+        return sum(len(found.ids) for found in slices if found), growth

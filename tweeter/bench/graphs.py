@@ -1,0 +1,109 @@
+"""Follow graphs that are the same each time: power laws as on Twitter, and people with exactly so many followees.
+
+The number of people who have k followers falls as k^-2.276: H. Kwak, C. Lee, H. Park, S. Moon, What is Twitter, a
+Social Network or a News Media? (WWW 2010). Whom one follows is drawn by such weights, as in the model of F. Chung and
+L. Lu (Connected components in random graphs with given expected degree sequences, 2002).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int64]
+
+EXPONENT = 2.276
+# The weight of the person of rank r is (r + OFFSET)^-1/(EXPONENT - 1): without the offset the first would be followed
+# by nearly everybody.
+OFFSET = 10
+MOST_FOLLOWEES = 2_000  # as Twitter had it, and never more than a fourth of all
+
+
+class Graph(NamedTuple):
+    """Users are numbers from 0. The pairs (follower, followee) are in order, and there is none twice."""
+
+    users: int
+    followers: Numbers
+    followees: Numbers
+
+    def followers_of_each(self) -> Numbers:
+        """How many followers each user has."""
+        return np.bincount(self.followees, minlength=self.users)
+
+    def followees_of_each(self) -> Numbers:
+        """How many each user follows."""
+        return np.bincount(self.followers, minlength=self.users)
+
+
+class Planted(NamedTuple):
+    """A graph, and those who were added to it: by how many they follow, and by how many follow them."""
+
+    graph: Graph
+    readers: dict[int, int]  # number of followees: user
+    authors: dict[int, int]  # number of followers: user
+    fans: list[int]  # all who follow any of these
+
+
+def power_law(users: int, mean: float, seed: int) -> Graph:
+    """A graph in which one follows `mean` others or a little less, most people fewer, a few very many."""
+    if users < 2:
+        raise ValueError("a graph needs two users at least")
+    random = np.random.default_rng(seed)
+    most = max(1, min(MOST_FOLLOWEES, users // 4))
+    least = mean * (EXPONENT - 2) / (EXPONENT - 1)  # of a power law with this mean
+    degrees = np.minimum(least * random.random(users) ** (-1 / (EXPONENT - 1)), most)
+    degrees = np.maximum(1, np.rint(degrees)).astype(np.int64)
+    followers = np.repeat(np.arange(users), degrees)
+    followees = pick(popularity(users, random), len(followers), random)
+    return _graph(users, followers, followees)
+
+
+def plant(graph: Graph, followees: Sequence[int], followers: Sequence[int], constant: int, seed: int) -> Planted:
+    """Adds a reader for each number of followees, and an author for each number of followers.
+
+    Readers have `constant` followers, authors as many followees. Who follows one of them also follows those with more
+    followers, so that the followers of the greatest are all that there are. Raises ValueError where the graph has too
+    few users for a number.
+    """
+    most = max([*followees, *followers, constant])
+    if most > graph.users:
+        raise ValueError(f"nobody can follow, or be followed by, {most:,} of {graph.users:,} users")
+    random = np.random.default_rng(seed)
+    fans = random.permutation(graph.users)
+    new = [(count, constant) for count in followees] + [(constant, count) for count in followers]
+    pairs = [(graph.followers, graph.followees)]
+    for user, (follows, followed) in enumerate(new, graph.users):
+        pairs.append((np.full(follows, user), random.permutation(graph.users)[:follows]))
+        pairs.append((fans[:followed], np.full(followed, user)))
+    whole = _graph(graph.users + len(new), *(np.concatenate(column) for column in zip(*pairs, strict=True)))
+    readers = dict(zip(followees, range(graph.users, whole.users), strict=False))
+    authors = dict(zip(followers, range(graph.users + len(followees), whole.users), strict=True))
+    return Planted(whole, readers, authors, fans[: max([0, *(followed for _, followed in new)])].tolist())
+
+
+def popularity(users: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """The cumulative shares of a power law, in an order that tells nothing."""
+    weights = (np.arange(users) + OFFSET) ** (-1 / (EXPONENT - 1))
+    cumulative = np.cumsum(random.permutation(weights))
+    shares: NDArray[np.float64] = cumulative / cumulative[-1]
+    return shares
+
+
+def zipf(users: int, alpha: float, random: np.random.Generator) -> NDArray[np.float64]:
+    """The cumulative shares of Zipf's law with this coefficient, in an order that tells nothing."""
+    cumulative = np.cumsum(random.permutation(np.arange(1, users + 1) ** -alpha))
+    shares: NDArray[np.float64] = cumulative / cumulative[-1]
+    return shares
+
+
+def pick(shares: NDArray[np.float64], count: int, random: np.random.Generator) -> Numbers:
+    """So many numbers, each with the probability that its share of the cumulative shares is."""
+    return np.searchsorted(shares, random.random(count), side="right").astype(np.int64)
+
+
+def _graph(users: int, followers: Numbers, followees: Numbers) -> Graph:
+    others = followers != followees
+    pairs = np.sort(followers[others] * users + followees[others])
+    pairs = pairs[np.diff(pairs, prepend=-1) != 0]
+    return Graph(users, pairs // users, pairs % users)

@@ -1,0 +1,121 @@
+"""Everything: home pages, posts, workloads and memory on all backends, as a report with plots.
+
+    tweeter bench development.ini --quick
+    tweeter bench development.ini --follows follows.txt.gz --tweets tweets.jsonl.gz --output results
+    tweeter bench --compare before/bench.json after/bench.json
+
+The report is one HTML file, with the numbers beside it as JSON (`schema`) and CSV.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tweeter.bench.plan import FULL, QUICK
+from tweeter.bench.report.schema import Result, label, write_csv, write_json
+from tweeter.bench.scratch import Scratch
+from tweeter.bench.workloads import REPLAY, SYNTHETIC, find
+from tweeter.cli.common import CommandError
+from tweeter.cli.load.files import size
+from tweeter.plugins import built_in, load
+from tweeter.servers import NotInstalled
+from tweeter.timelines import BACKENDS
+
+NAME = "bench"  # of the files
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="in under two minutes, up to smaller sizes")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another one makes other people (default 1)")
+    parser.add_argument(
+        "--backends", type=_words, metavar="NAMES", help="such as sql,redis,my.module (default: all there are)"
+    )
+    parser.add_argument(
+        "--workloads",
+        type=_words,
+        metavar="NAMES",
+        help=f"some of {', '.join((*SYNTHETIC, REPLAY))}, or dotted names (default: all)",
+    )
+    parser.add_argument("--follows", type=Path, metavar="FILE", help="with --tweets: a graph of one's own to replay")
+    parser.add_argument("--tweets", type=Path, metavar="FILE", help="both as `tweeter load` reads them")
+    parser.add_argument(
+        "--output", type=Path, default=Path("bench"), metavar="FOLDER", help="for the report (default bench)"
+    )
+
+
+class Found(NamedTuple):
+    """The Report (`tweeter.bench.figures`) of a run, written to a folder."""
+
+    result: Result
+    folder: Path
+
+    @property
+    def code(self) -> int:
+        """What the command ends with: 1 where an answer was wrong."""
+        return 1 if self.result.differed else 0
+
+    def show(self) -> None:
+        from tweeter.bench.report import terminal
+
+        terminal.show(self.result)
+        print(f"The report is {self.folder / NAME}.html, its numbers are beside it.")
+
+    def data(self) -> dict[str, Any]:
+        return {"report": str(self.folder / f"{NAME}.json")}
+
+
+def run(scratch: Scratch, args: argparse.Namespace) -> Found:
+    """Measures, and writes the files."""
+    recording = _recording(args)
+    names = SYNTHETIC if args.workloads is None else [name for name in args.workloads if name != REPLAY]
+    backends = _backends(scratch, args.backends)
+    try:
+        # What plots and graphs need is an extra of its own.
+        from tweeter.bench.report.measure import Wanted, measure
+        from tweeter.bench.report.page import write_html
+
+        workloads = [find(name) for name in names]
+    except ModuleNotFoundError as error:
+        raise CommandError(f"There is no {error.name}: pip install 'tweeter[bench]'") from error
+    args.output.mkdir(parents=True, exist_ok=True)
+    wanted = Wanted(QUICK if args.quick else FULL, args.quick, args.seed, backends, workloads, recording)
+    result = measure(scratch, wanted)
+    write_json(result, args.output / f"{NAME}.json")
+    write_csv(result, args.output / f"{NAME}.csv")
+    write_html(result, args.output / f"{NAME}.html")
+    return Found(result, args.output)
+
+
+def _recording(args: argparse.Namespace) -> tuple[Path, Path] | None:
+    """The files to replay, if any."""
+    files = [path for path in (args.follows, args.tweets) if path]
+    if len(files) == 1 or (not files and REPLAY in (args.workloads or ())):
+        raise CommandError("A replay needs both --follows and --tweets.")
+    for path in files:
+        size(path)  # what is not there is told now, and not after everything else
+    return (files[0], files[1]) if files and (args.workloads is None or REPLAY in args.workloads) else None
+
+
+def _backends(scratch: Scratch, names: list[str] | None) -> list[str]:
+    """Those that were named; else all that are built in and whose servers are installed, SQL first."""
+    if names is not None:
+        for name in names:
+            load("--backends", name, BACKENDS)
+        if len({label(name) for name in names}) < len(names):
+            raise CommandError("Two of the backends have the same name; a report could not tell them apart.")
+        return names
+    found = []
+    for name in sorted(built_in(BACKENDS), key=lambda name: (name != "sql", name)):
+        try:
+            scratch.settings(name)
+            found.append(name)
+        except NotInstalled as error:
+            scratch.progress.say(f"{name} is left out: {error}")
+    return found
+
+
+def _words(text: str) -> list[str]:
+    names = list(dict.fromkeys(text.replace(",", " ").split()))
+    if not names:
+        raise argparse.ArgumentTypeError("names are missing")
+    return names

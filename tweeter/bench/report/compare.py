@@ -1,0 +1,102 @@
+"""Two reports side by side: what became faster or slower, and what may be chance."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tweeter.bench.report.plots import duration
+from tweeter.bench.report.schema import Result, read_json
+from tweeter.bench.report.terminal import make_console
+
+LEAST_ROUNDS = 5  # of each, below which nothing can be said
+LEAST_CHANGE = 1.05  # what is less is of no use to anybody
+
+
+class Change(NamedTuple):
+    """One measure in both reports; a ratio above 1 means that the second is slower."""
+
+    what: str
+    backend: str
+    before: str
+    after: str
+    ratio: float
+    significant: bool
+
+
+def significant(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether all rounds of one lie above all rounds of the other.
+
+    With five rounds each that happens by chance once in 126 times (H. Mann and D. Whitney, 1947: the greatest U of all
+    252 orders, on either side).
+    """
+    if min(len(one), len(other)) < LEAST_ROUNDS:
+        return False
+    return max(one) < min(other) or max(other) < min(one)
+
+
+def changes(one: Result, other: Result) -> Iterator[Change]:
+    """Every measure that both reports have."""
+    points = {(p.series, p.x, p.backend, p.measure): p.times for p in other.measurements}
+    for point in one.measurements:
+        if (times := points.get((point.series, point.x, point.backend, point.measure))) is not None:
+            what = f"{point.measure}, {point.x:,} {point.series}"
+            yield _change(what, point.backend, point.times.rounds, times.rounds, point.times.median, times.median)
+    runs = {(run.workload, run.backend): run for run in other.workloads}
+    for run in one.workloads:
+        if (again := runs.get((run.workload, run.backend))) is not None:
+            # Seconds for an operation, so that a ratio means the same everywhere.
+            before, after = ([1 / rate for rate in each.throughput] for each in (run, again))
+            yield _change(run.workload, run.backend, before, after, 1 / run.rate, 1 / again.rate)
+
+
+def _change(
+    what: str, backend: str, one: Sequence[float], other: Sequence[float], before: float, after: float
+) -> Change:
+    ratio = after / before
+    clear = significant(one, other) and max(ratio, 1 / ratio) >= LEAST_CHANGE
+    return Change(what, backend, duration(before), duration(after), ratio, clear)
+
+
+def differences(one: Result, other: Result) -> Iterator[str]:
+    """What else is not the same, so that ratios may be of something else than the code."""
+    for name in ("seed", "quick", "plan", "settings", "machine", "servers", "backends"):
+        before, after = getattr(one, name), getattr(other, name)
+        if before == after:
+            continue
+        if isinstance(before, dict):
+            for key in dict.fromkeys((*before, *after)):
+                if before.get(key) != after.get(key):
+                    yield f"{name}: {key} is {before.get(key, 'missing')} and {after.get(key, 'missing')}"
+        else:
+            yield f"{name}: {before} and {after}"
+
+
+def show(before: Path, after: Path) -> None:
+    """Prints the ratios of two JSON files. Raises CommandError where one is no report."""
+    one, other = read_json(before), read_json(after)
+    # Imported here, because it takes longer to import than most commands run.
+    from rich.table import Table
+
+    console = make_console()
+    table = Table(title=f"{after} compared with {before}", title_justify="left", title_style="bold")
+    table.add_column("")
+    table.add_column("backend")
+    for name in ("before", "after", "after / before"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    found = list(changes(one, other))
+    for change in found:
+        mark = ("slower" if change.ratio > 1 else "faster") if change.significant else ""
+        style = {"slower": "red", "faster": "green"}.get(mark)
+        table.add_row(*change[:4], f"{change.ratio:.2f}", mark, style=style)
+    console.print(table)
+    clear = sum(change.significant for change in found)
+    console.print(
+        f"{clear:,} of {len(found):,} differ by more than chance: all rounds of one are above all rounds of the other, "
+        f"and the medians are {LEAST_CHANGE - 1:.0%} apart at least. "
+        "A machine that was busier during one of the runs shows too."
+    )
+    if others := list(differences(one, other)):
+        console.print("Not everything was the same:", style="bold")
+        for line in others:
+            console.print(f"  {line}", markup=False)

@@ -1,0 +1,211 @@
+"""The HTML report: one file that needs nothing else."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tweeter.bench.report import plots
+from tweeter.bench.report.schema import Measurement, Result, Times
+
+# For a reader: what grows, and what is measured. What is not here goes by its own name.
+UNITS = {"followees": "people one follows", "users": "users of the site", "tweets": "tweets on the site"}
+MEASURES = {"home": "A home page", "delivered": "A post until its last follower has it"}
+BESIDE = {"home": ("cold",), "delivered": ("commit",)}  # what the table says besides
+
+
+class Table(NamedTuple):
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: int = 2  # columns that are words
+
+
+class Chart(NamedTuple):
+    """A plot, what one is to see in it, and its numbers."""
+
+    id: str
+    heading: str
+    says: str
+    svg: str
+    tables: Sequence[Table]
+
+
+def write_html(result: Result, path: Path) -> None:
+    environment = Environment(
+        loader=PackageLoader("tweeter.bench.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["duration"] = plots.duration
+    html = environment.get_template("report.jinja2").render(
+        result=result, growth=list(growth_charts(result)), workloads=workload_charts(result),
+        memory=memory_charts(result), answers=answers_table(result), costs=costs_table(result),
+        machine=machine_table(result),
+    )  # fmt: skip
+    path.write_text(html, encoding="utf-8")
+
+
+def series_of(result: Result, series: str, measure: str) -> dict[str, list[Measurement]]:
+    """The points of each backend, by x, in the order of the backends."""
+    found: dict[str, list[Measurement]] = {}
+    for backend in result.backends:
+        points = [p for p in result.measurements if (p.series, p.measure, p.backend) == (series, measure, backend)]
+        if points:
+            found[backend] = sorted(points, key=lambda point: point.x)
+    return found
+
+
+def growth_charts(result: Result) -> Iterator[Chart]:
+    """Two for each series: a home page, and a post."""
+    for series in dict.fromkeys(point.series for point in result.measurements):
+        for measure, name in MEASURES.items():
+            lines = series_of(result, series, measure)
+            if not lines:
+                continue
+            unit = UNITS.get(series, series)
+            says = growth_sentence(lines, unit)
+            svg = plots.growth(
+                f"{series}-{measure}",
+                f"{name}, against {unit}",
+                {backend: [_point(point) for point in points] for backend, points in lines.items()},
+                f"{unit} (logarithmic)",
+                "time (logarithmic)",
+                result.backends,
+            )
+            tables = [_times_table(name, unit, lines)]
+            tables += [
+                _times_table(TABLES[beside], unit, others)
+                for beside in BESIDE[measure]
+                if (others := series_of(result, series, beside))
+            ]
+            yield Chart(f"{series}-{measure}", f"{name}, against {unit}", says, svg, tables)
+
+
+TABLES = {"cold": "A home page that had to be filled first", "commit": "Time until a post is committed"}
+
+
+def growth_sentence(lines: Mapping[str, Sequence[Measurement]], unit: str) -> str:
+    """What one sees: "From 10 to 5,000 people one follows: sql takes 14 times as long, redis 1.1 times." """
+    first, last = next((points[0].x, points[-1].x) for points in lines.values())
+    factors = [
+        f"{backend} {_times(points[-1].times.median / points[0].times.median)}" for backend, points in lines.items()
+    ]
+    return f"From {first:,} to {last:,} {unit} the median becomes: {', '.join(factors)}."
+
+
+def workload_charts(result: Result) -> list[Chart]:
+    """The throughput of every mix."""
+    rows = {
+        name: {run.backend: run.throughput for run in result.workloads if run.workload == name}
+        for name in dict.fromkeys(run.workload for run in result.workloads)
+    }
+    if not rows:
+        return []
+    svg = plots.dots("throughput", "Operations a second, by workload", rows, "operations a second (logarithmic)",
+                     result.backends)  # fmt: skip
+    table = Table(
+        "Each workload as a whole: one client that does one thing after the other",
+        ["workload", "backend", "operations", "total", "operations a second"],
+        [
+            [run.workload, run.backend, f"{run.count:,}", plots.duration(run.seconds), f"{run.rate:,.0f}"]
+            for run in result.workloads
+        ],
+    )
+    best = []
+    for name, values in rows.items():
+        medians = {backend: sorted(figures)[len(figures) // 2] for backend, figures in values.items()}
+        winner = max(medians, key=lambda backend: medians[backend])
+        best.append(f"{name}: {winner} does most")
+    return [Chart("throughput", "Throughput of the mixes", "; ".join(best) + ".", svg, [table, *_kinds_tables(result)])]
+
+
+def _kinds_tables(result: Result) -> Iterator[Table]:
+    for name in dict.fromkeys(run.workload for run in result.workloads):
+        rows = [
+            [kind, run.backend, f"{times.count:,}", *_three(times), f"{times.round_trips:.1f}", f"{times.sql:.1f}"]
+            for run in result.workloads
+            if run.workload == name
+            for kind, times in run.operations.items()
+        ]
+        head = ["operation", "backend", "times", "median", "95 %", "99 %", "round trips", "SQL"]
+        yield Table(
+            f"What {name} is made of", head, sorted(rows, key=lambda row: (row[0], result.backends.index(row[1])))
+        )
+
+
+def memory_charts(result: Result) -> list[Chart]:
+    if not result.footprints:
+        return []
+    megabyte = 1024 * 1024
+    parts = {"MB in the site's process": {f.backend: f.process / megabyte for f in result.footprints}}
+    if servers := {f.backend: f.servers / megabyte for f in result.footprints if f.servers is not None}:
+        parts["MB in servers"] = servers
+    count = result.footprints[0].timelines
+    svg = plots.bars("memory", f"Memory of {count:,} home timelines", parts, "megabytes", result.backends)
+    rows = [
+        [f.backend, f"{f.timelines:,}", f"{f.ids:,}", f"{f.process:,}", "" if f.servers is None else f"{f.servers:,}"]
+        for f in result.footprints
+    ]
+    table = Table("Growth of resident memory, in bytes",
+                  ["backend", "timelines", "ids in them", "the site's process", "servers"], rows)  # fmt: skip
+    says = "By how much memory grows when these timelines and their tweets are materialised: the filled part of a bar in the process of the site, the hatched part in the store's server."  # noqa: E501
+    return [Chart("memory", f"Memory of {count:,} home timelines", says, svg, [table])]
+
+
+def answers_table(result: Result) -> Table:
+    rows = [[a.backend, f"{a.checked:,}", f"{a.differed:,}", f"{a.late:,}", f"{a.fallbacks:,}"] for a in result.answers]
+    head = ["backend", "checked", "differed", "late", "by SQL instead"]
+    return Table("Pages that were compared with SQL's", head, rows, left=1)
+
+
+def costs_table(result: Result) -> Table:
+    """What each page cost in round trips and SQL, over all series."""
+    rows = []
+    for measure, name in {"home": "home page, warm", "cold": "home page, cold", "delivered": "post"}.items():
+        for backend in result.backends:
+            points = [p.times for p in result.measurements if (p.measure, p.backend) == (measure, backend)]
+            if points:
+                trips, sql = ([getattr(times, what) for times in points] for what in ("round_trips", "sql"))
+                rows.append([name, backend, _span(trips), _span(sql)])
+    return Table(
+        "Round trips to the store and SQL statements of a request", ["what", "backend", "round trips", "SQL"], rows
+    )
+
+
+def machine_table(result: Result) -> Table:
+    rows = [[str(name), str(value)] for name, value in (*result.machine.items(), *result.servers.items())]
+    rows += [[name, str(value)] for name, value in result.settings.items()]
+    rows += [[f"plan: {name}", _plain(value)] for name, value in result.plan.items()]
+    return Table("The machine, the versions and the sizes", ["what", "value"], rows)
+
+
+def _times_table(caption: str, unit: str, lines: Mapping[str, Sequence[Measurement]]) -> Table:
+    rows = [
+        [f"{point.x:,}", backend, f"{point.times.count:,}", *_three(point.times)]
+        for backend, points in lines.items()
+        for point in points
+    ]
+    rows.sort(key=lambda row: int(row[0].replace(",", "")))
+    return Table(caption, [unit, "backend", "times", "median", "95 %", "99 %"], rows)
+
+
+def _three(times: Times) -> list[str]:
+    return [plots.duration(value) for value in (times.median, times.p95, times.p99)]
+
+
+def _point(point: Measurement) -> plots.Point:
+    return plots.Point(point.x, point.times.median, point.times.p95, point.times.p99)
+
+
+def _times(factor: float) -> str:
+    return f"{float(f'{factor:.2g}'):,g}\N{NO-BREAK SPACE}×"
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{each:,}" for each in value) if isinstance(value, list) else f"{value:,}"

@@ -1,0 +1,233 @@
+"""Plots as SVG, to stand within an HTML page: readable in print, in grey, in the dark and by the colour-blind.
+
+Colours are those of M. Okabe and K. Ito (Color Universal Design, 2008). No line is told apart by its colour alone: each
+has its own marker, its own dashes, and its name at its end.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+INK = "#1a1a1b"  # becomes the colour of the page's text
+FAINT = "#8a8a8b"
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("s", "o", "^", "D", "v", "P", "X")
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (6, 2)),
+    (0, (2, 1.5)),
+    (0, (6, 2, 1, 2)),
+    (0, (1, 1)),
+    (0, (9, 3)),
+    (0, (3, 1, 1, 1)),
+)
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "tweeter",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10.5,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+LEAST_GAP = 15  # points between two names at the ends of lines
+
+
+class Point(NamedTuple):
+    """A median, and how far the 95th and 99th percentiles are from it."""
+
+    x: float
+    median: float
+    p95: float
+    p99: float
+
+
+def growth(
+    name: str, title: str, lines: Mapping[str, Sequence[Point]], x_label: str, y_label: str, order: Sequence[str]
+) -> str:
+    """Lines of medians on logarithmic axes. A bar from each reaches to the 95th percentile, thinner to the 99th."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 4.1), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        ends = []
+        for backend, points in lines.items():
+            place = order.index(backend)
+            # Side by side, so that no bar hides another's.
+            shift = 1.035 ** (place - (len(order) - 1) / 2)
+            xs = [point.x * shift for point in points]
+            colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+            axes.vlines(xs, [p.median for p in points], [p.p99 for p in points], color=colour, linewidth=0.8)
+            axes.vlines(
+                xs, [p.median for p in points], [p.p95 for p in points], color=colour, linewidth=2.4, alpha=0.55
+            )
+            axes.plot(xs, [p.median for p in points], color=colour, marker=marker, markersize=6.5,
+                      linestyle=DASHES[place % len(DASHES)], linewidth=1.8, markeredgecolor="white",
+                      markeredgewidth=0.6)  # fmt: skip
+            ends.append((xs[-1], points[-1].median, backend, colour))
+        every_x = sorted({point.x for points in lines.values() for point in points})
+        axes.set_xlim(every_x[0] / 1.25, every_x[-1] * 1.25)
+        # A number that would touch the next one is left out; its mark stays.
+        told = [f"{x:,.0f}" if after >= 2 * x else "" for x, after in pairwise([*every_x, every_x[-1] * 2])]
+        axes.set_xticks(every_x, told)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_minor_locator(LogLocator(subs=()))
+        _seconds(axes.yaxis)
+        axes.set_ylim(*_whole_steps(p for points in lines.values() for p in points))
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.grid(axis="y", which="major", color=FAINT, alpha=0.35, linewidth=0.6)
+        axes.set_title(title, loc="left", fontsize=11.5)
+        _name_ends(figure, axes, ends)
+        return _svg(figure, name, title)
+
+
+def dots(
+    name: str, title: str, rows: Mapping[str, Mapping[str, Sequence[float]]], x_label: str, order: Sequence[str]
+) -> str:
+    """A row for each workload, a dot for each backend on a logarithmic axis; a bar spans its rounds."""
+    with matplotlib.rc_context(STYLE):
+        step = 0.8 / max(1, len(order))
+        figure = Figure(figsize=(7.2, 0.9 + len(rows) * (0.35 + 0.21 * len(order))), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_xscale("log")
+        for number, values in enumerate(rows.values()):
+            axes.axhspan(number - 0.46, number + 0.46, color=FAINT, alpha=0.09 if number % 2 else 0, linewidth=0)
+            for backend, figures in values.items():
+                place = order.index(backend)
+                y = number + (place - (len(order) - 1) / 2) * step
+                middle = sorted(figures)[len(figures) // 2]
+                colour = COLOURS[place % len(COLOURS)]
+                axes.hlines(y, min(figures), max(figures), color=colour, linewidth=2.4, alpha=0.55)
+                axes.plot([middle], [y], color=colour, marker=MARKERS[place % len(MARKERS)], markersize=7,
+                          markeredgecolor="white", markeredgewidth=0.6)  # fmt: skip
+                axes.annotate(f"{backend} {middle:,.0f}", (max(figures), y), xytext=(7, 0),
+                              textcoords="offset points", va="center", fontsize=9.5)  # fmt: skip
+        every = [value for values in rows.values() for figures in values.values() for value in figures]
+        axes.set_xlim(min(every) / 1.3, max(every) * 2.4)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        _numbers(axes.xaxis)
+        axes.grid(axis="x", which="major", color=FAINT, alpha=0.35, linewidth=0.6)
+        axes.set_xlabel(x_label)
+        axes.set_title(title, loc="left", fontsize=11.5)
+        return _svg(figure, name, title)
+
+
+def bars(name: str, title: str, parts: Mapping[str, Mapping[str, float]], x_label: str, order: Sequence[str]) -> str:
+    """A bar for each backend, of parts one after the other: filled, and hatched."""
+    hatches = ("", "////", "....")
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 0.9 + 0.42 * len(order)), layout="constrained")
+        axes = figure.add_subplot()
+        ends = dict.fromkeys(order, 0.0)
+        for number, values in enumerate(parts.values()):
+            for place, backend in enumerate(order):
+                colour, value = COLOURS[place % len(COLOURS)], max(0.0, values.get(backend, 0.0))
+                axes.barh(place, value, left=ends[backend], height=0.62, hatch=hatches[number % len(hatches)],
+                          facecolor=colour if number == 0 else "none", edgecolor=colour, linewidth=1)  # fmt: skip
+                ends[backend] += value
+        for place, backend in enumerate(order):
+            told = ", ".join(
+                f"{max(0.0, values[backend]):,.1f} {part}" for part, values in parts.items() if backend in values
+            )
+            axes.annotate(told, (ends[backend], place), xytext=(6, 0), textcoords="offset points", va="center",
+                          fontsize=9.5)  # fmt: skip
+        axes.set_xlim(0, max(*ends.values(), 1e-9) * 1.75)
+        axes.set_ylim(len(order) - 0.5, -0.5)
+        axes.set_yticks(range(len(order)), list(order))
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(x_label)
+        axes.set_title(title, loc="left", fontsize=11.5)
+        return _svg(figure, name, title)
+
+
+def duration(seconds: float, _: Any = None) -> str:
+    """A time in the unit that fits it: 1.2 ms."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size or unit == "µs":
+            return f"{float(f'{seconds / size:.3g}'):,g} {unit}"
+    raise AssertionError
+
+
+def _seconds(axis: Any) -> None:
+    axis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.set_major_formatter(FuncFormatter(duration))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(LogLocator(subs=()))
+
+
+def _numbers(axis: Any) -> None:
+    axis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(LogLocator(subs=()))
+
+
+def _whole_steps(points: Iterable[Point]) -> tuple[float, float]:
+    every = [value for point in points for value in (point.median, point.p99)]
+    return min(every) / 1.5, max(every) * 1.3
+
+
+def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """The name of each line at its end; where two would touch, both step aside."""
+    figure.draw_without_rendering()
+    scale = figure.dpi / 72
+    places = sorted(
+        (float(axes.transData.transform((x, y))[1]) / scale, x, y, name, colour) for x, y, name, colour in ends
+    )
+    wanted = [place[0] for place in places]
+    for _ in range(100):
+        for n in range(len(wanted) - 1):
+            if (overlap := LEAST_GAP - (wanted[n + 1] - wanted[n])) > 0:
+                wanted[n] -= overlap / 2
+                wanted[n + 1] += overlap / 2
+    right = axes.get_xlim()[1]
+    for (height, x, y, name, colour), target in zip(places, wanted, strict=True):
+        end = float(axes.transData.transform((right, y))[0] - axes.transData.transform((x, y))[0]) / scale
+        axes.annotate(
+            name, (x, y), xytext=(end + 8, target - height), textcoords="offset points", va="center",
+            annotation_clip=False, fontsize=10.5,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 5},
+        )  # fmt: skip
+
+
+def _svg(figure: Figure, name: str, title: str) -> str:
+    """The figure as an element of a page: no XML header, ids of its own, text in the colour of the page."""
+    file = io.StringIO()
+    figure.savefig(
+        file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None}
+    )
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    used = set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
+    svg = svg.replace(INK, "currentColor")
+    size = re.search(r'width="([\d.]+)pt"', svg)
+    width = round(float(size[1]) * 96 / 72) if size else 720
+    svg = re.sub(r' width="[\d.]+pt"', f' style="width: {width}px"', svg, count=1)
+    svg = re.sub(r' height="[\d.]+pt"', "", svg, count=1)
+    label = f' role="img" aria-labelledby="{name}-title"'
+    return re.sub(r"(<svg[^>]*)>", rf'\1{label}><title id="{name}-title">{_escape(title)}</title>', svg, count=1)
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,219 @@
+"""What a run of all workloads found: the JSON file, and the same numbers as a table for spreadsheets.
+
+The JSON file is a `Result`, and its field names are those of the classes below. Times are in seconds, memory is in
+bytes. `version` grows when a field changes its meaning or goes; a reader may rely on the rest of it.
+"""
+
+import csv
+import io
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tweeter.bench.figures import percentile
+from tweeter.cli.common import CommandError, describe
+
+SCHEMA = "tweeter-bench"
+VERSION = 1
+
+
+class Times(msgspec.Struct, frozen=True):
+    """How long something took that was done `count` times; `rounds` has the median of each round.
+
+    Round trips to the store and SQL statements are averages of one time.
+    """
+
+    count: int
+    median: float
+    p95: float
+    p99: float
+    mean: float
+    rounds: list[float]
+    round_trips: float = 0.0
+    sql: float = 0.0
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """One point of a growing series: `measure` at `x` of what the series is named after.
+
+    Measures: `home` is a warm home page, `cold` one that had to be filled first; of a post, `commit` is the time until
+    its transaction is committed, `delivered` until it is in the timeline of the last follower.
+    """
+
+    series: str
+    x: int
+    backend: str
+    measure: str
+    times: Times
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A workload on a backend. `seconds` has all operations and, at the end, what was not delivered yet.
+
+    `throughput` is operations a second, of each round; `operations` has the times of each kind.
+    """
+
+    workload: str
+    backend: str
+    count: int
+    seconds: float
+    throughput: list[float]
+    operations: dict[str, Times]
+
+    @property
+    def rate(self) -> float:
+        """Operations a second, over all."""
+        return self.count / self.seconds
+
+
+class Footprint(msgspec.Struct, frozen=True):
+    """By how much memory grew when home timelines were materialised: of the site's process and of the store's server.
+
+    `servers` is None where the server is not ours to look at.
+    """
+
+    backend: str
+    timelines: int
+    ids: int
+    process: int
+    servers: int | None
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """Pages that were compared with SQL's answer to the same question.
+
+    `late` pages were right once what was on its way was delivered; `differed` ones stayed wrong. `fallbacks` are pages
+    that SQL answered instead of the backend, of all that were read.
+    """
+
+    backend: str
+    checked: int
+    late: int
+    differed: int
+    fallbacks: int
+    examples: list[str]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A whole report. `sources` tells of each workload where its mix comes from; `plan` has the sizes."""
+
+    schema: str
+    version: int
+    created: str
+    seconds: float
+    seed: int
+    quick: bool
+    plan: dict[str, Any]
+    machine: dict[str, Any]
+    servers: dict[str, str]
+    settings: dict[str, Any]
+    backends: list[str]
+    sources: dict[str, str]
+    measurements: list[Measurement]
+    workloads: list[Run]
+    footprints: list[Footprint]
+    answers: list[Answered]
+
+    @property
+    def checked(self) -> int:
+        return sum(answered.checked for answered in self.answers)
+
+    @property
+    def differed(self) -> int:
+        return sum(answered.differed for answered in self.answers)
+
+
+class Cost(NamedTuple):
+    """What one thing that was done took."""
+
+    seconds: float
+    round_trips: int = 0
+    sql: int = 0
+
+
+def summarize(rounds: Sequence[Sequence[Cost]]) -> Times:
+    """The Times of all that was done, in rounds."""
+    every = [cost for batch in rounds for cost in batch]
+    seconds = [cost.seconds for cost in every]
+    return Times(
+        len(every),
+        statistics.median(seconds),
+        percentile(seconds, 95),
+        percentile(seconds, 99),
+        statistics.fmean(seconds),
+        [statistics.median(cost.seconds for cost in batch) for batch in rounds if batch],
+        statistics.fmean(cost.round_trips for cost in every),
+        statistics.fmean(cost.sql for cost in every),
+    )
+
+
+def write_json(result: Result, path: Path) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+
+
+def read_json(path: Path) -> Result:
+    """Raises CommandError for a file that can't be read or is no Result of this version."""
+    try:
+        content = path.read_bytes()
+        found = msgspec.json.decode(content)
+    except OSError as error:
+        raise CommandError(f"{path} can't be read: {describe(error)}") from error
+    except msgspec.DecodeError as error:
+        raise CommandError(f"{path} is no JSON: {error}") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise CommandError(f"{path} is no report of `tweeter bench`")
+    if found.get("version") != VERSION:
+        raise CommandError(f"{path} is a report of version {found.get('version')}; this Tweeter reads {VERSION}")
+    try:
+        return msgspec.convert(found, Result)
+    except msgspec.ValidationError as error:
+        raise CommandError(f"{path} is a damaged report: {error}") from error
+
+
+COLUMNS = ("part", "name", "x", "backend", "measure", "figure", "value", "unit")
+
+
+def write_csv(result: Result, path: Path) -> None:
+    """Every number of the result, one a line."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_rows(result))
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _rows(result: Result) -> Iterator[tuple[Any, ...]]:
+    for point in result.measurements:
+        for figure in _figures(point.times):
+            yield "growth", point.series, point.x, point.backend, point.measure, *figure
+    for run in result.workloads:
+        whole = ("workload", run.workload, "", run.backend, "all")
+        yield *whole, "count", run.count, ""
+        yield *whole, "total", run.seconds, "s"
+        yield *whole, "throughput", run.rate, "1/s"
+        for kind, times in run.operations.items():
+            for figure in _figures(times):
+                yield "workload", run.workload, "", run.backend, kind, *figure
+    for footprint in result.footprints:
+        for name in ("process", "servers"):
+            if (value := getattr(footprint, name)) is not None:
+                yield "memory", name, footprint.timelines, footprint.backend, "growth", "total", value, "B"
+    for answered in result.answers:
+        for name in ("checked", "late", "differed", "fallbacks"):
+            yield "answers", "", "", answered.backend, name, "count", getattr(answered, name), ""
+
+
+def _figures(times: Times) -> Iterator[tuple[str, float, str]]:
+    yield "count", times.count, ""
+    for name in ("median", "p95", "p99", "mean"):
+        yield name, getattr(times, name), "s"
+    yield "round trips", times.round_trips, ""
+    yield "sql", times.sql, ""
+
+
+def label(backend: str) -> str:
+    """What a report calls a backend: the last part of its dotted name."""
+    return backend.rpartition(".")[2]

@@ -1,0 +1,64 @@
+"""Workloads: what many people do, as a stream of operations that a seed makes the same each time.
+
+`retwis` is the module `tweeter.bench.workloads.retwis`; a name with a dot is any importable module. It has
+
+    SOURCE = "where the mix comes from, in a sentence"
+
+    def operations(world, count, seed):
+        '''An iterator of `count` Operations of `tweeter.bench.workloads.operations`, upon a World.'''
+"""
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from tweeter.bench.workloads.operations import Operation
+from tweeter.errors import TweeterError
+
+if TYPE_CHECKING:  # numpy is an extra, and the names of workloads are told without it
+    from tweeter.bench.graphs import Numbers
+
+SYNTHETIC = ("retwis", "twip", "benchbase-twitter")
+REPLAY = "replay"  # of files: it brings a world of its own
+
+
+class World(NamedTuple):
+    """What a workload knows of the site it begins on."""
+
+    followers: "Numbers"  # of each user, how many
+    tweets: int
+
+    @property
+    def users(self) -> int:
+        return len(self.followers)
+
+
+class Workload(NamedTuple):
+    """A workload that was found by its name."""
+
+    name: str
+    source: str
+    operations: Callable[[World, int, int], Iterator[Operation]]
+
+
+def find(spec: str) -> Workload:
+    """The workload of a name, or of the dotted name of a module.
+
+    Raises TweeterError where there is none, or where it is not complete.
+    """
+    name = spec if "." in spec else f"{__name__}.{spec.replace('-', '_')}"
+    try:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ModuleNotFoundError(name=name)
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise TweeterError(
+            f"there is no workload {spec}; built in are {', '.join(SYNTHETIC)} and {REPLAY}, "
+            "any other is the dotted name of a module"
+        ) from None
+    try:
+        return Workload(spec.rpartition(".")[2], module.SOURCE, module.operations)
+    except AttributeError as error:
+        raise TweeterError(f"{name} is no workload: it has no {error.name}") from None

@@ -1,0 +1,147 @@
+"""A graph and tweets of one's own, in their real order, only faster.
+
+What was said before the busiest stretch is the past: it is loaded. The stretch itself, the shortest time in which so
+many tweets were posted, is posted again, tweet after tweet. Between two tweets people look at their home pages: such as
+post within the same thousand tweets, because it is them who are there.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from sqlalchemy import insert, select
+
+from tweeter.bench.scratch import Scratch
+from tweeter.bench.workloads import REPLAY, Workload, World
+from tweeter.bench.workloads.operations import Operation, Post, ReadHome
+from tweeter.cli.common import CommandError, Site
+from tweeter.cli.load import load
+from tweeter.cli.load.files import read_lines, size
+from tweeter.cli.load.parse import LOADED_LIMIT_FACTOR, BadLine, LoadedTweet, parse_tweet
+from tweeter.cli.progress import Progress
+from tweeter.models import User
+from tweeter.models.meta import make_engine, make_sessions
+
+AROUND = 1_000  # tweets before and after, whose authors are there to read
+
+
+class Recording(NamedTuple):
+    """A database that holds the past, and what is to be done on it. It knows the ids behind the numbers of users."""
+
+    url: str
+    names: list[str]
+    ids: list[int]
+    tweets: list[tuple[int, str]]  # author and message
+    reads_per_post: int
+    settings: dict[str, Any]
+
+    @property
+    def workload(self) -> Workload:
+        return Workload(
+            REPLAY,
+            f"{len(self.tweets):,} tweets of one's own in their order, {self.reads_per_post} home pages after each",
+            self._operations,
+        )
+
+    @property
+    def world(self) -> World:
+        return World(np.zeros(len(self.names), np.int64), 0)
+
+    @property
+    def length(self) -> int:
+        return len(self.tweets) * (1 + self.reads_per_post)
+
+    def user_id(self, user: int) -> int:
+        return self.ids[user]
+
+    def username(self, user: int) -> str:
+        return self.names[user]
+
+    def tweet_id(self, tweet: int) -> int:
+        raise IndexError(tweet)
+
+    def _operations(self, world: World, count: int, seed: int) -> Iterator[Operation]:
+        return replay(self.tweets, self.reads_per_post, seed)
+
+
+def replay(tweets: list[tuple[int, str]], reads_per_post: int, seed: int) -> Iterator[Operation]:
+    """The posts, and after each so many home pages of people who are there."""
+    random = np.random.default_rng(seed)
+    for number, (author, message) in enumerate(tweets):
+        yield Post(author, message)
+        first, last = max(0, number - AROUND), min(len(tweets), number + AROUND)
+        for place in random.integers(first, last, reads_per_post).tolist():
+            yield ReadHome(tweets[place][0])
+
+
+def read_recording(scratch: Scratch, follows: Path, tweets: Path, count: int, reads_per_post: int) -> Recording:
+    """Loads the past into a database of its own. Raises CommandError for files that can't be read or hold nothing."""
+    settings = scratch.settings("sql")
+    every = _read(tweets, settings["tweeter.message_limit"], scratch.progress)
+    if not every:
+        raise CommandError(f"{tweets} has no tweets")
+    first = busiest([tweet.epoch_ms for tweet in every], count)
+    past = scratch.folder / "past.jsonl"
+    with past.open("wb") as file:
+        for tweet in every[:first]:
+            line = {"user": tweet.username, "date": tweet.epoch_ms / 1000, "message": tweet.message}
+            file.write(msgspec.json.encode(line) + b"\n")
+    now = every[first : first + count]
+    names = list({tweet.username.lower(): tweet.username for tweet in now}.values())
+    url = scratch.new_database()
+    engine = make_engine(url)
+    site = Site("", settings, engine, make_sessions(engine))
+    try:
+        load(site, scratch.progress, follows, past)
+        ids = _ids(site, names)
+    finally:
+        engine.dispose()
+    numbers = {name.lower(): number for number, name in enumerate(names)}
+    return Recording(
+        url,
+        names,
+        ids,
+        [(numbers[tweet.username.lower()], tweet.message) for tweet in now],
+        reads_per_post,
+        {"tweeter.message_limit": settings["tweeter.message_limit"] * LOADED_LIMIT_FACTOR},
+    )
+
+
+def busiest(times: list[int], count: int) -> int:
+    """Where the shortest time begins in which so many tweets were posted; the times are in order."""
+    if count >= len(times):
+        return 0
+    moments = np.array(times)
+    return int(np.argmin(moments[count - 1 :] - moments[: len(times) - count + 1]))
+
+
+def _read(path: Path, message_limit: int, progress: Progress) -> list[LoadedTweet]:
+    """All tweets of a file in the order of their time."""
+    progress.phase(f"Reading {path.name} (bytes)", size(path))
+    found, bad = [], 0
+    for _, line in read_lines(path, progress.advance):
+        try:
+            tweet = parse_tweet(line or b"?", message_limit) if line != b"" else None
+        except BadLine:
+            bad += 1
+            continue
+        if tweet:
+            found.append(tweet)
+    if bad:
+        progress.say(f"{path}: {bad:,} bad lines, left out")
+    found.sort(key=lambda tweet: tweet.epoch_ms)
+    return found
+
+
+def _ids(site: Site, names: list[str]) -> list[int]:
+    """The ids of these people; whoever never followed, was followed or posted before is added."""
+    with site.sessions() as session:
+        known = set(session.scalars(select(User.username_key)))
+        if missing := [name for name in names if name.lower() not in known]:
+            rows = [{"username": name, "username_key": name.lower(), "display_name": name} for name in missing]
+            session.execute(insert(User), rows)
+            session.commit()
+        ids = {row.username_key: row.id for row in session.execute(select(User.username_key, User.id))}
+    return [ids[name.lower()] for name in names]
