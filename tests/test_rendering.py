@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
@@ -48,6 +49,7 @@ def test_a_changed_template_shows_at_once(template):
     before = rendering.tweets_html([TWEET])
     template.write_text(template.read_text().replace("Reply", "Answer"))
     os.utime(template, (1, 1))
+    time.sleep(rendering.BLINK)
     after = rendering.tweets_html([TWEET])
     assert "Answer" in after
     assert "Answer" not in before

@@ -33,8 +33,8 @@ def main(global_config: Mapping[str, str], **settings: str) -> Router:
 def share_processor(microseconds: int) -> None:
     """How long a thread of this process may compute while others wait; 0 leaves it as it is (5,000).
 
-    waitress looks after all kept connections in one thread. While that goes through a hundred of them, those that answer
-    wait, and the other way round; each hand-over at Python's own interval costs more than the page.
+    waitress looks after all kept connections in one thread. While that goes through a hundred of them the threads that
+    answer wait, and the other way round.
     """
     if microseconds:
         sys.setswitchinterval(microseconds / 1_000_000)

@@ -3,7 +3,7 @@
 The counts are of the current context (a request, a command), so they need not be handed through every call.
 """
 
-import secrets
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,7 +32,7 @@ class Meter:
     bytes_sent: int = 0  # over the sockets of stores
     bytes_received: int = 0
     answered_by: str = ""
-    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    request_id: str = field(default_factory=lambda: f"{random.getrandbits(64):016x}")  # no secret
     statements: list[Statement] | None = None  # kept where somebody wants to read them
     _in_timeline: int = 0
 

@@ -1,5 +1,6 @@
 """Tweets and texts as HTML. Nothing here knows who reads or when, so what it returns can be kept and shown to all."""
 
+import time
 from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from tweeter import text
 from tweeter.values import TweetView
 
 FRAGMENTS = 10_000  # some 2 KB each
+BLINK = 0.1  # seconds
 
 _templates = Environment(
     loader=PackageLoader("tweeter", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -23,12 +25,17 @@ def tweets_html(tweets: Iterable[TweetView]) -> Markup:
     """The `<article>` of each tweet, the same for every reader.
 
     They are kept by value, all that stands in them, so that with a new name, or without its parent, it is another tweet
-    to the cache. A template that changed is noticed here.
+    to the cache. A template that changed is noticed within a blink.
     """
+    _look_at_template(int(time.monotonic() / BLINK))
+    return Markup("\n").join(map(_article, tweets))
+
+
+@lru_cache(maxsize=1)
+def _look_at_template(blink: int) -> None:
     if not _tweet_template().is_up_to_date:
         _tweet_template.cache_clear()
         _article.cache_clear()
-    return Markup("\n").join(map(_article, tweets))
 
 
 @lru_cache(maxsize=FRAGMENTS)

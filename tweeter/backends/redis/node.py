@@ -5,8 +5,14 @@ bulk: redis-py's own pipelines take ten times as long for it, and on a cluster t
 """
 
 import builtins
+import os
+import socket
+import ssl
+import struct
 import time
+from collections import deque
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -17,6 +23,7 @@ from tweeter.measure import count_bytes
 
 RECEIVED = 65_536  # bytes at a time
 ALMOST = 0.95  # of the time that is given
+LONG_REST = 1.0  # seconds after which a connection may have been closed by the server
 
 _MORE = object()
 
@@ -38,6 +45,7 @@ def identify(connection: Any) -> None:
     connection.on_connect()
     connection.send_command("INFO", "server")
     connection.run_id = field(connection.read_response(), b"run_id")
+    connection.limit = None
 
 
 def field(info: bytes, name: bytes) -> str:
@@ -52,12 +60,18 @@ def field(info: bytes, name: bytes) -> str:
 
 
 class Node:
-    """A server by its pool of connections; they have to be made with `identify`."""
+    """A server by its pool of connections; they have to be made with `identify`.
+
+    A connection that was used is kept at hand: the pool would ask it first whether it lives. Each system call lets
+    another thread compute, and with many threads that costs more than the call.
+    """
 
     def __init__(self, name: str, pool: ConnectionPool, timeout: float) -> None:
         self.name = name
         self._pool = pool
         self._timeout = timeout
+        self._at_hand: deque[tuple[Any, float]] = deque()  # and since when
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"<Node {self.name}>"
@@ -67,20 +81,18 @@ class Node:
 
         Where `runs` is given, only to a server that is one of these runs: raises Stranger otherwise.
         """
-        connection: Any = self._pool.get_connection()
+        connection = self._connection()
         try:
             if runs is not None and connection.run_id not in runs:
                 connection.disconnect()  # perhaps one from before; what would a new one lead to?
                 connection.connect()
                 if connection.run_id not in runs:
                     raise Stranger(f"{self.name} was started again, or is another server")
-            if connection._sock.gettimeout() != self._timeout:
-                connection._sock.settimeout(self._timeout)
+            _limit(connection, self._timeout)
             connection._sock.sendall(payload)
             count_bytes(sent=len(payload))
         except BaseException as error:
-            connection.disconnect()
-            self._pool.release(connection)
+            self.drop(connection)
             raise _named(error, self.name) from error
         return Exchange(self, connection, replies, self._timeout)
 
@@ -88,11 +100,33 @@ class Node:
         return self.begin(payload, replies, runs).read()
 
     def release(self, connection: Any) -> None:
+        """Takes a connection back on which nothing is under way."""
+        self._at_hand.append((connection, time.monotonic()))
+
+    def drop(self, connection: Any) -> None:
+        """Closes a connection in the middle of whatever it does."""
+        connection.disconnect()
         self._pool.release(connection)
 
     def reconnect(self) -> None:
         """Closes the connections that nobody uses, so that the next ones find the server that is the master now."""
+        while self._at_hand:
+            with suppress(IndexError):  # another thread was quicker
+                self.drop(self._at_hand.pop()[0])
         self._pool.disconnect(inuse_connections=False)
+
+    def _connection(self) -> Any:
+        if self._process != os.getpid():  # forked: these are our parent's
+            self._at_hand, self._process = deque(), os.getpid()
+        try:
+            connection, since = self._at_hand.pop()
+        except IndexError:
+            return self._pool.get_connection()
+        if time.monotonic() - since < LONG_REST:
+            return connection
+        connection.limit = None  # the pool sets its own
+        self._pool.release(connection)
+        return self._pool.get_connection()
 
 
 class Exchange:
@@ -112,10 +146,8 @@ class Exchange:
         deadline = deadline or time.monotonic() + self._timeout
         try:
             while len(replies) < self._replies:
-                # A socket knows the usual time; to tell it another is a system call, which pages need not pay for.
                 left = deadline - time.monotonic()
-                if replies or left < self._timeout * ALMOST or connection._sock.gettimeout() != self._timeout:
-                    connection._sock.settimeout(max(left, 0.001))
+                _limit(connection, self._timeout if left > self._timeout * ALMOST else max(left, 0.001))
                 data = connection._sock.recv(RECEIVED)
                 if not data:
                     raise ConnectionError("closed the connection")
@@ -135,13 +167,29 @@ class Exchange:
         """Gives the replies up; does nothing where they were read."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.disconnect()
-            self.node.release(connection)
+            self.node.drop(connection)
+
+
+def _limit(connection: Any, seconds: float) -> None:
+    """How long the connection waits for the server.
+
+    The kernel keeps the time: Python's own timeouts would ask it before each send and each receive.
+    """
+    if connection.limit == seconds:
+        return
+    if isinstance(connection._sock, ssl.SSLSocket):  # it may have to do several things to receive once
+        connection._sock.settimeout(seconds)
+    else:
+        connection._sock.settimeout(None)
+        span = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+        connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
+        connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
+    connection.limit = seconds
 
 
 def _named(error: BaseException, name: str) -> BaseException:
     """The failure in redis-py's words, which tell "no answer in time" from "no connection"."""
-    if isinstance(error, builtins.TimeoutError):
+    if isinstance(error, builtins.TimeoutError | BlockingIOError):
         return TimeoutError(f"{name} does not answer in time")
     if isinstance(error, OSError | hiredis.HiredisError):
         return ConnectionError(f"{name}: {error or type(error).__name__}")
