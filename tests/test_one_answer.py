@@ -56,7 +56,7 @@ def test_pages_are_the_same_after_each_of_any_steps(site):
     run_state_machine_as_test(
         one_answer(site, BACKENDS),
         settings=settings(
-            max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 

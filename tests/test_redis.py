@@ -11,7 +11,7 @@ from tests.redis_servers import Member, RedisSentinel
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.commands import appends, gets, pack
-from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.backends.redis.store import AHEAD, RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
 from tweeter.errors import BackendUnavailable, SettingError
@@ -214,17 +214,17 @@ def test_a_fan_out_reaches_the_warm_of_many_in_any_order(store):
     assert store.read("home:1000", END, 20) is None
 
 
-def test_the_next_chunk_is_asked_for_while_the_last_is_under_way(store):
+def test_the_next_chunks_are_asked_for_while_others_are_under_way(store):
     asked = []
 
     def chunks():
-        for number in (1, 2, 3):
+        for number in range(1, 20):
             asked.append(number)
             yield [number]
 
     writing = store.add_to_each("home", chunks(), 1)
     assert next(writing) == [1]
-    assert asked == [1, 2]
+    assert asked == list(range(1, AHEAD + 2))
     writing.close()  # what is under way is given up, and the connections are none the worse
     fill(store, "home:9", [5])
     assert store.read("home:9", END, 20) == Slice([5], 0)

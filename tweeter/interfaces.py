@@ -124,7 +124,7 @@ class IOverlappingStore(ITimelineStore):
     def add_to_each(kind, chunks, id):
         """Adds the id to the keys `kind:number` of the numbers in all chunks, as `add` would.
 
-        Yields every chunk once it has been written; before that it may have asked for the one after. A chunk is a
+        Yields every chunk once it has been written; before that it may have asked for some of those after. A chunk is a
         sequence of numbers, greater than 0, none of them twice. May be closed before its end.
         """
 

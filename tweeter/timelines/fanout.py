@@ -23,9 +23,9 @@ from tweeter.values import (
     Unfollowed,
 )
 
-STRETCH = 16_000  # followers read from SQL at a time
+STRETCH = 32_000  # followers read from SQL at a time
 CHUNK = 2000  # of them, written to the store at a time: two milliseconds in which Redis answers nobody; and tweets read
-STEP = 3  # stretches of followers, until others get their turn
+STEP = 2  # stretches of followers, until others get their turn
 
 
 class FanOut:

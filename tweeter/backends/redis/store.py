@@ -17,6 +17,7 @@ from tweeter.interfaces import IOverlappingStore
 from tweeter.measure import round_trip
 from tweeter.values import Slice
 
+AHEAD = 8  # chunks that Redis has to work on while followers are read; it takes turns with its other clients
 SLACK = 200  # ids over its capacity before a timeline is trimmed
 
 _integers = msgspec.json.Decoder(list[int]).decode
@@ -92,13 +93,13 @@ class RedisTimelineStore:
         self._append([self._prefix + key for key in keys], id)
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
-        """The next chunk is asked for and encoded while Redis works on the last."""
+        """The next chunks are asked for and encoded while Redis works on others."""
         under_way: deque[_Chunk] = deque()
         try:
             for owners in chunks:
                 with translating():
                     under_way.append(self._begin(kind, owners, id))
-                if len(under_way) > 1:
+                if len(under_way) > AHEAD:
                     yield self._finish(kind, under_way.popleft(), id)
             while under_way:
                 yield self._finish(kind, under_way.popleft(), id)
