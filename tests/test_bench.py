@@ -21,7 +21,8 @@ from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
 from tweeter.bench.given import memcached_names, memcached_socket
 from tweeter.bench.load import WrongAnswer, load
-from tweeter.bench.scratch import Scratch, trusted
+from tweeter.bench.machinery import trusted
+from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.cli.common import read_settings
 from tweeter.cli.progress import Lines
