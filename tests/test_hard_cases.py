@@ -253,7 +253,7 @@ def test_7_who_returns_after_a_long_time_finds_a_full_page(push, store, ann, bob
     assert shown(push, Timeline.home(ann)) == posted[::-1]
 
 
-def test_8_to_fill_a_cold_home_is_one_query_however_many_one_follows(push, sessions, ann, bob, post):
+def test_8_to_fill_a_cold_home_takes_a_few_queries_however_many_one_follows(push, sessions, ann, bob, post):
     """mastodon#12084, #33839: filled by asking for each followee, a home takes too long."""
     posted = post(bob, 3)
     statements = []
@@ -271,7 +271,7 @@ def test_8_to_fill_a_cold_home_is_one_query_however_many_one_follows(push, sessi
         with measure.measuring() as meter:
             assert [tweet.id for tweet in push.home(ann, Cursor()).tweets] == posted[::-1]
         statements.append(meter.sql)
-    assert statements[0] == statements[1] <= 2  # the ids, and their tweets
+    assert max(statements) <= 4  # which plan, one or two of them, and the tweets
 
 
 def test_9_an_unfollow_during_the_fan_out_leaves_nothing_behind(push, store, acting, ann, bob, post):
@@ -500,8 +500,8 @@ def test_talk_ones_own_tweets_are_on_ones_own_home(push, ann, bob, post):
 
 def test_talk_a_tweet_deleted_in_the_middle_of_its_fan_out_ends_it(push, acting, sessions, ann, bob, post, monkeypatch):
     """Nothing ends its fan-out: 30 million followers get what is gone."""
-    monkeypatch.setattr(fanout, "CHUNK", 1)
-    monkeypatch.setattr(fanout, "STEP", 1)
+    for size in ("STRETCH", "CHUNK", "STEP"):
+        monkeypatch.setattr(fanout, size, 1)
     with acting() as actions:
         fans = [actions.sign_up(f"fan{number}", "password").id for number in range(4)]
         for fan in fans:

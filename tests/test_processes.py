@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.faults import breakable
-from tweeter.delivery import relay
+from tweeter.delivery import progress
 from tweeter.errors import Refused
 from tweeter.testing import Process
 from tweeter.timelines import fanout
@@ -113,7 +113,7 @@ def die_in_the_middle_of_a_delivery(url, backend, settings, user):
             os.kill(os.getpid(), signal.SIGKILL)
 
     fanout.FanOut._followers = die
-    relay.HOLD /= 10  # so long the others wait until they take its place
+    progress.HOLD /= 10  # so long the others wait until they take its place
     with process.acting() as actions:
         actions.post(user, "my last words")
     process.delivery.drain(PATIENCE)

@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     with ExitStack() as stack:
         _end_in_order()
-        servers = [stack.enter_context(closing(_start(service))) for service in absent]
-        _say("Ctrl-C ends them, and what they hold is gone.")
         try:
+            servers = [stack.enter_context(closing(_start(service))) for service in absent]
+            _say("Ctrl-C ends them, and what they hold is gone.")
             while all(server.alive for server in servers):
                 time.sleep(LOOK_EVERY)
         except KeyboardInterrupt:

@@ -5,56 +5,29 @@ process, whether the store can be trusted (`trust.py`): a store that was away is
 caught up.
 """
 
-import hashlib
 import logging
-import secrets
 import threading
 import time
 from collections import deque
 from datetime import timedelta
-from typing import NamedTuple
 
-from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
+from tweeter.delivery.progress import LONGEST_BACKLOG, LostHold, Progress, State
 from tweeter.delivery.trust import Trust
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import count_delivery, show_pending
-from tweeter.models import Consumer
-from tweeter.models.meta import SessionFactory, begin_immediate, insert_new, now
-from tweeter.models.outbox import Log, LoggedEvent, LogReader
+from tweeter.models.meta import SessionFactory
+from tweeter.models.outbox import LoggedEvent, LogReader
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5  # seconds between looks for what other processes left undelivered
-HOLD = timedelta(seconds=10)  # after which a deliverer that gives no sign of life is taken to be dead
 BEAT = 2.0  # seconds between its signs of life
 STUCK = timedelta(seconds=5)  # without progress, though something is pending
 REST = timedelta(minutes=10)  # after which the one row tells anew that nothing was missed
-LONGEST_NAME = 200  # as the column has it
-LONGEST_BACKLOG = 20_000  # more events cost more than to begin cold
 WAKE_PATIENCE = 0.2  # seconds that a post waits for its own delivery, so that its author sees it
-
-
-class _LostHold(Exception):
-    """Another process delivers now."""
-
-
-class _State(NamedTuple):
-    incarnation: str
-    reader: LogReader
-    log: Log
-    waiting: timedelta  # of the oldest pending event, since something was delivered
-    idle: timedelta  # since it is known that nothing was missed
-
-    def calls_for_delivery(self, incarnation: str) -> bool:
-        return bool(self.log.events) or self.incarnation != incarnation or self.idle > REST
-
-    @property
-    def pending(self) -> list[LoggedEvent]:
-        return self.log.events
 
 
 class Relay:
@@ -64,10 +37,8 @@ class Relay:
         self._sessions = sessions
         self._timelines = timelines
         self._keep = keep
-        self._name = timelines.identity
-        if len(self._name) > LONGEST_NAME:
-            self._name = hashlib.sha256(self._name.encode()).hexdigest()
-        self._me = secrets.token_hex(8)
+        self._row = Progress(sessions, timelines.identity)
+        self._name = self._row.name
         self._incarnation = ""
         self._trust = Trust(timelines, self._name)
         self._awake = threading.Event()
@@ -108,12 +79,12 @@ class Relay:
 
     def observe(self) -> None:
         """Brings the metrics of what is pending up to date."""
-        state = self._look()
+        state = self._row.look()
         show_pending(self._timelines.name, [logged.date for logged in state.pending] if state else ())
 
     def drained(self) -> bool:
         """Everything committed until now is delivered, and this process trusts the store."""
-        state = self._look()
+        state = self._row.look()
         return bool(self._timelines.trusted and state and not state.pending)
 
     # the thread
@@ -143,109 +114,55 @@ class Relay:
                     self._trust.lose("it was started again")
                 self._timelines.expect(incarnation)
                 self._incarnation = incarnation
-            state = self._look()
-            if (state is None or state.calls_for_delivery(incarnation)) and self._hold():
-                try:
-                    self._deliver(incarnation)
-                finally:
-                    self._release()
-                state = self._look()
+            state = self._row.look() or self._row.enter()
+            while self._due(state, incarnation):
+                held = self._row.hold(state)
+                if held:
+                    self._deliver(state, incarnation)
+                before, state = state, self._row.look() or self._row.enter()
+                if not held and before.row == state.row:
+                    break  # another process is at it
         except BackendUnavailable as error:
             self._trust.lose(str(error))
             return
-        except _LostHold:
+        except LostHold:
             return
-        if state is None or state.incarnation != incarnation:
+        if state.incarnation != incarnation:
             self._trust.lose("it came back, and what it holds is not known to be right yet")
         elif state.waiting > STUCK:
             self._trust.lose("events are not delivered to it")
         else:
             self._trust.gain(state.pending)
 
-    # the row of the store
-
-    def _look(self) -> _State | None:
-        with self._sessions() as session:
-            row = session.get(Consumer, self._name)
-            if row is None:
-                return None
-            reader = LogReader(row.position, row.seen)
-            log = reader.read(session, LONGEST_BACKLOG)
-            idle = now() - row.date
-            waiting = min(idle, now() - log.events[0].date) if log.events else timedelta(0)
-            return _State(row.incarnation, reader, log, waiting, idle)
-
-    def _hold(self) -> bool:
-        """Becomes the one who delivers, if nobody is."""
-        moment = now()
-        reader = LogReader()
-        with self._sessions() as session:
-            begin_immediate(session)
-            reader.begin(session)
-            insert_new(
-                session,
-                Consumer,
-                name=self._name,
-                position=reader.position,
-                seen=reader.seen,
-                incarnation="",
-                holder="",
-                held_until=moment,
-                date=moment,
-            )
-            free = (Consumer.holder == "") | (Consumer.holder == self._me) | (Consumer.held_until < moment)
-            held = self._update(session, free, holder=self._me, held_until=moment + HOLD)
-            session.commit()
-        return held
-
-    def _release(self) -> None:
-        with self._sessions() as session:
-            begin_immediate(session)
-            self._update(session, Consumer.holder == self._me, holder="")
-            session.commit()
-
-    def _note(self, **values: object) -> None:
-        """Writes to the store's row while holding it. Raises _LostHold."""
-        moment = now()
-        with self._sessions() as session:
-            begin_immediate(session)
-            held = self._update(session, Consumer.holder == self._me, held_until=moment + HOLD, date=moment, **values)
-            session.commit()
-        if not held:
-            raise _LostHold
-
-    def _update(self, session: Session, condition: object, **values: object) -> bool:
-        result = session.execute(
-            update(Consumer).where(Consumer.name == self._name, condition).values(**values),  # type: ignore[arg-type]
-            execution_options={"synchronize_session": False},
-        )
-        return bool(result.rowcount)  # type: ignore[attr-defined]
-
     # delivering
 
-    def _deliver(self, incarnation: str) -> None:
-        while state := self._look():
+    def _due(self, state: State, incarnation: str) -> bool:
+        return bool(state.pending) or state.incarnation != incarnation or state.idle > REST
+
+    def _deliver(self, state: State, incarnation: str) -> None:
+        """Delivers what the state tells, and ceases to be the one who does."""
+        try:
             # Events that were not delivered for long may have been deleted.
             late = state.idle > self._keep / 2
             if state.incarnation != incarnation or len(state.pending) >= LONGEST_BACKLOG or late:
                 self._start_cold(incarnation)
-            elif state.pending:
+            else:
                 self._apply(state.pending)
                 state.reader.advance(state.log)
-                self._note(position=state.reader.position, seen=state.reader.seen)
-            else:
-                self._note()
-                return
+                self._row.note(position=state.reader.position, seen=state.reader.seen, holder="")
+        except BaseException:
+            self._row.release()
+            raise
 
     def _start_cold(self, incarnation: str) -> None:
         log.info("%s starts cold", self._name)
-        self._note(incarnation="")
+        self._row.note(incarnation="")
         reader = LogReader()
         with self._sessions() as session:
             reader.begin(session)
         # In this order: what was filled before the log's end was read may lack what came between.
         self._timelines.clear()
-        self._note(incarnation=incarnation, position=reader.position, seen=reader.seen)
+        self._row.note(incarnation=incarnation, position=reader.position, seen=reader.seen, holder="")
 
     def _apply(self, events: list[LoggedEvent]) -> None:
         """All of the events, each a step at a time in turn: nobody waits for a celebrity's followers."""
@@ -265,5 +182,5 @@ class Relay:
                 log.exception("event %d could not be delivered: %s starts cold", logged.id, self._name)
                 self._timelines.clear()
             if time.monotonic() - beaten > BEAT:
-                self._note()
+                self._row.note()
                 beaten = time.monotonic()

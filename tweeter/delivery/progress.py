@@ -1,0 +1,118 @@
+"""How far one shared store was delivered to, and by whom: its row in `consumers`, and what the log has beyond it."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import and_, update
+from sqlalchemy.orm import Session
+
+from tweeter.models import Consumer
+from tweeter.models.meta import SessionFactory, begin_immediate, insert_new, now
+from tweeter.models.outbox import Log, LoggedEvent, LogReader
+
+HOLD = timedelta(seconds=10)  # after which a deliverer that gives no sign of life is taken to be dead
+LONGEST_NAME = 200  # as the column has it
+LONGEST_BACKLOG = 20_000  # more events cost more than to begin cold
+
+
+_COLUMNS = (Consumer.incarnation, Consumer.position, Consumer.seen, Consumer.date)
+
+
+class LostHold(Exception):
+    """Another process delivers now."""
+
+
+class State(NamedTuple):
+    """What the row tells, and what the log has beyond it."""
+
+    row: tuple[str, int, str, datetime]  # incarnation, position, seen, date
+    reader: LogReader
+    log: Log
+    waiting: timedelta  # of the oldest pending event, since something was delivered
+    idle: timedelta  # since it is known that nothing was missed
+
+    @property
+    def incarnation(self) -> str:
+        return self.row[0]
+
+    @property
+    def pending(self) -> list[LoggedEvent]:
+        return self.log.events
+
+
+class Progress:
+    """The row of one store, as one process sees it."""
+
+    def __init__(self, sessions: SessionFactory, identity: str) -> None:
+        self._sessions = sessions
+        fits = len(identity) <= LONGEST_NAME
+        self.name = identity if fits else hashlib.sha256(identity.encode()).hexdigest()
+        self._me = secrets.token_hex(8)
+
+    def look(self) -> State | None:
+        with self._sessions() as session:
+            row = session.get(Consumer, self.name)
+            if row is None:
+                return None
+            reader = LogReader(row.position, row.seen)
+            log = reader.read(session, LONGEST_BACKLOG)
+            idle = now() - row.date
+            waiting = min(idle, now() - log.events[0].date) if log.events else timedelta(0)
+            return State((row.incarnation, row.position, row.seen, row.date), reader, log, waiting, idle)
+
+    def enter(self) -> State:
+        """Makes the row, if nobody did: from here on nothing is missed, and the store starts cold."""
+        moment = now()
+        reader = LogReader()
+        with self._sessions() as session:
+            begin_immediate(session)
+            reader.begin(session)
+            insert_new(
+                session,
+                Consumer,
+                name=self.name,
+                position=reader.position,
+                seen=reader.seen,
+                incarnation="",
+                holder="",
+                held_until=moment,
+                date=moment,
+            )
+            session.commit()
+        return self.look() or self.enter()
+
+    def hold(self, state: State) -> bool:
+        """Becomes the one who delivers, if nobody is, and nobody has delivered since the state was looked at."""
+        moment = now()
+        free = (Consumer.holder == "") | (Consumer.holder == self._me) | (Consumer.held_until < moment)
+        same = and_(*(column == value for column, value in zip(_COLUMNS, state.row, strict=True)))
+        with self._sessions() as session:
+            begin_immediate(session)
+            held = self._update(session, free & same, holder=self._me, held_until=moment + HOLD)
+            session.commit()
+        return held
+
+    def release(self) -> None:
+        with self._sessions() as session:
+            begin_immediate(session)
+            self._update(session, Consumer.holder == self._me, holder="")
+            session.commit()
+
+    def note(self, **values: object) -> None:
+        """Writes to the store's row while holding it. Raises LostHold."""
+        moment = now()
+        with self._sessions() as session:
+            begin_immediate(session)
+            held = self._update(session, Consumer.holder == self._me, held_until=moment + HOLD, date=moment, **values)
+            session.commit()
+        if not held:
+            raise LostHold
+
+    def _update(self, session: Session, condition: object, **values: object) -> bool:
+        result = session.execute(
+            update(Consumer).where(Consumer.name == self.name, condition).values(**values),  # type: ignore[arg-type]
+            execution_options={"synchronize_session": False},
+        )
+        return bool(result.rowcount)  # type: ignore[attr-defined]
