@@ -1,4 +1,4 @@
-"""Law 7: what pages and posts cost while the store is away, beside those of sql, and how soon it answers again.
+"""Outages of the store: what pages and posts cost meanwhile, beside those of sql, and how soon it answers again.
 
 Two real sites on one database, one on `sql` and one on the backend, whose server stands behind a proxy that refuses,
 hangs, or changes between that and working ("flapping"). People with a browser each ask both sites in turn, so both are
