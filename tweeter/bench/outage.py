@@ -100,7 +100,7 @@ def _tell(figures: Figures, results: Sequence[Result]) -> None:
     figures.notes.append(
         f"{name}: {sum(len(result.pages[backend]) for result in results):,} pages and"
         f" {sum(len(result.posts[backend]) for result in results):,} posts of each site;"
-        f" SQL took over {sum(result.distrusted for result in results):,} times."
+        f" times that SQL took over: {sum(result.distrusted for result in results):,}."
     )
 
 
