@@ -21,7 +21,8 @@ from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
 from tweeter.bench.given import memcached_names, memcached_socket
 from tweeter.bench.load import WrongAnswer, load
-from tweeter.bench.scratch import Scratch, trusted
+from tweeter.bench.machinery import trusted
+from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.cli.common import read_settings
 from tweeter.cli.progress import Lines
@@ -148,6 +149,32 @@ def test_page(ini, given, nothing_left, tmp_path):
         assert {"templates", "store: ids and tweets"} <= set(parts)
 
 
+def test_fill(ini, nothing_left, tmp_path, capsys):
+    path = tmp_path / "fill.json"
+    words = ["--users", "300", "--tweets", "3000", "--followees", "10,90", "--readers", "2", "--runs", "2"]
+    assert main(["bench", "fill", ini, *words, "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    kinds = "quiet, 10", "quiet, 90", "any, 10", "any, 90", "active, 10"  # there are no 90 most active of 300
+    assert set(found["runs"]) == {f"{site}, {k} followees" for site in ("power law", "uniform") for k in kinds}
+    assert all(len(values) == 4 and min(values) > 0 for values in found["runs"].values())
+    ratios = ratios_of(path)
+    assert len(ratios) == 18
+    assert ratios["uniform, quiet: median, of the slowest"] <= ratios["uniform, quiet: 95th percentile, of the slowest"]
+    assert set(found["servers"]) == {"postgresql"}
+    assert "power law, active, 10 followees: fill " in capsys.readouterr().out
+
+
+def test_outage(ini, given, nothing_left, redis_server, tmp_path):
+    path = tmp_path / "outage.json"
+    words = ["--backend", "redis", "--outage", "refused", "--people", "2", "--seconds", "1"]
+    assert main(["bench", "outage", ini, *words, *given, "--json", str(path)]) == 0
+    ratios = ratios_of(path)
+    assert ratios.pop("redis refused: requests that failed") == 0
+    assert set(ratios) == {f"redis refused: {of}" for of in ("pages / those of sql", "posts / those of sql", "return")}
+    assert all(value > 0 for value in ratios.values())
+    assert keys(redis_server) == set()
+
+
 # what it must not do
 
 
@@ -181,6 +208,10 @@ def test_a_wrong_ini_file_and_servers_that_are_away_are_told_in_a_line(ini, caps
     assert "tweeter: memcached at localhost:1: Connection refused" in capsys.readouterr().err
     assert main(["bench", "page", ini, "--followees", "2", *away]) == 1
     assert "--followees must be 4 at least" in capsys.readouterr().err
+    assert main(["bench", "fill", ini, *away]) == 1
+    assert "give no --database" in capsys.readouterr().err
+    assert main(["bench", "fill", ini, "--users", "10", "--followees", "10"]) == 1
+    assert "Nobody can follow so many of 10 users." in capsys.readouterr().err
 
 
 def test_a_server_that_is_not_installed_is_told_with_its_package(ini, monkeypatch, capsys, nothing_left):

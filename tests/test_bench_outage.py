@@ -1,25 +1,51 @@
 """The benchmark of outages works, run small. How fast anything is, no test says."""
 
+from pathlib import Path
+
 import pytest
 
-from tweeter.bench.outage import Latencies, measure
+from tests.test_cli_load import write_ini
+from tweeter.bench.figures import percentile
+from tweeter.bench.outage import measure
+from tweeter.bench.scratch import Scratch
+from tweeter.cli import main
+from tweeter.cli.common import read_settings
+from tweeter.cli.progress import Lines
+
+
+@pytest.fixture
+def ini(tmp_path: Path, sqlite_url: str) -> str:
+    return write_ini(tmp_path, sqlite_url)
 
 
 @pytest.mark.parametrize(("backend", "outage"), [("redis", "flapping"), ("memcached", "hung")])
-def test_an_outage_is_measured_on_real_sites(request, sqlite_url, backend, outage):
-    server = request.getfixturevalue(f"{backend}_server")
-    result = measure(sqlite_url, backend, server, outage, people=2, seconds=2)
+def test_an_outage_is_measured_on_real_sites(ini, redis_server, memcached_server, backend, outage):
+    given = redis_server.url, memcached_server.address
+    with Scratch(read_settings(ini), Lines(), "sqlite", *given) as scratch:
+        result = measure(scratch, ini, backend, outage, people=2, seconds=2)
     assert set(result.pages) == set(result.posts) == {"sql", backend}
-    for latencies in (*result.pages.values(), *result.posts.values()):
-        assert 0 < latencies.percentile(50) <= latencies.percentile(99) <= latencies.percentile(100)
-    assert result.ratio() > 0
-    assert result.post_ratio() > 0
+    for seconds in (*result.pages.values(), *result.posts.values()):
+        assert 0 < percentile(seconds, 50) <= percentile(seconds, 99) <= percentile(seconds, 100)
     assert result.failed == 0
     assert result.distrusted >= 1
-    assert result.returned is not None
+    assert 0 < result.returned < 30
     assert result.right
 
 
-def test_percentiles_are_by_nearest_rank():
-    latencies = Latencies(tuple(range(1, 201)))
-    assert [latencies.percentile(percent) for percent in (0.5, 50, 99, 100)] == [1, 100, 198, 200]
+@pytest.mark.parametrize(
+    ("backend", "words", "reason"),
+    [
+        ("redis", ["--redis", "unix:///nowhere/redis.sock"], "nowhere/redis.sock"),
+        ("memcached", ["--memcached", "localhost:1"], "localhost:1: Connection refused"),
+    ],
+)
+def test_servers_that_are_away_are_told_before_anything_breaks(ini, capsys, backend, words, reason):
+    assert main(["bench", "outage", ini, "--backend", backend, "--database", "sqlite", *words]) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_only_one_server_can_be_broken(ini, memcached_server, capsys):
+    two = f"{memcached_server.address},localhost:{memcached_server.port}"
+    words = ["--backend", "memcached", "--database", "sqlite", "--memcached", two]
+    assert main(["bench", "outage", ini, *words]) == 1
+    assert "with one memcached server: --memcached HOST:PORT" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from pyramid.request import Request
 from pyramid.router import Router
 
 from tweeter.bench.children import ChildError
-from tweeter.bench.scratch import trusted
+from tweeter.bench.machinery import trusted
 from tweeter.bench.web import site_app
 
 EVERY = 0.0005  # seconds

@@ -2,54 +2,95 @@
 
 import http.client
 import re
+from html import unescape
 from http.cookies import SimpleCookie
+from typing import NamedTuple
 from urllib.parse import urlencode
 
-_TOKEN = re.compile(r'name="csrf_token" value="(\w+)"')
+from tweeter.cli.common import CommandError
+
+Address = tuple[str, int]
+
+_TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 _TWEET = re.compile(r'<article[^>]* data-tweet-id="(\d+)"')
 _BACKEND = re.compile(r'backend;desc="([^"]*)"')
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+    @property
+    def answered_by(self) -> str:
+        """The backend that the page came from; empty where it had none."""
+        found = _BACKEND.search(self.headers.get("Server-Timing", ""))
+        return found[1] if found else ""
+
+    @property
+    def tweets(self) -> list[int]:
+        """The ids on the page, in order."""
+        return [int(id_) for id_ in _TWEET.findall(self.text)]
 
 
 class Browser:
     """Asks one site, one thing at a time. Follows nothing: a redirect is an answer."""
 
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self.cookies: dict[str, str] = {}
-        self.text = ""
-        self.answered_by = ""
+    def __init__(self, address: Address) -> None:
+        self._connection = http.client.HTTPConnection(*address, timeout=60)
+        self._cookies: dict[str, str] = {}
         self._token = ""
 
     def close(self) -> None:
         self._connection.close()
 
-    def get(self, path: str) -> int:
-        return self._ask("GET", path)
-
-    def send(self, path: str, **fields: str) -> int:
-        """Posts a form. The token is taken from the last page that had one, or from one that is got for it."""
-        if not self._token:
-            self.get("/login")
-            if not self._token:
-                self.get("/settings")
-        return self._ask("POST", path, urlencode({"csrf_token": self._token, **fields}))
+    def at(self, address: Address) -> "Browser":
+        """The same cookies at another address."""
+        other = Browser(address)
+        other._cookies = dict(self._cookies)
+        return other
 
     @property
-    def tweets(self) -> list[int]:
-        """The ids on the last page, in order."""
-        return [int(id_) for id_ in _TWEET.findall(self.text)]
+    def cookie(self) -> str:
+        """What a request sends of its cookies."""
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
 
-    def _ask(self, method: str, path: str, body: str | None = None) -> int:
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        if body is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
+    def get(self, path: str) -> Answer:
+        return self._ask("GET", path)
+
+    def send(self, path: str, **fields: str) -> Answer:
+        """Posts a form. The token is taken from the last page that had one, or from one that is got for it.
+
+        Raises CommandError where no page has one.
+        """
+        for page in ("/login", "/settings"):
+            if not self._token:
+                self.get(page)
+        if not self._token:
+            raise CommandError("The site has no form.")
+        return self._ask("POST", path, urlencode({"csrf_token": self._token, **fields}))
+
+    def sign_in(self, username: str, password: str, path: str = "/login") -> None:
+        """By the form of that path, which may be "/signup". Raises CommandError where the site does not let one in."""
+        answer = self.send(path, username=username, password=password)
+        if answer.status != http.client.SEE_OTHER:
+            raise CommandError(f"{username} can't sign in: {answer.status}")
+        self._token = ""  # the session begins anew
+
+    def request(self, path: str) -> bytes:
+        """The bytes that ask for a page on a connection that is kept alive."""
+        cookie = f"Cookie: {self.cookie}\r\n" if self._cookies else ""
+        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{cookie}\r\n".encode("ascii")
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+        if self._cookies:
+            headers["Cookie"] = self.cookie
         self._connection.request(method, path, body, headers)
         response = self._connection.getresponse()
-        self.text = response.read().decode()
-        for line in response.headers.get_all("Set-Cookie", []):
-            self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
-        if found := _TOKEN.search(self.text):
-            self._token = found[1]
-        if found := _BACKEND.search(response.headers.get("Server-Timing", "")):
-            self.answered_by = found[1]
-        return response.status
+        for line in response.headers.get_all("Set-Cookie", ()):
+            self._cookies |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
+        answer = Answer(response.status, response.headers, response.read().decode())
+        if found := _TOKEN.search(answer.text):
+            self._token = unescape(found[1])
+        return answer

@@ -9,8 +9,9 @@ from pyramid.registry import Registry
 
 from tweeter import measure
 from tweeter.actions import Actions
+from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.report.schema import Answered, Cost, label
-from tweeter.bench.scratch import Scratch, machinery, trusted
+from tweeter.bench.scratch import Scratch
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
 from tweeter.models.meta import begin_immediate
 from tweeter.timelines.pull import PullTimelines

@@ -17,9 +17,10 @@ from pyramid.registry import Registry
 from tweeter.actions import Actions
 from tweeter.bench.figures import Figures, Ratio, rotate
 from tweeter.bench.given import clean_redis, memcached_socket, redis_client
+from tweeter.bench.machinery import by_hand, machinery
 from tweeter.bench.rivals import PIPELINES, bare_memcached, redis_benchmark, the_talk
 from tweeter.bench.rows import bulk_rows
-from tweeter.bench.scratch import Scratch, by_hand, machinery
+from tweeter.bench.scratch import Scratch
 from tweeter.bench.sender import Sender, sender
 from tweeter.bench.warm import AT_ONCE, MemcachedValue, RedisKey, shuffled
 from tweeter.cli.common import CommandError, count

@@ -1,27 +1,31 @@
-"""How long SQL takes to fill a cold home timeline, by the number of followees and how much they tweet.
+"""Fills of cold home timelines by PostgreSQL, by the number of followees and how much they tweet.
 
-`measure` makes a table of it for each kind of followee:
+A row is of readers who follow equally many of one kind:
 
     quiet    the third of the people who tweet least
     any      drawn from all
     active   the sixteenth who tweet most
 
-One half of the sites has people who tweet equally often; on the other half, as on real ones, the n-th most active
-tweets 1/n as often as the first.
+On one of two sites people tweet equally often; on the other, as on real ones, the n-th most active tweets 1/n as often
+as the first. Each reader's timeline is read by every plan in turn, after once that is not counted. Ten million tweets
+take some minutes and 4 GB of disk.
 """
 
+import argparse
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from tweeter.bench.figures import Figures, Ratio, percentile
+from tweeter.bench.scratch import Scratch
+from tweeter.cli.common import CommandError, count
 from tweeter.models import Base
 from tweeter.models.meta import make_engine, make_sessions
-from tweeter.servers import PostgreSQL
+from tweeter.servers import NotInstalled
 from tweeter.timelines import plans, queries
 from tweeter.values import Cursor, Timeline
 
@@ -30,6 +34,9 @@ FOLLOWEES = (10, 30, 100, 300, 1000, 1500, 3000, 5000)
 AUTHORS = {"power law": "greatest(1, floor(:users ^ random()))", "uniform": "1 + floor(random() * :users)"}
 # The first and the last of whom one follows, as parts of all users.
 KINDS = {"quiet": (0.67, 1.0), "any": (0.0, 1.0), "active": (0.0, 0.0625)}
+LONGEST = 8  # milliseconds that a fill may take, and 95 of 100 fills
+# So that the indexes have room in PostgreSQL's memory, as they would have.
+ROOM = {"shared_buffers": "2GB", "maintenance_work_mem": "512MB", "max_wal_size": "8GB"}
 TOO_LONG = 0.5  # seconds, after which a plan is not measured again on the same kind of reader
 SPACING = 5000  # milliseconds between tweets
 FIRST = 600_000_000_000  # milliseconds after the epoch of ids
@@ -43,6 +50,7 @@ class Row(NamedTuple):
     followees: int
     ids: int  # the fewest that a fill began with
     milliseconds: dict[str, tuple[float, float]]
+    fills: list[float]  # milliseconds of each
 
     @property
     def ratio(self) -> float:
@@ -50,35 +58,63 @@ class Row(NamedTuple):
         return self.milliseconds["join"][0] / self.milliseconds["fill"][0]
 
 
-def measure(
-    users: int = 100_000,
-    tweets: int = 10_000_000,
-    followees: Sequence[int] = FOLLOWEES,
-    readers: int = 10,
-    runs: int = 3,
-    capacity: int = 800,
-    tell: Callable[[str], None] = lambda line: None,
-) -> list[Row]:
-    """Rows for each site, kind and number of followees that there can be; on a PostgreSQL server of its own.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=count, default=100_000, metavar="N", help="of each site (default 100000)")
+    parser.add_argument("--tweets", type=count, default=10_000_000, metavar="N", help="of each (default 10000000)")
+    parser.add_argument(
+        "--followees", type=_counts, default=FOLLOWEES, metavar="N,…", help=f"default {','.join(map(str, FOLLOWEES))}"
+    )
+    parser.add_argument("--readers", type=count, default=10, metavar="N", help="who follow so many (default 10)")
+    parser.add_argument("--runs", type=count, default=3, metavar="N", help="of each plan, in turns (default 3)")
 
-    Makes sites of `users` and `tweets`, and of each kind `readers` who follow so many. Each reader's timeline is read
-    `runs` times by every plan in turn, after once that is not counted. `tell` is called with each line of the table,
-    as soon as it is known. Ten million tweets take four minutes and 4 GB of disk.
-    """
-    rows = []
-    with _server() as server:
-        for number, (site, author) in enumerate(AUTHORS.items()):
-            server.execute(f"CREATE DATABASE fill_{number}")
-            engine = make_engine(server.url(f"fill_{number}"))
-            try:
-                groups = build(engine, author, users, tweets, followees, readers)
-                for (kind, count), some in groups.items():
-                    rows.append(measure_readers(engine, site, kind, count, some, runs, capacity))
-                    tell(line(rows[-1]))
-            finally:
-                engine.dispose()
-            server.execute(f"DROP DATABASE fill_{number}")
-    return rows
+
+def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
+    if args.database not in (None, "postgresql"):
+        raise CommandError("Fills are measured on PostgreSQL, two sites on one server: give no --database.")
+    if not any(_possible(kind, followees, args.users) for kind in KINDS for followees in args.followees):
+        raise CommandError(f"Nobody can follow so many of {args.users:,} users.")
+    scratch.postgresql_options |= ROOM
+    figures = Figures(f"Fills of cold home timelines, of {args.users:,} users and {args.tweets:,} tweets", "ms")
+    capacity = scratch.settings("sql")["tweeter.capacity"]
+    for site, author in AUTHORS.items():
+        scratch.progress.phase(f"Making a site, {site}", None)
+        url = scratch.new_database()
+        engine = make_engine(url)
+        try:
+            if engine.dialect.name != "postgresql":
+                raise NotInstalled("postgres", "postgresql")
+            groups = build(engine, author, args.users, args.tweets, args.followees, args.readers)
+            scratch.progress.phase(f"Filling, {site}", len(groups))
+            rows = []
+            for (kind, followees), readers in groups.items():
+                rows.append(measure_readers(engine, site, kind, followees, readers, args.runs, capacity))
+                scratch.progress.advance(1)
+        finally:
+            engine.dispose()
+        scratch.drop(url)
+        _tell(figures, site, rows)
+    return figures
+
+
+def _tell(figures: Figures, site: str, rows: Sequence[Row]) -> None:
+    for row in rows:
+        figures.add({f"{site}, {row.kind}, {row.followees:,} followees": row.fills})
+        figures.notes.append(line(row))
+    for kind in dict.fromkeys(row.kind for row in rows):
+        some = [row for row in rows if row.kind == kind]
+        for place, name in enumerate(("median", "95th percentile")):
+            worst = max(row.milliseconds["fill"][place] for row in some)
+            figures.ratios.append(Ratio(f"{site}, {kind}: {name}, of the slowest", worst, most=LONGEST, unit="ms"))
+        figures.ratios.append(Ratio(f"{site}, {kind}: join / fill, at best", max(row.ratio for row in some)))
+
+
+def _possible(kind: str, followees: int, users: int) -> bool:
+    first, last = KINDS[kind]
+    return followees < (last - first) * users
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(count(word) for word in text.split(","))
 
 
 def line(row: Row) -> str:
@@ -115,16 +151,16 @@ def build(
             users=users, tweets=tweets, first=FIRST, spacing=SPACING,
         )  # fmt: skip
         for kind, (first, last) in KINDS.items():
-            for count in followees:
-                if count >= (last - first) * users:
+            for number in followees:
+                if not _possible(kind, number, users):
                     continue
                 for _ in range(readers):
                     reader = users + 1 + sum(map(len, groups.values()))
-                    groups.setdefault((kind, count), []).append(reader)
+                    groups.setdefault((kind, number), []).append(reader)
                     run(
                         "INSERT INTO relationships SELECT :reader, n"
                         " FROM generate_series(CAST(:first AS bigint), :last) n ORDER BY random() LIMIT :count",
-                        reader=reader, first=int(first * users) + 1, last=int(last * users), count=count,
+                        reader=reader, first=int(first * users) + 1, last=int(last * users), count=number,
                     )  # fmt: skip
         run("CREATE INDEX ix_tweets_user_id_id ON tweets (user_id, id)")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -162,27 +198,6 @@ def measure_readers(
                     took = perf_counter() - began
                 if run or took > TOO_LONG:
                     seconds[name].append(took)
-    return Row(
-        site, kind, followees, min(fewest), {name: (_ms(took, 0.5), _ms(took, 0.95)) for name, took in seconds.items()}
-    )
-
-
-def _ms(seconds: Sequence[float], part: float) -> float:
-    if part == 0.5 or len(seconds) < 2:
-        return statistics.median(seconds) * 1000
-    return statistics.quantiles(seconds, n=100, method="inclusive")[round(part * 100) - 1] * 1000
-
-
-@contextmanager
-def _server() -> Iterator[PostgreSQL]:
-    """PostgreSQL with room for the indexes in its memory, as it would have."""
-    server = PostgreSQL()
-    try:
-        server.start()
-        for option, value in {"shared_buffers": "2GB", "maintenance_work_mem": "512MB", "max_wal_size": "8GB"}.items():
-            server.execute(f"ALTER SYSTEM SET {option} = '{value}'")
-        server.stop()
-        server.start()
-        yield server
-    finally:
-        server.close()
+    taken = {name: [1000 * second for second in some] for name, some in seconds.items()}
+    milliseconds = {name: (statistics.median(some), percentile(some, 95)) for name, some in taken.items()}
+    return Row(site, kind, followees, min(fewest), milliseconds, taken["fill"])

@@ -12,8 +12,9 @@ from typing import Any
 
 from tweeter.bench.children import Child
 from tweeter.bench.contender import CHEAP, Answers
+from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.report.schema import Footprint, label
-from tweeter.bench.scratch import Scratch, machinery, trusted
+from tweeter.bench.scratch import Scratch
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.servers import PostgreSQL, resident
 from tweeter.timelines.pull import PullTimelines

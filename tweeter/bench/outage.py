@@ -1,98 +1,125 @@
-"""Law 7 measured: what pages and posts cost while the store is away, and how soon it answers again.
+"""Outages of the store: what pages and posts cost meanwhile, beside those of sql, and how soon it answers again.
 
 Two real sites on one database, one on `sql` and one on the backend, whose server stands behind a proxy that refuses,
 hangs, or changes between that and working ("flapping"). People with a browser each ask both sites in turn, so both are
-measured under the same load in the same moments.
+measured under the same load in the same moments. Afterwards everybody's home page must be that of sql.
 """
 
-import logging
-import math
-import multiprocessing
+import argparse
+import http.client
 import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from waitress.server import create_server
-
-import tweeter
-from tweeter.bench.browser import Browser
+from tweeter.backends.memcached import addresses
+from tweeter.bench.browser import Address, Browser
+from tweeter.bench.figures import Figures, Ratio, percentile
+from tweeter.bench.scratch import Scratch
+from tweeter.bench.web import serving, site_app
+from tweeter.cli.common import CommandError, count
 from tweeter.proxy import Mode, Proxy
-from tweeter.servers import Server
-from tweeter.settings import merge
 
 Outage = Literal["refused", "hung", "flapping"]
 OUTAGES: tuple[Outage, ...] = ("refused", "hung", "flapping")
+BACKENDS = ("redis", "memcached")
 FLAPS = 0.2, 1.0  # seconds; each state lasts between these
 POST_EVERY = 10  # requests of each person
 PASSWORD = "for a benchmark"  # noqa: S105
 TWEETS = 5  # of each person, before it begins
 LONGEST_RETURN = 30.0  # seconds that are waited for the store to answer again
-
-
-@dataclass(frozen=True)
-class Latencies:
-    """Seconds that requests of one kind took on one site."""
-
-    seconds: tuple[float, ...]
-
-    def percentile(self, percent: float) -> float:
-        """By nearest rank."""
-        return sorted(self.seconds)[math.ceil(len(self.seconds) * percent / 100) - 1]
+PERCENT = 99  # of the requests took no longer than what is told
+SLOWER = 3  # times what sql takes, at most
+RETURN = 10  # seconds, at most
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one outage cost. `pages` and `posts` are by site: "sql", and the backend's name."""
+    """What one outage cost. `pages` and `posts` are the seconds of each, by site: "sql", and the backend's name."""
 
     backend: str
     outage: Outage
-    pages: dict[str, Latencies]
-    posts: dict[str, Latencies]
-    returned: float | None  # seconds from the end of the outage until the store answered; None if it did not
+    pages: dict[str, list[float]]
+    posts: dict[str, list[float]]
+    returned: float  # seconds from the end of the outage until the store answered; LONGEST_RETURN if it did not
     right: bool  # after that every home page was that of SQL
     failed: int  # requests that were not answered as they should be
     distrusted: int  # how often /metrics counted that SQL took over
 
-    def ratio(self, percent: float = 99) -> float:
-        """A percentile of the pages' latency, over that of `sql`."""
-        return self.pages[self.backend].percentile(percent) / self.pages["sql"].percentile(percent)
 
-    def post_ratio(self, percent: float = 99) -> float:
-        return self.posts[self.backend].percentile(percent) / self.posts["sql"].percentile(percent)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="of each outage (default 20)")
+    parser.add_argument("--people", type=count, default=4, metavar="N", help="who ask at once (default 4)")
+    parser.add_argument("--runs", type=count, default=1, metavar="N", help="of each outage, in turns (default 1)")
+    parser.add_argument("--backend", choices=BACKENDS, help="only this one (default both)")
+    parser.add_argument("--outage", choices=OUTAGES, help="only this one (default all)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the order in which sites are asked, and of the flapping"
+    )
+
+
+def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
+    backends = (args.backend,) if args.backend else BACKENDS
+    outages = (args.outage,) if args.outage else OUTAGES
+    figures = Figures(f"Requests during outages of {args.seconds:g} seconds", f"ms, {PERCENT}th percentile")
+    found: dict[tuple[str, Outage], list[Result]] = {}
+    for backend in backends:
+        scratch.settings(backend)  # starts its server: a missing one is told before the first outage
+    scratch.progress.phase("Outages", args.runs * len(backends) * len(outages))
+    for number in range(args.runs):
+        for backend in backends:
+            for outage in outages:
+                result = measure(
+                    scratch, args.ini, backend, outage,
+                    people=args.people, seconds=args.seconds, seed=args.seed + number,
+                )  # fmt: skip
+                if not result.right:
+                    raise CommandError(f"{backend} shows other tweets than sql does after an outage ({outage}).")
+                found.setdefault((backend, outage), []).append(result)
+                scratch.progress.advance(1)
+    for results in found.values():
+        _tell(figures, results)
+    return figures
+
+
+def _tell(figures: Figures, results: Sequence[Result]) -> None:
+    """Puts the figures of all runs of one outage there."""
+    backend = results[0].backend
+    name = f"{backend} {results[0].outage}"
+    for kind in ("pages", "posts"):
+        ours, sqls = (f"{name}: {kind} of {site}" for site in (backend, "sql"))
+        for contender, site in ((ours, backend), (sqls, "sql")):
+            figures.add({contender: [percentile(getattr(result, kind)[site], PERCENT) * 1000 for result in results]})
+        figures.compare(f"{name}: {kind} / those of sql", ours, sqls, most=SLOWER)
+    figures.ratios.append(Ratio(f"{name}: return", max(result.returned for result in results), most=RETURN, unit="s"))
+    figures.ratios.append(Ratio(f"{name}: requests that failed", sum(result.failed for result in results), most=0))
+    figures.notes.append(
+        f"{name}: {sum(len(result.pages[backend]) for result in results):,} pages and"
+        f" {sum(len(result.posts[backend]) for result in results):,} posts of each site;"
+        f" times that SQL took over: {sum(result.distrusted for result in results):,}."
+    )
 
 
 def measure(
-    url: str, backend: Literal["redis", "memcached"], server: Server, outage: Outage, *,
-    people: int = 4, seconds: float = 20.0, seed: int = 1,
-) -> Result:  # fmt: skip
-    """Measures an outage of so many seconds.
-
-    `url` is that of a migrated database, in which people will sign up; `server` runs.
-    """
+    scratch: Scratch, ini: str, backend: str, outage: Outage, *, people: int = 4, seconds: float = 20.0, seed: int = 1
+) -> Result:
+    """Measures an outage of so many seconds."""
     with ExitStack() as stack:
-        proxy = stack.enter_context(closing(Proxy(server.host, server.port)))
-        common = {
-            "sqlalchemy.url": url,
-            "tweeter.production": "false",
-            "tweeter.secret": "for a benchmark",
-            "tweeter.secure_cookies": "false",
-            "tweeter.metrics": "127.0.0.1",
-            "tweeter.redis.url": f"redis://{proxy.address}",
-            "tweeter.memcached.servers": proxy.address,
-        }
-        ports = {
-            name: stack.enter_context(serving(common | {"tweeter.timelines": name}, threads=people))
-            for name in ("sql", backend)
-        }
-        persons = [stack.enter_context(closing(Person(ports, number))) for number in range(people)]
+        proxy, through = stack.enter_context(_proxied(scratch, backend))
+        sites = {}
+        for name in ("sql", backend):
+            settings = scratch.settings(name, **{"tweeter.metrics": "127.0.0.1", "tweeter.secure_cookies": False})
+            log = str(scratch.folder / f"{name}.log")
+            sites[name] = stack.enter_context(serving(ini, log, site_app, settings | through)).address
+        persons = [stack.enter_context(closing(Person(sites, number))) for number in range(people)]
         for person in persons:
             person.settle(persons)
-        _wait(persons[0], backend)
+        if _wait(persons[0], backend) is None:
+            raise CommandError(f"The site does not answer from {backend}.")
         before = _distrusted(persons[0], backend)
         _live(persons, proxy, outage, seconds, random.Random(seed))  # noqa: S311
         proxy.become("pass")
@@ -101,9 +128,9 @@ def measure(
         return Result(
             backend,
             outage,
-            {name: Latencies(tuple(s for person in persons for s in person.pages[name])) for name in ports},
-            {name: Latencies(tuple(s for person in persons for s in person.posts[name])) for name in ports},
-            back and back - ended,
+            {name: [s for person in persons for s in person.pages[name]] for name in sites},
+            {name: [s for person in persons for s in person.posts[name]] for name in sites},
+            LONGEST_RETURN if back is None else back - ended,
             all(person.shown("sql") == person.shown(backend) for person in persons),
             sum(person.failed for person in persons),
             int(_distrusted(persons[0], backend) - before),
@@ -113,23 +140,23 @@ def measure(
 class Person:
     """Somebody who is signed in on both sites, and what their requests took."""
 
-    def __init__(self, ports: dict[str, int], number: int) -> None:
-        self.name = f"person{number}_{time.time_ns() // 1_000_000_000}"
-        self.browsers = {name: Browser(port) for name, port in ports.items()}
-        self.pages: dict[str, list[float]] = {name: [] for name in ports}
-        self.posts: dict[str, list[float]] = {name: [] for name in ports}
+    def __init__(self, sites: dict[str, Address], number: int) -> None:
+        self.name = f"person{number}_{time.time_ns() // 1_000_000:x}"
+        self.browsers = {name: Browser(address) for name, address in sites.items()}
+        self.pages: dict[str, list[float]] = {name: [] for name in sites}
+        self.posts: dict[str, list[float]] = {name: [] for name in sites}
         self.failed = 0
 
     def settle(self, others: Sequence["Person"]) -> None:
-        """Signs up, follows those who came before, says something."""
+        """Signs up, follows those who came before, says something. Raises CommandError where one can't."""
         first, *rest = self.browsers.values()
-        first.send("/signup", username=self.name, password=PASSWORD)
+        first.sign_in(self.name, PASSWORD, "/signup")
         for browser in rest:
-            browser.cookies = first.cookies
-        for other in others[: others.index(self)]:
-            first.send(f"/@{other.name}/follow")
-        for number in range(TWEETS):
-            first.send("/tweets", message=f"number {number} of {self.name}")
+            browser.sign_in(self.name, PASSWORD)
+        answers = [first.send(f"/@{other.name}/follow") for other in others[: others.index(self)]]
+        answers += [first.send("/tweets", message=f"number {n} of {self.name}") for n in range(TWEETS)]
+        if wrong := {answer.status for answer in answers} - {http.client.SEE_OTHER}:
+            raise CommandError(f"{self.name} can't follow and post: {wrong}")
 
     def live(self, until: float, chance: random.Random) -> None:
         """Asks both sites in turn for the home page, and posts now and then."""
@@ -141,17 +168,16 @@ class Person:
                 browser = self.browsers[name]
                 posting = number % POST_EVERY == 1  # a short run has one, too
                 began = time.perf_counter()
-                status = browser.send("/tweets", message=f"{number} on {name}") if posting else browser.get("/")
+                answer = browser.send("/tweets", message=f"{number} on {name}") if posting else browser.get("/")
                 (self.posts if posting else self.pages)[name].append(time.perf_counter() - began)
-                self.failed += status != (303 if posting else 200)
+                self.failed += answer.status != (http.client.SEE_OTHER if posting else http.client.OK)
 
     def close(self) -> None:
         for browser in self.browsers.values():
             browser.close()
 
     def shown(self, name: str) -> list[int]:
-        self.browsers[name].get("/")
-        return self.browsers[name].tweets
+        return self.browsers[name].get("/").tweets
 
 
 def _live(persons: Sequence[Person], proxy: Proxy, outage: Outage, seconds: float, chance: random.Random) -> None:
@@ -181,39 +207,34 @@ def _wait(person: Person, backend: str) -> float | None:
     """The moment (monotonic) at which the store answers pages; None if it never does."""
     deadline = time.monotonic() + LONGEST_RETURN
     while time.monotonic() < deadline:
-        person.browsers[backend].get("/")
-        if person.browsers[backend].answered_by == backend:
+        if person.browsers[backend].get("/").answered_by == backend:
             return time.monotonic()
         time.sleep(0.05)
     return None
 
 
 def _distrusted(person: Person, backend: str) -> float:
-    browser = person.browsers[backend]
-    browser.get("/metrics")
+    lines = person.browsers[backend].get("/metrics").text.splitlines()
     name = f'tweeter_store_distrusted_total{{backend="{backend}"}} '
-    return sum(float(line.removeprefix(name)) for line in browser.text.splitlines() if line.startswith(name))
+    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
 @contextmanager
-def serving(settings: dict[str, str], threads: int) -> Iterator[int]:
-    """A site in a process of its own, on waitress; its port."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(settings, threads, theirs), daemon=True)
-    process.start()
-    try:
-        if not ours.poll(60):
-            raise RuntimeError("the site does not start")
-        yield ours.recv()
-    finally:
-        process.terminate()
-        process.join()
+def _proxied(scratch: Scratch, backend: str) -> Iterator[tuple[Proxy, dict[str, Any]]]:
+    """A proxy before the backend's server, and the settings that lead through it.
 
-
-def _serve(settings: dict[str, Any], threads: int, pipe: Connection) -> None:
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it tells of each request that has to wait a moment
-    app = tweeter.main({}, **merge(settings, {}, {}))
-    server = create_server(app, host="127.0.0.1", port=0, threads=threads)
-    pipe.send(server.effective_port)
-    server.run()
+    Raises CommandError for servers that were given and that it can't stand before.
+    """
+    if backend == "redis":
+        url = urlsplit(scratch.redis)
+        if url.scheme != "redis":
+            raise CommandError("Outages are measured with one Redis server: --redis redis://HOST:PORT/DB.")
+        with closing(Proxy(url.hostname or "localhost", url.port or 6379)) as proxy:
+            user, at, _ = url.netloc.rpartition("@")
+            yield proxy, {"tweeter.redis.url": url._replace(netloc=f"{user}{at}{proxy.address}").geturl()}
+        return
+    [*given] = addresses(scratch.memcached)
+    if len(given) > 1 or isinstance(given[0], str):
+        raise CommandError("Outages are measured with one memcached server: --memcached HOST:PORT.")
+    with closing(Proxy(*given[0])) as proxy:
+        yield proxy, {"tweeter.memcached.servers": proxy.address}

@@ -18,13 +18,14 @@ from pyramid.registry import Registry
 from sqlalchemy import select
 
 from tweeter.bench.breakdown import breakdown
+from tweeter.bench.browser import Address, Answer, Browser
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, rotate
 from tweeter.bench.load import Load, load
 from tweeter.bench.plain import Constants, bare, in_site
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
-from tweeter.bench.web import Address, Answer, Browser, Served, serving, site_app
+from tweeter.bench.web import Served, serving, site_app
 from tweeter.cli.common import CommandError, count
 from tweeter.ids import first_id_of_ms
 from tweeter.interfaces import ITimelines
@@ -160,7 +161,7 @@ def _sign_in(stack: ExitStack, site: Address, identity: Identity) -> Browser:
     deadline = time.monotonic() + WARM
     while True:
         answer = browser.get(f"/?limit={max(SIZES)}")
-        if 'backend;desc="redis"' in answer.headers.get("Server-Timing", ""):
+        if answer.answered_by == "redis":
             return browser
         if answer.status != http.client.OK or time.monotonic() > deadline:
             raise CommandError(f"The site does not answer from redis: {answer.status}")

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +15,11 @@ from pyramid.registry import Registry
 from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
-import tweeter
 from tweeter.bench.given import clean_memcached, clean_redis, memcached_socket, redis_client
+from tweeter.bench.machinery import machinery
 from tweeter.bench.migrate import migrate, unmigrate
 from tweeter.cli.common import CommandError
 from tweeter.cli.progress import Progress
-from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models import Base, engine_of
 from tweeter.models.meta import make_engine
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
@@ -64,6 +63,7 @@ class Scratch:
         self._memcached = memcached_servers
         self._stack = ExitStack()
         self._databases = 0
+        self.postgresql_options = dict(FOR_MEASURING)  # of a private one that was not started yet
         self.servers: list[Server] = []  # private ones that run
 
     def __enter__(self) -> Self:
@@ -127,7 +127,7 @@ class Scratch:
     @cached_property
     def _postgresql(self) -> PostgreSQL | None:
         try:
-            return self.start(PostgreSQL(**FOR_MEASURING))
+            return self.start(PostgreSQL(**self.postgresql_options))
         except NotInstalled:
             if self._database == "postgresql":
                 raise
@@ -218,45 +218,9 @@ class Scratch:
             chosen |= {"tweeter.memcached.servers": self.memcached, "tweeter.memcached.prefix": self.prefix}
         return chosen | more
 
-    @contextmanager
-    def machinery(self, backend: str, **more: Any) -> Iterator[Registry]:
-        """The site without its web application: `registry["sessions"]`, and the timelines and delivery utilities.
-
-        Nothing is delivered in the background before somebody wakes the delivery.
-        """
-        with machinery(self.settings(backend, **more)) as registry:
-            yield registry
-
-
-@contextmanager
-def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
-    """As `Scratch.machinery`, of complete settings: for a process that was given them."""
-    registry = tweeter.make_registry(settings)
-    try:
-        yield registry
-    finally:
-        registry.getUtility(IDelivery).stop()
-        registry["engine"].dispose()
-
-
-def trusted(registry: Registry, seconds: float = 30) -> Any:
-    """The registry's timelines, once they answer from their store.
-
-    Raises CommandError where they don't in time.
-    """
-    timelines, delivery = registry.getUtility(ITimelines), registry.getUtility(IDelivery)
-    delivery.ready()
-    if not delivery.drain(seconds):
-        raise CommandError(f"{timelines.name} does not answer.")
-    return timelines
-
-
-def by_hand(registry: Registry) -> Any:
-    """The registry's timelines, trusted although nothing is delivered in the background: the caller delivers."""
-    timelines = registry.getUtility(ITimelines)
-    timelines.expect(timelines.incarnation())
-    timelines.trust()
-    return timelines
+    def machinery(self, backend: str, **more: Any) -> AbstractContextManager[Registry]:
+        """The site of `settings` without its web application; see `machinery`."""
+        return machinery(self.settings(backend, **more))
 
 
 @contextmanager

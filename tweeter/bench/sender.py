@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import tweeter
 from tweeter.bench.children import Child
-from tweeter.bench.scratch import by_hand
+from tweeter.bench.machinery import by_hand
 from tweeter.values import TweetCreated
 
 _timelines: Any = None  # of the process that delivers

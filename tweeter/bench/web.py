@@ -1,16 +1,11 @@
 """Web servers that are measured: each is waitress in a process of its own, with the settings of the ini file."""
 
-import http.client
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from html import unescape
-from http.cookies import SimpleCookie
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 import plaster
 from pyramid.paster import setup_logging
@@ -18,19 +13,11 @@ from pyramid.router import Router
 from waitress.server import create_server
 
 import tweeter
+from tweeter.bench.browser import Address
 from tweeter.bench.children import Child
-from tweeter.cli.common import CommandError
-
-Address = tuple[str, int]
 
 # Where the ini file's server listens, and what it runs on, is not ours.
 ELSEWHERE = frozenset(("use", "listen", "host", "port", "ipv4", "ipv6", "unix_socket", "unix_socket_perms", "sockets"))
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: http.client.HTTPMessage
-    text: str
 
 
 def server_settings(ini: str) -> dict[str, str]:
@@ -73,54 +60,3 @@ def _serve(ini: str, log: str, settings: Mapping[str, str], make_app: Callable[.
     server = create_server(make_app(*arguments), **settings, listen="127.0.0.1:0")
     threading.Thread(target=server.run, daemon=True).start()
     return "127.0.0.1", server.effective_port
-
-
-class Browser:
-    """Somebody's cookies, on one connection."""
-
-    def __init__(self, address: Address) -> None:
-        self._connection = http.client.HTTPConnection(*address, timeout=60)
-        self._cookies: dict[str, str] = {}
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def at(self, address: Address) -> "Browser":
-        """The same cookies at another address."""
-        other = Browser(address)
-        other._cookies = dict(self._cookies)
-        return other
-
-    def get(self, path: str) -> Answer:
-        return self._ask("GET", path)
-
-    def sign_in(self, username: str, password: str) -> None:
-        """Fills in the form. Raises CommandError where the site does not let one in."""
-        form = self.get("/login").text
-        token = re.search(r'name="csrf_token" value="([^"]+)"', form)
-        if token is None:
-            raise CommandError("The sign-in page has no form.")
-        fields = {"csrf_token": unescape(token[1]), "username": username, "password": password}
-        answer = self._ask("POST", "/login", urlencode(fields))
-        if answer.status != http.client.SEE_OTHER:
-            raise CommandError(f"{username} can't sign in: {answer.status}")
-
-    def request(self, path: str) -> bytes:
-        """The bytes that ask for a page on a connection that is kept alive."""
-        cookie = f"Cookie: {self.cookie}\r\n" if self._cookies else ""
-        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{cookie}\r\n".encode("ascii")
-
-    @property
-    def cookie(self) -> str:
-        """What a request sends of its cookies."""
-        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-
-    def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
-        headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
-        if self._cookies:
-            headers["Cookie"] = self.cookie
-        self._connection.request(method, path, body, headers)
-        response = self._connection.getresponse()
-        for line in response.headers.get_all("Set-Cookie", ()):
-            self._cookies |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
-        return Answer(response.status, response.headers, response.read().decode())

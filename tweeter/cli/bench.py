@@ -13,7 +13,7 @@ from tweeter.bench.scratch import Scratch
 from tweeter.cli.common import CommandError, add_ini, read_settings
 from tweeter.cli.progress import progress
 
-BENCHMARKS = ("report", "delivery", "page", "memory")
+BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage")
 DEFAULT = "report"  # what is measured when nothing is named
 
 SECRETIVE = frozenset(("database", "redis", "memcached"))  # arguments with passwords in them
@@ -26,7 +26,7 @@ end, unless others are given. The site of the ini file lends its settings; its o
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
-        "bench", help="measure deliveries, pages and memory on a scratch site", description=DESCRIPTION
+        "bench", help="measure pages, posts, memory and outages on a scratch site", description=DESCRIPTION
     )
     whats = parser.add_subparsers(title="what to measure", metavar="WHAT", dest="what", required=True)
     for name in BENCHMARKS:

@@ -10,7 +10,7 @@ heads   The newest tweet of each followee, the k-th newest of these heads, and t
         3 to 5 µs for each followee, however rarely they tweet, and as much for each of the k.
 
 What fills a timeline need not be all that fits in: it is complete down to the last id that is read, and that becomes
-its floor. So a fill takes what the plans find in time. `tweeter.bench.fill` measures it.
+its floor. So a fill takes what the plans find in time. `tweeter bench fill` measures it.
 """
 
 import sys

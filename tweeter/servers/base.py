@@ -1,4 +1,4 @@
-"""Private servers, for tests, benchmarks and the lab: a free port, a temporary folder, stopped by their own handle."""
+"""What private servers have in common: a process, a free port, a temporary folder, stopped by their own handle."""
 
 import atexit
 import os
@@ -12,8 +12,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import psycopg
 
 from tweeter.errors import TweeterError
 
@@ -178,94 +176,8 @@ class Server:
             process.wait()
 
 
-class Redis(Server):
-    def __init__(self) -> None:
-        self._program = find("redis-server", "redis-server")
-        super().__init__()
-
-    @property
-    def url(self) -> str:
-        return f"redis://{self.host}:{self.port}/0"
-
-    def command(self) -> Sequence[str]:
-        options = {"port": self.port, "bind": self.host, "dir": self.folder, "save": "", "appendonly": "no"}
-        return [self._program, *(word for key, value in options.items() for word in (f"--{key}", str(value)))]
-
-    def answers(self) -> bool:
-        return self.answers_at(self.port)
-
-    @staticmethod
-    def answers_at(port: int) -> bool:
-        return _talk(port, b"PING\r\n").startswith(b"+PONG")
-
-
-class Memcached(Server):
-    def __init__(self, megabytes: int = 64) -> None:
-        self._program = find("memcached", "memcached")
-        self._megabytes = megabytes
-        super().__init__()
-
-    @property
-    def address(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    def command(self) -> Sequence[str]:
-        return [self._program, "-l", self.host, "-p", str(self.port), "-U", "0", "-m", str(self._megabytes)]
-
-    def answers(self) -> bool:
-        return self.answers_at(self.port)
-
-    @staticmethod
-    def answers_at(port: int) -> bool:
-        return _talk(port, b"version\r\n").startswith(b"VERSION")
-
-
-class PostgreSQL(Server):
-    user = "postgres"  # it refuses to run as root
-    stop_signal = signal.SIGINT  # the fast shutdown: doesn't wait for those who are connected
-
-    def __init__(self, **options: str) -> None:
-        self._options = options  # as in postgresql.conf
-        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-        self._program = find("postgres", "postgresql", *reversed(installed))
-        initdb = find("initdb", "postgresql", *reversed(installed))
-        super().__init__()
-        self.run(
-            initdb, "-D", str(self.folder / "data"), "-U", "tweeter", "--auth=trust", "--no-sync",
-            "--encoding=UTF8", "--locale=C.UTF-8",
-        )  # fmt: skip
-
-    def url(self, database: str) -> str:
-        return f"postgresql+psycopg://tweeter@{self.host}:{self.port}/{database}"
-
-    def execute(self, statement: str) -> None:
-        """A statement outside any transaction, in the database `postgres`."""
-        with self._connect() as connection:
-            connection.execute(statement.encode())
-
-    def command(self) -> Sequence[str]:
-        options = {
-            "listen_addresses": self.host, "port": self.port, "unix_socket_directories": "", "max_connections": 200,
-            "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
-            "deadlock_timeout": "100ms", **self._options,
-        }  # fmt: skip
-        settings = (word for key, value in options.items() for word in ("-c", f"{key}={value}"))
-        return [self._program, "-D", str(self.folder / "data"), *settings]
-
-    def answers(self) -> bool:
-        try:
-            self._connect().close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(
-            host=self.host, port=self.port, user="tweeter", dbname="postgres", autocommit=True, connect_timeout=5
-        )
-
-
-def _talk(port: int, question: bytes) -> bytes:
+def talk(port: int, question: bytes) -> bytes:
+    """What a server answers first; nothing where there is none."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection:
             connection.sendall(question)

@@ -1,0 +1,20 @@
+"""Private servers, for tests, benchmarks and the lab: a free port, a temporary folder, stopped by their own handle."""
+
+from tweeter.servers.base import HOST, LOCAL, PATIENCE, NotInstalled, Server, find, free_port, resident
+from tweeter.servers.memcached import Memcached
+from tweeter.servers.postgresql import PostgreSQL
+from tweeter.servers.redis import Redis
+
+__all__ = [
+    "HOST",
+    "LOCAL",
+    "PATIENCE",
+    "Memcached",
+    "NotInstalled",
+    "PostgreSQL",
+    "Redis",
+    "Server",
+    "find",
+    "free_port",
+    "resident",
+]

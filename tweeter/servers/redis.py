@@ -1,0 +1,26 @@
+"""A private Redis, which keeps nothing on disk."""
+
+from collections.abc import Sequence
+
+from tweeter.servers.base import Server, find, talk
+
+
+class Redis(Server):
+    def __init__(self) -> None:
+        self._program = find("redis-server", "redis-server")
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.host}:{self.port}/0"
+
+    def command(self) -> Sequence[str]:
+        options = {"port": self.port, "bind": self.host, "dir": self.folder, "save": "", "appendonly": "no"}
+        return [self._program, *(word for key, value in options.items() for word in (f"--{key}", str(value)))]
+
+    def answers(self) -> bool:
+        return self.answers_at(self.port)
+
+    @staticmethod
+    def answers_at(port: int) -> bool:
+        return talk(port, b"PING\r\n").startswith(b"+PONG")
