@@ -94,7 +94,9 @@ def _tell(figures: Figures, results: Sequence[Result]) -> None:
         ours, sqls = (f"{name}: {kind} of {site}" for site in (backend, "sql"))
         for contender, site in ((ours, backend), (sqls, "sql")):
             figures.add({contender: [percentile(getattr(result, kind)[site], PERCENT) * 1000 for result in results]})
-        figures.compare(f"{name}: {kind} / those of sql", ours, sqls, most=SLOWER)
+        # A post waits for one timeout when the store hangs, once in each thread: what that is of all posts depends on
+        # how many there are, so only pages have to reach something.
+        figures.compare(f"{name}: {kind} / those of sql", ours, sqls, most=SLOWER if kind == "pages" else None)
     figures.ratios.append(Ratio(f"{name}: return", max(result.returned for result in results), most=RETURN, unit="s"))
     figures.ratios.append(Ratio(f"{name}: requests that failed", sum(result.failed for result in results), most=0))
     figures.notes.append(

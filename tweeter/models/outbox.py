@@ -15,12 +15,13 @@ from sqlalchemy import (
     BigInteger,
     FetchedValue,
     Index,
+    Integer,
     String,
     Text,
     all_,
+    bindparam,
     delete,
     func,
-    literal,
     literal_column,
     select,
 )
@@ -76,6 +77,21 @@ def record(session: Session, event: Event) -> None:
     session.add(OutboxEvent(payload=_encoder.encode(event).decode(), request_id=meter.request_id if meter else None))
 
 
+_horizon = literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger)
+
+# Put together once: every request that reads timelines from this process's memory asks.
+_NEW = (
+    select(OutboxEvent.id, OutboxEvent.date, OutboxEvent.payload, OutboxEvent.request_id)
+    .order_by(OutboxEvent.id)
+    .limit(bindparam("limit", type_=Integer))
+)
+_AFTER = _NEW.where(OutboxEvent.id > bindparam("position", type_=BigInteger))
+_BEYOND = _NEW.add_columns(OutboxEvent.transaction_id, _horizon).where(
+    OutboxEvent.transaction_id >= bindparam("position", type_=BigInteger),
+    OutboxEvent.id != all_(bindparam("seen", type_=ARRAY(BigInteger))),
+)
+
+
 class LogReader:
     """Reads the log from a position such that no event before it can appear any more.
 
@@ -106,23 +122,14 @@ class LogReader:
 
     def read(self, session: Session, limit: int) -> Log:
         """At most `limit` events that `advance` has not been told of. Nothing changes before it is."""
-        columns = (
-            select(OutboxEvent.id, OutboxEvent.date, OutboxEvent.payload, OutboxEvent.request_id)
-            .order_by(OutboxEvent.id)
-            .limit(limit)
-        )
+        asked = {"position": self.position, "limit": limit}
         if not _is_postgresql(session):
-            rows = session.execute(columns.where(OutboxEvent.id > self.position)).all()
+            rows = session.execute(_AFTER, asked).all()
             return Log(
                 [LoggedEvent(row.id, 0, row.date, _decoder.decode(row.payload), row.request_id) for row in rows],
                 _last(rows, self.position),
             )
-        new = columns.add_columns(OutboxEvent.transaction_id, _horizon).where(
-            OutboxEvent.transaction_id >= self.position
-        )
-        if self._seen:
-            new = new.where(OutboxEvent.id != all_(literal(list(self._seen), ARRAY(BigInteger))))
-        found = session.execute(new).all()
+        found = session.execute(_BEYOND, asked | {"seen": list(self._seen)}).all()
         events = [
             LoggedEvent(row.id, row.transaction_id, row.date, _decoder.decode(row.payload), row.request_id)
             for row in found
@@ -152,6 +159,3 @@ def prune(session: Session, older_than: timedelta) -> int:
         execution_options={"synchronize_session": False},
     )
     return int(result.rowcount)  # type: ignore[attr-defined]
-
-
-_horizon = literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger)
