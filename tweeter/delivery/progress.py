@@ -2,10 +2,14 @@
 
 import hashlib
 import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import and_, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from tweeter.models import Consumer
@@ -99,6 +103,26 @@ class Progress:
             begin_immediate(session)
             self._update(session, Consumer.holder == self._me, holder="")
             session.commit()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keeps the hold for a block that may take long without a word: to go through all keys of a large server."""
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(HOLD.total_seconds() / 4):
+                with suppress(SQLAlchemyError), self._sessions() as session:
+                    begin_immediate(session)
+                    self._update(session, Consumer.holder == self._me, held_until=now() + HOLD)
+                    session.commit()
+
+        keeper = threading.Thread(target=keep, name=f"hold of {self.name}", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
 
     def note(self, **values: object) -> None:
         """Writes to the store's row while holding it. Raises LostHold."""

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import nullcontext
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +21,7 @@ from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import count_delivery, show_pending
 from tweeter.models.meta import SessionFactory
 from tweeter.models.outbox import LoggedEvent, LogReader
+from tweeter.values import Reloaded, Truncated
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +149,9 @@ class Relay:
             if state.incarnation != incarnation or len(state.pending) >= LONGEST_BACKLOG or late:
                 self._start_cold(incarnation)
             else:
-                self._apply(state.pending)
+                through_all = any(isinstance(logged.event, Truncated | Reloaded) for logged in state.pending)
+                with self._row.kept() if through_all else nullcontext():
+                    self._apply(state.pending)
                 state.reader.advance(state.log)
                 self._row.note(position=state.reader.position, seen=state.reader.seen, holder="")
         except BaseException:
@@ -161,7 +165,8 @@ class Relay:
         with self._sessions() as session:
             reader.begin(session)
         # In this order: what was filled before the log's end was read may lack what came between.
-        self._timelines.clear()
+        with self._row.kept():
+            self._timelines.clear()
         self._row.note(incarnation=incarnation, position=reader.position, seen=reader.seen, holder="")
 
     def _apply(self, events: list[LoggedEvent]) -> None:

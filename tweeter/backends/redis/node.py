@@ -25,6 +25,8 @@ RECEIVED = 65_536  # bytes at a time
 ALMOST = 0.95  # of the time that is given
 LONG_REST = 1.0  # seconds after which a connection may have been closed by the server
 
+AT_ONCE = struct.pack("ii", 1, 0)
+
 _MORE = object()
 
 
@@ -104,7 +106,14 @@ class Node:
         self._at_hand.append((connection, time.monotonic()))
 
     def drop(self, connection: Any) -> None:
-        """Closes a connection in the middle of whatever it does."""
+        """Closes a connection in the middle of whatever it does.
+
+        What was not sent yet is thrown away. Otherwise the kernel would go on trying, and what was given up could reach
+        the server minutes later, when timelines have been dropped and filled without it.
+        """
+        if connection._sock is not None:
+            with suppress(OSError):
+                connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         connection.disconnect()
         self._pool.release(connection)
 
@@ -147,6 +156,8 @@ class Exchange:
         try:
             while len(replies) < self._replies:
                 left = deadline - time.monotonic()
+                if left <= 0:
+                    raise builtins.TimeoutError
                 _limit(connection, self._timeout if left > self._timeout * ALMOST else max(left, 0.001))
                 data = connection._sock.recv(RECEIVED)
                 if not data:

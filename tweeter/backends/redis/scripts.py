@@ -64,8 +64,13 @@ if least == 0 and surplus > 0 then
     return capacity
   end
 end
-local ids = {}
-for place = 2, #list do ids[place - 1] = tonumber(list[place]) end
+local ids, lowest = {}, least
+for place = 2, #list do
+  local id = tonumber(list[place])
+  ids[place - 1] = id
+  if id < lowest then lowest = id end
+end
+if #ids <= capacity and lowest == least then return #ids end
 table.sort(ids)
 local kept, thrown = {}, 0
 for place = #ids, 1, -1 do

@@ -1,0 +1,102 @@
+"""Redis with much in it, and with nobody else in mind: full timelines, long walks through keys, hands that meet."""
+
+import time
+from collections import deque
+from contextlib import closing
+
+import pytest
+from redis import Redis as Client
+
+from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.backends.redis.url import open_url
+from tweeter.backends.redis.wire import Wire
+from tweeter.delivery import progress
+from tweeter.models import outbox
+from tweeter.models.meta import begin_immediate
+from tweeter.servers import Redis
+from tweeter.testing import Process
+from tweeter.values import Truncated
+
+TIMEOUT = 0.25  # as a site has it, unless it says otherwise
+
+
+@pytest.fixture
+def own_redis():
+    with closing(Redis()) as server:
+        server.start()
+        yield server
+
+
+def store_on(server, capacity=800):
+    return RedisTimelineStore(Wire(open_url(server.url, TIMEOUT), TIMEOUT), "t:", capacity)
+
+
+def test_timelines_that_are_all_full_are_trimmed_within_the_timeout(own_redis):
+    """Everybody's timeline reaches its greatest length with the same post of somebody whom all follow."""
+    store = store_on(own_redis)
+    owners = range(1, 2001)
+    with Client(port=own_redis.port) as client, client.pipeline(transaction=False) as pipe:
+        for owner in owners:
+            pipe.rpush(f"t:tl:home:{owner}", 0, *range(10**15, 10**15 + 1000))
+        pipe.execute()
+    list(store.add_to_each("home", [owners], 10**15 + 5000))
+
+
+def test_full_timelines_are_truncated_within_the_timeout(own_redis):
+    store = store_on(own_redis)
+    with Client(port=own_redis.port) as client, client.pipeline(transaction=False) as pipe:
+        for owner in range(1, 2001):
+            pipe.rpush(f"t:tl:home:{owner}", 0, *range(10**15, 10**15 + 800))
+        pipe.execute()
+    store.truncate(10**15)  # takes nothing away
+
+
+def test_two_readers_who_keep_the_same_timeline_in_use_both_get_their_page(own_redis):
+    store = store_on(own_redis)
+    token = store.begin_fill("home:1")
+    assert store.fill("home:1", token, [3, 2, 1], 0)
+
+    class Raced(deque):
+        """Another thread takes the last one in between."""
+
+        def __bool__(self):
+            return True
+
+    store._in_use = Raced()
+    assert store.read("home:1", 10, 10) is not None
+
+
+def test_a_truncation_that_takes_nothing_is_delivered(sqlite_url, own_redis):
+    """As a nightly `tweeter truncate` does where most timelines are full and reach back some days only."""
+    with closing(Process(sqlite_url, "redis", **{"tweeter.redis.url": own_redis.url})) as process:
+        assert process.delivery.drain(10)
+        with Client(port=own_redis.port) as client, client.pipeline(transaction=False) as pipe:
+            for owner in range(1, 2001):
+                pipe.rpush(f"tweeter:tl:home:{owner}", 0, *range(10**15, 10**15 + 800))
+            pipe.execute()
+        with process.sessions() as session:
+            begin_immediate(session)
+            outbox.record(session, Truncated(10**15))
+            session.commit()
+        assert process.delivery.drain(15)
+
+
+def test_clearing_a_large_store_is_not_taken_over_again_and_again(sqlite_url, own_redis, monkeypatch):
+    """A shared server with millions of keys of others: to go through them takes longer than a hold lasts."""
+    settings = {"tweeter.redis.url": own_redis.url}
+    monkeypatch.setattr(progress, "HOLD", progress.timedelta(seconds=0.3))
+    one, other = (Process(sqlite_url, "redis", **settings) for _ in range(2))
+    try:
+        for process in (one, other):
+            clear = process.timelines.clear
+            monkeypatch.setattr(process.timelines, "clear", lambda clear=clear: (time.sleep(0.6), clear()))
+        for process in (one, other):
+            process.delivery.ready()
+        until = time.monotonic() + 8
+        while time.monotonic() < until and not (one.timelines.trusted and other.timelines.trusted):
+            time.sleep(0.05)
+        assert one.timelines.trusted
+        assert other.timelines.trusted
+    finally:
+        one.close()
+        other.close()
