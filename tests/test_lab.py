@@ -3,10 +3,12 @@
 import re
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
+import redis
 import webtest
+from prometheus_client import REGISTRY
 from pyramid.config import Configurator
 from sqlalchemy import select, update
 
@@ -21,7 +23,7 @@ from tweeter.lab.instruments import Instrument
 from tweeter.lab.steps import Step, as_it_is
 from tweeter.models import Relationship, User
 from tweeter.models.meta import begin_immediate
-from tweeter.servers import free_port
+from tweeter.servers import Redis, free_port
 from tweeter.testing.caches import tweet
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
@@ -169,6 +171,18 @@ def test_a_backend_that_is_none_is_named_with_its_setting(sqlite_url):
         running(settings_for(sqlite_url, "redis://h", "h", **{"tweeter.lab.backends": "sql cabinet"})).__enter__()
 
 
+@pytest.mark.parametrize("setting", ["tweeter.lab.backends", "tweeter.timelines", "tweeter.timelines.shadow"])
+def test_two_backends_of_one_name_are_refused(sqlite_url, tmp_path, monkeypatch, setting):
+    (tmp_path / "mysite").mkdir()
+    (tmp_path / "mysite" / "memory.py").write_text("from tweeter.backends.memory import includeme\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = {"tweeter.lab.backends": "sql memory"}
+    own[setting] = f"{own.get(setting, '')} mysite.memory".strip()
+    with pytest.raises(SettingError, match=r"tweeter\.backends\.memory.*have the same last name") as caught:
+        running(settings_for(sqlite_url, "redis://h", "h", **own)).__enter__()
+    assert "mysite.memory" in str(caught.value)
+
+
 # side by side
 
 
@@ -227,11 +241,27 @@ def test_servers_that_are_not_there_are_said_to_be_so_and_the_site_goes_on(alone
     tweet_id = ada.post("still here")
     page = ada.get("/lab")
     for name in ("redis", "memcached"):
-        assert "not there" in row_of(page, name)
+        assert "can’t be asked" in row_of(page, name)
         assert "make services" in row_of(page, name)
+    assert "refused" in row_of(page, "redis")
     assert "2 backends showed the same 1 tweet" in page.text
     assert "make services" in ada.get("/lab/steps").text
     assert ada.ids("/") == [tweet_id]
+
+
+@pytest.mark.parametrize(("who", "why"), [("", "Authentication required"), (":wrong@", "invalid username-password")])
+def test_a_server_that_refuses_is_quoted_and_started_only_where_it_is_ours(sqlite_url, who, why):
+    with closing(Redis()) as server:
+        server.start()
+        with closing(redis.Redis.from_url(server.url)) as client:
+            client.config_set("requirepass", "secret")
+        url = server.url.replace("redis://", f"redis://{who}")
+        own = {"tweeter.lab.backends": "sql redis"}
+        with running(settings_for(sqlite_url, url, "", **own)) as app:
+            ada = Person(webtest.TestApp(app), "Ada")
+            for shown in (row_of(ada.get("/lab"), "redis"), ada.get("/lab/steps").text, ada.get("/lab/live").text):
+                assert why in shown
+                assert ("make services" in shown) == (not who)
 
 
 def test_what_a_backend_shows_otherwise_is_marked_until_it_is_dropped(app, lab, people):
@@ -319,6 +349,18 @@ def test_what_the_steps_ask_of_whom(app, lab, people):
     }
     assert answers["ids"].warm.received < answers["bulk"].warm.received == answers["get-each"].warm.received
     assert answers["join"].cold is None
+
+
+@pytest.mark.parametrize("name", ["redis-ids", "redis-get-each"])
+def test_a_step_over_a_backend_s_store_is_as_trusted_as_the_backend(lab, people, name):
+    def gauge(name):
+        return REGISTRY.get_sample_value("tweeter_store_trusted", {"backend": name})
+
+    people[0].get("/lab/steps")
+    assert gauge(name) == gauge("redis") == 1
+    lab.delivery.stop()  # or it would look after the store
+    lab.backends["redis"].timelines.distrust()
+    assert gauge(name) == gauge("redis") == 0
 
 
 def test_whoever_comes_later_adds_a_step(app, people):

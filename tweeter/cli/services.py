@@ -4,14 +4,13 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
 from tweeter.cli.common import CommandError, add_ini, read_settings
-from tweeter.plugins import load
 from tweeter.servers import HOST, NotInstalled
-from tweeter.timelines import BACKENDS
+from tweeter.timelines import private_server
 
 LOOK_EVERY = 0.5  # seconds
 
@@ -72,9 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def _services(settings: Mapping[str, Any]) -> Iterator[Service]:
     specs = f"{settings['tweeter.lab.backends']} {settings['tweeter.timelines']} {settings['tweeter.timelines.shadow']}"
     for spec in dict.fromkeys(specs.split()):
-        expected: Callable[[Mapping[str, Any]], tuple[Any, int] | None] | None
-        expected = getattr(load("tweeter.lab.backends", spec, BACKENDS), "private_server", None)
-        if expected is not None and (found := expected(settings)) is not None:
+        if (found := private_server("tweeter.lab.backends", spec, settings)) is not None:
             yield Service(spec.rpartition(".")[2], *found)
 
 

@@ -35,7 +35,7 @@ class Trust:
     def lose(self, why: str) -> None:
         """The store failed, or what it holds is not known to be right."""
         if not self._warned:
-            log.warning("SQL answers instead of %s: %s", self._name, why)
+            log.warning("%s is not trusted: %s", self._name, why)
             self._warned = True
         if self._timelines.trusted:
             self._timelines.distrust()
@@ -54,7 +54,7 @@ class Trust:
             self._goal = max((logged.id for logged in pending), default=0)
         moment = self._clock()
         if moment - self._failed_at >= self._probation and all(logged.id > self._goal for logged in pending):
-            log.info("%s is caught up: it answers", self._name)
+            log.info("%s is caught up: it is trusted", self._name)
             self._timelines.trust()
             self._given, self._given_at = True, moment
             self._goal = None

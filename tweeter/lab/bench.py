@@ -15,16 +15,22 @@ from tweeter.lab.happenings import Happening
 from tweeter.lab.instruments import CountingStore, Instrument
 from tweeter.lab.jobs import Jobs
 from tweeter.lab.steps import Step
+from tweeter.plugins import dotted
+from tweeter.timelines import BACKENDS, private_server
 
 REMEMBERED = 6  # things that happened
 PATIENCE = 3.0  # seconds that a page waits for a store that is being caught up
 
 
 class Status(NamedTuple):
-    """`word` is answers, absent, broken or behind; `text` says more of what does not answer."""
+    """`word` is answers, absent, broken or behind; `text` says why it is not there, or how it is broken.
+
+    `ours`: its server is one that `tweeter services` starts.
+    """
 
     word: str
     text: str = ""
+    ours: bool = False
 
     @property
     def answers(self) -> bool:
@@ -37,6 +43,7 @@ class Backend:
 
     timelines: ITimelines
     instrument: Instrument | None = None
+    ours: bool = False  # as of Status
 
     @property
     def name(self) -> str:
@@ -67,7 +74,7 @@ class Backend:
         try:
             self.materialized.incarnation()
         except BackendUnavailable as error:
-            return Status("absent", str(error))
+            return Status("absent", str(error), self.ours)
         deadline = time.monotonic() + patience
         while not self.trusted and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -99,9 +106,18 @@ class Lab:
         named = {name: timelines for name, timelines in self._registry.getUtilitiesFor(ITimelines) if name}
         wanted = self._registry.settings["tweeter.lab.backends"].split()
         order = {spec.rpartition(".")[2]: place for place, spec in enumerate(wanted)}
-        found = [Backend(timelines, self._registry["instruments"].get(name)) for name, timelines in named.items()]
+        found = [
+            Backend(timelines, self._registry["instruments"].get(name), self._is_ours(name))
+            for name, timelines in named.items()
+        ]
         found.sort(key=lambda backend: order.get(backend.name, len(order)))
         return {backend.name: backend for backend in found}
+
+    def _is_ours(self, name: str) -> bool:
+        settings = self._registry.settings
+        specs = [settings["tweeter.timelines"], *settings["tweeter.timelines.shadow"].split()]  # the lab's are shadows
+        modules = {dotted(BACKENDS, spec) for spec in specs}  # which may register other names than their own, too
+        return name in modules and private_server("tweeter.lab.backends", name, settings) is not None
 
     @property
     def stores(self) -> list[Backend]:

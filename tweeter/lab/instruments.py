@@ -18,7 +18,7 @@ from zope.interface import directlyProvides, providedBy
 
 from tweeter.errors import SettingError
 from tweeter.interfaces import ITimelineStore, ITweetCache
-from tweeter.plugins import load
+from tweeter.plugins import dotted, load
 from tweeter.servers import HOST
 from tweeter.timelines import BACKENDS, Elsewhere
 
@@ -39,7 +39,7 @@ class Delivered:
 
 
 class Tally:
-    """Counts the deliveries of tweets that somebody watches; of all others it knows nothing."""
+    """Counts this process's deliveries of tweets that somebody watches; of all others it knows nothing."""
 
     def __init__(self) -> None:
         self._watched: dict[int, Delivered] = {}
@@ -164,6 +164,16 @@ def _silent_door() -> socket.socket:
     return door
 
 
+def _refuse_namesakes(specs: Iterable[str]) -> None:
+    """The lab knows a backend by the last part of its dotted name. Raises SettingError where two have the same."""
+    named: dict[str, str] = {}
+    for spec in specs:
+        name = dotted(BACKENDS, spec)
+        other = named.setdefault(name.rpartition(".")[2], name)
+        if other != name:
+            raise SettingError(f"tweeter.lab: {other} and {name} have the same last name; it can’t tell them apart")
+
+
 def includeme(config: Configurator) -> None:
     """Makes the backends of the lab shadows, so that deliveries reach them, and takes hold of every store."""
     settings = config.get_settings()
@@ -172,6 +182,7 @@ def includeme(config: Configurator) -> None:
     backends = settings["tweeter.lab.backends"].split()
     for spec in backends:
         load("tweeter.lab.backends", spec, BACKENDS)
+    _refuse_namesakes([settings["tweeter.timelines"], *settings["tweeter.timelines.shadow"].split(), *backends])
     settings["tweeter.timelines.shadow"] = " ".join([settings["tweeter.timelines.shadow"], *backends])
     instruments: dict[str, Instrument] = {}
 

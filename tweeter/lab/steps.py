@@ -11,6 +11,7 @@ from pyramid.registry import Registry
 
 from tweeter.interfaces import ITimelines, ITweetCache
 from tweeter.lab.caches import NoCache, OneByOneCache
+from tweeter.metrics import TRUSTED
 from tweeter.timelines.push import PushTimelines
 
 
@@ -42,13 +43,17 @@ def with_cache(
 
     def make(lab: Any, registry: Registry) -> ITimelines:
         instrument = lab.backends[backend].instrument
-        return PushTimelines(
+        timelines = PushTimelines(
             name,
             instrument.store,
             make_cache(instrument.cache),
             registry["sessions"],
             capacity=registry.settings["tweeter.capacity"],
         )
+        # Nobody delivers to it: whether its store is trusted is known of the backend.
+        own = lab.backends[backend]
+        TRUSTED.labels(name).set_function(lambda: own.trusted)
+        return timelines
 
     return make
 

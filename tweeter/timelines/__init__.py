@@ -8,7 +8,8 @@ calls one of the two directives this module adds:
         config.add_timelines(__name__, MyTimelines(...))                              # something else altogether
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
@@ -61,6 +62,16 @@ def add_timeline_store(
             capacity=config.get_settings()["tweeter.capacity"],
         ),
     )
+
+
+def private_server(setting: str, spec: str, settings: Mapping[str, Any]) -> tuple[Any, int] | None:
+    """The kind of `tweeter.servers.Server` that a backend expects on this machine, and its port.
+
+    None where it needs no server, or one that is not ours to start.
+    """
+    expected: Callable[[Mapping[str, Any]], tuple[Any, int] | None] | None
+    expected = getattr(load(setting, spec, BACKENDS), "private_server", None)
+    return None if expected is None else expected(settings)
 
 
 def _verify(name: str, interface: type, candidate: object) -> None:
