@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,9 +25,11 @@ from tweeter.bench.load import WrongAnswer, load
 from tweeter.bench.machinery import trusted
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
-from tweeter.cli.common import read_settings
+from tweeter.cli.common import CommandError, read_settings
 from tweeter.cli.progress import Lines
 from tweeter.servers import Memcached, Redis
+
+SHARED = "tests.thirdparty.shared"
 
 
 @pytest.fixture
@@ -239,6 +242,37 @@ def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_
     assert os.environ["TWEETER_REDIS_PREFIX"] == "site:"
 
 
+@pytest.mark.parametrize("name", ["redis", "memcached"])
+def test_the_sites_own_store_is_not_met_under_the_other_name_of_its_backend(ini, name, redis_server, memcached_server):
+    site = read_settings(ini) | {"tweeter.redis.url": "redis://the-site:6379/0", "tweeter.redis.prefix": "site:"}
+    site |= {"tweeter.memcached.servers": "the-site:11211", "tweeter.memcached.prefix": "site:"}
+    with Scratch(site, Lines(), "sqlite", redis_server.url, memcached_server.address) as scratch:
+        settings = scratch.settings(f"tweeter.backends.{name}")
+        own = {key: value for key, value in settings.items() if key.startswith(f"tweeter.{name}.") and value}
+        assert own == {key: value for key, value in scratch.settings(name).items() if key in own}
+        assert not [value for value in own.values() if "site" in str(value)]
+
+
+def test_timelines_of_the_site_are_there_after_measuring_on_its_backend(ini, redis_server):
+    site = read_settings(ini) | {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": "bench-site:"}
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.rpush("bench-site:tl:home:1", 0, 10**15)
+        with Scratch(site, Lines(), "sqlite", redis_server.url) as scratch:
+            with scratch.machinery("tweeter.backends.redis") as registry:
+                trusted(registry)
+            with pytest.raises(CommandError, match="shared can't be measured"), scratch.machinery(SHARED):
+                pass
+        assert client.delete("bench-site:tl:home:1") == 1
+
+
+def test_a_private_store_of_a_module_of_ones_own_can_be_measured(ini):
+    with (
+        Scratch(read_settings(ini), Lines(), "sqlite") as scratch,
+        scratch.machinery("tests.thirdparty.texts") as registry,
+    ):
+        assert trusted(registry).private
+
+
 def test_a_database_that_is_given_has_to_be_empty_and_is_empty_afterwards(
     ini, given, empty_url, postgresql_url, capsys, nothing_left
 ):
@@ -258,6 +292,22 @@ def test_nothing_is_left_of_a_benchmark_that_is_interrupted(ini, monkeypatch, no
     assert main(["bench", "memory", ini, "--timelines", "5"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert len(nothing_left) == 3  # the scratch folder, PostgreSQL, Redis
+
+
+def test_sigterm_ends_a_benchmark_like_ctrl_c_and_is_heard_once(ini, monkeypatch, nothing_left, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminate(*arguments: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(memory, "_read", terminate)
+    assert main(["bench", "memory", ini, "--timelines", "5", "--database", "sqlite"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert len(nothing_left) == 2  # the scratch folder, Redis
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 # the parts

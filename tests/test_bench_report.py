@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from tests.test_packaging import ROOT
 from tweeter.bench import plan
 from tweeter.bench import report as reports
 from tweeter.bench.contender import Answers, contenders
-from tweeter.bench.report.compare import changes, differences, significant
-from tweeter.bench.report.page import growth_sentence, series_of, write_html
+from tweeter.bench.figures import significant
+from tweeter.bench.report.compare import changes, differences
+from tweeter.bench.report.page import best_sentence, constant_sentence, growth_sentence, series_of, write_html
 from tweeter.bench.report.plots import duration
-from tweeter.bench.report.schema import Cost, Result, read_json, summarize, write_csv, write_json
+from tweeter.bench.report.schema import Cost, Measurement, Result, read_json, summarize, write_csv, write_json
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.cli.bench import in_order
@@ -212,6 +214,8 @@ def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, ca
         (["--tweets", "t.jsonl"], "A replay needs both --follows and --tweets."),
         (["--follows", "no.txt", "--tweets", "no.jsonl"], "no.txt can't be read: no.txt: No such file"),
         (["--output", "/dev/null/folder"], "/dev/null"),
+        (["--backends", "sql,tests.thirdparty.shared"], "tests.thirdparty.shared can't be measured: its store "),
+        (["--database", "postgresql://localhost:1/mine"], "give no --database, or `sqlite` or `postgresql`"),
     ],
 )
 def test_what_can_not_be_measured_is_told_at_once(ini, words, reason, capsys):
@@ -219,7 +223,23 @@ def test_what_can_not_be_measured_is_told_at_once(ini, words, reason, capsys):
     assert reason in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--seed", "x"], ["--backends", " , "], []])
+def test_files_that_can_not_be_written_are_told_before_anything_is_measured(ini, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tweeter.bench.report.measure.measure", None)
+    words = ["bench", ini, "--database", "sqlite", "--backends", "sql", "--output", str(tmp_path)]
+    (tmp_path / "bench.html").mkdir()
+    assert main(words) == 1
+    assert f"{tmp_path / 'bench.html'} can't be written." in capsys.readouterr().err
+    (tmp_path / "bench.html").rmdir()
+    assert main([*words, "--json", str(tmp_path)]) == 1
+    assert f"{tmp_path} can't be written." in capsys.readouterr().err
+    # Root may write everywhere, so it is the question that gets another answer.
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path and access(path, mode))
+    assert main(words) == 1
+    assert f"{tmp_path / 'bench.json'} can't be written." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--seed", "x"], ["--seed", "-1"], ["--backends", " , "], []])
 def test_usage(ini, words, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["bench", *([ini] if words else []), "--quick", *words])
@@ -252,6 +272,7 @@ def test_a_file_without_tweets_can_not_be_replayed(ini, tmp_path, capsys):
 def test_nothing_named_is_the_report_and_values_of_options_name_nothing():
     assert in_order(["x.ini", "--quick"]) == ["report", "x.ini", "--quick"]
     assert in_order(["x.ini", "delivery"]) == ["delivery", "x.ini"]
+    assert in_order(["x.ini", "--quick", "page"]) == ["page", "x.ini", "--quick"]
     assert in_order(["x.ini", "--backends", "memory"]) == ["report", "x.ini", "--backends", "memory"]
     assert in_order(["--compare", "a", "b"]) == ["compare", "a", "b"]
     assert in_order(["--help"]) == ["--help"]
@@ -367,6 +388,31 @@ def test_a_sentence_says_how_a_line_grows(result):
     sentence = growth_sentence(lines, "followers")
     assert sentence.startswith("From 5 to 40 followers the median becomes: sql ")
     assert all(f"{backend} " in sentence for backend in result.backends)
+
+
+def test_a_line_that_comes_down_again_has_its_highest_point_told():
+    def line(*medians: float) -> list[Measurement]:
+        every = enumerate(medians)
+        return [Measurement("users", 10**n, "any", "home", summarize([[Cost(seconds)]])) for n, seconds in every]
+
+    lines = {"sql": line(1, 2, 9.5, 1.2), "redis": line(1, 1.3, 1.1), "memory": line(1, 2, 3)}
+    assert growth_sentence(lines, "users").replace("\xa0", "") == (
+        "From 1 to 1,000 users the median becomes: sql 1.2×, but 9.5× at 100; redis 1.1×; memory 3×."
+    )
+
+
+def test_only_what_is_more_than_chance_does_most():
+    fast, close, slow = [10, 11, 12, 13, 14], [9, 10, 11, 12, 13], [1, 2, 3, 4, 5]
+    assert best_sentence({"sql": slow, "redis": fast}) == "redis does most"
+    assert best_sentence({"sql": slow, "redis": close, "memory": fast}) == "memory and redis are alike, and do most"
+    assert best_sentence({"redis": close, "memory": fast}) == "memory and redis are alike"
+    assert best_sentence({"sql": slow}) == "sql alone"
+
+
+def test_the_page_says_what_stays_as_it_is(done):
+    assert "20,000 users and 200,000 tweets" in constant_sentence(plan.FULL)
+    page = (done / "bench.html").read_text(encoding="utf-8")
+    assert "somebody has 60 followees and 60 followers, and the site has 60 users and 300 tweets;" in page
 
 
 def test_json_is_read_as_it_was_written(result, tmp_path):

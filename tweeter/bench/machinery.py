@@ -8,21 +8,39 @@ from pyramid.registry import Registry
 
 import tweeter
 from tweeter.cli.common import CommandError
-from tweeter.interfaces import IDelivery, ITimelines
+from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
+from tweeter.plugins import dotted
+from tweeter.timelines import BACKENDS
+
+# The backends for whose shared stores a scratch site has servers.
+REDIS, MEMCACHED = (f"{BACKENDS}.{name}" for name in ("redis", "memcached"))
 
 
 @contextmanager
 def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
     """The site of complete settings: `registry["sessions"]`, and the timelines and delivery utilities.
 
-    Nothing is delivered in the background before somebody wakes the delivery.
+    Nothing is delivered in the background before somebody wakes the delivery. Raises CommandError for a shared store
+    that may be the site's own.
     """
     registry = tweeter.make_registry(settings)
     try:
+        _check_stores(registry, dotted(BACKENDS, settings["tweeter.timelines"]))
         yield registry
     finally:
         registry.getUtility(IDelivery).stop()
         registry["engine"].dispose()
+
+
+def _check_stores(registry: Registry, chosen: str) -> None:
+    """Measuring clears stores. A module may also register others than the one it was chosen for."""
+    for name, timelines in registry.getUtilitiesFor(ITimelines):
+        shared = IMaterializedTimelines.providedBy(timelines) and not timelines.private
+        if name and shared and not (name == chosen and chosen in (REDIS, MEMCACHED)):
+            raise CommandError(
+                f"{chosen} can't be measured: its store ({name}) is shared, and may be the one that the site uses. "
+                "There are private servers for redis and memcached only."
+            )
 
 
 def trusted(registry: Registry, seconds: float = 30) -> Any:

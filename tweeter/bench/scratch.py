@@ -16,18 +16,21 @@ from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
 from tweeter.bench.given import clean_memcached, clean_redis, memcached_socket, redis_client
-from tweeter.bench.machinery import machinery
+from tweeter.bench.machinery import MEMCACHED, REDIS, machinery
 from tweeter.bench.migrate import migrate, unmigrate
 from tweeter.cli.common import CommandError
 from tweeter.cli.progress import Progress
 from tweeter.models import Base, engine_of
 from tweeter.models.meta import make_engine
+from tweeter.plugins import dotted
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
 from tweeter.settings import KNOWN, variable
+from tweeter.timelines import BACKENDS
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 
 DATABASES = ("postgresql", "sqlite")
+SEVERAL_DATABASES = "This needs more than one database: give no --database, or `sqlite` or `postgresql`."
 FOR_MEASURING = {
     "shared_buffers": "512MB", "work_mem": "64MB", "maintenance_work_mem": "256MB", "max_wal_size": "4GB",
     "jit": "off",
@@ -136,7 +139,7 @@ class Scratch:
 
     def _given_database(self, url: str) -> str:
         if self._databases:
-            raise CommandError("This needs more than one database: give no --database, or `sqlite` or `postgresql`.")
+            raise CommandError(SEVERAL_DATABASES)
         if make_url(url) == make_url(self._site["sqlalchemy.url"]):
             raise CommandError("--database must not be the site's own database.")
         engine = engine_of({"sqlalchemy.url": url})
@@ -163,7 +166,7 @@ class Scratch:
             self._postgresql.execute(f"CREATE DATABASE {name} TEMPLATE {parsed.database} STRATEGY file_copy")
             copied = self._postgresql.url(name)
         else:
-            raise CommandError("Each backend needs a database: give no --database, or `sqlite` or `postgresql`.")
+            raise CommandError(SEVERAL_DATABASES)
         try:
             yield copied
         finally:
@@ -212,9 +215,11 @@ class Scratch:
             "tweeter.delivery": "inline",
             "tweeter.production": False,
         }
-        if backend == "redis":
+        # A backend goes by two names, and under both it must not meet the site's store.
+        module = dotted(BACKENDS, backend)
+        if module == REDIS:
             chosen |= {"tweeter.redis.url": self.redis, "tweeter.redis.prefix": self.prefix}
-        if backend == "memcached":
+        if module == MEMCACHED:
             chosen |= {"tweeter.memcached.servers": self.memcached, "tweeter.memcached.prefix": self.prefix}
         return chosen | more
 

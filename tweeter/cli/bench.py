@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -10,11 +9,13 @@ from typing import Any
 
 from tweeter.bench.figures import machine, save
 from tweeter.bench.scratch import Scratch
-from tweeter.cli.common import CommandError, add_ini, read_settings
+from tweeter.cli.common import add_ini, check_writable, ending_in_order, read_settings
 from tweeter.cli.progress import progress
 
 BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage")
 DEFAULT = "report"  # what is measured when nothing is named
+
+FLAGS = frozenset(("--quick",))  # options that no value follows
 
 SECRETIVE = frozenset(("database", "redis", "memcached"))  # arguments with passwords in them
 
@@ -51,9 +52,13 @@ def run(args: argparse.Namespace) -> int:
         _module("report.compare").show(args.before, args.after)
         return 0
     settings = read_settings(args.ini)
-    if args.json and not os.access(Path(args.json).resolve().parent, os.W_OK):
-        raise CommandError(f"{args.json} can't be written.")
-    with progress() as shown, Scratch(settings, shown, args.database, args.redis, args.memcached) as scratch:
+    if args.json:
+        check_writable(Path(args.json))
+    with (
+        ending_in_order(),
+        progress() as shown,
+        Scratch(settings, shown, args.database, args.redis, args.memcached) as scratch,
+    ):
         report = _module(args.what).run(scratch, args)
         servers = scratch.versions()
     report.show()
@@ -76,7 +81,8 @@ def in_order(words: Sequence[str]) -> list[str]:
         return ["compare", *(word for word in words if word != "--compare")]
     for place, word in enumerate(words):
         # What follows an option is its value: a backend may be called like a benchmark.
-        if word in (*BENCHMARKS, "compare") and not (place and words[place - 1].startswith("--")):
+        option = words[place - 1] if place else ""
+        if word in (*BENCHMARKS, "compare") and (option in FLAGS or not option.startswith("--")):
             return [word, *words[:place], *words[place + 1 :]]
     # A first word that is no file is a benchmark that there is not: argparse tells which there are.
     file = any(mark in word for word in words[:1] for mark in "-./#")

@@ -2,9 +2,12 @@
 
 import argparse
 import logging
+import os
+import signal
 from collections.abc import Iterator
 from configparser import Error as IniError
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyramid.paster import setup_logging
@@ -56,6 +59,39 @@ def count(text: str) -> int:
         if (number := int(text)) > 0:
             return number
     raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
+
+
+def natural(text: str) -> int:
+    """The type of an argument that is a number, 0 at least."""
+    with suppress(ValueError):
+        if (number := int(text)) >= 0:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+
+
+def check_writable(*files: Path) -> None:
+    """Raises CommandError where a file could not be written, before there is something to write."""
+    for file in files:
+        if file.is_dir() or not os.access(file if file.exists() else file.resolve().parent, os.W_OK):
+            raise CommandError(f"{file} can't be written.")
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Within the block SIGTERM is as good as Ctrl-C. It is heard once, so that cleaning up is not interrupted."""
+    heard = False
+
+    def end(number: int, frame: object) -> None:
+        nonlocal heard
+        if not heard:
+            heard = True
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """`tweeter services`: private servers of the backends, for as long as one looks at the site with them."""
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
-from tweeter.cli.common import CommandError, add_ini, read_settings
+from tweeter.cli.common import CommandError, add_ini, ending_in_order, read_settings
 from tweeter.servers import HOST, NotInstalled
 from tweeter.timelines import private_server
 
@@ -55,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if not absent:
         _say("There is nothing to start.")
         return 0
-    with ExitStack() as stack:
-        _end_in_order()
+    with ending_in_order(), ExitStack() as stack:
         try:
             servers = [stack.enter_context(closing(_start(service))) for service in absent]
             _say("Ctrl-C ends them, and what they hold is gone.")
@@ -96,15 +94,6 @@ def _start(service: Service) -> Any:
         ) from error
     _say(f"{service.name} runs on {HOST}:{service.port}.")
     return server
-
-
-def _end_in_order() -> None:
-    """SIGTERM is as good as Ctrl-C."""
-
-    def end(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, end)
 
 
 def _say(line: str) -> None:

@@ -13,20 +13,23 @@ from typing import Any, NamedTuple
 
 from tweeter.bench.plan import FULL, QUICK
 from tweeter.bench.report.schema import Result, label, write_csv, write_json
-from tweeter.bench.scratch import Scratch
+from tweeter.bench.scratch import DATABASES, SEVERAL_DATABASES, Scratch
 from tweeter.bench.workloads import REPLAY, SYNTHETIC, find
-from tweeter.cli.common import CommandError
+from tweeter.cli.common import CommandError, check_writable, natural
 from tweeter.cli.load.files import size
 from tweeter.plugins import built_in, load
 from tweeter.servers import NotInstalled
 from tweeter.timelines import BACKENDS
 
 NAME = "bench"  # of the files
+KINDS = ("json", "csv", "html")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="in under two minutes, up to smaller sizes")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another one makes other people (default 1)")
+    parser.add_argument(
+        "--seed", type=natural, default=1, metavar="N", help="another one makes other people (default 1)"
+    )
     parser.add_argument(
         "--backends", type=_words, metavar="NAMES", help="such as sql,redis,my.module (default: all there are)"
     )
@@ -66,6 +69,8 @@ class Found(NamedTuple):
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Found:
     """Measures, and writes the files."""
+    if args.database not in (None, *DATABASES):
+        raise CommandError(SEVERAL_DATABASES)
     recording = _recording(args)
     names = SYNTHETIC if args.workloads is None else [name for name in args.workloads if name != REPLAY]
     backends = _backends(scratch, args.backends)
@@ -78,11 +83,13 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Found:
     except ModuleNotFoundError as error:
         raise CommandError(f"There is no {error.name}: pip install 'tweeter[bench]'") from error
     args.output.mkdir(parents=True, exist_ok=True)
+    files = {kind: args.output / f"{NAME}.{kind}" for kind in KINDS}
+    check_writable(*files.values())
     wanted = Wanted(QUICK if args.quick else FULL, args.quick, args.seed, backends, workloads, recording)
     result = measure(scratch, wanted)
-    write_json(result, args.output / f"{NAME}.json")
-    write_csv(result, args.output / f"{NAME}.csv")
-    write_html(result, args.output / f"{NAME}.html")
+    write_json(result, files["json"])
+    write_csv(result, files["csv"])
+    write_html(result, files["html"])
     return Found(result, args.output)
 
 
@@ -103,6 +110,9 @@ def _backends(scratch: Scratch, names: list[str] | None) -> list[str]:
             load("--backends", name, BACKENDS)
         if len({label(name) for name in names}) < len(names):
             raise CommandError("Two of the backends have the same name; a report could not tell them apart.")
+        for name in names:
+            with scratch.machinery(name):
+                pass  # what can't be measured is told now, and not after some of the others
         return names
     found = []
     for name in sorted(built_in(BACKENDS), key=lambda name: (name != "sql", name)):

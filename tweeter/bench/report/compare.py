@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tweeter.bench.figures import significant
 from tweeter.bench.report.plots import duration
 from tweeter.bench.report.schema import Result, read_json
 from tweeter.bench.report.terminal import make_console
 
-LEAST_ROUNDS = 5  # of each, below which nothing can be said
 LEAST_CHANGE = 1.05  # what is less is of no use to anybody
 
 
@@ -21,17 +21,6 @@ class Change(NamedTuple):
     after: str
     ratio: float
     significant: bool
-
-
-def significant(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether all rounds of one lie above all rounds of the other.
-
-    With five rounds each that happens by chance once in 126 times (H. Mann and D. Whitney, 1947: the greatest U of all
-    252 orders, on either side).
-    """
-    if min(len(one), len(other)) < LEAST_ROUNDS:
-        return False
-    return max(one) < min(other) or max(other) < min(one)
 
 
 def changes(one: Result, other: Result) -> Iterator[Change]:

@@ -1,11 +1,14 @@
 """The HTML report: one file that needs nothing else."""
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tweeter.bench.figures import significant
+from tweeter.bench.plan import Plan
 from tweeter.bench.report import plots
 from tweeter.bench.report.schema import Measurement, Result, Times
 
@@ -13,6 +16,8 @@ from tweeter.bench.report.schema import Measurement, Result, Times
 UNITS = {"followees": "people one follows", "users": "users of the site", "tweets": "tweets on the site"}
 MEASURES = {"home": "A home page", "delivered": "A post until its last follower has it"}
 BESIDE = {"home": ("cold",), "delivered": ("commit",)}  # what the table says besides
+
+STANDS_OUT = 1.5  # times as high as both ends of its line: a point that the sentence names
 
 
 class Table(NamedTuple):
@@ -41,7 +46,7 @@ def write_html(result: Result, path: Path) -> None:
     html = environment.get_template("report.jinja2").render(
         result=result, growth=list(growth_charts(result)), workloads=workload_charts(result),
         memory=memory_charts(result), answers=answers_table(result), costs=costs_table(result),
-        machine=machine_table(result),
+        machine=machine_table(result), constant=constant_sentence(Plan(**result.plan)),
     )  # fmt: skip
     path.write_text(html, encoding="utf-8")
 
@@ -86,12 +91,32 @@ TABLES = {"cold": "A home page that had to be filled first", "commit": "Time unt
 
 
 def growth_sentence(lines: Mapping[str, Sequence[Measurement]], unit: str) -> str:
-    """What one sees: "From 10 to 5,000 people one follows: sql takes 14 times as long, redis 1.1 times." """
+    """What one sees: "From 10 to 5,000 people one follows the median becomes: sql 14×, redis 1.1×."
+
+    A line that climbs and comes down again has its highest point told too: "sql 1.2×, but 9.5× at 100,000".
+    """
     first, last = next((points[0].x, points[-1].x) for points in lines.values())
-    factors = [
-        f"{backend} {_times(points[-1].times.median / points[0].times.median)}" for backend, points in lines.items()
-    ]
-    return f"From {first:,} to {last:,} {unit} the median becomes: {', '.join(factors)}."
+    factors = "; ".join(f"{backend} {_factors(points)}" for backend, points in lines.items())
+    return f"From {first:,} to {last:,} {unit} the median becomes: {factors}."
+
+
+def _factors(points: Sequence[Measurement]) -> str:
+    """By how much the last point is above the first, and the highest where it stands out."""
+    first, last = points[0].times.median, points[-1].times.median
+    highest = max(points, key=lambda point: point.times.median)
+    grown = _times(last / first)
+    if highest.times.median < STANDS_OUT * max(first, last):
+        return grown
+    return f"{grown}, but {_times(highest.times.median / first)} at {highest.x:,}"
+
+
+def constant_sentence(plan: Plan) -> str:
+    """What everything has that does not grow in a plot."""
+    return (
+        f"Where they do not grow, somebody has {plan.constant:,} followees and {plan.constant:,} followers, "
+        f"and the site has {plan.base_users:,} users and {plan.base_users * plan.tweets_each:,} tweets; "
+        f"while users grow, {plan.tweets_each:,} tweets come with each."
+    )
 
 
 def workload_charts(result: Result) -> list[Chart]:
@@ -112,12 +137,19 @@ def workload_charts(result: Result) -> list[Chart]:
             for run in result.workloads
         ],
     )
-    best = []
-    for name, values in rows.items():
-        medians = {backend: sorted(figures)[len(figures) // 2] for backend, figures in values.items()}
-        winner = max(medians, key=lambda backend: medians[backend])
-        best.append(f"{name}: {winner} does most")
-    return [Chart("throughput", "Throughput of the mixes", "; ".join(best) + ".", svg, [table, *_kinds_tables(result)])]
+    says = "; ".join(f"{name}: {best_sentence(values)}" for name, values in rows.items()) + "."
+    return [Chart("throughput", "Throughput of the mixes", says, svg, [table, *_kinds_tables(result)])]
+
+
+def best_sentence(rounds: Mapping[str, Sequence[float]]) -> str:
+    """Whose throughput is highest: one backend's, or that of several which chance may have put in this order."""
+    order = sorted(rounds, key=lambda backend: statistics.median(rounds[backend]), reverse=True)
+    first, *others = order
+    alike = [backend for backend in others if not significant(rounds[first], rounds[backend])]
+    if not alike:
+        return f"{first} does most" if others else f"{first} alone"
+    *most, last = first, *alike
+    return f"{', '.join(most)} and {last} are alike" + (", and do most" if len(alike) < len(others) else "")
 
 
 def _kinds_tables(result: Result) -> Iterator[Table]:
