@@ -59,8 +59,10 @@ def clean_memcached(servers: str, prefix: str) -> None:
     """Removes every key with the prefix, from each server."""
     for server in servers.replace(",", " ").split():
         with memcached_socket(server) as connection:
-            for name in memcached_names(connection, prefix):
-                connection.sendall(b"delete %s noreply\r\n" % name)
+            while names := memcached_names(connection, prefix):
+                for name in names:  # each answer is awaited: a listing may not follow what is not answered yet
+                    connection.sendall(b"delete %s\r\n" % name)
+                    connection.recv(100)
 
 
 def memcached_names(connection: socket.socket, prefix: str) -> list[bytes]:
