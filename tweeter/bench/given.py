@@ -1,6 +1,7 @@
 """Servers that were given to measure on: reached, told apart from others', and left as they were found."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import unquote
@@ -59,7 +60,12 @@ def clean_memcached(servers: str, prefix: str) -> None:
     """Removes every key with the prefix, from each server."""
     for server in servers.replace(",", " ").split():
         with memcached_socket(server) as connection:
-            while names := memcached_names(connection, prefix):
+            # A listing may leave out what was read a moment ago: it is asked for until it was empty twice.
+            quiet = 0
+            while quiet < 2:
+                names = memcached_names(connection, prefix)
+                quiet = 0 if names else quiet + 1
+                time.sleep(0.05)
                 for name in names:  # each answer is awaited: a listing may not follow what is not answered yet
                     connection.sendall(b"delete %s\r\n" % name)
                     connection.recv(100)
