@@ -8,10 +8,8 @@ answer drips in, and whatever is no answer of memcached's is an error.
 import os
 import select
 import socket
-import struct
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from time import monotonic
 from typing import NamedTuple
@@ -19,6 +17,7 @@ from typing import NamedTuple
 from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseError, MemcacheUnknownError
 
 from tweeter.measure import count_bytes
+from tweeter.sockets import throw_away_unsent
 
 STORED = b"STORED"
 NOT_STORED = b"NOT_STORED"
@@ -27,7 +26,6 @@ ANSWERS = frozenset({STORED, NOT_STORED, b"EXISTS", b"NOT_FOUND", b"DELETED", TO
 
 BLOCK = 500  # commands sent in one go; two such blocks are under way at a time
 RECEIVED = 262_144  # bytes at a time
-AT_ONCE = struct.pack("ii", 1, 0)
 
 Address = tuple[str, int] | str
 
@@ -95,14 +93,9 @@ class Connection:
             self._data, self._at = b"", 0
 
     def close(self) -> None:
-        """Ends it at once, in the middle of whatever it does.
-
-        What was not sent yet is thrown away. Otherwise the kernel would go on trying, and appends that were given up
-        could reach a server minutes later, when their timelines have been dropped and filled without them.
-        """
+        """Ends it at once, in the middle of whatever it does."""
         if self._socket is not None:
-            with suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            throw_away_unsent(self._socket)
             self._let_go()
             self._socket = None
 

@@ -20,12 +20,11 @@ from redis import ConnectionPool
 from redis.exceptions import ConnectionError, TimeoutError
 
 from tweeter.measure import count_bytes
+from tweeter.sockets import throw_away_unsent
 
 RECEIVED = 65_536  # bytes at a time
 ALMOST = 0.95  # of the time that is given
 LONG_REST = 1.0  # seconds after which a connection may have been closed by the server
-
-AT_ONCE = struct.pack("ii", 1, 0)
 
 _MORE = object()
 
@@ -106,14 +105,9 @@ class Node:
         self._at_hand.append((connection, time.monotonic()))
 
     def drop(self, connection: Any) -> None:
-        """Closes a connection in the middle of whatever it does.
-
-        What was not sent yet is thrown away. Otherwise the kernel would go on trying, and what was given up could reach
-        the server minutes later, when timelines have been dropped and filled without it.
-        """
+        """Closes a connection in the middle of whatever it does."""
         if connection._sock is not None:
-            with suppress(OSError):
-                connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            throw_away_unsent(connection._sock)
         connection.disconnect()
         self._pool.release(connection)
 
