@@ -284,3 +284,27 @@ def memcached_server() -> Iterator[Memcached]:
     with closing(Memcached()) as server:
         server.start()
         yield server
+
+
+# the command line
+
+
+def write_ini(folder: Path, url: str) -> str:
+    """The ini file of a site whose passwords are hashed cheaply; its path."""
+    path = folder / "site.ini"
+    path.write_text(
+        "[app:main]\nuse = egg:tweeter\ntweeter.secret = change-me\ntweeter.production = false\n"
+        f"tweeter.argon2.time_cost = 1\ntweeter.argon2.memory_kib = 8\nsqlalchemy.url = {url}\n"
+    )
+    return str(path)
+
+
+@pytest.fixture
+def ini(tmp_path: Path, sqlite_url: str) -> str:
+    return write_ini(tmp_path, sqlite_url)
+
+
+@pytest.fixture
+def given(redis_server: Redis, memcached_server: Memcached) -> list[str]:
+    """Arguments of a benchmark: servers that are there, which is quicker than to start some."""
+    return ["--database", "sqlite", "--redis", redis_server.url, "--memcached", memcached_server.address]

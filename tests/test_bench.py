@@ -16,7 +16,6 @@ import redis
 from sqlalchemy import inspect
 
 from tests.conftest import engine_on, running, serving
-from tests.test_cli_load import write_ini
 from tweeter.bench import memory
 from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
@@ -27,20 +26,9 @@ from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.cli.common import CommandError, read_settings
 from tweeter.cli.progress import Lines
-from tweeter.servers import Memcached, Redis
+from tweeter.servers import Redis
 
 SHARED = "tests.thirdparty.shared"
-
-
-@pytest.fixture
-def ini(tmp_path: Path, sqlite_url: str) -> str:
-    return write_ini(tmp_path, sqlite_url)
-
-
-@pytest.fixture
-def given(redis_server: Redis, memcached_server: Memcached) -> list[str]:
-    """Arguments: servers that are there, which is quicker than to start some."""
-    return ["--database", "sqlite", "--redis", redis_server.url, "--memcached", memcached_server.address]
 
 
 @pytest.fixture

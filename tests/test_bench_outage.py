@@ -1,21 +1,13 @@
 """The benchmark of outages works, run small. How fast anything is, no test says."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.test_cli_load import write_ini
 from tweeter.bench.figures import percentile
 from tweeter.bench.outage import measure
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.cli.common import read_settings
 from tweeter.cli.progress import Lines
-
-
-@pytest.fixture
-def ini(tmp_path: Path, sqlite_url: str) -> str:
-    return write_ini(tmp_path, sqlite_url)
 
 
 @pytest.mark.parametrize(("backend", "outage"), [("redis", "flapping"), ("memcached", "hung")])

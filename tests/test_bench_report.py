@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.test_cli_load import write_ini
+from tests.conftest import write_ini
 from tests.test_packaging import ROOT
 from tweeter.bench import plan
 from tweeter.bench import report as reports
@@ -41,17 +41,6 @@ TINY = plan.QUICK._replace(
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports, "QUICK", TINY)
-
-
-@pytest.fixture
-def ini(tmp_path: Path, sqlite_url: str) -> str:
-    return write_ini(tmp_path, sqlite_url)
-
-
-@pytest.fixture
-def given(redis_server: Redis, memcached_server: Memcached) -> list[str]:
-    """Arguments: servers that are there, which is quicker than to start some."""
-    return ["--database", "sqlite", "--redis", redis_server.url, "--memcached", memcached_server.address]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from tests.test_cli_load import check_counters, make_site, write_ini
+from tests.conftest import write_ini
+from tests.test_cli_load import check_counters, make_site
 from tweeter import ids
 from tweeter.cli import main
 from tweeter.cli.demo import make_demo, world

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.conftest import settings_of
+from tests.conftest import settings_of, write_ini
 from tweeter import ids
 from tweeter.cli import main
 from tweeter.cli.common import Site
@@ -43,15 +43,6 @@ def _no_breath(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ini(tmp_path: Path, database_url: str) -> str:
     return write_ini(tmp_path, database_url)
-
-
-def write_ini(folder: Path, url: str) -> str:
-    path = folder / "site.ini"
-    path.write_text(
-        "[app:main]\nuse = egg:tweeter\ntweeter.secret = change-me\ntweeter.production = false\n"
-        f"tweeter.argon2.time_cost = 1\ntweeter.argon2.memory_kib = 8\nsqlalchemy.url = {url}\n"
-    )
-    return str(path)
 
 
 def write(folder: Path, name: str, lines: Sequence[str | bytes | dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from tests.test_cli_load import write_ini
+from tests.conftest import write_ini
 from tweeter.cli import main, user
 from tweeter.models import OutboxEvent, Tweet, User
 from tweeter.passwords import Passwords
