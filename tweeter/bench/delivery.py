@@ -47,7 +47,7 @@ class _Site(NamedTuple):
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--followers", type=count, default=100_000, metavar="N", help="of the author (default 100000)")
     parser.add_argument("--entries", type=count, default=100, metavar="N", help="ids in each timeline (default 100)")
-    parser.add_argument("--runs", type=count, default=5, metavar="N", help="of each contender, in turns (default 5)")
+    parser.add_argument("--runs", type=count, default=9, metavar="N", help="of each contender, in turns (default 9)")
     parser.add_argument("--backend", choices=("redis", "memcached"), help="only this one (default both)")
     parser.add_argument("--seed", type=int, default=1, help="of the order in which timelines are made")
 

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import hiredis
@@ -133,22 +134,43 @@ class Node:
 
 
 class Exchange:
-    """Commands that were written, and whose replies are not read yet."""
+    """Commands that were written, and whose replies are not read yet; in one lot or in several, read in their order."""
 
     def __init__(self, node: Node, connection: Any, replies: int, timeout: float) -> None:
         self.node = node
         self._connection = connection
-        self._replies = replies
+        self._lots = deque([replies])
+        self._reader = hiredis.Reader(replyError=Refusal, notEnoughData=_MORE)
         self._timeout = timeout
 
-    def read(self, deadline: float | None = None) -> list[Any]:
-        """The replies in order, a Refusal where the server answers an error. No later than at the deadline."""
-        replies: list[Any] = []
-        connection = self._connection
-        reader = hiredis.Reader(replyError=Refusal, notEnoughData=_MORE)
-        deadline = deadline or time.monotonic() + self._timeout
+    @property
+    def over(self) -> bool:
+        """All of it was read, or given up."""
+        return self._connection is None
+
+    def write(self, payload: bytes, replies: int) -> None:
+        """One more lot, while others are under way."""
         try:
-            while len(replies) < self._replies:
+            self._connection._sock.sendall(payload)
+        except BaseException as error:
+            self.abort()
+            raise _named(error, self.node.name) from error
+        count_bytes(sent=len(payload))
+        self._lots.append(replies)
+
+    def read(self, deadline: float | None = None) -> list[Any]:
+        """The replies to the next lot, a Refusal where the server answers an error. No later than at the deadline."""
+        if self.over:
+            raise ConnectionError(f"{self.node.name}: given up")
+        connection, reader = self._connection, self._reader
+        deadline = deadline or time.monotonic() + self._timeout
+        wanted = self._lots.popleft()
+        replies: list[Any] = []
+        try:
+            while True:
+                replies.extend(islice(iter(reader.gets, _MORE), wanted - len(replies)))
+                if len(replies) == wanted:
+                    break
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise builtins.TimeoutError
@@ -158,8 +180,9 @@ class Exchange:
                     raise ConnectionError("closed the connection")
                 count_bytes(received=len(data))
                 reader.feed(data)
-                replies.extend(iter(reader.gets, _MORE))
-            if len(replies) > self._replies:
+            if self._lots:
+                return replies
+            if reader.has_data():
                 raise ConnectionError("answered what nobody asked")
         except BaseException as error:
             self.abort()

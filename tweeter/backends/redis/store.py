@@ -18,7 +18,7 @@ from tweeter.interfaces import IOverlappingStore
 from tweeter.measure import round_trip
 from tweeter.values import Slice
 
-AHEAD = 8  # chunks that Redis has to work on while followers are read; it takes turns with its other clients
+AHEAD = 8  # chunks that Redis has to work on while followers are read; it takes 16 KB of them, then other clients' turn
 TRIMMED = 50  # timelines at a time; each takes Redis some tenths of a millisecond
 SLACK = 200  # ids over its capacity before a timeline is trimmed
 
@@ -101,7 +101,7 @@ class RedisTimelineStore:
         try:
             for owners in chunks:
                 with translating():
-                    under_way.append(self._begin(kind, owners, id))
+                    under_way.append(self._begin(kind, owners, id, under_way))
                 if len(under_way) > AHEAD:
                     yield self._finish(kind, under_way.popleft(), id)
             while under_way:
@@ -137,10 +137,13 @@ class RedisTimelineStore:
             some = names[first : first + TRIMMED]
             self._wire.run([(scripts.TRIM, name, self._capacity, before_id) for name in some])
 
-    def _begin(self, kind: str, owners: Sequence[int], id: int) -> _Chunk:
+    def _begin(self, kind: str, owners: Sequence[int], id: int, under_way: Iterable[_Chunk]) -> _Chunk:
         prefix = f"{self._prefix}{kind}:".encode()
         parts = self._wire.topology.split(prefix, sorted(owners))
-        begun = self._wire.begin((node, appends(prefix, part, id), len(part)) for node, part in parts.items())
+        begun = self._wire.begin(
+            ((node, appends(prefix, part, id), len(part)) for node, part in parts.items()),
+            (exchange for chunk in under_way for exchange in chunk.begun),
+        )
         return _Chunk(owners, parts, begun)
 
     def _finish(self, kind: str, chunk: _Chunk, id: int) -> Sequence[int]:

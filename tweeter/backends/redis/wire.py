@@ -5,7 +5,7 @@ Every command touches one key, and all of them may be repeated: what was sent an
 
 import functools
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -27,6 +27,8 @@ MOST_ROUNDS = 6
 
 
 ASKING, SERVER, REPLICATION = pack("ASKING"), pack("INFO", "server"), pack("INFO", "replication")
+
+Batch = tuple[Node, bytes, int]  # encoded commands, and how many replies they get
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -99,9 +101,13 @@ class Wire:
         found.update(zip(refused, self.run([("GET", f"{prefix}{number}") for number in refused]), strict=True))
         return [found[number] for number in numbers]
 
-    def begin(self, batches: Iterable[tuple[Node, bytes, int]]) -> list[Exchange]:
-        """Writes encoded commands, with the numbers of replies, to their nodes. Has to be read or aborted."""
-        return self._begin(batches, self._runs)
+    def begin(self, batches: Iterable[Batch], under_way: Iterable[Exchange] = ()) -> list[Exchange]:
+        """Writes encoded commands, with the numbers of replies, to their nodes. Has to be read or aborted.
+
+        Where an exchange with the node is under way, they follow on its connection, and are read after what is there:
+        on connections of their own the server would work on all of them by turns and end them all at once.
+        """
+        return self._begin(batches, self._runs, {exchange.node: exchange for exchange in under_way})
 
     def read(self, begun: Sequence[Exchange], deadline: float | None = None) -> list[list[Any]]:
         """The replies to what was begun; Refusals are among them."""
@@ -114,8 +120,9 @@ class Wire:
                 except RedisError:
                     self.topology.lost(exchange.node)
                     raise
-        finally:
+        except BaseException:
             abort(begun)
+            raise
         return answers
 
     def scan(self, prefix: str) -> Iterator[list[bytes]]:
@@ -143,12 +150,19 @@ class Wire:
         for names in self.scan(prefix):
             self.run([("UNLINK", name) for name in names])
 
-    def _begin(self, batches: Iterable[tuple[Node, bytes, int]], runs: Collection[str] | None) -> list[Exchange]:
+    def _begin(
+        self, batches: Iterable[Batch], runs: Collection[str] | None, under_way: Mapping[Node, Exchange] | None = None
+    ) -> list[Exchange]:
         begun: list[Exchange] = []
         try:
             for node, payload, replies in batches:
+                exchange = under_way.get(node) if under_way else None
                 try:
-                    begun.append(node.begin(payload, replies, runs))
+                    if exchange is None or exchange.over:
+                        exchange = node.begin(payload, replies, runs)
+                    else:
+                        exchange.write(payload, replies)
+                    begun.append(exchange)
                 except RedisError:
                     self.topology.lost(node)
                     raise
