@@ -1,14 +1,21 @@
 """Law 7 and law 1 together: a store that is gone, stale, full or silent; what was posted meanwhile; and its return."""
 
+import shutil
+import sqlite3
+import subprocess
 import time
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from tests.faults import KINDS, breakable
+from tweeter.ids import MAX_ID
+from tweeter.models.outbox import LogReader, record
+from tweeter.servers import PostgreSQL
 from tweeter.testing import Process
-from tweeter.values import Cursor, Timeline
+from tweeter.values import Cursor, Timeline, Truncated
 
 BACK = 10  # seconds within which everything is right again
 
@@ -221,3 +228,106 @@ def test_a_server_that_comes_back_with_what_it_had_saved_is_not_trusted(processe
         time.sleep(0.05)
     assert caught_up(processes)
     assert_right(processes, people)
+
+
+def test_a_database_that_was_restored_from_a_backup(sqlite_url, backend, settings, processes, people, lived, tmp_path):
+    """Its log begins again where the backup was made: the store knows of tweets and follows that it never had."""
+    path = sqlite_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as live_one, closing(sqlite3.connect(tmp_path / "backup")) as backup:
+        live_one.backup(backup)
+    live(processes, people)
+    with processes[0].acting() as actions:
+        actions.unfollow(people[0], "bob")
+    assert caught_up(processes)
+    for process in processes:
+        process.close()
+    for end in ("-wal", "-shm"):
+        Path(path + end).unlink(missing_ok=True)
+    shutil.copyfile(tmp_path / "backup", path)
+    assert_right_on(sqlite_url, backend, settings, people)
+
+
+def test_a_store_tells_its_position_also_after_a_truncation(processes, people, lived):
+    with processes[1].sessions.begin() as session:
+        record(session, Truncated(MAX_ID))  # takes the position for a tweet
+    reader = LogReader()
+    deadline = time.monotonic() + BACK
+    while time.monotonic() < deadline and processes[1].timelines.position() != reader.position:
+        live(processes, people)
+        assert caught_up(processes)
+        with processes[1].sessions() as session:
+            reader.begin(session)
+    assert processes[1].timelines.position() == reader.position > 0
+
+
+@pytest.fixture(params=["same server", "younger server"])
+def restore(request, postgresql_server, tmp_path):
+    """Makes a backup of a database to which nobody is connected, and the function that restores it: its new URL."""
+    if request.param == "same server":
+
+        def copy(url):
+            name = url.rpartition("/")[2]
+            postgresql_server.execute(f"CREATE DATABASE {name}_restored TEMPLATE {name}")
+            return lambda: postgresql_server.url(f"{name}_restored")
+
+        yield copy
+    else:
+        # The numbers of its transactions, by which the log is read, are lower than those in the dump.
+        postgresql_server.execute(
+            "DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
+        )
+        with closing(PostgreSQL()) as younger:
+            younger.start()
+
+            def dump(url):
+                file = str(tmp_path / "dump.sql")
+                run_client("pg_dump", url, "-f", file)
+
+                def load():
+                    younger.execute("CREATE DATABASE restored")
+                    run_client("psql", younger.url("restored"), "-q", "-v", "ON_ERROR_STOP=1", "-f", file)
+                    return younger.url("restored")
+
+                return load
+
+            yield dump
+
+
+def run_client(program, url, *arguments):
+    subprocess.run([program, *arguments, url.replace("+psycopg", "")], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("backend", ["redis"], indirect=True)
+def test_a_postgresql_database_that_was_restored(postgresql_url, restore, backend, settings):
+    def begun():
+        return [Process(postgresql_url, name, **settings) for name in ("sql", backend, backend)]
+
+    processes = begun()
+    people = two_people(processes[0])
+    live(processes, people)
+    assert caught_up(processes)
+    for process in processes:
+        process.close()
+    restored = restore(postgresql_url)
+    processes = begun()
+    live(processes, people)
+    with processes[0].acting() as actions:
+        actions.unfollow(people[0], "bob")
+    assert caught_up(processes)
+    assert_right(processes, people)
+    for process in processes:
+        process.close()
+    assert_right_on(restored(), backend, settings, people)
+
+
+def assert_right_on(url, backend, settings, people):
+    """On a database that the store was not delivered from; also what happens there later."""
+    processes = [Process(url, name, **settings) for name in ("sql", backend, backend)]
+    assert_right(processes, people)
+    assert caught_up(processes)
+    assert_right(processes, people)
+    live(processes, people)
+    assert caught_up(processes)
+    assert_right(processes, people)
+    for process in processes:
+        process.close()

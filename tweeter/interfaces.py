@@ -52,6 +52,15 @@ class IMaterializedTimelines(ITimelines):
         all of it has to be done again.
         """
 
+    def position():
+        """How far into the log of events the store was delivered to, by its own word; 0 where it does not know.
+
+        A database that knows of less than that was restored from a backup.
+        """
+
+    def note(position):
+        """Tells the store its position."""
+
     def drop(timeline):
         """Makes one Timeline cold, and forgets the tweets in it."""
 

@@ -36,6 +36,7 @@ class State(NamedTuple):
     log: Log
     waiting: timedelta  # of the oldest pending event, since something was delivered
     idle: timedelta  # since it is known that nothing was missed
+    restored: bool  # the database is a backup: the store knows of more, or the log begins anew
 
     @property
     def incarnation(self) -> str:
@@ -55,7 +56,11 @@ class Progress:
         self.name = identity if fits else hashlib.sha256(identity.encode()).hexdigest()
         self._me = secrets.token_hex(8)
 
-    def look(self) -> State | None:
+    def look(self, delivered: int = 0) -> State | None:
+        """The state; None where there is no row yet.
+
+        `delivered` is the position that the store tells. It has to be asked before: it is told after the row is.
+        """
         with self._sessions() as session:
             row = session.get(Consumer, self.name)
             if row is None:
@@ -64,7 +69,8 @@ class Progress:
             log = reader.read(session, LONGEST_BACKLOG)
             idle = now() - row.date
             waiting = min(idle, now() - log.events[0].date) if log.events else timedelta(0)
-            return State((row.incarnation, row.position, row.seen, row.date), reader, log, waiting, idle)
+            restored = row.position < delivered or reader.is_ahead(session)
+            return State((row.incarnation, row.position, row.seen, row.date), reader, log, waiting, idle, restored)
 
     def enter(self) -> State:
         """Makes the row, if nobody did: from here on nothing is missed, and the store starts cold."""

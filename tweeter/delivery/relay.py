@@ -116,12 +116,12 @@ class Relay:
                     self._trust.lose("it was started again")
                 self._timelines.expect(incarnation)
                 self._incarnation = incarnation
-            state = self._row.look() or self._row.enter()
+            state = self._look()
             while self._due(state, incarnation):
                 held = self._row.hold(state)
                 if held:
                     self._deliver(state, incarnation)
-                before, state = state, self._row.look() or self._row.enter()
+                before, state = state, self._look()
                 if not held and before.row == state.row:
                     break  # another process is at it
         except BackendUnavailable as error:
@@ -129,8 +129,8 @@ class Relay:
             return
         except LostHold:
             return
-        if state.incarnation != incarnation:
-            self._trust.lose("it came back, and what it holds is not known to be right yet")
+        if state.incarnation != incarnation or state.restored:
+            self._trust.lose("it came back, or the database did, and what it holds is not known to be right yet")
         elif state.waiting > STUCK:
             self._trust.lose("events are not delivered to it")
         else:
@@ -138,15 +138,19 @@ class Relay:
 
     # delivering
 
+    def _look(self) -> State:
+        return self._row.look(self._timelines.position()) or self._row.enter()
+
     def _due(self, state: State, incarnation: str) -> bool:
-        return bool(state.pending) or state.incarnation != incarnation or state.idle > REST
+        return bool(state.pending) or state.incarnation != incarnation or state.idle > REST or state.restored
 
     def _deliver(self, state: State, incarnation: str) -> None:
         """Delivers what the state tells, and ceases to be the one who does."""
         try:
             # Events that were not delivered for long may have been deleted.
             late = state.idle > self._keep / 2
-            if state.incarnation != incarnation or len(state.pending) >= LONGEST_BACKLOG or late:
+            lost = state.incarnation != incarnation or state.restored
+            if lost or late or len(state.pending) >= LONGEST_BACKLOG:
                 self._start_cold(incarnation)
             else:
                 through_all = any(isinstance(logged.event, Truncated | Reloaded) for logged in state.pending)
@@ -154,6 +158,7 @@ class Relay:
                     self._apply(state.pending)
                 state.reader.advance(state.log)
                 self._row.note(position=state.reader.position, seen=state.reader.seen, holder="")
+                self._timelines.note(state.reader.position)
         except BaseException:
             self._row.release()
             raise
@@ -168,6 +173,7 @@ class Relay:
         with self._row.kept():
             self._timelines.clear()
         self._row.note(incarnation=incarnation, position=reader.position, seen=reader.seen, holder="")
+        self._timelines.note(reader.position)
 
     def _apply(self, events: list[LoggedEvent]) -> None:
         """All of the events, each a step at a time in turn: nobody waits for a celebrity's followers."""

@@ -120,6 +120,11 @@ class LogReader:
         else:
             self.position = session.scalars(select(func.coalesce(func.max(OutboxEvent.id), 0))).one()
 
+    def is_ahead(self, session: Session) -> bool:
+        """Whether the position is one that this log has not reached: then it is the log of another database."""
+        newest = _horizon if _is_postgresql(session) else func.coalesce(func.max(OutboxEvent.id), 0)
+        return session.scalars(select(newest)).one() < self.position
+
     def read(self, session: Session, limit: int) -> Log:
         """At most `limit` events that `advance` has not been told of. Nothing changes before it is."""
         asked = {"position": self.position, "limit": limit}

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 # A page whose ids turn out to be deleted is read on in larger and larger steps, up to this.
 LARGEST_READ = 400
 
+# Where a store keeps its position in the log: a timeline of positions, so that every store can.
+POSITIONS = "positions"
+
 
 @implementer(IMaterializedTimelines)
 class PushTimelines(Timelines):
@@ -71,6 +74,19 @@ class PushTimelines(Timelines):
 
     def expect(self, incarnation: str) -> None:
         self._store.expect(incarnation)
+
+    def position(self) -> int:
+        found = self._store.read(POSITIONS, Cursor().before, 1)
+        if found and not found.ids:  # as a timeline of tweets it was truncated, and would never take one again
+            self._store.drop([POSITIONS])
+        return found.ids[0] if found and found.ids else 0
+
+    def note(self, position: int) -> None:
+        token = self._store.begin_fill(POSITIONS)
+        if token is None:
+            self._store.add([POSITIONS], position)
+        else:
+            self._store.fill(POSITIONS, token, [position], 0)
 
     def trust(self) -> None:
         self.trusted = True
