@@ -8,20 +8,24 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import and_, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from tweeter.models import Consumer
 from tweeter.models.meta import SessionFactory, begin_immediate, insert_new, now
-from tweeter.models.outbox import Log, LoggedEvent, LogReader
+from tweeter.models.outbox import END, Log, LoggedEvent, LogReader
 
 HOLD = timedelta(seconds=10)  # after which a deliverer that gives no sign of life is taken to be dead
 LONGEST_NAME = 200  # as the column has it
 LONGEST_BACKLOG = 20_000  # more events cost more than to begin cold
 
-
 _COLUMNS = (Consumer.incarnation, Consumer.position, Consumer.seen, Consumer.date)
+# Put together once, as every post waits for it.
+_ROW = {
+    dialect: select(*_COLUMNS, end.label("end")).where(Consumer.name == bindparam("name"))
+    for dialect, end in END.items()
+}
 
 
 class LostHold(Exception):
@@ -62,15 +66,16 @@ class Progress:
         `delivered` is the position that the store tells. It has to be asked before: it is told after the row is.
         """
         with self._sessions() as session:
-            row = session.get(Consumer, self.name)
+            row = session.execute(_ROW[session.get_bind().dialect.name], {"name": self.name}).one_or_none()
             if row is None:
                 return None
-            reader = LogReader(row.position, row.seen)
+            incarnation, position, seen, date, end = row
+            reader = LogReader(position, seen)
             log = reader.read(session, LONGEST_BACKLOG)
-            idle = now() - row.date
+            idle = now() - date
             waiting = min(idle, now() - log.events[0].date) if log.events else timedelta(0)
-            restored = row.position < delivered or reader.is_ahead(session)
-            return State((row.incarnation, row.position, row.seen, row.date), reader, log, waiting, idle, restored)
+            restored = position < delivered or position > end
+            return State((incarnation, position, seen, date), reader, log, waiting, idle, restored)
 
     def enter(self) -> State:
         """Makes the row, if nobody did: from here on nothing is missed, and the store starts cold."""

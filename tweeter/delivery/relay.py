@@ -98,7 +98,8 @@ class Relay:
             with self._passed:
                 self._begun += 1
             try:
-                self.step()
+                if self.step():
+                    self._awake.set()
             except SQLAlchemyError as error:
                 log.warning("the outbox can't be read: %s", error)
             except Exception:
@@ -107,8 +108,11 @@ class Relay:
                 self._done = self._begun
                 self._passed.notify_all()
 
-    def step(self) -> None:
-        """One pass: delivers what is pending, unless another process does; then judges the store."""
+    def step(self) -> bool:
+        """One pass: delivers what is pending, unless another process does; if there was nothing, judges the store.
+
+        True if it delivered. Then more may have come meanwhile.
+        """
         try:
             incarnation = self._timelines.incarnation()
             if incarnation != self._incarnation:
@@ -117,24 +121,23 @@ class Relay:
                 self._timelines.expect(incarnation)
                 self._incarnation = incarnation
             state = self._look()
-            while self._due(state, incarnation):
-                held = self._row.hold(state)
-                if held:
+            if self._due(state, incarnation):
+                if self._row.hold(state):
                     self._deliver(state, incarnation)
-                before, state = state, self._look()
-                if not held and before.row == state.row:
-                    break  # another process is at it
+                    return True
+                state = self._look()  # another process is at it, or was
         except BackendUnavailable as error:
             self._trust.lose(str(error))
-            return
+            return False
         except LostHold:
-            return
+            return False
         if state.incarnation != incarnation or state.restored:
             self._trust.lose("it came back, or the database did, and what it holds is not known to be right yet")
         elif state.waiting > STUCK:
             self._trust.lose("events are not delivered to it")
         else:
             self._trust.gain(state.pending)
+        return False
 
     # delivering
 

@@ -79,6 +79,12 @@ def record(session: Session, event: Event) -> None:
 
 _horizon = literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger)
 
+# The position of who begins to read now, by dialect.
+END = {
+    "postgresql": _horizon,
+    "sqlite": select(func.coalesce(func.max(OutboxEvent.id), 0)).scalar_subquery(),
+}
+
 # Put together once: every request that reads timelines from this process's memory asks.
 _NEW = (
     select(OutboxEvent.id, OutboxEvent.date, OutboxEvent.payload, OutboxEvent.request_id)
@@ -111,19 +117,12 @@ class LogReader:
 
     def begin(self, session: Session) -> None:
         """Skips all that is committed."""
+        self.position = session.scalars(select(END[session.get_bind().dialect.name])).one()
         if _is_postgresql(session):
-            self.position = session.scalars(select(_horizon)).one()
             beyond = select(OutboxEvent.id, OutboxEvent.transaction_id).where(
                 OutboxEvent.transaction_id >= self.position
             )
             self._seen = {id_: transaction_id or 0 for id_, transaction_id in session.execute(beyond)}
-        else:
-            self.position = session.scalars(select(func.coalesce(func.max(OutboxEvent.id), 0))).one()
-
-    def is_ahead(self, session: Session) -> bool:
-        """Whether the position is one that this log has not reached: then it is the log of another database."""
-        newest = _horizon if _is_postgresql(session) else func.coalesce(func.max(OutboxEvent.id), 0)
-        return session.scalars(select(newest)).one() < self.position
 
     def read(self, session: Session, limit: int) -> Log:
         """At most `limit` events that `advance` has not been told of. Nothing changes before it is."""
