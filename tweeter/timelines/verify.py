@@ -2,17 +2,23 @@
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from typing import NamedTuple
+
+from sqlalchemy.orm import Session
 
 from tweeter.interfaces import IMaterializedTimelines, ITimelines
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import queries
-from tweeter.timelines.pull import PullTimelines
-from tweeter.values import Cursor, Timeline
+from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 
 PAGES = 3  # of 20 tweets, compared in full; of the rest of what is materialised the ids are
 TRIES = 4  # on a running site, a difference may be a delivery that is under way
 PAUSE = 0.25  # seconds
+BEYOND = 100  # ids that are asked of SQL beyond those that are materialised, in the place of deleted ones
+REMEMBERED = 20_000  # tweets
+
+NO_PAGE = Page((), None)
 
 
 class Verdict(NamedTuple):
@@ -24,14 +30,17 @@ class Verdict(NamedTuple):
 
 
 class Verifier:
-    """Compares timelines with SQL. Cold ones are filled by it, as by any reader."""
+    """Compares timelines with SQL. Cold ones are filled by it, as by any reader.
+
+    Of SQL a timeline's ids are asked once, by the talk's join, and its tweets unless they were asked a moment ago.
+    """
 
     def __init__(self, timelines: ITimelines, sessions: SessionFactory, ready: Callable[[], None]) -> None:
         self._timelines = timelines
         self._materialized = timelines if IMaterializedTimelines.providedBy(timelines) else None
         self._sessions = sessions
-        self._pull = PullTimelines("sql", sessions)
         self._ready = ready
+        self._tweets: dict[int, TweetView] = {}
 
     def verify(self, timeline: Timeline, repair: bool = False) -> Verdict:
         """The verdict on one timeline; with `repair`, what differs is made cold and verified again."""
@@ -46,46 +55,74 @@ class Verifier:
         for attempt in range(TRIES):
             if attempt:
                 time.sleep(PAUSE)
+                self._tweets.clear()
             self._ready()
             if self._materialized is not None and not self._materialized.trusted:
                 differences = ["the store can't be asked, or is not caught up: SQL would answer"]
                 continue
-            differences = [*self._pages(timeline), *self._ids(timeline)]
+            differences = self._differences(timeline)
             if not differences:
                 break
         return differences
 
-    def _pages(self, timeline: Timeline) -> Iterator[str]:
-        cursor = Cursor()
-        for number in range(1, PAGES + 1):
-            shown = self._timelines.page(timeline, cursor)
-            expected = self._pull.page(timeline, cursor)
-            if shown != expected:
-                yield f"page {number}: " + (
-                    _ids_differ([t.id for t in shown.tweets], [t.id for t in expected.tweets])
-                    or _tweets_differ(shown.tweets, expected.tweets)
-                    or f"goes on before {shown.older} instead of {expected.older}"
-                )
-            if expected.older is None:
-                return
-            cursor = cursor._replace(before=expected.older)
-
-    def _ids(self, timeline: Timeline) -> Iterator[str]:
-        """Everything that is materialised, down to its floor."""
-        if self._materialized is None or (held := self._materialized.peek(timeline)) is None:
-            return
+    def _differences(self, timeline: Timeline) -> list[str]:
+        shown = list(self._pages(timeline))
+        held = self._materialized.peek(timeline) if self._materialized is not None else None
+        count = max(PAGES * Cursor().limit + 1, len(held.ids) + BEYOND if held else 0)
         with self._sessions() as session:
-            expected = queries.read_ids(session, timeline, len(held.ids) + 100)
-            if difference := _ids_differ(held.ids, [id_ for id_ in expected if id_ >= held.floor][: len(held.ids) + 1]):
-                # Deleted tweets may stay until somebody reads them: no page shows them.
-                living = queries.load_tweets(session, held.ids)
-                ids = [id_ for id_ in held.ids if id_ in living]
-                lowest = max(held.floor, expected[-1] if len(expected) == len(held.ids) + 100 else 0)
-                difference = _ids_differ(
-                    [id_ for id_ in ids if id_ >= lowest], [id_ for id_ in expected if id_ >= lowest]
-                )
-        if difference:
-            yield f"materialised: {difference}"
+            ids = queries.read_ids(session, timeline, count)
+            expected = self._expected(session, ids)
+            differences = list(_pages_differ(shown, expected))
+            if held and (difference := _held_differ(session, held, ids, len(ids) == count)):
+                differences.append(f"materialised: {difference}")
+        return differences
+
+    def _pages(self, timeline: Timeline) -> Iterator[Page]:
+        """The first pages as they are shown."""
+        cursor = Cursor()
+        for _ in range(PAGES):
+            page = self._timelines.page(timeline, cursor)
+            yield page
+            if page.older is None:
+                return
+            cursor = cursor._replace(before=page.older)
+
+    def _expected(self, session: Session, ids: list[int]) -> list[Page]:
+        """The first pages as they ought to be."""
+        size = Cursor().limit
+        wanted = ids[: PAGES * size]
+        if unknown := [id_ for id_ in wanted if id_ not in self._tweets]:
+            if len(self._tweets) > REMEMBERED:
+                self._tweets.clear()
+                unknown = wanted
+            self._tweets |= queries.load_tweets(session, unknown)
+        pages = []
+        for first in range(0, max(1, len(wanted)), size):
+            some = [self._tweets[id_] for id_ in ids[first : first + size] if id_ in self._tweets]
+            pages.append(Page(tuple(some), ids[first + size - 1] if len(ids) > first + size else None))
+        return pages
+
+
+def _pages_differ(shown: list[Page], expected: list[Page]) -> Iterator[str]:
+    for number, (one, other) in enumerate(zip_longest(shown, expected, fillvalue=NO_PAGE), 1):
+        if one != other:
+            yield f"page {number}: " + (
+                _ids_differ([t.id for t in one.tweets], [t.id for t in other.tweets])
+                or _tweets_differ(one.tweets, other.tweets)
+                or f"goes on before {one.older} instead of {other.older}"
+            )
+
+
+def _held_differ(session: Session, held: Slice, expected: list[int], more: bool) -> str:
+    """What is wrong with all that is materialised, down to its floor; `more`: SQL has more than what is expected."""
+    if held.ids == [id_ for id_ in expected if id_ >= held.floor][: len(held.ids) + 1]:
+        return ""
+    # Deleted tweets may stay until somebody reads them: no page shows them.
+    living = queries.load_tweets(session, held.ids)
+    lowest = max(held.floor, expected[-1] if more else 0)
+    return _ids_differ(
+        [id_ for id_ in held.ids if id_ in living and id_ >= lowest], [id_ for id_ in expected if id_ >= lowest]
+    )
 
 
 def _ids_differ(shown: list[int], expected: list[int]) -> str:
