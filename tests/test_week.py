@@ -19,11 +19,14 @@ from tweeter import measure
 from tweeter.cli import main
 from tweeter.models import User
 from tweeter.testing import Process
+from tweeter.timelines.verify import Verifier
 from tweeter.values import Cursor, Timeline
 
 WEEK = Path(os.environ.get("TWEETER_WEEK", Path(__file__).with_name("data") / "week"))
 PEOPLE = 100  # of each kind
 SHOWN = 60  # three pages
+REST = 500  # tweets that are posted after all others were loaded
+LARGE = 5000  # people, of whom a sample is verified
 
 
 def lines(path):
@@ -68,14 +71,17 @@ def files():
 
 
 @pytest.fixture
-def ini(tmp_path, database_url):
-    text = Path("testing.ini").read_text()
-    path = tmp_path / "week.ini"
-    lines = [
-        f"sqlalchemy.url = {database_url}" if line.startswith("sqlalchemy.url") else line for line in text.split("\n")
-    ]
-    path.write_text("\n".join(lines))
-    return str(path)
+def make_ini(tmp_path, database_url):
+    def make(**settings):
+        settings = {"sqlalchemy.url": database_url, **settings}
+        lines = Path("testing.ini").read_text().splitlines()
+        kept = [line for line in lines if line.partition("=")[0].strip() not in settings]
+        place = kept.index("use = egg:tweeter") + 1
+        path = tmp_path / "week.ini"
+        path.write_text("\n".join([*kept[:place], *map(" = ".join, settings.items()), *kept[place:]]))
+        return str(path)
+
+    return make
 
 
 def three_pages(process, timeline):
@@ -89,7 +95,8 @@ def three_pages(process, timeline):
     return shown
 
 
-def test_home_and_profile_of_300_people_are_what_the_files_say(ini, database_url, files):
+def test_home_and_profile_of_300_people_are_what_the_files_say(make_ini, database_url, files):
+    ini = make_ini()
     assert main(["load", ini, "--follows", f"{WEEK}/follows.txt.gz", "--tweets", f"{WEEK}/tweets.jsonl.gz"]) == 0
     assert len(files.people) > 2 * PEOPLE
     processes = [Process(database_url, backend) for backend in ("sql", "memory")]
@@ -110,3 +117,49 @@ def test_home_and_profile_of_300_people_are_what_the_files_say(ini, database_url
     finally:
         for process in processes:
             process.close()
+
+
+def test_what_is_posted_next_is_delivered_to_every_backend(
+    make_ini, database_url, redis_server, memcached_server, tmp_path
+):
+    """`tweeter verify` makes every timeline warm, and later finds each tweet in all of them, also in full ones."""
+    every = list(lines(WEEK / "tweets.jsonl.gz"))
+    (tmp_path / "past.jsonl").write_text("".join(every[:-REST]))
+    prefix = f"week {database_url[-20:]}".replace(" ", "-").replace("/", "-")
+    settings = {
+        "tweeter.capacity": "100",
+        "tweeter.timelines.shadow": "memcached",
+        "tweeter.redis.url": redis_server.url,
+        "tweeter.redis.prefix": prefix,
+        "tweeter.memcached.servers": memcached_server.address,
+        "tweeter.memcached.prefix": prefix,
+    }
+    ini = make_ini(**{"tweeter.timelines": "redis"}, **settings)
+    assert main(["load", ini, "--follows", f"{WEEK}/follows.txt.gz", "--tweets", f"{tmp_path}/past.jsonl"]) == 0
+    site, memory = Process(database_url, "redis", **settings), Process(database_url, "memory", **settings)
+    try:
+        with site.sessions() as session:
+            ids = {row.username: row.id for row in session.execute(select(User.username, User.id))}
+        which = ["--all"] if len(ids) < LARGE else ["--sample", f"{LARGE}", "--seed", "1"]
+        people = random.Random(2011).sample(sorted(ids.values()), min(LARGE, len(ids)))
+        timelines = [timeline for id_ in people for timeline in (Timeline.home(id_), Timeline.profile(id_))]
+
+        def verified():
+            verifier = Verifier(memory.timelines, memory.sessions, memory.delivery.ready)
+            found = [verdict for timeline in timelines if (verdict := verifier.verify(timeline)).differences]
+            return found or all(main(["verify", ini, *which, *more]) == 0 for more in ([], ["--store", "memcached"]))
+
+        assert verified() is True
+        for tweet in map(json.loads, every[-REST:]):
+            with site.acting() as actions:
+                author = ids.get(f"u{tweet['user']}") or actions.sign_up(f"u{tweet['user']}", "password").id
+                ids[f"u{tweet['user']}"] = author
+                actions.post(author, tweet["message"])
+        site.settle()
+        memory.settle()
+        warm = [memory.timelines.peek(timeline) is not None for timeline in timelines]
+        assert all(warm)
+        assert verified() is True
+    finally:
+        site.close()
+        memory.close()

@@ -151,6 +151,7 @@ class Exchange:
     def write(self, payload: bytes, replies: int) -> None:
         """One more lot, while others are under way."""
         try:
+            _limit(self._connection, self._timeout)
             self._connection._sock.sendall(payload)
         except BaseException as error:
             self.abort()
