@@ -3,10 +3,12 @@
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from redis import Redis
 
@@ -239,6 +241,7 @@ def test_a_database_that_was_restored_from_a_backup(sqlite_url, backend, setting
     with processes[0].acting() as actions:
         actions.unfollow(people[0], "bob")
     assert caught_up(processes)
+    told(processes)
     for process in processes:
         process.close()
     for end in ("-wal", "-shm"):
@@ -247,50 +250,77 @@ def test_a_database_that_was_restored_from_a_backup(sqlite_url, backend, setting
     assert_right_on(sqlite_url, backend, settings, people)
 
 
-def test_a_store_tells_its_position_also_after_a_truncation(processes, people, lived):
+def test_a_store_tells_how_far_it_was_delivered_to_also_after_a_truncation(processes, people, lived):
+    before = told(processes)
     with processes[1].sessions.begin() as session:
         record(session, Truncated(MAX_ID))  # takes the position for a tweet
+    assert caught_up(processes)
+    assert told(processes) > before
+
+
+@pytest.mark.parametrize("backend", ["redis"], indirect=True)
+def test_a_store_that_forgot_how_far_it_was_delivered_to_is_told(processes, people, lived, server, settings):
+    before = told(processes)
+    with Redis(server.host, server.port) as client:
+        assert client.delete(*client.scan_iter(f"{settings['tweeter.redis.prefix']}*positions*"))
+    assert told(processes) == before
+
+
+def told(processes):
+    """What the store says, once it is what the database says."""
     reader = LogReader()
     deadline = time.monotonic() + BACK
-    while time.monotonic() < deadline and processes[1].timelines.position() != reader.position:
-        live(processes, people)
-        assert caught_up(processes)
+    while True:
         with processes[1].sessions() as session:
             reader.begin(session)
-    assert processes[1].timelines.position() == reader.position > 0
+        if (position := processes[1].timelines.position()) == reader.mark or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    assert position == reader.mark > 0
+    return position
 
 
-@pytest.fixture(params=["same server", "younger server"])
-def restore(request, postgresql_server, tmp_path):
-    """Makes a backup of a database to which nobody is connected, and the function that restores it: its new URL."""
-    if request.param == "same server":
+@pytest.mark.parametrize("backend", ["redis"], indirect=True)
+def test_processes_that_call_one_store_by_different_names(sqlite_url, settings, processes, people, lived, caplog):
+    caplog.set_level("INFO", "tweeter.delivery")
+    url = settings["tweeter.redis.url"].replace("127.0.0.1", "localhost")
+    other = Process(sqlite_url, "redis", **{**settings, "tweeter.redis.url": url})
+    every = [*processes, other]
+    assert caught_up(every)
+    caplog.clear()
+    for _ in range(5):
+        live([processes[0], processes[1], other], people)
+        assert caught_up(every)
+        assert_right(every, people)
+    assert "starts cold" not in caplog.text
+    other.close()
 
-        def copy(url):
-            name = url.rpartition("/")[2]
-            postgresql_server.execute(f"CREATE DATABASE {name}_restored TEMPLATE {name}")
-            return lambda: postgresql_server.url(f"{name}_restored")
 
-        yield copy
-    else:
-        # The numbers of its transactions, by which the log is read, are lower than those in the dump.
-        postgresql_server.execute(
-            "DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
-        )
-        with closing(PostgreSQL()) as younger:
-            younger.start()
+def copied(server, url):
+    """A backup by PostgreSQL itself: the numbers of transactions are those of the server."""
+    name = url.rpartition("/")[2]
+    server.execute(f"CREATE DATABASE {name}_restored TEMPLATE {name}")
+    yield
+    yield server.url(f"{name}_restored")
 
-            def dump(url):
-                file = str(tmp_path / "dump.sql")
-                run_client("pg_dump", url, "-f", file)
 
-                def load():
-                    younger.execute("CREATE DATABASE restored")
-                    run_client("psql", younger.url("restored"), "-q", "-v", "ON_ERROR_STOP=1", "-f", file)
-                    return younger.url("restored")
+def copied_while_a_transaction_is_open(server, url):
+    """In any database: so long as it runs, the log's position stays where it is."""
+    with psycopg.connect(server.url("postgres").replace("+psycopg", "")) as connection:
+        connection.execute("SELECT pg_current_xact_id()")
+        yield from copied(server, url)
 
-                return load
 
-            yield dump
+def dumped(server, url):
+    """And loaded into a younger server, whose numbers of transactions are lower than those in the dump."""
+    server.execute("DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+    with tempfile.NamedTemporaryFile() as file, closing(PostgreSQL()) as younger:
+        run_client("pg_dump", url, "-f", file.name)
+        yield
+        younger.start()
+        younger.execute("CREATE DATABASE restored")
+        run_client("psql", younger.url("restored"), "-q", "-v", "ON_ERROR_STOP=1", "-f", file.name)
+        yield younger.url("restored")
 
 
 def run_client(program, url, *arguments):
@@ -298,26 +328,42 @@ def run_client(program, url, *arguments):
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_a_postgresql_database_that_was_restored(postgresql_url, restore, backend, settings):
+@pytest.mark.parametrize(
+    ("backup", "forgetful"),
+    [(copied, False), (copied_while_a_transaction_is_open, False), (dumped, False), (dumped, True)],
+)
+def test_a_postgresql_database_that_was_restored(
+    postgresql_server, postgresql_url, backup, forgetful, backend, server, settings
+):
+    """A store that forgot how far it was delivered to (evicted, say) notices a younger server all the same."""
+
     def begun():
         return [Process(postgresql_url, name, **settings) for name in ("sql", backend, backend)]
+
+    def end(processes):
+        for process in processes:
+            process.close()
 
     processes = begun()
     people = two_people(processes[0])
     live(processes, people)
     assert caught_up(processes)
-    for process in processes:
-        process.close()
-    restored = restore(postgresql_url)
+    end(processes)
+    restored = backup(postgresql_server, postgresql_url)
+    next(restored)
     processes = begun()
     live(processes, people)
     with processes[0].acting() as actions:
         actions.unfollow(people[0], "bob")
     assert caught_up(processes)
     assert_right(processes, people)
-    for process in processes:
-        process.close()
-    assert_right_on(restored(), backend, settings, people)
+    time.sleep(1)  # the store is told by a look after the delivery
+    end(processes)
+    if forgetful:
+        with Redis(server.host, server.port) as client:
+            client.delete(*client.scan_iter(f"{settings['tweeter.redis.prefix']}*positions*"))
+    assert_right_on(next(restored), backend, settings, people)
+    restored.close()
 
 
 def assert_right_on(url, backend, settings, people):

@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from tweeter import measure
 from tweeter.cli import main
+from tweeter.interfaces import ITimelines
 from tweeter.models import User
 from tweeter.testing import Process
 from tweeter.timelines.verify import Verifier
@@ -157,8 +158,10 @@ def test_what_is_posted_next_is_delivered_to_every_backend(
                 actions.post(author, tweet["message"])
         site.settle()
         memory.settle()
-        warm = [memory.timelines.peek(timeline) is not None for timeline in timelines]
-        assert all(warm)
+        stores = [each for _, each in site.registry.getUtilitiesFor(ITimelines)]
+        for store in (*stores, memory.timelines):
+            assert all(store.peek(timeline) is not None for timeline in timelines), f"{store.name} was not delivered to"
+        assert {store.name for store in stores} == {"redis", "memcached"}
         assert verified() is True
     finally:
         site.close()

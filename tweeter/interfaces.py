@@ -53,7 +53,7 @@ class IMaterializedTimelines(ITimelines):
         """
 
     def position():
-        """How far into the log of events the store was delivered to, by its own word; 0 where it does not know.
+        """How far the store was delivered to, by its own word: a number that grows; 0 where it does not know.
 
         A database that knows of less than that was restored from a backup.
         """

@@ -40,6 +40,7 @@ class State(NamedTuple):
     log: Log
     waiting: timedelta  # of the oldest pending event, since something was delivered
     idle: timedelta  # since it is known that nothing was missed
+    mark: int  # how far the store was delivered to; see LogReader
     restored: bool  # the database is a backup: the store knows of more, or the log begins anew
 
     @property
@@ -63,7 +64,7 @@ class Progress:
     def look(self, delivered: int = 0) -> State | None:
         """The state; None where there is no row yet.
 
-        `delivered` is the position that the store tells. It has to be asked before: it is told after the row is.
+        `delivered` is the mark that the store tells. It has to be asked before: it is told after the row is.
         """
         with self._sessions() as session:
             row = session.execute(_ROW[session.get_bind().dialect.name], {"name": self.name}).one_or_none()
@@ -74,8 +75,8 @@ class Progress:
             log = reader.read(session, LONGEST_BACKLOG)
             idle = now() - date
             waiting = min(idle, now() - log.events[0].date) if log.events else timedelta(0)
-            restored = position < delivered or position > end
-            return State((incarnation, position, seen, date), reader, log, waiting, idle, restored)
+            restored = reader.mark < delivered or position > end
+            return State((incarnation, position, seen, date), reader, log, waiting, idle, reader.mark, restored)
 
     def enter(self) -> State:
         """Makes the row, if nobody did: from here on nothing is missed, and the store starts cold."""

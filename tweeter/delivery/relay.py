@@ -121,11 +121,13 @@ class Relay:
                 self._timelines.expect(incarnation)
                 self._incarnation = incarnation
             state = self._look()
-            if self._due(state, incarnation):
+            while self._due(state, incarnation):
                 if self._row.hold(state):
                     self._deliver(state, incarnation)
                     return True
-                state = self._look()  # another process is at it, or was
+                before, state = state, self._look()
+                if before.row == state.row:
+                    break  # another process is at it
         except BackendUnavailable as error:
             self._trust.lose(str(error))
             return False
@@ -142,7 +144,12 @@ class Relay:
     # delivering
 
     def _look(self) -> State:
-        return self._row.look(self._timelines.position()) or self._row.enter()
+        """How things stand. Tells the store, where it does not know: after deliveries, and when it forgot."""
+        delivered = self._timelines.position()
+        state = self._row.look(delivered) or self._row.enter()
+        if delivered < state.mark and state.incarnation == self._incarnation and not state.restored:
+            self._timelines.note(state.mark)
+        return state
 
     def _due(self, state: State, incarnation: str) -> bool:
         return bool(state.pending) or state.incarnation != incarnation or state.idle > REST or state.restored
@@ -161,7 +168,6 @@ class Relay:
                     self._apply(state.pending)
                 state.reader.advance(state.log)
                 self._row.note(position=state.reader.position, seen=state.reader.seen, holder="")
-                self._timelines.note(state.reader.position)
         except BaseException:
             self._row.release()
             raise
@@ -176,7 +182,6 @@ class Relay:
         with self._row.kept():
             self._timelines.clear()
         self._row.note(incarnation=incarnation, position=reader.position, seen=reader.seen, holder="")
-        self._timelines.note(reader.position)
 
     def _apply(self, events: list[LoggedEvent]) -> None:
         """All of the events, each a step at a time in turn: nobody waits for a celebrity's followers."""

@@ -79,6 +79,8 @@ def record(session: Session, event: Event) -> None:
 
 _horizon = literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger)
 
+COUNTED_BITS = 14  # of events seen beyond the position; with a position of 39 bits the mark is no longer than an id
+
 # The position of who begins to read now, by dialect.
 END = {
     "postgresql": _horizon,
@@ -114,6 +116,11 @@ class LogReader:
     def seen(self) -> str:
         """What was seen beyond the position, for another reader to go on from there."""
         return msgspec.json.encode(self._seen).decode()
+
+    @property
+    def mark(self) -> int:
+        """A number that grows with what was read: also while an open transaction keeps the position where it is."""
+        return self.position << COUNTED_BITS | min(len(self._seen), (1 << COUNTED_BITS) - 1)
 
     def begin(self, session: Session) -> None:
         """Skips all that is committed."""

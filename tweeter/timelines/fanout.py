@@ -1,8 +1,9 @@
 """Fan-out: from an event to the timelines and tweets it changes."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain
 
 from sqlalchemy.orm import Session
 
@@ -25,7 +26,7 @@ from tweeter.values import (
 
 STRETCH = 8000  # followers read from SQL at a time: the store waits for the first, and we look again at the last
 CHUNK = 2000  # of them, written to the store at a time; and tweets read
-STEP = 16  # stretches of followers, until others get their turn: a quarter of a second
+STEP = 0.25  # seconds, after which others get their turn
 
 
 class FanOut:
@@ -66,14 +67,16 @@ class FanOut:
             return
         self._store.add([Timeline.public().key, Timeline.profile(user_id).key, Timeline.home(user_id).key], tweet_id)
         stretches = self._followers(user_id)
-        # Between two steps nothing is under way: thousands of events may be delivered in turn.
-        while some := list(self._write(islice(stretches, STEP), user_id, tweet_id)):
-            yield
-            if len(some) < STEP or not self._exists(tweet_id):
+        first = True
+        for stretch in stretches:
+            if not first and not self._exists(tweet_id):
                 return  # deleted meanwhile: no use in going on; readers leave out what was delivered
+            self._write(chain([stretch], _for_a_while(stretches)), user_id, tweet_id)
+            first = False
+            yield  # nothing is under way now: thousands of events may be delivered in turn
 
-    def _write(self, stretches: Iterator[Sequence[int]], user_id: int, tweet_id: int) -> Iterator[None]:
-        """Adds the tweet to the home timelines of stretches of followers; a stop after each."""
+    def _write(self, stretches: Iterable[Sequence[int]], user_id: int, tweet_id: int) -> None:
+        """Adds the tweet to the home timelines of stretches of followers."""
         begun: deque[Sequence[int]] = deque()
         written = 0
         for chunk in self._add_to_each(_cut(stretches, begun), tweet_id):
@@ -81,7 +84,6 @@ class FanOut:
             if written == len(begun[0]):
                 self._look_again(begun.popleft(), user_id)
                 written = 0
-                yield
 
     def _look_again(self, stretch: Sequence[int], user_id: int) -> None:
         """Drops the timelines of those who unfollowed while they were written to.
@@ -115,21 +117,28 @@ class FanOut:
         self._store.remove(Timeline.profile(user_id).key, tweet_ids)
 
     def _followers(self, user_id: int) -> Iterator[Sequence[int]]:
-        return self._chunks(lambda session, last: followers.after(session, user_id, last, STRETCH))
+        return self._chunks(lambda session, last: followers.after(session, user_id, last, STRETCH), STRETCH)
 
     def _tweet_ids(self, user_id: int) -> Iterator[Sequence[int]]:
-        return self._chunks(lambda session, last: queries.tweet_ids(session, user_id, last, CHUNK))
+        return self._chunks(lambda session, last: queries.tweet_ids(session, user_id, last, CHUNK), CHUNK)
 
-    def _chunks(self, read: Callable[[Session, int], Sequence[int]]) -> Iterator[Sequence[int]]:
+    def _chunks(self, read: Callable[[Session, int], Sequence[int]], size: int) -> Iterator[Sequence[int]]:
         """Ids in ascending order, a chunk at a time, each read in a transaction of its own."""
-        last = 0
-        while True:
+        last, full = 0, True
+        while full:
             with self._sessions() as session:
                 chunk = read(session, last)
-            if not chunk:
-                return
-            yield chunk
-            last = chunk[-1]
+            full = len(chunk) == size
+            if chunk:
+                yield chunk
+                last = chunk[-1]
+
+
+def _for_a_while(stretches: Iterator[Sequence[int]]) -> Iterator[Sequence[int]]:
+    """The next stretches, until a step has taken long enough; however slow the store is, its deliverer shows up."""
+    ends = time.monotonic() + STEP
+    while time.monotonic() < ends and (stretch := next(stretches, None)):
+        yield stretch
 
 
 def _cut(stretches: Iterable[Sequence[int]], begun: deque[Sequence[int]]) -> Iterator[Sequence[int]]:

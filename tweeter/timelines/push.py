@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from hashlib import sha256
 
 from zope.interface import implementer
 
@@ -21,9 +22,6 @@ log = logging.getLogger(__name__)
 
 # A page whose ids turn out to be deleted is read on in larger and larger steps, up to this.
 LARGEST_READ = 400
-
-# Where a store keeps its position in the log: a timeline of positions, so that every store can.
-POSITIONS = "positions"
 
 
 @implementer(IMaterializedTimelines)
@@ -45,6 +43,9 @@ class PushTimelines(Timelines):
         self._trust = 0
         self.capacity = capacity
         self._store = store
+        # Where the store keeps its position: a timeline of positions, so that every store can. Whoever calls the store
+        # by another name (localhost, 127.0.0.1) delivers to it by themselves, and has a position of their own.
+        self._positions = f"positions:{sha256(store.identity.encode()).hexdigest()[:16]}"
         self._sessions = sessions
         self._hydrator = Hydrator(name, cache, sessions)
         self._fan_out = FanOut(store, self._hydrator, sessions)
@@ -76,17 +77,17 @@ class PushTimelines(Timelines):
         self._store.expect(incarnation)
 
     def position(self) -> int:
-        found = self._store.read(POSITIONS, Cursor().before, 1)
+        found = self._store.read(self._positions, Cursor().before, 1)
         if found and not found.ids:  # as a timeline of tweets it was truncated, and would never take one again
-            self._store.drop([POSITIONS])
+            self._store.drop([self._positions])
         return found.ids[0] if found and found.ids else 0
 
     def note(self, position: int) -> None:
-        token = self._store.begin_fill(POSITIONS)
+        token = self._store.begin_fill(self._positions)
         if token is None:
-            self._store.add([POSITIONS], position)
+            self._store.add([self._positions], position)
         else:
-            self._store.fill(POSITIONS, token, [position], 0)
+            self._store.fill(self._positions, token, [position], 0)
 
     def trust(self) -> None:
         self.trusted = True

@@ -17,6 +17,7 @@ TRIES = 4  # on a running site, a difference may be a delivery that is under way
 PAUSE = 0.25  # seconds
 BEYOND = 100  # ids that are asked of SQL beyond those that are materialised, in the place of deleted ones
 REMEMBERED = 20_000  # tweets
+REMEMBERED_SECONDS = 5.0
 
 NO_PAGE = Page((), None)
 
@@ -41,6 +42,7 @@ class Verifier:
         self._sessions = sessions
         self._ready = ready
         self._tweets: dict[int, TweetView] = {}
+        self._since = 0.0
 
     def verify(self, timeline: Timeline, repair: bool = False) -> Verdict:
         """The verdict on one timeline; with `repair`, what differs is made cold and verified again."""
@@ -89,12 +91,12 @@ class Verifier:
 
     def _expected(self, session: Session, ids: list[int]) -> list[Page]:
         """The first pages as they ought to be."""
+        if len(self._tweets) > REMEMBERED or time.monotonic() - self._since > REMEMBERED_SECONDS:
+            self._tweets.clear()
+            self._since = time.monotonic()
         size = Cursor().limit
         wanted = ids[: PAGES * size]
         if unknown := [id_ for id_ in wanted if id_ not in self._tweets]:
-            if len(self._tweets) > REMEMBERED:
-                self._tweets.clear()
-                unknown = wanted
             self._tweets |= queries.load_tweets(session, unknown)
         pages = []
         for first in range(0, max(1, len(wanted)), size):
