@@ -296,8 +296,12 @@ def test_processes_that_call_one_store_by_different_names(sqlite_url, settings, 
     other.close()
 
 
+# Backups of PostgreSQL in three steps: before anything happens, the backup, and its URL once it is restored.
+
+
 def copied(server, url):
-    """A backup by PostgreSQL itself: the numbers of transactions are those of the server."""
+    """By the server itself: the numbers of transactions go on."""
+    yield
     name = url.rpartition("/")[2]
     server.execute(f"CREATE DATABASE {name}_restored TEMPLATE {name}")
     yield
@@ -313,6 +317,7 @@ def copied_while_a_transaction_is_open(server, url):
 
 def dumped(server, url):
     """And loaded into a younger server, whose numbers of transactions are lower than those in the dump."""
+    yield
     server.execute("DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
     with tempfile.NamedTemporaryFile() as file, closing(PostgreSQL()) as younger:
         run_client("pg_dump", url, "-f", file.name)
@@ -344,12 +349,13 @@ def test_a_postgresql_database_that_was_restored(
         for process in processes:
             process.close()
 
+    restored = backup(postgresql_server, postgresql_url)
+    next(restored)
     processes = begun()
     people = two_people(processes[0])
     live(processes, people)
     assert caught_up(processes)
     end(processes)
-    restored = backup(postgresql_server, postgresql_url)
     next(restored)
     processes = begun()
     live(processes, people)
