@@ -198,8 +198,8 @@ def test_a_wrong_ini_file_and_servers_that_are_away_are_told_in_a_line(ini, caps
     assert "tweeter: Redis at redis://localhost:1/0: " in capsys.readouterr().err
     assert main(["bench", "delivery", ini, "--backend", "memcached", "--followers", "1", *away]) == 1
     assert "tweeter: memcached at localhost:1: Connection refused" in capsys.readouterr().err
-    assert main(["bench", "page", ini, "--followees", "2", *away]) == 1
-    assert "--followees must be 4 at least" in capsys.readouterr().err
+    assert main(["bench", "page", ini, "--followees", "1", *away]) == 1
+    assert "--followees must be 2 at least" in capsys.readouterr().err
     assert main(["bench", "fill", ini, *away]) == 1
     assert "give no --database" in capsys.readouterr().err
     assert main(["bench", "fill", ini, "--users", "10", "--followees", "10"]) == 1

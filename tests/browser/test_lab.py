@@ -89,6 +89,7 @@ def test_it_works_without_javascript(open_browser: Opener) -> None:
             break
         ada.get_by_role("link", name="Look again").click()
     expect(ada.get_by_text("13 of 13 timelines")).to_have_count(2)  # memory and redis
+    ada.goto("/lab/progress")  # it may have been done before anybody looked
     ada.get_by_role("link", name="Back to the lab").click()
     expect(ada.get_by_role("heading", name="Done:")).to_be_visible()
 
