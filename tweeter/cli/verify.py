@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import tweeter
-from tweeter.cli.common import CommandError, add_ini, open_site
+from tweeter.cli.common import CommandError, add_ini, natural, open_site
 from tweeter.cli.progress import progress
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.models import User
@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_ini(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--sample", type=_count, default=100, metavar="N", help="so many users at random (default 100)")
+    which.add_argument("--sample", type=natural, default=100, metavar="N", help="so many users at random (default 100)")
     which.add_argument("--all", action="store_true", help="every user")
     which.add_argument("--user", action="append", metavar="NAME", help="this user; can be repeated")
     parser.add_argument("--store", metavar="BACKEND", help="another backend than the one that answers: a shadow store")
@@ -116,10 +116,3 @@ def _timelines(users: Iterator[int]) -> Iterator[Timeline]:
     for user in users:
         yield Timeline.home(user)
         yield Timeline.profile(user)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return number

@@ -67,12 +67,10 @@ class FanOut:
             return
         self._store.add([Timeline.public().key, Timeline.profile(user_id).key, Timeline.home(user_id).key], tweet_id)
         stretches = self._followers(user_id)
-        first = True
-        for stretch in stretches:
-            if not first and not self._exists(tweet_id):
+        for step, stretch in enumerate(stretches):
+            if step and not self._exists(tweet_id):
                 return  # deleted meanwhile: no use in going on; readers leave out what was delivered
             self._write(chain([stretch], _for_a_while(stretches)), user_id, tweet_id)
-            first = False
             yield  # nothing is under way now: thousands of events may be delivered in turn
 
     def _write(self, stretches: Iterable[Sequence[int]], user_id: int, tweet_id: int) -> None:
@@ -117,17 +115,17 @@ class FanOut:
         self._store.remove(Timeline.profile(user_id).key, tweet_ids)
 
     def _followers(self, user_id: int) -> Iterator[Sequence[int]]:
-        return self._chunks(lambda session, last: followers.after(session, user_id, last, STRETCH), STRETCH)
+        return self._chunks(STRETCH, lambda session, last, limit: followers.after(session, user_id, last, limit))
 
     def _tweet_ids(self, user_id: int) -> Iterator[Sequence[int]]:
-        return self._chunks(lambda session, last: queries.tweet_ids(session, user_id, last, CHUNK), CHUNK)
+        return self._chunks(CHUNK, lambda session, last, limit: queries.tweet_ids(session, user_id, last, limit))
 
-    def _chunks(self, read: Callable[[Session, int], Sequence[int]], size: int) -> Iterator[Sequence[int]]:
+    def _chunks(self, size: int, read: Callable[[Session, int, int], Sequence[int]]) -> Iterator[Sequence[int]]:
         """Ids in ascending order, a chunk at a time, each read in a transaction of its own."""
         last, full = 0, True
         while full:
             with self._sessions() as session:
-                chunk = read(session, last)
+                chunk = read(session, last, size)
             full = len(chunk) == size
             if chunk:
                 yield chunk
