@@ -1,15 +1,21 @@
 """Tweeter: a microblog whose timelines are answered by interchangeable backends."""
 
+import atexit
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
 from pyramid.router import Router
 
+from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
+
+# Programs that load the application to look at it, not to serve it.
+INSPECTING = {"pshell", "proutes", "pviews", "ptweens", "prequest", "pdistreport"}
 
 
 def main(global_config: Mapping[str, str], **settings: str) -> Router:
@@ -27,7 +33,12 @@ def main(global_config: Mapping[str, str], **settings: str) -> Router:
         config.include("tweeter.views")
         if merged["tweeter.lab"]:
             config.include("tweeter.lab")
-        return config.make_wsgi_app()
+        app = config.make_wsgi_app()
+    if global_config.get("__script__") not in INSPECTING:
+        delivery = app.registry.getUtility(IDelivery)
+        delivery.start()
+        atexit.register(delivery.stop)
+    return app
 
 
 def share_processor(microseconds: int) -> None:
@@ -48,8 +59,21 @@ def machinery(config: Configurator) -> None:
     config.include("tweeter.actions")
 
 
+@contextmanager
+def site(settings: Mapping[str, Any]) -> Iterator[Registry]:
+    """The machinery of merged settings, without a web application, running: its threads end with the block."""
+    registry = make_registry(settings)
+    delivery = registry.getUtility(IDelivery)
+    delivery.start()
+    try:
+        yield registry
+    finally:
+        delivery.stop()
+        registry["engine"].dispose()
+
+
 def make_registry(settings: Mapping[str, Any]) -> Registry:
-    """The machinery of merged settings without a web application, for commands and tests."""
+    """The machinery of merged settings, at rest: see `site`."""
     with Configurator(settings=dict(settings)) as config:
         config.include(machinery)
     return config.registry

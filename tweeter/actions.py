@@ -4,7 +4,7 @@ Whoever makes the Actions owns the transaction. All rules are here, so that a fo
 same ones: what they don't allow raises Refused, with words for the person who tried.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
@@ -71,6 +71,7 @@ class Actions:
         user.bio = check_bio(bio)
         if user.display_name != name:
             user.display_name = name
+            self._wrote(user_id)
             outbox.record(self._session, ProfileChanged(user_id))
         self._session.flush()
 
@@ -119,7 +120,7 @@ class Actions:
         message = check_message(message, self._message_limit)
         if parent_id is not None and session.get(Tweet, parent_id) is None:
             raise Missing("The tweet you answer is gone.", "parent_id")
-        if not self._count(User.id == user_id, tweets_count=1):
+        if not self._wrote(user_id, tweets_count=1):
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
         self._mention(tweet)
@@ -137,7 +138,7 @@ class Actions:
         self._lock(user_id)
         if not self._rows(delete(Tweet).where(Tweet.id == tweet_id)):
             raise Missing("This tweet is gone.")
-        self._count(User.id == user_id, tweets_count=-1)
+        self._wrote(user_id, tweets_count=-1)
         outbox.record(self._session, TweetsDeleted((tweet_id,), user_id))
         self._session.flush()
 
@@ -152,7 +153,7 @@ class Actions:
             return
         self._lock(user_id, followee.id)
         if insert_new(self._session, Relationship, from_user_id=user_id, to_user_id=followee.id):
-            self._count(User.id == user_id, following_count=1)
+            self._wrote(user_id, following_count=1)
             self._count(User.id == followee.id, followers_count=1)
             outbox.record(self._session, Followed(user_id, followee.id))
             self._session.flush()
@@ -165,7 +166,7 @@ class Actions:
         self._lock(user_id, followee.id)
         gone = delete(Relationship).where(Relationship.from_user_id == user_id, Relationship.to_user_id == followee.id)
         if self._rows(gone):
-            self._count(User.id == user_id, following_count=-1)
+            self._wrote(user_id, following_count=-1)
             self._count(User.id == followee.id, followers_count=-1)
             outbox.record(self._session, Unfollowed(user_id, followee.id))
             self._session.flush()
@@ -199,9 +200,14 @@ class Actions:
         if len(self._session.scalars(rows).all()) < len(user_ids):
             raise Missing("This account is closed.")
 
-    def _count(self, who: Any, **steps: int) -> int:
-        values = {name: getattr(User, name) + step for name, step in steps.items()}
-        return self._rows(update(User).where(who).values(values))
+    def _wrote(self, user_id: int, **steps: int) -> int:
+        """Counts, and notes the event that is recorded next as the account's last write."""
+        number = outbox.NUMBER[self._session.get_bind().dialect.name]
+        return self._count(User.id == user_id, {"last_write": number}, **steps)
+
+    def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:  # noqa: B006 (never changed)
+        counted = {name: getattr(User, name) + step for name, step in steps.items()}
+        return self._rows(update(User).where(who).values({**values, **counted}))
 
     def _rows(self, statement: Any) -> int:
         result = self._session.execute(statement, execution_options={"synchronize_session": False})

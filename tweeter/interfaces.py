@@ -13,59 +13,34 @@ class ITimelines(Interface):
 
     name = Attribute("What the pages' foot calls it: the last part of the backend's dotted name.")
 
-    def public(cursor):
+    def public(cursor, written=0):
         """A Page of everybody's tweets."""
 
-    def home(user_id, cursor):
+    def home(user_id, cursor, written=0):
         """A Page of the tweets of those whom the user follows, and the user's own."""
 
-    def profile(user_id, cursor):
+    def profile(user_id, cursor, written=0):
         """A Page of the user's own tweets."""
 
-    def page(timeline, cursor):
-        """A Page of the Timeline; the three above in one."""
+    def page(timeline, cursor, written=0):
+        """A Page of the Timeline; the three above in one.
+
+        `written` is the number of the viewer's last write: the page contains it.
+        """
 
 
 class IMaterializedTimelines(ITimelines):
-    """Timelines that are kept ready, and so have to be told what happens."""
+    """Timelines materialized in a store."""
 
-    private = Attribute("True where the store belongs to this process alone, so that each process has to deliver.")
-    identity = Attribute("Names the store among all that deliver from one outbox.")
-    trusted = Attribute("False while SQL answers, because the store is or was away. The delivery decides about it.")
-
-    def incarnation():
-        """As of ITimelineStore."""
-
-    def expect(incarnation):
-        """As of ITimelineStore."""
-
-    def trust():
-        """From now on the store answers."""
-
-    def distrust():
-        """From now on SQL answers."""
-
-    def deliver(event):
-        """Makes the materialised timelines right after a committed Event: an iterator of the steps of doing so.
-
-        They are right when it is exhausted. Doing it twice changes nothing. A step may raise BackendUnavailable: then
-        all of it has to be done again.
-        """
-
-    def position():
-        """How far the store was delivered to, by its own word: a number that grows; 0 where it does not know.
-
-        A database that knows of less than that was restored from a backup.
-        """
-
-    def note(position):
-        """Tells the store its position."""
+    store = Attribute("The ITimelineStore.")
+    projector = Attribute("Applies events to the store: see tweeter.timelines.projector.")
+    circuit = Attribute("Whether pages read the store: see tweeter.delivery.circuit.")
 
     def drop(timeline):
         """Makes one Timeline cold, and forgets the tweets in it."""
 
     def peek(timeline):
-        """A Slice of all that is materialised of a Timeline; None if it is cold."""
+        """A Slice of all that is materialized of a Timeline; None if it is cold."""
 
     def clear():
         """Makes everything cold."""
@@ -92,8 +67,20 @@ class ITimelineStore(Interface):
     def expect(incarnation):
         """Every other method is to raise BackendUnavailable as soon as it meets another incarnation."""
 
+    def checkpoint():
+        """The value of the last `set_checkpoint`; of several servers the least; None where any server has none."""
+
+    def set_checkpoint(value):
+        """Keeps a value (bytes) beside the data, on every server; `clear` forgets it.
+
+        Values are in ascending order as bytes.
+        """
+
     def read(key, before, limit):
-        """A Slice of the newest `limit` ids below `before`; None unless the key is warm."""
+        """A Slice of the newest `limit` ids below `before`; None unless the key is warm.
+
+        The slice has the checkpoint of the server that holds the key, read in the same exchange.
+        """
 
     def begin_fill(key):
         """Puts a token into a missing key, atomically, and returns it; None if the key exists.
@@ -127,8 +114,11 @@ class ITimelineStore(Interface):
         """Makes every key cold."""
 
 
-class IOverlappingStore(ITimelineStore):
-    """A store that can be written to while the next followers are read. Optional: `add` does for all others."""
+class IBulkStore(ITimelineStore):
+    """A store that takes many ids in few exchanges. Optional: `add` does for all others."""
+
+    def add_batch(ids_by_key):
+        """As `add`, for each {key: ids}."""
 
     def add_to_each(kind, chunks, id):
         """Adds the id to the keys `kind:number` of the numbers in all chunks, as `add` would.
@@ -163,22 +153,19 @@ class ITweetCache(Interface):
 
 
 class IDelivery(Interface):
-    """How committed events reach the materialised timelines."""
+    """How committed events reach the materialized timelines."""
+
+    def start():
+        """Starts the threads of this process, unless they run."""
+
+    def stop():
+        """Ends the threads, and releases what they hold."""
 
     def wake():
-        """Called after a commit that recorded events: see to it that they are delivered. Must not raise."""
-
-    def ready(timelines=None):
-        """Called before a request reads these timelines, or any.
-
-        What only this process keeps hears of what others did.
-        """
+        """Called after a commit that recorded events: has them delivered soon. Returns at once and never raises."""
 
     def drain(seconds):
-        """Waits until everything that was committed before is delivered; False if that took longer."""
+        """Waits until all that is committed is delivered and pages read the stores; False if that takes longer."""
 
     def observe():
         """Brings the metrics of the outbox up to date."""
-
-    def stop():
-        """Ends what runs in the background."""

@@ -4,7 +4,7 @@ Every name begins with `tweeter_`. The label `backend` is the last part of a bac
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -42,6 +42,12 @@ DELAY = Histogram(
 )
 TRUSTED = Gauge("tweeter_store_trusted", "1 while the store answers, 0 while SQL does instead", ["backend"])
 DISTRUSTED = Counter("tweeter_store_distrusted", "How often SQL had to take over", ["backend"])
+FALLBACKS = Counter(
+    "tweeter_timeline_fallbacks",
+    "Pages that SQL served instead of the store: circuit (open), failed, stale, own write, backfill, no checkpoint",
+    ["backend", "reason"],
+)
+POISONED = Counter("tweeter_poison_events", "Events that could not be applied; the store started cold", ["backend"])
 PENDING = Gauge("tweeter_outbox_pending", "Events that are not delivered to a store yet", ["backend"])
 AGE = Gauge(
     "tweeter_outbox_age_seconds", "Age of the oldest event that is not delivered yet, 0 without one", ["backend"]
@@ -56,10 +62,10 @@ def count_delivery(backend: str, event: Event, date: datetime, request_id: str |
     log.info("%s delivered to %s", event, backend, extra={"request_id": request_id, "delay_ms": round(delay * 1000, 1)})
 
 
-def show_pending(backend: str, dates: Sequence[datetime]) -> None:
-    """The dates of the events that are not applied yet, the oldest first."""
-    PENDING.labels(backend).set(len(dates))
-    AGE.labels(backend).set((datetime.now(UTC) - dates[0]).total_seconds() if dates else 0)
+def show_pending(backend: str, events: int, seconds: float) -> None:
+    """How many events are not applied yet, and the age of the oldest."""
+    PENDING.labels(backend).set(events)
+    AGE.labels(backend).set(seconds)
 
 
 Networks = list[IPv4Network | IPv6Network]

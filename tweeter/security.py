@@ -36,6 +36,7 @@ class Identity(NamedTuple):
     followers_count: int
     following_count: int
     auth_version: int
+    last_write: int
 
 
 # Made once: to put a statement together costs as much as to run it.

@@ -79,11 +79,13 @@ class Slice(NamedTuple):
     """What a store holds of a timeline: ids, newest first, none below `floor`.
 
     `floor` is the id down to which the timeline is complete, 0 where nothing is missing.
-    Fewer ids than were asked for mean that the materialised timeline ends here.
+    Fewer ids than were asked for mean that the materialised timeline ends here. `checkpoint` is the store's, read in
+    the same exchange.
     """
 
     ids: list[int]
     floor: int
+    checkpoint: bytes | None = None
 
 
 # What happened: the events of the outbox. Encoded as JSON with the class's name as "type".

@@ -13,17 +13,29 @@ import time
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
 
 from pyramid.config import Configurator
 from zope.interface import implementer
 
-from tweeter.interfaces import ITimelineStore, ITweetCache
+from tweeter.interfaces import IBulkStore, ITweetCache
 from tweeter.measure import round_trip
 from tweeter.settings import setting
 from tweeter.values import Slice, TweetView
 
+T = TypeVar("T")
+
+LOCKED = 500  # timelines that are written to while readers wait
 FILL_SECONDS = 30.0  # a fill that takes longer was given up by whoever began it
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """As itertools.batched, which Python has from 3.12 on."""
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch
 
 
 class _Entry:
@@ -60,7 +72,7 @@ class _Entry:
             self.floor = max(self.floor, id_)
 
 
-@implementer(ITimelineStore)
+@implementer(IBulkStore)
 class MemoryTimelineStore:
     """A dictionary of timelines, the one read last at its end."""
 
@@ -72,7 +84,14 @@ class MemoryTimelineStore:
         self._most = most
         self._fill_seconds = fill_seconds
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._checkpoint: bytes | None = None
         self._lock = threading.Lock()
+
+    def checkpoint(self) -> bytes | None:
+        return self._checkpoint
+
+    def set_checkpoint(self, value: bytes) -> None:
+        self._checkpoint = value
 
     def incarnation(self) -> str:
         return "this process"
@@ -88,7 +107,7 @@ class MemoryTimelineStore:
             self._entries.move_to_end(key)
             end = bisect_left(entry.ids, before)
             start = max(end - limit, 0)
-            return Slice(entry.ids[start:end].tolist()[::-1], entry.floor)
+            return Slice(entry.ids[start:end].tolist()[::-1], entry.floor, self._checkpoint)
 
     def begin_fill(self, key: str) -> str | None:
         with round_trip(), self._lock:
@@ -119,6 +138,20 @@ class MemoryTimelineStore:
                 if (entry := self._entries.get(key)) is not None:
                     entry.add(id, self._capacity)
 
+    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
+        for keys in batched(ids_by_key, LOCKED):
+            with round_trip(), self._lock:
+                for key in keys:
+                    if (entry := self._entries.get(key)) is not None:
+                        for id_ in ids_by_key[key]:
+                            entry.add(id_, self._capacity)
+
+    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
+        for chunk in chunks:
+            for numbers in batched(chunk, LOCKED):
+                self.add([f"{kind}:{number}" for number in numbers], id)
+            yield chunk
+
     def remove(self, key: str, ids: Iterable[int]) -> None:
         with round_trip(), self._lock:
             if (entry := self._entries.get(key)) is not None:
@@ -140,6 +173,7 @@ class MemoryTimelineStore:
     def clear(self) -> None:
         with round_trip(), self._lock:
             self._entries.clear()
+            self._checkpoint = None
 
 
 class _Lease:

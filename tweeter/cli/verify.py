@@ -4,6 +4,7 @@ import argparse
 import random
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from sqlalchemy import func, select
@@ -19,6 +20,7 @@ from tweeter.values import Timeline
 
 SHOWN = 20  # differences that are printed
 CATCH_UP = 30.0  # seconds
+CAUGHT_UP = 1.0  # seconds; on a busy site there is always something on its way
 IDS_AT_ONCE = 10_000
 
 
@@ -45,35 +47,34 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with open_site(args.ini) as site, progress() as shown, site.sessions() as session:
+    with ExitStack() as stack:
+        site = stack.enter_context(open_site(args.ini))
+        shown = stack.enter_context(progress())
+        session = stack.enter_context(site.sessions())
         total, users = _users(session, args)
         store = {"tweeter.timelines": args.store} if args.store else {}
-        registry = tweeter.make_registry(site.settings | store)
+        registry = stack.enter_context(tweeter.site(site.settings | store))
         timelines = registry.getUtility(ITimelines)
         delivery = registry.getUtility(IDelivery)
         if not delivery.drain(CATCH_UP):
             raise CommandError(f"{timelines.name} can't be reached, or does not catch up with the outbox.")
-        verifier = Verifier(timelines, registry["sessions"], delivery.ready)
+        verifier = Verifier(timelines, registry["sessions"], lambda: delivery.drain(CAUGHT_UP))
         shown.phase("Timelines", 1 + 2 * total)
         compared = wrong = repaired = 0
-        try:
-            for timeline in _timelines(users):
-                verdict = verifier.verify(timeline, args.repair)
-                compared += 1
-                shown.advance(1)
-                if verdict.differences:
-                    wrong += 1
-                    repaired += verdict.repaired
-                    if wrong <= SHOWN:
-                        for difference in verdict.differences:
-                            shown.say(f"{timeline.key}: {difference}{' (repaired)' if verdict.repaired else ''}")
-        finally:
-            delivery.stop()
-            registry["engine"].dispose()
+        for timeline in _timelines(users):
+            verdict = verifier.verify(timeline, args.repair)
+            compared += 1
+            shown.advance(1)
+            if verdict.differences:
+                wrong += 1
+                repaired += verdict.repaired
+                if wrong <= SHOWN:
+                    for difference in verdict.differences:
+                        shown.say(f"{timeline.key}: {difference}{' (repaired)' if verdict.repaired else ''}")
     if wrong > SHOWN:
         print(f"… and {wrong - SHOWN:,} more timelines that differ", file=sys.stderr)
     print(f"{timelines.name}: {compared:,} timelines compared with SQL, {_count_of(wrong, repaired)}.")
-    if IMaterializedTimelines.providedBy(timelines) and timelines.private:
+    if IMaterializedTimelines.providedBy(timelines) and timelines.store.private:
         print(
             f"{timelines.name} keeps its timelines within each process: this verified how this process fills them, "
             "not what a running site holds."

@@ -1,8 +1,4 @@
-"""Delivery by the processes of the site themselves: `tweeter.delivery = inline`, the embedded default.
-
-What a process keeps in its own memory it brings up to date within the request. What is shared is delivered by a thread;
-a post waits for it for a moment, so that its author sees it, but not for all the followers of a celebrity.
-"""
+"""Delivery by the processes of the site themselves: `tweeter.delivery = inline`, the embedded default."""
 
 import logging
 import time
@@ -10,79 +6,88 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from pyramid.config import Configurator
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from zope.interface import implementer
 
-from tweeter.delivery.relay import Relay
-from tweeter.delivery.tail import Tail
-from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.models import outbox
-from tweeter.models.meta import SessionFactory, begin_immediate
+from tweeter.delivery.checkpoint import FRESH, decode
+from tweeter.models.clock import DatabaseClock
+from tweeter.delivery.engine import Relay
+from tweeter.delivery.wakeup import Notifier
+from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import IDelivery, IMaterializedTimelines
+from tweeter.metrics import show_pending
 
 log = logging.getLogger(__name__)
-
-PATIENCE = 0.5  # seconds that a reader waits for another thread that delivers; after that the page may lag behind
-PRUNE_EVERY = 3600.0  # seconds
 
 
 @implementer(IDelivery)
 class InlineDelivery:
-    """Follows the outbox on behalf of the timelines that this process keeps, and of those that it shares."""
+    """The relays of one process, one for each store, and what wakes those of other processes.
 
-    def __init__(self, sessions: SessionFactory, timelines: Iterable[IMaterializedTimelines], keep: timedelta) -> None:
-        self._sessions = sessions
-        self._keep = keep
-        every = list(timelines)
-        self._tails = [Tail(sessions, each, keep) for each in every if each.private]
-        self._relays = [Relay(sessions, each, keep) for each in every if not each.private]
-        self._pruned = time.monotonic()
+    `engine` gives each relay connections of its own, in autocommit. With `delivers` false only private stores are
+    delivered to; the relays of the shared ones watch their circuits.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: DatabaseClock,
+        timelines: Iterable[IMaterializedTimelines],
+        keep: timedelta,
+        delivers: bool = True,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self.relays = [Relay(engine, clock, each, keep, delivers) for each in timelines]
+        self._notifier = Notifier(engine) if self.relays and engine.dialect.name == "postgresql" else None
+
+    def start(self) -> None:
+        for relay in self.relays:
+            relay.start()
+        if self._notifier is not None:
+            self._notifier.start()
+
+    def stop(self) -> None:
+        if self._notifier is not None:
+            self._notifier.stop()
+        for relay in self.relays:
+            relay.stop()
 
     def wake(self) -> None:
-        try:
-            for tail in self._tails:
-                tail.catch_up()
-            for relay in self._relays:
-                relay.wake()
-            self._prune()
-        except Exception:
-            log.exception("delivery failed; the outbox keeps what was not delivered")
-
-    def ready(self, timelines: ITimelines | None = None) -> None:
-        for tail in self._tails:
-            if timelines is None or tail.timelines is timelines:
-                tail.catch_up(PATIENCE)
-        for relay in self._relays:
-            relay.start()
+        for relay in self.relays:
+            relay.wake()
+        if self._notifier is not None and any(
+            relay.timelines.store.private or not relay.holds for relay in self.relays
+        ):
+            self._notifier.wake()
 
     def drain(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        for tail in self._tails:
-            tail.catch_up()
-        for relay in self._relays:
-            while not relay.drained():
+        self.wake()
+        for relay in self.relays:
+            while not self._drained(relay):
                 if time.monotonic() > deadline:
                     return False
-                relay.forgive()
-                relay.wake()
-                time.sleep(0.01)  # while a store is not trusted nobody waits for its deliveries
+                relay.timelines.circuit.forgive()
+                time.sleep(0.002)
         return True
 
+    def _drained(self, relay: Relay) -> bool:
+        try:
+            events, _ = relay.behind()
+            checkpoint = decode(relay.timelines.store.checkpoint())
+        except (BackendUnavailable, SQLAlchemyError):
+            return False
+        fresh = checkpoint is not None and checkpoint.age(self._clock()) < FRESH
+        return relay.timelines.circuit.closed and fresh and not events
+
     def observe(self) -> None:
-        for tail in self._tails:
-            tail.observe()
-        for relay in self._relays:
-            relay.observe()
-
-    def stop(self) -> None:
-        for relay in self._relays:
-            relay.stop()
-
-    def _prune(self) -> None:
-        if time.monotonic() - self._pruned > PRUNE_EVERY:
-            self._pruned = time.monotonic()
-            with self._sessions() as session:
-                begin_immediate(session)
-                outbox.prune(session, self._keep)
-                session.commit()
+        for relay in self.relays:
+            try:
+                show_pending(relay.timelines.name, *relay.behind())
+            except BackendUnavailable:
+                log.debug("%s cannot be read", relay.name)
 
 
 def includeme(config: Configurator) -> None:

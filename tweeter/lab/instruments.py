@@ -7,7 +7,7 @@ nothing of this exists.
 import logging
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic, perf_counter
@@ -82,6 +82,14 @@ class CountingStore(Stand):
         self.tally.begin(id)
         self.target.add(keys, id)
         self.tally.count(id, len(keys))
+
+    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
+        ids = {id_ for ids in ids_by_key.values() for id_ in ids}
+        for id_ in ids:
+            self.tally.begin(id_)
+        self.target.add_batch(ids_by_key)
+        for id_ in ids:
+            self.tally.count(id_, sum(id_ in added for added in ids_by_key.values()))
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
         self.tally.begin(id)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, configure_mappers
 
+from tweeter.models.clock import DatabaseClock
 from tweeter.errors import SettingError
 from tweeter.models.consumer import Consumer
 from tweeter.models.imported import Imported
@@ -58,6 +59,7 @@ def includeme(config: Configurator) -> None:
     config.registry["engine"] = engine
     statements = config.registry["statements"] = make_statement_engine(settings["sqlalchemy.url"])
     event.listen(engine, "engine_disposed", lambda engine: statements.dispose())
+    config.registry["clock"] = DatabaseClock(statements)
     config.registry["sessions"] = make_sessions(engine)
     config.registry["writing_sessions"] = make_sessions(engine, writing=True)
     config.add_request_method(request_session, "dbsession", reify=True)

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
 from tweeter import measure
@@ -77,7 +78,8 @@ def make_engine(url: str, **options: Any) -> Engine:
         if "options" not in parsed.query:
             # To compile a statement takes longer than any of ours takes to run.
             options["connect_args"]["options"] = "-c jit=off"
-    options.setdefault("pool_size", 20)
+    if options.get("poolclass") is not NullPool:
+        options.setdefault("pool_size", 20)
     engine = create_engine(parsed, **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
@@ -94,6 +96,11 @@ def make_engine(url: str, **options: Any) -> Engine:
 def make_statement_engine(url: str) -> Engine:
     """An engine for what is asked in one statement, which needs no transaction around it: half the time, or less."""
     return make_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+
+
+def make_relay_engine(url: str) -> Engine:
+    """An engine without a pool for the connections of relays: each is used by one thread, for as long as it lives."""
+    return make_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
 def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session]:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tweeter.models.meta import Base, BigId, UTCDateTime, now
@@ -28,6 +28,8 @@ class User(Base):
     tweets_count: Mapped[int] = mapped_column(default=0)
     followers_count: Mapped[int] = mapped_column(default=0)
     following_count: Mapped[int] = mapped_column(default=0)
+    # The number of this account's last write (see `outbox.NUMBER`): pages have to contain it.
+    last_write: Mapped[int] = mapped_column(BigInteger, default=0)
     date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
 
     # Without AUTOINCREMENT SQLite would give the id of the last account that closed to the next one that opens.

@@ -40,6 +40,7 @@ class Process:
         self.sessions = self.registry["sessions"]
         self.timelines = self.registry.getUtility(ITimelines)
         self.delivery = self.registry.getUtility(IDelivery)
+        self.delivery.start()
 
     @contextlib.contextmanager
     def acting(self, deliver: bool = True) -> Iterator[Actions]:
@@ -60,10 +61,16 @@ class Process:
         page: Page = self.timelines.page(timeline, cursor)
         return page
 
+    @property
+    def reads_store(self) -> bool:
+        """Whether pages are the backend's own."""
+        circuit = getattr(self.timelines, "circuit", None)
+        return circuit is None or circuit.closed
+
     def settle(self) -> None:
         """Waits until everything is delivered and the store answers; while it is ill, until it does or SQL does."""
         deadline = time.monotonic() + PATIENCE
-        while not (self.ill and not getattr(self.timelines, "trusted", True)):
+        while not (self.ill and not self.reads_store):
             if self.delivery.drain(0.05 if self.ill else PATIENCE):
                 return
             assert time.monotonic() < deadline, f"{self.backend} does not catch up"

@@ -18,7 +18,6 @@ from zope.interface.verify import verifyObject
 
 from tweeter.errors import SettingError
 from tweeter.interfaces import (
-    IDelivery,
     IMaterializedTimelines,
     ITimelines,
     ITimelineStore,
@@ -60,6 +59,7 @@ def add_timeline_store(
             cache,
             config.registry["sessions"],
             capacity=config.get_settings()["tweeter.capacity"],
+            clock=config.registry["clock"],
         ),
     )
 
@@ -83,7 +83,6 @@ def _verify(name: str, interface: type, candidate: object) -> None:
 
 def _request_timelines(request: Request) -> ITimelines:
     timelines: ITimelines = request.registry["choose_timelines"](request)
-    request.registry.getUtility(IDelivery).ready(timelines)
     return timelines
 
 

@@ -6,8 +6,9 @@ value, as big-endian integers.
 
 import sys
 from array import array
+from collections.abc import Sequence
 
-from sqlalchemy import LargeBinary, Select, bindparam, func, literal, select
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Select, bindparam, func, literal, select
 from sqlalchemy.orm import Session
 
 from tweeter.models import Relationship
@@ -30,6 +31,15 @@ _rows_after = _rows.where(Relationship.from_user_id > bindparam("last")).limit(b
 _rows_between = _rows.where(Relationship.from_user_id.between(bindparam("first"), bindparam("last")))
 _AFTER = (_rows_after, _packed(_rows_after))
 _BETWEEN = (_rows_between, _packed(_rows_between))
+_authors = select(func.unnest(bindparam("user_ids", type_=ARRAY(BigInteger))).label("id")).subquery("authors")
+_rows_of_each = (
+    select(Relationship.from_user_id)
+    .where(Relationship.to_user_id == _authors.c.id)
+    .order_by(Relationship.from_user_id)
+    .limit(bindparam("limit"))
+    .correlate(_authors)
+)
+_OF_EACH = select(_authors.c.id, _packed(_rows_of_each).scalar_subquery())
 
 
 def after(session: Session, user_id: int, last: int, limit: int) -> "array[int]":
@@ -42,10 +52,22 @@ def between(session: Session, user_id: int, first: int, last: int) -> "array[int
     return _read(session, *_BETWEEN, user_id=user_id, first=first, last=last)
 
 
+def of_each(session: Session, user_ids: Sequence[int], limit: int) -> "dict[int, array[int]]":
+    """The ids of the first `limit` followers of each author, in ascending order; in one statement on PostgreSQL."""
+    if session.get_bind().dialect.name != "postgresql":
+        return {user_id: after(session, user_id, 0, limit) for user_id in user_ids}
+    rows = session.execute(_OF_EACH, {"user_ids": list(user_ids), "limit": limit})
+    return {user_id: _unpacked(packed) for user_id, packed in rows}
+
+
 def _read(session: Session, rows: Select[int], packed: Select[bytes], **values: int) -> "array[int]":
     if session.get_bind().dialect.name != "postgresql":
         return array("q", session.scalars(rows, values))
-    ids = array("q", session.scalar(packed, values) or b"")
+    return _unpacked(session.scalar(packed, values))
+
+
+def _unpacked(packed: bytes | None) -> "array[int]":
+    ids = array("q", packed or b"")
     if sys.byteorder == "little":
         ids.byteswap()
     return ids

@@ -1,6 +1,6 @@
 """Hydration: ids into tweets, by the cache, and by one SQL query for what it misses."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import TWEETS
@@ -18,20 +18,31 @@ class Hydrator:
         self._misses = TWEETS.labels(name, "miss")
         self._sessions = sessions
 
-    def tweets(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
-        """{id: TweetView, or None where the tweet is gone}, for every id."""
+    def tweets(
+        self, ids: Iterable[int], renamed: Collection[int] = frozenset()
+    ) -> dict[int, TweetView | None]:
+        """{id: TweetView, or None where the tweet is gone}, for every id.
+
+        What the cache has of authors who are being `renamed` does not count.
+        """
         wanted = list(ids)
         found: dict[int, TweetView | None] = self.cache.get_many(wanted)
+        if renamed:
+            found = {id_: tweet for id_, tweet in found.items() if tweet is None or tweet.user_id not in renamed}
         missing = [id_ for id_ in wanted if id_ not in found]
         self._hits.inc(len(wanted) - len(missing))
         if missing:
             self._misses.inc(len(missing))
-            # The lease comes before the query, whose session begins its snapshot now: what is deleted or renamed
-            # after that voids the lease, so the cache can't be filled with what was true before.
-            lease = self.cache.lease(missing)
-            with self._sessions() as session:
-                loaded = queries.load_tweets(session, missing)
-            fresh = {id_: loaded.get(id_) for id_ in missing}
-            self.cache.fill(lease, fresh)
-            found |= fresh
+            found |= self.load(missing)
         return found
+
+    def load(self, ids: Sequence[int]) -> dict[int, TweetView | None]:
+        """As `tweets`, all from SQL; the cache has them afterwards."""
+        # The guard comes before the query, whose session begins its snapshot now: what is deleted or renamed after
+        # that voids the guard, so a slow reader cannot fill the cache with what was true before.
+        lease = self.cache.lease(ids)
+        with self._sessions() as session:
+            loaded = queries.load_tweets(session, ids)
+        fresh = {id_: loaded.get(id_) for id_ in ids}
+        self.cache.fill(lease, fresh)
+        return fresh

@@ -18,7 +18,7 @@ class PullTimelines(Timelines):
         self.name = name
         self._sessions = sessions
 
-    def page(self, timeline: Timeline, cursor: Cursor) -> Page:
+    def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
         measure.answered(self.name)
         with measure.timeline_read(), self._sessions() as session:
             return Page.cut(queries.read_page(session, timeline, cursor), cursor.limit)

@@ -1,140 +1,114 @@
-"""Fan-out on write: timelines kept ready in a store. One class for every store there is."""
+"""Fan-out on write: timelines materialized in a store. One class for every store there is."""
 
-import logging
-from collections.abc import Iterator
-from hashlib import sha256
+from collections.abc import Callable, Sequence
 
+from sqlalchemy import bindparam, select
 from zope.interface import implementer
 
 from tweeter import measure
+from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode, tweets_in_flight
+from tweeter.delivery.circuit import Circuit
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
-from tweeter.metrics import DISTRUSTED, IDS, READS, TRUSTED
+from tweeter.metrics import FALLBACKS, IDS, READS
+from tweeter.models import Relationship
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import plans
 from tweeter.timelines.base import Timelines
-from tweeter.timelines.fanout import FanOut
 from tweeter.timelines.hydrate import Hydrator
-from tweeter.timelines.pull import PullTimelines
-from tweeter.values import Cursor, Event, Page, Slice, Timeline, TweetView
-
-log = logging.getLogger(__name__)
+from tweeter.timelines.projector import Projector
+from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 
 # A page whose ids turn out to be deleted is read on in larger and larger steps, up to this.
 LARGEST_READ = 400
 
 
+class Fallback(Exception):
+    """SQL has to serve this page; `reason` is a label of the metrics."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 @implementer(IMaterializedTimelines)
 class PushTimelines(Timelines):
-    """Ids from a store, tweets from a cache; SQL fills what is cold and goes on where the store ends.
+    """Ids from a store, tweets from a cache; SQL backfills what is cold and goes on below the floor.
 
-    When the store can't be asked, SQL answers: the page is the same, only slower.
+    SQL serves a page where the store cannot be read, lags more than a second behind the commits, or lacks the viewer's
+    last write. The page is the same, only slower.
     """
 
     def __init__(
-        self, name: str, store: ITimelineStore, cache: ITweetCache, sessions: SessionFactory, capacity: int = 800
+        self,
+        name: str,
+        store: ITimelineStore,
+        cache: ITweetCache,
+        sessions: SessionFactory,
+        capacity: int = 800,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.name = name
-        self.private = store.private
-        self.identity = store.identity
-        # What is shared may have been left behind while nobody delivered; what is private is empty.
-        self.trusted = store.private
-        TRUSTED.labels(name).set(self.trusted)
-        self._trust = 0
+        self.store = store
         self.capacity = capacity
-        self._store = store
-        # Where the store keeps its position: a timeline of positions, so that every store can. Whoever calls the store
-        # by another name (localhost, 127.0.0.1) delivers to it by themselves, and has a position of their own.
-        self._positions = f"positions:{sha256(store.identity.encode()).hexdigest()[:16]}"
+        self.circuit = Circuit(name)
         self._sessions = sessions
+        self._clock = clock
         self._hydrator = Hydrator(name, cache, sessions)
-        self._fan_out = FanOut(store, self._hydrator, sessions)
-        self._pull = PullTimelines(name, sessions)
+        self.projector = Projector(store, self._hydrator, sessions)
+        self._decoded: tuple[bytes, Checkpoint | None] = (b"", None)
 
-    def page(self, timeline: Timeline, cursor: Cursor) -> Page:
+    def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
         with measure.timeline_read():
-            trust = self._trust
-            tweets = self._ask(timeline, cursor) if self.trusted else None
-            # What was read may come from a store that lost our trust meanwhile.
-            if tweets is None or trust != self._trust:
+            try:
+                tweets = self._read(timeline, cursor, written)
+            except Fallback as fallback:
+                FALLBACKS.labels(self.name, fallback.reason).inc()
                 READS.labels(self.name, "sql").inc()
-                page = self._pull.page(timeline, cursor)
                 measure.answered(f"{self.name}, from SQL")
-                return page
-            measure.answered(self.name)
+                with self._sessions() as session:
+                    tweets = plans.read_page(session, timeline, cursor)
+            else:
+                measure.answered(self.name)
             return Page.cut(tweets, cursor.limit)
 
     def peek(self, timeline: Timeline) -> Slice | None:
-        return self._store.read(timeline.key, Cursor().before, self.capacity * 2)
-
-    def deliver(self, event: Event) -> Iterator[None]:
-        return self._fan_out.deliver(event)
-
-    def incarnation(self) -> str:
-        return self._store.incarnation()
-
-    def expect(self, incarnation: str) -> None:
-        self._store.expect(incarnation)
-
-    def position(self) -> int:
-        found = self._store.read(self._positions, Cursor().before, 1)
-        if found and not found.ids:  # as a timeline of tweets it was truncated, and would never take one again
-            self._store.drop([self._positions])
-        return found.ids[0] if found and found.ids else 0
-
-    def note(self, position: int) -> None:
-        token = self._store.begin_fill(self._positions)
-        if token is None:
-            self._store.add([self._positions], position)
-        else:
-            self._store.fill(self._positions, token, [position], 0)
-
-    def trust(self) -> None:
-        self.trusted = True
-        TRUSTED.labels(self.name).set(1)
-
-    def distrust(self) -> None:
-        if self.trusted:
-            DISTRUSTED.labels(self.name).inc()
-        self.trusted = False
-        self._trust += 1
-        TRUSTED.labels(self.name).set(0)
+        return self.store.read(timeline.key, Cursor().before, self.capacity * 2)
 
     def drop(self, timeline: Timeline) -> None:
         if (held := self.peek(timeline)) is not None:
             self._hydrator.cache.invalidate(held.ids)
-        self._store.drop([timeline.key])
+        self.store.drop([timeline.key])
 
     def clear(self) -> None:
-        self._store.clear()
+        self.store.clear()
         self._hydrator.cache.clear()
 
-    def _ask(self, timeline: Timeline, cursor: Cursor) -> list[TweetView] | None:
-        """As `_read`, and None where the store can't be asked; then nobody asks it until it has been looked after."""
+    def _read(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
+        """One tweet more than the page, if there is one more. Raises Fallback."""
+        if not self.circuit.closed:
+            raise Fallback("circuit")
         try:
-            return self._read(timeline, cursor)
+            return self._walk(timeline, cursor, written)
         except BackendUnavailable as error:
-            if self.trusted:
-                log.warning("SQL answers instead of %s: %s", self.name, error)
-            self.distrust()
-            return None
+            self.circuit.failed(str(error))
+            raise Fallback("failed") from error
 
-    def _read(self, timeline: Timeline, cursor: Cursor) -> list[TweetView] | None:
-        """One tweet more than the page, if there is one more; None where only SQL can answer."""
+    def _walk(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
         need = cursor.limit + 1
         before, count = cursor.before, need
         tweets: list[TweetView] = []
         while True:
-            found = self._store.read(timeline.key, before, count)
+            found = self.store.read(timeline.key, before, count)
+            checkpoint = self._checked(found.checkpoint if found else self.store.checkpoint(), written)
             answer = "warm" if found else "cold"
-            found = found or self._fill(timeline, before, count)
-            if found is None:
-                return None
+            found = self._merge_in_flight(timeline, found, cursor, count, checkpoint) if found else found
+            found = found or self._backfill(timeline, before, count)
             IDS.labels(self.name, "hit" if answer == "warm" else "miss").inc(len(found.ids))
             if before == cursor.before:
                 READS.labels(self.name, answer).inc()
             newer = [id_ for id_ in found.ids if id_ > cursor.after]
-            tweets += self._living(timeline, newer)
+            tweets += self._living(timeline, newer, checkpoint)
             if len(tweets) >= need or len(newer) < len(found.ids):
                 return tweets[:need]
             if found.ids:
@@ -149,25 +123,72 @@ class PushTimelines(Timelines):
                 return tweets
             count = min(count * 2, LARGEST_READ)
 
-    def _living(self, timeline: Timeline, ids: list[int]) -> list[TweetView]:
-        """The tweets that still exist; ids of the others leave the timeline, so that the next reader is spared them."""
+    def _checked(self, data: bytes | None, written: int) -> Checkpoint | None:
+        """The checkpoint, if a page may be read at it. Raises Fallback.
+
+        None where nobody delivers: whoever measures a store by hand.
+        """
+        if self._clock is None:
+            return None
+        known, checkpoint = self._decoded
+        if data != known:
+            checkpoint = decode(data)
+            self._decoded = (data or b"", checkpoint)
+        if checkpoint is None:
+            raise Fallback("no checkpoint")
+        if checkpoint.age(self._clock()) > FRESH:
+            raise Fallback("stale")
+        if checkpoint.lacks(written):
+            raise Fallback("own write")
+        return checkpoint
+
+    def _merge_in_flight(
+        self, timeline: Timeline, found: Slice, cursor: Cursor, count: int, checkpoint: Checkpoint | None
+    ) -> Slice:
+        """The slice with the tweets whose fan-out is under way, as far as the reader follows their authors."""
+        if checkpoint is None or not checkpoint.in_flight or timeline.kind != "home":
+            return found
+        full = len(found.ids) == count
+        lowest = found.ids[-1] + 1 if full else found.floor
+        listed = {
+            event.tweet_id: event.user_id
+            for event in tweets_in_flight(checkpoint)
+            if lowest <= event.tweet_id < cursor.before and event.tweet_id not in found.ids
+        }
+        if not listed:
+            return found
+        with self._sessions() as session:
+            followed = set(
+                session.scalars(_FOLLOWED, {"user_id": timeline.user_id, "authors": list(set(listed.values()))})
+            )
+        missing = [id_ for id_, author in listed.items() if author in followed]
+        return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count])
+
+    def _living(self, timeline: Timeline, ids: Sequence[int], checkpoint: Checkpoint | None) -> list[TweetView]:
+        """The tweets that still exist; ids of the others leave the timeline (read repair)."""
         if not ids:
             return []
-        tweets = self._hydrator.tweets(ids)
+        tweets = self._hydrator.tweets(ids, checkpoint.renamed() if checkpoint else frozenset())
         if gone := [id_ for id_ in ids if tweets[id_] is None]:
-            self._store.remove(timeline.key, gone)
+            self.store.remove(timeline.key, gone)
         return [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
 
-    def _fill(self, timeline: Timeline, before: int, count: int) -> Slice | None:
-        """Fills a cold timeline from SQL and answers from it; None while somebody else fills it.
+    def _backfill(self, timeline: Timeline, before: int, count: int) -> Slice:
+        """Fills a cold timeline from SQL and reads from that. Raises Fallback while another process fills it.
 
-        The token is in the store before the query's snapshot begins. So whatever is committed later is either appended
-        behind the token by its fan-out, or drops the key, and then this fill does nothing.
+        The backfill token is in the store before the query's snapshot begins. So whatever is committed later is either
+        appended behind the token by its fan-out, or drops the key, and then this backfill does nothing.
         """
-        token = self._store.begin_fill(timeline.key)
+        token = self.store.begin_fill(timeline.key)
         if token is None:
-            return None
+            raise Fallback("backfill")
         with self._sessions() as session:
             ids, floor = plans.fill(session, timeline, self.capacity)
-        self._store.fill(timeline.key, token, ids, floor)
+        self.store.fill(timeline.key, token, ids, floor)
         return Slice([id_ for id_ in ids if id_ < before][:count], floor)
+
+
+_FOLLOWED = select(Relationship.to_user_id).where(
+    Relationship.from_user_id == bindparam("user_id"),
+    Relationship.to_user_id.in_(bindparam("authors", expanding=True)),
+)

@@ -74,6 +74,11 @@ def parameter(request: Request, name: str, default: int = 0, least: int = 1) -> 
     return default if text is None else number(text, name, least)
 
 
+def written(request: Request) -> int:
+    """The number of the viewer's last write, which every page that they get has to contain."""
+    return request.identity.last_write if request.identity else 0
+
+
 def page_limit(request: Request) -> int:
     """How many the page shows: 20, or what `?limit=` says, up to 100."""
     text = request.GET.get("limit")

@@ -12,7 +12,7 @@ from tweeter.models import Mention
 from tweeter.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page, Timeline
-from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, take_draft
+from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, take_draft, written
 
 
 @view_config(route_name="index", request_method="GET", renderer="tweeter:templates/home.jinja2")
@@ -25,13 +25,13 @@ def index(request: Request) -> dict[str, Any]:
 @view_config(route_name="public", request_method="GET", renderer="tweeter:templates/public.jinja2")
 def public(request: Request) -> dict[str, Any]:
     cursor = page_cursor(request)
-    return timeline_page(request, request.timelines.public(cursor), Timeline.public(), "Public")
+    return timeline_page(request, request.timelines.public(cursor, written(request)), Timeline.public(), "Public")
 
 
 def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     """The home page; with a form, what was typed and what is wrong with it."""
     timeline = Timeline.home(request.identity.id)
-    page = request.timelines.home(timeline.user_id, page_cursor(request))
+    page = request.timelines.home(timeline.user_id, page_cursor(request), written(request))
     # What is refused is shown at the form's address, where there are no other pages.
     form = form or Form({"message": take_draft(request)})
     return timeline_page(request, page, timeline, "Home", path="/") | {"form": form}
@@ -82,7 +82,7 @@ def newer(request: Request) -> Response:
         return Response(json_body={"error": "signed out"}, status=401, charset="UTF-8")
     cursor = Cursor(after=parameter(request, "since", least=0), limit=GREATEST_PAGE)
     me = request.identity.id if request.identity else None
-    count = sum(tweet.user_id != me for tweet in request.timelines.page(timeline, cursor).tweets)
+    count = sum(tweet.user_id != me for tweet in request.timelines.page(timeline, cursor, written(request)).tweets)
     response = Response(json_body={"count": count}, charset="UTF-8")
     response.etag = f"{timeline.key}-{cursor.after}-{count}"
     response.headers["Cache-Control"] = "private, no-cache"

@@ -13,7 +13,7 @@ from tweeter.models import Relationship, User
 from tweeter.security import SIGNED_IN
 from tweeter.text import USERNAME
 from tweeter.values import Timeline
-from tweeter.views.forms import page_cursor, page_url, posted, see
+from tweeter.views.forms import page_cursor, page_url, posted, see, written
 from tweeter.views.pages import timeline_page
 
 
@@ -23,7 +23,7 @@ def profile(request: Request) -> dict[str, Any] | Response:
     if elsewhere := canonical(request, user):
         return elsewhere
     timeline = Timeline.profile(user.id)
-    page = request.timelines.profile(user.id, page_cursor(request))
+    page = request.timelines.profile(user.id, page_cursor(request), written(request))
     title = f"{user.display_name} (@{user.username})"
     return timeline_page(request, page, timeline, title) | {
         "user": user,

@@ -64,7 +64,13 @@ class Servers:
         Raises BackendUnavailable, also where a server is not the one that is expected; MemcacheIllegalInputError for a
         key that memcached does not take.
         """
-        shares = self._shared_out(keys)
+        return self._ask(self._shared_out(keys), build)
+
+    def ask_each(self, build: Callable[[Epoch], Request]) -> list[Share]:
+        """As `ask`, a request to every server."""
+        return self._ask({server: [] for server in range(len(self.names))}, lambda keys, epoch: build(epoch))
+
+    def _ask(self, shares: dict[int, list[str]], build: Callable[[Sequence[str], Epoch], Request]) -> list[Share]:
         answers: dict[int, Answer | None] = {}
         for _ in range(ATTEMPTS):
             todo = shares.keys() - answers.keys()

@@ -4,7 +4,7 @@ import random
 import secrets
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from math import ceil
 from typing import NamedTuple
@@ -15,7 +15,8 @@ from tweeter.backends.memcached.client import ATTEMPTS, Servers
 from tweeter.backends.memcached.epoch import Epoch
 from tweeter.backends.memcached.packed import Timeline, pack
 from tweeter.backends.memcached.wire import BLOCK, STORED, TOO_LARGE, Block, Found, Request, blocks, storing
-from tweeter.interfaces import ITimelineStore
+from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import IBulkStore
 from tweeter.values import Slice
 
 SLACK = 100  # ids over its capacity before a timeline is compacted
@@ -32,9 +33,10 @@ class _Held(NamedTuple):
     name: bytes
     found: Found
     timeline: Timeline | None
+    checkpoint: bytes | None = None  # of the server
 
 
-@implementer(ITimelineStore)
+@implementer(IBulkStore)
 class MemcachedTimelineStore:
     """A value for each timeline; see `packed` for what stands in it, and `client` for its name.
 
@@ -61,6 +63,23 @@ class MemcachedTimelineStore:
     def expect(self, incarnation: str) -> None:
         self._servers.expect(incarnation)
 
+    def checkpoint(self) -> bytes | None:
+        found = []
+        for _, _, answer in self._servers.ask_each(lambda epoch: Request([self._checkpoint_name(epoch)])):
+            found += [value.data for value in answer.values.values()] if answer else []
+        return min(found) if len(found) == len(self._servers.names) else None
+
+    def set_checkpoint(self, value: bytes) -> None:
+        def store(epoch: Epoch) -> Request:
+            return Request(blocks=blocks([storing(b"set", self._checkpoint_name(epoch), value)]))
+
+        for server, _, answer in self._servers.ask_each(store):
+            if answer is None or answer.lines != [STORED]:
+                raise BackendUnavailable(f"memcached {self._servers.names[server]}: the checkpoint can't be stored")
+
+    def _checkpoint_name(self, epoch: Epoch) -> bytes:
+        return self._servers.name("cp", epoch, "")
+
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         held = self._held(key)
         if held is None or (timeline := held.timeline) is None or timeline.filling:
@@ -70,7 +89,7 @@ class MemcachedTimelineStore:
         if len(timeline.ids) > self._capacity + self._slack or timeline.ends - now < self._idle_ms // 2:
             self._compact(held, timeline, now + self._idle_ms)
         end = bisect_left(ids, before)
-        return Slice(ids[max(end - limit, 0) : end][::-1], floor)
+        return Slice(ids[max(end - limit, 0) : end][::-1], floor, held.checkpoint)
 
     def begin_fill(self, key: str) -> int | None:
         word = secrets.randbits(63) + 1  # a token is true
@@ -117,6 +136,18 @@ class MemcachedTimelineStore:
                 self.drop([key])
                 return False
 
+    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
+        def append(keys: Sequence[str], epoch: Epoch) -> Request:
+            commands = (storing(b"append", self._name(epoch, key), pack(ids_by_key[key])) for key in keys)
+            return Request(self._sample(keys, epoch), blocks(commands))
+
+        self._append(ids_by_key, append)
+
+    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
+        for chunk in chunks:
+            self.add([f"{kind}:{number}" for number in chunk], id)
+            yield chunk
+
     def add(self, keys: Iterable[str], id: int) -> None:
         # Made command by command, they would take Python longer than memcached. In Latin-1 a byte is a character.
         tail = f" 0 0 8\r\n{pack([id]).decode('latin-1')}\r\n"
@@ -125,12 +156,18 @@ class MemcachedTimelineStore:
             head = f"append {self._name(epoch, '').decode()}"
             parts = [keys[first : first + BLOCK] for first in range(0, len(keys), BLOCK)]
             written = [f"{head}{(tail + head).join(part)}{tail}".encode("latin-1") for part in parts]
-            sample = keys[random.randrange(SAMPLED) :: SAMPLED]  # noqa: S311
             return Request(
-                [self._name(epoch, key) for key in sample],
+                self._sample(keys, epoch),
                 [Block(data, len(part)) for data, part in zip(written, parts, strict=True)],
             )
 
+        self._append(keys, append)
+
+    def _sample(self, keys: Sequence[str], epoch: Epoch) -> list[bytes]:
+        """The names of some of the keys, which are looked at after ids were appended to all."""
+        return [self._name(epoch, key) for key in keys[random.randrange(SAMPLED) :: SAMPLED]]  # noqa: S311
+
+    def _append(self, keys: Iterable[str], append: Callable[[Sequence[str], Epoch], Request]) -> None:
         refused: list[str] = []
         for server, share, answer in self._servers.ask(keys, append):
             if answer is None:
@@ -188,11 +225,18 @@ class MemcachedTimelineStore:
         )
 
     def _held(self, key: str) -> _Held | None:
-        [(server, _, answer)] = self._servers.ask([key], self._get)
-        if answer is None or not answer.values:
+        def get(keys: Sequence[str], epoch: Epoch) -> Request:
+            return Request([*self._get(keys, epoch).names, self._checkpoint_name(epoch)])
+
+        [(server, _, answer)] = self._servers.ask([key], get)
+        if answer is None:
+            return None
+        checkpoint = answer.values.pop(self._checkpoint_name(answer.epoch), None)
+        if not answer.values:
             return None
         [(name, found)] = answer.values.items()
-        return _Held(server, answer.epoch, name, found, Timeline.read(found.data))
+        timeline = Timeline.read(found.data)
+        return _Held(server, answer.epoch, name, found, timeline, checkpoint.data if checkpoint else None)
 
     def _compact(self, held: _Held, timeline: Timeline, ends: int) -> None:
         """Leaves the ids that are shown, each once. Where others write meanwhile, it is left to the next who looks."""

@@ -1,0 +1,42 @@
+"""The row of each shared store in SQL: its checkpoint of a second ago at most, for when the store has lost its own."""
+
+import hashlib
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tweeter.models import Consumer
+from tweeter.models.meta import now
+
+LONGEST_NAME = 200  # as the column has it
+
+
+class Row(NamedTuple):
+    """The checkpoint, and which run of the store's servers it is true of."""
+
+    checkpoint: bytes
+    run: str
+
+
+def name_of(identity: str) -> str:
+    """The name of a store's row."""
+    return identity if len(identity) <= LONGEST_NAME else hashlib.sha256(identity.encode()).hexdigest()
+
+
+def read(connection: Connection, name: str) -> Row | None:
+    row = connection.execute(_READ, {"name": name}).one_or_none()
+    return None if row is None else Row(row.checkpoint, row.incarnation)
+
+
+def write(connection: Connection, name: str, checkpoint: bytes, run: str) -> None:
+    """Over a connection in autocommit."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    moment = now()
+    values = {"checkpoint": checkpoint, "incarnation": run, "date": moment}
+    if not connection.execute(update(Consumer).where(Consumer.name == name).values(**values)).rowcount:
+        row = insert(Consumer).values(name=name, holder="", held_until=moment, **values)
+        connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+_READ = select(Consumer.checkpoint, Consumer.incarnation).where(Consumer.name == bindparam("name"))

@@ -1,0 +1,198 @@
+"""How far a store has been delivered to, and what the outbox has beyond it.
+
+Every event carries a number that says when it becomes visible: on PostgreSQL its transaction id, on SQLite its own id.
+Ids of events are handed out in the order of inserts and transactions commit in another order, so "greater than the last
+id" would skip events. A position is therefore a snapshot, as in PgQ (Skytools): new is what the old snapshot could not
+see. On SQLite writers take turns, and the snapshot is "all up to an id".
+"""
+
+import time
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import ARRAY, BigInteger, Connection, Integer, bindparam, text
+
+from tweeter.models import outbox
+from tweeter.models.meta import UTCDateTime
+from tweeter.values import AnyEvent, Event
+
+_decode = msgspec.json.Decoder(AnyEvent).decode
+
+
+class Snapshot(NamedTuple):
+    """Which numbers a reader has seen: all below `xmin`, and those below `xmax` that are not in `open`."""
+
+    xmin: int = 0
+    xmax: int = 0
+    open: tuple[int, ...] = ()
+
+    def sees(self, number: int) -> bool:
+        return number < self.xmin or (number < self.xmax and number not in self.open)
+
+    @classmethod
+    def parse(cls, text: str) -> "Snapshot":
+        """From PostgreSQL's text: `xmin:xmax:open,open`."""
+        xmin, xmax, numbers = text.split(":")
+        return cls(int(xmin), int(xmax), tuple(map(int, numbers.split(","))) if numbers else ())
+
+    @classmethod
+    def up_to(cls, number: int) -> "Snapshot":
+        return cls(number + 1, number + 1)
+
+
+class Position(NamedTuple):
+    """All that `seen` sees is applied; of what `to` sees besides, the events up to `last`, in order of (number, id)."""
+
+    seen: Snapshot = Snapshot()
+    to: Snapshot | None = None
+    last: tuple[int, int] = (0, 0)
+
+    def contains(self, number: int) -> bool:
+        """Whether every event of this number is applied."""
+        return self.seen.sees(number) or (self.to is not None and self.to.sees(number) and number < self.last[0])
+
+
+class LoggedEvent(NamedTuple):
+    """A row of the outbox. `event` is None where this version of Tweeter cannot decode the payload."""
+
+    id: int
+    number: int
+    date: datetime
+    event: Event | None
+    request_id: str | None
+
+
+class Batch(NamedTuple):
+    """What one read of the log found: events, the position once they are applied, and whether there is more.
+
+    `time` is the database's clock (seconds since 1970; SQLite's is the host's) just before the snapshot: all that was committed before it and
+    is not in `events` is contained in the position the read began at, unless there is more.
+    """
+
+    events: list[LoggedEvent]
+    position: Position
+    more: bool
+    time: float
+
+
+class Log:
+    """Reads the outbox over one connection in autocommit."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._postgresql = connection.dialect.name == "postgresql"
+
+    @cached_property
+    def database(self) -> str:
+        """Tells databases apart whose numbers have nothing to do with each other."""
+        return str(self.connection.execute(_SYSTEM).scalar_one()) if self._postgresql else "sqlite"
+
+    def end(self) -> Batch:
+        """The position of a reader that skips all that is committed; no events."""
+        began = time.time()
+        row = self.connection.execute(_END[self.connection.dialect.name]).one()
+        if not self._postgresql:
+            return Batch([], Position(Snapshot.up_to(row.snapshot)), False, began)
+        return Batch([], Position(Snapshot.parse(row.snapshot)), False, row.time)
+
+    def read(self, position: Position, limit: int) -> Batch:
+        """The next events beyond a position, `limit` at most, in one statement. Changes nothing."""
+        return self._read_snapshots(position, limit) if self._postgresql else self._read_ids(position, limit)
+
+    def _read_ids(self, position: Position, limit: int) -> Batch:
+        began = time.time()
+        rows = self.connection.execute(_AFTER, {"after": max(position.seen.xmax - 1, 0), "limit": limit}).all()
+        events = [_logged(row.id, row.id, row) for row in rows]
+        after = Position(Snapshot.up_to(events[-1].id)) if events else position
+        return Batch(events, after, len(events) == limit, began)
+
+    def _read_snapshots(self, position: Position, limit: int) -> Batch:
+        seen, to, last = position
+        asked: dict[str, Any] = {"xmax": seen.xmax, "open": list(seen.open), "number": last[0], "id": last[1]}
+        if to is None:
+            rows = self.connection.execute(_NEW, asked | {"limit": limit}).all()
+        else:
+            bounds = {"to_xmax": to.xmax, "to_open": list(to.open)}
+            rows = self.connection.execute(_BETWEEN, asked | bounds | {"limit": limit}).all()
+        events = [_logged(row.id, row.transaction_id, row) for row in rows if row.id is not None]
+        now = Snapshot.parse(rows[0].snapshot)
+        if len(events) == limit:
+            return Batch(events, Position(seen, to or now, (events[-1].number, events[-1].id)), True, rows[0].time)
+        return Batch(events, Position(to or now), to is not None, rows[0].time)
+
+    def newest(self) -> tuple[int, int]:
+        """(id, number) of the newest event; zeros where there is none."""
+        row = self.connection.execute(_NEWEST).one_or_none()
+        return (0, 0) if row is None else (row.id, row.transaction_id if self._postgresql else row.id)
+
+    def has(self, id_: int, number: int) -> bool:
+        """Whether the outbox still has this very event. It does not if it was pruned, or the database restored."""
+        row = self.connection.execute(_EVENT, {"id": id_}).one_or_none()
+        return row is not None and (not self._postgresql or row.transaction_id == number)
+
+
+def _logged(id_: int, number: int, row: Any) -> LoggedEvent:
+    try:
+        event: Event | None = _decode(row.payload)
+    except msgspec.DecodeError:
+        event = None
+    return LoggedEvent(id_, number, row.date, event, row.request_id)
+
+
+_COLUMNS = "id, transaction_id, date, payload, request_id"
+_ROWS: dict[str, Any] = {
+    "id": BigInteger, "transaction_id": BigInteger, "date": UTCDateTime, "payload": outbox.OutboxEvent.payload.type,
+    "request_id": outbox.OutboxEvent.request_id.type,
+}  # fmt: skip
+_POSITION = [
+    bindparam("xmax", type_=BigInteger),
+    bindparam("open", type_=ARRAY(BigInteger)),
+    bindparam("number", type_=BigInteger),
+    bindparam("id", type_=BigInteger),
+    bindparam("limit", type_=Integer),
+]
+
+
+def _snapshots(bound: str) -> Any:
+    """Two walks along one index: what was open in the old snapshot, and what came after it.
+
+    `statement_timestamp()` is earlier than the statement's snapshot, and `pg_current_snapshot()` is that snapshot.
+    """
+    part = f"(transaction_id, id) > (:number, :id) {bound} ORDER BY transaction_id, id LIMIT :limit"
+    return text(  # no value stands in the text
+        f"""
+        SELECT clock.snapshot, clock.time, events.*
+        FROM (SELECT pg_current_snapshot()::text AS snapshot,
+                     extract(epoch FROM statement_timestamp())::float8 AS time) AS clock
+        LEFT JOIN (
+            SELECT {_COLUMNS} FROM (
+                (SELECT {_COLUMNS} FROM outbox WHERE transaction_id = ANY (:open) AND {part})
+                UNION ALL
+                (SELECT {_COLUMNS} FROM outbox WHERE transaction_id >= :xmax AND {part})
+            ) AS parts ORDER BY transaction_id, id LIMIT :limit
+        ) AS events ON true
+        ORDER BY events.transaction_id, events.id
+        """  # noqa: S608
+    )
+
+
+_NEW = _snapshots("").bindparams(*_POSITION).columns(**_ROWS)
+_BETWEEN = (
+    _snapshots("AND transaction_id < :to_xmax AND transaction_id <> ALL (:to_open)")
+    .bindparams(*_POSITION, bindparam("to_xmax", type_=BigInteger), bindparam("to_open", type_=ARRAY(BigInteger)))
+    .columns(**_ROWS)
+)
+_AFTER = text(f"SELECT {_COLUMNS} FROM outbox WHERE id > :after ORDER BY id LIMIT :limit").columns(  # noqa: S608
+    **_ROWS
+)
+_END = {
+    "postgresql": text(
+        "SELECT pg_current_snapshot()::text AS snapshot, extract(epoch FROM statement_timestamp())::float8 AS time"
+    ),
+    "sqlite": text("SELECT coalesce(max(id), 0) AS snapshot FROM outbox"),
+}
+_SYSTEM = text("SELECT system_identifier FROM pg_control_system()")
+_NEWEST = text("SELECT id, transaction_id FROM outbox ORDER BY id DESC LIMIT 1")
+_EVENT = text("SELECT transaction_id FROM outbox WHERE id = :id")

@@ -1,0 +1,262 @@
+"""The projector: applies events of the outbox to a store and its tweet cache.
+
+Every event is idempotent and may be applied in any order with others: adding an id twice adds it once, and what cannot
+be merged without a race is dropped, because cold is always right.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from tweeter.interfaces import IBulkStore, ITimelineStore
+from tweeter.models.meta import SessionFactory
+from tweeter.timelines import followers, queries
+from tweeter.timelines.hydrate import Hydrator
+from tweeter.values import (
+    AccountClosed,
+    Event,
+    Followed,
+    ProfileChanged,
+    Reloaded,
+    Timeline,
+    Truncated,
+    TweetCreated,
+    TweetsDeleted,
+    Unfollowed,
+)
+
+SMALL = 500  # followers; the fan-outs of authors with more are streams
+STRETCH = 8000  # followers read from SQL at a time, and read again once they are written
+CHUNK = 2000  # of them, written to the store at a time; and tweets read
+
+_KNOWN = (
+    TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded
+)
+
+
+class Stream:
+    """A long event that is applied a step at a time, in turns with others.
+
+    `resume` is the id up to which its followers (or tweets) are done: a stream that is begun again goes on after it.
+    """
+
+    def __init__(self, event: Event, resume: int, steps: Callable[[int], Iterator[int]]) -> None:
+        self.event = event
+        self.resume = resume
+        self._steps = steps(resume)
+
+    def step(self) -> bool:
+        """Does the next step; False if there was none left."""
+        for self.resume in self._steps:
+            return True
+        return False
+
+    def close(self) -> None:
+        """Gives up what is under way."""
+        self._steps.close()  # type: ignore[attr-defined]  # all are generators
+
+
+class Projector:
+    """Applies events to one store and cache.
+
+    `guard` is called before each write and may raise: a relay that lost its lease must not write any more.
+    """
+
+    def __init__(
+        self,
+        store: ITimelineStore,
+        hydrator: Hydrator,
+        sessions: SessionFactory,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.guard = guard
+        self._store = store
+        self._hydrator = hydrator
+        self._cache = hydrator.cache
+        self._sessions = sessions
+
+    def apply(self, events: Sequence[Event]) -> list[Stream]:
+        """Applies a batch of events in few exchanges, but for the long ones, which come back as streams.
+
+        Raises BackendUnavailable and SQLAlchemy's errors: then the whole batch has to be applied again.
+        """
+        if unknown := [event for event in events if not isinstance(event, _KNOWN)]:
+            raise TypeError(f"no rule for {unknown[0]!r}")
+        self._withdraw(event for event in events if isinstance(event, TweetsDeleted))
+        if cold := {key for event in events for key in _made_cold(event)}:
+            self.guard()
+            self._store.drop(cold)
+        for event in events:
+            self._change_everything(event)
+        streams = [self.stream(event) for event in events if isinstance(event, ProfileChanged)]
+        created = [event for event in events if isinstance(event, TweetCreated)]
+        return streams + [self.stream(event) for event in self._fan_out_small(created)]
+
+    def stream(self, event: Event, resume: int = 0) -> Stream:
+        """A long event, from its beginning or from where it was left."""
+        match event:
+            case TweetCreated(tweet_id, user_id):
+                return Stream(event, resume, lambda after: self._fan_out(tweet_id, user_id, after))
+            case ProfileChanged(user_id):
+                return Stream(event, resume, lambda after: self._forget_tweets(user_id, after))
+        raise TypeError(f"{event!r} is never a stream")
+
+    def deliver(self, event: Event) -> Iterator[None]:
+        """Applies one event to its end, a step at a time."""
+        for stream in self.apply([event]):
+            while stream.step():
+                yield
+
+    def _change_everything(self, event: Event) -> None:
+        match event:
+            case Truncated(before_id):
+                self.guard()
+                self._store.truncate(before_id)
+            case Reloaded():
+                self.guard()
+                self._store.clear()
+                self._cache.clear()
+
+    def _withdraw(self, deleted: Iterable[TweetsDeleted]) -> None:
+        """Home timelines keep the ids until they are read: to fan out deletes would cost as much as the tweets did."""
+        by_author: dict[int, list[int]] = {}
+        for event in deleted:
+            by_author.setdefault(event.user_id, []).extend(event.tweet_ids)
+        if not by_author:
+            return
+        tweet_ids = [id_ for ids in by_author.values() for id_ in ids]
+        with self._sessions() as session:
+            replies = queries.answer_ids(session, tweet_ids)  # they show that their parent is gone
+        self.guard()
+        self._cache.invalidate([*tweet_ids, *replies])
+        self._store.remove(Timeline.public().key, tweet_ids)
+        for user_id, ids in by_author.items():
+            self._store.remove(Timeline.profile(user_id).key, ids)
+
+    def _fan_out_small(self, created: Sequence[TweetCreated]) -> Sequence[TweetCreated]:
+        """Fans out the tweets of authors with few followers, all at once; returns those of the others."""
+        living = self._living(created)
+        if not living:
+            return []
+        authors = sorted({event.user_id for event in living})
+        with self._sessions() as session:
+            audience = followers.of_each(session, authors, SMALL + 1)
+        small = {author: ids for author, ids in audience.items() if len(ids) <= SMALL}
+        added: dict[str, list[int]] = {}
+        for tweet_id, user_id in ((event.tweet_id, event.user_id) for event in living):
+            for key in (Timeline.public().key, Timeline.profile(user_id).key, Timeline.home(user_id).key):
+                added.setdefault(key, []).append(tweet_id)
+            for follower_id in small.get(user_id, ()):
+                added.setdefault(f"home:{follower_id}", []).append(tweet_id)
+        self._add(added)
+        self._drop_those_who_left(small)
+        return [event for event in living if event.user_id not in small]
+
+    def _living(self, created: Sequence[TweetCreated]) -> list[TweetCreated]:
+        """Those whose tweet still exists. Also brings the tweets into the cache, for the first who reads them."""
+        if not created:
+            return []
+        self.guard()
+        tweets = self._hydrator.load([event.tweet_id for event in created])
+        return [event for event in created if tweets[event.tweet_id] is not None]
+
+    def _add(self, added: Mapping[str, Sequence[int]]) -> None:
+        self.guard()
+        if IBulkStore.providedBy(self._store):
+            self._store.add_batch(added)
+            return
+        by_id: dict[int, list[str]] = {}
+        for key, ids in added.items():
+            for id_ in ids:
+                by_id.setdefault(id_, []).append(key)
+        for id_, keys in by_id.items():
+            self._store.add(keys, id_)
+
+    def _drop_those_who_left(self, audience: Mapping[int, Sequence[int]]) -> None:
+        """Drops the timelines of those who unfollowed between the first read of the followers and the write.
+
+        Their timelines may have been dropped and backfilled before the write. Whoever unfollows later than this second
+        read has the timeline dropped later than the write.
+        """
+        with self._sessions() as session:
+            still = followers.of_each(session, sorted(audience), SMALL + 1)
+        left = {
+            Timeline.home(follower_id).key
+            for author, ids in audience.items()
+            if ids != still.get(author)
+            for follower_id in set(ids).difference(still.get(author, ()))
+        }
+        if left:
+            self.guard()
+            self._store.drop(left)
+
+    def _fan_out(self, tweet_id: int, user_id: int, after: int) -> Iterator[int]:
+        """To the followers with an id above `after`; yields the ids up to which all have it."""
+        begun: deque[Sequence[int]] = deque()
+        written = 0
+        for chunk in self._add_to_each(self._cut(self._stretches(user_id, after), begun), tweet_id):
+            written += len(chunk)
+            if written == len(begun[0]):
+                stretch = begun.popleft()
+                written = 0
+                self._look_again(stretch, user_id)
+                after = stretch[-1]
+                if not self._hydrator.tweets([tweet_id])[tweet_id]:
+                    return  # deleted: readers leave out what was delivered
+            yield after
+
+    def _look_again(self, stretch: Sequence[int], user_id: int) -> None:
+        """As `_drop_those_who_left`, for a stretch of one author's followers."""
+        with self._sessions() as session:
+            still = followers.between(session, user_id, stretch[0], stretch[-1])
+        if still != stretch and (left := set(stretch).difference(still)):
+            self.guard()
+            self._store.drop([Timeline.home(follower_id).key for follower_id in left])
+
+    def _add_to_each(self, chunks: Iterator[Sequence[int]], tweet_id: int) -> Iterator[Sequence[int]]:
+        if IBulkStore.providedBy(self._store):
+            yield from self._store.add_to_each("home", chunks, tweet_id)
+            return
+        for chunk in chunks:
+            self._store.add([Timeline.home(follower_id).key for follower_id in chunk], tweet_id)
+            yield chunk
+
+    def _stretches(self, user_id: int, after: int) -> Iterator[Sequence[int]]:
+        """The followers in ascending order, each stretch read in a transaction of its own."""
+        full = True
+        while full:
+            with self._sessions() as session:
+                stretch = followers.after(session, user_id, after, STRETCH)
+            full = len(stretch) == STRETCH
+            if stretch:
+                yield stretch
+                after = stretch[-1]
+
+    def _cut(self, stretches: Iterable[Sequence[int]], begun: deque[Sequence[int]]) -> Iterator[Sequence[int]]:
+        """The stretches in chunks; notes which stretches were begun."""
+        for stretch in stretches:
+            begun.append(stretch)
+            for first in range(0, len(stretch), CHUNK):
+                self.guard()
+                yield stretch[first : first + CHUNK]
+
+    def _forget_tweets(self, user_id: int, after: int) -> Iterator[int]:
+        """The author's name stands in each of their tweets."""
+        while True:
+            with self._sessions() as session:
+                ids = queries.tweet_ids(session, user_id, after, CHUNK)
+            if not ids:
+                return
+            self.guard()
+            self._cache.invalidate(ids)
+            after = ids[-1]
+            yield after
+
+
+def _made_cold(event: Event) -> Iterator[str]:
+    match event:
+        case Followed(follower_id) | Unfollowed(follower_id):
+            # To merge or unmerge would race with the fan-out of either side.
+            yield Timeline.home(follower_id).key
+        case AccountClosed(user_id):
+            yield Timeline.home(user_id).key
+            yield Timeline.profile(user_id).key
