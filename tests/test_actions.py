@@ -12,10 +12,11 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.outbox_reader import Reader
 from tweeter import ids
 from tweeter.actions import BIO_LENGTH, IDS_PER_EVENT, NAME_LENGTH, Actions
 from tweeter.errors import Missing, NotYours, Refused
-from tweeter.models import Mention, Relationship, Tweet, User, outbox
+from tweeter.models import Mention, Relationship, Tweet, User
 from tweeter.passwords import Passwords
 from tweeter.values import (
     AccountClosed,
@@ -61,12 +62,11 @@ def act(engine: Engine, acting: Acting, people: dict[str, int]) -> Act:
     return act
 
 
-def all_events(sessions: Sessions) -> list[Event]:
-    with sessions() as session:
-        return [logged.event for logged in outbox.LogReader().read(session, 1_000_000).events]
+def all_events(sessions: Sessions) -> list[Event | None]:
+    return [logged.event for logged in sorted(Reader(sessions).look(1_000_000).events)]
 
 
-def last_event(sessions: Sessions) -> Event:
+def last_event(sessions: Sessions) -> Event | None:
     return all_events(sessions)[-1]
 
 

@@ -226,7 +226,7 @@ def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_
         settings = scratch.settings("redis")
         with running(settings) as app:
             assert str(app.registry["engine"].url) == settings["sqlalchemy.url"] != sqlite_url
-            assert trusted(app.registry).identity == f"{redis_server.url} {scratch.prefix}"
+            assert trusted(app.registry).store.identity == f"{redis_server.url} {scratch.prefix}"
     assert os.environ["TWEETER_REDIS_PREFIX"] == "site:"
 
 
@@ -258,7 +258,7 @@ def test_a_private_store_of_a_module_of_ones_own_can_be_measured(ini):
         Scratch(read_settings(ini), Lines(), "sqlite") as scratch,
         scratch.machinery("tests.thirdparty.texts") as registry,
     ):
-        assert trusted(registry).private
+        assert trusted(registry).store.private
 
 
 def test_a_database_that_is_given_has_to_be_empty_and_is_empty_afterwards(

@@ -1,19 +1,20 @@
-"""Law 4: what was committed is delivered, once the process that committed it is dead too, and twice is once."""
+"""Laws 4 and 9: what was committed is delivered, also after the process that committed it died; pages are fresh."""
 
-import threading
+import time
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
-from tweeter.delivery import tail as tail_module
+from tests.outbox_reader import Reader
+from tweeter import measure
+from tweeter.delivery.checkpoint import FRESH
 from tweeter.delivery.inline import InlineDelivery
-from tweeter.delivery.tail import Tail
 from tweeter.interfaces import IDelivery
-from tweeter.models import OutboxEvent, outbox
+from tweeter.models import OutboxEvent, User, outbox
 from tweeter.models.meta import begin_immediate, now
 from tweeter.testing import Process
-from tweeter.values import Cursor, Timeline, Truncated
+from tweeter.values import Cursor, Timeline, Truncated, TweetCreated
 
 KEEP = timedelta(hours=24)
 
@@ -86,65 +87,110 @@ def test_an_event_is_committed_with_each_change(processes, ann):
         lambda actions: actions.close_account(bob),
     ]
     for step in steps:
-        with one.sessions() as session:
-            reader = outbox.LogReader()
-            reader.begin(session)
+        reader = Reader(one.sessions, at_end=True)
         with one.acting() as actions:
             step(actions)
-        with one.sessions() as session:
-            assert reader.read(session, 10).events
+        assert reader.read()
 
 
-def test_an_event_that_cannot_be_applied_leaves_everything_cold_and_stops_nothing(processes, ann, monkeypatch, caplog):
+def test_a_poison_event_blocks_no_other_and_leaves_everything_cold(processes, ann, monkeypatch, caplog):
     one, _ = processes
-    post(one, ann)
-    assert len(home(one, ann)) == 1
-    deliver = one.timelines.deliver
-    monkeypatch.setattr(one.timelines, "deliver", lambda event: 1 / 0)
-    post(one, ann)
-    assert "could not be applied" in caplog.text
+    assert home(one, ann) == []
+    apply = one.timelines.projector.apply
+    poison = []
+
+    def fail_at_one(events):
+        if any(isinstance(event, TweetCreated) and event.tweet_id in poison for event in events):
+            raise ZeroDivisionError
+        return apply(events)
+
+    monkeypatch.setattr(one.timelines.projector, "apply", fail_at_one)
+    with one.acting() as actions:
+        first = actions.post(ann, "one").id
+        poison.append(actions.post(ann, "poison").id)
+        last = actions.post(ann, "three").id
+    assert one.delivery.drain(10)
+    assert caplog.text.count("can't be applied to memory, which starts cold: ZeroDivisionError") == 1
     assert one.timelines.peek(Timeline.home(ann)) is None
-    monkeypatch.setattr(one.timelines, "deliver", deliver)
-    post(one, ann)
-    assert len(home(one, ann)) == 3
+    assert home(one, ann) == [last, *poison, first]
+    assert one.timelines.live()
 
 
-def test_a_delivery_that_fails_does_not_fail_the_post(processes, ann, monkeypatch, caplog):
-    one, _ = processes
-    home(one, ann)
-
-    def fail(*args):
-        raise OSError("the log can't be read")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(outbox.LogReader, "read", fail)
-        tweet = post(one, ann)
-    assert "the outbox keeps what was not delivered" in caplog.text
-    assert home(one, ann) == [tweet]
-
-
-def test_a_process_that_was_away_longer_than_events_are_kept_starts_cold(processes, ann):
+def test_an_event_of_a_newer_version_blocks_no_other_and_leaves_everything_cold(processes, ann, caplog):
     one, other = processes
-    home(one, ann)
-    tail = Tail(one.sessions, one.timelines, timedelta(seconds=0))
-    post(other, ann)
-    with other.sessions() as session:
+    tweet = post(one, ann)
+    assert home(one, ann) == home(other, ann) == [tweet]
+    with one.sessions.begin() as session:
         begin_immediate(session)
-        session.execute(update(OutboxEvent).values(date=now() - timedelta(days=3)))
-        outbox.prune(session, KEEP)
-        session.commit()
-    tail.catch_up()
+        session.execute(insert(OutboxEvent), [{"payload": '{"type":"Renamed","user_id":1}'}])
+    assert one.delivery.drain(10)
+    assert "this version can't decode it" in caplog.text
     assert one.timelines.peek(Timeline.home(ann)) is None
-    assert len(home(one, ann)) == 1
+    again = post(one, ann)
+    assert home(one, ann) == home(other, ann) == [again, tweet]
 
 
-def test_a_long_backlog_is_not_applied_but_everything_starts_cold(processes, ann, monkeypatch):
+def read(process, user, written=0):
+    """The ids of a home page as it is now, and what served it."""
+    with measure.measuring() as meter:
+        page = process.timelines.home(user, Cursor(), written)
+    return [tweet.id for tweet in page.tweets], meter.answered_by
+
+
+def test_an_own_write_is_on_the_next_page_also_where_nothing_is_delivered(processes, ann):
     one, other = processes
-    monkeypatch.setattr(tail_module, "LONGEST_BACKLOG", 5)
-    home(one, ann)
-    for _ in range(7):
-        post(other, ann, deliver=False)
-    assert len(home(one, ann)) == 7
+    assert home(one, ann) == home(other, ann) == []
+    for process in processes:
+        process.delivery.stop()
+    tweet = post(one, ann)
+    with one.sessions() as session:
+        written = session.scalar(select(User.last_write).where(User.id == ann))
+    for process in processes:
+        assert read(process, ann, written) == ([tweet], "memory, from SQL")
+        assert read(process, ann) == ([], "memory")  # anybody else waits for the delivery
+
+
+def test_a_store_that_nobody_delivers_to_serves_no_page_for_longer_than_a_second(processes, ann):
+    one, _ = processes
+    assert home(one, ann) == []
+    assert read(one, ann) == ([], "memory")
+    one.delivery.stop()
+    tweet = post(one, ann)
+    time.sleep(FRESH)
+    assert read(one, ann) == ([tweet], "memory, from SQL")
+
+
+def test_an_idle_site_reads_its_stores(processes, ann):
+    one, _ = processes
+    assert home(one, ann) == []
+    for _ in range(30):
+        time.sleep(0.1)
+        assert read(one, ann) == ([], "memory")
+
+
+@pytest.mark.parametrize("steps", [["post"], ["post", "delete"], ["follow"], ["follow", "unfollow"], ["rename"]])
+def test_every_action_notes_the_last_write_that_the_log_has(processes, ann, steps):
+    one, _ = processes
+    with one.acting() as actions:
+        actions.sign_up("bob", "password")
+    tweets = []
+    does = {
+        "post": lambda actions: tweets.append(actions.post(ann, "hello").id),
+        "delete": lambda actions: actions.delete(ann, tweets.pop()),
+        "follow": lambda actions: actions.follow(ann, "bob"),
+        "unfollow": lambda actions: actions.unfollow(ann, "bob"),
+        "rename": lambda actions: actions.change_profile(ann, "Anna", ""),
+    }
+    for step in steps:
+        with one.acting() as actions:
+            does[step](actions)
+    reader = Reader(one.sessions)
+    written = [logged.number for logged in reader.look().events][-1]
+    with one.sessions() as session:
+        assert session.scalar(select(User.last_write).where(User.id == ann)) == written
+    assert not reader.position.contains(written)
+    reader.read()
+    assert reader.position.contains(written)
 
 
 def test_old_events_are_deleted_but_never_the_newest(processes, ann):
@@ -161,19 +207,6 @@ def test_old_events_are_deleted_but_never_the_newest(processes, ann):
     assert len(home(one, ann)) == 5
 
 
-def test_deliveries_prune_the_outbox_now_and_then(processes, ann, monkeypatch):
-    one, _ = processes
-    post(one, ann)
-    with one.sessions() as session:
-        begin_immediate(session)
-        session.execute(update(OutboxEvent).values(date=now() - timedelta(days=3)))
-        session.commit()
-    monkeypatch.setattr("tweeter.delivery.inline.PRUNE_EVERY", 0)
-    post(one, ann)
-    with one.sessions() as session:
-        assert session.scalar(select(func.count()).select_from(OutboxEvent)) == 1
-
-
 def test_truncation_reaches_every_process_and_pages_go_on_in_sql(processes, ann):
     one, other = processes
     posted = [post(one, ann) for _ in range(6)]
@@ -187,30 +220,6 @@ def test_truncation_reaches_every_process_and_pages_go_on_in_sql(processes, ann)
         held = process.timelines.peek(Timeline.home(ann))
         assert held.ids == [posted[5], posted[4]]
         assert held.floor == posted[4]
-
-
-def test_a_reader_waits_for_a_delivery_under_way_but_not_for_ever(processes, ann, monkeypatch):
-    one, _ = processes
-    home(one, ann)
-    monkeypatch.setattr("tweeter.delivery.inline.PATIENCE", 0.05)
-    delivering, go_on = threading.Event(), threading.Event()
-    deliver = one.timelines.deliver
-
-    def slow(event):
-        delivering.set()
-        go_on.wait(10)
-        return deliver(event)
-
-    monkeypatch.setattr(one.timelines, "deliver", slow)
-    poster = threading.Thread(target=post, args=(one, ann))
-    poster.start()
-    assert delivering.wait(10)
-    one.delivery.ready()
-    page = one.timelines.home(ann, Cursor())
-    assert page.tweets == ()  # as it was before the delivery
-    go_on.set()
-    poster.join()
-    assert len(home(one, ann)) == 1
 
 
 def test_the_sql_backend_has_nothing_to_deliver(database_url):

@@ -359,7 +359,7 @@ def test_a_step_over_a_backend_s_store_is_as_trusted_as_the_backend(lab, people,
     people[0].get("/lab/steps")
     assert gauge(name) == gauge("redis") == 1
     lab.delivery.stop()  # or it would look after the store
-    lab.backends["redis"].timelines.distrust()
+    lab.backends["redis"].timelines.circuit.failed("a test")
     assert gauge(name) == gauge("redis") == 0
 
 

@@ -114,8 +114,9 @@ def test_a_shared_store_and_its_outage_are_counted(shared):
     ada = Person(browser, "Ada")
     ada.get("/")
     ada.post("one")
-    ada.get("/")
     browser.app.registry.getUtility(IDelivery).drain(10)
+    ada.get("/")
+    ada.get("/@Ada")
     well = values(browser)
 
     def grown(name, *labels, since=before):

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
-from sqlalchemy import Engine, func, insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.conftest import engine_on
+from tests.outbox_reader import Reader
 from tweeter import measure
 from tweeter.actions import Actions
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, meta, outbox
 from tweeter.models.meta import begin_immediate, make_sessions
-from tweeter.models.outbox import LogReader
 from tweeter.values import (
     AccountClosed,
     Event,
@@ -205,26 +206,13 @@ def recorded(sessions: Sessions, *events: Event) -> None:
             outbox.record(session, event)
 
 
-def read(sessions: Sessions, reader: LogReader | None = None, limit: int = 100) -> list[Event]:
-    """What is new to a reader (or everything), which takes it as applied."""
-    reader = reader or LogReader()
-    with sessions() as session:
-        log = reader.read(session, limit)
-    reader.advance(log)
-    return [logged.event for logged in log.events]
+def read(sessions: Sessions, limit: int = 100) -> list[Event | None]:
+    """Everything in the outbox."""
+    return Reader(sessions).read(limit)
 
 
 def logged_ids(sessions: Sessions) -> list[int]:
-    with sessions() as session:
-        return [logged.id for logged in LogReader().read(session, 100).events]
-
-
-def begun(sessions: Sessions) -> LogReader:
-    """A reader at the end of the log."""
-    reader = LogReader()
-    with sessions() as session:
-        reader.begin(session)
-    return reader
+    return [logged.id for logged in Reader(sessions).look().events]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
@@ -250,20 +238,19 @@ def test_an_event_of_a_transaction_that_fails_never_happened(sessions: Sessions)
 
 
 def test_who_reads_on_gets_what_is_new_and_nothing_twice(sessions: Sessions) -> None:
-    reader = LogReader()
+    reader = Reader(sessions)
     recorded(sessions, Followed(1, 2))
-    assert read(sessions, reader) == [Followed(1, 2)]
+    assert reader.read() == [Followed(1, 2)]
     recorded(sessions, Followed(1, 3))
-    assert read(sessions, reader) == [Followed(1, 3)]
-    assert read(sessions, reader) == []
+    assert reader.read() == [Followed(1, 3)]
+    assert reader.read() == []
 
 
 def test_what_was_read_but_not_applied_comes_again(sessions: Sessions) -> None:
-    reader = LogReader()
+    reader = Reader(sessions)
     recorded(sessions, Followed(1, 2))
-    with sessions() as session:
-        reader.read(session, 100)
-    assert read(sessions, reader) == [Followed(1, 2)]
+    reader.look()
+    assert reader.read() == [Followed(1, 2)]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 19, 20, 21])
@@ -272,34 +259,57 @@ def test_who_reads_in_small_steps_gets_everything(sessions: Sessions, limit: int
     recorded(sessions, *expected[:15])  # more in one transaction than one reads
     for event in expected[15:]:
         recorded(sessions, event)
-    reader, events = LogReader(), []
-    while step := read(sessions, reader, limit):
+    reader = Reader(sessions)
+    events: list[Event | None] = []
+    while step := reader.read(limit):
         events += step
     assert events == expected
 
 
 def test_who_begins_at_the_end_gets_nothing_of_the_past(sessions: Sessions) -> None:
     recorded(sessions, Followed(1, 2))
-    reader = begun(sessions)
+    reader = Reader(sessions, at_end=True)
     recorded(sessions, Followed(1, 3))
-    assert read(sessions, reader) == [Followed(1, 3)]
+    assert reader.read() == [Followed(1, 3)]
 
 
 def test_an_event_of_a_transaction_that_commits_late_is_not_missed(postgresql_url: str) -> None:
     with engine_on(postgresql_url) as engine:
         sessions = make_sessions(engine)
         recorded(sessions, Followed(1, 2))
-        reader = begun(sessions)
+        reader = Reader(sessions, at_end=True)
         with sessions.begin() as late:
             outbox.record(late, Followed(1, 3))
             late.flush()
             for number in (4, 5):
                 recorded(sessions, Followed(1, number))
-                assert read(sessions, reader) == [Followed(1, number)]
-        assert read(sessions, reader) == [Followed(1, 3)]
+                assert reader.read() == [Followed(1, number)]
+        assert reader.read() == [Followed(1, 3)]
         recorded(sessions, Followed(1, 6))
-        assert read(sessions, reader) == [Followed(1, 6)]
-        assert read(sessions, reader) == []
+        assert reader.read() == [Followed(1, 6)]
+        assert reader.read() == []
+
+
+def test_a_position_is_small_however_much_happens_while_a_transaction_is_open(postgresql_url: str) -> None:
+    with engine_on(postgresql_url) as engine:
+        sessions = make_sessions(engine)
+        with sessions.begin() as late:
+            outbox.record(late, Followed(1, 2))
+            late.flush()
+            reader = Reader(sessions, at_end=True)
+            for number in range(500):
+                recorded(sessions, Followed(1, number + 3))
+            assert len(reader.read(1000)) == 500
+            assert len(msgspec.json.encode(reader.position)) < 200
+            assert reader.read() == []
+        assert reader.read() == [Followed(1, 2)]
+
+
+def test_a_payload_of_a_newer_version_is_an_event_without_a_meaning(sessions: Sessions) -> None:
+    payloads = ['{"type":"Renamed","user_id":1}', "no json", '{"type":"Reloaded"}', '{"type":"Followed"}']
+    with sessions.begin() as session:
+        session.execute(insert(OutboxEvent), [{"payload": payload} for payload in payloads])
+    assert read(sessions) == [None, None, Reloaded(), None]
 
 
 def test_who_begins_while_somebody_writes_misses_nothing_of_it(postgresql_url: str) -> None:
@@ -309,23 +319,23 @@ def test_who_begins_while_somebody_writes_misses_nothing_of_it(postgresql_url: s
             outbox.record(late, Followed(1, 2))
             late.flush()
             recorded(sessions, Followed(1, 3))
-            reader = begun(sessions)
-            assert read(sessions, reader) == []
-        assert read(sessions, reader) == [Followed(1, 2)]
+            reader = Reader(sessions, at_end=True)
+            assert reader.read() == []
+        assert reader.read() == [Followed(1, 2)]
 
 
-def test_no_event_is_missed_whoever_commits_when(engine: Engine, sessions: Sessions) -> None:
-    """A reader that goes on while others write sees each event once."""
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+def test_a_reader_sees_each_event_once_in_whatever_order_transactions_commit(sessions: Sessions, limit: int) -> None:
     writing = threading.Event()
     writing.set()
-    seen: list[Event] = []
+    seen: list[Event | None] = []
 
     def follow_the_log() -> None:
-        log = LogReader()
+        log = Reader(sessions)
         while True:
             last = not writing.is_set()
-            seen.extend(read(sessions, log, 1000))
-            if last:
+            seen.extend(log.read(limit))
+            if last and not log.look().events:
                 return
             time.sleep(0.002)
 

@@ -103,7 +103,6 @@ def live_together(site, steps=40):
         who, other = chance.sample(sorted(people), 2)
         step = chance.random()
         if step < 0.4:
-            process.delivery.ready()
             process.timelines.home(who, Cursor(limit=3))
             process.timelines.public(Cursor(limit=3))
             return

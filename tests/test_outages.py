@@ -11,10 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 from redis import Redis
+from sqlalchemy import func, select
 
 from tests.faults import KINDS, breakable
+from tweeter.delivery.checkpoint import decode
 from tweeter.ids import MAX_ID
-from tweeter.models.outbox import LogReader, record
+from tweeter.models import User
+from tweeter.models.outbox import record
 from tweeter.servers import PostgreSQL
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline, Truncated
@@ -95,7 +98,11 @@ def live(processes, people):
 def pages(process, people):
     ann, bob = people
     timelines = (Timeline.public(), Timeline.home(ann), Timeline.home(bob), Timeline.profile(bob))
-    return [process.timelines.page(timeline, Cursor(limit=limit)) for timeline in timelines for limit in (3, 20)]
+    with process.sessions() as session:
+        written = session.scalar(select(func.max(User.last_write)))  # of anybody: pages have to contain it
+    return [
+        process.timelines.page(timeline, Cursor(limit=limit), written) for timeline in timelines for limit in (3, 20)
+    ]
 
 
 def assert_right(processes, people):
@@ -107,7 +114,7 @@ def assert_right(processes, people):
 def caught_up(processes):
     """Everything is delivered, and the store answers."""
     return all(process.delivery.drain(BACK) for process in processes) and all(
-        process.timelines.trusted for process in processes[1:]
+        process.timelines.live() for process in processes[1:]
     )
 
 
@@ -163,7 +170,7 @@ def settle(processes):
 def assert_trusted_again(processes):
     """Nobody helps: the threads of the processes have to find out themselves."""
     deadline = time.monotonic() + BACK
-    while not all(process.timelines.trusted for process in processes[1:]):
+    while not all(process.timelines.live() for process in processes[1:]):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -241,7 +248,6 @@ def test_a_database_that_was_restored_from_a_backup(sqlite_url, backend, setting
     with processes[0].acting() as actions:
         actions.unfollow(people[0], "bob")
     assert caught_up(processes)
-    told(processes)
     for process in processes:
         process.close()
     for end in ("-wal", "-shm"):
@@ -250,34 +256,33 @@ def test_a_database_that_was_restored_from_a_backup(sqlite_url, backend, setting
     assert_right_on(sqlite_url, backend, settings, people)
 
 
-def test_a_store_tells_how_far_it_was_delivered_to_also_after_a_truncation(processes, people, lived):
-    before = told(processes)
+def checkpoint(process):
+    return decode(process.timelines.store.checkpoint())
+
+
+def test_a_truncation_keeps_the_checkpoint(processes, people, lived):
+    before = checkpoint(processes[1])
     with processes[1].sessions.begin() as session:
-        record(session, Truncated(MAX_ID))  # takes the position for a tweet
+        record(session, Truncated(MAX_ID))
     assert caught_up(processes)
-    assert told(processes) > before
+    after = checkpoint(processes[1])
+    assert after.last > before.last
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_a_store_that_forgot_how_far_it_was_delivered_to_is_told(processes, people, lived, server, settings):
-    before = told(processes)
-    with Redis(server.host, server.port) as client:
-        assert client.delete(*client.scan_iter(f"{settings['tweeter.redis.prefix']}*positions*"))
-    assert told(processes) == before
-
-
-def told(processes):
-    """What the store says, once it is what the database says."""
-    reader = LogReader()
-    deadline = time.monotonic() + BACK
-    while True:
-        with processes[1].sessions() as session:
-            reader.begin(session)
-        if (position := processes[1].timelines.position()) == reader.mark or time.monotonic() > deadline:
-            break
-        time.sleep(0.05)
-    assert position == reader.mark > 0
-    return position
+def test_a_lost_checkpoint_costs_no_timeline(processes, people, lived, server, settings, caplog):
+    """The relay that has the lease knows it; the next one reads it from SQL."""
+    caplog.set_level("INFO", "tweeter.delivery")
+    holder, other = sorted(processes[1:], key=lambda process: not process.delivery.relays[0].holds)
+    for working in (holder, other):
+        with Redis(server.host, server.port) as client:
+            client.delete(*client.scan_iter(f"{settings['tweeter.redis.prefix']}*checkpoint*"))
+        if working is other:
+            holder.close()
+        live([processes[0], working, working], people)
+        assert working.delivery.drain(BACK)
+        assert_right([processes[0], working], people)
+    assert "starts cold" not in caplog.text
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
@@ -363,11 +368,10 @@ def test_a_postgresql_database_that_was_restored(
         actions.unfollow(people[0], "bob")
     assert caught_up(processes)
     assert_right(processes, people)
-    time.sleep(1)  # the store is told by a look after the delivery
     end(processes)
     if forgetful:
         with Redis(server.host, server.port) as client:
-            client.delete(*client.scan_iter(f"{settings['tweeter.redis.prefix']}*positions*"))
+            client.delete(*client.scan_iter(f"{settings['tweeter.redis.prefix']}*checkpoint*"))
     assert_right_on(next(restored), backend, settings, people)
     restored.close()
 

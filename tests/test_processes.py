@@ -9,10 +9,9 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.faults import breakable
-from tweeter.delivery import progress
 from tweeter.errors import Refused
 from tweeter.testing import Process
-from tweeter.timelines import fanout
+from tweeter.timelines import projector
 from tweeter.values import Cursor, Timeline
 
 CONTEXT = multiprocessing.get_context("spawn")
@@ -52,7 +51,6 @@ def live(url, backend, settings, people, seed):
         for _ in range(STEPS):
             name, other = chance.sample(sorted(people), 2)
             step = chance.random()
-            process.delivery.ready()
             for timeline in (Timeline.home(people[name]), Timeline.public()):
                 process.timelines.page(timeline, Cursor(limit=3))
             try:
@@ -105,15 +103,13 @@ def die_after_commit(url, backend, settings, user):
 def die_in_the_middle_of_a_delivery(url, backend, settings, user):
     process = Process(url, backend, **settings)
     process.page(Timeline.home(user), Cursor())
-    followers_of = fanout.FanOut._followers
+    add = projector.Projector._add
 
-    def die(self, user_id):
-        for chunk in followers_of(self, user_id):
-            yield chunk
-            os.kill(os.getpid(), signal.SIGKILL)
+    def die(self, added):
+        add(self, dict(list(added.items())[:2]))
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    fanout.FanOut._followers = die
-    progress.HOLD /= 10  # so long the others wait until they take its place
+    projector.Projector._add = die
     with process.acting() as actions:
         actions.post(user, "my last words")
     process.delivery.drain(PATIENCE)
@@ -122,17 +118,19 @@ def die_in_the_middle_of_a_delivery(url, backend, settings, user):
 @pytest.mark.parametrize("backend", ["memory", "redis", "memcached"])
 @pytest.mark.parametrize("die", [die_after_commit, die_in_the_middle_of_a_delivery])
 def test_a_process_killed_between_commit_and_delivery_loses_nothing(sqlite_url, settings, backend, die):
+    with closing(Process(sqlite_url, "sql")) as sql:
+        with sql.acting() as actions:
+            people = {name: actions.sign_up(name, "password").id for name in ("ann", "bob")}
+            actions.follow(people["ann"], "bob")
+        with closing(Process(sqlite_url, backend, **settings)) as warm:
+            assert pages(warm, people) == pages(sql, people)
+        dying = start(die, sqlite_url, backend, settings, people["bob"])  # the one that has the lease
+        dying.join(PATIENCE)
+        assert dying.exitcode == -signal.SIGKILL
     with (
         closing(Process(sqlite_url, "sql")) as sql,
         closing(Process(sqlite_url, backend, **settings)) as other,
     ):
-        with sql.acting() as actions:
-            people = {name: actions.sign_up(name, "password").id for name in ("ann", "bob")}
-            actions.follow(people["ann"], "bob")
-        assert pages(other, people) == pages(sql, people)
-        dying = start(die, sqlite_url, backend, settings, people["bob"])
-        dying.join(PATIENCE)
-        assert dying.exitcode == -signal.SIGKILL
         shown = pages(other, people)
         assert [tweet.message for tweet in shown[1][0].tweets] == ["my last words"]
         assert shown == pages(sql, people)

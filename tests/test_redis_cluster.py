@@ -227,7 +227,7 @@ def test_nothing_is_lost_or_doubled_while_slots_move_and_a_master_dies(cluster, 
                 source = cluster.owner(slot)
                 target = next(master for master in cluster.masters[::-1] if master is not source)
                 cluster.move(slot, source, target, pause=0.01)
-            trusted = [site.timelines.trusted for site in sites]
+            trusted = [site.timelines.live() for site in sites]
             before = sum(posted)
             stopped.set()
             for thread in threads:
@@ -252,5 +252,5 @@ def test_nothing_is_lost_or_doubled_while_slots_move_and_a_master_dies(cluster, 
         assert not errors
         assert sum(posted) > before + 4
         assert not differences()
-        assert all(site.timelines.trusted for site in sites)
+        assert all(site.timelines.live() for site in sites)
         assert all(sites[0].timelines.peek(Timeline.home(user)) for user in people)

@@ -10,7 +10,7 @@ from redis import Redis as Client
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url
 from tweeter.backends.redis.wire import Wire
-from tweeter.delivery import progress
+from tweeter.delivery import lease
 from tweeter.models import outbox
 from tweeter.models.meta import begin_immediate
 from tweeter.servers import Redis
@@ -81,22 +81,20 @@ def test_a_truncation_that_takes_nothing_is_delivered(sqlite_url, own_redis):
         assert process.delivery.drain(15)
 
 
-def test_clearing_a_large_store_is_not_taken_over_again_and_again(sqlite_url, own_redis, monkeypatch):
-    """A shared server with millions of keys of others: to go through them takes longer than a hold lasts."""
+def test_clearing_a_large_store_keeps_the_lease(postgresql_url, own_redis, monkeypatch):
+    """A shared server with millions of keys of others: scanning them takes longer than a holder may be silent."""
     settings = {"tweeter.redis.url": own_redis.url}
-    monkeypatch.setattr(progress, "HOLD", progress.timedelta(seconds=0.3))
-    one, other = (Process(sqlite_url, "redis", **settings) for _ in range(2))
+    monkeypatch.setattr(lease, "SILENT", 0.4)
+    one, other = (Process(postgresql_url, "redis", **settings) for _ in range(2))
     try:
         for process in (one, other):
             clear = process.timelines.clear
-            monkeypatch.setattr(process.timelines, "clear", lambda clear=clear: (time.sleep(0.6), clear()))
-        for process in (one, other):
-            process.delivery.ready()
+            monkeypatch.setattr(process.timelines, "clear", lambda clear=clear: (time.sleep(1.2), clear()))
         until = time.monotonic() + 8
-        while time.monotonic() < until and not (one.timelines.trusted and other.timelines.trusted):
+        while time.monotonic() < until and not (one.timelines.live() and other.timelines.live()):
             time.sleep(0.05)
-        assert one.timelines.trusted
-        assert other.timelines.trusted
+        assert one.timelines.live()
+        assert other.timelines.live()
     finally:
         one.close()
         other.close()

@@ -75,9 +75,9 @@ def test_verify_repairs_what_went_wrong_only_once(sqlite_url, people):
     process = Process(sqlite_url, "memory")
     home = Timeline.home(ann)
     page = process.page(home, Cursor())
-    verifier = Verifier(process.timelines, process.sessions, process.delivery.ready)
+    verifier = Verifier(process.timelines, process.sessions, lambda: process.delivery.drain(10))
     assert verifier.verify(home).differences == []
-    process.timelines._store.remove(home.key, [page.tweets[3].id])
+    process.timelines.store.remove(home.key, [page.tweets[3].id])
     assert verifier.verify(home).differences
     assert verifier.verify(home, repair=True).repaired
     assert verifier.verify(home).differences == []

@@ -205,7 +205,7 @@ class Actions:
         number = outbox.NUMBER[self._session.get_bind().dialect.name]
         return self._count(User.id == user_id, {"last_write": number}, **steps)
 
-    def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:  # noqa: B006 (never changed)
+    def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
         counted = {name: getattr(User, name) + step for name, step in steps.items()}
         return self._rows(update(User).where(who).values({**values, **counted}))
 

@@ -36,6 +36,9 @@ class IMaterializedTimelines(ITimelines):
     projector = Attribute("Applies events to the store: see tweeter.timelines.projector.")
     circuit = Attribute("Whether pages read the store: see tweeter.delivery.circuit.")
 
+    def live():
+        """Whether a page would be read from the store now: it is reachable, and not behind the commits."""
+
     def drop(timeline):
         """Makes one Timeline cold, and forgets the tweets in it."""
 

@@ -23,7 +23,7 @@ def site(sqlite_url: str, redis_server: Redis) -> Iterator[str]:
         "tweeter.memcached.servers": f"127.0.0.1:{free_port()}",
     }
     with running(settings) as app, serving(app) as address:
-        app.registry.getUtility(IDelivery).ready()
+        app.registry.getUtility(IDelivery).drain(10)
         yield address
 
 

@@ -21,6 +21,7 @@ class TextTimelineStore:
     def __init__(self, capacity, fill_seconds=30.0):
         self._capacity = capacity
         self._fill_seconds = fill_seconds
+        self._checkpoint = None
         self._texts = {}  # key: "floor id id …", or "token time id id …" while it is being filled
         self._lock = threading.Lock()
 
@@ -30,13 +31,21 @@ class TextTimelineStore:
     def expect(self, incarnation):
         pass
 
+    def checkpoint(self):
+        return self._checkpoint
+
+    def set_checkpoint(self, value):
+        self._checkpoint = value
+
     def read(self, key, before, limit):
         with self._lock:
             text = self._texts.get(key, "token")
         if text.startswith("token"):
             return None
         floor, *ids = map(int, text.split())
-        return Slice([id_ for id_ in sorted(ids, reverse=True) if floor <= id_ < before][:limit], floor)
+        return Slice(
+            [id_ for id_ in sorted(ids, reverse=True) if floor <= id_ < before][:limit], floor, self._checkpoint
+        )
 
     def begin_fill(self, key):
         with self._lock:
@@ -89,6 +98,7 @@ class TextTimelineStore:
     def clear(self):
         with self._lock:
             self._texts.clear()
+            self._checkpoint = None
 
     def _keep(self, key, floor, ids):
         kept = sorted(ids, reverse=True)

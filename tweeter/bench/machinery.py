@@ -20,8 +20,8 @@ REDIS, MEMCACHED = (f"{BACKENDS}.{name}" for name in ("redis", "memcached"))
 def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
     """The site of complete settings: `registry["sessions"]`, and the timelines and delivery utilities.
 
-    Nothing is delivered in the background before somebody wakes the delivery. Raises CommandError for a shared store
-    that may be the site's own.
+    Nothing is delivered before `trusted` starts the delivery. Raises CommandError for a shared store that may be the
+    site's own.
     """
     registry = tweeter.make_registry(settings)
     try:
@@ -35,7 +35,7 @@ def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
 def _check_stores(registry: Registry, chosen: str) -> None:
     """Measuring clears stores. A module may also register others than the one it was chosen for."""
     for name, timelines in registry.getUtilitiesFor(ITimelines):
-        shared = IMaterializedTimelines.providedBy(timelines) and not timelines.private
+        shared = IMaterializedTimelines.providedBy(timelines) and not timelines.store.private
         if name and shared and not (name == chosen and chosen in (REDIS, MEMCACHED)):
             raise CommandError(
                 f"{chosen} can't be measured: its store ({name}) is shared, and may be the one that the site uses. "
@@ -49,15 +49,16 @@ def trusted(registry: Registry, seconds: float = 30) -> Any:
     Raises CommandError where they don't in time.
     """
     timelines, delivery = registry.getUtility(ITimelines), registry.getUtility(IDelivery)
-    delivery.ready()
+    delivery.start()
     if not delivery.drain(seconds):
         raise CommandError(f"{timelines.name} does not answer.")
     return timelines
 
 
 def by_hand(registry: Registry) -> Any:
-    """The registry's timelines, trusted although nothing is delivered in the background: the caller delivers."""
+    """The registry's timelines, read although nothing is delivered in the background: the caller delivers."""
     timelines = registry.getUtility(ITimelines)
-    timelines.expect(timelines.incarnation())
-    timelines.trust()
+    timelines.store.expect(timelines.store.incarnation())
+    timelines.circuit.worked()
+    timelines.read_at_any_age()
     return timelines

@@ -97,7 +97,7 @@ def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures
     figures.add({f"{backend}, warm": [(used() - before) / len(others) / KB]})
     timelines = registry.getUtility(ITimelines)
     before = used()
-    list(timelines.deliver(site.latest))
+    list(timelines.projector.deliver(site.latest))
     figures.add({f"{backend}, cold": [max(0, used() - before) / len(site.absent) / KB]})
     filled = sum(timelines.peek(Timeline.home(reader)) is not None for reader in site.absent)
     figures.notes.append(

@@ -49,7 +49,7 @@ def _begin(settings: dict[str, Any]) -> None:
 def _deliver(event: TweetCreated) -> Delivered:
     before = _memory("VmRSS", forget_peak=True)
     computed, began = time.process_time(), time.perf_counter()
-    for _ in _timelines.deliver(event):
+    for _ in _timelines.projector.deliver(event):
         pass
     seconds, computed = time.perf_counter() - began, time.process_time() - computed
     peak = _memory("VmHWM")

@@ -18,13 +18,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tweeter.delivery import consumers
 from tweeter.delivery.checkpoint import VERSION, Checkpoint, InFlight, decode, encode
-from tweeter.models.clock import DatabaseClock
 from tweeter.delivery.lease import Lease, LostLease, NoLease, make_lease
 from tweeter.delivery.position import Log, LoggedEvent, Position
 from tweeter.delivery.wakeup import POLL, Wakeups, listen
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import POISONED, count_delivery
+from tweeter.models.clock import DatabaseClock
 from tweeter.timelines.projector import Stream
 from tweeter.values import Reloaded, Truncated
 
@@ -87,6 +87,7 @@ class Relay:
         self._lease: Lease | None = None
         self._held: _Progress | None = None
         self._run: str | None = None
+        self._known: Checkpoint | None = None  # the last one seen
         self._blind = False  # SQL cannot be read
         self._careful = 0  # batches of one event, after a failure
         self._attempts: Counter[int] = Counter()
@@ -120,9 +121,11 @@ class Relay:
     def behind(self) -> tuple[int, float]:
         """How many events are not delivered (1,000 at most are counted), and the age of the oldest, in seconds.
 
-        Raises BackendUnavailable and SQLAlchemy's errors.
+        By the store's checkpoint, or the last one known while it can't be read. Raises SQLAlchemy's errors.
         """
-        checkpoint = decode(self._store.checkpoint())
+        with suppress(BackendUnavailable):
+            self._known = decode(self._store.checkpoint()) or self._known
+        checkpoint = self._known
         with self._engine.connect() as connection:
             batch = Log(connection).read(checkpoint.position if checkpoint else Position(), 1000)
         count = len(batch.events) + (len(checkpoint.in_flight) if checkpoint else 0)
@@ -134,7 +137,8 @@ class Relay:
         while not self._stopped.is_set():
             try:
                 wait = self._deliver() if self._held else self._stand_by()
-                self._blind = False
+                self._known: Checkpoint | None = None  # the last one seen
+        self._blind = False
                 connection = self._held.log.connection if self._held else None
                 if wait > 0:
                     self._wakeups.wait(wait, connection)
@@ -167,7 +171,9 @@ class Relay:
         if not self._delivers:
             return STANDBY if not self._circuit.closed else POLL
         if self._lease is None:
-            self._lease = NoLease(self._engine, self.name) if self._store.private else make_lease(self._engine, self.name)
+            self._lease = (
+                NoLease(self._engine, self.name) if self._store.private else make_lease(self._engine, self.name)
+            )
         if (connection := self._lease.acquire()) is None:
             return STANDBY
         began = time.monotonic()
@@ -252,6 +258,10 @@ class Relay:
         """One look at the outbox. Returns seconds to wait until the next."""
         held = self._held
         assert held is not None
+        if not self._circuit.closed:
+            self._probe()
+            if self._run != held.run:
+                raise BackendUnavailable("it was started again, perhaps with what it had saved")
         _guard(held.lease)
         began = time.monotonic()
         batch = held.log.read(held.position, 1 if self._careful else EVENTS)
@@ -357,6 +367,7 @@ class Relay:
         _guard(held.lease)
         data = encode(checkpoint)
         self._store.set_checkpoint(data)
+        self._known = checkpoint
         held.written = time.monotonic()
         if not self._store.private and (
             released or (held.changed and held.written - held.recorded >= RECORDED) or not held.recorded

@@ -1,6 +1,5 @@
 """Delivery by the processes of the site themselves: `tweeter.delivery = inline`, the embedded default."""
 
-import logging
 import time
 from collections.abc import Iterable
 from datetime import timedelta
@@ -11,14 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from zope.interface import implementer
 
 from tweeter.delivery.checkpoint import FRESH, decode
-from tweeter.models.clock import DatabaseClock
 from tweeter.delivery.engine import Relay
 from tweeter.delivery.wakeup import Notifier
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
 from tweeter.metrics import show_pending
-
-log = logging.getLogger(__name__)
+from tweeter.models.clock import DatabaseClock
 
 
 @implementer(IDelivery)
@@ -84,10 +81,7 @@ class InlineDelivery:
 
     def observe(self) -> None:
         for relay in self.relays:
-            try:
-                show_pending(relay.timelines.name, *relay.behind())
-            except BackendUnavailable:
-                log.debug("%s cannot be read", relay.name)
+            show_pending(relay.timelines.name, *relay.behind())
 
 
 def includeme(config: Configurator) -> None:

@@ -67,8 +67,8 @@ class LoggedEvent(NamedTuple):
 class Batch(NamedTuple):
     """What one read of the log found: events, the position once they are applied, and whether there is more.
 
-    `time` is the database's clock (seconds since 1970; SQLite's is the host's) just before the snapshot: all that was committed before it and
-    is not in `events` is contained in the position the read began at, unless there is more.
+    `time` is the database's clock (seconds since 1970; SQLite's is its host's) just before the snapshot: unless there is more, all
+    that was committed before it is contained in the position. No events means that there are no more.
     """
 
     events: list[LoggedEvent]
@@ -117,6 +117,8 @@ class Log:
             bounds = {"to_xmax": to.xmax, "to_open": list(to.open)}
             rows = self.connection.execute(_BETWEEN, asked | bounds | {"limit": limit}).all()
         events = [_logged(row.id, row.transaction_id, row) for row in rows if row.id is not None]
+        if to is not None and not events:
+            return self.read(Position(to), limit)
         now = Snapshot.parse(rows[0].snapshot)
         if len(events) == limit:
             return Batch(events, Position(seen, to or now, (events[-1].number, events[-1].id)), True, rows[0].time)
@@ -178,7 +180,8 @@ def _snapshots(bound: str) -> Any:
     )
 
 
-_NEW = _snapshots("").bindparams(*_POSITION).columns(**_ROWS)
+# Rows of a later transaction than the snapshot's came with a dump, from another server.
+_NEW = _snapshots("AND transaction_id < pg_snapshot_xmax(pg_current_snapshot())::text::bigint").bindparams(*_POSITION).columns(**_ROWS)
 _BETWEEN = (
     _snapshots("AND transaction_id < :to_xmax AND transaction_id <> ALL (:to_open)")
     .bindparams(*_POSITION, bindparam("to_xmax", type_=BigInteger), bindparam("to_open", type_=ARRAY(BigInteger)))

@@ -63,7 +63,7 @@ class Backend:
     @property
     def trusted(self) -> bool:
         """Whether pages are its own answer; SQL's otherwise."""
-        return self.materialized is None or bool(self.materialized.trusted)
+        return self.materialized is None or self.materialized.live()
 
     def status(self, patience: float = 0.0) -> Status:
         """Whether it answers by itself; a store that is being caught up is waited for, `patience` seconds at most."""
@@ -72,7 +72,7 @@ class Backend:
         if self.instrument is not None and self.instrument.broken:
             return Status("broken", self.instrument.broken)
         try:
-            self.materialized.incarnation()
+            self.materialized.store.incarnation()
         except BackendUnavailable as error:
             return Status("absent", str(error), self.ours)
         deadline = time.monotonic() + patience
@@ -132,8 +132,4 @@ class Lab:
         """What a step asks. Where that is not the backend itself, it is as much to be trusted."""
         if step.name not in self._contenders:
             self._contenders[step.name] = step.make(self, self._registry)
-        timelines = self._contenders[step.name]
-        backend = self.backends[step.backend]
-        if timelines is not backend.timelines and IMaterializedTimelines.providedBy(timelines) and backend.trusted:
-            timelines.trust()
-        return timelines
+        return self._contenders[step.name]

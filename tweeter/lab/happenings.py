@@ -55,7 +55,6 @@ def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, 
     def look(label: str) -> tuple[str, Cost]:
         return label, read(backend.timelines, timeline, Cursor())[1]
 
-    lab.delivery.ready()
     backend.timelines.page(timeline, Cursor())  # whatever was cold before is not what this is about
     before = look("before")
     said, do = deeds[what]
@@ -92,7 +91,6 @@ def _mend(lab: "Lab", backend: "Backend", instrument: Instrument) -> str:
     waiting = backend.pending()
     instrument.mend()
     began = time.monotonic()
-    lab.delivery.ready()
     while not backend.trusted and time.monotonic() - began < CATCH_UP:
         time.sleep(0.02)
     seconds = time.monotonic() - began

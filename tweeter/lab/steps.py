@@ -11,7 +11,6 @@ from pyramid.registry import Registry
 
 from tweeter.interfaces import ITimelines, ITweetCache
 from tweeter.lab.caches import NoCache, OneByOneCache
-from tweeter.metrics import TRUSTED
 from tweeter.timelines.push import PushTimelines
 
 
@@ -43,17 +42,15 @@ def with_cache(
 
     def make(lab: Any, registry: Registry) -> ITimelines:
         instrument = lab.backends[backend].instrument
-        timelines = PushTimelines(
+        return PushTimelines(
             name,
             instrument.store,
             make_cache(instrument.cache),
             registry["sessions"],
             capacity=registry.settings["tweeter.capacity"],
+            clock=registry["clock"],
+            circuit=lab.backends[backend].materialized.circuit,
         )
-        # Nobody delivers to it: whether its store is trusted is known of the backend.
-        own = lab.backends[backend]
-        TRUSTED.labels(name).set_function(lambda: own.trusted)
-        return timelines
 
     return make
 

@@ -102,7 +102,6 @@ def live(request: Request) -> dict[str, Any]:
     """The buttons, and what became of them."""
     values, whose = asked_for(request)
     lab: Lab = request.registry["lab"]
-    lab.delivery.ready()
     lab.delivery.observe()
     stores = [(backend, backend.status(0.5), backend.pending()) for backend in lab.stores]
     return values | {

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, configure_mappers
 
-from tweeter.models.clock import DatabaseClock
 from tweeter.errors import SettingError
+from tweeter.models.clock import DatabaseClock
 from tweeter.models.consumer import Consumer
 from tweeter.models.imported import Imported
 from tweeter.models.meta import Base, make_engine, make_sessions, make_statement_engine

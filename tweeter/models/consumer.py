@@ -20,7 +20,7 @@ class Consumer(Base):
 
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     checkpoint: Mapped[bytes] = mapped_column(LargeBinary)
-    incarnation: Mapped[str] = mapped_column(Text, default="")
-    holder: Mapped[str] = mapped_column(String(40), default="")
+    incarnation: Mapped[str] = mapped_column(Text, default="", server_default="")
+    holder: Mapped[str] = mapped_column(String(40), default="", server_default="")
     held_until: Mapped[datetime] = mapped_column(UTCDateTime)
     date: Mapped[datetime] = mapped_column(UTCDateTime)  # of the checkpoint

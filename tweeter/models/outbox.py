@@ -5,21 +5,16 @@ in the same transaction can't. (The pattern is known as the transactional outbox
 that keeps timelines of its own reads it from where it last was.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     FetchedValue,
     Index,
     Integer,
     String,
     Text,
-    all_,
-    bindparam,
     delete,
     func,
     literal_column,

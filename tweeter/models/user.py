@@ -28,9 +28,9 @@ class User(Base):
     tweets_count: Mapped[int] = mapped_column(default=0)
     followers_count: Mapped[int] = mapped_column(default=0)
     following_count: Mapped[int] = mapped_column(default=0)
-    # The number of this account's last write (see `outbox.NUMBER`): pages have to contain it.
-    last_write: Mapped[int] = mapped_column(BigInteger, default=0)
     date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    # The number of this account's last write (see `outbox.NUMBER`): pages have to contain it.
+    last_write: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
     # Without AUTOINCREMENT SQLite would give the id of the last account that closed to the next one that opens.
     __table_args__ = (

@@ -145,7 +145,7 @@ class TimelineStoreSuite:
         again.shuffle(deliveries)
         for id_ in deliveries:
             store.add(["home:1"], id_)
-        kept, floor = store.read("home:1", END, 1000)
+        kept, floor, _ = store.read("home:1", END, 1000)
         everything = filled | set(added)
         # Complete down to the floor, and not shorter than it has to be.
         assert kept == sorted((id_ for id_ in everything if id_ >= floor), reverse=True)
@@ -156,7 +156,7 @@ class TimelineStoreSuite:
         fill(store, "home:1", [])
         for id_ in range(1, 101):
             store.add(["home:1"], id_)
-        kept, floor = store.read("home:1", END, 1000)
+        kept, floor, _ = store.read("home:1", END, 1000)
         assert kept == list(range(100, 100 - len(kept), -1))
         assert 10 <= len(kept) <= 20
         assert floor > 100 - 10 - 10
@@ -164,7 +164,7 @@ class TimelineStoreSuite:
     def test_what_arrives_late_below_the_floor_is_not_shown(self, store):
         fill(store, "home:1", list(range(100, 110)), floor=100)
         store.add(["home:1"], 50)
-        kept, floor = store.read("home:1", END, 20)
+        kept, floor, _ = store.read("home:1", END, 20)
         assert floor >= 100
         assert 50 not in kept
         assert kept == [id_ for id_ in range(109, 99, -1) if id_ >= floor]

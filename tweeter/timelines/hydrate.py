@@ -18,9 +18,7 @@ class Hydrator:
         self._misses = TWEETS.labels(name, "miss")
         self._sessions = sessions
 
-    def tweets(
-        self, ids: Iterable[int], renamed: Collection[int] = frozenset()
-    ) -> dict[int, TweetView | None]:
+    def tweets(self, ids: Iterable[int], renamed: Collection[int] = frozenset()) -> dict[int, TweetView | None]:
         """{id: TweetView, or None where the tweet is gone}, for every id.
 
         What the cache has of authors who are being `renamed` does not count.

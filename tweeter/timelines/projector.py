@@ -28,9 +28,7 @@ SMALL = 500  # followers; the fan-outs of authors with more are streams
 STRETCH = 8000  # followers read from SQL at a time, and read again once they are written
 CHUNK = 2000  # of them, written to the store at a time; and tweets read
 
-_KNOWN = (
-    TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded
-)
+_KNOWN = TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded
 
 
 class Stream:
@@ -46,9 +44,11 @@ class Stream:
 
     def step(self) -> bool:
         """Does the next step; False if there was none left."""
-        for self.resume in self._steps:
-            return True
-        return False
+        done = next(self._steps, None)
+        if done is None:
+            return False
+        self.resume = done
+        return True
 
     def close(self) -> None:
         """Gives up what is under way."""

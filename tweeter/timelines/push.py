@@ -47,11 +47,12 @@ class PushTimelines(Timelines):
         sessions: SessionFactory,
         capacity: int = 800,
         clock: Callable[[], float] | None = None,
+        circuit: Circuit | None = None,
     ) -> None:
         self.name = name
         self.store = store
         self.capacity = capacity
-        self.circuit = Circuit(name)
+        self.circuit = circuit or Circuit(name)
         self._sessions = sessions
         self._clock = clock
         self._hydrator = Hydrator(name, cache, sessions)
@@ -71,6 +72,16 @@ class PushTimelines(Timelines):
             else:
                 measure.answered(self.name)
             return Page.cut(tweets, cursor.limit)
+
+    def live(self) -> bool:
+        try:
+            return self.circuit.closed and bool(self._checked(self.store.checkpoint(), 0) or self._clock is None)
+        except (Fallback, BackendUnavailable):
+            return False
+
+    def read_at_any_age(self) -> None:
+        """From now on the checkpoint does not count: the caller delivers by hand, to measure the store alone."""
+        self._clock = None
 
     def peek(self, timeline: Timeline) -> Slice | None:
         return self.store.read(timeline.key, Cursor().before, self.capacity * 2)

@@ -123,7 +123,9 @@ class RedisTimelineStore:
         for first in range(0, len(entries), COMMANDS):
             some = entries[first : first + COMMANDS]
             lengths = self._wire.run([("RPUSHX", self._prefix + key, *ids) for key, ids in some])
-            long = [self._prefix + key for (key, _), length in zip(some, lengths, strict=True) if length > self._longest]
+            long = [
+                self._prefix + key for (key, _), length in zip(some, lengths, strict=True) if length > self._longest
+            ]
             self._trim(long)
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
