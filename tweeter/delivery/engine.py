@@ -137,8 +137,7 @@ class Relay:
         while not self._stopped.is_set():
             try:
                 wait = self._deliver() if self._held else self._stand_by()
-                self._known: Checkpoint | None = None  # the last one seen
-        self._blind = False
+                self._blind = False
                 connection = self._held.log.connection if self._held else None
                 if wait > 0:
                     self._wakeups.wait(wait, connection)
