@@ -28,15 +28,15 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
 
     `sequence` grows with each checkpoint of a store. `time` is the database's clock (seconds since 1970) at which the
     log was last read to its end. `last` is the event applied last, (id, number): an outbox that does not have it was
-    restored from a backup, or pruned. `database` tells databases apart whose numbers begin anew. `held` is true until
-    the holder of the lease releases it.
+    restored from a backup, or pruned. `database` tells databases apart whose numbers begin anew. `holder` names the
+    process that holds the lease; empty once it released it.
     """
 
     version: int
     database: str
     sequence: int
     time: float
-    held: bool
+    holder: str
     position: Position
     last: tuple[int, int]
     in_flight: tuple[InFlight, ...] = ()

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from zope.interface import implementer
 
 from tweeter.delivery.checkpoint import FRESH, decode
-from tweeter.delivery.engine import Relay
+from tweeter.delivery.relays import Relay
 from tweeter.delivery.wakeup import Notifier
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery, IMaterializedTimelines

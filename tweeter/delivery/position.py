@@ -181,7 +181,11 @@ def _snapshots(bound: str) -> Any:
 
 
 # Rows of a later transaction than the snapshot's came with a dump, from another server.
-_NEW = _snapshots("AND transaction_id < pg_snapshot_xmax(pg_current_snapshot())::text::bigint").bindparams(*_POSITION).columns(**_ROWS)
+_NEW = (
+    _snapshots("AND transaction_id < pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    .bindparams(*_POSITION)
+    .columns(**_ROWS)
+)
 _BETWEEN = (
     _snapshots("AND transaction_id < :to_xmax AND transaction_id <> ALL (:to_open)")
     .bindparams(*_POSITION, bindparam("to_xmax", type_=BigInteger), bindparam("to_open", type_=ARRAY(BigInteger)))

@@ -1,0 +1,263 @@
+"""What the holder of a lease does: it applies the outbox to the store, and keeps the store's checkpoint."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tweeter.delivery import consumers
+from tweeter.delivery.checkpoint import VERSION, Checkpoint, InFlight, decode, encode
+from tweeter.delivery.lease import Lease, LostLease
+from tweeter.delivery.position import Log, LoggedEvent, Position
+from tweeter.delivery.wakeup import POLL
+from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import IMaterializedTimelines
+from tweeter.metrics import POISONED, count_delivery
+from tweeter.timelines.projector import Stream
+from tweeter.values import Reloaded, Truncated
+
+log = logging.getLogger(__name__)
+
+EVENTS = 250  # of a batch
+RENEWED = 0.35  # seconds between checkpoints, also when nothing happens; pages do without one for a second
+RECORDED = 1.0  # seconds between writes of the checkpoint to SQL
+SLICE = 0.02  # seconds of long fan-outs between two looks at the outbox
+FLAPPING = 5.0  # seconds within which a store that fails at an event may be to blame itself
+ATTEMPTS = 3  # at an event, after which it is poison
+SWEEPING = Truncated | Reloaded  # events that go through all keys of a store
+
+_UNKNOWN = datetime.fromtimestamp(0, UTC)  # the date of an event that is known from a checkpoint
+
+
+class _Running(NamedTuple):
+    """A long event under way."""
+
+    logged: LoggedEvent
+    stream: Stream
+
+
+class Attempts:
+    """What failed before, also under an earlier lease: a batch that failed is tried again one event at a time."""
+
+    def __init__(self) -> None:
+        self.careful = 0  # events still to be applied one at a time
+        self._tried: dict[int, tuple[int, float]] = {}  # how often, and since when (monotonic), by the event's id
+
+    def failed(self) -> None:
+        """Something failed, and it is not known which event it was."""
+        self.careful = EVENTS
+
+    def exhausted(self, logged: LoggedEvent, seconds: float = 0.0) -> bool:
+        """Counts an attempt at this event; true where it was the third, and the first is so many seconds ago."""
+        count, began = self._tried.get(logged.id, (0, time.monotonic()))
+        self._tried[logged.id] = (count + 1, began)
+        return count + 1 >= ATTEMPTS and time.monotonic() - began >= seconds
+
+    def forget(self, logged: LoggedEvent) -> None:
+        self._tried.pop(logged.id, None)
+
+
+class Holder:
+    """Delivers to one store from the acquisition of the lease to its end. For one thread.
+
+    `name` is the store's, `run` the run of its servers. Every method raises LostLease, BackendUnavailable and
+    SQLAlchemy's errors; then a new Holder goes on from the last checkpoint.
+    """
+
+    def __init__(
+        self, timelines: IMaterializedTimelines, name: str, run: str, log_: Log, lease: Lease, attempts: Attempts
+    ) -> None:
+        self.run = run
+        self.log = log_
+        self.checkpoint: Checkpoint | None = None  # the last one written
+        self._timelines = timelines
+        self._store = timelines.store
+        self._projector = timelines.projector
+        self._projector.guard = self._guard
+        self._name = name
+        self._lease = lease
+        self._attempts = attempts
+        self._position = Position()
+        self._sequence = 0
+        self._time = 0.0
+        self._last = (0, 0)
+        self._running: list[_Running] = []
+        self._written = 0.0  # when the checkpoint was written to the store (monotonic)
+        self._recorded = 0.0  # when it was written to SQL
+        self._changed = True  # since then
+
+    def begin(self, acquired: float, now: Callable[[], float], keep: float) -> None:
+        """Goes on from the store's checkpoint, from SQL's row if that is lost, or cold.
+
+        `acquired` is when the lease was (monotonic), `now` the database's clock, `keep` for how many seconds it keeps
+        events.
+        """
+        stored = self._store.checkpoint()
+        row = consumers.read(self.log.connection, self._name)
+        found = decode(stored)
+        if found is None and row is not None and row.run == self.run:
+            found = decode(row.checkpoint)
+        if found is not None:
+            self._sequence = found.sequence
+            if found.holder:
+                # It did not release the lease: it may be alive, and write for so long.
+                time.sleep(max(0.0, acquired + self._lease.writes - time.monotonic()))
+        if why := self._why_cold(found, bool(stored or row), now(), keep):
+            log.info("%s starts cold: %s", self._name, why)
+            self._start_cold()
+        elif found is not None:
+            self._position, self._time, self._last = found.position, found.time, found.last
+            for each in found.in_flight:
+                stream = self._projector.stream(each.event, each.resume)
+                self._running.append(_Running(LoggedEvent(each.id, each.number, _UNKNOWN, each.event, None), stream))
+
+    def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float, keep: float) -> str:
+        """Why the store cannot go on from a checkpoint; nothing if it can."""
+        if found is None:
+            return "its checkpoint is lost, and so may be its data" if was_there else "it is new"
+        if found.database != self.log.database:
+            return "it was delivered to from another database"
+        if found.last != (0, 0) and not self.log.has(*found.last):
+            return "the database was restored from a backup, or its outbox pruned further than this"
+        if now - found.time > keep:
+            return "nothing was delivered to it for longer than events are kept"
+        return ""
+
+    def _start_cold(self) -> None:
+        # In this order: what is backfilled before the log's end was read may lack what came between.
+        end = self.log.end()
+        self._last = self.log.newest()
+        self._guard()
+        with self._kept():
+            self._store.set_checkpoint(b"")  # from here on pages do not read it
+            self._timelines.clear()
+        self._position, self._time = end.position, end.time
+
+    def look(self) -> float:
+        """Applies what the outbox has new. Returns seconds to wait until the next look."""
+        self._guard()
+        began = time.monotonic()
+        batch = self.log.read(self._position, 1 if self._attempts.careful else EVENTS)
+        self._lease.heard(began)
+        if batch.events:
+            self._running += self._apply(batch.events)
+            self._last = (batch.events[-1].id, batch.events[-1].number)
+            self._changed = True
+        self._attempts.careful = max(0, self._attempts.careful - 1) if batch.events else 0
+        self._step()
+        self._position = batch.position
+        if not batch.more:
+            self._time = batch.time
+        if batch.events or self._running or began - self._written >= RENEWED:
+            self._write(f"{socket.gethostname()}:{os.getpid()}")
+        if batch.more or self._running:
+            return 0
+        return max(0.0, min(POLL, RENEWED - (time.monotonic() - self._written)))
+
+    def release(self) -> None:
+        """The last checkpoint: the next holder may begin at once."""
+        self._write("")
+
+    def close(self) -> None:
+        """Gives up what is under way."""
+        for each in self._running:
+            each.stream.close()
+
+    def _guard(self) -> None:
+        """Called before each write to the store."""
+        if time.monotonic() - self._lease.proven > self._lease.writes:
+            self._lease.prove()
+
+    def _kept(self) -> AbstractContextManager[None]:
+        """For what may take longer than a holder may be silent."""
+        return nullcontext() if self._store.private else self._lease.kept()
+
+    def _apply(self, events: list[LoggedEvent]) -> list[_Running]:
+        """Applies a batch; returns what goes on as streams."""
+        known = [logged for logged in events if logged.event is not None]
+        if len(known) < len(events):
+            self._poison(next(logged for logged in events if logged.event is None), "this version can't decode it")
+        if not known:
+            return []
+        try:
+            with self._kept() if any(isinstance(each.event, SWEEPING) for each in known) else nullcontext():
+                streams = self._projector.apply([logged.event for logged in known])
+        except (LostLease, OperationalError, InterfaceError, PoolTimeout):
+            raise
+        except BackendUnavailable:
+            if len(events) == 1 and self._attempts.exhausted(events[0], FLAPPING):
+                self._poison(events[0], "the store refuses it")
+                return []
+            raise
+        except Exception as error:
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise
+            if len(known) > 1:
+                return [running for logged in known for running in self._apply([logged])]
+            if not self._attempts.exhausted(known[0]):
+                return self._apply(known)
+            self._poison(known[0], repr(error))
+            return []
+        by_event = {id(logged.event): logged for logged in known}
+        running = [_Running(by_event.pop(id(stream.event)), stream) for stream in streams]
+        for logged in by_event.values():
+            self._count(logged)
+        return running
+
+    def _step(self) -> None:
+        """Some steps of the long events, in turns."""
+        ends = time.monotonic() + SLICE
+        while self._running and time.monotonic() < ends:
+            each = self._running[0]
+            try:
+                going_on = each.stream.step()
+            except (LostLease, BackendUnavailable, DBAPIError, PoolTimeout):
+                raise
+            except Exception as error:
+                self._poison(each.logged, repr(error))
+                going_on = False
+            self._running.remove(each)
+            if going_on:
+                self._running.append(each)
+            else:
+                self._count(each.logged)
+
+    def _poison(self, logged: LoggedEvent, why: str) -> None:
+        """What the event would have changed is unknown, so that everything starts cold; the events behind it go on."""
+        log.error("event %d can't be applied to %s, which starts cold: %s", logged.id, self._name, why)
+        POISONED.labels(self._timelines.name).inc()
+        self._attempts.forget(logged)
+        self._guard()
+        with self._kept():
+            self._timelines.clear()
+
+    def _count(self, logged: LoggedEvent) -> None:
+        self._attempts.forget(logged)
+        if logged.date is not _UNKNOWN and logged.event is not None:
+            count_delivery(self._timelines.name, logged.event, logged.date, logged.request_id)
+
+    def _write(self, holder: str) -> None:
+        """The checkpoint, to the store and, once in a while, to SQL. `holder` is empty where the lease is released."""
+        self._sequence += 1
+        in_flight = tuple(
+            InFlight(each.logged.id, each.logged.number, each.stream.event, each.stream.resume)  # type: ignore[arg-type]
+            for each in self._running
+        )
+        self.checkpoint = Checkpoint(
+            VERSION, self.log.database, self._sequence, self._time, holder, self._position, self._last, in_flight
+        )
+        data = encode(self.checkpoint)
+        self._guard()
+        self._store.set_checkpoint(data)
+        self._written = time.monotonic()
+        due = self._changed and self._written - self._recorded >= RECORDED
+        if not self._store.private and (due or not holder):
+            consumers.write(self.log.connection, self._name, data, self.run)
+            self._recorded, self._changed = self._written, False

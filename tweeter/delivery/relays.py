@@ -1,0 +1,169 @@
+"""The relay of one store in one process: a thread that delivers while it holds the lease, and stands by otherwise.
+
+For a shared store the lease elects one relay of all processes. A private store is its own process's: there every relay
+delivers.
+"""
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from tweeter.delivery import consumers
+from tweeter.delivery.checkpoint import Checkpoint, decode
+from tweeter.delivery.holder import Attempts, Holder
+from tweeter.delivery.lease import Lease, LostLease, NoLease, make_lease
+from tweeter.delivery.position import Log, Position
+from tweeter.delivery.wakeup import POLL, Wakeups, listen
+from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import IMaterializedTimelines
+from tweeter.models.clock import DatabaseClock
+
+log = logging.getLogger(__name__)
+
+STANDBY = 0.15  # seconds between attempts to get the lease, and between probes
+COUNTED = 1000  # events that are not delivered, at most
+
+
+class Relay:
+    """`delivers` is False where relays of other processes deliver to the shared stores for this one."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: DatabaseClock,
+        timelines: IMaterializedTimelines,
+        keep: timedelta,
+        delivers: bool = True,
+    ) -> None:
+        self.timelines = timelines
+        self.name = consumers.name_of(timelines.store.identity)
+        self._engine = engine
+        self._clock = clock
+        self._store = timelines.store
+        self._circuit = timelines.circuit
+        self._keep = keep.total_seconds()
+        self._delivers = delivers or timelines.store.private
+        self._lease: Lease | None = None
+        self._holder: Holder | None = None
+        self._attempts = Attempts()
+        self._run = ""  # of the store's servers, as last probed
+        self._known: Checkpoint | None = None  # the last one seen
+        self._blind = False  # SQL cannot be read
+        self._wakeups = Wakeups()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # for other threads
+
+    def start(self) -> None:
+        """Starts the thread, unless it runs."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name=f"relay {self.name}", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread; the lease is released, and the checkpoint written to SQL."""
+        self._stopped.set()
+        self._wakeups.wake()
+        if self._thread is not None:
+            self._thread.join()
+
+    def wake(self) -> None:
+        self._wakeups.wake()
+
+    @property
+    def holds(self) -> bool:
+        """Whether this relay delivers to the store now."""
+        return self._holder is not None
+
+    def behind(self) -> tuple[int, float]:
+        """How many events are not delivered (1,000 at most are counted), and the age of the oldest, in seconds.
+
+        By the store's checkpoint, or the last one known while it can't be read. Raises SQLAlchemy's errors.
+        """
+        with suppress(BackendUnavailable):
+            self._known = decode(self._store.checkpoint()) or self._known
+        checkpoint = self._known
+        with self._engine.connect() as connection:
+            batch = Log(connection).read(checkpoint.position if checkpoint else Position(), COUNTED)
+        count = len(batch.events) + (len(checkpoint.in_flight) if checkpoint else 0)
+        return count, max(0.0, batch.time - batch.events[0].date.timestamp()) if batch.events else 0.0
+
+    # the thread
+
+    def _loop(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                wait = self._deliver(self._holder) if self._holder else self._stand_by()
+                self._blind = False
+                if wait > 0:
+                    self._wakeups.wait(wait, self._holder.log.connection if self._holder else None)
+                continue
+            except LostLease:
+                log.info("%s: another relay delivers now", self.name)
+            except BackendUnavailable as error:
+                self._circuit.failed(str(error))
+                self._attempts.failed()
+            except SQLAlchemyError as error:
+                if not self._blind:
+                    log.warning("%s: the outbox can't be read: %s", self.name, error)
+                self._blind = True
+            except Exception:
+                log.exception("%s: delivery failed", self.name)
+            self._let_go()
+            self._wakeups.wait(STANDBY)
+        if self._holder is not None:
+            with suppress(BackendUnavailable, SQLAlchemyError, LostLease):
+                self._holder.release()
+        self._let_go()
+        self._wakeups.close()
+
+    def _deliver(self, holder: Holder) -> float:
+        if not self._circuit.closed and self._probe() != holder.run:
+            raise BackendUnavailable("it was started again, perhaps with what it had saved")
+        self._clock.measure()
+        wait = holder.look()
+        self._known = holder.checkpoint
+        return wait
+
+    def _stand_by(self) -> float:
+        """Probes the store while the circuit is not closed, and tries to get the lease. Returns seconds to wait."""
+        if not self._circuit.closed:
+            self._probe()
+        self._clock.measure()
+        if not self._delivers:
+            return STANDBY if not self._circuit.closed else POLL
+        if self._lease is None:
+            make = NoLease if self._store.private else make_lease
+            self._lease = make(self._engine, self.name)
+        if (connection := self._lease.acquire()) is None:
+            return STANDBY
+        acquired = time.monotonic()
+        listen(connection)
+        holder = Holder(self.timelines, self.name, self._probe(), Log(connection), self._lease, self._attempts)
+        holder.begin(acquired, self._clock, self._keep)
+        self._holder = holder
+        return 0
+
+    def _probe(self) -> str:
+        """Finds out whether the store can be reached and written; returns the run of its servers."""
+        run = str(self._store.incarnation())
+        if run != self._run:
+            self._store.expect(run)
+            self._run = run
+        self._circuit.worked()
+        return run
+
+    def _let_go(self) -> None:
+        """What the database and the store are may have changed: everything is found out anew."""
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            holder.close()
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
