@@ -67,8 +67,8 @@ class LoggedEvent(NamedTuple):
 class Batch(NamedTuple):
     """What one read of the log found: events, the position once they are applied, and whether there is more.
 
-    `time` is the database's clock (seconds since 1970; SQLite's is its host's) just before the snapshot: unless there is more, all
-    that was committed before it is contained in the position. No events means that there are no more.
+    `time` is the database's clock (seconds since 1970; SQLite's is its host's) just before the snapshot: unless there is
+    more, all that was committed before it is contained in the position. No events means that there are no more.
     """
 
     events: list[LoggedEvent]
