@@ -8,12 +8,20 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.conftest import running, serving, settings_of
 from tests.people import PASSWORD
-from tweeter.servers import find
+from tweeter.interfaces import IDelivery
+from tweeter.servers import Redis, find, free_port
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 Opener = Callable[..., Page]
+
+# A phone zooms out of a page that is too wide, and its innerWidth grows: only the width that was asked for stays.
+TOO_WIDE = """addEventListener("load", () => {
+  const wide = document.documentElement.scrollWidth;
+  if (wide > WIDTH) console.error(`${location} is ${wide} pixels wide on a screen of WIDTH`);
+})"""
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +37,25 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def site_with_lab(sqlite_url: str, redis_server: Redis) -> Iterator[str]:
+    """The address of a site with the lab, Redis and no memcached."""
+    settings = settings_of(sqlite_url) | {
+        "tweeter.lab": True,
+        "tweeter.redis.url": redis_server.url,
+        "tweeter.redis.prefix": sqlite_url[-30:].replace("/", "-"),
+        "tweeter.memcached.servers": f"127.0.0.1:{free_port()}",
+    }
+    with running(settings) as app, serving(app) as address:
+        app.registry.getUtility(IDelivery).ready()
+        yield address
+
+
+@pytest.fixture
 def open_browser(chromium: Browser, site: str) -> Iterator[Opener]:
     """`open_browser()` is somebody's browser: a page, with cookies of its own.
 
     Whatever the browser complains of (a script's error, a broken rule of the content security policy) fails the test.
+    So does a page that is wider than the screen when it is loaded.
     """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -40,6 +63,8 @@ def open_browser(chromium: Browser, site: str) -> Iterator[Opener]:
     def open_browser(**options: Any) -> Page:
         context = chromium.new_context(base_url=site, **options)
         context.set_default_timeout(10_000)
+        width = options.get("viewport", {"width": 1280})["width"]
+        context.add_init_script(TOO_WIDE.replace("WIDTH", str(width)))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -62,6 +87,14 @@ def sign_up(page: Page, username: str, display_name: str = "") -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.locator("main").get_by_role("button", name="Sign up").click()
     page.wait_for_url("**/")
+
+
+def fits_the_screen(page: Page) -> None:
+    """Nothing has to be scrolled sideways, nor made smaller."""
+    size = page.viewport_size
+    assert size is not None
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= size["width"], f"{page.url} is {wide} pixels wide"
 
 
 def post(page: Page, message: str) -> None:

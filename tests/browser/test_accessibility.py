@@ -1,4 +1,4 @@
-"""axe finds nothing to complain of, on any page, light or dark, wide or narrow."""
+"""axe finds nothing to complain of, and nothing sticks out, on any page, light or dark, wide or narrow."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import PHONE, Opener, post, sign_up
+from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, sign_up
 from tests.people import PASSWORD
 
 
@@ -54,5 +54,6 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
 def check(page: Page, url: str = "") -> None:
     if url:
         page.goto(url)
+    fits_the_screen(page)
     found = Axe().run(page)
     assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"

@@ -1,9 +1,9 @@
 """The ways people take through the site, in a real browser."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE, Opener, post, sign_up
+from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, sign_up
 from tests.people import PASSWORD
 
 
@@ -92,7 +92,3 @@ def test_long_words_and_other_scripts_stay_in_their_place(open_browser: Opener) 
     ):
         page.goto(url)
         fits_the_screen(page)
-
-
-def fits_the_screen(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{page.url} scrolls sideways"
