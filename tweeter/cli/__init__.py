@@ -2,7 +2,7 @@
 
 Each command is a module with two functions: `add_parser(subparsers)` describes it, `run(args)` does it and returns
 the exit code. A third, `in_order(words)`, may put the words of the command line into the order that argparse wants.
-Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong.
+Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong, 130 after Ctrl-C or SIGTERM.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from importlib import import_module
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from tweeter.cli.common import describe, log_error
+from tweeter.cli.common import describe, ending_in_order, log_error
 from tweeter.errors import TweeterError
 
 COMMANDS = ("demo", "load", "user", "verify", "truncate", "services", "bench")
@@ -30,9 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         args = _parser(*COMMANDS).parse_args(words)
     try:
-        code: int = import_module(f"tweeter.cli.{args.command}").run(args)
-        sys.stdout.flush()
-        return code
+        with ending_in_order():
+            code: int = import_module(f"tweeter.cli.{args.command}").run(args)
+            sys.stdout.flush()
+            return code
     except KeyboardInterrupt:
         print("tweeter: interrupted", file=sys.stderr)
         return INTERRUPTED

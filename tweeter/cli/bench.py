@@ -9,7 +9,7 @@ from typing import Any
 
 from tweeter.bench.figures import machine, save
 from tweeter.bench.scratch import Scratch
-from tweeter.cli.common import add_ini, check_writable, ending_in_order, read_settings
+from tweeter.cli.common import add_ini, check_writable, read_settings
 from tweeter.cli.progress import progress
 
 BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage")
@@ -54,11 +54,7 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(args.ini)
     if args.json:
         check_writable(Path(args.json))
-    with (
-        ending_in_order(),
-        progress() as shown,
-        Scratch(settings, shown, args.database, args.redis, args.memcached) as scratch,
-    ):
+    with progress() as shown, Scratch(settings, shown, args.database, args.redis, args.memcached) as scratch:
         report = _module(args.what).run(scratch, args)
         servers = scratch.versions()
     report.show()

@@ -78,7 +78,11 @@ def check_writable(*files: Path) -> None:
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Within the block SIGTERM is as good as Ctrl-C. It is heard once, so that cleaning up is not interrupted."""
+    """Within the block SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt, whatever the process inherited.
+
+    A script's background jobs inherit that SIGINT is ignored. SIGHUP stays ignored where it is: nohup asks for that.
+    SIGTERM and SIGHUP are heard once, so that they do not interrupt cleaning up; a second Ctrl-C does.
+    """
     heard = False
 
     def end(number: int, frame: object) -> None:
@@ -87,11 +91,15 @@ def ending_in_order() -> Iterator[None]:
             heard = True
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, end)
+    handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: end}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        handlers[signal.SIGHUP] = end
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
