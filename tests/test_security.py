@@ -186,7 +186,7 @@ def test_what_the_signed_in_see_is_kept_nowhere(ada: Person, testapp: webtest.Te
 # forms
 
 
-POSTS = ["/tweets", "/tweets/1/delete", "/@Ada/follow", "/@Ada/unfollow", "/settings", "/logout", "/login", "/signup"]
+POSTS = ["/tweets", "/tweets/1/delete", "/@Ada/follow", "/@Ada/unfollow", "/settings", "/logout"]
 
 
 @pytest.mark.parametrize("url", POSTS)

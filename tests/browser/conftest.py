@@ -30,7 +30,13 @@ def chromium() -> Iterator[Browser]:
     executable = find(path.name, "chromium", path.parent)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+            executable_path=executable,
+            args=[
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                "--disable-gpu",
+                "--host-resolver-rules=MAP plain.test 127.0.0.1",
+            ],
         )
         yield browser
         browser.close()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pyramid.exceptions import BadCSRFToken
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
@@ -13,16 +14,19 @@ from tweeter.errors import Refused
 from tweeter.models import User
 from tweeter.security import local_url
 from tweeter.text import USERNAME
-from tweeter.views.forms import Form, go, keep_draft, posted, refused, see, take_draft
+from tweeter.views import drafts
+from tweeter.views.forms import Form, go, posted, refused, see
 
 
 @view_config(route_name="signup", request_method="GET", renderer="tweeter:templates/signup.jinja2")
 def signup_form(request: Request) -> dict[str, Any] | Response:
-    return {} if request.identity is None else go("/")
+    return {"form": Form(drafts.take(request, "signup"))} if request.identity is None else go("/")
 
 
 @view_config(route_name="signup", request_method="POST", renderer="tweeter:templates/signup.jinja2")
 def signup(request: Request) -> dict[str, Any] | Response:
+    if request.identity is not None:
+        return already_signed_in(request)
     values = {"username": posted(request, "username").strip(), "display_name": posted(request, "display_name")}
     try:
         user = request.actions.sign_up(values["username"], posted(request, "password"), values["display_name"])
@@ -36,12 +40,16 @@ def signup(request: Request) -> dict[str, Any] | Response:
 @view_config(route_name="login", request_method="GET", renderer="tweeter:templates/login.jinja2")
 def login_form(request: Request) -> dict[str, Any] | Response:
     onward = local_url(request.GET.get("next", "/"))
-    return {"form": Form({"next": onward})} if request.identity is None else go(onward)
+    if request.identity is not None:
+        return go(onward)
+    return {"form": Form({"next": onward} | drafts.take(request, "login"))}
 
 
 @view_config(route_name="login", request_method="POST", renderer="tweeter:templates/login.jinja2")
 def login(request: Request) -> dict[str, Any] | Response:
     """An unknown name and a wrong password get the same answer, after the same time."""
+    if request.identity is not None:
+        return already_signed_in(request)
     username, password = posted(request, "username").strip(), posted(request, "password")
     onward = local_url(posted(request, "next") or request.GET.get("next", "/"))
     limit = request.registry["sign_in_limit"]
@@ -55,21 +63,30 @@ def login(request: Request) -> dict[str, Any] | Response:
     return see(onward, headers=sign_in(request, user.id, user.auth_version))
 
 
-@view_config(route_name="logout", request_method="POST")
+@view_config(route_name="logout", request_method="POST", require_csrf=False)
 def logout(request: Request) -> Response:
-    return HTTPSeeOther("/", headers=sign_out(request, "You are signed out."))
+    """From another tab's session too. Where nobody is signed in, a form of another site changes nothing either."""
+    if drafts.from_this_site(request):
+        return HTTPSeeOther("/", headers=sign_out(request, "You are signed out."))
+    if request.identity is not None:
+        raise BadCSRFToken
+    return see("/")
+
+
+def already_signed_in(request: Request) -> Response:
+    """On to where the form leads to, whatever name was typed: somebody signed in in another tab."""
+    request.session.flash(f"You are signed in already, as @{request.identity.username}.")
+    return see(posted(request, "next") or request.GET.get("next", "/"))
 
 
 def sign_in(request: Request, user_id: int, auth_version: int) -> list[tuple[str, str]]:
     """The headers that sign this browser in. Its session begins anew, so that nobody can have planted it."""
-    draft = take_draft(request)
-    request.session.invalidate()
-    keep_draft(request, draft)
+    drafts.renew_session(request, drafts.DRAFT)
     return remember(request, user_id, auth_version=auth_version)
 
 
 def sign_out(request: Request, message: str) -> list[tuple[str, str]]:
-    request.session.invalidate()
+    drafts.renew_session(request)
     request.session.flash(message)
     return forget(request)
 

@@ -12,7 +12,8 @@ from tweeter.models import Mention
 from tweeter.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page, Timeline
-from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, take_draft
+from tweeter.views import drafts
+from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter
 
 
 @view_config(route_name="index", request_method="GET", renderer="tweeter:templates/home.jinja2")
@@ -33,8 +34,8 @@ def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     timeline = Timeline.home(request.identity.id)
     page = request.timelines.home(timeline.user_id, page_cursor(request))
     # What is refused is shown at the form's address, where there are no other pages.
-    form = form or Form({"message": take_draft(request)})
-    return timeline_page(request, page, timeline, "Home", path="/") | {"form": form}
+    values = timeline_page(request, page, timeline, "Home", path="/")
+    return values | {"form": form or Form(drafts.take(request, "tweets") if values["first"] else {})}
 
 
 def timeline_page(

@@ -16,6 +16,7 @@ from tweeter.errors import Refused
 from tweeter.models import Mention, Relationship, Tweet, User
 from tweeter.models.meta import SessionFactory
 from tweeter.security import SIGNED_IN
+from tweeter.views import drafts
 from tweeter.views.accounts import check_own_password, sign_out
 from tweeter.views.forms import Form, posted, refused, see
 
@@ -26,7 +27,7 @@ ROWS_AT_ONCE = 1000
     route_name="settings", request_method="GET", renderer="tweeter:templates/settings.jinja2", permission=SIGNED_IN
 )
 def settings(request: Request) -> dict[str, Any]:
-    return {"form": Form(_profile(request))}
+    return {"form": Form(_profile(request) | drafts.take(request, "settings"))}
 
 
 @view_config(

@@ -12,8 +12,8 @@ from tweeter.errors import Missing, Refused
 from tweeter.models import Tweet
 from tweeter.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
-from tweeter.views import pages
-from tweeter.views.forms import Form, number, page_limit, parameter, posted, refused, see, take_draft
+from tweeter.views import drafts, pages
+from tweeter.views.forms import Form, number, page_limit, parameter, posted, refused, see
 
 GREATEST_DEPTH = 20
 
@@ -82,7 +82,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
         "answers": answers,
         "more": f"/tweets/{id_}?after={more}" if more else None,
         "first": "after" not in request.GET,
-        "form": form or Form({"message": take_draft(request)}),
+        "form": form or Form(drafts.take(request, "tweets") if tweet and request.identity else {}),
     }
 
 
