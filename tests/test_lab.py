@@ -28,7 +28,7 @@ from tweeter.testing.caches import tweet
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 
-PAGES = ("/lab", "/lab/steps", "/lab/live", "/lab/progress")
+PAGES = ("/lab", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state")
 BUTTONS = ("/lab/switch", "/lab/store", "/lab/post", "/lab/tidy")
 
 

@@ -43,13 +43,19 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site_with_lab(sqlite_url: str, redis_server: Redis) -> Iterator[str]:
-    """The address of a site with the lab, Redis and no memcached."""
+def memcached_port() -> int:
+    """Where the lab expects memcached: it is not there, unless the test starts it."""
+    return free_port()
+
+
+@pytest.fixture
+def site_with_lab(sqlite_url: str, redis_server: Redis, memcached_port: int) -> Iterator[str]:
+    """The address of a site with the lab and Redis."""
     settings = settings_of(sqlite_url) | {
         "tweeter.lab": True,
         "tweeter.redis.url": redis_server.url,
         "tweeter.redis.prefix": sqlite_url[-30:].replace("/", "-"),
-        "tweeter.memcached.servers": f"127.0.0.1:{free_port()}",
+        "tweeter.memcached.servers": f"127.0.0.1:{memcached_port}",
     }
     with running(settings) as app, serving(app) as address:
         app.registry.getUtility(IDelivery).ready()

@@ -1,5 +1,6 @@
 """The lab in a browser: axe finds nothing, nothing sticks out of a phone, and progress appears by itself."""
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, Opener, post, sign_up
 from tests.browser.test_accessibility import check
+from tweeter.servers import Memcached
 
 
 @pytest.fixture
@@ -50,6 +52,49 @@ def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str,
     for summary in ada.locator("summary").all():
         summary.click()
     check(ada)
+
+
+@pytest.mark.parametrize("url", ["/lab", "/lab/steps", "/lab/live"])
+def test_a_server_that_comes_or_goes_is_noticed(open_browser: Opener, memcached_port: int, url: str) -> None:
+    ada = open_browser()
+    sign_up(ada, "ada")
+    ada.goto(url)
+    if url == "/lab/live":
+        ada.get_by_label("20,000 followers").check()
+    ada.get_by_label("Whose home timeline?").fill("half a na")
+    absent = ada.get_by_text("If nothing runs there, make services in another terminal starts it.")
+    expect(absent.first).to_be_visible()
+    ada.evaluate("window.loaded = 'once'")
+    with closing(Memcached()) as server:
+        server.port = memcached_port
+        server.start()
+        expect(absent).to_have_count(0)
+        expect(ada.get_by_role("status").filter(has_text="redis answers, memcached answers")).to_have_count(1)
+        check(ada)
+    expect(absent.first).to_be_visible()
+    expect(ada.get_by_label("Whose home timeline?")).to_have_value("half a na")
+    if url == "/lab/live":
+        expect(ada.get_by_label("20,000 followers")).to_be_checked()
+    assert ada.evaluate("window.loaded") == "once"
+
+
+def test_a_hidden_or_signed_out_page_of_the_lab_asks_nothing(open_browser: Opener) -> None:
+    ada = open_browser()
+    sign_up(ada, "ada")
+    ada.clock.install()
+    ada.goto("/lab")
+    asked: list[str] = []
+    ada.on("request", lambda request: asked.append(request.url) if "/lab/state" in request.url else None)
+    ada.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    ada.clock.run_for(60_000)
+    assert len(asked) <= 1  # which was under way
+    ada.evaluate("Object.defineProperty(document, 'hidden', {value: false})")
+    ada.context.clear_cookies()
+    with ada.expect_response(lambda response: "/login" in response.url):
+        ada.clock.run_for(2_500)
+    asked.clear()
+    ada.clock.run_for(60_000)
+    assert asked == []
 
 
 def test_deliveries_appear_by_themselves(open_browser: Opener) -> None:

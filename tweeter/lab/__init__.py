@@ -65,6 +65,7 @@ def includeme(config: Configurator) -> None:
     config.add_route("lab_steps", "/lab/steps")
     config.add_route("lab_live", "/lab/live")
     config.add_route("lab_progress", "/lab/progress")
+    config.add_route("lab_state", "/lab/state")
     config.add_route("lab_switch", "/lab/switch")
     config.add_route("lab_post", "/lab/post")
     config.add_route("lab_store", "/lab/store")

@@ -113,6 +113,10 @@ class Lab:
         found.sort(key=lambda backend: order.get(backend.name, len(order)))
         return {backend.name: backend for backend in found}
 
+    def statuses(self, patience: float = 0.0) -> dict[str, Status]:
+        """Of all backends, by name; `patience` as of Backend.status."""
+        return {name: backend.status(patience) for name, backend in self.backends.items()}
+
     def _is_ours(self, name: str) -> bool:
         settings = self._registry.settings
         specs = [settings["tweeter.timelines"], *settings["tweeter.timelines.shadow"].split()]  # the lab's are shadows
