@@ -30,7 +30,7 @@ from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.models.imported import Imported
 from tweeter.models.meta import make_engine, make_sessions
 from tweeter.passwords import Passwords
-from tweeter.text import mentions
+from tweeter.text import entities
 
 NOON = 1341144000  # seconds: 2012-07-01T12:00:00Z
 
@@ -507,7 +507,7 @@ class Model:
             id_ = twins[0] if twins else max([first - 1, *(i for i in self.tweets if i >> 12 == first >> 12)]) + 1
             if not twins:
                 self.tweets[id_] = [user, ms, row["message"], None]
-                self.mentions |= {(id_, name) for name in mentions(row["message"]) if name in self.users}
+                self.mentions |= {(id_, name) for name in entities(row["message"]).mentions if name in self.users}
                 fresh.append(id_)
             ids_.append(id_)
         own = {str(row["id"]): id_ for row, id_ in zip(rows, ids_, strict=True) if "id" in row}

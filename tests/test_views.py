@@ -81,7 +81,7 @@ def test_a_tweet_is_the_same_html_for_every_reader(ada: Person, bob: Person, tes
     assert "&lt;b&gt;&amp;" in article
     assert 'href="/@Ada"' in article
     assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"', article)
-    assert 'dir="auto"' in article
+    assert '<p class="message" dir="ltr">' in article
 
 
 def test_the_foot_and_a_header_tell_what_the_page_cost(ada: Person, backend: str) -> None:

@@ -51,20 +51,48 @@ def made_of(tweet: TweetView) -> tuple[Markup, str, str]:
     return text_html(tweet.message), iso, f"{date.day} {date:%b %Y, %H:%M}"
 
 
-def text_html(message: str) -> Markup:
-    """What somebody wrote: escaped, with its links, @mentions and #hashtags made clickable."""
-    return Markup("").join(_segment(segment) for segment in text.segments(message))
+def text_html(message: str, kind: str = "message") -> Markup:
+    """What somebody wrote as a paragraph of the class `kind`, each line with a direction of its own.
+
+    Links, @mentions and #hashtags can be clicked, and have no part in the direction of their line. A line that has
+    nothing else takes the direction of the paragraph, which is that of its first line that has one. Texts that were
+    stored under older rules are cleaned as today.
+    """
+    lines, plain, tags = [Markup()], [""], []
+    for segment in text.segments(text.clean_message(message)):
+        if segment.kind == "text":
+            first, *more = segment.text.split("\n")
+            lines[-1] += escape(first)
+            plain[-1] += first
+            lines += map(escape, more)
+            plain += more
+        else:
+            lines[-1] += _entity(segment)
+            tags += [segment.value] if segment.kind == "hashtag" else []
+    directions = [text.direction(line) for line in plain]
+    base = next(filter(None, [*directions, *map(text.direction, tags)]), "")
+    return Markup('<p class="{}"{}>{}</p>').format(
+        kind,
+        _dir(base),
+        Markup("\n").join(
+            Markup("<span{}>{}</span>").format(_dir(own if own != base else ""), line or Markup("<br>"))
+            for line, own in zip(lines, directions, strict=True)
+        ),
+    )
 
 
-def _segment(segment: text.Segment) -> Markup:
-    words = escape(segment.text)
+def _dir(direction: str) -> Markup:
+    return Markup(' dir="{}"').format(direction) if direction else Markup()
+
+
+def _entity(segment: text.Segment) -> Markup:
     if segment.kind == "link":
-        return Markup('<a href="{}" rel="nofollow ugc noopener noreferrer">{}</a>').format(segment.value, words)
+        return Markup('<bdi dir="ltr"><a href="{0}" rel="nofollow ugc noopener noreferrer">{0}</a></bdi>').format(
+            segment.value
+        )
     if segment.kind == "mention":
-        return Markup('<a href="/@{}">{}</a>').format(segment.value, words)
-    if segment.kind == "hashtag":
-        return Markup('<a href="/search?q=%23{}">{}</a>').format(quote(segment.value), words)
-    return words
+        return Markup('<bdi><a href="/@{}">{}</a></bdi>').format(segment.value, segment.text)
+    return Markup('<bdi><a href="/search?q=%23{}">{}</a></bdi>').format(quote(segment.value), segment.text)
 
 
 @lru_cache(maxsize=1)

@@ -97,7 +97,7 @@ def load(
             if stage.any_parent:
                 write_links(database, tweets, unknown)
         bar.phase("Analyzing", None)
-        database.analyze("users", "relationships", "tweets", "mentions")
+        database.analyze("users", "relationships", "tweets", "mentions", "hashtags")
     lines = [f"Loaded {users:,} users, {new_follows:,} follows, {written.tweets:,} tweets."]
     there = [
         f"{count:,} {what}"
