@@ -55,44 +55,41 @@ def text_html(message: str, kind: str = "message") -> Markup:
     """What somebody wrote as a paragraph of the class `kind`, each line with a direction of its own.
 
     Links, @mentions and #hashtags can be clicked, and have no part in the direction of their line. A line that has
-    nothing else takes the direction of the paragraph, which is that of its first line that has one. Texts that were
-    stored under older rules are cleaned as today.
+    nothing else goes on in the direction of the line before it; the paragraph has that of its first line. Texts that
+    were stored under older rules are cleaned as today.
     """
-    lines, plain, tags = [Markup()], [""], []
+    lines: list[list[str]] = [[]]
+    plain, tags = [""], []
     for segment in text.segments(text.clean_message(message)):
         if segment.kind == "text":
             first, *more = segment.text.split("\n")
-            lines[-1] += escape(first)
+            lines[-1].append(escape(first))
             plain[-1] += first
-            lines += map(escape, more)
+            lines += ([escape(line)] for line in more)
             plain += more
         else:
-            lines[-1] += _entity(segment)
+            lines[-1].append(_entity(segment))
             tags += [segment.value] if segment.kind == "hashtag" else []
     directions = [text.direction(line) for line in plain]
-    base = next(filter(None, [*directions, *map(text.direction, tags)]), "")
-    return Markup('<p class="{}"{}>{}</p>').format(
-        kind,
-        _dir(base),
-        Markup("\n").join(
-            Markup("<span{}>{}</span>").format(_dir(own if own != base else ""), line or Markup("<br>"))
-            for line, own in zip(lines, directions, strict=True)
-        ),
-    )
+    base = current = next(filter(None, [*directions, *map(text.direction, tags)]), "")
+    spans = []
+    for line, own in zip(lines, directions, strict=True):
+        current = own or current
+        spans.append(f"<span{_dir(current if current != base else '')}>{''.join(line) or '<br>'}</span>")
+    inner = "\n".join(spans)
+    return Markup(f'<p class="{kind}"{_dir(base)}>{inner}</p>')  # noqa: S704 (escaped)
 
 
-def _dir(direction: str) -> Markup:
-    return Markup(' dir="{}"').format(direction) if direction else Markup()
+def _dir(direction: str) -> str:
+    return f' dir="{direction}"' if direction else ""
 
 
-def _entity(segment: text.Segment) -> Markup:
+def _entity(segment: text.Segment) -> str:
+    words = escape(segment.text)
     if segment.kind == "link":
-        return Markup('<bdi dir="ltr"><a href="{0}" rel="nofollow ugc noopener noreferrer">{0}</a></bdi>').format(
-            segment.value
-        )
-    if segment.kind == "mention":
-        return Markup('<bdi><a href="/@{}">{}</a></bdi>').format(segment.value, segment.text)
-    return Markup('<bdi><a href="/search?q=%23{}">{}</a></bdi>').format(quote(segment.value), segment.text)
+        return f'<bdi dir="ltr"><a href="{words}" rel="nofollow ugc noopener noreferrer">{words}</a></bdi>'
+    to = f"/@{segment.value}" if segment.kind == "mention" else f"/search?q=%23{quote(segment.value)}"
+    return f'<bdi><a href="{to}">{words}</a></bdi>'
 
 
 @lru_cache(maxsize=1)

@@ -26,7 +26,7 @@ LONGEST = text.LONGEST_HASHTAG + 1
 ROWS_AT_ONCE = 50_000
 MOST_ROWS = 500_000  # tweets that one page looks through
 MOST_PEOPLE = 500_000  # accounts whose names are looked through
-ENOUGH = 0.5  # seconds; then a page ends as if it had looked through MOST_ROWS
+ENOUGH = 0.25  # seconds; then a page ends as if it had looked through MOST_ROWS
 SECONDS = 2.0  # for any one statement
 
 
