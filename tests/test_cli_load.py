@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.conftest import settings_of, write_ini
+from tests.conftest import check_searchable, settings_of, write_ini
 from tweeter import ids
 from tweeter.cli import main
 from tweeter.cli.common import Site
@@ -92,6 +92,7 @@ def check_counters(engine: Engine) -> None:
             )
         ).all()
         assert not wrong
+    check_searchable(engine)
 
 
 def count_of(column: Any) -> Any:
