@@ -148,6 +148,9 @@ def test_people_are_found_by_the_beginning_of_their_username_and_by_their_name(
     monkeypatch.setattr(search, "MOST_PEOPLE", 1)  # of more accounts than that, only the exact username
     assert people("ada") == ["ada"]
     assert people("adam") == ["adam"]
+    monkeypatch.setattr(search, "MOST_PEOPLE", 100)
+    monkeypatch.setattr(search, "PEOPLE", 2)
+    assert people("ada") == ["adam", "ada"]
 
 
 def test_a_page_looks_through_so_many_tweets_and_says_so(
@@ -158,6 +161,7 @@ def test_a_page_looks_through_so_many_tweets_and_says_so(
         ada.post(f"hay {n}")
         if n % 9 == 8:
             rare.append(ada.post(f"needle {n}"))
+    monkeypatch.setattr(search, "ENOUGH", 60)
     monkeypatch.setattr(search, "ROWS_AT_ONCE", 3)
     monkeypatch.setattr(search, "MOST_ROWS", 6)
     pages, url = [], "/search?q=needle"
@@ -180,6 +184,7 @@ def test_a_common_word_reads_no_more_than_its_page(sessions: Sessions, monkeypat
     with acting(sessions) as actions:
         actions.sign_up("ada", "a good password")
     tweets = post(sessions, *(f"hay {n}" for n in range(50)))
+    monkeypatch.setattr(search, "ENOUGH", 60)
     for at_once in (1, 2, 7, 20, 21, 50, 51):
         monkeypatch.setattr(search, "ROWS_AT_ONCE", at_once)
         seen, before = [], ids.MAX_ID + 1

@@ -74,6 +74,7 @@ def test_a_clean_line_is_one_line(message: str) -> None:
         ("\u3164", ""),
         ("\u0301", ""),
         ("\U0001d159", ""),
+        ("\U00013441\U00013442", ""),
         ("\ufffc \u115f\u1160\uffa0", ""),
         ("\ufe0f\u20e3", ""),
         ("\n".join("\u200b" * 60), ""),
@@ -92,7 +93,9 @@ def test_a_name_stands_on_one_line() -> None:
     assert text.clean_line("  Ada\r\n  Lovelace\u2028 ") == "Ada Lovelace"
 
 
-INVISIBLE = regex.compile(r"[\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{M}\u2800\ufffc\U0001d159]*", regex.V1)
+INVISIBLE = regex.compile(
+    r"[\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{M}\u2800\ufffc\U0001d159\U00013441\U00013442]*", regex.V1
+)
 
 
 def nothing_is_seen(line: str) -> bool:

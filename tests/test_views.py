@@ -322,6 +322,16 @@ def test_closing_the_account_asks_twice(ada: Person, bob: Person) -> None:
     assert ada.sign_in("Ada").status_int == 400
 
 
+def test_names_within_other_scripts_are_mentions(ada: Person, bob: Person) -> None:
+    named = [bob.post(message) for message in ("@Adaさん", "元気@ada", "＠ADA", "و@ada", "https://example.org/a。@Ada")]
+    for message in ("a@ada", "@adaé", "@ada@host.example", "https://example.org/@ada", "用户@ada.example"):
+        bob.post(message)
+    assert ada.ids("/mentions") == named[::-1]
+    for tweet in ada.ids("/public"):
+        linked = re.search('<a href="/@ada"', bob.get(f"/tweets/{tweet}").text, re.IGNORECASE)
+        assert bool(linked) == (tweet in named)
+
+
 # search
 
 

@@ -17,9 +17,9 @@ LONGEST_HASHTAG = 100  # code points, folded
 _UNWANTED = regex.compile(
     r"[[\p{Cc}--\n]\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]", regex.V1
 )
-# What shows nothing by itself: spaces, formats, fillers and selectors, marks without a letter, and three characters
-# whose picture is empty (Braille blank, object replacement, null notehead).
-_UNSEEN = r"\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{M}\u2800\ufffc\U0001d159"
+# What shows nothing by itself: spaces, formats, fillers and selectors, marks without a letter, and what is drawn
+# empty (Braille blank, object replacement, null notehead, blank hieroglyphs).
+_UNSEEN = r"\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{M}\u2800\ufffc\U0001d159\U00013441\U00013442"
 _INVISIBLE = regex.compile(rf"[{_UNSEEN}]", regex.V1)
 _BLANK_LINES = regex.compile(rf"\n(?:[[{_UNSEEN}]--\n]*+\n)++", regex.V1)
 _BLANK_BEGINNING = regex.compile(rf"\A[{_UNSEEN}]*\n", regex.V1)

@@ -125,6 +125,7 @@ def test_a_search_goes_on_where_a_page_of_it_ended(ada: Page, monkeypatch: pytes
     token = ada.locator("[name=csrf_token]").first.input_value()
     for message in ["needle 1", *["hay"] * 9, "needle 2", *["hay"] * 4, "needle 3"]:
         ada.request.post("/tweets", form={"csrf_token": token, "message": message})
+    monkeypatch.setattr(search, "ENOUGH", 60)
     monkeypatch.setattr(search, "ROWS_AT_ONCE", 4)
     monkeypatch.setattr(search, "MOST_ROWS", 4)
     ada.goto("/search?q=needle")

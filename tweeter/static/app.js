@@ -12,7 +12,7 @@ const announce = (text) => { announcer.textContent = text; };
 
 const segmenter = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 const unwanted = /(?!\n)[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/gu;
-const unseen = String.raw`[\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{M}\u2800\ufffc\u{1d159}]`;
+const unseen = String.raw`[\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{M}\u2800\ufffc\u{1d159}\u{13441}\u{13442}]`;
 const nothingSeen = new RegExp(`^${unseen}*$`, "u");
 const blankLines = new RegExp(`\\n(?:(?:(?!\\n)${unseen})*\\n)+`, "gu");
 const blankBeginning = new RegExp(`^${unseen}*\\n`, "u");

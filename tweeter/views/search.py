@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pyramid.request import Request
 from pyramid.view import view_config
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from tweeter import ids, text
@@ -58,9 +58,9 @@ def search(request: Request) -> dict[str, Any]:
 
 
 def find_people(session: Session, q: str) -> Sequence[User]:
-    """Those whose username begins with it or whose name contains it; the most followed first.
+    """Those whose username begins with it or whose name contains it, the most followed first.
 
-    Names are looked for among the first MOST_PEOPLE accounts, the exact username among all.
+    They are looked for among the first MOST_PEOPLE accounts. Who has exactly this username is always among them.
     """
     words = text.fold(q)
     name = words.removeprefix("@")
@@ -69,8 +69,10 @@ def find_people(session: Session, q: str) -> Sequence[User]:
     matches = [func.substr(User.username_key, 1, len(name)) == name]
     if words == name:
         matches.append(User.folded_name.contains(name, autoescape=True))
-    query = select(User).where(or_(User.username_key == name, and_(User.id <= MOST_PEOPLE, or_(*matches))))
-    return session.scalars(query.order_by(User.followers_count.desc(), User.id.desc()).limit(PEOPLE)).all()
+    query = select(User).where(User.id <= MOST_PEOPLE, or_(*matches))
+    people = session.scalars(query.order_by(User.followers_count.desc(), User.id.desc()).limit(PEOPLE)).all()
+    exact = session.scalar(select(User).where(User.username_key == name))
+    return people if exact is None or exact in people else [*people[: PEOPLE - 1], exact]
 
 
 def find_tweets(session: Session, q: str, cursor: Cursor) -> Found:
