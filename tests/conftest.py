@@ -20,14 +20,16 @@ from alembic import command
 from alembic.config import Config
 from pyramid.paster import get_appsettings
 from pyramid.router import Router
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 from waitress.server import create_server
 
 import tweeter
 from tests.people import Person
+from tweeter import text
 from tweeter.actions import Actions
 from tweeter.interfaces import IDelivery
+from tweeter.models import Hashtag, Tweet, User
 from tweeter.models.meta import begin_immediate, make_engine, make_sessions
 from tweeter.passwords import Passwords
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis
@@ -176,6 +178,18 @@ def acting(sessions: sessionmaker[Session]) -> Callable[[], AbstractContextManag
             yield Actions(session, passwords)
 
     return acting
+
+
+def check_searchable(engine: Engine) -> None:
+    """Whoever wrote the rows: messages and names are there folded, and hashtags are those that are shown."""
+    with make_sessions(engine)() as session:
+        hashtags = set()
+        for id_, message, folded in session.execute(select(Tweet.id, Tweet.message, Tweet.folded)):
+            assert folded == text.fold(message)
+            hashtags |= {(id_, tag) for tag in text.entities(message).hashtags}
+        assert {(row.tweet_id, row.tag) for row in session.scalars(select(Hashtag))} == hashtags
+        for name, folded in session.execute(select(User.display_name, User.folded_name)):
+            assert folded == text.fold(name)
 
 
 # the site

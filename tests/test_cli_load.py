@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.conftest import settings_of, write_ini
+from tests.conftest import check_searchable, settings_of, write_ini
 from tweeter import ids
 from tweeter.cli import main
 from tweeter.cli.common import Site
@@ -30,7 +30,7 @@ from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.models.imported import Imported
 from tweeter.models.meta import make_engine, make_sessions
 from tweeter.passwords import Passwords
-from tweeter.text import mentions
+from tweeter.text import entities
 
 NOON = 1341144000  # seconds: 2012-07-01T12:00:00Z
 
@@ -92,6 +92,7 @@ def check_counters(engine: Engine) -> None:
             )
         ).all()
         assert not wrong
+    check_searchable(engine)
 
 
 def count_of(column: Any) -> Any:
@@ -507,7 +508,7 @@ class Model:
             id_ = twins[0] if twins else max([first - 1, *(i for i in self.tweets if i >> 12 == first >> 12)]) + 1
             if not twins:
                 self.tweets[id_] = [user, ms, row["message"], None]
-                self.mentions |= {(id_, name) for name in mentions(row["message"]) if name in self.users}
+                self.mentions |= {(id_, name) for name in entities(row["message"]).mentions if name in self.users}
                 fresh.append(id_)
             ids_.append(id_)
         own = {str(row["id"]): id_ for row, id_ in zip(rows, ids_, strict=True) if "id" in row}

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from tweeter import ids, passwords, text
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
-from tweeter.models import Mention, Relationship, Tweet, User, outbox
+from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, outbox
 from tweeter.models.meta import insert_new
 from tweeter.passwords import Passwords
 from tweeter.timelines import queries
@@ -70,7 +70,7 @@ class Actions:
         name = check_display_name(display_name) or user.username
         user.bio = check_bio(bio)
         if user.display_name != name:
-            user.display_name = name
+            user.display_name, user.folded_name = name, text.fold(name)
             outbox.record(self._session, ProfileChanged(user_id))
         self._session.flush()
 
@@ -122,7 +122,7 @@ class Actions:
         if not self._count(User.id == user_id, tweets_count=1):
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
-        self._mention(tweet)
+        self._index(tweet)
         outbox.record(session, TweetCreated(tweet.id, user_id))
         session.flush()
         return tweet
@@ -220,8 +220,11 @@ class Actions:
             return self._insert_tweet(user_id, message, parent_id, tries - 1)
         return tweet
 
-    def _mention(self, tweet: Tweet) -> None:
-        if names := text.mentions(tweet.message):
+    def _index(self, tweet: Tweet) -> None:
+        """Records whom the tweet mentions, and its hashtags."""
+        names, tags = text.entities(tweet.message)
+        self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
+        if names:
             # Locked, so that an account which is being closed is either still there at the commit or not found here.
             mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
             for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
@@ -239,23 +242,30 @@ def check_message(message: str, limit: int) -> str:
     message = text.clean_message(message)
     if not message:
         raise Refused("Write something first.", "message")
-    if (surplus := text.surplus(message, limit)) > 0:
-        raise Refused(f"That is {surplus:,} character{'s' if surplus > 1 else ''} too long.", "message")
+    surplus = text.length(message) - limit
+    _check_length(message, limit, f"That is {surplus:,} character{'s' if surplus > 1 else ''} too long.", "message")
     return message
 
 
 def check_display_name(name: str) -> str:
     name = text.clean_line(name)
-    if len(name) > NAME_COLUMN or text.surplus(name, NAME_LENGTH) > 0:
-        raise Refused(f"A name has at most {NAME_LENGTH} characters.", "display_name")
+    too_long = f"A name has at most {NAME_LENGTH} characters."
+    _check_length(name, NAME_LENGTH, too_long, "display_name", NAME_COLUMN)
     return name
 
 
 def check_bio(bio: str) -> str:
     bio = text.clean_message(bio)
-    if text.surplus(bio, BIO_LENGTH) > 0:
-        raise Refused(f"A bio has at most {BIO_LENGTH} characters.", "bio")
+    _check_length(bio, BIO_LENGTH, f"A bio has at most {BIO_LENGTH} characters.", "bio")
     return bio
+
+
+def _check_length(words: str, limit: int, too_long: str, field: str, code_points: int = 0) -> None:
+    if text.count_characters(words) > limit:
+        raise Refused(too_long, field)
+    most = code_points or limit * text.CODE_POINTS_PER_CHARACTER
+    if len(words) > most:
+        raise Refused(f"This has {len(words):,} code points, more than the {most:,} that fit here.", field)
 
 
 def check_password(password: str) -> None:

@@ -33,5 +33,9 @@ class Missing(Refused):
     """What the action is about does not exist (any more)."""
 
 
+class TookTooLong(TweeterError):
+    """A statement ran into its time limit."""
+
+
 class SettingError(ConfigurationError, TweeterError):
     """A setting that is missing or makes no sense; the message says what is allowed."""

@@ -1,19 +1,23 @@
 """What all tables share: names of constraints, types, the engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event, literal
+from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event, literal, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
 from tweeter import measure
+from tweeter.errors import TookTooLong
+from tweeter.text import fold
 
 # Alembic needs to name constraints to be able to drop them again.
 NAMING_CONVENTION = {
@@ -54,9 +58,16 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def folded(column: str) -> Callable[[DefaultExecutionContext], str]:
+    """The default of a column that holds another one folded."""
+    return lambda context: fold(context.get_current_parameters()[column])
+
+
 SessionFactory = Callable[[], Session]
 
 LONG_REST = 1.0  # seconds
+INSTRUCTIONS_BETWEEN_LOOKS = 10_000  # of SQLite's machine; it does some ten million a second
+QUERY_CANCELED = "57014"  # PostgreSQL's code
 WRITING = {"sqlite_begin": "IMMEDIATE"}
 
 
@@ -104,6 +115,32 @@ def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session
 def begin_immediate(session: Session) -> None:
     """Begins the session's transaction, now, as one that will write. Must come before its first statement."""
     session.connection(execution_options=WRITING)
+
+
+@contextmanager
+def time_limit(session: Session, seconds: float) -> Iterator[None]:
+    """Limits what the session's statements in this block take: each of them on PostgreSQL, together on SQLite.
+
+    Raises TookTooLong; the transaction can't go on after that.
+    """
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    driver: Any = session.connection().connection.driver_connection
+    try:
+        if sqlite:
+            end = monotonic() + seconds
+            driver.set_progress_handler(lambda: monotonic() > end, INSTRUCTIONS_BETWEEN_LOOKS)
+        else:
+            session.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": f"{seconds * 1000:.0f}"})
+        yield
+        if not sqlite:
+            session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED or str(error.orig) == "interrupted":
+            raise TookTooLong from error
+        raise
+    finally:
+        if sqlite:
+            driver.set_progress_handler(None, 0)
 
 
 def insert_new(session: Session, model: type[Base], **values: Any) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tweeter.models.meta import Base, BigId, UTCDateTime, now
+from tweeter.models.meta import Base, BigId, UTCDateTime, folded, now
 
 
 class User(Base):
@@ -29,6 +29,8 @@ class User(Base):
     followers_count: Mapped[int] = mapped_column(default=0)
     following_count: Mapped[int] = mapped_column(default=0)
     date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    # What search reads.
+    folded_name: Mapped[str] = mapped_column(Text, default=folded("display_name"), server_default="", deferred=True)
 
     # Without AUTOINCREMENT SQLite would give the id of the last account that closed to the next one that opens.
     __table_args__ = (

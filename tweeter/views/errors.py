@@ -15,7 +15,7 @@ from pyramid_retry import is_error_retryable
 from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tweeter.errors import Missing, NotYours, Refused
+from tweeter.errors import Missing, NotYours, Refused, TookTooLong
 from tweeter.security import TooManyAttempts, local_url
 from tweeter.views import accounts, drafts
 from tweeter.views.forms import posted, see
@@ -176,6 +176,15 @@ def too_many(error: TooManyAttempts, request: Request) -> Response:
     wait = "a minute" if minutes == 1 else f"{minutes} minutes"
     response = error_page(request, 429, f"{PAGES[429][1]} Please wait {wait}, then try again.")
     response.headers["Retry-After"] = str(error.seconds)
+    return response
+
+
+@exception_view_config(TookTooLong)
+def took_too_long(error: TookTooLong, request: Request) -> Response:
+    response = error_page(
+        request, 503, "The site is busy. A longer word or a #tag is found faster.", title="This search took too long"
+    )
+    response.headers["Retry-After"] = "5"
     return response
 
 

@@ -29,6 +29,7 @@ follows: one `follower followee` a line; what follows a # is a comment.
 tweets: one JSON object a line, {"user": …, "date": …, "message": …, "id": …, "parent": …}.
 The date is seconds since 1970, or ISO 8601 (UTC where it tells no offset). id and parent are optional:
 an answer names the id of what it answers. A name made of digits gets a `u` before it.
+A message may have ten times the characters and code points that one may post.
 """
 
 
@@ -97,7 +98,7 @@ def load(
             if stage.any_parent:
                 write_links(database, tweets, unknown)
         bar.phase("Analyzing", None)
-        database.analyze("users", "relationships", "tweets", "mentions")
+        database.analyze("users", "relationships", "tweets", "mentions", "hashtags")
     lines = [f"Loaded {users:,} users, {new_follows:,} follows, {written.tweets:,} tweets."]
     there = [
         f"{count:,} {what}"

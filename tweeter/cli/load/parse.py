@@ -113,9 +113,7 @@ def _parse_message(message: str, limit: int) -> str:
     if not message:
         raise BadLine("the message is empty")
     most = limit * LOADED_LIMIT_FACTOR
-    if len(message) > most and (
-        len(message) > most * text.CODE_POINTS_PER_CHARACTER or text.count_characters(message) > most
-    ):
+    if len(message) > most and text.length(message) > most:
         raise BadLine(f"the message is longer than {most:,} characters")
     return message
 

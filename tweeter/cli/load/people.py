@@ -25,9 +25,9 @@ def write_users(database: BulkDatabase, progress: Progress, password_hash: str) 
     progress.phase("Writing users", missing)
     now = time.time_ns() // 1_000_000
     add = f"""
-        INSERT INTO users (username, username_key, display_name, bio, password_hash, auth_version, tweets_count,
-            followers_count, following_count, date)
-        SELECT name, key, name, '', :password_hash, 0, 0, 0, 0, {database.date(str(now))}
+        INSERT INTO users (username, username_key, display_name, folded_name, bio, password_hash, auth_version,
+            tweets_count, followers_count, following_count, date)
+        SELECT name, key, name, key, '', :password_hash, 0, 0, 0, 0, {database.date(str(now))}
         FROM load_missing WHERE n > :after AND n <= :last
         AND NOT EXISTS (SELECT 1 FROM users WHERE username_key = load_missing.key)
         ORDER BY n

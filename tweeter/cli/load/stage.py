@@ -32,7 +32,7 @@ class Complaints:
 
 
 class Stage:
-    """Fills the temporary tables load_names, load_follows, load_tweets and load_mentions."""
+    """Fills the temporary tables load_names, load_follows, load_tweets, load_mentions and load_hashtags."""
 
     def __init__(self, database: BulkDatabase, progress: Progress, strict: bool, message_limit: int) -> None:
         self._database = database
@@ -43,17 +43,22 @@ class Stage:
         self._tables = {
             "load_names": Rows(database, "load_names", ("n", "key", "name")),
             "load_follows": Rows(database, "load_follows", ("follower", "followee")),
-            "load_tweets": Rows(database, "load_tweets", ("line", "author", "ms", "message", "source", "parent")),
+            "load_tweets": Rows(
+                database, "load_tweets", ("line", "author", "ms", "message", "folded", "source", "parent")
+            ),
             "load_mentions": Rows(database, "load_mentions", ("line", "name")),
+            "load_hashtags": Rows(database, "load_hashtags", ("line", "tag")),
         }
         with database.staging():
             database.create("load_names", "n INTEGER, key TEXT, name TEXT")
             database.create("load_follows", "follower TEXT, followee TEXT")
             database.create(
                 "load_tweets",
-                "line INTEGER PRIMARY KEY, author TEXT, ms INTEGER, message TEXT, source TEXT, parent TEXT",
+                "line INTEGER PRIMARY KEY, author TEXT, ms INTEGER, message TEXT, folded TEXT, source TEXT,"
+                " parent TEXT",
             )
             database.create("load_mentions", "line INTEGER, name TEXT")
+            database.create("load_hashtags", "line INTEGER, tag TEXT")
         self._keys: dict[str, str] = {}
         self._names = 0
         self.tweets = self.follows = 0
@@ -76,7 +81,7 @@ class Stage:
     def read_tweets(self, path: Path) -> None:
         """As `read_follows`."""
         add = self._tables["load_tweets"].add
-        add_mention = self._tables["load_mentions"].add
+        add_mention, add_hashtag = self._tables["load_mentions"].add, self._tables["load_hashtags"].add
         with self._reading(path):
             for number, line in self._lines(path):
                 try:
@@ -90,10 +95,12 @@ class Stage:
                 self.tweets += 1
                 self.any_source = self.any_source or source is not None
                 self.any_parent = self.any_parent or parent is not None
-                add((number, self._key(username), epoch_ms, message, source, parent))
-                if "@" in message:
-                    for name in text.mentions(message):
-                        add_mention((number, name))
+                add((number, self._key(username), epoch_ms, message, text.fold(message), source, parent))
+                names, tags = text.entities(message)
+                for name in names:
+                    add_mention((number, name))
+                for tag in tags:
+                    add_hashtag((number, tag))
 
     def _key(self, username: str) -> str:
         """The name in lower case; whoever was not met lately becomes a row of load_names."""

@@ -1,4 +1,4 @@
-"""From the temporary tables into tweets and mentions.
+"""From the temporary tables into tweets, mentions and hashtags.
 
 Tweets are written in the order of their time, and of their lines within a millisecond, so that a load that was
 interrupted has written a beginning, and goes on from there to the same ids.
@@ -69,11 +69,12 @@ def arrange(database: BulkDatabase) -> None:
             """
         )
         database.execute("CREATE INDEX load_who_n ON load_who (n)")
-    database.analyze("load_who")
+        database.execute("CREATE INDEX load_hashtags_line ON load_hashtags (line)")
+    database.analyze("load_who", "load_hashtags")
 
 
 def write_tweets(database: BulkDatabase, progress: Progress, has_sources: bool, has_links: bool) -> Written:
-    """Adds the tweets that are new, with their mentions and counts. Returns how many."""
+    """Adds the tweets that are new, with their mentions, hashtags and counts. Returns how many."""
     with database.staging():
         total = database.execute("SELECT count(*) FROM load_order").scalar_one()
     progress.phase("Writing tweets", total)
@@ -93,8 +94,8 @@ class _Step:
         self._database = database
         self._has_sources = has_sources
         self._add = f"""
-            INSERT INTO tweets (id, user_id, message, date, parent_id)
-            SELECT g.id, o.user_id, t.message, {database.date("o.ms")},
+            INSERT INTO tweets (id, user_id, message, folded, date, parent_id)
+            SELECT g.id, o.user_id, t.message, t.folded, {database.date("o.ms")},
                 {"COALESCE(p.id, i.tweet_id)" if has_links else "NULL"}
             FROM load_given AS g
             JOIN load_order AS o ON o.n = g.n
@@ -134,6 +135,7 @@ class _Step:
         if new:
             execute(self._add, **batch)
             mentions = execute(_ADD_MENTIONS + named, **batch).rowcount
+            execute(_ADD_HASHTAGS, **batch)
             execute(_COUNT, **batch)
         if self._has_sources:
             execute(_KEEP_SOURCES, **batch)
@@ -195,6 +197,15 @@ _ADD_MENTIONS = """
     INSERT INTO mentions (user_id, tweet_id)
     SELECT w.user_id, g.id
     FROM load_given AS g JOIN load_who AS w ON w.n = g.n
+    WHERE g.n > :after AND g.n <= :last AND g.fresh = 1
+    """
+
+_ADD_HASHTAGS = """
+    INSERT INTO hashtags (tag, tweet_id)
+    SELECT h.tag, g.id
+    FROM load_given AS g
+    JOIN load_order AS o ON o.n = g.n
+    JOIN load_hashtags AS h ON h.line = o.line
     WHERE g.n > :after AND g.n <= :last AND g.fresh = 1
     """
 
