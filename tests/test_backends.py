@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import damages
 from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
 from tweeter.testing import TimelineStoreSuite, TweetCacheSuite
 from tweeter.testing.caches import tweet
@@ -13,11 +14,25 @@ class TestMemoryTimelineStore(TimelineStoreSuite):
     def make_store(self):
         return lambda capacity=10, fill_seconds=30.0: MemoryTimelineStore(capacity, 1000, fill_seconds)
 
+    @pytest.fixture
+    def damages(self):
+        return [
+            lambda store, key, make=make: store._entries.__setitem__(key, make()) for make in damages.MEMORY_TIMELINES
+        ]
+
 
 class TestMemoryTweetCache(TweetCacheSuite):
+    private = True
+
     @pytest.fixture
     def make_cache(self):
         return lambda: MemoryTweetCache(1000)
+
+    @pytest.fixture
+    def damages(self):
+        return [
+            lambda cache, id_, value=value: cache._tweets.__setitem__(id_, value) for value in damages.MEMORY_TWEETS
+        ]
 
 
 def test_memory_forgets_the_timelines_that_were_read_longest_ago():

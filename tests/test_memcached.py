@@ -19,10 +19,11 @@ from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheIllegalInputError
 from pyramid.config import Configurator
 
+from tests import damages
 from tweeter import measure
 from tweeter.backends.memcached import addresses, includeme
 from tweeter.backends.memcached.cache import MemcachedTweetCache
-from tweeter.backends.memcached.client import Servers
+from tweeter.backends.memcached.client import ATTEMPTS, EPOCH, Servers
 from tweeter.backends.memcached.store import MemcachedTimelineStore
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
@@ -60,9 +61,17 @@ def own_server() -> Iterator[Memcached]:
         yield server
 
 
-def servers_at(*servers: Memcached, prefix: str | None = None, timeout: float = TIMEOUT) -> Servers:
+def servers_at(
+    *servers: Memcached, prefix: str | None = None, timeout: float = TIMEOUT, site: str = "s"
+) -> Servers:
     """As a process of the site has them; with keys of their own unless a prefix is given."""
-    return Servers([(server.host, server.port) for server in servers], prefix or f"t{next(numbers)}:", timeout)
+    return at([(server.host, server.port) for server in servers], prefix or f"t{next(numbers)}:", timeout, site)
+
+
+def at(addresses: list[Any], prefix: str = "x:", timeout: float = TIMEOUT, site: str = "s") -> Servers:
+    servers = Servers(addresses, prefix, timeout)
+    servers.set_site(site)
+    return servers
 
 
 def store_at(*servers: Memcached, capacity: int = 10, **options: Any) -> Any:
@@ -102,10 +111,35 @@ class TestMemcachedTimelineStore(TimelineStoreSuite):
         )
 
 
+    @pytest.fixture
+    def damages(self, place):
+        return [
+            lambda store, key, damage=damage: put_damaged(place, store, "tl", key, *damage)
+            for damage in damages.MEMCACHED_TIMELINES
+        ]
+
+
 class TestMemcachedTweetCache(TweetCacheSuite):
     @pytest.fixture
     def make_cache(self, place):
         return lambda: MemcachedTweetCache(servers_at(*place, timeout=5))
+
+    @pytest.fixture
+    def damages(self, place):
+        return [
+            lambda cache, id_, damage=damage: put_damaged(place, cache, "tw", str(id_), *damage)
+            for damage in damages.MEMCACHED_TWEETS
+        ]
+
+
+def put_damaged(place: list[Memcached], store: Any, kind: str, key: str, damage: Any, flags: int) -> None:
+    """Damages the value under a key of a store or a cache; where there is none, puts a damaged one there."""
+    servers = store._servers
+    [number] = servers._shared_out([key])
+    epoch = servers.begin(number)
+    with closing(client_of(place[number])) as client:
+        name = servers.name(kind, epoch, key)
+        client.set(name, damage(client.get(name) or damages.NO_VALUE), flags=flags)
 
 
 # what is lost, damaged or too large is cold
@@ -168,7 +202,7 @@ def test_without_its_epoch_all_that_a_server_holds_is_cold(memcached_server, epo
     fill(store, "home:1", [9])
     assert other.read("home:1", END, 20) == Slice([9], 0)
     client = client_of(memcached_server)
-    name = store._servers._epoch_name
+    name = store._servers._fixed(EPOCH)
     if epoch is None:
         client.delete(name)
     else:
@@ -512,19 +546,19 @@ NOTHING = b"END\r\n"
         b"\xff\xfe\r\n\x00\r\n",
         b"STORED\r\nSTORED\r\nSTORED\r\n",
         NOTHING * 2,
-        b"VALUE x:epoch 0 -1 5\r\n\r\nEND\r\n",
-        b"VALUE x:epoch 0 1 5\r\nabc\r\nEND\r\n",
-        b"VALUE x:epoch 0 9999999999999 5\r\nabc\r\nEND\r\n",
-        b"VALUE x:epoch 0 " + b"9" * 5000 + b" 5\r\nabc\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 -1 5\r\n\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 1 5\r\nabc\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 9999999999999 5\r\nabc\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 " + b"9" * 5000 + b" 5\r\nabc\r\nEND\r\n",
         b"VALUE x:other 0 1 5\r\na\r\nEND\r\n",
-        b"VALUE x:epoch 0 1\r\na\r\nEND\r\n",
-        b"VALUE x:epoch 0 \xc2\xb2 5\r\na\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 1\r\na\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 \xc2\xb2 5\r\na\r\nEND\r\n",
         b"no line at all",
     ],
 )
 def test_nonsense_is_unavailable(answer):
     with saying(answer) as port:
-        servers = Servers([("127.0.0.1", port)], "x:", TIMEOUT)
+        servers = at([("127.0.0.1", port)])
         store, cache = MemcachedTimelineStore(servers, 10), MemcachedTweetCache(servers)
         for attempt in (
             lambda: store.read("home:1", END, 20),
@@ -536,10 +570,10 @@ def test_nonsense_is_unavailable(answer):
                 attempt()
 
 
-@pytest.mark.parametrize("answer", [b"x", b"STORED\r\n", b"VALUE x:epoch 0 1 5\r\na\r\n"])
+@pytest.mark.parametrize("answer", [b"x", b"STORED\r\n", b"VALUE x:s:epoch 0 1 5\r\na\r\n"])
 def test_an_answer_that_drips_in_for_ever_costs_one_timeout(answer):
     with saying(answer, pause=0.05) as port:
-        store = MemcachedTimelineStore(Servers([("127.0.0.1", port)], "x:", TIMEOUT), 10)
+        store = MemcachedTimelineStore(at([("127.0.0.1", port)]), 10)
         began = time.monotonic()
         for attempt in (store.incarnation, lambda: store.read("home:1", END, 20)):
             with pytest.raises(BackendUnavailable):
@@ -550,12 +584,13 @@ def test_an_answer_that_drips_in_for_ever_costs_one_timeout(answer):
 def test_a_name_that_is_no_host_is_unavailable():
     for host in ("no-such-host.invalid", "a..b"):
         with pytest.raises(BackendUnavailable, match=re.escape(host)):
-            MemcachedTimelineStore(Servers([(host, 11211)], "x:", TIMEOUT), 10).incarnation()
+            MemcachedTimelineStore(at([(host, 11211)]), 10).incarnation()
 
 
 def test_a_server_that_forgets_everything_at_once_is_unavailable():
-    with saying(b"STORED\r\n" + NOTHING) as port:
-        store = MemcachedTimelineStore(Servers([("127.0.0.1", port)], "x:", TIMEOUT), 10)
+    stored = b"STORED\r\n" + NOTHING
+    with saying(*[stored, NOTHING, stored] * ATTEMPTS) as port:
+        store = MemcachedTimelineStore(at([("127.0.0.1", port)]), 10)
         with pytest.raises(BackendUnavailable, match="forgets"):
             store.incarnation()
 

@@ -9,6 +9,7 @@ from pyramid.registry import Registry
 import tweeter
 from tweeter.cli.common import CommandError
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
+from tweeter.models.site import site_id
 from tweeter.plugins import dotted
 from tweeter.timelines import BACKENDS
 
@@ -58,6 +59,7 @@ def trusted(registry: Registry, seconds: float = 30) -> Any:
 def by_hand(registry: Registry) -> Any:
     """The registry's timelines, trusted although nothing is delivered in the background: the caller delivers."""
     timelines = registry.getUtility(ITimelines)
+    timelines.set_site(site_id(registry["sessions"]))
     timelines.expect(timelines.incarnation())
     timelines.trust()
     return timelines

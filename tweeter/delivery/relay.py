@@ -21,6 +21,7 @@ from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import count_delivery, show_pending
 from tweeter.models.meta import SessionFactory
 from tweeter.models.outbox import LoggedEvent, LogReader
+from tweeter.models.site import site_id
 from tweeter.values import Reloaded, Truncated
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ REST = timedelta(minutes=10)  # after which the one row tells anew that nothing 
 WAKE_PATIENCE = 0.2  # seconds that a post waits for its own delivery, so that its author sees it
 
 
+class OtherSite(Exception):
+    """The database has another site id than the store was told."""
+
+
 class Relay:
     """The deliverer of one shared store in one process."""
 
@@ -41,6 +46,7 @@ class Relay:
         self._keep = keep
         self._row = Progress(sessions, timelines.identity)
         self._name = self._row.name
+        self._site = ""
         self._incarnation = ""
         self._trust = Trust(timelines, self._name)
         self._awake = threading.Event()
@@ -87,7 +93,7 @@ class Relay:
     def drained(self) -> bool:
         """Everything committed until now is delivered, and this process trusts the store."""
         state = self._row.look()
-        return bool(self._timelines.trusted and state and not state.pending)
+        return bool(self._timelines.trusted and state and state.site_id == self._site and not state.pending)
 
     # the thread
 
@@ -114,6 +120,10 @@ class Relay:
         True if it delivered. Then more may have come meanwhile.
         """
         try:
+            if not self._site:
+                site = site_id(self._sessions)
+                self._timelines.set_site(site)
+                self._site = site
             incarnation = self._timelines.incarnation()
             if incarnation != self._incarnation:
                 if self._incarnation:
@@ -131,6 +141,10 @@ class Relay:
         except BackendUnavailable as error:
             self._trust.lose(str(error))
             return False
+        except OtherSite as error:
+            self._trust.lose(str(error))
+            self._site = self._incarnation = ""
+            return True
         except LostHold:
             return False
         if state.incarnation != incarnation or state.restored:
@@ -147,6 +161,8 @@ class Relay:
         """How things stand. Tells the store, where it does not know: after deliveries, and when it forgot."""
         delivered = self._timelines.position()
         state = self._row.look(delivered) or self._row.enter()
+        if state.site_id != self._site:
+            raise OtherSite("the database has another site id now")
         if delivered < state.mark and state.incarnation == self._incarnation and not state.restored:
             self._timelines.note(state.mark)
         return state

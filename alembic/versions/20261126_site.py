@@ -1,0 +1,29 @@
+"""The id of the site, which is part of every key in shared stores
+
+Revision ID: site
+Revises: 0003
+Create Date: 2026-11-26
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "site"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # The row is made when the id is first needed: see tweeter.models.site.
+    op.create_table(
+        "site",
+        sa.Column("number", sa.Integer, autoincrement=False, nullable=False),
+        sa.Column("id", sa.String(16), nullable=False),
+        sa.CheckConstraint("number = 1", name=op.f("ck_site_one_row")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_site")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("site")
