@@ -389,6 +389,58 @@ def test_a_server_that_hangs(store, cache, redis_server):
     assert store.read("home:1", END, 20).ids[-1] == 1
 
 
+# damaged values
+
+
+@pytest.mark.parametrize("number", range(len(damages.REDIS_TIMELINES)))
+def test_a_damaged_key_among_those_of_a_fan_out(store, client, number):
+    """Thousands of others are written, and trimmed; the damaged one is cold, at the latest when somebody reads it."""
+    users = list(range(1, 3001))
+    with client.pipeline(transaction=False) as pipe:
+        for user in users:
+            pipe.rpush(f"t:s:tl:home:{user}", 0, *range(10, 31))
+        pipe.execute()
+    damages.REDIS_TIMELINES[number](client, "t:s:tl:home:1500")
+    for id_ in range(100, 130):
+        assert list(store.add_to_each("home", [users[:2000], users[2000:]], id_)) == [users[:2000], users[2000:]]
+        store.add(["home:1", "home:1500"], id_)
+    assert store.read("home:1500", END, 20) is None
+    for user in (1, 1499, 1501, 3000):
+        assert store.read(f"home:{user}", END, 5).ids == [129, 128, 127, 126, 125]
+    fill(store, "home:1500", [7])
+    assert store.read("home:1500", END, 20) == Slice([7], 0)
+
+
+@pytest.mark.parametrize("number", range(len(damages.REDIS_TIMELINES)))
+def test_a_damaged_key_when_a_timeline_is_trimmed(store, client, number):
+    """Of capacity 10: whatever is too long is looked at by the script."""
+    for before_id in (0, 5):
+        damages.REDIS_TIMELINES[number](client, "t:s:tl:home:1")
+        fill(store, "home:2", [9, 3])
+        store._trim(["t:s:tl:home:1", "t:s:tl:home:2"], before_id)
+        assert store.read("home:1", END, 20) is None
+        assert store.read("home:2", END, 20).ids == ([9, 3] if not before_id else [9])
+        store.drop(["home:2"])
+
+
+def test_a_damaged_key_does_not_fail_the_read_that_keeps_it_alive(store, client):
+    fill(store, "home:1", [1])
+    fill(store, "home:2", [2])
+    client.pexpire("t:s:tl:home:1", 40_000)
+    assert store.read("home:1", END, 20) == Slice([1], 0)
+    client.set("t:s:tl:home:1", "x")
+    assert store.read("home:2", END, 20) == Slice([2], 0)
+    assert client.exists("t:s:tl:home:1") == 0
+
+
+def test_a_timeline_without_an_end_gets_one_when_it_is_read(store, client):
+    fill(store, "home:1", [1])
+    client.persist("t:s:tl:home:1")
+    for _ in range(2):
+        store.read("home:1", END, 20)
+    assert client.pttl("t:s:tl:home:1") > 0
+
+
 def test_one_that_was_started_again_is_a_stranger():
     with closing(Redis()) as server:
         server.start()

@@ -103,8 +103,9 @@ class MemoryTimelineStore:
             return self._with(key, read)
 
     def begin_fill(self, key: str) -> str | None:
+        since = time.monotonic() - self._fill_seconds
         with round_trip(), self._lock:
-            if self._with(key, lambda entry: entry.token is None or time.monotonic() - entry.began < self._fill_seconds):
+            if self._with(key, lambda entry: entry.token is None or entry.began > since):
                 return None
             token = secrets.token_hex(8)
             self._entries[key] = _Entry(token)

@@ -92,4 +92,3 @@ class MemcachedTweetCache:
 
 def _id(name: bytes) -> int:
     return int(name.rpartition(b":")[2])
-

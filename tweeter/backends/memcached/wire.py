@@ -124,11 +124,11 @@ class Connection:
         found: dict[bytes, Found] = {}
         while (line := self._line()) != b"END":
             match line.split(b" "):
-                case [b"VALUE", name, flags, length, unique] if name in wanted and length.isdigit() and unique.isdigit():
+                case [b"VALUE", name, flags, length, cas] if name in wanted and length.isdigit() and cas.isdigit():
                     data = self._bytes(int(length) + 2)
                     if not data.endswith(b"\r\n"):
                         raise MemcacheUnknownError("a value of another length than it said")
-                    found[name] = Found(data[:-2] if flags == b"0" else b"", unique)
+                    found[name] = Found(data[:-2] if flags == b"0" else b"", cas)
                 case _:
                     raise MemcacheUnknownError(line[:100].decode("ascii", "replace"))
         if self._at != len(self._data):

@@ -96,7 +96,7 @@ end
 local ids, lowest = {{}}, least
 for place = 2, #list do
   local id = tonumber(list[place])
-  if not id or id < 1 or id > {MAX_ID} or id % 1 > 0 then return damaged() end
+  if not id or string.find(list[place], '%D') or id < 1 or id > {MAX_ID} then return damaged() end
   ids[place - 1] = id
   if id < lowest then lowest = id end
 end

@@ -23,7 +23,7 @@ ATTEMPTS = 8
 UNSETTLED = {"TRYAGAIN", "CLUSTERDOWN"}
 NO_MASTER = {"READONLY", "MASTERDOWN"}  # another is, or will be
 SCANNED = 1000  # keys at a time
-AT_ONCE = 2000  # commands
+AT_ONCE = 500  # commands
 MOST_ROUNDS = 6
 
 
