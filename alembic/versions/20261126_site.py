@@ -1,4 +1,4 @@
-"""The id of the site, which is part of every key in shared stores
+"""The id of the site, which is part of every key in shared stores; whether a bulk load is under way
 
 Revision ID: site
 Revises: 0003
@@ -7,6 +7,8 @@ Create Date: 2026-11-26
 
 import sqlalchemy as sa
 from alembic import op
+
+from tweeter.models.meta import UTCDateTime
 
 revision = "site"
 down_revision = "0003"
@@ -20,6 +22,7 @@ def upgrade() -> None:
         "site",
         sa.Column("number", sa.Integer, autoincrement=False, nullable=False),
         sa.Column("id", sa.String(16), nullable=False),
+        sa.Column("loading_until", UTCDateTime, nullable=True),
         sa.CheckConstraint("number = 1", name=op.f("ck_site_one_row")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_site")),
     )

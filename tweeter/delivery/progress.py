@@ -23,9 +23,12 @@ LONGEST_BACKLOG = 20_000  # more events cost more than to begin cold
 _COLUMNS = (Consumer.incarnation, Consumer.position, Consumer.seen, Consumer.date)
 # Put together once, as every post waits for it.
 _ROW = {
-    dialect: select(*_COLUMNS, end.label("end"), select(Site.id).scalar_subquery()).where(
-        Consumer.name == bindparam("name")
-    )
+    dialect: select(
+        *_COLUMNS,
+        end.label("end"),
+        select(Site.id).scalar_subquery(),
+        select(Site.loading_until).scalar_subquery(),
+    ).where(Consumer.name == bindparam("name"))
     for dialect, end in END.items()
 }
 
@@ -45,6 +48,7 @@ class State(NamedTuple):
     mark: int  # how far the store was delivered to; see LogReader
     restored: bool  # the database is a backup: the store knows of more, or the log begins anew
     site_id: str  # the database's
+    load_died: bool  # a bulk load wrote rows and did not come to its end
 
     @property
     def incarnation(self) -> str:
@@ -73,14 +77,15 @@ class Progress:
             row = session.execute(_ROW[session.get_bind().dialect.name], {"name": self.name}).one_or_none()
             if row is None:
                 return None
-            incarnation, position, seen, date, end, site_id = row
+            incarnation, position, seen, date, end, site_id, loading_until = row
             reader = LogReader(position, seen)
             log = reader.read(session, LONGEST_BACKLOG)
             idle = now() - date
             waiting = min(idle, now() - log.events[0].date) if log.events else timedelta(0)
             restored = reader.mark < delivered or position > end
             known = (incarnation, position, seen, date)
-            return State(known, reader, log, waiting, idle, reader.mark, restored, site_id or "")
+            load_died = loading_until is not None and loading_until < now()
+            return State(known, reader, log, waiting, idle, reader.mark, restored, site_id or "", load_died)
 
     def enter(self) -> State:
         """Makes the row, if nobody did: from here on nothing is missed, and the store starts cold."""

@@ -21,7 +21,7 @@ from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import count_delivery, show_pending
 from tweeter.models.meta import SessionFactory
 from tweeter.models.outbox import LoggedEvent, LogReader
-from tweeter.models.site import site_id
+from tweeter.models.site import end_load, site_id
 from tweeter.values import Reloaded, Truncated
 
 log = logging.getLogger(__name__)
@@ -131,6 +131,9 @@ class Relay:
                 self._timelines.expect(incarnation)
                 self._incarnation = incarnation
             state = self._look()
+            if state.load_died:
+                end_load(self._sessions, dead=True)
+                return True
             while self._due(state, incarnation):
                 if self._row.hold(state):
                     self._deliver(state, incarnation)

@@ -2,12 +2,17 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from sqlalchemy import CheckConstraint, String, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from tweeter.models import outbox
 from tweeter.models.consumer import Consumer
-from tweeter.models.meta import Base, SessionFactory, begin_immediate, insert_new
+from tweeter.models.meta import Base, SessionFactory, UTCDateTime, begin_immediate, insert_new, now
+from tweeter.values import Reloaded
+
+LOAD_SILENCE = timedelta(seconds=30)  # after which a bulk load that commits nothing is taken to be dead
 
 
 class Site(Base):
@@ -21,6 +26,9 @@ class Site(Base):
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[str] = mapped_column(String(16))
+    # A bulk load has written rows that no event tells of. The event follows at its end, or when it is dead, which it is
+    # taken to be after this moment.
+    loading_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     __table_args__ = (CheckConstraint("number = 1", "one_row"),)
 
@@ -43,6 +51,20 @@ def renew_site_id(sessions: SessionFactory) -> str:
         session.execute(delete(Consumer))
 
     return _write(sessions, renew)
+
+
+def end_load(sessions: SessionFactory, dead: bool = False) -> None:
+    """Records what bulk loads owe: every materialised timeline is cold. `dead`: only if a load has died before its end.
+
+    Does nothing where nothing was written.
+    """
+    owed = Site.loading_until.is_not(None) if not dead else Site.loading_until < now()
+    with sessions() as session:
+        begin_immediate(session)
+        result = session.execute(update(Site).where(owed).values(loading_until=None))
+        if result.rowcount:  # type: ignore[attr-defined]
+            outbox.record(session, Reloaded())
+        session.commit()
 
 
 def _write(sessions: SessionFactory, work: Callable[[Session], object]) -> str:
