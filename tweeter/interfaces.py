@@ -92,9 +92,9 @@ class ITimelineStore(Interface):
         """From now on every key is this site's: the id (ASCII letters and digits) has to be part of each key's name.
 
         Sites with databases of their own may share a server, also with the same settings. `clear` and `truncate`
-        concern this site's keys only. Called before any other method, which raise BackendUnavailable until then, and
-        again when the id changes: what was written under another id is another site's. A private store has nothing
-        to do.
+        concern this site's keys only. Called before any other method; until then those raise SiteUnknown, a
+        BackendUnavailable. Called again when the id changes: what was written under another id is another site's. A
+        private store has nothing to do.
         """
 
     def incarnation():

@@ -7,7 +7,7 @@ from typing import Any
 from pyramid.registry import Registry
 
 import tweeter
-from tweeter.cli.common import CommandError
+from tweeter.cli.common import CommandError, trouble
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.models.site import site_id
 from tweeter.plugins import dotted
@@ -52,7 +52,7 @@ def trusted(registry: Registry, seconds: float = 30) -> Any:
     timelines, delivery = registry.getUtility(ITimelines), registry.getUtility(IDelivery)
     delivery.ready()
     if not delivery.drain(seconds):
-        raise CommandError(f"{timelines.name} does not answer.")
+        raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
     return timelines
 
 

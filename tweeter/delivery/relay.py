@@ -176,10 +176,8 @@ class Relay:
     def _deliver(self, state: State, incarnation: str) -> None:
         """Delivers what the state tells, and ceases to be the one who does."""
         try:
-            # Events that were not delivered for long may have been deleted.
-            late = state.idle > self._keep / 2
-            lost = state.incarnation != incarnation or state.restored
-            if lost or late or len(state.pending) >= LONGEST_BACKLOG:
+            if why := self._unknown(state, incarnation):
+                log.info("%s starts cold: %s", self._name, why)
                 self._start_cold(incarnation)
             else:
                 through_all = any(isinstance(logged.event, Truncated | Reloaded) for logged in state.pending)
@@ -191,8 +189,24 @@ class Relay:
             self._row.release()
             raise
 
+    def _unknown(self, state: State, incarnation: str) -> str:
+        """Why nothing is known of what the store holds; empty where it lacks the pending events and nothing else."""
+        if not state.incarnation:
+            return "it is new to this database, or an earlier cold start was interrupted"
+        if state.incarnation != incarnation:
+            return "its server was started again, or is another one"
+        if state.restored:
+            return (
+                "the database was restored from a backup, or another copy of it uses the store (tweeter site-id --new)"
+            )
+        if state.idle > self._keep / 2:
+            # They may have been deleted.
+            return f"events were not delivered to it for {state.idle.total_seconds() / 3600:.1f} hours"
+        if len(state.pending) >= LONGEST_BACKLOG:
+            return f"{LONGEST_BACKLOG:,} events or more are pending, and to apply them costs more"
+        return ""
+
     def _start_cold(self, incarnation: str) -> None:
-        log.info("%s starts cold", self._name)
         self._row.note(incarnation="")
         reader = LogReader()
         with self._sessions() as session:
@@ -217,7 +231,7 @@ class Relay:
                 raise
             except Exception:
                 # It would fail again, and everything behind it would wait for ever.
-                log.exception("event %d could not be delivered: %s starts cold", logged.id, self._name)
+                log.exception("%s starts cold: event %d could not be delivered", self._name, logged.id)
                 self._timelines.clear()
             if time.monotonic() - beaten > BEAT:
                 self._row.note()

@@ -17,7 +17,7 @@ from pymemcache.client.base import check_key_helper
 from tweeter.backends.memcached.epoch import Epoch
 from tweeter.backends.memcached.pools import Pools, Reply
 from tweeter.backends.memcached.wire import STORED, Address, Found, Request, blocks, storing
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.metrics import count_damaged
 
 ATTEMPTS = 10  # at a step that others interfere with
@@ -67,7 +67,7 @@ class Servers:
     def prefix(self) -> str:
         """With what the names of the site's keys begin."""
         if not self._prefix:
-            raise BackendUnavailable("memcached: the site's id is not known yet")
+            raise SiteUnknown
         return self._prefix
 
     def name(self, kind: str, epoch: Epoch, key: str) -> bytes:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from zope.interface import implementer
 
 from tweeter.backends.redis import scripts
-from tweeter.backends.redis.wire import Wire, translated
+from tweeter.backends.redis.errors import translated
+from tweeter.backends.redis.wire import Wire
 from tweeter.backends.tweets import LEASE_SECONDS, new_lease, pack, unpack
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import count_damaged

@@ -115,7 +115,7 @@ for place = #ids, 1, -1 do
   end
 end
 local left = redis.call('PTTL', KEYS[1])
-redis.call('DEL', KEYS[1])
+redis.call('UNLINK', KEYS[1])
 redis.call('RPUSH', KEYS[1], string.format('%.0f', 0 - math.max(floor, thrown)))
 for first = #kept, 1, -1000 do
   local part = {{}}

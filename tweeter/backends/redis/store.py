@@ -12,8 +12,9 @@ from zope.interface import implementer
 
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.commands import appends
+from tweeter.backends.redis.errors import translated, translating
 from tweeter.backends.redis.node import Exchange, Node, Refusal
-from tweeter.backends.redis.wire import Wire, abort, translated, translating
+from tweeter.backends.redis.wire import Wire, abort
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IOverlappingStore
 from tweeter.measure import round_trip

@@ -3,19 +3,16 @@
 Every command touches one key, and all of them may be repeated: what was sent and not answered may have been done.
 """
 
-import functools
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import hiredis
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.exceptions import RedisError, TimeoutError
 
 from tweeter.backends.redis.commands import Call, encode, gets, pack
 from tweeter.backends.redis.node import Exchange, Node, Refusal, Stranger, field
 from tweeter.backends.redis.topology import Topology
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import SiteUnknown
 from tweeter.measure import round_trip
 
 PAUSE = 0.01  # seconds before a cluster in the middle of something is asked again; doubled each time
@@ -30,8 +27,6 @@ MOST_ROUNDS = 6
 ASKING, SERVER, REPLICATION = pack("ASKING"), pack("INFO", "server"), pack("INFO", "replication")
 
 Batch = tuple[Node, bytes, int]  # encoded commands, and how many replies they get
-
-Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class _Route(NamedTuple):
@@ -62,7 +57,7 @@ class Wire:
     def prefix(self) -> str:
         """With what the names of the site's keys begin."""
         if not self._prefix:
-            raise ConnectionError("the site's id is not known yet")
+            raise SiteUnknown
         return self._prefix
 
     def incarnation(self) -> str:
@@ -277,23 +272,3 @@ def abort(begun: Iterable[Exchange]) -> None:
     """Gives up what was begun and not read."""
     for exchange in begun:
         exchange.abort()
-
-
-def translated(method: Method) -> Method:
-    """Raises BackendUnavailable for whatever goes wrong: refused, timed out, out of memory, no sense in the answer."""
-
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with translating():
-            return method(*args, **kwargs)
-
-    return cast(Method, call)
-
-
-@contextmanager
-def translating() -> Iterator[None]:
-    """As `translated`, for a block."""
-    try:
-        yield
-    except (RedisError, Refusal, hiredis.HiredisError, OSError, ValueError) as error:
-        raise BackendUnavailable(f"redis: {error}") from error
