@@ -27,6 +27,7 @@ from tweeter.cli.load import database as bulk
 from tweeter.cli.load import files, links, load, stage
 from tweeter.cli.progress import Lines
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
+from tweeter.models import Site as SiteRow
 from tweeter.models.imported import Imported
 from tweeter.models.meta import make_engine, make_sessions
 from tweeter.passwords import Passwords
@@ -376,12 +377,13 @@ def test_an_id_of_any_length_is_a_name(tmp_path, ini, sessions):
         assert parents(session) == {"1": None, "2": "1", "3": None, "4": "3", "5": None, "6": None, "7": None}
 
 
-def test_every_commit_tells_running_sites(tmp_path, ini, sessions, monkeypatch):
+def test_running_sites_are_told_once_at_the_end(tmp_path, ini, sessions, monkeypatch):
     monkeypatch.setattr(bulk, "BATCH", {"sqlite": 2, "postgresql": 2})
     for _ in range(2):
         assert load_tweets(tmp_path, ini, *(tweet("ann", str(n)) for n in range(5))) == 0
         with sessions() as session:
-            assert session.scalars(select(OutboxEvent.payload)).all() == ['{"type":"Reloaded"}'] * 4
+            assert session.scalars(select(OutboxEvent.payload)).all() == ['{"type":"Reloaded"}']
+            assert session.scalars(select(SiteRow.loading_until)).all() == [None]
 
 
 def test_an_account_that_is_closed_meanwhile_is_left_out(tmp_path, ini, acting, engine, sessions, monkeypatch):
@@ -431,23 +433,8 @@ def test_a_load_that_is_killed_is_completed_by_the_next(tmp_path, ini, engine, s
     follows = write(tmp_path, "f.txt", [f"{n} {n % 7 + 100}" for n in range(40)])
     tweets = write(tmp_path, "t.jsonl", [tweet(n % 5, f"{n} @u101", NOON + n // 3) for n in range(40)])
     arguments = ["load", ini, "--follows", follows, "--tweets", tweets]
-    program = f"""
-import os, signal, sys
-from tweeter.cli import main
-from tweeter.cli.load import database
-database.BATCH = {{"sqlite": 5, "postgresql": 5}}
-record, commits = database.BulkDatabase.record_reloaded, []
-def killed(self):
-    record(self)
-    commits.append(1)
-    if len(commits) == int(sys.argv[1]):
-        os.kill(os.getpid(), {signal.SIGKILL:d})
-database.BulkDatabase.record_reloaded = killed
-main(sys.argv[2:])
-"""
     for commits in (3, 12, 8):  # within a transaction: of users, of follows, of tweets
-        command = [sys.executable, "-c", program, str(commits), *arguments]
-        assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
+        assert killed_load(commits, *arguments) == -signal.SIGKILL
         check_counters(engine)
     with sessions() as session:
         assert 0 < len(messages(session)) < 40
@@ -457,6 +444,26 @@ main(sys.argv[2:])
         assert session.scalar(select(func.count()).select_from(Mention)) == 40
         assert session.scalar(select(func.count()).select_from(Relationship)) == 40
     check_counters(engine)
+
+
+def killed_load(commits: int, *arguments: str) -> int:
+    """Kills a load within a transaction, the `commits`th that changes something; the exit code."""
+    program = f"""
+import os, signal, sys
+from tweeter.cli import main
+from tweeter.cli.load import database
+database.BATCH = {{"sqlite": 5, "postgresql": 5}}
+note, commits = database.BulkDatabase.note_change, []
+def killed(self):
+    note(self)
+    commits.append(1)
+    if len(commits) == int(sys.argv[1]):
+        os.kill(os.getpid(), {signal.SIGKILL:d})
+database.BulkDatabase.note_change = killed
+main(sys.argv[2:])
+"""
+    command = [sys.executable, "-c", program, str(commits), *arguments]
+    return subprocess.run(command, check=False, capture_output=True).returncode
 
 
 # the property: the tables are what a few lines of plain Python say
@@ -559,7 +566,7 @@ def test_any_files_loaded_with_any_interruptions_give_what_plain_python_says(tmp
             patch.setattr(bulk, "BATCH", {"sqlite": 2, "postgresql": 2})
             patch.setattr(links, "LINKS_AT_ONCE", 1)
             interrupt(patch, plugs.pop(), "breathe")
-            interrupt(patch, plugs.pop(), "record_reloaded")
+            interrupt(patch, plugs.pop(), "note_change")
             for attempt in range(100):
                 try:
                     load(site, Lines(), follows, tweets)

@@ -40,7 +40,9 @@ def store(request, database_url):
     if request.param == "memory":
         return MemoryTimelineStore(10, 1000)
     url = request.getfixturevalue("redis_server").url
-    return RedisTimelineStore(Wire(open_url(url, 1), 1), f"{database_url[-30:]}:", 10)
+    wire = Wire(open_url(url, 1), 1, f"{database_url[-30:]}:")
+    wire.set_site("s")
+    return RedisTimelineStore(wire, 10)
 
 
 @pytest.fixture(params=[0, 60])

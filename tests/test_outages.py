@@ -139,6 +139,7 @@ def test_whatever_happens_to_the_servers(request, backend, sqlite_url, kind):
         fault.strike()
         try:
             assert_right(processes, people)
+            assert not fault.harmless or all(process.timelines.trusted for process in processes[1:])
             live(processes, people)
             settle(processes)
             assert_right(processes, people)

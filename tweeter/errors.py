@@ -14,6 +14,13 @@ class BackendUnavailable(TweeterError):
     """
 
 
+class SiteUnknown(BackendUnavailable):
+    """A shared store or cache was asked before it knew which site's keys are meant: its relay has not looked yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the site's id is not known yet")
+
+
 class Refused(TweeterError):
     """An action that the rules do not allow; the message is for the person who tried.
 

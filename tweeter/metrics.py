@@ -4,9 +4,11 @@ Every name begins with `tweeter_`. The label `backend` is the last part of a bac
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from threading import Lock
+from time import monotonic
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -14,6 +16,11 @@ from tweeter.errors import SettingError
 from tweeter.values import Event
 
 log = logging.getLogger("tweeter.delivery")
+stores_log = logging.getLogger("tweeter.stores")
+
+REPORT_EVERY = 60.0  # seconds between log lines about damaged values of one backend
+_reported: dict[str, tuple[float, int]] = {}  # by backend: when, and how many were damaged since
+_reporting = Lock()
 
 REQUESTS = Histogram(
     "tweeter_request_seconds",
@@ -43,6 +50,9 @@ DELAY = Histogram(
 TRUSTED = Gauge("tweeter_store_trusted", "1 while the store answers, 0 while SQL does instead", ["backend"])
 DISTRUSTED = Counter("tweeter_store_distrusted", "How often SQL had to take over", ["backend"])
 PENDING = Gauge("tweeter_outbox_pending", "Events that are not delivered to a store yet", ["backend"])
+DAMAGED = Counter(
+    "tweeter_store_damaged_values", "Values in the store that were unreadable; dropped and filled again", ["backend"]
+)
 AGE = Gauge(
     "tweeter_outbox_age_seconds", "Age of the oldest event that is not delivered yet, 0 without one", ["backend"]
 )
@@ -60,6 +70,24 @@ def show_pending(backend: str, dates: Sequence[datetime]) -> None:
     """The dates of the events that are not applied yet, the oldest first."""
     PENDING.labels(backend).set(len(dates))
     AGE.labels(backend).set((datetime.now(UTC) - dates[0]).total_seconds() if dates else 0)
+
+
+def count_damaged(backend: str, damaged: Mapping[str, str]) -> None:
+    """Values that a store dropped because they were damaged: why, by key. Logs at most one line a minute."""
+    if not damaged:
+        return
+    DAMAGED.labels(backend).inc(len(damaged))
+    with _reporting:
+        last, since = _reported.get(backend, (-REPORT_EVERY, 0))
+        since += len(damaged)
+        due = monotonic() - last >= REPORT_EVERY
+        _reported[backend] = (monotonic(), 0) if due else (last, since)
+    if due:
+        key, why = next(iter(damaged.items()))
+        stores_log.warning(
+            "%s: damaged values were dropped, and will be filled again from SQL: %d, the latest %s (%s)",
+            backend, since, key, why,
+        )  # fmt: skip
 
 
 Networks = list[IPv4Network | IPv6Network]

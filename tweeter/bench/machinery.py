@@ -7,8 +7,9 @@ from typing import Any
 from pyramid.registry import Registry
 
 import tweeter
-from tweeter.cli.common import CommandError
+from tweeter.cli.common import CommandError, trouble
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
+from tweeter.models.site import site_id
 from tweeter.plugins import dotted
 from tweeter.timelines import BACKENDS
 
@@ -51,13 +52,14 @@ def trusted(registry: Registry, seconds: float = 30) -> Any:
     timelines, delivery = registry.getUtility(ITimelines), registry.getUtility(IDelivery)
     delivery.ready()
     if not delivery.drain(seconds):
-        raise CommandError(f"{timelines.name} does not answer.")
+        raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
     return timelines
 
 
 def by_hand(registry: Registry) -> Any:
     """The registry's timelines, trusted although nothing is delivered in the background: the caller delivers."""
     timelines = registry.getUtility(ITimelines)
+    timelines.set_site(site_id(registry["sessions"]))
     timelines.expect(timelines.incarnation())
     timelines.trust()
     return timelines

@@ -21,7 +21,8 @@ from tweeter.bench.migrate import migrate, unmigrate
 from tweeter.cli.common import CommandError
 from tweeter.cli.progress import Progress
 from tweeter.models import Base, engine_of
-from tweeter.models.meta import make_engine
+from tweeter.models.meta import make_engine, make_sessions
+from tweeter.models.site import renew_site_id
 from tweeter.plugins import dotted
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
 from tweeter.settings import KNOWN, variable
@@ -167,6 +168,9 @@ class Scratch:
             copied = self._postgresql.url(name)
         else:
             raise CommandError(SEVERAL_DATABASES)
+        engine = make_engine(copied)
+        renew_site_id(make_sessions(engine))  # both may be used on one server
+        engine.dispose()
         try:
             yield copied
         finally:

@@ -10,13 +10,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter.cli.common import describe, ending_in_order, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("demo", "load", "user", "verify", "truncate", "services", "bench")
+COMMANDS = ("demo", "load", "user", "verify", "truncate", "site-id", "services", "bench")
 
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 
@@ -25,13 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in COMMANDS:
-        in_order = getattr(import_module(f"tweeter.cli.{words[0]}"), "in_order", list)
+        in_order = getattr(_module(words[0]), "in_order", list)
         args = _parser(words[0]).parse_args([words[0], *in_order(words[1:])])
     else:
         args = _parser(*COMMANDS).parse_args(words)
     try:
         with ending_in_order():
-            code: int = import_module(f"tweeter.cli.{args.command}").run(args)
+            code: int = _module(args.command).run(args)
             sys.stdout.flush()
             return code
     except KeyboardInterrupt:
@@ -52,5 +53,9 @@ def _parser(*commands: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tweeter", description="Looks after a Tweeter site.")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", dest="command", required=True)
     for name in commands:
-        import_module(f"tweeter.cli.{name}").add_parser(subparsers)
+        _module(name).add_parser(subparsers)
     return parser
+
+
+def _module(command: str) -> Any:
+    return import_module(f"tweeter.cli.{command.replace('-', '_')}")

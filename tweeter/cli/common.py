@@ -16,7 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tweeter.actions import Actions
-from tweeter.errors import TweeterError
+from tweeter.errors import BackendUnavailable, TweeterError
+from tweeter.interfaces import IMaterializedTimelines
 from tweeter.models import Base, engine_of
 from tweeter.models.meta import begin_immediate, make_sessions
 from tweeter.passwords import Passwords
@@ -139,6 +140,15 @@ def check_migrated(engine: Engine, ini: str) -> None:
             f"The database has no table {', '.join(sorted(missing))} yet. "
             f"Run: alembic -c {ini.partition('#')[0]} upgrade head"
         )
+
+
+def trouble(timelines: IMaterializedTimelines) -> str:
+    """Why timelines are not answered from their store, in words."""
+    try:
+        timelines.incarnation()
+    except BackendUnavailable as error:
+        return str(error)
+    return "it does not catch up with the outbox; is a site running that delivers to it?"
 
 
 def describe(error: BaseException) -> str:

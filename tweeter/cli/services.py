@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     for service in services:
         if service not in absent:
             _say(f"{service.name} answers on port {service.port} already: it is used as it is.")
+            if refusal := service.make.refuses_at(service.port):
+                _say(f"It refuses the settings of the ini file, though: {refusal}")
     if not absent:
         _say("There is nothing to start.")
         return 0

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import tweeter
-from tweeter.cli.common import CommandError, add_ini, natural, open_site
+from tweeter.cli.common import CommandError, add_ini, natural, open_site, trouble
 from tweeter.cli.progress import progress
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.models import User
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         timelines = registry.getUtility(ITimelines)
         delivery = registry.getUtility(IDelivery)
         if not delivery.drain(CATCH_UP):
-            raise CommandError(f"{timelines.name} can't be reached, or does not catch up with the outbox.")
+            raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
         verifier = Verifier(timelines, registry["sessions"], delivery.ready)
         shown.phase("Timelines", 1 + 2 * total)
         compared = wrong = repaired = 0

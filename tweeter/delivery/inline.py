@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from pyramid.config import Configurator
+from sqlalchemy import select
 from zope.interface import implementer
 
 from tweeter.delivery.relay import Relay
 from tweeter.delivery.tail import Tail
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.models import outbox
+from tweeter.models import Site, outbox
 from tweeter.models.meta import SessionFactory, begin_immediate
+from tweeter.models.site import LOAD_SILENCE, end_load
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ class InlineDelivery:
         every = list(timelines)
         self._tails = [Tail(sessions, each, keep) for each in every if each.private]
         self._relays = [Relay(sessions, each, keep) for each in every if not each.private]
-        self._pruned = time.monotonic()
+        self._pruned = self._looked = time.monotonic()
 
     def wake(self) -> None:
         try:
@@ -47,6 +49,7 @@ class InlineDelivery:
             log.exception("delivery failed; the outbox keeps what was not delivered")
 
     def ready(self, timelines: ITimelines | None = None) -> None:
+        self._look_after_loads()
         for tail in self._tails:
             if timelines is None or tail.timelines is timelines:
                 tail.catch_up(PATIENCE)
@@ -75,6 +78,15 @@ class InlineDelivery:
     def stop(self) -> None:
         for relay in self._relays:
             relay.stop()
+
+    def _look_after_loads(self) -> None:
+        """Where no relay does: now and then, to a bulk load that died before it could tell anybody."""
+        if self._tails and not self._relays and time.monotonic() - self._looked > LOAD_SILENCE.total_seconds():
+            self._looked = time.monotonic()
+            with self._sessions() as session:
+                loading_until = session.scalar(select(Site.loading_until))
+            if loading_until is not None:
+                end_load(self._sessions, dead=True)
 
     def _prune(self) -> None:
         if time.monotonic() - self._pruned > PRUNE_EVERY:

@@ -12,7 +12,7 @@ from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from tweeter.models import Consumer
+from tweeter.models import Consumer, Site
 from tweeter.models.meta import SessionFactory, begin_immediate, insert_new, now
 from tweeter.models.outbox import END, Log, LoggedEvent, LogReader
 
@@ -23,7 +23,12 @@ LONGEST_BACKLOG = 20_000  # more events cost more than to begin cold
 _COLUMNS = (Consumer.incarnation, Consumer.position, Consumer.seen, Consumer.date)
 # Put together once, as every post waits for it.
 _ROW = {
-    dialect: select(*_COLUMNS, end.label("end")).where(Consumer.name == bindparam("name"))
+    dialect: select(
+        *_COLUMNS,
+        end.label("end"),
+        select(Site.id).scalar_subquery(),
+        select(Site.loading_until).scalar_subquery(),
+    ).where(Consumer.name == bindparam("name"))
     for dialect, end in END.items()
 }
 
@@ -42,6 +47,8 @@ class State(NamedTuple):
     idle: timedelta  # since it is known that nothing was missed
     mark: int  # how far the store was delivered to; see LogReader
     restored: bool  # the database is a backup: the store knows of more, or the log begins anew
+    site_id: str  # the database's
+    load_died: bool  # a bulk load wrote rows and did not come to its end
 
     @property
     def incarnation(self) -> str:
@@ -70,13 +77,15 @@ class Progress:
             row = session.execute(_ROW[session.get_bind().dialect.name], {"name": self.name}).one_or_none()
             if row is None:
                 return None
-            incarnation, position, seen, date, end = row
+            incarnation, position, seen, date, end, site_id, loading_until = row
             reader = LogReader(position, seen)
             log = reader.read(session, LONGEST_BACKLOG)
             idle = now() - date
             waiting = min(idle, now() - log.events[0].date) if log.events else timedelta(0)
             restored = reader.mark < delivered or position > end
-            return State((incarnation, position, seen, date), reader, log, waiting, idle, reader.mark, restored)
+            known = (incarnation, position, seen, date)
+            load_died = loading_until is not None and loading_until < now()
+            return State(known, reader, log, waiting, idle, reader.mark, restored, site_id or "", load_died)
 
     def enter(self) -> State:
         """Makes the row, if nobody did: from here on nothing is missed, and the store starts cold."""

@@ -21,6 +21,7 @@ from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import count_delivery, show_pending
 from tweeter.models.meta import SessionFactory
 from tweeter.models.outbox import LoggedEvent, LogReader
+from tweeter.models.site import end_load, site_id
 from tweeter.values import Reloaded, Truncated
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ REST = timedelta(minutes=10)  # after which the one row tells anew that nothing 
 WAKE_PATIENCE = 0.2  # seconds that a post waits for its own delivery, so that its author sees it
 
 
+class OtherSite(Exception):
+    """The database has another site id than the store was told."""
+
+
 class Relay:
     """The deliverer of one shared store in one process."""
 
@@ -41,6 +46,7 @@ class Relay:
         self._keep = keep
         self._row = Progress(sessions, timelines.identity)
         self._name = self._row.name
+        self._site = ""
         self._incarnation = ""
         self._trust = Trust(timelines, self._name)
         self._awake = threading.Event()
@@ -87,7 +93,7 @@ class Relay:
     def drained(self) -> bool:
         """Everything committed until now is delivered, and this process trusts the store."""
         state = self._row.look()
-        return bool(self._timelines.trusted and state and not state.pending)
+        return bool(self._timelines.trusted and state and state.site_id == self._site and not state.pending)
 
     # the thread
 
@@ -114,6 +120,10 @@ class Relay:
         True if it delivered. Then more may have come meanwhile.
         """
         try:
+            if not self._site:
+                site = site_id(self._sessions)
+                self._timelines.set_site(site)
+                self._site = site
             incarnation = self._timelines.incarnation()
             if incarnation != self._incarnation:
                 if self._incarnation:
@@ -121,6 +131,9 @@ class Relay:
                 self._timelines.expect(incarnation)
                 self._incarnation = incarnation
             state = self._look()
+            if state.load_died:
+                end_load(self._sessions, dead=True)
+                return True
             while self._due(state, incarnation):
                 if self._row.hold(state):
                     self._deliver(state, incarnation)
@@ -131,6 +144,10 @@ class Relay:
         except BackendUnavailable as error:
             self._trust.lose(str(error))
             return False
+        except OtherSite as error:
+            self._trust.lose(str(error))
+            self._site = self._incarnation = ""
+            return True
         except LostHold:
             return False
         if state.incarnation != incarnation or state.restored:
@@ -147,6 +164,8 @@ class Relay:
         """How things stand. Tells the store, where it does not know: after deliveries, and when it forgot."""
         delivered = self._timelines.position()
         state = self._row.look(delivered) or self._row.enter()
+        if state.site_id != self._site:
+            raise OtherSite("the database has another site id now")
         if delivered < state.mark and state.incarnation == self._incarnation and not state.restored:
             self._timelines.note(state.mark)
         return state
@@ -157,10 +176,8 @@ class Relay:
     def _deliver(self, state: State, incarnation: str) -> None:
         """Delivers what the state tells, and ceases to be the one who does."""
         try:
-            # Events that were not delivered for long may have been deleted.
-            late = state.idle > self._keep / 2
-            lost = state.incarnation != incarnation or state.restored
-            if lost or late or len(state.pending) >= LONGEST_BACKLOG:
+            if why := self._unknown(state, incarnation):
+                log.info("%s starts cold: %s", self._name, why)
                 self._start_cold(incarnation)
             else:
                 through_all = any(isinstance(logged.event, Truncated | Reloaded) for logged in state.pending)
@@ -172,8 +189,24 @@ class Relay:
             self._row.release()
             raise
 
+    def _unknown(self, state: State, incarnation: str) -> str:
+        """Why nothing is known of what the store holds; empty where it lacks the pending events and nothing else."""
+        if not state.incarnation:
+            return "it is new to this database, or an earlier cold start was interrupted"
+        if state.incarnation != incarnation:
+            return "its server was started again, or is another one"
+        if state.restored:
+            return (
+                "the database was restored from a backup, or another copy of it uses the store (tweeter site-id --new)"
+            )
+        if state.idle > self._keep / 2:
+            # They may have been deleted.
+            return f"events were not delivered to it for {state.idle.total_seconds() / 3600:.1f} hours"
+        if len(state.pending) >= LONGEST_BACKLOG:
+            return f"{LONGEST_BACKLOG:,} events or more are pending, and to apply them costs more"
+        return ""
+
     def _start_cold(self, incarnation: str) -> None:
-        log.info("%s starts cold", self._name)
         self._row.note(incarnation="")
         reader = LogReader()
         with self._sessions() as session:
@@ -198,7 +231,7 @@ class Relay:
                 raise
             except Exception:
                 # It would fail again, and everything behind it would wait for ever.
-                log.exception("event %d could not be delivered: %s starts cold", logged.id, self._name)
+                log.exception("%s starts cold: event %d could not be delivered", self._name, logged.id)
                 self._timelines.clear()
             if time.monotonic() - beaten > BEAT:
                 self._row.note()

@@ -53,20 +53,24 @@ class Tail:
 
     def _catch_up(self) -> None:
         now = time.time()
-        if self._reader is None or not self.timelines.trusted or now - self._caught_up > self._longest_absence:
-            self._reader = self._begin()
+        if self._reader is None:
+            self._reader = self._begin("this process is new")
+        elif not self.timelines.trusted:
+            self._reader = self._begin("it was not trusted")
+        elif now - self._caught_up > self._longest_absence:
+            self._reader = self._begin(f"it read no events for {(now - self._caught_up) / 3600:.1f} hours")
         else:
             with self._sessions() as session:
                 new = self._reader.read(session, LONGEST_BACKLOG)
             if len(new.events) == LONGEST_BACKLOG:
-                log.info("%d events or more behind: starting cold", LONGEST_BACKLOG)
-                self._reader = self._begin()
+                self._reader = self._begin(f"it is {LONGEST_BACKLOG:,} events or more behind")
             elif new.events:
                 self._apply(new.events)
                 self._reader.advance(new)
         self._caught_up = now
 
-    def _begin(self) -> outbox.LogReader:
+    def _begin(self, why: str) -> outbox.LogReader:
+        log.info("%s starts cold: %s", self.timelines.name, why)
         reader = outbox.LogReader()
         with self._sessions() as session:
             reader.begin(session)
@@ -85,5 +89,5 @@ class Tail:
                 raise
             except Exception:
                 # It would fail again, and everything behind it would wait for ever.
-                log.exception("event %d could not be applied: starting cold", logged.id)
+                log.exception("%s starts cold: event %d could not be applied", self.timelines.name, logged.id)
                 self.timelines.clear()

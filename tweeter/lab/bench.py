@@ -9,7 +9,7 @@ from typing import NamedTuple
 from prometheus_client import REGISTRY
 from pyramid.registry import Registry
 
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.lab.happenings import Happening
 from tweeter.lab.instruments import CountingStore, Instrument
@@ -73,6 +73,8 @@ class Backend:
             return Status("broken", self.instrument.broken)
         try:
             self.materialized.incarnation()
+        except SiteUnknown:
+            pass  # the first look is under way
         except BackendUnavailable as error:
             return Status("absent", str(error), self.ours)
         deadline = time.monotonic() + patience

@@ -15,10 +15,22 @@ from tweeter.models.consumer import Consumer
 from tweeter.models.imported import Imported
 from tweeter.models.meta import Base, make_engine, make_sessions, make_statement_engine
 from tweeter.models.outbox import OutboxEvent
+from tweeter.models.site import Site
 from tweeter.models.tweet import Hashtag, Mention, Tweet
 from tweeter.models.user import Relationship, User
 
-__all__ = ["Base", "Consumer", "Hashtag", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
+__all__ = [
+    "Base",
+    "Consumer",
+    "Hashtag",
+    "Imported",
+    "Mention",
+    "OutboxEvent",
+    "Relationship",
+    "Site",
+    "Tweet",
+    "User",
+]
 
 configure_mappers()
 

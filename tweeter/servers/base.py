@@ -78,6 +78,11 @@ class Server:
     def answers(self) -> bool:
         raise NotImplementedError
 
+    @staticmethod
+    def refuses_at(port: int) -> str:
+        """Why a server that answers there lets nobody in without a password; empty where it does."""
+        return ""
+
     def start(self) -> None:
         """Returns once the server answers."""
         for _ in range(5):

@@ -44,7 +44,7 @@ class FanOut:
             case TweetCreated(tweet_id, user_id):
                 yield from self._fan_out(tweet_id, user_id)
             case TweetsDeleted(tweet_ids, user_id):
-                self._withdraw(tweet_ids, user_id)
+                yield from self._withdraw(tweet_ids, user_id)
             case Followed(follower_id) | Unfollowed(follower_id):
                 # To merge or unmerge would race with the fan-out of either side; cold is always right.
                 self._store.drop([Timeline.home(follower_id).key])
@@ -106,13 +106,29 @@ class FanOut:
         """Also brings the tweet into the cache, for the first who reads it."""
         return self._hydrator.tweets([tweet_id])[tweet_id] is not None
 
-    def _withdraw(self, tweet_ids: Sequence[int], user_id: int) -> None:
+    def _withdraw(self, tweet_ids: Sequence[int], user_id: int) -> Iterator[None]:
         """Home timelines keep the ids until they are read: to fan out deletes would cost as much as the tweets did."""
-        with self._sessions() as session:
-            answers = queries.answer_ids(session, tweet_ids)  # they say that what they answer is gone
-        self._cache.invalidate([*tweet_ids, *answers])
+        self._cache.invalidate(tweet_ids)
         self._store.remove(Timeline.public().key, tweet_ids)
         self._store.remove(Timeline.profile(user_id).key, tweet_ids)
+        for replies in self._replies(tweet_ids):
+            self._cache.invalidate(replies)  # they say that what they answer is gone
+            yield
+
+    def _replies(self, tweet_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Most tweets have few replies, which one statement finds; where there are many, each tweet is read by itself,
+        so that every statement follows the index."""
+        with self._sessions() as session:
+            some = queries.some_reply_ids(session, tweet_ids, CHUNK)
+        if len(some) < CHUNK:
+            if some:
+                yield some
+            return
+        for tweet_id in tweet_ids:
+            yield from self._replies_to(tweet_id)
+
+    def _replies_to(self, tweet_id: int) -> Iterator[Sequence[int]]:
+        return self._chunks(CHUNK, lambda session, last, limit: queries.reply_ids(session, tweet_id, last, limit))
 
     def _followers(self, user_id: int) -> Iterator[Sequence[int]]:
         return self._chunks(STRETCH, lambda session, last, limit: followers.after(session, user_id, last, limit))

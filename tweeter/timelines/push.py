@@ -70,6 +70,11 @@ class PushTimelines(Timelines):
     def deliver(self, event: Event) -> Iterator[None]:
         return self._fan_out.deliver(event)
 
+    def set_site(self, site_id: str) -> None:
+        self.distrust()  # so that a page that reads from both sites is answered by SQL
+        self._store.set_site(site_id)
+        self._hydrator.cache.set_site(site_id)
+
     def incarnation(self) -> str:
         return self._store.incarnation()
 

@@ -48,9 +48,16 @@ def tweet_ids(session: Session, user_id: int, after: int, limit: int) -> Sequenc
     ).all()
 
 
-def answer_ids(session: Session, ids: Iterable[int]) -> list[int]:
-    """The ids of the answers to these tweets."""
-    return list(session.scalars(select(Tweet.id).where(Tweet.parent_id.in_(list(ids)))))
+def some_reply_ids(session: Session, parent_ids: Iterable[int], limit: int) -> Sequence[int]:
+    """The ids of at most `limit` replies to these tweets, in any order."""
+    return session.scalars(select(Tweet.id).where(Tweet.parent_id.in_(list(parent_ids))).limit(limit)).all()
+
+
+def reply_ids(session: Session, parent_id: int, after: int, limit: int) -> Sequence[int]:
+    """The ids of the next `limit` replies to a tweet, in ascending order; those greater than `after`."""
+    return session.scalars(
+        select(Tweet.id).where(Tweet.parent_id == parent_id, Tweet.id > after).order_by(Tweet.id).limit(limit)
+    ).all()
 
 
 def sources(user_id: ColumnElement[int]) -> CompoundSelect[Any]:

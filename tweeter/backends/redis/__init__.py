@@ -33,10 +33,10 @@ def includeme(config: Configurator) -> None:
     idle = setting(settings, "tweeter.redis.idle_days", int, 7, least=1) * 86_400
 
     def at(url: str) -> tuple[RedisTimelineStore, RedisTweetCache]:
-        wire = Wire(open_url(url, timeout), timeout)
+        wire = Wire(open_url(url, timeout), timeout, prefix)
         identity = without_secrets(url)
-        store = RedisTimelineStore(wire, prefix, settings["tweeter.capacity"], idle_seconds=idle, identity=identity)
-        return store, RedisTweetCache(wire, prefix, seconds=idle)
+        store = RedisTimelineStore(wire, settings["tweeter.capacity"], idle_seconds=idle, identity=identity)
+        return store, RedisTweetCache(wire, seconds=idle)
 
     store, cache = at(url)
     config.add_timeline_store(

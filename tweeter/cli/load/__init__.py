@@ -7,17 +7,22 @@ where it was interrupted.
 """
 
 import argparse
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from tweeter.actions import check_password
-from tweeter.cli.common import Site, add_ini, open_site
+from tweeter.cli.common import Site, add_ini, ending_in_order, open_site
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.links import arrange_links, write_links
 from tweeter.cli.load.people import write_follows, write_users
 from tweeter.cli.load.stage import Complaints, Stage
 from tweeter.cli.load.tweets import Written, arrange, write_tweets
 from tweeter.cli.progress import Progress, progress
+from tweeter.models.meta import SessionFactory
+from tweeter.models.site import end_load, site_id
 
 DESCRIPTION = """
 Loads people, follows and tweets from files, plain or gzipped. What the site has already is left alone: loading twice
@@ -61,11 +66,27 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("give at least one of --follows and --tweets")
     if args.password is not None:
         check_password(args.password)
-    with open_site(args.ini) as site, progress() as bar:
+    with open_site(args.ini) as site, ending_in_order(), progress() as bar:
         password_hash = "" if args.password is None else site.passwords.hash(args.password)
         lines = load(site, bar, args.follows, args.tweets, password_hash, args.strict)
     print("\n".join(lines))
     return 0
+
+
+@contextmanager
+def _telling_sites(sessions: SessionFactory) -> Iterator[None]:
+    """At the end of the block, also where it is interrupted, running sites are told once that all timelines are cold.
+
+    Until then they show what they showed before.
+    """
+    site_id(sessions)  # makes the row in which changes are noted
+    try:
+        yield
+    except BaseException:
+        with suppress(SQLAlchemyError):
+            end_load(sessions)
+        raise
+    end_load(sessions)
 
 
 def load(
@@ -80,7 +101,7 @@ def load(
 
     Raises CommandError for a file that can't be read and, if strict, for a bad line.
     """
-    with closing(BulkDatabase(site.engine)) as database:
+    with _telling_sites(site.sessions), closing(BulkDatabase(site.engine)) as database:
         stage = Stage(database, bar, strict, site.settings["tweeter.message_limit"])
         if follows:
             stage.read_follows(follows)

@@ -2,7 +2,7 @@
 
 Mentions follow the rules of today as well, and a display name without anything visible becomes the username.
 
-Revision ID: search
+Revision ID: 0004
 Revises: 0003
 Create Date: 2026-11-26
 """
@@ -18,7 +18,7 @@ from alembic import context, op
 from tweeter import text
 from tweeter.models.meta import BigId, UTCDateTime, now
 
-revision = "search"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None

@@ -1,0 +1,105 @@
+"""Deleting a tweet that very many have answered: at real size, on real servers, within the ordinary timeout."""
+
+from contextlib import closing
+
+import pytest
+from sqlalchemy import insert
+
+from tweeter import ids
+from tweeter.models import Tweet
+from tweeter.models.meta import begin_immediate, now
+from tweeter.testing import Process
+from tweeter.timelines import fanout, queries
+from tweeter.values import Cursor, Timeline
+
+REPLIES = 120_000  # as many as fail in one exchange with Redis
+CAUGHT_UP = 60  # seconds; it takes a few
+
+
+def add_replies(process, author, parent, count):
+    """Rows alone, as a site has them from long ago; their ids."""
+    first = ids.first_id_of_ms(ids.EPOCH_MS + 1_000_000) + parent % 1000
+    found = range(first, first + count)
+    with process.sessions() as session:
+        begin_immediate(session)
+        moment = now()
+        for start in range(0, count, 20_000):
+            rows = [
+                {"id": id_, "user_id": author, "message": "me too", "date": moment, "parent_id": parent}
+                for id_ in found[start : start + 20_000]
+            ]
+            session.execute(insert(Tweet), rows)
+        session.commit()
+    return found
+
+
+@pytest.fixture(params=["redis", "memcached", "memory"])
+def processes(request, sqlite_url, redis_server, memcached_server):
+    settings = {"tweeter.redis.url": redis_server.url, "tweeter.memcached.servers": memcached_server.address}
+    with (
+        closing(Process(sqlite_url, "sql")) as sql,
+        closing(Process(sqlite_url, request.param, **settings)) as process,
+    ):
+        yield sql, process
+
+
+def test_a_tweet_with_120_000_replies_is_deleted(processes):
+    sql, process = processes
+    with process.acting() as actions:
+        ann, bob = actions.sign_up("ann", "password").id, actions.sign_up("bob", "password").id
+    with process.acting() as actions:
+        tweet = actions.post(ann, "who else?").id
+    assert process.delivery.drain(CAUGHT_UP)
+    replies = add_replies(process, bob, tweet, REPLIES)
+    hydrator = process.timelines._hydrator
+    for start in range(0, REPLIES, 2000):  # all of them are cached, and say whom they answer
+        assert hydrator.tweets([replies[start]])[replies[start]].parent_username == "ann"
+    page = process.page(Timeline.profile(bob), Cursor())
+    assert {view.parent_username for view in page.tweets} == {"ann"}
+    with process.acting() as actions:
+        actions.delete(ann, tweet)
+    assert process.delivery.drain(CAUGHT_UP)
+    assert getattr(process.timelines, "trusted", True)
+    assert hydrator.tweets([replies[2000]])[replies[2000]].parent_username is None
+    for timeline in (Timeline.profile(bob), Timeline.profile(ann), Timeline.public()):
+        assert process.page(timeline, Cursor()) == sql.page(timeline, Cursor())
+
+
+def test_what_is_forgotten_or_delivered_may_be_as_many_as_there_are(processes):
+    _, process = processes
+    assert process.delivery.drain(CAUGHT_UP)
+    process.page(Timeline.public(), Cursor())
+    cache, store = process.timelines._hydrator.cache, process.timelines._store
+    many = range(1, REPLIES)
+    ends = [1, REPLIES - 1]
+    cache.fill(cache.lease(ends), dict.fromkeys(ends))
+    for id_ in ends:
+        store.fill(f"home:{id_}", store.begin_fill(f"home:{id_}"), [5], 0)
+    store.add([f"home:{id_}" for id_ in many], 7)
+    assert [store.read(f"home:{id_}", 10, 10).ids for id_ in ends] == [[7, 5]] * 2
+    store.drop([f"home:{id_}" for id_ in many])
+    assert [store.read(f"home:{id_}", 10, 10) for id_ in ends] == [None] * 2
+    assert cache.get_many(ends) == dict.fromkeys(ends)
+    cache.invalidate(many)
+    assert cache.get_many(ends) == {}
+
+
+def test_replies_are_read_in_chunks_whoever_has_them(database_url, monkeypatch):
+    monkeypatch.setattr(fanout, "CHUNK", 7)
+    with closing(Process(database_url, "memory")) as process:
+        with process.acting() as actions:
+            ann = actions.sign_up("ann", "password").id
+            posted = [actions.post(ann, f"{n}").id for n in range(4)]
+        expected = []
+        for parent, count in zip(posted, (0, 20, 3, 7), strict=True):
+            expected += add_replies(process, ann, parent, count) if count else []
+        fan_out = process.timelines._fan_out
+        for tweet_ids in (posted, posted[:1], posted[1:2], posted[2:3], posted[:3]):
+            with process.sessions() as session:
+                wanted = [id_ for parent in tweet_ids for id_ in queries.reply_ids(session, parent, 0, 1000)]
+            chunks = list(fan_out._replies(tweet_ids))
+            assert sorted(id_ for chunk in chunks for id_ in chunk) == sorted(wanted)
+            assert all(0 < len(chunk) <= 7 for chunk in chunks)
+        with process.sessions() as session:
+            assert sorted(wanted) == sorted(set(wanted))
+            assert len(queries.some_reply_ids(session, posted, 1000)) == len(expected) == 30
