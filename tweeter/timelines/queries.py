@@ -28,7 +28,7 @@ def read_page(session: Session, timeline: Timeline, cursor: Cursor) -> list[Twee
 def read_ids(session: Session, timeline: Timeline, limit: int) -> list[int]:
     """The newest `limit` ids, newest first."""
     asked = {"user_id": timeline.user_id} | Cursor()._asdict() | {"limit": limit}
-    return list(session.scalars(_IDS[timeline.kind], asked))
+    return list(session.scalars(_IDS[timeline.kind], asked).all())
 
 
 def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
@@ -62,9 +62,10 @@ def sources(user_id: ColumnElement[int]) -> CompoundSelect[Any]:
 
 
 def _read(session: Session, statement: "Select[*tuple[Any, ...]]", asked: dict[str, Any]) -> list[TweetView]:
+    rows = session.execute(statement, asked).all()  # to fetch them all at once is quicker than one by one
     return [
         TweetView(id_, user_id, username, name, message, round(date.timestamp() * 1000), parent_id, parent_username)
-        for id_, user_id, username, name, message, date, parent_id, parent_username in session.execute(statement, asked)
+        for id_, user_id, username, name, message, date, parent_id, parent_username in rows
     ]
 
 

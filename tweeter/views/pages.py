@@ -63,13 +63,15 @@ def timeline_page(
 def mentions(request: Request) -> dict[str, Any]:
     """Tweets with @me in them."""
     cursor = page_cursor(request)
-    ids = request.dbsession.scalars(
+    query = (
         select(Mention.tweet_id)
         .where(Mention.user_id == request.identity.id, Mention.tweet_id < cursor.before)
         .order_by(Mention.tweet_id.desc())
         .limit(cursor.limit + 1)
-    ).all()
-    tweets = load_tweets(request.dbsession, ids)
+    )
+    with request.read_session() as session:
+        ids = session.scalars(query).all()
+        tweets = load_tweets(session, ids)
     page = Page.cut([tweets[id_] for id_ in ids if id_ in tweets], cursor.limit)
     return timeline_page(request, page, None, "Mentions")
 

@@ -25,8 +25,9 @@ def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)
     first = "before" not in request.GET
-    people = find_people(request.dbsession, q) if q and first else []
-    page = find_tweets(request.dbsession, q, cursor) if q else Page((), None)
+    with request.read_session() as session:
+        people = find_people(session, q) if q and first else []
+        page = find_tweets(session, q, cursor) if q else Page((), None)
     return {
         "title": f"Search: {q}" if q else "Search",
         "q": q,
