@@ -78,11 +78,14 @@ def mentions(request: Request) -> dict[str, Any]:
 
 @view_config(route_name="newer", request_method="GET")
 def newer(request: Request) -> Response:
-    """How many tweets of others there are after `since`. Browsers poll it, so mostly it answers 304."""
+    """How many tweets of others there are after `since`. Browsers poll it, so mostly it answers 304.
+
+    It fills no store: anybody can ask it for any profile.
+    """
     timeline = _timeline(request)
     if timeline is None:
         return Response(json_body={"error": "signed out"}, status=401, charset="UTF-8")
-    cursor = Cursor(after=parameter(request, "since", least=0), limit=GREATEST_PAGE)
+    cursor = Cursor(after=parameter(request, "since", least=0), limit=GREATEST_PAGE, backfill=False)
     me = request.identity.id if request.identity else None
     count = sum(tweet.user_id != me for tweet in request.timelines.page(timeline, cursor).tweets)
     response = Response(json_body={"count": count}, charset="UTF-8")
