@@ -22,7 +22,6 @@ from pyramid.paster import get_appsettings
 from pyramid.router import Router
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
-from waitress.server import create_server
 
 import tweeter
 from tests.people import Person
@@ -30,6 +29,7 @@ from tweeter.actions import Actions
 from tweeter.interfaces import IDelivery
 from tweeter.models.meta import begin_immediate, make_engine, make_sessions
 from tweeter.passwords import Passwords
+from tweeter.serve import make_server
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis
 from tweeter.settings import merge
 
@@ -250,7 +250,7 @@ def site(sqlite_url: str) -> Iterator[str]:
 def serving(app: Router, **options: Any) -> Iterator[str]:
     """Serves an application with waitress, on a free port, within the block. The options are waitress' own."""
     sockets: dict[int, Any] = {}
-    server = create_server(app, map=sockets, **{"host": "127.0.0.1", "port": 0, "threads": 4} | options)
+    server = make_server(app, map=sockets, **{"host": "127.0.0.1", "port": 0, "threads": 4} | options)
     stopped = threading.Event()
 
     def serve() -> None:
