@@ -46,7 +46,8 @@ setup(
         "alembic>=1.16",
         "redis[hiredis]>=8,<9",
         "pymemcache>=4.0,<5",
-        "psycopg[binary]>=3.2",
+        # Connection.wait has a timeout since then.
+        "psycopg[binary]>=3.3.9",
         "argon2-cffi>=25.1",
         "msgspec>=0.19",
         "regex>=2024.4",

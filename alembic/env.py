@@ -5,14 +5,16 @@ from logging.config import fileConfig
 from alembic import context
 
 import tweeter.models
-from tweeter.models.meta import make_engine
+from tweeter.models import engine_of
 from tweeter.settings import read_ini
 
 config = context.config
 if config.config_file_name and config.attributes.get("configure_logging", True):
     fileConfig(config.config_file_name, disable_existing_loggers=False)
 
-url = config.get_main_option("sqlalchemy.url") or read_ini(config.config_file_name)["sqlalchemy.url"]
+given = config.get_main_option("sqlalchemy.url")
+settings = {"sqlalchemy.url": given} if given else read_ini(config.config_file_name)
+url = settings["sqlalchemy.url"]
 options = {
     "target_metadata": tweeter.models.Base.metadata,
     "render_as_batch": url.startswith("sqlite"),  # SQLite can't alter most of a table in place
@@ -25,7 +27,7 @@ def run() -> None:
         with context.begin_transaction():
             context.run_migrations()
         return
-    engine = make_engine(url)
+    engine = engine_of(settings)
     with engine.connect() as connection:
         context.configure(connection=connection, **options)
         with context.begin_transaction():

@@ -22,7 +22,6 @@ from pyramid.paster import get_appsettings
 from pyramid.router import Router
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
-from waitress.server import create_server
 
 import tweeter
 from tests.people import Person
@@ -32,6 +31,7 @@ from tweeter.interfaces import IDelivery
 from tweeter.models import Hashtag, Tweet, User
 from tweeter.models.meta import begin_immediate, make_engine, make_sessions
 from tweeter.passwords import Passwords
+from tweeter.serve import make_server
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis
 from tweeter.settings import merge
 
@@ -261,15 +261,15 @@ def site(sqlite_url: str) -> Iterator[str]:
 
 
 @contextmanager
-def serving(app: Router) -> Iterator[str]:
-    """Serves an application with waitress, on a free port, within the block."""
+def serving(app: Router, **options: Any) -> Iterator[str]:
+    """Serves an application with waitress, on a free port, within the block. The options are waitress' own."""
     sockets: dict[int, Any] = {}
-    server = create_server(app, map=sockets, host="127.0.0.1", port=0, threads=4)
+    server = make_server(app, map=sockets, **{"host": "127.0.0.1", "port": 0, "threads": 4} | options)
     stopped = threading.Event()
 
     def serve() -> None:
         while not stopped.is_set():
-            server.asyncore.loop(timeout=0.1, map=sockets, count=1)
+            server.asyncore.loop(timeout=0.1, map=sockets, count=1, use_poll=server.adj.asyncore_use_poll)
 
     thread = threading.Thread(target=serve, name="waitress")
     thread.start()
@@ -303,12 +303,13 @@ def memcached_server() -> Iterator[Memcached]:
 # the command line
 
 
-def write_ini(folder: Path, url: str) -> str:
-    """The ini file of a site whose passwords are hashed cheaply; its path."""
+def write_ini(folder: Path, url: str, **own: str) -> str:
+    """The ini file of a site whose passwords are hashed cheaply, with settings of its own; its path."""
     path = folder / "site.ini"
     path.write_text(
         "[app:main]\nuse = egg:tweeter\ntweeter.secret = change-me\ntweeter.production = false\n"
         f"tweeter.argon2.time_cost = 1\ntweeter.argon2.memory_kib = 8\nsqlalchemy.url = {url}\n"
+        + "".join(f"{key} = {value}\n" for key, value in own.items())
     )
     return str(path)
 

@@ -23,7 +23,7 @@ class ITimelines(Interface):
         """A Page of the user's own tweets."""
 
     def page(timeline, cursor):
-        """A Page of the Timeline; the three above in one."""
+        """A Page of the Timeline; the three above in one. Raises Missing where there is no such user."""
 
 
 class IMaterializedTimelines(ITimelines):

@@ -35,11 +35,15 @@ class Timeline(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """Which part of a timeline: the newest `limit` tweets with `after < id < before`."""
+    """Which part of a timeline: the newest `limit` tweets with `after < id < before`.
+
+    Without `backfill` a cold timeline stays cold: SQL answers. So polls, which anybody can send, fill no store.
+    """
 
     before: int = MAX_ID + 1
     limit: int = 20
     after: int = 0
+    backfill: bool = True
 
 
 class TweetView(msgspec.Struct, frozen=True, array_like=True, gc=False):

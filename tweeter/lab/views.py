@@ -110,6 +110,8 @@ def live(request: Request) -> dict[str, Any]:
     lab.delivery.observe()
     statuses = lab.statuses(0.5)
     stores = [(backend, statuses[backend.name], backend.pending()) for backend in lab.stores]
+    with request.read_session() as session:
+        accounts = crowds.how_many(session)
     return values | {
         "whose": whose or values["whose"],
         "stores": stores,
@@ -117,7 +119,7 @@ def live(request: Request) -> dict[str, Any]:
         "happenings": list(lab.happenings),
         "job": looked_at(lab.jobs.current),
         "sizes": list(crowds.NAMES.items()),
-        "accounts": crowds.how_many(request.dbsession),
+        "accounts": accounts,
         "minutes": round(MENDS_AFTER / 60),
     }
 
@@ -161,8 +163,10 @@ def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
     typed = clean_line(request.GET.get("user", "")).removeprefix("@")
     form = Form({"user": typed})
     values = {"limit": int(text), "limits": LIMITS, "form": form, "whose": None, "MARKS": MARKS}
+    username = typed or request.identity.username
     try:
-        whose = find(request.dbsession, typed or request.identity.username)
+        with request.read_session() as session:
+            whose = find(session, username)
     except Missing as error:
         request.response.status_int = 404
         form.errors["user"] = str(error)

@@ -7,11 +7,11 @@ from hashlib import sha256
 from zope.interface import implementer
 
 from tweeter import measure
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import BackendUnavailable, Missing
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
 from tweeter.metrics import DISTRUSTED, IDS, READS, TRUSTED
 from tweeter.models.meta import SessionFactory
-from tweeter.timelines import plans
+from tweeter.timelines import plans, queries
 from tweeter.timelines.base import Timelines
 from tweeter.timelines.fanout import FanOut
 from tweeter.timelines.hydrate import Hydrator
@@ -132,7 +132,8 @@ class PushTimelines(Timelines):
         while True:
             found = self._store.read(timeline.key, before, count)
             answer = "warm" if found else "cold"
-            found = found or self._fill(timeline, before, count)
+            if found is None and cursor.backfill:
+                found = self._fill(timeline, before, count)
             if found is None:
                 return None
             IDS.labels(self.name, "hit" if answer == "warm" else "miss").inc(len(found.ids))
@@ -164,7 +165,7 @@ class PushTimelines(Timelines):
         return [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
 
     def _fill(self, timeline: Timeline, before: int, count: int) -> Slice | None:
-        """Fills a cold timeline from SQL and answers from it; None while somebody else fills it.
+        """Fills a cold timeline from SQL and answers from it; None while somebody else fills it. Raises Missing.
 
         The token is in the store before the query's snapshot begins. So whatever is committed later is either appended
         behind the token by its fan-out, or drops the key, and then this fill does nothing.
@@ -174,5 +175,11 @@ class PushTimelines(Timelines):
             return None
         with self._sessions() as session:
             ids, floor = plans.fill(session, timeline, self.capacity)
+            if not ids:
+                try:
+                    queries.check_user(session, timeline)
+                except Missing:
+                    self._store.drop([timeline.key])
+                    raise
         self._store.fill(timeline.key, token, ids, floor)
         return Slice([id_ for id_ in ids if id_ < before][:count], floor)

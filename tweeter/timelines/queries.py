@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, CompoundSelect, Integer, Select, and_, bindparam, select, union_all
 from sqlalchemy.orm import Session, aliased
 
+from tweeter.errors import Missing
 from tweeter.models import Relationship, Tweet, User
 from tweeter.values import Cursor, Kind, Timeline, TweetView
 
@@ -28,7 +29,13 @@ def read_page(session: Session, timeline: Timeline, cursor: Cursor) -> list[Twee
 def read_ids(session: Session, timeline: Timeline, limit: int) -> list[int]:
     """The newest `limit` ids, newest first."""
     asked = {"user_id": timeline.user_id} | Cursor()._asdict() | {"limit": limit}
-    return list(session.scalars(_IDS[timeline.kind], asked))
+    return list(session.scalars(_IDS[timeline.kind], asked).all())
+
+
+def check_user(session: Session, timeline: Timeline) -> None:
+    """Whether the timeline's user exists, for timelines in which nothing was found. Raises Missing."""
+    if timeline.user_id and session.scalar(_USER, {"user_id": timeline.user_id}) is None:
+        raise Missing("There is no such user.")
 
 
 def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
@@ -69,9 +76,10 @@ def sources(user_id: ColumnElement[int]) -> CompoundSelect[Any]:
 
 
 def _read(session: Session, statement: "Select[*tuple[Any, ...]]", asked: dict[str, Any]) -> list[TweetView]:
+    rows = session.execute(statement, asked).all()  # to fetch them all at once is quicker than one by one
     return [
         TweetView(id_, user_id, username, name, message, round(date.timestamp() * 1000), parent_id, parent_username)
-        for id_, user_id, username, name, message, date, parent_id, parent_username in session.execute(statement, asked)
+        for id_, user_id, username, name, message, date, parent_id, parent_username in rows
     ]
 
 
@@ -116,6 +124,7 @@ PART = and_(Tweet.id < bindparam("before"), Tweet.id > bindparam("after"))
 # The planner has to see a limit, also where the driver prepares the statement: so it stands in the text.
 LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
 
+_USER = select(User.id).where(User.id == USER_ID)
 _KINDS: tuple[Kind, ...] = ("public", "home", "profile")
 _IDS = {kind: _ids(kind) for kind in _KINDS}
 _PAGES = {kind: _views(query) for kind, query in _IDS.items()}

@@ -11,4 +11,5 @@ def includeme(config: Configurator) -> None:
     config.include(".layout")
     config.include(".health")
     config.include(".metrics")
+    config.include(".export")
     config.scan()

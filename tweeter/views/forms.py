@@ -30,6 +30,7 @@ class Form:
 def refused(request: Request, error: Refused, values: dict[str, str], **fields: str) -> Form:
     """The form to show again. Nothing of the request is committed. `fields` renames fields of the action."""
     request.tm.doom()
+    request.dbsession.close()  # its page may need a connection, and other writers need not wait for it
     request.response.status_int = 400
     return Form(values, {fields.get(error.field, error.field): str(error)})
 

@@ -64,24 +64,29 @@ def timeline_page(
 def mentions(request: Request) -> dict[str, Any]:
     """Tweets with @me in them."""
     cursor = page_cursor(request)
-    ids = request.dbsession.scalars(
+    query = (
         select(Mention.tweet_id)
         .where(Mention.user_id == request.identity.id, Mention.tweet_id < cursor.before)
         .order_by(Mention.tweet_id.desc())
         .limit(cursor.limit + 1)
-    ).all()
-    tweets = load_tweets(request.dbsession, ids)
+    )
+    with request.read_session() as session:
+        ids = session.scalars(query).all()
+        tweets = load_tweets(session, ids)
     page = Page.cut([tweets[id_] for id_ in ids if id_ in tweets], cursor.limit)
     return timeline_page(request, page, None, "Mentions")
 
 
 @view_config(route_name="newer", request_method="GET")
 def newer(request: Request) -> Response:
-    """How many tweets of others there are after `since`. Browsers poll it, so mostly it answers 304."""
+    """How many tweets of others there are after `since`. Browsers poll it, so mostly it answers 304.
+
+    It fills no store: anybody can ask it for any profile.
+    """
     timeline = _timeline(request)
     if timeline is None:
         return Response(json_body={"error": "signed out"}, status=401, charset="UTF-8")
-    cursor = Cursor(after=parameter(request, "since", least=0), limit=GREATEST_PAGE)
+    cursor = Cursor(after=parameter(request, "since", least=0), limit=GREATEST_PAGE, backfill=False)
     me = request.identity.id if request.identity else None
     count = sum(tweet.user_id != me for tweet in request.timelines.page(timeline, cursor).tweets)
     response = Response(json_body={"count": count}, charset="UTF-8")

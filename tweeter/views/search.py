@@ -42,9 +42,9 @@ def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)
     first = "before" not in request.GET
-    with time_limit(request.dbsession, SECONDS):
-        people = find_people(request.dbsession, q) if q and first else []
-        page, looked_until = find_tweets(request.dbsession, q, cursor) if q else Found(Page((), None))
+    with request.read_session() as session, time_limit(session, SECONDS):
+        people = find_people(session, q) if q and first else []
+        page, looked_until = find_tweets(session, q, cursor) if q else Found(Page((), None))
     return {
         "title": f"Search: {q}" if q else "Search",
         "q": q,

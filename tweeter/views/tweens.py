@@ -17,6 +17,7 @@ from structlog.contextvars import bound_contextvars
 
 from tweeter import logs, measure, metrics
 from tweeter.interfaces import ITimelines
+from tweeter.models.drivers import SQLHangs
 
 Handler = Callable[[Request], Response]
 
@@ -137,7 +138,7 @@ def check_tween(handler: Handler, registry: Registry) -> Handler:
 
 
 def retry_tween(handler: Handler, registry: Registry) -> Handler:
-    """What zope.sqlalchemy does not know to be worth another try: a locked SQLite, a connection that was lost.
+    """Marks what zope.sqlalchemy does not know to be worth a retry: a locked SQLite, a connection that was lost.
 
     Nothing is committed yet where either is noticed.
     """
@@ -148,15 +149,15 @@ def retry_tween(handler: Handler, registry: Registry) -> Handler:
         except OperationalError as error:
             _mark(error)
             raise
-        finally:
-            if isinstance(request.exception, OperationalError):
-                _mark(request.exception)
 
     return mark
 
 
 def _mark(error: OperationalError) -> None:
-    if error.connection_invalidated or "database is locked" in str(error.orig):
+    if isinstance(error.orig, SQLHangs):
+        return
+    connecting = error.statement is None
+    if connecting or error.connection_invalidated or "database is locked" in str(error.orig):
         mark_error_retryable(error)
 
 
@@ -171,5 +172,6 @@ def includeme(config: Configurator) -> None:
     outside = ("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS)
     config.add_tween("tweeter.views.tweens.measure_tween", under=outside, over="tweeter.views.tweens.headers_tween")
     config.add_tween("tweeter.views.tweens.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
-    config.add_tween("tweeter.views.tweens.retry_tween", under="pyramid_tm.tm_tween_factory", over=EXCVIEW)
+    # Within the exception views, so that they know whether the request is tried again.
+    config.add_tween("tweeter.views.tweens.retry_tween", under=EXCVIEW, over="tweeter.views.tweens.check_tween")
     config.add_tween("tweeter.views.tweens.check_tween", under=EXCVIEW)

@@ -61,13 +61,13 @@ def delete(request: Request) -> Response:
 
 def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str, Any]:
     """The tweet, what it answers above it, the answers below it, oldest first. A tweet that is gone has a page too."""
-    session, limit = request.dbsession, page_limit(request)
+    limit = page_limit(request)
     after = parameter(request, "after", id_, least=0)
-    above = _ancestor_ids(session, id_)
-    below = session.scalars(
-        select(Tweet.id).where(Tweet.parent_id == id_, Tweet.id > after).order_by(Tweet.id).limit(limit + 1)
-    ).all()
-    tweets = load_tweets(session, {id_, *above, *below})
+    answers_of = select(Tweet.id).where(Tweet.parent_id == id_, Tweet.id > after).order_by(Tweet.id).limit(limit + 1)
+    with request.read_session() as session:
+        above = _ancestor_ids(session, id_)
+        below = session.scalars(answers_of).all()
+        tweets = load_tweets(session, {id_, *above, *below})
     tweet = tweets.get(id_)
     if tweet is None:
         request.response.status_int = 404
