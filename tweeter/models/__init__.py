@@ -15,10 +15,11 @@ from tweeter.models.consumer import Consumer
 from tweeter.models.imported import Imported
 from tweeter.models.meta import Base, make_engine, make_sessions, make_statement_engine
 from tweeter.models.outbox import OutboxEvent
+from tweeter.models.session import LoginSession
 from tweeter.models.tweet import Mention, Tweet
 from tweeter.models.user import Relationship, User
 
-__all__ = ["Base", "Consumer", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
+__all__ = ["Base", "Consumer", "Imported", "LoginSession", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
 
 configure_mappers()
 

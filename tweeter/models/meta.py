@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event, literal
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
@@ -78,12 +78,14 @@ def make_engine(url: str, **options: Any) -> Engine:
             # To compile a statement takes longer than any of ours takes to run.
             options["connect_args"]["options"] = "-c jit=off"
     options.setdefault("pool_size", 20)
-    engine = create_engine(parsed, **options)
+    # Parameters are people's messages and the hashes of their passwords: errors and logs must not tell them.
+    engine = create_engine(parsed, hide_parameters=True, **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         if options.get("isolation_level") != "AUTOCOMMIT":
             event.listen(engine, "begin", _begin_sqlite)
     else:
+        event.listen(engine, "handle_error", _hide_row)
         event.listen(engine, "checkin", _note_rest)
         event.listen(engine, "checkout", partial(_check_rested, engine.dialect))
     event.listen(engine, "before_cursor_execute", _note_start)
@@ -112,6 +114,16 @@ def insert_new(session: Session, model: type[Base], **values: Any) -> bool:
     statement = insert(model).values(**values).on_conflict_do_nothing()
     # PostgreSQL's driver tells no number of inserted rows.
     return session.execute(statement.returning(literal(1))).first() is not None
+
+
+def _hide_row(context: ExceptionContext) -> None:
+    """PostgreSQL quotes the row that a constraint refused, with everything in it. Keeps the error's first sentence."""
+    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    sentence = getattr(getattr(error, "diag", None), "message_primary", None)
+    if sentence:
+        if wrapped is not None:
+            wrapped.args = tuple(str(text).replace(str(error), sentence) for text in wrapped.args)
+        error.args = (sentence,)
 
 
 def _note_rest(connection: Any, record: Any) -> None:

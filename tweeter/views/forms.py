@@ -14,7 +14,7 @@ from tweeter.values import Cursor
 
 PAGE = 20
 GREATEST_PAGE = 100
-LONGEST_DRAFT = 600  # bytes; it has to fit into the session's cookie, where it is three times as long at the worst
+LONGEST_DRAFT = 2400  # bytes; it has to fit into the session's cookie
 
 
 @dataclass

@@ -20,7 +20,7 @@ LONGEST = 100
 ROWS_AT_ONCE = 200
 
 
-@view_config(route_name="search", request_method="GET", renderer="tweeter:templates/search.jinja2")
+@view_config(route_name="search", request_method="GET", renderer="tweeter:templates/search.jinja2", limit="search")
 def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)
