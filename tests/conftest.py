@@ -247,10 +247,10 @@ def site(sqlite_url: str) -> Iterator[str]:
 
 
 @contextmanager
-def serving(app: Router, threads: int = 4) -> Iterator[str]:
+def serving(app: Router, threads: int = 4, **settings: Any) -> Iterator[str]:
     """Serves an application with waitress, on a free port, within the block."""
     sockets: dict[int, Any] = {}
-    server = create_server(app, map=sockets, host="127.0.0.1", port=0, threads=threads)
+    server = create_server(app, map=sockets, host="127.0.0.1", port=0, threads=threads, **settings)
     stopped = threading.Event()
 
     def serve() -> None:

@@ -1,6 +1,6 @@
 """Sessions: what ends them, in every process and at once; and how long they last."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path

@@ -1,15 +1,11 @@
-"""What happens around every request: its costs are measured, its body is bounded, its answer gets its headers."""
+"""What happens around every request: its costs are measured, and its response gets its headers."""
 
 import logging
 from collections.abc import Callable
 from functools import partial
-from io import BytesIO
-from itertools import chain
-from typing import Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPBadRequest, HTTPRequestEntityTooLarge
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
@@ -19,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.contextvars import bound_contextvars
 
 from tweeter import logs, measure, metrics
-from tweeter.clients import is_allowed, is_from, parse_hosts, parse_networks, split_host
+from tweeter.clients import is_from, parse_networks
 from tweeter.interfaces import ITimelines
 
 Handler = Callable[[Request], Response]
@@ -31,7 +27,6 @@ CONTENT_SECURITY_POLICY = (
 STRICT_TRANSPORT = f"max-age={365 * 24 * 3600}"
 INVISIBLE = dict.fromkeys(map(ord, "\t\r\n"))  # browsers overlook them in an address
 METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"))
-REFUSAL = "tweeter.refusal"
 
 log = logging.getLogger(__name__)
 
@@ -115,74 +110,6 @@ def make_relative(request: Request, response: Response) -> None:
         response._make_location_absolute = lambda environ, location: location
 
 
-def receive(request: Request) -> None:
-    """Looks at a request before anything else does; pyramid_retry asks it first, and takes None for "as usual".
-
-    The path and the Host header become readable, and the body bounded. What is refused is not read; check_tween refuses
-    it once there is a page to say so on.
-    """
-    environ = request.environ
-    refusal: Callable[[], Exception] | None = None
-    for key in ("PATH_INFO", "SCRIPT_NAME"):
-        path = environ.get(key, "").encode("latin-1")
-        if (readable := path.decode("utf-8", "replace")).encode() != path:
-            refusal, environ[key] = unreadable, readable.encode().decode("latin-1")
-    if not split_host(environ.get("HTTP_HOST") or "localhost"):
-        refusal, environ["HTTP_HOST"] = unreadable, "invalid"
-    environ[REFUSAL] = limit_body(environ, request.registry.settings["tweeter.max_body"]) or refusal
-
-
-def unreadable() -> Exception:
-    return HTTPBadRequest("This address or form has bytes in it that are no text.")
-
-
-def limit_body(environ: dict[str, Any], limit: int) -> type[Exception] | None:
-    """Reads the body; or says how it is refused, and leaves it empty."""
-    declared = environ.get("CONTENT_LENGTH") or ""
-    refusal: type[Exception] | None = None
-    body = b""
-    if declared and not (declared.isascii() and declared.isdecimal()):
-        refusal = HTTPBadRequest
-    elif declared and (len(declared) > 15 or int(declared) > limit):
-        refusal = HTTPRequestEntityTooLarge
-    elif declared or environ.get("wsgi.input_terminated"):
-        body = environ["wsgi.input"].read(int(declared) if declared else limit + 1)
-        if len(body) > limit:
-            refusal = HTTPRequestEntityTooLarge
-        elif declared and len(body) < int(declared):
-            refusal = HTTPBadRequest  # the browser went away in the middle: half a form is none
-    environ["wsgi.input"] = BytesIO(b"" if refusal else body)
-    environ["CONTENT_LENGTH"] = "0" if refusal else str(len(body))
-    environ["webob.is_body_seekable"] = True
-    return refusal
-
-
-def check_tween(handler: Handler, registry: Registry) -> Handler:
-    """Refuses what is for another site or can't be read, before any view: large bodies, bytes that are no text."""
-    hosts = parse_hosts(registry.settings["tweeter.allowed_hosts"])
-
-    def check(request: Request) -> Response:
-        if refusal := request.environ.get(REFUSAL):
-            raise refusal()
-        if not is_allowed(hosts, split_host(request.host)):
-            raise HTTPBadRequest("This site does not go by that name.")
-        try:
-            for text in (request.path_info, *chain.from_iterable(request.GET.items())):
-                text.encode()  # lone surrogates can't be
-            # WebOb would put a replacement for what it can't read in a form, and the view would keep it.
-            body = request.body
-            (body if request.content_type.startswith("multipart/") else unquote_to_bytes(body)).decode()
-        except (UnicodeError, ValueError):
-            raise unreadable() from None
-        try:
-            _ = request.POST
-        except Exception:  # a boundary that is none, an encoding that nobody knows
-            raise HTTPBadRequest("This form can't be read.") from None
-        return handler(request)
-
-    return check
-
-
 def retry_tween(handler: Handler, registry: Registry) -> Handler:
     """What zope.sqlalchemy does not know to be worth another try: a locked SQLite, a connection that was lost.
 
@@ -213,7 +140,6 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def includeme(config: Configurator) -> None:
-    config.get_settings()["retry.activate_hook"] = receive
     # Its own check of `debugtoolbar.hosts` sees only the proxy, where there is one.
     if allow_toolbar := getattr(config, "set_debugtoolbar_request_authorization", None):
         hosts = parse_networks(" ".join(config.get_settings()["debugtoolbar.hosts"]), "debugtoolbar.hosts")
@@ -223,4 +149,3 @@ def includeme(config: Configurator) -> None:
     config.add_tween("tweeter.views.tweens.measure_tween", under=outside, over="tweeter.views.tweens.headers_tween")
     config.add_tween("tweeter.views.tweens.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
     config.add_tween("tweeter.views.tweens.retry_tween", under="pyramid_tm.tm_tween_factory", over=EXCVIEW)
-    config.add_tween("tweeter.views.tweens.check_tween", under=EXCVIEW)
