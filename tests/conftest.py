@@ -35,6 +35,7 @@ from tweeter.settings import merge
 
 ROOT = Path(__file__).parent.parent
 DATABASES = ["sqlite", "postgresql"]
+HERE = {"REMOTE_ADDR": "127.0.0.1"}  # of a browser on this machine
 BACKENDS = {"sqlite": "sql", "postgresql": "memory"}  # what the pages are tested on
 
 # A machine that is busy makes no example wrong. All else is as Hypothesis has it, which repeats itself in CI.
@@ -220,13 +221,13 @@ def running(settings: dict[str, Any]) -> Iterator[Router]:
 
 @pytest.fixture
 def testapp(app: Router) -> webtest.TestApp:
-    return webtest.TestApp(app)
+    return webtest.TestApp(app, HERE)
 
 
 @pytest.fixture
 def visitor(app: Router) -> Callable[[], webtest.TestApp]:
     """`visitor()` is one more browser, with cookies of its own, on the same site."""
-    return lambda: webtest.TestApp(app)
+    return lambda: webtest.TestApp(app, HERE)
 
 
 @pytest.fixture
@@ -247,10 +248,10 @@ def site(sqlite_url: str) -> Iterator[str]:
 
 
 @contextmanager
-def serving(app: Router, threads: int = 4, **settings: Any) -> Iterator[str]:
+def serving(app: Router, **settings: Any) -> Iterator[str]:
     """Serves an application with waitress, on a free port, within the block."""
     sockets: dict[int, Any] = {}
-    server = create_server(app, map=sockets, host="127.0.0.1", port=0, threads=threads, **settings)
+    server = create_server(app, map=sockets, host="127.0.0.1", port=0, **{"threads": 4} | settings)
     stopped = threading.Event()
 
     def serve() -> None:

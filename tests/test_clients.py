@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from pyramid.request import Request
 from pyramid.router import Router
 
-from tests.conftest import ROOT, running, serving
+from tests.conftest import HERE, ROOT, running, serving
 from tests.people import PASSWORD, Person
 from tweeter.bench.web import server_settings
 from tweeter.clients import client_network, is_allowed, is_from, parse_hosts, parse_networks, split_host
 from tweeter.errors import SettingError
 from tweeter.settings import read_ini
 
-HERE = {"REMOTE_ADDR": "127.0.0.1"}
 SECRET = "0123456789abcdef" * 2
 
 

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from pyramid.config import Configurator
 from sqlalchemy import select, update
 
-from tests.conftest import running, settings_of
+from tests.conftest import HERE, running, settings_of
 from tests.people import Person
 from tweeter.actions import Actions
 from tweeter.errors import SettingError
@@ -28,7 +28,6 @@ from tweeter.testing.caches import tweet
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 
-HERE = {"REMOTE_ADDR": "127.0.0.1"}
 PAGES = ("/lab", "/lab/steps", "/lab/live", "/lab/progress")
 BUTTONS = ("/lab/switch", "/lab/store", "/lab/post", "/lab/tidy")
 

@@ -35,6 +35,8 @@ PREFIX = "tweeter.limits."
 NONE = "none"
 PAUSE = 5.0  # seconds after a failure until a request tries the shared storage again
 HINT_EVERY = 60.0  # seconds
+NAMES = [key.removeprefix(PREFIX) for key in KNOWN if key.startswith(PREFIX) and key != f"{PREFIX}storage"]
+UNLIMITED = {PREFIX + name: NONE for name in NAMES}  # settings of a site that is measured
 BY_ADDRESS = frozenset(("sign_up",))  # also of those who are signed in: each sign-up would begin anew otherwise
 
 
@@ -170,7 +172,6 @@ def includeme(config: Configurator) -> None:
     settings = config.get_settings()
     spec = settings[f"{PREFIX}storage"] or settings["tweeter.timelines"]
     make = getattr(load(f"{PREFIX}storage", spec, BACKENDS), "limits_storage", None)
-    names = [key.removeprefix(PREFIX) for key in KNOWN if key.startswith(PREFIX) and key != f"{PREFIX}storage"]
-    specs = {name: settings[PREFIX + name] for name in names}
+    specs = {name: settings[PREFIX + name] for name in NAMES}
     config.registry["rate_limits"] = RateLimits(specs, make(settings) if make else None)
     config.add_view_deriver(limited)
