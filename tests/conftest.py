@@ -37,6 +37,7 @@ from tweeter.settings import merge
 
 ROOT = Path(__file__).parent.parent
 DATABASES = ["sqlite", "postgresql"]
+HERE = {"REMOTE_ADDR": "127.0.0.1"}  # of a browser on this machine
 BACKENDS = {"sqlite": "sql", "postgresql": "memory"}  # what the pages are tested on
 
 # A machine that is busy makes no example wrong. All else is as Hypothesis has it, which repeats itself in CI.
@@ -234,13 +235,13 @@ def running(settings: dict[str, Any]) -> Iterator[Router]:
 
 @pytest.fixture
 def testapp(app: Router) -> webtest.TestApp:
-    return webtest.TestApp(app)
+    return webtest.TestApp(app, HERE)
 
 
 @pytest.fixture
 def visitor(app: Router) -> Callable[[], webtest.TestApp]:
     """`visitor()` is one more browser, with cookies of its own, on the same site."""
-    return lambda: webtest.TestApp(app)
+    return lambda: webtest.TestApp(app, HERE)
 
 
 @pytest.fixture

@@ -228,6 +228,18 @@ def test_every_setting_that_an_ini_shows_in_a_comment_is_known(name: str) -> Non
             assert key in KNOWN
 
 
+@pytest.mark.parametrize("name", ["development.ini", "production.ini"])
+def test_every_setting_that_an_ini_shows_in_a_comment_can_be_taken_as_it_is(name: str, sqlite_url: str) -> None:
+    shown = {}
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        key, equals, value = line.removeprefix("# ").partition(" = ")
+        if equals and line.startswith("# tweeter.") and key in KNOWN and not key.startswith("tweeter.timelines"):
+            shown[key] = value
+    assert "tweeter.limits.post" in shown
+    with running(read_ini(str(ROOT / "testing.ini"), {}) | merged(shown) | {"sqlalchemy.url": sqlite_url}):
+        pass
+
+
 def test_no_setting_hides_in_the_defaults_of_an_ini() -> None:
     """PasteDeploy would drop what the command line says about it."""
     for path in ROOT.glob("*.ini"):

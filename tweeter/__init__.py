@@ -22,7 +22,9 @@ def main(global_config: Mapping[str, str], **settings: str) -> Router:
         if merged["tweeter.lab"]:
             config.include("tweeter.lab.instruments")
         config.include(machinery)
+        config.include("tweeter.ratelimits")
         config.include("tweeter.security")
+        config.include("tweeter.signin")
         config.include("tweeter.routes")
         config.include("tweeter.views")
         if merged["tweeter.lab"]:

@@ -55,7 +55,7 @@ class Actions:
             username_key=username.lower(),
             display_name=check_display_name(display_name) or username,
             bio=check_bio(bio),
-            password_hash=self._passwords.hash(password),
+            password_hash=self._passwords.hash(password),  # takes long, so before anything is locked
         )
         try:
             with self._session.begin_nested():
@@ -77,11 +77,16 @@ class Actions:
     def set_password(self, user_id: int, password: str) -> User:
         """A new password; it ends every session that was begun with the old one."""
         check_password(password)
+        password_hash = self._passwords.hash(password)  # takes long, so before anything is locked
         user = self._user(user_id, lock=True)
-        user.password_hash = self._passwords.hash(password)
+        user.password_hash = password_hash
         user.auth_version = user.auth_version + 1
         self._session.flush()
         return user
+
+    def sign_out_everywhere(self, user_id: int) -> None:
+        """Ends every session of the account."""
+        self._count(User.id == user_id, auth_version=1)
 
     def close_account(self, user_id: int) -> None:
         """Deletes the account with its tweets, its followers and whom it follows. The name is free again."""
@@ -285,7 +290,5 @@ def _request_actions(request: Request) -> Actions:
 def includeme(config: Configurator) -> None:
     """Adds `request.actions`: the actions within the request's transaction, delivered after its commit."""
     settings = config.get_settings()
-    config.registry["passwords"] = Passwords(
-        settings["tweeter.argon2.time_cost"], settings["tweeter.argon2.memory_kib"]
-    )
+    config.registry["passwords"] = Passwords.of(settings)
     config.add_request_method(_request_actions, "actions", reify=True)

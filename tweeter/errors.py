@@ -44,5 +44,25 @@ class TookTooLong(TweeterError):
     """A statement ran into its time limit."""
 
 
+class TryAgain(TweeterError):
+    """Not now; `seconds` until it is worth trying again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"try again in {seconds} seconds")
+        self.seconds = seconds
+
+
+class TooManyRequests(TryAgain):
+    """The limit `tweeter.limits.<limit>` is reached."""
+
+    def __init__(self, seconds: int, limit: str) -> None:
+        super().__init__(seconds)
+        self.limit = limit
+
+
+class Busy(TryAgain):
+    """Too many passwords are being hashed."""
+
+
 class SettingError(ConfigurationError, TweeterError):
     """A setting that is missing or makes no sense; the message says what is allowed."""

@@ -4,15 +4,13 @@ Every name begins with `tweeter_`. The label `backend` is the last part of a bac
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from threading import Lock
 from time import monotonic
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from tweeter.errors import SettingError
 from tweeter.values import Event
 
 log = logging.getLogger("tweeter.delivery")
@@ -88,26 +86,3 @@ def count_damaged(backend: str, damaged: Mapping[str, str]) -> None:
             "%s: damaged values were dropped, and will be filled again from SQL: %d, the latest %s (%s)",
             backend, since, key, why,
         )  # fmt: skip
-
-
-Networks = list[IPv4Network | IPv6Network]
-
-
-def parse_networks(text: str) -> Networks:
-    """The networks of a setting: `127.0.0.1 10.0.0.0/8 ::1`. Raises SettingError."""
-    try:
-        return [ip_network(part) for part in text.replace(",", " ").split()]
-    except ValueError as error:
-        raise SettingError(
-            f"tweeter.metrics must be addresses or networks such as 127.0.0.1 10.0.0.0/8: {error}"
-        ) from None
-
-
-def allowed(networks: Iterable[IPv4Network | IPv6Network], address: str | None) -> bool:
-    """Whether an address lies in one of the networks. What is no address lies in none."""
-    try:
-        client = ip_address(address or "")
-    except ValueError:
-        return False
-    mapped = getattr(client, "ipv4_mapped", None)
-    return any((mapped or client) in network for network in networks)

@@ -24,6 +24,7 @@ from tweeter.models import Base, engine_of
 from tweeter.models.meta import make_engine, make_sessions
 from tweeter.models.site import renew_site_id
 from tweeter.plugins import dotted
+from tweeter.ratelimits import UNLIMITED
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
 from tweeter.settings import KNOWN, variable
 from tweeter.timelines import BACKENDS
@@ -218,6 +219,8 @@ class Scratch:
             "tweeter.timelines.shadow": "",
             "tweeter.delivery": "inline",
             "tweeter.production": False,
+            "tweeter.allowed_hosts": "",
+            **UNLIMITED,
         }
         # A backend goes by two names, and under both it must not meet the site's store.
         module = dotted(BACKENDS, backend)

@@ -19,7 +19,7 @@ from tweeter.actions import Actions
 from tweeter.errors import BackendUnavailable, TweeterError
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.models import Base, engine_of
-from tweeter.models.meta import begin_immediate, make_sessions
+from tweeter.models.meta import make_sessions
 from tweeter.passwords import Passwords
 from tweeter.settings import read_ini
 
@@ -39,13 +39,13 @@ class Site(NamedTuple):
     @property
     def passwords(self) -> Passwords:
         """Hashes at the cost that the site's settings tell."""
-        return Passwords(self.settings["tweeter.argon2.time_cost"], self.settings["tweeter.argon2.memory_kib"])
+        return Passwords.of(self.settings)
 
     @contextmanager
     def acting(self) -> Iterator[Actions]:
-        """Actions in a transaction of their own, committed at the end of the block."""
-        with self.sessions.begin() as session:
-            begin_immediate(session)
+        """Actions in a transaction of their own, committed at the end of the block. It begins with the first statement:
+        a password is hashed before anything is locked."""
+        with make_sessions(self.engine, writing=True).begin() as session:
             yield Actions(session, self.passwords, self.settings["tweeter.message_limit"])
 
 

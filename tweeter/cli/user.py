@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
             print(f"Added {username}.")
         else:
             with site.acting() as actions:
-                actions.find(name)
+                user_id = actions.find(name).id
             password = _password(args.password)
             with site.acting() as actions:
-                username = actions.set_password(actions.find(name).id, password).username
+                username = actions.set_password(user_id, password).username
             print(f"{username} has a new password.")
     return 0
 

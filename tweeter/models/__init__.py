@@ -12,6 +12,7 @@ from tweeter.models.engines import engine_of
 from tweeter.models.imported import Imported
 from tweeter.models.meta import Base, make_sessions
 from tweeter.models.outbox import OutboxEvent
+from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
 from tweeter.models.tweet import Hashtag, Mention, Tweet
 from tweeter.models.user import Relationship, User
@@ -21,6 +22,7 @@ __all__ = [
     "Consumer",
     "Hashtag",
     "Imported",
+    "LoginSession",
     "Mention",
     "OutboxEvent",
     "Relationship",

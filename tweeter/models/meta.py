@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
@@ -118,12 +118,14 @@ def make_engine(url: str | URL, door: drivers.Door | None = None, **options: Any
     if pooled:
         # The connection used last comes first, so that few of them rest so long that they have to be checked.
         options = {"pool_timeout": POOL_TIMEOUT, "pool_use_lifo": True} | options
-    engine = create_engine(parsed, **options)
+    # Parameters are people's messages and the hashes of their passwords: errors and logs must not tell them.
+    engine = create_engine(parsed, **{"hide_parameters": True} | options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         if options.get("isolation_level") != "AUTOCOMMIT":
             event.listen(engine, "begin", _begin_sqlite)
     else:
+        event.listen(engine, "handle_error", _hide_row)
         event.listen(engine, "checkin", _note_rest)
         event.listen(engine, "checkout", partial(_check_rested, engine.dialect))
         if door and engine.dialect.driver == "psycopg":
@@ -175,6 +177,16 @@ def insert_new(session: Session, model: type[Base], **values: Any) -> bool:
     statement = insert(model).values(**values).on_conflict_do_nothing()
     # PostgreSQL's driver tells no number of inserted rows.
     return session.execute(statement.returning(literal(1))).first() is not None
+
+
+def _hide_row(context: ExceptionContext) -> None:
+    """PostgreSQL quotes the row that a constraint refused, with everything in it. Keeps the error's first sentence."""
+    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    sentence = getattr(getattr(error, "diag", None), "message_primary", None)
+    if sentence:
+        if wrapped is not None:
+            wrapped.args = tuple(str(text).replace(str(error), sentence) for text in wrapped.args)
+        error.args = (sentence,)
 
 
 def _note_rest(connection: Any, record: Any) -> None:

@@ -7,6 +7,7 @@ def includeme(config: Configurator) -> None:
     config.get_settings().setdefault("jinja2.trim_blocks", "true")
     config.get_settings().setdefault("jinja2.lstrip_blocks", "true")
     config.add_jinja2_search_path("tweeter:templates", name=".jinja2")
+    config.include(".receiving")
     config.include(".tweens")
     config.include(".layout")
     config.include(".health")

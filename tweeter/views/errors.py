@@ -15,11 +15,12 @@ from pyramid_retry import is_error_retryable
 from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tweeter.errors import Missing, NotYours, Refused, TookTooLong
-from tweeter.security import TooManyAttempts, local_url
+from tweeter.errors import Busy, Missing, NotYours, Refused, TookTooLong, TryAgain
+from tweeter.security import local_url
 from tweeter.views import accounts, drafts
 from tweeter.views.forms import posted, see
 from tweeter.views.layout import safe_identity
+from tweeter.views.tweens import count
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,17 @@ PAGES = {
     404: ("Nothing here", "This page does not exist, or does not exist any more."),
     405: ("Not like this", "This address exists, but it can't be asked that way."),
     413: ("That is too much", "What you sent is larger than this site takes."),
-    429: ("Too many tries", "Somebody tried this name too often without knowing the password."),
+    429: ("That was a lot", "It is more than this site takes in so short a time."),
     500: ("That went wrong", "It is our fault, not yours. It has been noted; please try again in a while."),
     503: ("Back in a moment", "The database does not answer. Nothing you posted before is lost; please try again."),
+}
+
+# Why a limit is reached, where it is not that one account or address did a lot of something.
+LIMITS = {
+    "sign_in": "Somebody tried this name too often without knowing the password.",
+    "sign_in_name": "Somebody tried this name too often without knowing the password.",
+    "sign_in_address": "Somebody at your address tried too many names without knowing their passwords.",
+    "sign_up": "Many accounts were opened from your address.",
 }
 
 
@@ -170,11 +179,16 @@ def refused(error: Refused, request: Request) -> Response:
     return error_page(request, status, str(error))
 
 
-@exception_view_config(TooManyAttempts)
-def too_many(error: TooManyAttempts, request: Request) -> Response:
-    minutes = -(-error.seconds // 60)
-    wait = "a minute" if minutes == 1 else f"{minutes} minutes"
-    response = error_page(request, 429, f"{PAGES[429][1]} Please wait {wait}, then try again.")
+@exception_view_config(TryAgain)
+def try_again(error: TryAgain, request: Request) -> Response:
+    """What was typed is not lost, and the page says when to send it again."""
+    status, reason = 429, LIMITS.get(getattr(error, "limit", ""), PAGES[429][1])
+    title = PAGES[429][0]
+    if isinstance(error, Busy):
+        status, title, reason = 503, "One moment", "Many people are signing in at this moment."
+    typed = posted(request, "message") or posted(request, "bio")
+    message = f"{reason} Please try again in {_wait(error.seconds)}."
+    response = error_page(request, status, message, title=title, typed=typed)
     response.headers["Retry-After"] = str(error.seconds)
     return response
 
@@ -186,6 +200,14 @@ def took_too_long(error: TookTooLong, request: Request) -> Response:
     )
     response.headers["Retry-After"] = "5"
     return response
+
+
+def _wait(seconds: int) -> str:
+    """`1 second`, `90 seconds`, `3 minutes`, `2 hours`."""
+    for length, name in ((3600, "hour"), (60, "minute")):
+        if seconds >= 2 * length:
+            return f"{-(-seconds // length)} {name}s"
+    return count(seconds, "second")
 
 
 @exception_view_config(OperationalError)

@@ -88,7 +88,7 @@ def _busy() -> HTTPServiceUnavailable:
     )
 
 
-@view_config(route_name="export", request_method="GET", permission=SIGNED_IN)
+@view_config(route_name="export", request_method="GET", permission=SIGNED_IN, limit="export")
 def export(request: Request) -> Response:
     """One file, however many tweets there are."""
     me = request.identity

@@ -67,7 +67,7 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
     }
 
 
-@view_config(route_name="follow", request_method="POST", permission=SIGNED_IN)
+@view_config(route_name="follow", request_method="POST", permission=SIGNED_IN, limit="follow")
 def follow(request: Request) -> Response:
     username = checked_name(request)
     request.actions.follow(request.identity.id, username)
@@ -75,7 +75,7 @@ def follow(request: Request) -> Response:
     return _back(request, username)
 
 
-@view_config(route_name="unfollow", request_method="POST", permission=SIGNED_IN)
+@view_config(route_name="unfollow", request_method="POST", permission=SIGNED_IN, limit="follow")
 def unfollow(request: Request) -> Response:
     username = checked_name(request)
     request.actions.unfollow(request.identity.id, username)

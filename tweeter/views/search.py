@@ -37,7 +37,7 @@ class Found(NamedTuple):
     looked_until: int | None = None
 
 
-@view_config(route_name="search", request_method="GET", renderer="tweeter:templates/search.jinja2")
+@view_config(route_name="search", request_method="GET", renderer="tweeter:templates/search.jinja2", limit="search")
 def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)

@@ -23,11 +23,20 @@ def settings(request: Request) -> dict[str, Any]:
 
 
 @view_config(
-    route_name="settings", request_method="POST", renderer="tweeter:templates/settings.jinja2", permission=SIGNED_IN
+    route_name="settings",
+    request_method="POST",
+    renderer="tweeter:templates/settings.jinja2",
+    permission=SIGNED_IN,
+    limit="settings",
 )
 def change(request: Request) -> dict[str, Any] | Response:
-    """One of the three forms of the page, told apart by the field `action`."""
-    forms = {"profile": change_profile, "password": change_password, "close": close}
+    """One of the forms of the page, told apart by the field `action`."""
+    forms = {
+        "profile": change_profile,
+        "password": change_password,
+        "sessions": sign_out_everywhere,
+        "close": close,
+    }
     action = posted(request, "action")
     if action not in forms:
         raise HTTPBadRequest("This form asks for something that settings don't have.")
@@ -53,6 +62,12 @@ def change_password(request: Request) -> dict[str, Any] | Response:
         return {"form": refused(request, error, _profile(request), password="new_password")}  # noqa: S106
     request.session.flash("Your password is changed. Everywhere else you are signed out now.")
     return see("/settings", headers=remember(request, user.id, auth_version=user.auth_version))
+
+
+def sign_out_everywhere(request: Request) -> Response:
+    """Ends every session of the account, this one too."""
+    request.actions.sign_out_everywhere(request.identity.id)
+    return HTTPSeeOther("/", headers=sign_out(request, "You are signed out everywhere."))
 
 
 def close(request: Request) -> dict[str, Any] | Response:

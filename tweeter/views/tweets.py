@@ -18,7 +18,13 @@ from tweeter.views.forms import Form, number, page_limit, parameter, posted, ref
 GREATEST_DEPTH = 20
 
 
-@view_config(route_name="tweets", request_method="POST", renderer="tweeter:templates/home.jinja2", permission=SIGNED_IN)
+@view_config(
+    route_name="tweets",
+    request_method="POST",
+    renderer="tweeter:templates/home.jinja2",
+    permission=SIGNED_IN,
+    limit="post",
+)
 def post(request: Request) -> dict[str, Any] | Response:
     """A new tweet: then to where it stands. What is refused comes back on the page it was typed on."""
     message, parent = posted(request, "message"), posted(request, "parent_id")
@@ -51,7 +57,7 @@ def show(request: Request) -> dict[str, Any]:
     return tweet_page(request, int(request.matchdict["id"]))
 
 
-@view_config(route_name="delete", request_method="POST", permission=SIGNED_IN)
+@view_config(route_name="delete", request_method="POST", permission=SIGNED_IN, limit="delete")
 def delete(request: Request) -> Response:
     """Only one's own; `tweeter.actions` sees to it."""
     request.actions.delete(request.identity.id, int(request.matchdict["id"]))

@@ -1,0 +1,40 @@
+"""The counters of `tweeter.ratelimits` in Redis.
+
+The scripts are those of the `limits` library. They go over the connections of this backend, which know every kind of
+`tweeter.redis.url` and wait no longer than `tweeter.redis.timeout_ms`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from limits.storage import RedisStorage, Storage
+from redis.exceptions import RedisError
+
+from tweeter.backends.redis.commands import Script
+from tweeter.backends.redis.node import Refusal
+from tweeter.backends.redis.wire import Wire
+
+
+class RedisLimits(RedisStorage):
+    """Sliding windows; each is a pair of keys in one slot."""
+
+    base_exceptions = (RedisError, Refusal)
+
+    def __init__(self, wire: Wire, prefix: str) -> None:
+        Storage.__init__(self)
+        self._wire = wire
+        self.key_prefix = prefix
+        self.lua_sliding_window = self._script(self.SCRIPT_SLIDING_WINDOW)
+        self.lua_acquire_sliding_window = self._script(self.SCRIPT_ACQUIRE_SLIDING_WINDOW)
+
+    def _script(self, text: bytes) -> Any:
+        script = Script(text.decode(), keys=2)
+
+        def run(keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+            try:
+                return self._wire.call(script, *keys, *arguments)
+            except Refusal:  # of another type, or no number: it counts anew
+                self._wire.run([("UNLINK", key) for key in keys])
+                return self._wire.call(script, *keys, *arguments)
+
+        return run
