@@ -17,7 +17,7 @@ from tests.people import PASSWORD, Person, ids_on
 from tweeter import metrics
 from tweeter.cookies import FLASHES, LONGEST_SESSION, SessionSerializer, session_factory
 from tweeter.interfaces import IDelivery
-from tweeter.views.forms import LONGEST_DRAFT
+from tweeter.views.drafts import LONGEST, packed
 
 LONGEST_COOKIE = 4064  # bytes of a value; with its name it fits into what browsers take
 
@@ -82,7 +82,7 @@ def test_long_names_and_long_drafts_in_any_script(unlimited: Router, script: str
     Person(browser := webtest.TestApp(unlimited)).sign_in("Ada")
     Person(browser).send("/settings", action="sessions", status=303)
     draft = (text * 20)[:400]
-    while len(draft.encode()) > LONGEST_DRAFT:
+    while len(packed({"message": draft})) > LONGEST:
         draft = draft[:-1]
     ada.browser.post("/tweets", {"csrf_token": token, "message": draft}, status=303)
     ada.send("/signup", on="/signup", username="new", password=PASSWORD, display_name=text, status=303)

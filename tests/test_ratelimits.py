@@ -97,7 +97,7 @@ def test_processes_count_together_and_sites_apart(make_storage: MakeStorage) -> 
     for rates in (one, other):
         assert fill(rates, "post", "ada") == 0
     assert fill(RateLimits(specs, make_storage("another:")), "post", "ada") == 4
-    assert fill(RateLimits(specs, make_storage(), site="another"), "post", "ada") == 4
+    assert fill(RateLimits(specs, make_storage(), site=lambda: "another"), "post", "ada") == 4
 
 
 @given(

@@ -20,7 +20,7 @@ from tweeter.servers import Redis
 from tweeter.testing import Process
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import fill
-from tweeter.values import Cursor, Timeline
+from tweeter.values import Cursor, Slice, Timeline
 
 CLUSTER_ONLY = ("+cluster|slots", "+asking")
 EACH = [right for right in RIGHTS.split() if right not in CLUSTER_ONLY]
@@ -76,7 +76,7 @@ def do_everything(url):
     store.add(["home:1"], 31)
     store.truncate(40)
     store._in_use.append(f"{store._prefix}home:1")
-    assert store.read("home:1", 100, 2).ids == [59, 58]
+    assert store.read("home:1", 100, 2) == Slice([59, 58], 40)
     for id_ in range(100, 140):
         store.add(["home:1"], id_)
     cache.fill(cache.lease([1]), {1: tweet(1)})
@@ -161,14 +161,14 @@ def test_these_rights_suffice_on_a_cluster_while_a_slot_moves():
         do_everything(url)
         store = RedisTimelineStore(wire_to(url), 10)
         fill(store, "home:1", [1])
-        slot = int(cluster.masters[0].do("CLUSTER", "KEYSLOT", "t:s:tl:home:1"))
+        slot = int(str(cluster.masters[0].do("CLUSTER", "KEYSLOT", "t:s:tl:home:1")))
         source = cluster.owner(slot)
         target = next(master for master in cluster.masters if master is not source)
         target.do("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
         source.do("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
         source.do("MIGRATE", target.host, target.port, "t:s:tl:home:1", 0, 5000)
         store.add(["home:1"], 2)
-        assert store.read("home:1", 10, 10).ids == [2, 1]
+        assert store.read("home:1", 10, 10) == Slice([2, 1], 0)
 
 
 def test_the_documentation_and_the_ini_files_name_what_is_needed():

@@ -75,7 +75,7 @@ def post(sessions: Sessions, *messages: str) -> list[int]:
         return [actions.post(1, message).id for message in messages]
 
 
-def found(sessions: Sessions, q: str, **cursor: int) -> list[int]:
+def found(sessions: Sessions, q: str, **cursor: Any) -> list[int]:
     with sessions() as session:
         return [tweet.id for tweet in find_tweets(session, q, Cursor(**cursor)).page.tweets]
 

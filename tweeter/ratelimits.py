@@ -13,6 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from operator import methodcaller
 from typing import Any
 
@@ -25,6 +26,7 @@ from pyramid.response import Response
 
 from tweeter.clients import client_network, may_be_proxy
 from tweeter.errors import SettingError, TooManyRequests
+from tweeter.models.site import site_id
 from tweeter.plugins import load
 from tweeter.settings import KNOWN
 from tweeter.timelines import BACKENDS
@@ -41,11 +43,13 @@ BY_ADDRESS = frozenset(("sign_up",))  # also of those who are signed in: each si
 
 
 class RateLimits:
-    """All limits of a site, by name. `site` keeps the counters of sites apart that share a store and its prefix."""
+    """All limits of a site, by name. `site` gives its id, which keeps the counters of sites on one server apart."""
 
-    def __init__(self, specs: Mapping[str, str], shared: Storage | None = None, site: str = "") -> None:
+    def __init__(
+        self, specs: Mapping[str, str], shared: Storage | None = None, site: Callable[[], str] = lambda: ""
+    ) -> None:
         self._items = {name: parse(name, spec) for name, spec in specs.items()}
-        self._site = site
+        self._site = cache(site)
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared = SlidingWindowCounterRateLimiter(shared) if shared is not None else None
         self._lock = threading.Lock()
@@ -54,21 +58,21 @@ class RateLimits:
 
     def hit(self, name: str, *who: str) -> None:
         """Counts one more. Raises TooManyRequests where that is one too many."""
-        key = (self._site, name, *who)
+        key = (self._site(), name, *who)
         for item in self._items[name]:
             if not self._ask(methodcaller("hit", item, *key)):
                 raise self._refusal(name, item, key)
 
     def check(self, name: str, *who: str) -> None:
         """Raises TooManyRequests where one more would be too many; counts nothing."""
-        key = (self._site, name, *who)
+        key = (self._site(), name, *who)
         for item in self._items[name]:
             if not self._ask(methodcaller("test", item, *key)):
                 raise self._refusal(name, item, key)
 
     def is_new(self, name: str, *who: str) -> bool:
         """Whether nothing is counted of them at present."""
-        return all(self._window(item, (self._site, name, *who))[::2] == (0, 0) for item in self._items[name])
+        return all(self._window(item, (self._site(), name, *who))[::2] == (0, 0) for item in self._items[name])
 
     def hint(self, address: str) -> None:
         """Says in the log what may be wrong where an address is refused that could be a proxy's."""
@@ -173,5 +177,7 @@ def includeme(config: Configurator) -> None:
     spec = settings[f"{PREFIX}storage"] or settings["tweeter.timelines"]
     make = getattr(load(f"{PREFIX}storage", spec, BACKENDS), "limits_storage", None)
     specs = {name: settings[PREFIX + name] for name in NAMES}
-    config.registry["rate_limits"] = RateLimits(specs, make(settings) if make else None)
+    sessions = config.registry["sessions"]
+    shared = (make(settings), lambda: site_id(sessions)) if make else ()
+    config.registry["rate_limits"] = RateLimits(specs, *shared)
     config.add_view_deriver(limited)

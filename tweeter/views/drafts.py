@@ -36,10 +36,15 @@ def typed(request: Request) -> Draft:
 
 def keep(request: Request, draft: Draft) -> bool:
     """Keeps a draft in the session until `take`; False if it is too long for that."""
-    data = b64encode(zlib.compress(json.dumps(draft).encode(), 9)).decode()
+    data = packed(draft)
     if fits := len(data) <= LONGEST:
         request.session[DRAFT] = data
     return fits
+
+
+def packed(draft: Draft) -> str:
+    """The draft as the session keeps it."""
+    return b64encode(zlib.compress(json.dumps(draft).encode(), 9)).decode()
 
 
 def take(request: Request, form: str) -> Draft:

@@ -46,7 +46,7 @@ def includeme(config: Configurator) -> None:
 def limits_storage(settings: Mapping[str, Any]) -> RedisLimits:
     """Where `tweeter.ratelimits` counts."""
     url, timeout, prefix = _server(settings)
-    return RedisLimits(Wire(open_url(url, timeout), timeout), f"{prefix}limits")
+    return RedisLimits(Wire(open_url(url, timeout), timeout, prefix), f"{prefix}limits")
 
 
 def _server(settings: Mapping[str, Any]) -> tuple[str, float, str]:
