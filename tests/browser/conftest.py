@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from tests.conftest import running, serving, settings_of
 from tests.people import PASSWORD
@@ -92,12 +92,18 @@ def open_browser(chromium: Browser, site: str) -> Iterator[Opener]:
     assert [complaint for complaint in complaints if "Failed to load resource" not in complaint] == []
 
 
+def press(link_or_button: Locator) -> None:
+    """Follows a link or sends a form, and waits until the page that it leads to is loaded."""
+    with link_or_button.page.expect_event("load"):
+        link_or_button.click()
+
+
 def sign_up(page: Page, username: str, display_name: str = "") -> None:
     page.goto("/signup")
     page.get_by_label("Username").fill(username)
     page.get_by_label("Name optional").fill(display_name)
     page.get_by_label("Password").fill(PASSWORD)
-    page.locator("main").get_by_role("button", name="Sign up").click()
+    press(page.locator("main").get_by_role("button", name="Sign up"))
     page.wait_for_url("**/")
 
 
@@ -112,5 +118,5 @@ def fits_the_screen(page: Page) -> None:
 def post(page: Page, message: str) -> None:
     page.goto("/")
     page.get_by_label("What would you like to say?").fill(message)
-    page.get_by_role("button", name="Post").click()
+    press(page.get_by_role("button", name="Post"))
     page.locator("article", has_text=message.splitlines()[0]).first.wait_for()

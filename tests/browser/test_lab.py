@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, Opener, post, sign_up
+from tests.browser.conftest import PHONE, Opener, post, press, sign_up
 from tests.browser.test_accessibility import check
 from tweeter.servers import Memcached
 
@@ -18,7 +18,7 @@ def site(site_with_lab: str) -> str:
 
 def break_redis(page: Page) -> None:
     page.goto("/lab/live")
-    page.get_by_role("button", name="Break it: hang connections to redis").click()
+    press(page.get_by_role("button", name="Break it: hang connections to redis"))
     expect(page.get_by_text("redis, from SQL").first).to_be_visible()
 
 
@@ -36,16 +36,16 @@ def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str,
         check(ada, url)
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    ada.get_by_role("button", name="Post, and watch").click()
+    press(ada.get_by_role("button", name="Post, and watch"))
     expect(ada.get_by_role("heading", name="Done: a post to 10 followers")).to_be_visible()
     check(ada)
-    ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis").click()
+    press(ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis"))
     check(ada)
     break_redis(ada)
     for url in ("", *pages[:3], "/"):
         check(ada, url)
     ada.goto("/lab/live")
-    ada.get_by_role("button", name="Mend it and catch up redis").click()
+    press(ada.get_by_role("button", name="Mend it and catch up redis"))
     expect(ada.get_by_text("caught up and trusted again")).to_be_visible()
     check(ada)
     ada.goto("/lab")
@@ -102,7 +102,7 @@ def test_deliveries_appear_by_themselves(open_browser: Opener) -> None:
     sign_up(ada, "ada")
     ada.goto("/lab/live")
     ada.get_by_label("1,000 followers").check()
-    ada.get_by_role("button", name="Post, and watch").click()
+    press(ada.get_by_role("button", name="Post, and watch"))
     expect(ada.get_by_text("1,003 of 1,003 timelines")).to_have_count(2, timeout=30_000)  # memory and redis
     expect(ada.get_by_text("waits in the outbox until the store answers")).to_be_visible()
     expect(ada.get_by_role("heading", name="Done: a post to 1,000 followers, their timelines warm")).to_be_visible()
@@ -113,11 +113,11 @@ def test_it_works_without_javascript(open_browser: Opener) -> None:
     sign_up(ada, "ada")
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    ada.get_by_role("button", name="Post, and watch").click()
+    press(ada.get_by_role("button", name="Post, and watch"))
     for _ in range(100):
         if ada.get_by_role("heading", name="Done:").count():
             break
-        ada.get_by_role("link", name="Look again").click()
+        press(ada.get_by_role("link", name="Look again"))
     expect(ada.get_by_text("13 of 13 timelines")).to_have_count(2)  # memory and redis
     ada.goto("/lab/progress")  # it may have been done before anybody looked
     ada.get_by_role("link", name="Back to the lab").click()

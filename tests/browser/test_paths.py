@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, sign_up
+from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, sign_up
 from tests.people import PASSWORD
 
 
@@ -59,7 +59,7 @@ def test_nothing_is_left_after_signing_out(open_browser: Opener) -> None:
     sign_up(page, "ada")
     post(page, "private thoughts")
     page.goto("/settings")
-    page.get_by_role("button", name="Sign out", exact=True).click()
+    press(page.get_by_role("button", name="Sign out", exact=True))
     expect(page.get_by_text("You are signed out.")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name="Settings")).to_have_count(0)
@@ -68,7 +68,7 @@ def test_nothing_is_left_after_signing_out(open_browser: Opener) -> None:
 def test_asking_to_sign_in_leads_back(open_browser: Opener) -> None:
     page = open_browser()
     sign_up(page, "ada")
-    page.get_by_role("button", name="Sign out", exact=True).click()
+    press(page.get_by_role("button", name="Sign out", exact=True))
     page.goto("/mentions")
     page.get_by_label("Username").fill("ADA")
     page.get_by_label("Password").fill(PASSWORD)

@@ -7,7 +7,7 @@ spacing of letters and words that readers may ask for (WCAG 2.2, 1.4.12), which 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Opener, post, sign_up
+from tests.browser.conftest import Opener, post, press, sign_up
 from tests.people import PASSWORD
 
 # Each breakpoint from both sides, and common screens between.
@@ -92,16 +92,16 @@ def ada(open_browser: Opener) -> Page:
     sign_up(ada, "W" * 20, "W" * 50)
     ada.goto("/settings")
     ada.get_by_label("Bio").fill("W" * 160)
-    ada.get_by_role("button", name="Save profile").click()
+    press(ada.get_by_role("button", name="Save profile"))
     for message in ("W" * 140, "https://example.org/" + "x" * 119, "שלום and hello", "plain words " * 11):
         post(ada, message)
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    ada.get_by_role("button", name="Post, and watch").click()
+    press(ada.get_by_role("button", name="Post, and watch"))
     expect(ada.get_by_role("heading", name="Done: a post to 10 followers")).to_be_visible()
-    ada.get_by_role("button", name="Empty the cache of redis").click()
+    press(ada.get_by_role("button", name="Empty the cache of redis"))
     ada.goto("/@lab_ten")
-    ada.get_by_role("button", name="Follow").click()
+    press(ada.get_by_role("button", name="Follow"))
     return ada
 
 
@@ -129,7 +129,7 @@ def check(page: Page, *urls: str) -> None:
 
 def own_tweet(page: Page) -> str:
     page.goto(ME)
-    page.locator("article .when").first.click()
+    press(page.locator("article .when").first)
     return page.url
 
 
@@ -149,25 +149,25 @@ def test_the_lab(ada: Page) -> None:
     pages = "/lab", "/lab/steps", "/lab/live", "/lab/progress"
     check(ada, *pages, "/lab?user=nobody", "/lab?limit=7")
     ada.goto("/lab/live")
-    ada.get_by_role("button", name="Break it: hang connections to redis").click()
+    press(ada.get_by_role("button", name="Break it: hang connections to redis"))
     expect(ada.get_by_text("redis, from SQL").first).to_be_visible()
-    ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis").click()
+    press(ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis"))
     check(ada, *pages, "/")
 
 
 def test_pages_that_forms_come_back_with(ada: Page) -> None:
-    ada.get_by_role("link", name="Home").click()
+    press(ada.get_by_role("link", name="Home"))
     ada.get_by_label("What would you like to say?").fill("long words " * 20)
-    ada.get_by_role("button", name="Post").click()
+    press(ada.get_by_role("button", name="Post"))
     expect(ada.locator(".error")).to_be_visible()
     found = faults_of(ada)
     ada.goto("/settings")
     ada.get_by_label("Bio").fill("long words " * 20)
-    ada.get_by_role("button", name="Save profile").click()
+    press(ada.get_by_role("button", name="Save profile"))
     expect(ada.locator(".error")).to_be_visible()
     found += faults_of(ada)
     ada.get_by_label("Your password").fill(PASSWORD)
-    ada.get_by_role("button", name="Close my account").click()
+    press(ada.get_by_role("button", name="Close my account"))
     expect(ada.get_by_role("heading", name="Really close")).to_be_visible()
     found += faults_of(ada)
     assert not found, "\n".join(found)

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from tests.browser.conftest import Opener, post, sign_up
+from tests.browser.conftest import Opener, post, press, sign_up
 from tests.people import PASSWORD
 from tweeter import text
 from tweeter.views import search
@@ -55,7 +55,7 @@ def test_new_tweets_are_announced_and_loaded_in_place(open_browser: Opener) -> N
     sign_up(bob, "bob")
     sign_up(ada, "ada")
     ada.goto("/@bob")
-    ada.get_by_role("button", name="Follow @bob").click()
+    press(ada.get_by_role("button", name="Follow @bob"))
     ada.clock.install()
     asked: list[Request] = []
     ada.on("request", lambda request: asked.append(request) if "/newer" in request.url else None)

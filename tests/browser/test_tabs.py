@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Opener, post, sign_up
+from tests.browser.conftest import Opener, post, press, sign_up
 from tests.people import PASSWORD
 
 WORDS = "Wörter 👨‍👩‍👧‍👦 in zwei\nZeilen, “quoted” & <b>bold</b>"
@@ -21,13 +21,13 @@ def ada(open_browser: Opener, request: pytest.FixtureRequest) -> Page:
 def sign_in(page: Page, username: str = "ada") -> None:
     page.locator("main").get_by_label("Username").fill(username)
     page.get_by_label("Password").fill(PASSWORD)
-    page.locator("main").get_by_role("button", name="Sign in").click()
+    press(page.locator("main").get_by_role("button", name="Sign in"))
 
 
 def sign_out(ada: Page) -> None:
     other = ada.context.new_page()
     other.goto("/public")
-    other.get_by_role("button", name="Sign out").click()
+    press(other.get_by_role("button", name="Sign out", exact=True))
     expect(other.get_by_text("You are signed out.")).to_be_visible()
 
 
@@ -46,7 +46,7 @@ def lose_all_cookies(ada: Page) -> None:
 @pytest.mark.parametrize("meanwhile", [sign_out, sign_out_and_in, lose_all_cookies])
 def test_typed_text_is_in_its_box_after_signing_in(ada: Page, meanwhile: Callable[[Page], None]) -> None:
     post(ada, "a question")
-    ada.locator("article .when").first.click()
+    press(ada.locator("article .when").first)
     question = ada.url
     for url, label, button, done in (
         ("/", "What would you like to say?", "Post", "Posted."),
@@ -56,13 +56,13 @@ def test_typed_text_is_in_its_box_after_signing_in(ada: Page, meanwhile: Callabl
         ada.goto(url)
         ada.get_by_label(label).fill(WORDS)
         meanwhile(ada)
-        ada.get_by_role("button", name=button).click()
+        press(ada.get_by_role("button", name=button))
         if meanwhile is not sign_out_and_in:
             expect(ada).to_have_title("Sign in · Tweeter")
             sign_in(ada)
         expect(ada.get_by_label(label)).to_have_value(WORDS)
         assert ada.url.endswith(url)
-        ada.get_by_role("button", name=button).click()
+        press(ada.get_by_role("button", name=button))
         expect(ada.get_by_text(done)).to_be_visible()
     ada.goto("/@ada")
     expect(ada.locator("article", has_text="Wörter")).to_have_count(2)
@@ -84,5 +84,5 @@ def test_a_second_tab_to_sign_in_goes_on(ada: Page) -> None:
 
 def test_signing_out_twice_is_no_error(ada: Page) -> None:
     sign_out(ada)
-    ada.get_by_role("button", name="Sign out").click()
+    press(ada.get_by_role("button", name="Sign out", exact=True))
     expect(ada.get_by_text("You are signed out.")).to_be_visible()

@@ -21,7 +21,7 @@ class Redis(Server):
         return [self._program, *(word for key, value in options.items() for word in (f"--{key}", str(value)))]
 
     def answers(self) -> bool:
-        return self.answers_at(self.port)
+        return b"process_id:%d\r" % self.pid in talk(self.port, b"INFO server\r\n")
 
     @staticmethod
     def answers_at(port: int) -> bool:
