@@ -5,7 +5,6 @@ can read the request, and it is refused on a page of the site.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from io import BytesIO
 from itertools import chain
 from typing import Any
@@ -76,9 +75,10 @@ def _set_body(environ: Environ, body: bytes) -> None:
 
 def _check_path(request: Request) -> None:
     for key in ("PATH_INFO", "SCRIPT_NAME"):
-        path = request.environ.get(key, "").encode("latin-1")
-        request.environ[key] = path.decode("utf-8", "replace").encode().decode("latin-1")
-        path.decode()
+        if not (path := request.environ.get(key, "")).isascii():
+            data = path.encode("latin-1")
+            request.environ[key] = data.decode("utf-8", "replace").encode().decode("latin-1")
+            data.decode()
 
 
 def _check_host(request: Request) -> None:
@@ -89,15 +89,19 @@ def _check_host(request: Request) -> None:
 
 def _check_query(request: Request) -> None:
     query = request.environ.get("QUERY_STRING", "")
-    request.environ["QUERY_STRING"] = ""
-    query.encode("ascii")
-    unquote_to_bytes(query).decode()
-    request.environ["QUERY_STRING"] = query
+    if "%" in query or not query.isascii():
+        request.environ["QUERY_STRING"] = ""
+        query.encode("ascii")
+        unquote_to_bytes(query).decode()
+        request.environ["QUERY_STRING"] = query
 
 
 def _check_form(request: Request) -> None:
     """WebOb would put a replacement for what it can't read in a form, and the view would keep it."""
-    probe = BaseRequest(request.environ)  # keeps for itself which encoding the form claims to have
+    environ = request.environ
+    if environ["CONTENT_LENGTH"] == "0" and not environ.get("CONTENT_TYPE"):
+        return
+    probe = BaseRequest(environ)  # keeps for itself which encoding the form claims to have
     body = probe.body
     try:
         (body if probe.content_type.startswith("multipart/") else unquote_to_bytes(body)).decode()
@@ -105,22 +109,22 @@ def _check_form(request: Request) -> None:
             if isinstance(text, str):
                 text.encode()  # lone surrogates can't be
     except Exception:
-        request.environ["CONTENT_TYPE"] = ""
-        _set_body(request.environ, b"")
+        environ["CONTENT_TYPE"] = ""
+        _set_body(environ, b"")
         raise
 
 
 def _drop_bad_headers(environ: Environ) -> None:
     """Leaves out cookies that are no text, and dates that are none: a page is no worse without them."""
-    with suppress(KeyError):
-        parts = environ["HTTP_COOKIE"].split(";")
-        if len(good := [part for part in parts if _is_cookie(part)]) < len(parts):
-            environ["HTTP_COOKIE"] = ";".join(good)
+    cookies = environ.get("HTTP_COOKIE", "")
+    if "\\" in cookies or not cookies.isascii():
+        environ["HTTP_COOKIE"] = ";".join(part for part in cookies.split(";") if _is_cookie(part))
     for key in DATES:
-        try:
-            parse_date(environ.get(key))
-        except (ValueError, OverflowError):
-            del environ[key]
+        if key in environ:
+            try:
+                parse_date(environ[key])
+            except (ValueError, OverflowError):
+                del environ[key]
 
 
 def _is_cookie(part: str) -> bool:
