@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = import_module(f"tweeter.cli.{args.command}").run(args)
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        print("tweeter: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print("tweeter: interrupted", *_notes(error), sep="\n", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain once more when it flushes stdout at the end.
@@ -42,8 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (TweeterError, SQLAlchemyError, OSError, UnicodeError) as error:
         log_error(error)
-        print(f"tweeter: {describe(error)}", file=sys.stderr)
+        print(f"tweeter: {describe(error)}", *_notes(error), sep="\n", file=sys.stderr)
         return 1
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def _parser(*commands: str) -> argparse.ArgumentParser:

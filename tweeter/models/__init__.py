@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session, configure_mappers
 
 from tweeter.errors import SettingError
 from tweeter.models.consumer import Consumer
-from tweeter.models.imported import Imported
+from tweeter.models.imported import Imported, Unlinked
 from tweeter.models.meta import Base, make_engine, make_sessions, make_statement_engine
 from tweeter.models.outbox import OutboxEvent
 from tweeter.models.tweet import Mention, Tweet
 from tweeter.models.user import Relationship, User
 
-__all__ = ["Base", "Consumer", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
+__all__ = ["Base", "Consumer", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "Unlinked", "User"]
 
 configure_mappers()
 
