@@ -1,5 +1,6 @@
 """Settings: where they come from, and what is said about those that make no sense."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ from pyramid.exceptions import ConfigurationError
 import tweeter
 from tests.conftest import ROOT, running, settings_of
 from tweeter.errors import SettingError
+from tweeter.plugins import declared_settings
 from tweeter.settings import KNOWN, check_secret, merge, read_ini, setting, variable
 
 INI = {"sqlalchemy.url": "sqlite:///ini.sqlite", "tweeter.secret": "x" * 32}
 
 
-def merged(ini: dict[str, str] | None = None, line: dict[str, str] | None = None, **environ: str) -> dict[str, Any]:
+def merged(ini: dict[str, str] | None = None, line: dict[str, str] | None = None, /, **environ: str) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
             patch.setenv(name, value)
@@ -67,7 +69,7 @@ def test_a_secret_can_lie_in_a_file(tmp_path: Path) -> None:
 
 
 def test_what_is_not_ours_on_the_command_line_stays_out() -> None:
-    assert "http_port" not in merged(line={"http_port": "7000", "__file__": "x.ini", "here": "/"})
+    assert "http_port" not in merged({}, {"http_port": "7000", "__file__": "x.ini", "here": "/"})
 
 
 def test_other_settings_of_the_ini_are_left_alone() -> None:
@@ -134,9 +136,95 @@ def test_an_unknown_setting_is_refused_with_a_hint() -> None:
     with pytest.raises(SettingError, match=r"no setting tweeter.timeline; did you mean tweeter.timelines\?"):
         merged({"tweeter.timeline": "memory"})
     with pytest.raises(SettingError, match=r"did you mean tweeter.capacity\?"):
-        merged(line={"tweeter.capacty": "1"})
+        merged({}, {"tweeter.capacty": "1"})
     with pytest.raises(SettingError, match="no setting tweeter.xyzzy; known are .*tweeter.secret"):
         merged({"tweeter.xyzzy": "1"})
+
+
+SLIPS = [
+    ("tweeter.redis.ulr", "tweeter.redis.url"),
+    ("tweeter.redis_url", "tweeter.redis.url"),
+    ("tweeter.rediss.prefix", "tweeter.redis.prefix"),
+    ("tweeter.Redis.url", "tweeter.redis.url"),
+    ("tweeter.memcached.server", "tweeter.memcached.servers"),
+    ("tweeter.memcache.servers", "tweeter.memcached.servers"),
+    ("tweeter.memory.tweet", "tweeter.memory.tweets"),
+    ("tweeter.timelines.shadows", "tweeter.timelines.shadow"),
+    ("tweeter.timeline.shadow", "tweeter.timelines.shadow"),
+    ("tweeter.outbox.keep_hour", "tweeter.outbox.keep_hours"),
+    ("tweeter.argon.time_cost", "tweeter.argon2.time_cost"),
+    ("tweeter.cabinet.ulr", "tweeter.cabinet.url"),
+    ("tweeter.secrte", "tweeter.secret"),
+]
+
+
+@pytest.fixture
+def cabinet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings of a site on somebody else's backend."""
+    source = (
+        'from tests.thirdparty.texts import includeme\nSETTINGS = ("tweeter.cabinet.url", "tweeter.cabinet.drawers")\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "cabinet.py").write_text(source, encoding="utf-8")
+    return {"tweeter.timelines": "here.cabinet"}
+
+
+@pytest.mark.parametrize(("slip", "meant"), SLIPS)
+def test_a_slip_is_refused_wherever_it_is(cabinet: dict[str, str], slip: str, meant: str) -> None:
+    expected = re.escape(f"there is no setting {slip}; did you mean {meant}?")
+    with pytest.raises(SettingError, match=expected):
+        merged(cabinet | {slip: "1"})
+    with pytest.raises(SettingError, match=expected):
+        merged(cabinet, {slip: "1"})
+    if variable(slip) != variable(meant):
+        with pytest.raises(SettingError, match=f"variable {variable(slip)}; did you mean {variable(meant)}\\?"):
+            merged(cabinet, **{variable(slip): "1"})
+
+
+@pytest.mark.parametrize("meant", sorted({meant for _, meant in SLIPS} - {"tweeter.timelines.shadow"}))
+def test_what_is_spelt_right_is_taken_whether_its_backend_is_in_use_or_not(cabinet: dict[str, str], meant: str) -> None:
+    for ini in (cabinet, {}):
+        merged(ini | {meant: "1"})
+        merged(ini, {meant: "1"})
+        merged(ini, **{variable(meant): "1"})
+
+
+@pytest.mark.parametrize("key", ["tweeter.timelines", "tweeter.timelines.shadow", "tweeter.lab.backends"])
+def test_every_backend_that_is_named_declares_its_settings(cabinet: dict[str, str], key: str) -> None:
+    with pytest.raises(SettingError, match=r"did you mean tweeter.cabinet.drawers\?"):
+        merged({key: "here.cabinet", "tweeter.cabinet.drawer": "3"})
+
+
+def test_a_setting_of_a_backend_that_is_not_in_use_is_left_alone_and_told(
+    cabinet: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    merged({"tweeter.cabinet.ulr": "x"})
+    assert [record.getMessage() for record in caplog.records] == ["no backend in use has a setting tweeter.cabinet.ulr"]
+
+
+def test_a_backend_that_can_not_be_imported_is_no_matter_of_names(cabinet: dict[str, str]) -> None:
+    for name in ("no.such.module", "here.nothing", "..", "."):
+        merged({"tweeter.timelines": name, "tweeter.redis.url": "redis://localhost"})
+
+
+KUBERNETES = ["PORT", "SERVICE_HOST", "PORT_6543_TCP_ADDR", "REDIS_SERVICE_HOST", "MEMCACHED_SERVICE_PORT"]
+
+
+@pytest.mark.parametrize("name", ["TWEETER_CHROMIUM", *map("TWEETER_{}".format, KUBERNETES)])
+def test_variables_that_are_somebody_else_s_are_left_alone(name: str) -> None:
+    merged(**{name: "1"})
+
+
+def test_every_setting_that_a_backend_reads_is_declared() -> None:
+    declared = declared_settings("tweeter.backends", ())
+    read = {
+        key
+        for path in (ROOT / "tweeter" / "backends").rglob("*.py")
+        for key in re.findall(r'setting\(\s*\w+,\s*"([\w.]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert read == declared
+    assert len(read) > 5
 
 
 def test_a_missing_setting_is_asked_for_by_all_its_names() -> None:

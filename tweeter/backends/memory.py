@@ -23,6 +23,7 @@ from tweeter.measure import round_trip
 from tweeter.settings import setting
 from tweeter.values import Slice, TweetView
 
+SETTINGS = ("tweeter.memory.timelines", "tweeter.memory.tweets")
 FILL_SECONDS = 30.0  # a fill that takes longer was given up by whoever began it
 
 

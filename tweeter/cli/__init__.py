@@ -10,13 +10,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter.cli.common import describe, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("demo", "load", "user", "verify", "truncate", "services", "bench")
+COMMANDS = ("ini", "demo", "load", "user", "verify", "truncate", "services", "bench")
 
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 
@@ -53,6 +54,7 @@ def _notes(error: BaseException) -> list[str]:
 def _parser(*commands: str) -> argparse.ArgumentParser:
     """Of these commands: what the others import would only take time."""
     parser = argparse.ArgumentParser(prog="tweeter", description="Looks after a Tweeter site.")
+    parser.add_argument("--version", action="version", version=f"tweeter {version('tweeter')}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", dest="command", required=True)
     for name in commands:
         import_module(f"tweeter.cli.{name}").add_parser(subparsers)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from tweeter.cli.common import CommandError
+from tweeter.cli.common import CommandError, describe
 
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 20  # bytes
@@ -36,7 +36,7 @@ def size(path: Path) -> int | None:
     try:
         status = path.stat()
     except OSError as error:
-        raise CommandError(f"{path} can't be read: {error.strerror or error}") from error
+        raise CommandError(f"{path} can't be read: {describe(error)}") from error
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
@@ -85,7 +85,7 @@ def _chunks(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise CommandError(f"{path} is a damaged gzip file: {error}") from error
     except OSError as error:
-        raise CommandError(f"{path} can't be read: {error.strerror or error}") from error
+        raise CommandError(f"{path} can't be read: {describe(error)}") from error
 
 
 def _check_encoding(path: Path, beginning: bytes) -> None:
