@@ -77,7 +77,6 @@ def alembic_config(url: str) -> Config:
     """Alembic as `alembic -c testing.ini` has it, on another database."""
     config = Config(str(ROOT / "testing.ini"))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    config.attributes["configure_logging"] = False
     return config
 
 

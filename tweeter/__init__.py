@@ -9,11 +9,25 @@ from pyramid.config import Configurator
 from pyramid.registry import Registry
 from pyramid.router import Router
 
+from tweeter.errors import SettingError
 from tweeter.settings import check_secret, merge
 
 
 def main(global_config: Mapping[str, str], **settings: str) -> Router:
-    """The WSGI application of an ini file."""
+    """The WSGI application of an ini file.
+
+    Raises SettingError. Pyramid's scripts (pserve, pshell, proutes, …), which would print a traceback, are ended by it
+    with one line.
+    """
+    try:
+        return _application(global_config, settings)
+    except SettingError as error:
+        if "__script__" in global_config:
+            raise SystemExit(f"tweeter: {error}") from error
+        raise
+
+
+def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) -> Router:
     merged = merge(settings, global_config, os.environ)
     check_secret(merged)
     share_processor(merged["tweeter.switch_interval_us"])

@@ -8,14 +8,22 @@ NAME_FILE names a file that holds the value, for secrets. The same rule serves t
 """
 
 import difflib
+import logging
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyramid.settings import asbool
 
 from tweeter.errors import SettingError
+from tweeter.plugins import declared_settings
+
+log = logging.getLogger(__name__)
+
+# Kubernetes sets the others for a service that is called `tweeter` or `tweeter-redis`.
+_VARIABLE = re.compile(r"TWEETER_(?!.*(SERVICE|PORT)(_|$)).*")
 
 PLACEHOLDER = "change-me"
 
@@ -68,12 +76,16 @@ KNOWN = {
     "tweeter.outbox.keep_hours": Setting(int, 24, 1, "hours that delivered events are kept"),
 }
 
+# Those that name modules, which may have settings of their own.
+NAMING_MODULES = ("tweeter.timelines", "tweeter.timelines.shadow", "tweeter.delivery", "tweeter.lab.backends")
+
 
 def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:
     """The settings an application starts with.
 
-    Names are checked: `tweeter.timeline` is refused with a hint. Settings of a backend have a part of their own
-    (`tweeter.redis.url`) and are read by it with `setting`.
+    Names are checked: `tweeter.timeline` is refused with a hint, and so are `tweeter.redis.ulr` and TWEETER_SECRTE.
+    Settings of a backend have a part of their own (`tweeter.redis.url`). It declares them in SETTINGS, and reads them
+    with `setting`.
 
     Raises SettingError.
     """
@@ -84,17 +96,48 @@ def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapp
             value = _from_environment(key, environ)
             if value is not None:
                 merged[key] = value
-    for key in merged:
-        if key.startswith("tweeter.") and key not in KNOWN and key.count(".") == 1:
-            names = {known.partition(".")[2]: known for known in KNOWN}  # "tweeter." would make all of them alike
-            close = difflib.get_close_matches(key.partition(".")[2], names, 1)
-            raise SettingError(
-                f"there is no setting {key}"
-                + (f"; did you mean {names[close[0]]}?" if close else "; known are " + ", ".join(sorted(KNOWN)))
-            )
+    check_names(merged, environ)
     for key in KNOWN:
         merged[key] = _parse(merged, key, KNOWN[key])
     return merged
+
+
+def check_names(settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Raises SettingError for a name of ours that nobody declares.
+
+    What may belong to another backend, one that is not in use, is left alone; so are variables that are no slips.
+    """
+    ours = {key for key in settings if key.startswith("tweeter.")} - KNOWN.keys()
+    known = {variable(key) for key in (*KNOWN, *ours)}
+    variables = {
+        name
+        for name, value in environ.items()
+        if value and _VARIABLE.fullmatch(name) and known.isdisjoint((name, name.removesuffix("_FILE")))
+    }
+    if not ours and not variables:
+        return  # the backends, and what they import, are not needed to tell
+    named = " ".join(str(settings.get(key) or KNOWN[key].default) for key in NAMING_MODULES)
+    declared = {*KNOWN, *declared_settings("tweeter.backends", named.split())}
+    parts = {key.split(".")[1] for key in declared}
+    for key in sorted(ours - declared):
+        part = key.split(".")[1]
+        same = sorted(name for name in declared if part in parts and name.startswith(f"tweeter.{part}"))
+        if key.count(".") > 1 and part not in parts and not _closest(part, parts, "", 0.7):
+            log.warning("no backend in use has a setting %s", key)
+        elif close := _closest(key, declared, "tweeter.", 0.6):
+            raise SettingError(f"there is no setting {key}; did you mean {close}?")
+        else:
+            raise SettingError(f"there is no setting {key}; known are {', '.join(same or sorted(KNOWN))}")
+    for name in sorted(variables - {variable(key) for key in declared}):
+        if close := _closest(name.removesuffix("_FILE"), map(variable, declared), "TWEETER_", 0.8):
+            raise SettingError(f"there is no setting for the variable {name}; did you mean {close}?")
+
+
+def _closest(name: str, names: Iterable[str], prefix: str, cutoff: float) -> str:
+    """The name that is most alike, without what all have in common; empty if none is."""
+    rests = {known.removeprefix(prefix): known for known in names}
+    close = difflib.get_close_matches(name.removeprefix(prefix), rests, 1, cutoff)
+    return rests[close[0]] if close else ""
 
 
 def setting(settings: Mapping[str, Any], key: str, kind: type, default: Any = None, least: int = 0) -> Any:

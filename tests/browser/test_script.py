@@ -154,6 +154,13 @@ def test_times_age(ada: Page) -> None:
     expect(time).to_have_text("3 h")
 
 
+def test_a_date_that_is_ahead_is_shown_as_a_date(ada: Page) -> None:
+    post(ada, "hello")
+    ada.clock.install(time="2020-01-01T12:00:00Z")
+    ada.goto("/")
+    expect(ada.locator("article time")).to_have_text(re.compile(r"^\d{1,2} \w{3,4} 20(2[1-9]|[3-9]\d)$"))
+
+
 def test_a_form_is_sent_once(ada: Page) -> None:
     ada.get_by_label("What would you like to say?").fill("once")
     ada.get_by_role("button", name="Post").dblclick()

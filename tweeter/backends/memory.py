@@ -28,6 +28,7 @@ from tweeter.values import Slice, TweetView
 
 T = TypeVar("T")
 
+SETTINGS = ("tweeter.memory.timelines", "tweeter.memory.tweets")
 DAMAGE = (AttributeError, TypeError, ValueError, OverflowError)  # what an object raises that is no timeline
 
 FILL_SECONDS = 30.0  # a fill that takes longer was given up by whoever began it

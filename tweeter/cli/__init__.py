@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tweeter.cli.common import describe, ending_in_order, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("demo", "load", "user", "verify", "truncate", "site-id", "services", "bench")
+COMMANDS = ("ini", "demo", "load", "user", "verify", "truncate", "site-id", "services", "bench")
 
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 
@@ -35,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             code: int = _module(args.command).run(args)
             sys.stdout.flush()
             return code
-    except KeyboardInterrupt:
-        print("tweeter: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print("tweeter: interrupted", *_notes(error), sep="\n", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain once more when it flushes stdout at the end.
@@ -44,13 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (TweeterError, SQLAlchemyError, OSError, UnicodeError) as error:
         log_error(error)
-        print(f"tweeter: {describe(error)}", file=sys.stderr)
+        print(f"tweeter: {describe(error)}", *_notes(error), sep="\n", file=sys.stderr)
         return 1
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def _parser(*commands: str) -> argparse.ArgumentParser:
     """Of these commands: what the others import would only take time."""
     parser = argparse.ArgumentParser(prog="tweeter", description="Looks after a Tweeter site.")
+    parser.add_argument("--version", action="version", version=f"tweeter {version('tweeter')}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", dest="command", required=True)
     for name in commands:
         _module(name).add_parser(subparsers)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from plaster import PlasterError
 from pyramid.paster import setup_logging
 from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import DBAPIError
@@ -126,6 +127,8 @@ def read_settings(ini: str) -> dict[str, Any]:
     try:
         setup_logging(ini)
         return read_ini(ini)
+    except PlasterError as error:
+        raise CommandError(f"{ini} can't be used: it is no ini file by its name, such as development.ini") from error
     except (OSError, LookupError, IniError, UnicodeDecodeError) as error:
         raise CommandError(f"{ini} can't be used: {describe(error)}") from error
     except (ValueError, ImportError) as error:  # what a broken logging section or an unknown `use` raises

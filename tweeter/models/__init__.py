@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, configure_mappers
 from tweeter.models.consumer import Consumer
 from tweeter.models.drivers import Door
 from tweeter.models.engines import engine_of
-from tweeter.models.imported import Imported
+from tweeter.models.imported import Imported, Unlinked
 from tweeter.models.meta import Base, make_sessions
 from tweeter.models.outbox import OutboxEvent
 from tweeter.models.session import LoginSession
@@ -28,6 +28,7 @@ __all__ = [
     "Relationship",
     "Site",
     "Tweet",
+    "Unlinked",
     "User",
     "engine_of",
 ]

@@ -66,6 +66,7 @@ const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "sho
 
 const relative = (date, now) => {
   const minutes = Math.floor((now - date) / 60000);
+  if (minutes < -1) return dayOfYear.format(date); // loaded with a date to come
   if (minutes < 1) return "just now";
   if (minutes < 60) return `${minutes} min`;
   if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h`;

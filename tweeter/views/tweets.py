@@ -13,7 +13,7 @@ from tweeter.models import Tweet
 from tweeter.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
 from tweeter.views import drafts, pages
-from tweeter.views.forms import Form, number, page_limit, parameter, posted, refused, see
+from tweeter.views.forms import Form, number, page_limit, page_url, parameter, posted, refused, see
 
 GREATEST_DEPTH = 20
 
@@ -66,9 +66,12 @@ def delete(request: Request) -> Response:
 
 
 def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str, Any]:
-    """The tweet, what it answers above it, the answers below it, oldest first. A tweet that is gone has a page too."""
+    """The tweet, what it answers above it, the answers below it, oldest first. A tweet that is gone has a page too.
+
+    An answer may have a lower id than its parent: a loaded one that is dated before it, or one from a slower clock.
+    """
     limit = page_limit(request)
-    after = parameter(request, "after", id_, least=0)
+    after = parameter(request, "after", least=0)
     answers_of = select(Tweet.id).where(Tweet.parent_id == id_, Tweet.id > after).order_by(Tweet.id).limit(limit + 1)
     with request.read_session() as session:
         above = _ancestor_ids(session, id_)
@@ -79,14 +82,14 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
         request.response.status_int = 404
     ancestors = [tweets[ancestor] for ancestor in above if ancestor in tweets]
     answers = [tweets[answer] for answer in below[:limit] if answer in tweets]
-    more = answers[-1].id if len(below) > limit and answers else None
+    more = below[limit - 1] if len(below) > limit else None  # from the ids: a tweet may be deleted between the two
     return {
         "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "This tweet is gone",
         "tweet": tweet,
         "ancestors": ancestors,
         "earlier": ancestors[0].parent_id if len(ancestors) == GREATEST_DEPTH else None,
         "answers": answers,
-        "more": f"/tweets/{id_}?after={more}" if more else None,
+        "more": page_url(request, f"/tweets/{id_}", after=more),
         "first": "after" not in request.GET,
         "form": form or Form(drafts.take(request, "tweets") if tweet and request.identity else {}),
     }

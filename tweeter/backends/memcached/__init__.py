@@ -24,6 +24,12 @@ from tweeter.backends.memcached.wire import Address
 from tweeter.errors import SettingError
 from tweeter.settings import setting
 
+SETTINGS = (
+    "tweeter.memcached.servers",
+    "tweeter.memcached.prefix",
+    "tweeter.memcached.timeout_ms",
+    "tweeter.memcached.idle_days",
+)
 DAY = 86_400
 DEFAULT_SERVER = "localhost:11211"
 

@@ -23,6 +23,7 @@ from tweeter.backends.redis.wire import Wire
 from tweeter.errors import SettingError
 from tweeter.settings import setting
 
+SETTINGS = ("tweeter.redis.url", "tweeter.redis.prefix", "tweeter.redis.timeout_ms", "tweeter.redis.idle_days")
 DEFAULT_URL = "redis://localhost:6379/0"
 
 

@@ -45,8 +45,8 @@ def _add_users(database: BulkDatabase, add: str, after: int, last: int, password
     return added
 
 
-def write_follows(database: BulkDatabase, progress: Progress) -> int:
-    """Adds the relationships that are new, and counts them. Returns how many."""
+def write_follows(database: BulkDatabase, progress: Progress) -> tuple[int, int]:
+    """Adds the relationships that are new, and counts them. Returns how many the files have, and how many are new."""
     with database.staging():
         database.create("load_pairs", "n INTEGER PRIMARY KEY, follower_id INTEGER, followee_id INTEGER")
         database.create("load_fresh", "follower_id INTEGER, followee_id INTEGER")
@@ -69,13 +69,16 @@ def write_follows(database: BulkDatabase, progress: Progress) -> int:
             ORDER BY n
             """
         ).rowcount
+        pairs: int = database.execute(
+            "SELECT count(*) FROM (SELECT DISTINCT follower, followee FROM load_follows) AS pairs"
+        ).scalar_one()  # fmt: skip
     database.analyze("load_pairs")
     progress.phase("Writing follows", new)
     written = 0
     for after, last, count in database.batches("load_pairs"):
         written += database.commit(partial(_add_follows, database, after, last))
         progress.advance(count)
-    return written
+    return pairs, written
 
 
 def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> int:
