@@ -282,7 +282,7 @@ def test_a_program_gets_the_error_itself(sqlite_url: str, tmp_path: Path) -> Non
     [
         ("postgresql+psycopg://tweeter@127.0.0.1:1/x", "connection failed: .*Connection refused"),
         ("sqlite:////no/such/folder/x.sqlite", "unable to open database file"),
-        ("nonsense", "sqlalchemy.url is not right: .*"),
+        ("nonsense", "Invalid sqlalchemy.url: .*"),
     ],
 )
 def test_migrations_of_a_database_that_is_not_there_end_with_one_line(url: str, said: str) -> None:

@@ -160,7 +160,7 @@ class ITweetCache(Interface):
     leaves out what was invalidated meanwhile. An id that SQL does not have is kept as gone (None).
 
     A value that is damaged, or of a version of TweetView that this process does not have, is a miss: it is dropped and
-    reported as in ITimelineStore. `tweeter.backends.tweets` packs tweets so that all of these are noticed.
+    reported as in ITimelineStore. `tweeter.timelines.packing` packs tweets so that all of these are noticed.
     Every method raises BackendUnavailable when the cache as a whole can't be asked.
     """
 

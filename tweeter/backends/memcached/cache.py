@@ -8,7 +8,7 @@ from zope.interface import implementer
 from tweeter.backends.memcached.client import ATTEMPTS, Servers
 from tweeter.backends.memcached.epoch import Epoch
 from tweeter.backends.memcached.wire import Request, blocks, storing
-from tweeter.backends.tweets import LEASE_SECONDS, new_lease, pack, unpack
+from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import count_damaged
 from tweeter.values import TweetView
@@ -27,7 +27,7 @@ _Lease = Mapping[int, _Place]
 
 @implementer(ITweetCache)
 class MemcachedTweetCache:
-    """A value for each tweet: the TweetView, nil where it is gone, or a lease; see `backends.tweets`."""
+    """A value for each tweet: the TweetView, nil where it is gone, or a lease; see `timelines.packing`."""
 
     def __init__(self, servers: Servers, seconds: float = 86_400) -> None:
         self._servers = servers

@@ -7,7 +7,7 @@ from zope.interface import implementer
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.errors import translated
 from tweeter.backends.redis.wire import Wire
-from tweeter.backends.tweets import LEASE_SECONDS, new_lease, pack, unpack
+from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import count_damaged
 from tweeter.values import TweetView
@@ -15,7 +15,7 @@ from tweeter.values import TweetView
 
 @implementer(ITweetCache)
 class RedisTweetCache:
-    """A value for each tweet: the TweetView, nil where it is gone, or a lease; see `backends.tweets`."""
+    """A value for each tweet: the TweetView, nil where it is gone, or a lease; see `timelines.packing`."""
 
     def __init__(self, wire: Wire, seconds: float = 86_400) -> None:
         self._wire = wire
