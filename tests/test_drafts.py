@@ -8,9 +8,11 @@ from html import unescape
 import pytest
 import webtest
 from pyramid.router import Router
+from sqlalchemy.exc import OperationalError
 
 from tests.conftest import running, settings_of
 from tests.people import PASSWORD, Person
+from tweeter.actions import Actions
 
 Visitor = Callable[[], webtest.TestApp]
 
@@ -114,6 +116,28 @@ def test_what_is_too_long_to_be_kept_is_shown_to_be_copied(eve: Person) -> None:
             assert text in page.text
             assert ('href="/login"' in page.text) == (status == 401)
             eve.sign_in()
+
+
+@pytest.mark.parametrize(
+    ("action", "url", "fields"),
+    [
+        ("post", "/tweets", {"message": "my own words"}),
+        ("change_profile", "/settings", {"action": "profile", "display_name": "My own", "bio": "my own words"}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("error", "status"), [(RuntimeError("x"), 500), (OperationalError("x", {}, Exception("gone")), 503)]
+)
+def test_error_pages_show_what_was_typed(
+    eve: Person, monkeypatch: pytest.MonkeyPatch, action: str, url: str, fields: dict[str, str], error: Exception,
+    status: int
+) -> None:  # fmt: skip
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Actions, action, fail)
+    page = eve.send(url, status=status, **fields)
+    assert all(text in page.text for name, text in fields.items() if name != "action")
 
 
 def test_names_typed_into_old_forms_stay(eve: Person) -> None:

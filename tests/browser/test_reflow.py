@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Opener, post, press, sign_up
 from tests.people import PASSWORD
 
-# Each breakpoint from both sides, and common screens between.
-WIDTHS = (320, 360, 390, 412, 540, 720, 721, 768, 860, 861, 1024, 1280)
+# Each breakpoint of the style sheets from both sides, and common screens between.
+WIDTHS = (320, 360, 390, 600, 720, 721, 860, 861, 1100, 1101, 1280)
 
 ME = "/@" + "W" * 20
 

@@ -1,4 +1,4 @@
-"""The pages. Each module is one room: timelines, tweets, accounts, settings, people, search, errors."""
+"""The pages. Each module is one room: timelines, tweets, accounts, settings, people, search, drafts, errors."""
 
 from pyramid.config import Configurator
 

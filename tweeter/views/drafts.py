@@ -20,7 +20,7 @@ FIELDS = {
     "signup": ("username", "display_name"),
     "login": ("username",),
 }
-DRAFT, EARLIER_TOKENS = "draft", "earlier_tokens"  # keys of the session
+DRAFT, EARLIER_TOKENS = "typed", "earlier_tokens"  # keys of the session
 LONGEST = 2000  # characters of a draft, compressed: the session is a cookie
 MOST_TOKENS = 3
 

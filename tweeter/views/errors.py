@@ -186,9 +186,8 @@ def try_again(error: TryAgain, request: Request) -> Response:
     title = PAGES[429][0]
     if isinstance(error, Busy):
         status, title, reason = 503, "One moment", "Many people are signing in at this moment."
-    typed = posted(request, "message") or posted(request, "bio")
     message = f"{reason} Please try again in {_wait(error.seconds)}."
-    response = error_page(request, status, message, title=title, typed=typed)
+    response = error_page(request, status, message, title=title)
     response.headers["Retry-After"] = str(error.seconds)
     return response
 
