@@ -81,6 +81,17 @@ def test_many_names_from_one_address(site_with: Site) -> None:
     assert at(app, "192.0.2.2").sign_in("Ada", PASSWORD).status_int == 303
 
 
+def test_an_address_is_counted_by_the_names_it_tries(site_with: Site) -> None:
+    """Or an attack on one name would keep everybody out who shares the address."""
+    app = site_with(sign_in="100/day", sign_in_name="none", sign_in_address="3/day")
+    somebody = at(app, "192.0.2.1")
+    for name in ("Ada", "bob"):
+        assert statuses(somebody, name, 10) == {400}
+    assert statuses(somebody, "eve", 1) == {400}
+    for name in ("zoe", "Ada"):
+        assert statuses(somebody, name, 3) == {429}
+
+
 def test_many_addresses_that_attack_one_name_do_not_lock_its_owner_out(site_with: Site) -> None:
     app = site_with()
     owner = Person(webtest.TestApp(app, {"REMOTE_ADDR": "203.0.113.1"}), "Ada")
