@@ -36,6 +36,7 @@ def arrange_links(database: BulkDatabase) -> None:
 
 def write_links(database: BulkDatabase, path: Path, warnings: Complaints) -> None:
     """Adds the parents that are still missing; keeps, and complains of, those that no file had yet."""
+    database.analyze("load_given")
     for after, last, _ in database.batches("load_links", LINKS_AT_ONCE):
         database.commit(partial(_add_parents, database, after, last))
     with database.staging():
@@ -56,18 +57,19 @@ def link_earlier_replies(database: BulkDatabase) -> None:
 
 
 def _add_parents(database: BulkDatabase, after: int, last: int, again: bool) -> int:
-    batch = {"after": after, "last": last}
     here = "WHERE l.n > :after AND l.n <= :last AND t.parent_id IS NULL"
-    database.execute(
-        f"""
-        INSERT INTO unlinked (tweet_id, parent)
-        SELECT g.id, l.parent {_LINKS} {here} AND {_PARENT} IS NULL
-        ON CONFLICT (tweet_id) DO UPDATE SET parent = excluded.parent WHERE unlinked.parent <> excluded.parent
-        """,
-        **batch,
-    )
-    missing = f"SELECT g.id, {_PARENT} {_LINKS} {here} AND {_PARENT} IS NOT NULL ORDER BY l.n"
-    return _link(database, database.execute(missing, **batch).all())
+    found = database.execute(f"SELECT g.id, {_PARENT} {_LINKS} {here} ORDER BY l.n", after=after, last=last).all()
+    if any(parent is None for _, parent in found):
+        database.execute(
+            f"""
+            INSERT INTO unlinked (tweet_id, parent)
+            SELECT g.id, l.parent {_LINKS} {here} AND {_PARENT} IS NULL
+            ON CONFLICT (tweet_id) DO UPDATE SET parent = excluded.parent WHERE unlinked.parent <> excluded.parent
+            """,
+            after=after,
+            last=last,
+        )
+    return _link(database, [(child, parent) for child, parent in found if parent is not None])
 
 
 def _add_late_parents(database: BulkDatabase, after: int, again: bool) -> Sequence[tuple[int, int]]:
