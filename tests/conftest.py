@@ -26,7 +26,6 @@ from sqlalchemy.orm import Session, sessionmaker
 import tweeter
 from tests.people import Person
 from tweeter.actions import Actions
-from tweeter.interfaces import IDelivery
 from tweeter.models.meta import begin_immediate, make_engine, make_sessions
 from tweeter.passwords import Passwords
 from tweeter.serve import make_server
@@ -214,8 +213,7 @@ def running(settings: dict[str, Any]) -> Iterator[Router]:
     try:
         yield app
     finally:
-        app.registry.getUtility(IDelivery).stop()
-        app.registry["engine"].dispose()
+        tweeter.shut_down(app.registry)
 
 
 @pytest.fixture

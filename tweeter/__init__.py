@@ -9,6 +9,7 @@ from pyramid.config import Configurator
 from pyramid.registry import Registry
 from pyramid.router import Router
 
+from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
 
 
@@ -45,6 +46,7 @@ def machinery(config: Configurator) -> None:
     config.include("tweeter.models")
     config.include("tweeter.timelines")
     config.include("tweeter.delivery")
+    config.include("tweeter.housekeeping")
     config.include("tweeter.actions")
 
 
@@ -53,3 +55,10 @@ def make_registry(settings: Mapping[str, Any]) -> Registry:
     with Configurator(settings=dict(settings)) as config:
         config.include(machinery)
     return config.registry
+
+
+def shut_down(registry: Registry) -> None:
+    """Ends what runs in the background, and all connections to SQL."""
+    registry.getUtility(IDelivery).stop()
+    registry["housekeeper"].stop()
+    registry["engine"].dispose()

@@ -13,9 +13,12 @@ from tweeter.models.imported import Imported
 from tweeter.models.meta import Base, make_sessions
 from tweeter.models.outbox import OutboxEvent
 from tweeter.models.tweet import Mention, Tweet
-from tweeter.models.user import Relationship, User
+from tweeter.models.user import Relationship, User, closed_users
 
-__all__ = ["Base", "Consumer", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "User", "engine_of"]
+__all__ = [
+    "Base", "Consumer", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "User", "closed_users",
+    "engine_of",
+]  # fmt: skip
 
 configure_mappers()
 

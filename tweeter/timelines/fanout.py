@@ -7,6 +7,7 @@ from itertools import chain
 
 from sqlalchemy.orm import Session
 
+from tweeter.ids import MAX_ID
 from tweeter.interfaces import IOverlappingStore, ITimelineStore
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import followers, queries
@@ -54,6 +55,10 @@ class FanOut:
                     yield
             case AccountClosed(user_id):
                 self._store.drop([Timeline.home(user_id).key, Timeline.profile(user_id).key])
+                # What of the account was removed from SQL already is told of by TweetsDeleted.
+                for ids in self._tweet_ids(user_id):
+                    self._forget(ids)
+                    yield
             case Truncated(before_id):
                 self._store.truncate(before_id)
             case Reloaded():
@@ -108,20 +113,27 @@ class FanOut:
 
     def _withdraw(self, tweet_ids: Sequence[int], user_id: int) -> None:
         """Home timelines keep the ids until they are read: to fan out deletes would cost as much as the tweets did."""
-        with self._sessions() as session:
-            answers = queries.answer_ids(session, tweet_ids)  # they say that what they answer is gone
-        self._cache.invalidate([*tweet_ids, *answers])
+        self._forget(tweet_ids)
         self._store.remove(Timeline.public().key, tweet_ids)
         self._store.remove(Timeline.profile(user_id).key, tweet_ids)
+
+    def _forget(self, tweet_ids: Sequence[int]) -> None:
+        """Takes tweets out of the cache, and the replies to them, which say that what they reply to is gone."""
+        with self._sessions() as session:
+            replies = queries.answer_ids(session, tweet_ids)
+        self._cache.invalidate([*tweet_ids, *replies])
 
     def _followers(self, user_id: int) -> Iterator[Sequence[int]]:
         return self._chunks(STRETCH, lambda session, last, limit: followers.after(session, user_id, last, limit))
 
     def _tweet_ids(self, user_id: int) -> Iterator[Sequence[int]]:
-        return self._chunks(CHUNK, lambda session, last, limit: queries.tweet_ids(session, user_id, last, limit))
+        return self._chunks(
+            CHUNK, lambda session, last, limit: queries.tweet_ids(session, user_id, last or MAX_ID + 1, limit)
+        )
 
     def _chunks(self, size: int, read: Callable[[Session, int, int], Sequence[int]]) -> Iterator[Sequence[int]]:
-        """Ids in ascending order, a chunk at a time, each read in a transaction of its own."""
+        """Ids in one order, a chunk at a time, each read in a transaction of its own, from the last id of the one
+        before; at first from 0."""
         last, full = 0, True
         while full:
             with self._sessions() as session:

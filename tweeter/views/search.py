@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from tweeter import text
-from tweeter.models import Tweet, User
+from tweeter.models import Tweet, User, closed_users
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page
 from tweeter.views.forms import page_cursor, page_url
@@ -49,14 +49,15 @@ def find_people(session: Session, q: str) -> Sequence[User]:
     matches: list[ColumnElement[bool]] = [User.username_key.startswith(name.lower(), autoescape=True)]
     if not q.startswith("@"):
         matches.append(_contains(session, User.display_name, name))
-    query = select(User).where(or_(*matches)).order_by(User.followers_count.desc(), User.id.desc())
+    query = select(User).where(or_(*matches), ~User.closed).order_by(User.followers_count.desc(), User.id.desc())
     return session.scalars(query.limit(PEOPLE)).all()
 
 
 def find_tweets(session: Session, q: str, cursor: Cursor) -> Page:
     """Tweets that contain it, whatever the case; `#tag` finds the whole tag only, not the beginning of another."""
     tag = q[1:].casefold() if q.casefold()[1:] in text.hashtags(q) and q.startswith("#") else ""
-    query = select(Tweet.id, Tweet.message).where(_contains(session, Tweet.message, q)).order_by(Tweet.id.desc())
+    found = _contains(session, Tweet.message, q) & Tweet.user_id.not_in(closed_users)
+    query = select(Tweet.id, Tweet.message).where(found).order_by(Tweet.id.desc())
     ids: list[int] = []
     before = cursor.before
     while len(ids) <= cursor.limit:
