@@ -27,7 +27,6 @@ import tweeter
 from tests.people import Person
 from tweeter import text
 from tweeter.actions import Actions
-from tweeter.interfaces import IDelivery
 from tweeter.models import Hashtag, Tweet, User
 from tweeter.models.meta import begin_immediate, make_engine, make_sessions
 from tweeter.passwords import Passwords
@@ -228,8 +227,7 @@ def running(settings: dict[str, Any]) -> Iterator[Router]:
     try:
         yield app
     finally:
-        app.registry.getUtility(IDelivery).stop()
-        app.registry["engine"].dispose()
+        tweeter.shut_down(app.registry)
 
 
 @pytest.fixture

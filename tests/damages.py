@@ -7,9 +7,9 @@ from array import array
 
 import msgspec
 
-from tweeter.backends import tweets
 from tweeter.backends.memory import _Entry
 from tweeter.testing.caches import tweet
+from tweeter.timelines import packing as tweets
 from tweeter.values import TweetView
 
 UNDECODABLE = [

@@ -10,11 +10,11 @@ from prometheus_client import REGISTRY
 
 from tests import damages
 from tweeter import metrics
-from tweeter.backends import tweets
 from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
 from tweeter.testing import TimelineStoreSuite, TweetCacheSuite
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill
+from tweeter.timelines import packing as tweets
 
 
 class TestMemoryTimelineStore(TimelineStoreSuite):

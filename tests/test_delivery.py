@@ -161,19 +161,6 @@ def test_old_events_are_deleted_but_never_the_newest(processes, ann):
     assert len(home(one, ann)) == 5
 
 
-def test_deliveries_prune_the_outbox_now_and_then(processes, ann, monkeypatch):
-    one, _ = processes
-    post(one, ann)
-    with one.sessions() as session:
-        begin_immediate(session)
-        session.execute(update(OutboxEvent).values(date=now() - timedelta(days=3)))
-        session.commit()
-    monkeypatch.setattr("tweeter.delivery.inline.PRUNE_EVERY", 0)
-    post(one, ann)
-    with one.sessions() as session:
-        assert session.scalar(select(func.count()).select_from(OutboxEvent)) == 1
-
-
 def test_truncation_reaches_every_process_and_pages_go_on_in_sql(processes, ann):
     one, other = processes
     posted = [post(one, ann) for _ in range(6)]

@@ -10,6 +10,7 @@ from pyramid.registry import Registry
 from pyramid.router import Router
 
 from tweeter.errors import SettingError
+from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
 
 
@@ -61,6 +62,7 @@ def machinery(config: Configurator) -> None:
     config.include("tweeter.models")
     config.include("tweeter.timelines")
     config.include("tweeter.delivery")
+    config.include("tweeter.housekeeping")
     config.include("tweeter.actions")
 
 
@@ -69,3 +71,10 @@ def make_registry(settings: Mapping[str, Any]) -> Registry:
     with Configurator(settings=dict(settings)) as config:
         config.include(machinery)
     return config.registry
+
+
+def shut_down(registry: Registry) -> None:
+    """Ends what runs in the background, and all connections to SQL."""
+    registry.getUtility(IDelivery).stop()
+    registry["housekeeper"].stop()
+    registry["engine"].dispose()

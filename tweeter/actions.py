@@ -4,22 +4,20 @@ Whoever makes the Actions owns the transaction. All rules are here, so that a fo
 same ones: what they don't allow raises Refused, with words for the person who tried.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import BigInteger, delete, literal, select, union, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tweeter import ids, passwords, text
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
-from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, outbox
+from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users, outbox
 from tweeter.models.meta import insert_new
 from tweeter.passwords import Passwords
-from tweeter.timelines import queries
 from tweeter.values import (
     AccountClosed,
     Followed,
@@ -32,7 +30,6 @@ from tweeter.values import (
 NAME_LENGTH = 50
 NAME_COLUMN = 200  # code points
 BIO_LENGTH = 160
-IDS_PER_EVENT = 500
 
 
 class Actions:
@@ -89,32 +86,17 @@ class Actions:
         self._count(User.id == user_id, auth_version=1)
 
     def close_account(self, user_id: int) -> None:
-        """Deletes the account with its tweets, its followers and whom it follows. The name is free again."""
-        session = self._session
-        followees = select(Relationship.to_user_id).where(Relationship.from_user_id == user_id)
-        followers = select(Relationship.from_user_id).where(Relationship.to_user_id == user_id)
-        mine = select(Tweet.id).where(Tweet.user_id == user_id)
-        naming = select(Tweet.user_id).join(Mention, Mention.tweet_id == Tweet.id).where(Mention.user_id == user_id)
-        named = select(Mention.user_id).where(Mention.tweet_id.in_(mine))
-        # Everybody whose rows are touched, in the order of ids: people who close at once would wait for each other in a
-        # circle otherwise.
-        near = union(followees, followers, naming, named, select(literal(user_id, BigInteger)))
-        everyone = select(User.id).where(User.id.in_(near)).order_by(User.id).with_for_update(key_share=True)
-        session.scalars(everyone).all()
-        self._user(user_id, lock=True)
-        self._count(User.id.in_(followees), followers_count=-1)
-        self._count(User.id.in_(followers), following_count=-1)
-        for chunk in self._tweet_ids(user_id):
-            outbox.record(session, TweetsDeleted(tuple(chunk), user_id))
-        outbox.record(session, AccountClosed(user_id))
-        session.flush()
-        for statement in (
-            delete(Relationship).where((Relationship.from_user_id == user_id) | (Relationship.to_user_id == user_id)),
-            delete(Tweet).where(Tweet.user_id == user_id),
-            delete(User).where(User.id == user_id),
-        ):
-            session.execute(statement, execution_options={"synchronize_session": False})
-        session.expire_all()
+        """Closes the account: with its tweets and follows it is on no page from now on, and its name is free again.
+
+        The rows go later (`tweeter.closing`): there may be millions, and nobody is to wait for locks on all neighbours.
+        """
+        user = self._user(user_id, lock=True)
+        user.closed = True
+        user.username_key = f"!{user_id}"  # which no name can be
+        user.display_name = user.bio = user.password_hash = ""
+        user.auth_version = user.auth_version + 1
+        outbox.record(self._session, AccountClosed(user_id))
+        self._session.flush()
 
     # tweets
 
@@ -122,7 +104,7 @@ class Actions:
         """A new tweet; an answer where a parent is given."""
         session = self._session
         message = check_message(message, self._message_limit)
-        if parent_id is not None and session.get(Tweet, parent_id) is None:
+        if parent_id is not None and self._author(parent_id) is None:
             raise Missing("The tweet you answer is gone.", "parent_id")
         if not self._count(User.id == user_id, tweets_count=1):
             raise Missing("This account is closed.")
@@ -134,7 +116,7 @@ class Actions:
 
     def delete(self, user_id: int, tweet_id: int) -> None:
         """Deletes one's own tweet. Answers to it stay."""
-        author_id = self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id))
+        author_id = self._author(tweet_id)
         if author_id is None:
             raise Missing("This tweet is gone.")
         if author_id != user_id:
@@ -188,9 +170,14 @@ class Actions:
 
     def _user(self, user_id: int, lock: bool = False) -> User:
         user = self._session.get(User, user_id, with_for_update=lock or None)
-        if user is None:
+        if user is None or user.closed:
             raise Missing("This account is closed.")
         return user
+
+    def _author(self, tweet_id: int) -> int | None:
+        """Whose tweet it is; None where it is gone."""
+        open_ = Tweet.user_id.not_in(closed_users)
+        return self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
 
     def _follows(self, user_id: int, followee_id: int) -> bool:
         return self._session.get(Relationship, (user_id, followee_id), populate_existing=True) is not None
@@ -200,13 +187,14 @@ class Actions:
 
         It also lets the same request, sent twice at once, come one after the other.
         """
-        rows = select(User.id).where(User.id.in_(user_ids)).order_by(User.id).with_for_update(key_share=True)
+        found = User.id.in_(user_ids) & ~User.closed
+        rows = select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
         if len(self._session.scalars(rows).all()) < len(user_ids):
             raise Missing("This account is closed.")
 
     def _count(self, who: Any, **steps: int) -> int:
         values = {name: getattr(User, name) + step for name, step in steps.items()}
-        return self._rows(update(User).where(who).values(values))
+        return self._rows(update(User).where(who, ~User.closed).values(values))
 
     def _rows(self, statement: Any) -> int:
         result = self._session.execute(statement, execution_options={"synchronize_session": False})
@@ -234,12 +222,6 @@ class Actions:
             mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
             for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
                 self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
-
-    def _tweet_ids(self, user_id: int) -> Iterator[list[int]]:
-        last = 0
-        while chunk := queries.tweet_ids(self._session, user_id, last, IDS_PER_EVENT):
-            yield list(chunk)
-            last = chunk[-1]
 
 
 def check_message(message: str, limit: int) -> str:
@@ -283,6 +265,7 @@ def check_password(password: str) -> None:
 def _request_actions(request: Request) -> Actions:
     registry = request.registry
     wake = registry.getUtility(IDelivery).wake
+    registry["housekeeper"].start()
     request.tm.get().addAfterCommitHook(lambda committed: wake() if committed else None)
     return Actions(request.dbsession, registry["passwords"], registry.settings["tweeter.message_limit"])
 

@@ -103,7 +103,7 @@ class TweetCreated(Event, frozen=True):
 
 
 class TweetsDeleted(Event, frozen=True):
-    """Tweets of one author; many at once when an account is closed."""
+    """Tweets of one author; many at once when a closed account is removed."""
 
     tweet_ids: tuple[int, ...]
     user_id: int
@@ -126,7 +126,7 @@ class ProfileChanged(Event, frozen=True):
 
 
 class AccountClosed(Event, frozen=True):
-    """The account is gone; its tweets were announced by TweetsDeleted."""
+    """The account is gone with its tweets, whose rows are removed later; TweetsDeleted tells of that."""
 
     user_id: int
 

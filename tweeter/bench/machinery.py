@@ -29,8 +29,7 @@ def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
         _check_stores(registry, dotted(BACKENDS, settings["tweeter.timelines"]))
         yield registry
     finally:
-        registry.getUtility(IDelivery).stop()
-        registry["engine"].dispose()
+        tweeter.shut_down(registry)
 
 
 def _check_stores(registry: Registry, chosen: str) -> None:

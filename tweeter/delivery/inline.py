@@ -16,14 +16,13 @@ from zope.interface import implementer
 from tweeter.delivery.relay import Relay
 from tweeter.delivery.tail import Tail
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.models import Site, outbox
-from tweeter.models.meta import SessionFactory, begin_immediate
+from tweeter.models import Site
+from tweeter.models.meta import SessionFactory
 from tweeter.models.site import LOAD_SILENCE, end_load
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 0.5  # seconds that a reader waits for another thread that delivers; after that the page may lag behind
-PRUNE_EVERY = 3600.0  # seconds
 
 
 @implementer(IDelivery)
@@ -31,12 +30,11 @@ class InlineDelivery:
     """Follows the outbox on behalf of the timelines that this process keeps, and of those that it shares."""
 
     def __init__(self, sessions: SessionFactory, timelines: Iterable[IMaterializedTimelines], keep: timedelta) -> None:
-        self._sessions = sessions
-        self._keep = keep
         every = list(timelines)
         self._tails = [Tail(sessions, each, keep) for each in every if each.private]
         self._relays = [Relay(sessions, each, keep) for each in every if not each.private]
-        self._pruned = self._looked = time.monotonic()
+        self._sessions = sessions
+        self._looked = time.monotonic()
 
     def wake(self) -> None:
         try:
@@ -44,7 +42,6 @@ class InlineDelivery:
                 tail.catch_up()
             for relay in self._relays:
                 relay.wake()
-            self._prune()
         except Exception:
             log.exception("delivery failed; the outbox keeps what was not delivered")
 
@@ -87,14 +84,6 @@ class InlineDelivery:
                 loading_until = session.scalar(select(Site.loading_until))
             if loading_until is not None:
                 end_load(self._sessions, dead=True)
-
-    def _prune(self) -> None:
-        if time.monotonic() - self._pruned > PRUNE_EVERY:
-            self._pruned = time.monotonic()
-            with self._sessions() as session:
-                begin_immediate(session)
-                outbox.prune(session, self._keep)
-                session.commit()
 
 
 def includeme(config: Configurator) -> None:

@@ -15,7 +15,7 @@ from tweeter.models.outbox import OutboxEvent
 from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
 from tweeter.models.tweet import Hashtag, Mention, Tweet
-from tweeter.models.user import Relationship, User
+from tweeter.models.user import Relationship, User, closed_users
 
 __all__ = [
     "Base",
@@ -30,6 +30,7 @@ __all__ = [
     "Tweet",
     "Unlinked",
     "User",
+    "closed_users",
     "engine_of",
 ]
 

@@ -162,11 +162,11 @@ def _last(rows: Sequence[Any], otherwise: int) -> int:
     return int(rows[-1][0]) if rows else otherwise
 
 
-def prune(session: Session, older_than: timedelta) -> int:
-    """Deletes events that are older; returns how many. The newest stays, whatever its age."""
+def prune(session: Session, older_than: timedelta, limit: int = 1000) -> int:
+    """Deletes some events that are older; returns how many. The newest stays, whatever its age."""
     newest = select(func.max(OutboxEvent.id)).scalar_subquery()
+    old = select(OutboxEvent.id).where(OutboxEvent.date < now() - older_than, OutboxEvent.id < newest).limit(limit)
     result = session.execute(
-        delete(OutboxEvent).where(OutboxEvent.date < now() - older_than, OutboxEvent.id < newest),
-        execution_options={"synchronize_session": False},
+        delete(OutboxEvent).where(OutboxEvent.id.in_(old)), execution_options={"synchronize_session": False}
     )
     return int(result.rowcount)  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, false, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tweeter.models.meta import Base, BigId, UTCDateTime, folded, now
@@ -14,6 +14,8 @@ class User(Base):
     The counters are kept by `UPDATE … SET n = n + 1` in the transaction that changes what they count.
     A new `auth_version` ends all sessions. `password_hash` is empty for those who were loaded from a file: nobody
     can sign in as them until they are given a password.
+
+    A `closed` account is on no page any more, nor are its tweets and follows; `closing.remove_some` removes its rows.
     """
 
     __tablename__ = "users"
@@ -31,14 +33,20 @@ class User(Base):
     date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
     # What search reads.
     folded_name: Mapped[str] = mapped_column(Text, default=folded("display_name"), server_default="", deferred=True)
+    closed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     # Without AUTOINCREMENT SQLite would give the id of the last account that closed to the next one that opens.
     __table_args__ = (
         CheckConstraint("tweets_count >= 0", "tweets_count"),
         CheckConstraint("followers_count >= 0", "followers_count"),
         CheckConstraint("following_count >= 0", "following_count"),
+        # Every page leaves closed accounts out, and mostly there are none.
+        Index("ix_users_closed", "id", sqlite_where=text("closed = 1"), postgresql_where=text("closed")),
         {"sqlite_autoincrement": True},
     )
+
+
+closed_users = select(User.id).where(User.closed)  # for `not_in`
 
 
 class Relationship(Base):

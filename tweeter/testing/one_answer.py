@@ -6,6 +6,7 @@ from contextlib import suppress
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tweeter.closing import remove_some
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import DISTRUSTED
@@ -142,6 +143,14 @@ def one_answer(
             del model.names[id_]
             model.follows = {pair for pair in model.follows if id_ not in pair}
             model.tweets = {tweet: row for tweet, row in model.tweets.items() if row[0] != id_}
+
+        @rule(process=processes, limit=st.integers(1, 3), chunks=st.integers(1, 3))
+        def remove_rows_of_closed_accounts(self, process: int, limit: int, chunks: int) -> None:
+            for _ in range(chunks):
+                with self._process(process).sessions() as session:
+                    begin_immediate(session)
+                    remove_some(session, limit)
+                    session.commit()
 
         @rule(process=processes)
         def wipe(self, process: int) -> None:

@@ -83,6 +83,7 @@ def _verify(name: str, interface: type, candidate: object) -> None:
 
 def _request_timelines(request: Request) -> ITimelines:
     timelines: ITimelines = request.registry["choose_timelines"](request)
+    request.registry["housekeeper"].start()
     request.registry.getUtility(IDelivery).ready(timelines)
     return timelines
 

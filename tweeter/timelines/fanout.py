@@ -7,6 +7,7 @@ from itertools import chain
 
 from sqlalchemy.orm import Session
 
+from tweeter.ids import MAX_ID
 from tweeter.interfaces import IOverlappingStore, ITimelineStore
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import followers, queries
@@ -54,6 +55,10 @@ class FanOut:
                     yield
             case AccountClosed(user_id):
                 self._store.drop([Timeline.home(user_id).key, Timeline.profile(user_id).key])
+                # What of the account was removed from SQL already is told of by TweetsDeleted.
+                for ids in self._tweet_ids(user_id):
+                    yield from self._forget(ids)
+                    yield
             case Truncated(before_id):
                 self._store.truncate(before_id)
             case Reloaded():
@@ -108,12 +113,9 @@ class FanOut:
 
     def _withdraw(self, tweet_ids: Sequence[int], user_id: int) -> Iterator[None]:
         """Home timelines keep the ids until they are read: to fan out deletes would cost as much as the tweets did."""
-        self._cache.invalidate(tweet_ids)
         self._store.remove(Timeline.public().key, tweet_ids)
         self._store.remove(Timeline.profile(user_id).key, tweet_ids)
-        for replies in self._replies(tweet_ids):
-            self._cache.invalidate(replies)  # they say that what they answer is gone
-            yield
+        yield from self._forget(tweet_ids)
 
     def _replies(self, tweet_ids: Sequence[int]) -> Iterator[Sequence[int]]:
         """Most tweets have few replies, which one statement finds; where there are many, each tweet is read by itself,
@@ -130,14 +132,24 @@ class FanOut:
     def _replies_to(self, tweet_id: int) -> Iterator[Sequence[int]]:
         return self._chunks(CHUNK, lambda session, last, limit: queries.reply_ids(session, tweet_id, last, limit))
 
+    def _forget(self, tweet_ids: Sequence[int]) -> Iterator[None]:
+        """Takes tweets out of the cache, and the replies to them, which say that what they reply to is gone."""
+        self._cache.invalidate(tweet_ids)
+        for replies in self._replies(tweet_ids):
+            self._cache.invalidate(replies)
+            yield
+
     def _followers(self, user_id: int) -> Iterator[Sequence[int]]:
         return self._chunks(STRETCH, lambda session, last, limit: followers.after(session, user_id, last, limit))
 
     def _tweet_ids(self, user_id: int) -> Iterator[Sequence[int]]:
-        return self._chunks(CHUNK, lambda session, last, limit: queries.tweet_ids(session, user_id, last, limit))
+        return self._chunks(
+            CHUNK, lambda session, last, limit: queries.tweet_ids(session, user_id, last or MAX_ID + 1, limit)
+        )
 
     def _chunks(self, size: int, read: Callable[[Session, int, int], Sequence[int]]) -> Iterator[Sequence[int]]:
-        """Ids in ascending order, a chunk at a time, each read in a transaction of its own."""
+        """Ids in one order, a chunk at a time, each read in a transaction of its own, from the last id of the one
+        before; at first from 0."""
         last, full = 0, True
         while full:
             with self._sessions() as session:

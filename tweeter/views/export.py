@@ -122,7 +122,7 @@ def write_export(sessions: SessionFactory, user_id: int, file: BinaryIO) -> None
     """
     with sessions() as session:
         user = session.get(User, user_id)
-    if user is None:
+    if user is None or user.closed:
         raise Missing("This account is closed.")
     profile = {
         "username": user.username,
@@ -160,7 +160,7 @@ def _mentions(sessions: SessionFactory, user_id: int) -> Iterator[list[Any]]:
         select(Tweet.id, Tweet.date, Tweet.message, User.username)
         .join(Mention, Mention.tweet_id == Tweet.id)
         .join(User, User.id == Tweet.user_id)
-        .where(Mention.user_id == user_id)
+        .where(Mention.user_id == user_id, ~User.closed)
     )
     for rows in _walk(sessions, columns, Tweet.id):
         yield [
@@ -170,7 +170,7 @@ def _mentions(sessions: SessionFactory, user_id: int) -> Iterator[list[Any]]:
 
 
 def _people(sessions: SessionFactory, person: Any, where: Any) -> Iterator[list[Any]]:
-    columns = select(User.id, User.username).join(Relationship, person == User.id).where(where)
+    columns = select(User.id, User.username).join(Relationship, person == User.id).where(where, ~User.closed)
     for rows in _walk(sessions, columns, User.id):
         yield [row.username for row in rows]
 

@@ -10,7 +10,7 @@ from pyramid.view import view_config
 from sqlalchemy import select
 
 from tweeter import ids
-from tweeter.models import Mention
+from tweeter.models import Mention, Tweet, closed_users
 from tweeter.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page, Timeline
@@ -79,7 +79,9 @@ def mentions(request: Request) -> dict[str, Any]:
     cursor = page_cursor(request)
     query = (
         select(Mention.tweet_id)
+        .join(Tweet, Tweet.id == Mention.tweet_id)
         .where(Mention.user_id == request.identity.id, Mention.tweet_id < cursor.before)
+        .where(Tweet.user_id.not_in(closed_users))
         .order_by(Mention.tweet_id.desc())
         .limit(cursor.limit + 1)
     )

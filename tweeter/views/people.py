@@ -49,7 +49,7 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
     query = (
         select(User)
         .join(Relationship, listed == User.id)
-        .where(of == user.id, listed < cursor.before)
+        .where(of == user.id, listed < cursor.before, ~User.closed)
         .order_by(listed.desc())
         .limit(cursor.limit + 1)
     )

@@ -14,7 +14,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from tweeter import ids, text
-from tweeter.models import Hashtag, Tweet, User
+from tweeter.models import Hashtag, Tweet, User, closed_users
 from tweeter.models.meta import time_limit
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page
@@ -69,7 +69,7 @@ def find_people(session: Session, q: str) -> Sequence[User]:
     matches = [func.substr(User.username_key, 1, len(name)) == name]
     if words == name:
         matches.append(User.folded_name.contains(name, autoescape=True))
-    query = select(User).where(User.id <= MOST_PEOPLE, or_(*matches))
+    query = select(User).where(User.id <= MOST_PEOPLE, or_(*matches), ~User.closed)
     people = session.scalars(query.order_by(User.followers_count.desc(), User.id.desc()).limit(PEOPLE)).all()
     exact = session.scalar(select(User).where(User.username_key == name))
     return people if exact is None or exact in people else [*people[: PEOPLE - 1], exact]
@@ -88,7 +88,8 @@ def find_tweets(session: Session, q: str, cursor: Cursor) -> Found:
 
 
 def _tagged(session: Session, tag: str, cursor: Cursor) -> list[int]:
-    query = select(Hashtag.tweet_id).where(Hashtag.tag == tag, Hashtag.tweet_id < cursor.before)
+    query = select(Hashtag.tweet_id).join(Tweet, Tweet.id == Hashtag.tweet_id)
+    query = query.where(Hashtag.tag == tag, Hashtag.tweet_id < cursor.before, Tweet.user_id.not_in(closed_users))
     return list(session.scalars(query.order_by(Hashtag.tweet_id.desc()).limit(cursor.limit + 1)))
 
 
@@ -99,7 +100,8 @@ def _containing(session: Session, words: str, cursor: Cursor) -> tuple[list[int]
     for _ in range(MOST_ROWS // ROWS_AT_ONCE):
         older = select(Tweet.id).where(Tweet.id < before).order_by(Tweet.id.desc())
         last = session.scalar(older.offset(ROWS_AT_ONCE - 1).limit(1))
-        part = older.where(Tweet.id >= (last or 0), Tweet.folded.contains(words, autoescape=True))
+        shown = Tweet.folded.contains(words, autoescape=True) & Tweet.user_id.not_in(closed_users)
+        part = older.where(Tweet.id >= (last or 0), shown)
         found += session.scalars(part.limit(cursor.limit + 1 - len(found)))
         if last is None or len(found) > cursor.limit:
             return found, None

@@ -1,5 +1,6 @@
 """Settings: the profile, the password, closing the account."""
 
+from functools import partial
 from typing import Any
 
 from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
@@ -13,6 +14,8 @@ from tweeter.security import SIGNED_IN
 from tweeter.views import drafts
 from tweeter.views.accounts import check_own_password, sign_out
 from tweeter.views.forms import Form, posted, refused, see
+
+PATIENCE = 2.0  # seconds that somebody who leaves waits until the counters of a few neighbours are right
 
 
 @view_config(
@@ -83,6 +86,8 @@ def close(request: Request) -> dict[str, Any] | Response:
         request.override_renderer = "close.jinja2"
         return {}
     request.actions.close_account(request.identity.id)
+    wake = partial(request.registry["housekeeper"].wake, PATIENCE)
+    request.tm.get().addAfterCommitHook(lambda committed: wake() if committed else None)
     return HTTPSeeOther("/", headers=sign_out(request, "Your account is closed, and everything of yours is gone."))
 
 

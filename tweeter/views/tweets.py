@@ -9,7 +9,7 @@ from sqlalchemy import literal, select
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.errors import Missing, Refused
-from tweeter.models import Tweet
+from tweeter.models import Tweet, closed_users
 from tweeter.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
 from tweeter.views import drafts, pages
@@ -72,7 +72,12 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
     """
     limit = page_limit(request)
     after = parameter(request, "after", least=0)
-    answers_of = select(Tweet.id).where(Tweet.parent_id == id_, Tweet.id > after).order_by(Tweet.id).limit(limit + 1)
+    answers_of = (
+        select(Tweet.id)
+        .where(Tweet.parent_id == id_, Tweet.id > after, Tweet.user_id.not_in(closed_users))
+        .order_by(Tweet.id)
+        .limit(limit + 1)
+    )
     with request.read_session() as session:
         above = _ancestor_ids(session, id_)
         below = session.scalars(answers_of).all()
@@ -98,13 +103,15 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
 def _ancestor_ids(session: Session, id_: int) -> list[int]:
     """What the tweet answers, what that answers, and so on; the oldest first."""
     chain = (
-        select(Tweet.id, Tweet.parent_id, literal(0).label("depth")).where(Tweet.id == id_).cte("chain", recursive=True)
+        select(Tweet.id, Tweet.parent_id, literal(0).label("depth"))
+        .where(Tweet.id == id_, Tweet.user_id.not_in(closed_users))
+        .cte("chain", recursive=True)
     )
     parent = aliased(Tweet, name="ancestor")
     chain = chain.union_all(
         select(parent.id, parent.parent_id, chain.c.depth + 1)
         .join(chain, parent.id == chain.c.parent_id)
-        .where(chain.c.depth < GREATEST_DEPTH)
+        .where(chain.c.depth < GREATEST_DEPTH, parent.user_id.not_in(closed_users))
     )
     rows = session.execute(select(chain.c.id).where(chain.c.depth > 0).order_by(chain.c.depth.desc()))
     return [id_ for (id_,) in rows]

@@ -8,9 +8,9 @@ from zope.interface import implementer
 from tweeter.backends.memcached.client import ATTEMPTS, Servers
 from tweeter.backends.memcached.epoch import Epoch
 from tweeter.backends.memcached.wire import Request, blocks, storing
-from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import count_damaged
+from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
 from tweeter.values import TweetView
 
 

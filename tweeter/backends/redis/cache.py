@@ -7,9 +7,9 @@ from zope.interface import implementer
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.errors import translated
 from tweeter.backends.redis.wire import Wire
-from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import count_damaged
+from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
 from tweeter.values import TweetView
 
 

@@ -119,8 +119,8 @@ def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> 
 
 # Somebody followed, or closed an account, since the pairs were made.
 _STILL_NEW = """
-    AND EXISTS (SELECT 1 FROM users WHERE id = p.follower_id)
-    AND EXISTS (SELECT 1 FROM users WHERE id = p.followee_id)
+    AND EXISTS (SELECT 1 FROM users WHERE id = p.follower_id AND NOT closed)
+    AND EXISTS (SELECT 1 FROM users WHERE id = p.followee_id AND NOT closed)
     AND NOT EXISTS (
         SELECT 1 FROM relationships AS r WHERE r.from_user_id = p.follower_id AND r.to_user_id = p.followee_id
     )

@@ -119,7 +119,8 @@ class _Step:
     def write(self, after: int, last: int, again: bool) -> Written:
         execute, batch = self._database.execute, {"after": after, "last": last}
         # The second time without those whose account was closed since.
-        author, named = (f"AND EXISTS (SELECT 1 FROM users WHERE id = {x}.user_id)" if again else "" for x in "ow")
+        still_open = "AND EXISTS (SELECT 1 FROM users WHERE id = {}.user_id AND NOT closed)" if again else ""
+        author, named = still_open.format("o"), still_open.format("w")
         rows = execute(
             f"""
             SELECT n, ms, twin, occurrence FROM load_order AS o
