@@ -10,11 +10,12 @@ import pytest
 from alembic import command
 from redis import Redis as Client
 
-from tests.conftest import alembic_config, engine_on, write_ini
+from tests.conftest import alembic_config, engine_on, running, settings_of, write_ini
 from tests.test_outages import two_people
 from tweeter.cli import main
 from tweeter.delivery import progress, relay
 from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import IDelivery
 from tweeter.models.meta import make_sessions
 from tweeter.models.site import renew_site_id, site_id
 from tweeter.testing import Process
@@ -216,6 +217,23 @@ def test_a_store_that_does_not_know_its_site_is_unavailable(sqlite_url, backend,
         ):
             with pytest.raises(BackendUnavailable, match="not known yet"):
                 attempt()
+
+
+def test_a_store_that_the_lab_breaks_knows_the_site_before_and_after(sqlite_url, redis_server):
+    own = {"tweeter.lab": True, "tweeter.lab.backends": "sql redis", "tweeter.redis.url": redis_server.url}
+    with running(settings_of(sqlite_url) | own) as app:
+        delivery, sessions = app.registry.getUtility(IDelivery), app.registry["sessions"]
+        assert delivery.drain(BACK)
+        instrument = app.registry["instruments"]["tweeter.backends.redis"]
+        instrument.break_it("refuse")
+        for attempt in (lambda: instrument.store.read("public", 5, 1), lambda: instrument.cache.get_many([1])):
+            with pytest.raises(BackendUnavailable, match="refused"):
+                attempt()
+        site = renew_site_id(sessions)
+        instrument.mend()
+        assert delivery.drain(BACK)
+        assert instrument.store.target._prefix == f"tweeter:{site}:tl:"
+        assert instrument.store.read("public", 5, 1) is None
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
