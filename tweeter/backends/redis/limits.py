@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from limits.storage import RedisStorage, Storage
-from redis.exceptions import RedisError
 
 from tweeter.backends.redis.commands import Script
+from tweeter.backends.redis.errors import translated
 from tweeter.backends.redis.node import Refusal
 from tweeter.backends.redis.wire import Wire
+from tweeter.errors import BackendUnavailable
 
 
 class RedisLimits(RedisStorage):
     """Sliding windows; each is a pair of keys in one slot."""
 
-    base_exceptions = (RedisError, Refusal)
+    base_exceptions = BackendUnavailable
 
     def __init__(self, wire: Wire, prefix: str) -> None:
         Storage.__init__(self)
@@ -30,11 +31,16 @@ class RedisLimits(RedisStorage):
     def _script(self, text: bytes) -> Any:
         script = Script(text.decode(), keys=2)
 
+        @translated
         def run(keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+            call = (script, *keys, *arguments)
             try:
-                return self._wire.call(script, *keys, *arguments)
-            except Refusal:  # of another type, or no number: it counts anew
+                reply = self._wire.call(*call)
+            except Refusal as refusal:
+                reply = refusal
+            if isinstance(reply, Refusal):  # of another type, or no number: it counts anew
                 self._wire.run([("UNLINK", key) for key in keys])
-                return self._wire.call(script, *keys, *arguments)
+                reply = self._wire.call(*call)
+            return reply
 
         return run
