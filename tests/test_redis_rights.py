@@ -79,7 +79,7 @@ def do_everything(url):
     store.add(["home:1"], 31)
     store.truncate(40)
     store._in_use.append(f"{store._prefix}home:1")
-    assert store.read("home:1", 100, 2) == Slice([59, 58], 40)
+    assert store.read("home:1", 100, 2) == Slice([59, 58], 50)
     for id_ in range(100, 140):
         store.add(["home:1"], id_)
     cache.fill(cache.lease([1]), {1: tweet(1)})

@@ -4,6 +4,7 @@ The scripts are those of the `limits` library. They go over the connections of t
 `tweeter.redis.url` and wait no longer than `tweeter.redis.timeout_ms`.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from tweeter.backends.redis.errors import translated
 from tweeter.backends.redis.node import Refusal
 from tweeter.backends.redis.wire import Wire
 from tweeter.errors import BackendUnavailable
+
+# A counter of another type, or that is no number: it counts anew.
+_DAMAGED = re.compile("WRONGTYPE|not an integer")
 
 
 class RedisLimits(RedisStorage):
@@ -38,7 +42,9 @@ class RedisLimits(RedisStorage):
                 reply = self._wire.call(*call)
             except Refusal as refusal:
                 reply = refusal
-            if isinstance(reply, Refusal):  # of another type, or no number: it counts anew
+            if isinstance(reply, Refusal):
+                if not _DAMAGED.search(str(reply)):
+                    raise reply
                 self._wire.run([("UNLINK", key) for key in keys])
                 reply = self._wire.call(*call)
             return reply
