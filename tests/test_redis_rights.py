@@ -1,7 +1,9 @@
 """Redis users with few rights: those that the documentation names suffice, each is needed, and errors name them."""
 
 import logging
+import time
 from contextlib import closing
+from typing import cast
 
 import pytest
 from redis import Redis as Client
@@ -11,6 +13,7 @@ from tests.redis_servers import RedisCluster
 from tests.test_redis import CacheSuite, StoreSuite, wire_to
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.errors import HINT, RIGHTS
+from tweeter.backends.redis.limits import RedisLimits
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.cli import main
 from tweeter.errors import BackendUnavailable
@@ -76,12 +79,17 @@ def do_everything(url):
     store.add(["home:1"], 31)
     store.truncate(40)
     store._in_use.append(f"{store._prefix}home:1")
-    assert store.read("home:1", 100, 2) == Slice([59, 58], 40)
+    assert store.read("home:1", 100, 2) == Slice([59, 58], 50)
     for id_ in range(100, 140):
         store.add(["home:1"], id_)
     cache.fill(cache.lease([1]), {1: tweet(1)})
     assert cache.get_many([1])
     cache.invalidate([1])
+    limits, window = RedisLimits(wire, "t:limits"), cast(int, 0.05)
+    for _ in range(2):
+        assert limits.acquire_sliding_window_entry("post", 10, window)
+    time.sleep(window * 1.2)
+    assert limits.acquire_sliding_window_entry("post", 10, window)
     store.drop(["home:1"])
     store.clear()
     cache.clear()

@@ -62,7 +62,7 @@ WRONG = {
     "below 0": insert(User).values(
         username="x", username_key="x", display_name=SECRET, password_hash=HASH, tweets_count=-1
     ),
-    "missing": insert(User).values(username="y", username_key="y", display_name=None, bio=SECRET, password_hash=HASH),
+    "missing": insert(User).values(username="y", username_key="y", display_name=SECRET, bio=None, password_hash=HASH),
     "too long": insert(User).values(username="z", username_key="z" * 300, display_name=SECRET, password_hash=HASH),
     "nobody's": insert(Tweet).values(id=1, user_id=99, message=SECRET),
     "no session": insert(LoginSession).values(token_hash=SECRET.encode(), user_id=99, auth_version=0, expires=None),

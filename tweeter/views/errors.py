@@ -181,11 +181,13 @@ def refused(error: Refused, request: Request) -> Response:
 
 @exception_view_config(TryAgain)
 def try_again(error: TryAgain, request: Request) -> Response:
-    """What was typed is not lost, and the page says when to send it again."""
+    """The page says when to send it again; what was typed is in its form again then."""
     status, reason = 429, LIMITS.get(getattr(error, "limit", ""), PAGES[429][1])
     title = PAGES[429][0]
     if isinstance(error, Busy):
         status, title, reason = 503, "One moment", "Many people are signing in at this moment."
+    if draft := drafts.typed(request):
+        drafts.keep(request, draft)
     message = f"{reason} Please try again in {_wait(error.seconds)}."
     response = error_page(request, status, message, title=title)
     response.headers["Retry-After"] = str(error.seconds)

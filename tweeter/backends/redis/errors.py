@@ -14,8 +14,8 @@ from tweeter.errors import BackendUnavailable
 
 # What a Redis user has to be allowed: `select` only for a database other than 0, the last two only on a cluster.
 RIGHTS = (
-    "+info +scan +get +set +unlink +lrange +lindex +lset +lrem +ltrim +rpush +rpushx +pttl +pexpire +evalsha "
-    "+script|load +select +cluster|slots +asking"
+    "+info +scan +get +set +unlink +lrange +lindex +lset +lrem +ltrim +rpush +rpushx +pttl +pexpire "
+    "+exists +incrby +rename +evalsha +script|load +select +cluster|slots +asking"
 )
 HINT = f"the Redis user needs the rights {RIGHTS} on keys that begin with tweeter.redis.prefix"
 
