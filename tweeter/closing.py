@@ -43,7 +43,7 @@ def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
     # No page shows them any more, but some stores may not have been told of the closing yet.
     outbox.record(session, TweetsDeleted(tuple(ids), user_id))
     session.flush()
-    return _rows(session, delete(Tweet).where(Tweet.user_id == user_id, Tweet.id.between(ids[0], ids[-1])))
+    return _rows(session, delete(Tweet).where(Tweet.user_id == user_id, Tweet.id.between(ids[-1], ids[0])))
 
 
 def _remove_follows(session: Session, user_id: int, limit: int) -> int:
@@ -61,7 +61,7 @@ def _remove_follows(session: Session, user_id: int, limit: int) -> int:
         (followees, User.followers_count, own, others), (followers, User.following_count, others, own),
     ):  # fmt: skip
         if ids:
-            part = (mine == user_id) & theirs.between(ids[0], ids[-1])
+            part = (mine == user_id) & theirs.between(ids[-1], ids[0])
             there = User.id.in_(select(theirs).where(part)) & ~User.closed
             _rows(session, update(User).where(there).values({counter: counter - 1}))
             removed += _rows(session, delete(Relationship).where(part))
@@ -72,11 +72,12 @@ def _remove_mentions(session: Session, user_id: int, limit: int) -> int:
     ids = _chunk(session, Mention.tweet_id, Mention.user_id == user_id, limit)
     if not ids:
         return 0
-    return _rows(session, delete(Mention).where(Mention.user_id == user_id, Mention.tweet_id <= ids[-1]))
+    return _rows(session, delete(Mention).where(Mention.user_id == user_id, Mention.tweet_id >= ids[-1]))
 
 
 def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:
-    return list(session.scalars(select(key).where(where).order_by(key).limit(limit)).all())
+    """The greatest ids first: `sql` has to skip the tweets of closed accounts among the newest."""
+    return list(session.scalars(select(key).where(where).order_by(key.desc()).limit(limit)).all())
 
 
 def _rows(session: Session, statement: Any) -> int:

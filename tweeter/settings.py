@@ -39,9 +39,7 @@ class Setting(NamedTuple):
 
 KNOWN = {
     "sqlalchemy.url": Setting(str, None, help="a database URL such as sqlite:///tweeter.sqlite"),
-    "tweeter.sql_timeout_ms": Setting(
-        int, 5000, 100, "milliseconds a page or a form waits for a statement of PostgreSQL"
-    ),
+    "tweeter.sql_timeout_ms": Setting(int, 5000, 0, "milliseconds a statement on PostgreSQL may take; 0: no limit"),
     "tweeter.timelines": Setting(str, "sql", help="the backend: its name in tweeter.backends, or a dotted name"),
     "tweeter.timelines.shadow": Setting(str, "", help="backends that are kept up to date without answering pages"),
     "tweeter.delivery": Setting(str, "inline", help="how events reach the stores: as for the backend"),

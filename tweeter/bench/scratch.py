@@ -221,6 +221,7 @@ class Scratch:
             "tweeter.production": False,
             "tweeter.allowed_hosts": "",
             **UNLIMITED,
+            "tweeter.sql_timeout_ms": 0,
         }
         # A backend goes by two names, and under both it must not meet the site's store.
         module = dotted(BACKENDS, backend)

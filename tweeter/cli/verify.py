@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     with open_site(args.ini) as site, progress() as shown:
         total, users = _users(site.sessions, args)
         store = {"tweeter.timelines": args.store} if args.store else {}
-        registry = tweeter.make_registry(site.settings | store)
+        registry = tweeter.make_registry(site.settings | {"tweeter.sql_timeout_ms": 0} | store)
         timelines = registry.getUtility(ITimelines)
         delivery = registry.getUtility(IDelivery)
         if not delivery.drain(CATCH_UP):

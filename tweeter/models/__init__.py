@@ -71,7 +71,8 @@ def includeme(config: Configurator) -> None:
     settings["tm.manager_hook"] = "pyramid_tm.explicit_manager"
     config.include("pyramid_tm")
     config.include("pyramid_retry")
-    door = Door(settings["tweeter.sql_timeout_ms"] / 1000)
+    limit = settings["tweeter.sql_timeout_ms"]
+    door = Door(limit / 1000) if limit else None
     engine = config.registry["engine"] = engine_of(settings, door)
     statements = engine_of(settings, door, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     event.listen(engine, "engine_disposed", lambda engine: statements.dispose())

@@ -27,6 +27,7 @@ from tweeter.values import (
 
 STRETCH = 8000  # followers read from SQL at a time: the store waits for the first, and we look again at the last
 CHUNK = 2000  # of them, written to the store at a time; and tweets read
+MOST = 10  # of these chunks, while a reader waits
 STEP = 0.25  # seconds, after which others get their turn
 
 
@@ -45,20 +46,16 @@ class FanOut:
             case TweetCreated(tweet_id, user_id):
                 yield from self._fan_out(tweet_id, user_id)
             case TweetsDeleted(tweet_ids, user_id):
-                yield from self._withdraw(tweet_ids, user_id)
+                yield from self._bounded(self._withdraw(tweet_ids, user_id))
             case Followed(follower_id) | Unfollowed(follower_id):
                 # To merge or unmerge would race with the fan-out of either side; cold is always right.
                 self._store.drop([Timeline.home(follower_id).key])
             case ProfileChanged(user_id):
-                for ids in self._tweet_ids(user_id):
-                    self._cache.invalidate(ids)
-                    yield
+                yield from self._bounded(self._forget_author(user_id, replies=False))
             case AccountClosed(user_id):
                 self._store.drop([Timeline.home(user_id).key, Timeline.profile(user_id).key])
                 # What of the account was removed from SQL already is told of by TweetsDeleted.
-                for ids in self._tweet_ids(user_id):
-                    yield from self._forget(ids)
-                    yield
+                yield from self._bounded(self._forget_author(user_id, replies=True))
             case Truncated(before_id):
                 self._store.truncate(before_id)
             case Reloaded():
@@ -131,6 +128,24 @@ class FanOut:
 
     def _replies_to(self, tweet_id: int) -> Iterator[Sequence[int]]:
         return self._chunks(CHUNK, lambda session, last, limit: queries.reply_ids(session, tweet_id, last, limit))
+
+    def _bounded(self, steps: Iterator[None]) -> Iterator[None]:
+        """Steps in which the cache forgets tweets. A private store is delivered to while a reader waits, so where there
+        are very many it forgets all tweets instead, which costs each page a statement once."""
+        for number, _ in enumerate(steps):
+            if number == MOST and self._store.private:
+                self._cache.clear()
+                return
+            yield
+
+    def _forget_author(self, user_id: int, replies: bool) -> Iterator[None]:
+        """Takes all tweets of an author out of the cache, newest first."""
+        for ids in self._tweet_ids(user_id):
+            if replies:
+                yield from self._forget(ids)
+            else:
+                self._cache.invalidate(ids)
+            yield
 
     def _forget(self, tweet_ids: Sequence[int]) -> Iterator[None]:
         """Takes tweets out of the cache, and the replies to them, which say that what they reply to is gone."""
