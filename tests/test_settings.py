@@ -194,7 +194,9 @@ def test_what_is_spelt_right_is_taken_whether_its_backend_is_in_use_or_not(cabin
         merged(ini, **{variable(meant): "1"})
 
 
-@pytest.mark.parametrize("key", ["tweeter.timelines", "tweeter.timelines.shadow", "tweeter.lab.backends"])
+@pytest.mark.parametrize(
+    "key", ["tweeter.timelines", "tweeter.timelines.shadow", "tweeter.limits.storage", "tweeter.lab.backends"]
+)
 def test_every_backend_that_is_named_declares_its_settings(cabinet: dict[str, str], key: str) -> None:
     with pytest.raises(SettingError, match=r"did you mean tweeter.cabinet.drawers\?"):
         merged({key: "here.cabinet", "tweeter.cabinet.drawer": "3"})

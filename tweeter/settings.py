@@ -75,7 +75,13 @@ KNOWN = {
 }
 
 # Those that name modules, which may have settings of their own.
-NAMING_MODULES = ("tweeter.timelines", "tweeter.timelines.shadow", "tweeter.delivery", "tweeter.lab.backends")
+NAMING_MODULES = (
+    "tweeter.timelines",
+    "tweeter.timelines.shadow",
+    "tweeter.delivery",
+    "tweeter.limits.storage",
+    "tweeter.lab.backends",
+)
 
 
 def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter.actions import check_password
-from tweeter.cli.common import Site, add_ini, ending_in_order, open_site
+from tweeter.cli.common import Site, add_ini, open_site
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.links import arrange_links, link_earlier_replies, write_links
 from tweeter.cli.load.people import write_follows, write_users
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("give at least one of --follows and --tweets")
     if args.password is not None:
         check_password(args.password)
-    with open_site(args.ini) as site, ending_in_order(), progress() as bar:
+    with open_site(args.ini) as site, progress() as bar:
         password_hash = "" if args.password is None else site.passwords.hash(args.password)
         lines = load(site, bar, args.follows, args.tweets, password_hash, args.strict)
     print("\n".join(lines))
