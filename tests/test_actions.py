@@ -324,7 +324,7 @@ def test_an_id_that_another_process_took_is_not_used(
 ) -> None:
     first = act("post", "ada", "first")
     given = iter([first, first, first, first + 1])
-    monkeypatch.setattr("tweeter.ids.generate_id", lambda: next(given))
+    monkeypatch.setattr("tweeter.ids.generate_id", lambda after=0: next(given))
     assert act("post", "bob", "second") == first + 1
     assert counters(sessions, "bob") == (1, 0, 0)
     check_everything(sessions)
@@ -332,7 +332,7 @@ def test_an_id_that_another_process_took_is_not_used(
 
 def test_ids_that_never_are_free_end_in_an_error(act: Act, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     first = act("post", "ada", "first")
-    monkeypatch.setattr("tweeter.ids.generate_id", lambda: first)
+    monkeypatch.setattr("tweeter.ids.generate_id", lambda after=0: first)
     with pytest.raises(IntegrityError):
         act("post", "bob", "second")
     check_everything(sessions)
@@ -379,7 +379,7 @@ def test_what_is_rolled_back_never_happened(
     name: str, arguments: tuple[Any, ...],
 ) -> None:  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr("tweeter.ids.generate_id", lambda: 1)
+        patch.setattr("tweeter.ids.generate_id", lambda after=0: 1)
         act("post", "ada", "hello")
     act("follow", "ada", "bob")
     before = all_events(sessions)

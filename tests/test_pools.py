@@ -98,7 +98,7 @@ def test_no_request_needs_two_connections(narrow, timelines):
         "/", "/?before=5", "/public", "/@ada", "/@ada/followers", "/@bob/following", "/mentions", "/settings",
         "/search?q=hello", "/search?q=ada", f"/tweets/{tweet}", "/settings/export.json", "/healthz", "/metrics",
         "/newer?timeline=home&since=0", "/newer?timeline=public&since=0", "/avatars/ada.svg", "/lab",
-        "/lab?user=bob", "/lab/steps", "/lab/live", "/lab/progress",
+        "/lab?user=bob", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state",
     ):  # fmt: skip
         ada.get(page)
     for page in ("/@nobody", "/@nobody/followers", "/tweets/1", "/lab?user=nobody"):
@@ -147,9 +147,13 @@ def routes_of(app):
 
 
 def asked_of(app, *visitors):
-    mapper = app.routes_mapper
+    def route_of(path):
+        request = Request.blank(path, {"REMOTE_ADDR": "127.0.0.1"})
+        request.registry = app.registry
+        return app.routes_mapper(request)["route"].name
+
     asked = set.union(*(visitor.asked for visitor in visitors))
-    return {(method, mapper(Request.blank(path))["route"].name) for method, path in asked}
+    return {(method, route_of(path)) for method, path in asked}
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

@@ -12,6 +12,7 @@ from tests.conftest import running, settings_of
 from tests.people import Person
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IDelivery, ITimelines
+from tweeter.ratelimits import UNLIMITED
 from tweeter.values import Timeline
 
 NOBODY = ["nobody", "NOBODY", "_", "x" * 20, "x" * 21, "no body", "ada%00", "%F0%9F%90%A6", "..", "-1", "0"]
@@ -34,6 +35,7 @@ def app(backend, database_url, redis_server, memcached_server):
         "tweeter.redis.prefix": prefix,
         "tweeter.memcached.servers": memcached_server.address,
         "tweeter.memcached.prefix": prefix,
+        **UNLIMITED,  # whose counters are keys too
     }
     with running(settings_of(database_url) | own) as app:
         assert app.registry.getUtility(IDelivery).drain(20)

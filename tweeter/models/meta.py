@@ -74,7 +74,7 @@ def now() -> datetime:
 
 def folded(column: str) -> Callable[[DefaultExecutionContext], str]:
     """The default of a column that holds another one folded."""
-    return lambda context: fold(context.get_current_parameters()[column])
+    return lambda context: fold(context.get_current_parameters()[column] or "")  # no value is a constraint's matter
 
 
 SessionFactory = Callable[[], Session]
