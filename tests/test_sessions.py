@@ -14,7 +14,7 @@ from tests.conftest import running, settings_of, write_ini
 from tests.people import PASSWORD, Person
 from tweeter.cli import main
 from tweeter.models import LoginSession, User
-from tweeter.models.meta import now
+from tweeter.models.meta import begin_immediate, now
 from tweeter.security import PRUNED
 
 
@@ -184,6 +184,7 @@ def test_sessions_that_are_over_are_deleted_some_at_a_time(processes: list[Route
     app = processes[0]
     ada = Person(webtest.TestApp(app), "Ada")
     with app.registry["sessions"].begin() as session:
+        begin_immediate(session)
         user_id = session.scalars(select(User.id)).one()
         old = now() - timedelta(days=1)
         rows = [

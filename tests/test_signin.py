@@ -178,6 +178,7 @@ def test_passwords_are_hashed_before_anything_is_locked(sqlite_url: str, monkeyp
     hashed: list[str] = []
     monkeypatch.setattr(Passwords, "hash", hash_and_look)
     with running(settings_of(sqlite_url)) as app:
+        app.registry["housekeeper"].stop()  # it locks now and then, too
         ada = Person(webtest.TestApp(app))
         ada.sign_up("Ada", "signed up with it")
         ada.send(
@@ -188,6 +189,7 @@ def test_passwords_are_hashed_before_anything_is_locked(sqlite_url: str, monkeyp
             new_password="changed to it",
         )
     with running(settings_of(sqlite_url) | {"tweeter.argon2.time_cost": "2"}) as app:
+        app.registry["housekeeper"].stop()
         assert Person(webtest.TestApp(app)).sign_in("Ada", "changed to it").status_int == 303
     ini = write_ini(Path(engine.url.database or "").parent, sqlite_url)
     assert main(["user", "add", ini, "bob", "--password", "added by a command"]) == 0
