@@ -201,7 +201,7 @@ class Actions:
         return int(result.rowcount)  # type: ignore[attr-defined]
 
     def _insert_tweet(self, user_id: int, message: str, parent_id: int | None, tries: int = 5) -> Tweet:
-        id_ = ids.generate_id(parent_id or 0)
+        id_ = ids.generate_id() if parent_id is None else ids.generate_id(parent_id)
         tweet = Tweet(id=id_, user_id=user_id, message=message, date=ids.date_of(id_), parent_id=parent_id)
         try:
             with self._session.begin_nested():
