@@ -42,7 +42,8 @@ def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)
     first = "before" not in request.GET
-    with request.read_session() as session, time_limit(session, SECONDS):
+    # In a transaction, to which PostgreSQL's time limit belongs.
+    with request.registry["sessions"]() as session, time_limit(session, SECONDS):
         people = find_people(session, q) if q and first else []
         page, looked_until = find_tweets(session, q, cursor) if q else Found(Page((), None))
     return {
