@@ -16,9 +16,9 @@ REPLIES = 120_000  # as many as fail in one exchange with Redis
 CAUGHT_UP = 60  # seconds; it takes a few
 
 
-def add_replies(process, author, parent, count):
-    """Rows alone, as a site has them from long ago; their ids."""
-    first = ids.first_id_of_ms(ids.EPOCH_MS + 1_000_000) + parent % 1000
+def add_replies(process, author, parent, count, after=0):
+    """Rows alone, as a site has them from long ago, `after` others of that time; their ids."""
+    first = ids.first_id_of_ms(ids.EPOCH_MS + 1_000_000) + after
     found = range(first, first + count)
     with process.sessions() as session:
         begin_immediate(session)
@@ -84,7 +84,7 @@ def test_what_is_forgotten_or_delivered_may_be_as_many_as_there_are(processes):
     assert cache.get_many(ends) == {}
 
 
-def test_replies_are_read_in_chunks_whoever_has_them(database_url, monkeypatch):
+def test_replies_of_several_tweets_are_read_in_chunks(database_url, monkeypatch):
     monkeypatch.setattr(fanout, "CHUNK", 7)
     with closing(Process(database_url, "memory")) as process:
         with process.acting() as actions:
@@ -92,7 +92,7 @@ def test_replies_are_read_in_chunks_whoever_has_them(database_url, monkeypatch):
             posted = [actions.post(ann, f"{n}").id for n in range(4)]
         expected = []
         for parent, count in zip(posted, (0, 20, 3, 7), strict=True):
-            expected += add_replies(process, ann, parent, count) if count else []
+            expected += add_replies(process, ann, parent, count, len(expected)) if count else []
         fan_out = process.timelines._fan_out
         for tweet_ids in (posted, posted[:1], posted[1:2], posted[2:3], posted[:3]):
             with process.sessions() as session:
