@@ -1,8 +1,19 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 BENCH = ["numpy>=2", "matplotlib>=3.9"]
+
+
+class Build(build_py):
+    """production.ini lives at the top level, where its readers look for it. `tweeter ini` needs it in the wheel too."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            self.copy_file("production.ini", f"{self.build_lib}/tweeter/production.ini")
+
 
 setup(
     name="tweeter",
@@ -46,7 +57,8 @@ setup(
         "alembic>=1.16",
         "redis[hiredis]>=8,<9",
         "pymemcache>=4.0,<5",
-        "psycopg[binary]>=3.2",
+        # Connection.wait has a timeout since then.
+        "psycopg[binary]>=3.3.9",
         "argon2-cffi>=25.1",
         "msgspec>=0.19",
         "regex>=2024.4",
@@ -76,6 +88,7 @@ setup(
             "types-WebOb",
         ],
     },
+    cmdclass={"build_py": Build},
     entry_points={
         "paste.app_factory": ["main = tweeter:main"],
         "console_scripts": ["tweeter = tweeter.cli:main"],

@@ -1,31 +1,30 @@
 """Migrations read the same ini file, command line and environment as the site."""
 
-from logging.config import fileConfig
-
 from alembic import context
+from sqlalchemy.exc import OperationalError
 
 import tweeter.models
-from tweeter.models.meta import make_engine
-from tweeter.settings import read_ini
+from tweeter.cli.common import describe, read_settings
+from tweeter.errors import TweeterError
+from tweeter.models import engine_of
 
 config = context.config
-if config.config_file_name and config.attributes.get("configure_logging", True):
-    fileConfig(config.config_file_name, disable_existing_loggers=False)
-
-url = config.get_main_option("sqlalchemy.url") or read_ini(config.config_file_name)["sqlalchemy.url"]
-options = {
-    "target_metadata": tweeter.models.Base.metadata,
-    "render_as_batch": url.startswith("sqlite"),  # SQLite can't alter most of a table in place
-}
 
 
 def run() -> None:
+    given = config.get_main_option("sqlalchemy.url")  # by a program, which looks after logging itself
+    settings = {"sqlalchemy.url": given} if given else read_settings(config.config_file_name)
+    url = settings["sqlalchemy.url"]
+    options = {
+        "target_metadata": tweeter.models.Base.metadata,
+        "render_as_batch": url.startswith("sqlite"),  # SQLite can't alter most of a table in place
+    }
     if context.is_offline_mode():
         context.configure(url=url, literal_binds=True, **options)
         with context.begin_transaction():
             context.run_migrations()
         return
-    engine = make_engine(url)
+    engine = engine_of(settings)
     with engine.connect() as connection:
         context.configure(connection=connection, **options)
         with context.begin_transaction():
@@ -33,4 +32,9 @@ def run() -> None:
     engine.dispose()
 
 
-run()
+try:
+    run()
+except (TweeterError, OperationalError) as error:
+    if config.cmd_opts is None:
+        raise
+    raise SystemExit(f"alembic: {describe(error)}") from error

@@ -20,21 +20,23 @@ from alembic import command
 from alembic.config import Config
 from pyramid.paster import get_appsettings
 from pyramid.router import Router
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
-from waitress.server import create_server
 
 import tweeter
 from tests.people import Person
+from tweeter import text
 from tweeter.actions import Actions
-from tweeter.interfaces import IDelivery
+from tweeter.models import Hashtag, Tweet, User
 from tweeter.models.meta import begin_immediate, make_engine, make_sessions
 from tweeter.passwords import Passwords
+from tweeter.serve import make_server
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis
 from tweeter.settings import merge
 
 ROOT = Path(__file__).parent.parent
 DATABASES = ["sqlite", "postgresql"]
+HERE = {"REMOTE_ADDR": "127.0.0.1"}  # of a browser on this machine
 BACKENDS = {"sqlite": "sql", "postgresql": "memory"}  # what the pages are tested on
 
 # A machine that is busy makes no example wrong. All else is as Hypothesis has it, which repeats itself in CI.
@@ -74,7 +76,6 @@ def alembic_config(url: str) -> Config:
     """Alembic as `alembic -c testing.ini` has it, on another database."""
     config = Config(str(ROOT / "testing.ini"))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    config.attributes["configure_logging"] = False
     return config
 
 
@@ -178,6 +179,18 @@ def acting(sessions: sessionmaker[Session]) -> Callable[[], AbstractContextManag
     return acting
 
 
+def check_searchable(engine: Engine) -> None:
+    """Whoever wrote the rows: messages and names are there folded, and hashtags are those that are shown."""
+    with make_sessions(engine)() as session:
+        hashtags = set()
+        for id_, message, folded in session.execute(select(Tweet.id, Tweet.message, Tweet.folded)):
+            assert folded == text.fold(message)
+            hashtags |= {(id_, tag) for tag in text.entities(message).hashtags}
+        assert {(row.tweet_id, row.tag) for row in session.scalars(select(Hashtag))} == hashtags
+        for name, folded in session.execute(select(User.display_name, User.folded_name)):
+            assert folded == text.fold(name)
+
+
 # the site
 
 
@@ -214,19 +227,18 @@ def running(settings: dict[str, Any]) -> Iterator[Router]:
     try:
         yield app
     finally:
-        app.registry.getUtility(IDelivery).stop()
-        app.registry["engine"].dispose()
+        tweeter.shut_down(app.registry)
 
 
 @pytest.fixture
 def testapp(app: Router) -> webtest.TestApp:
-    return webtest.TestApp(app)
+    return webtest.TestApp(app, HERE)
 
 
 @pytest.fixture
 def visitor(app: Router) -> Callable[[], webtest.TestApp]:
     """`visitor()` is one more browser, with cookies of its own, on the same site."""
-    return lambda: webtest.TestApp(app)
+    return lambda: webtest.TestApp(app, HERE)
 
 
 @pytest.fixture
@@ -247,15 +259,15 @@ def site(sqlite_url: str) -> Iterator[str]:
 
 
 @contextmanager
-def serving(app: Router) -> Iterator[str]:
-    """Serves an application with waitress, on a free port, within the block."""
+def serving(app: Router, **options: Any) -> Iterator[str]:
+    """Serves an application with waitress, on a free port, within the block. The options are waitress' own."""
     sockets: dict[int, Any] = {}
-    server = create_server(app, map=sockets, host="127.0.0.1", port=0, threads=4)
+    server = make_server(app, map=sockets, **{"host": "127.0.0.1", "port": 0, "threads": 4} | options)
     stopped = threading.Event()
 
     def serve() -> None:
         while not stopped.is_set():
-            server.asyncore.loop(timeout=0.1, map=sockets, count=1)
+            server.asyncore.loop(timeout=0.1, map=sockets, count=1, use_poll=server.adj.asyncore_use_poll)
 
     thread = threading.Thread(target=serve, name="waitress")
     thread.start()
@@ -289,12 +301,13 @@ def memcached_server() -> Iterator[Memcached]:
 # the command line
 
 
-def write_ini(folder: Path, url: str) -> str:
-    """The ini file of a site whose passwords are hashed cheaply; its path."""
+def write_ini(folder: Path, url: str, **own: str) -> str:
+    """The ini file of a site whose passwords are hashed cheaply, with settings of its own; its path."""
     path = folder / "site.ini"
     path.write_text(
         "[app:main]\nuse = egg:tweeter\ntweeter.secret = change-me\ntweeter.production = false\n"
         f"tweeter.argon2.time_cost = 1\ntweeter.argon2.memory_kib = 8\nsqlalchemy.url = {url}\n"
+        + "".join(f"{key} = {value}\n" for key, value in own.items())
     )
     return str(path)
 

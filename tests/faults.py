@@ -1,5 +1,6 @@
 """What happens to real servers of Redis and memcached: each thing that a store has to survive."""
 
+import random
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import NamedTuple
@@ -9,11 +10,13 @@ from pymemcache import Client as MemcachedClient
 from pymemcache.exceptions import MemcacheServerError
 from redis import Redis as RedisClient
 
+from tests import damages
 from tweeter.proxy import Proxy
 from tweeter.servers import Memcached, Redis, Server
 from tweeter.testing import Fault
 
 JUNK = b"x" * 1000
+chance = random.Random(1)
 KINDS = (
     "killed and started again",
     "killed",
@@ -26,6 +29,7 @@ KINDS = (
     "keys are evicted",
     "out of memory",
     "memory is short, and what was used longest ago is evicted",
+    "values are damaged",
 )
 
 
@@ -93,7 +97,14 @@ def of_redis(server: Redis, proxy: Proxy) -> list[Fault]:
             lambda: limit("allkeys-lru", client.info("memory")["used_memory"] - 1000),
             lambda: limit("noeviction", 0),
         ),
+        Fault("values are damaged", lambda: damage_redis(client), harmless=True),
     ]
+
+
+def damage_redis(client: RedisClient) -> None:
+    """Half of the values, each in some way, whatever they are."""
+    for name in [name for name in client.scan_iter() if chance.random() < 0.5]:
+        chance.choice(damages.REDIS_TWEETS if b":tw:" in name else damages.REDIS_TIMELINES)(client, name)
 
 
 class Evicting(Memcached):
@@ -122,9 +133,7 @@ def of_memcached(servers: list[Memcached], proxy: Proxy) -> list[Fault]:
     def evict_some() -> None:
         for server in servers:
             with _client(server) as client:
-                lines = client.raw_command(b"lru_crawler metadump all", b"END\r\n").split(b"\n")
-                keys = [unquote_to_bytes(line.split()[0].removeprefix(b"key=")) for line in lines if b"key=" in line]
-                client.delete_many(keys[::3])
+                client.delete_many(_names(client)[::3])
 
     def fill(server: Memcached) -> None:
         """A page or more of each of the sizes that tweets, timelines and epochs have."""
@@ -144,7 +153,22 @@ def of_memcached(servers: list[Memcached], proxy: Proxy) -> list[Fault]:
         Fault("keys are evicted", evict_some),
         Fault("out of memory", lambda: fill(refusing), clean),
         Fault("memory is short, and what was used longest ago is evicted", lambda: fill(evicting)),
+        Fault("values are damaged", lambda: damage_memcached(plain), harmless=True),
     ]
+
+
+def damage_memcached(server: Memcached) -> None:
+    """Half of the values, each in some way, but for the copy of the run: without it and the epoch a server is new."""
+    with _client(server) as client:
+        for name in [name for name in _names(client) if chance.random() < 0.5 and not name.endswith(b":run")]:
+            every = damages.MEMCACHED_TWEETS if b":tw:" in name else damages.MEMCACHED_TIMELINES
+            damage, flags = chance.choice(every)
+            client.set(name, damage(client.get(name) or damages.NO_VALUE), flags=flags)
+
+
+def _names(client: MemcachedClient) -> list[bytes]:
+    lines = client.raw_command(b"lru_crawler metadump all", b"END\r\n").split(b"\n")
+    return [unquote_to_bytes(line.split()[0].removeprefix(b"key=")) for line in lines if b"key=" in line]
 
 
 def _client(server: Memcached) -> closing[MemcachedClient]:

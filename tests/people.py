@@ -49,7 +49,7 @@ class Person:
         self.send("/tweets", status=303, **fields)
         return self.ids(f"/@{self.username}")[0]
 
-    def delete(self, tweet: int, status: int = 303) -> webtest.TestResponse:
+    def delete(self, tweet: int, status: int | str = 303) -> webtest.TestResponse:
         return self.send(f"/tweets/{tweet}/delete", status=status)
 
     def follow(self, username: str, status: int = 303) -> webtest.TestResponse:

@@ -1,6 +1,6 @@
 """The benchmark of fills, small: it says what it measured, and what it measured is right."""
 
-from tests.conftest import engine_on
+from tests.conftest import check_searchable, engine_on
 from tweeter.bench import fill
 from tweeter.models.meta import make_sessions
 from tweeter.timelines import plans, queries
@@ -13,6 +13,7 @@ def test_readers_follow_as_many_as_they_should_and_are_measured_by_every_plan(po
         assert {group: len(readers) for group, readers in groups.items()} == {
             ("quiet", 10): 2, ("quiet", 90): 2, ("any", 10): 2, ("any", 90): 2, ("active", 10): 2,
         }  # fmt: skip
+        check_searchable(engine)
         with make_sessions(engine)() as session:
             for (_, count), readers in groups.items():
                 for reader in readers:

@@ -236,16 +236,32 @@ def test_usage(ini, words, capsys):
     assert "usage: tweeter bench report" in capsys.readouterr().err
 
 
-def test_without_the_extra_all_other_commands_work_and_this_one_tells_what_to_install(ini):
+def test_without_the_extra_all_other_commands_work_and_this_one_tells_what_to_install(ini, tmp_path):
     code = "import sys; sys.modules |= {'numpy': None, 'matplotlib': None}; import tweeter.cli as c; sys.exit(c.main())"
+    reports = [str(ROOT / "docs" / "results" / "bench.json")] * 2
     for words, status in (
         (["load", "--help"], 0),
         (["bench", "--help"], 0),
-        (["bench", ini, "--database", "sqlite"], 1),
+        (["bench", "--compare", *reports], 0),
+        (["bench", "compare", *reports], 0),
+        *((["bench", ini, "--database", "sqlite", *more], 1) for more in ([], ["--workloads", "retwis"])),
     ):
         ran = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
         assert ran.returncode == status, ran.stderr
-    assert ran.stderr == "tweeter: There is no numpy: pip install 'tweeter[bench]'\n"
+        assert "Traceback" not in ran.stderr
+        if status:
+            assert ran.stderr.startswith("tweeter: numpy is not installed. It belongs to the extra `bench`: ")
+            assert "pip install '.[bench]'" in ran.stderr
+            assert ran.stderr.count("\n") == 1
+
+
+def test_no_document_and_no_message_installs_tweeter_by_its_name_alone():
+    """On the package index that name is somebody else's."""
+    paths = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tweeter").rglob("*.*"), ROOT / "Makefile"]
+    for path in paths:
+        if path.suffix in {".md", ".py", ".jinja2", ".js", ".ini", ""}:
+            found = re.findall(r"pip3? install (?:-\S+ )*['\"]?tweeter(?![\w.-]).*", path.read_text("utf-8"))
+            assert not found, (path, found)
 
 
 def test_a_file_without_tweets_can_not_be_replayed(ini, tmp_path, capsys):

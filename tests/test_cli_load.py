@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,18 +21,20 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.conftest import settings_of, write_ini
+from tests.conftest import check_searchable, engine_on, settings_of, write_ini
 from tweeter import ids
 from tweeter.cli import main
-from tweeter.cli.common import Site
+from tweeter.cli.common import CommandError, Site
 from tweeter.cli.load import database as bulk
 from tweeter.cli.load import files, links, load, stage
 from tweeter.cli.progress import Lines
+from tweeter.closing import remove_some
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
-from tweeter.models.imported import Imported
+from tweeter.models import Site as SiteRow
+from tweeter.models.imported import Imported, Unlinked
 from tweeter.models.meta import make_engine, make_sessions
 from tweeter.passwords import Passwords
-from tweeter.text import mentions
+from tweeter.text import entities
 
 NOON = 1341144000  # seconds: 2012-07-01T12:00:00Z
 
@@ -92,6 +96,7 @@ def check_counters(engine: Engine) -> None:
             )
         ).all()
         assert not wrong
+    check_searchable(engine)
 
 
 def count_of(column: Any) -> Any:
@@ -134,8 +139,18 @@ def test_both_files_become_people_follows_tweets_and_mentions(tmp_path, ini, eng
         (b'{"user": "a", "date": 1e999, "message": "x"}', "date: number out of range"),
         (b'{"user": "a", "date": "", "message": "x"}', "'' is no date"),
         (b'{"user": "a", "date": "soon", "message": "x"}', "'soon' is no date"),
-        (b'{"user": "a", "date": "0001-01-01T00:00:00+23:59", "message": "x"}', "between 2006-01-01 and 2075"),
-        (b'{"user": "a", "date": 1136073599.999, "message": "x"}', "between 2006-01-01 and 2075"),
+        (b'{"user": "a", "date": "0001-01-01T00:00:00+23:59", "message": "x"}', "lies before 2006"),
+        (b'{"user": "a", "date": 1136073599.999, "message": "x"}', "lies before 2006"),
+        (b'{"user": "a", "date": -1, "message": "x"}', "lies before 2006"),
+        (b'{"user": "a", "date": 2341100972, "message": "x"}', "2341100972 (2044-03-09) lies in the future"),
+        (b'{"user": "a", "date": 1e300, "message": "x"}', "lies in the future"),
+        (b'{"user": "a", "date": "9999-12-31T23:59:59-14:00", "message": "x"}', "lies in the future"),
+        (b'{"user": "a", "date": "2341100972", "message": "x"}', "lies in the future"),
+        (b'{"user": "a", "date": 1341100972000, "message": "x"}', "looks like milliseconds"),
+        (b'{"user": "a", "date": "1341100972000", "message": "x"}', "looks like milliseconds"),
+        (b'{"user": "a", "date": 1341100972000000.0, "message": "x"}', "looks like microseconds"),
+        (b'{"user": "a", "date": 1341100972000000000, "message": "x"}', "looks like nanoseconds"),
+        (b'{"user": "a", "date": -Infinity, "message": "x \\ud83d"}', "not JSON"),
         (b'{"user": "a", "date": 1' + b"0" * 5000 + b', "message": "x"}', ""),
         (b'{"user": 1' + b"0" * 5000 + b', "date": 1341144000, "message": "x"}', ""),
         (b'{"user": null, "date": 1341144000, "message": "x"}', "user: expected"),
@@ -145,7 +160,8 @@ def test_both_files_become_people_follows_tweets_and_mentions(tmp_path, ini, eng
         (b'{"user": "a", "date": 1341144000, "message": 7}', "message: expected"),
         (b'{"user": "a", "date": 1341144000, "message": "' + b"x" * 1401 + b'"}', "longer than 1,400 characters"),
         (b'{"user": "a", "date": 1341144000, "message": "\xff"}', "not UTF-8"),
-        (b'{"user": "a", "date": 1341144000, "message": "\\ud800"}', "not JSON"),
+        (b'{"user": "a", "date": 1341144000, "message": "\\ud800"}', "the message is empty"),
+        (b'{"user": "a", "date": 1341144000, "message": "\\ud800', "not JSON"),
         (b'{"user": "a", "date": 1341144000, "message": "x", "id": 1.5}', "id: expected"),
         (b'{"x": ' + b"[" * 100_000, "not JSON"),
         (b"x" * (2 << 20), "longer than 1,048,576 bytes"),
@@ -184,7 +200,7 @@ def test_a_bad_follow_is_told_with_its_number_and_skipped(tmp_path, sqlite_url, 
 
 
 def test_of_many_bad_lines_only_the_first_are_printed(tmp_path, sqlite_url, capsys):
-    assert load_follows(tmp_path, write_ini(tmp_path, sqlite_url), *["bad"] * 500) == 0
+    assert load_follows(tmp_path, write_ini(tmp_path, sqlite_url), *["bad"] * 500, "ann bob") == 0
     told = capsys.readouterr()
     assert told.err.count("expected `follower followee`") == 20
     assert "Bad lines, skipped: 500." in told.out
@@ -220,6 +236,97 @@ def test_files_that_cannot_be_read_are_told_and_nothing_is_loaded(tmp_path, ini,
         assert "Traceback" not in told
     with sessions() as session:
         assert usernames(session) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "follows", "tweets", "which"),
+    [
+        ([], None, ["bad", "{}"], "t.jsonl"),
+        ([], ["ann"], None, "f.txt"),
+        ([], ["ann bob"], ["", "bad"], "t.jsonl"),
+        ([], ["# who", '{"user": "ann"}'], [tweet("ann", "x")], "f.txt"),
+    ],
+)
+def test_a_file_of_bad_lines_only_loads_nothing(tmp_path, ini, sessions, capsys, options, follows, tweets, which):
+    arguments = ["--follows", write(tmp_path, "f.txt", follows)] if follows else []
+    arguments += ["--tweets", write(tmp_path, "t.jsonl", tweets)] if tweets else []
+    assert main(["load", ini, *arguments, *options]) == 1
+    assert f"{which} is bad. Nothing was loaded." in capsys.readouterr().err
+    with sessions() as session:
+        assert usernames(session) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_other_encodings_are_told_in_one_message(tmp_path, ini, capsys, encoding):
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps(tweet("ann", "x")) + "\n", encoding=encoding)
+    assert main(["load", ini, "--tweets", str(path)]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Reading")]
+    assert line.startswith(f"tweeter: {path} is in UTF-16 or UTF-32, not in UTF-8.")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_lines_may_end_as_they_do_on_any_system(tmp_path, ini, sessions, capsys, end, mark):
+    lines = [json.dumps(tweet("ann", "1")), "bad", json.dumps(tweet("ann", "2"))]
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(mark + end.join(lines).encode())
+    assert main(["load", ini, "--tweets", str(path)]) == 0
+    assert "t.jsonl:2: not JSON" in capsys.readouterr().err
+    with sessions() as session:
+        assert messages(session) == ["1", "2"]
+
+
+def test_files_are_read_from_standard_input_too(tmp_path, sqlite_url):
+    ini = write_ini(tmp_path, sqlite_url)
+    with Path(write(tmp_path, "t.jsonl.gz", [tweet("ann", "x")])).open() as file:
+        command = [sys.executable, "-m", "tweeter.cli", "load", ini, "--tweets", "-"]
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
+    assert "Loaded 1 users, 0 follows, 1 tweets." in done.stdout, done.stderr
+
+
+def test_lines_that_are_repeated_are_not_said_to_be_there_already(tmp_path, ini, capsys):
+    follows = write(tmp_path, "f.txt", ["ann bob", "ANN @bob", "bob ann"])
+    tweets = write(tmp_path, "t.jsonl", [tweet("ann", "x", id=1), tweet("ann", "x", id=1), *[tweet("ann", "y")] * 2])
+    assert main(["load", ini, "--follows", follows, "--tweets", tweets]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Loaded 2 users, 2 follows, 3 tweets.",
+        "More than once in the files: 1 follows, 1 tweets.",
+    ]
+    assert main(["load", ini, "--follows", follows, "--tweets", tweets]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Loaded 0 users, 0 follows, 0 tweets.",
+        "Already there: 2 follows, 3 tweets.",
+        "More than once in the files: 1 follows, 1 tweets.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("follows", "tweets"),
+    [
+        (["ann 123", "u123 ann"], []),
+        ([], [tweet(123, "x"), tweet("U123", "y")]),
+        (["ann @u123"], [tweet("@123", "x"), tweet("u7", "y"), tweet(7, "z")]),
+    ],
+)
+def test_names_that_would_become_one_user_are_refused(tmp_path, ini, sessions, capsys, follows, tweets):
+    paths = write(tmp_path, "f.txt", follows), write(tmp_path, "t.jsonl", tweets)
+    assert main(["load", ini, "--follows", paths[0], "--tweets", paths[1]]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("tweeter: The files name 123 and u123")
+    assert ("(1 more such pairs)" in told) is (len(tweets) == 3)
+    with sessions() as session:
+        assert usernames(session) == []
+
+
+def test_half_an_emoji_is_left_out(tmp_path, ini, sessions):
+    lines = [
+        b'{"user": "ann", "date": 1341144000, "message": "ok \\ud83d", "id": "a\\udc00"}',
+        b'{"user": "ann", "date": 1341144000, "message": "whole \\ud83d\\ude00 \\\\ud83d", "parent": "a"}',
+    ]
+    assert load_tweets(tmp_path, ini, *lines) == 0
+    with sessions() as session:
+        assert parents(session) == {"ok": None, "whole 😀 \\ud83d": "ok"}
 
 
 def test_empty_files_load_nothing(tmp_path, ini, sessions):
@@ -363,6 +470,61 @@ def test_answers_find_their_parents_before_and_after_and_in_earlier_files(tmp_pa
         }
 
 
+TWO = [tweet("ann", "two of two", id="2", parent="1"), tweet("ann", "one of two", id="1")]
+
+
+def named(*parents: str | None) -> list[dict[str, Any]]:
+    """A thread whose ids are no numbers, from its end to its beginning."""
+    found = [tweet("ann", str(n), id=f"t{n}", **({"parent": f"t{p}"} if p else {})) for n, p in enumerate(parents)]
+    return found[::-1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (TWO, ["one of two", "two of two"]),
+        (TWO[::-1], ["one of two", "two of two"]),
+        # Ids that are numbers are in order, also where nobody replies to anybody; and where they fall, they fall.
+        ([tweet("ann", str(n), id=n) for n in (10, 9, 100)], ["9", "10", "100"]),
+        ([tweet("ann", str(n), NOON - n // 4, id=n) for n in range(8)], ["7", "6", "5", "4", "3", "2", "1", "0"]),
+        # Else lines, in the direction of the file.
+        ([tweet("ann", str(n), NOON + n // 4) for n in range(8)], list("01234567")),
+        ([tweet("ann", str(n), NOON - n // 4) for n in range(8)], list("76543210")),
+        ([tweet("ann", str(n), NOON - n // 4, **({"id": 5} if n == 5 else {})) for n in range(8)], list("76543210")),
+        # A reply comes after its parent, whatever else says; what is between the two stays there.
+        (named(None, "0", "1", "2"), ["0", "1", "2", "3"]),
+        ([*named(None, "0", "0"), tweet("bob", "x"), tweet("bob", "y")], ["0", "2", "1", "x", "y"]),
+        ([tweet("ann", "5", id="5", parent="8"), tweet("bob", "6", id=6), tweet("ann", "8", id=8)], ["6", "8", "5"]),
+    ],
+)
+def test_tweets_of_one_second_are_in_the_order_of_the_archive(tmp_path, ini, sessions, lines, expected):
+    for _ in range(2):
+        assert load_tweets(tmp_path, ini, *lines) == 0
+        with sessions() as session:
+            assert messages(session) == expected
+
+
+def test_a_thread_of_one_second_is_put_in_order_in_few_steps(tmp_path, sqlite_url):
+    ini = write_ini(tmp_path, sqlite_url)
+    assert load_tweets(tmp_path, ini, *named(None, *map(str, range(3_000)))) == 0
+    with engine_on(sqlite_url) as engine, make_sessions(engine)() as session:
+        assert messages(session) == list(map(str, range(3_001)))
+
+
+def test_replies_find_their_parents_in_later_files(tmp_path, ini, sessions, capsys, monkeypatch):
+    monkeypatch.setattr(links, "LINKS_AT_ONCE", 2)
+    replies = [tweet("ann", f"to {n}", NOON + 5, parent=n) for n in range(7)]
+    assert load_tweets(tmp_path, ini, *replies, tweet("ann", "egg", id="egg", parent="hen")) == 0
+    assert "without a parent: 8." in capsys.readouterr().out
+    assert load_tweets(tmp_path, ini, *(tweet("bob", f"question {n}", id=n) for n in range(6)), name="later") == 0
+    assert load_tweets(tmp_path, ini, tweet("bob", "hen", id="hen", parent="egg"), name="last") == 0
+    with sessions() as session:
+        expected: dict[str, str | None] = {f"to {n}": f"question {n}" for n in range(6)}
+        expected |= {f"question {n}": None for n in range(6)} | {"to 6": None, "egg": None, "hen": "egg"}
+        assert parents(session) == expected
+        assert session.scalars(select(Unlinked.parent)).all() == ["6"]
+
+
 def test_an_id_of_any_length_is_a_name(tmp_path, ini, sessions):
     long, nul = "x" * 20_000, "a\0b"
     assert load_tweets(
@@ -375,12 +537,13 @@ def test_an_id_of_any_length_is_a_name(tmp_path, ini, sessions):
         assert parents(session) == {"1": None, "2": "1", "3": None, "4": "3", "5": None, "6": None, "7": None}
 
 
-def test_every_commit_tells_running_sites(tmp_path, ini, sessions, monkeypatch):
+def test_running_sites_are_told_once_at_the_end(tmp_path, ini, sessions, monkeypatch):
     monkeypatch.setattr(bulk, "BATCH", {"sqlite": 2, "postgresql": 2})
     for _ in range(2):
         assert load_tweets(tmp_path, ini, *(tweet("ann", str(n)) for n in range(5))) == 0
         with sessions() as session:
-            assert session.scalars(select(OutboxEvent.payload)).all() == ['{"type":"Reloaded"}'] * 4
+            assert session.scalars(select(OutboxEvent.payload)).all() == ['{"type":"Reloaded"}']
+            assert session.scalars(select(SiteRow.loading_until)).all() == [None]
 
 
 def test_an_account_that_is_closed_meanwhile_is_left_out(tmp_path, ini, acting, engine, sessions, monkeypatch):
@@ -398,6 +561,10 @@ def test_an_account_that_is_closed_meanwhile_is_left_out(tmp_path, ini, acting, 
     tweets = write(tmp_path, "t.jsonl", [tweet(name, f"{n} @bob") for n in range(3) for name in ("ann", "bob", "cy")])
     assert main(["load", ini, "--follows", follows, "--tweets", tweets]) == 0
     with sessions() as session:
+        assert {user.username for user in session.scalars(select(User)) if not user.closed} == {"ann", "cy"}
+        while remove_some(session):  # as the housekeeper does
+            session.commit()
+        session.commit()
         assert usernames(session) == ["ann", "cy"]
         assert messages(session) == [f"{n} @bob" for n in range(3) for _ in ("ann", "cy")]
     check_counters(engine)
@@ -430,23 +597,8 @@ def test_a_load_that_is_killed_is_completed_by_the_next(tmp_path, ini, engine, s
     follows = write(tmp_path, "f.txt", [f"{n} {n % 7 + 100}" for n in range(40)])
     tweets = write(tmp_path, "t.jsonl", [tweet(n % 5, f"{n} @u101", NOON + n // 3) for n in range(40)])
     arguments = ["load", ini, "--follows", follows, "--tweets", tweets]
-    program = f"""
-import os, signal, sys
-from tweeter.cli import main
-from tweeter.cli.load import database
-database.BATCH = {{"sqlite": 5, "postgresql": 5}}
-record, commits = database.BulkDatabase.record_reloaded, []
-def killed(self):
-    record(self)
-    commits.append(1)
-    if len(commits) == int(sys.argv[1]):
-        os.kill(os.getpid(), {signal.SIGKILL:d})
-database.BulkDatabase.record_reloaded = killed
-main(sys.argv[2:])
-"""
     for commits in (3, 12, 8):  # within a transaction: of users, of follows, of tweets
-        command = [sys.executable, "-c", program, str(commits), *arguments]
-        assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
+        assert killed_load(commits, *arguments) == -signal.SIGKILL
         check_counters(engine)
     with sessions() as session:
         assert 0 < len(messages(session)) < 40
@@ -458,6 +610,50 @@ main(sys.argv[2:])
     check_counters(engine)
 
 
+def killed_load(commits: int, *arguments: str) -> int:
+    """Kills a load within a transaction, the `commits`th that changes something; the exit code."""
+    program = f"""
+import os, signal, sys
+from tweeter.cli import main
+from tweeter.cli.load import database
+database.BATCH = {{"sqlite": 5, "postgresql": 5}}
+note, commits = database.BulkDatabase.note_change, []
+def killed(self):
+    note(self)
+    commits.append(1)
+    if len(commits) == int(sys.argv[1]):
+        os.kill(os.getpid(), {signal.SIGKILL:d})
+database.BulkDatabase.note_change = killed
+main(sys.argv[2:])
+"""
+    command = [sys.executable, "-c", program, str(commits), *arguments]
+    return subprocess.run(command, check=False, capture_output=True).returncode
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("Stage.check_names", "Nothing was loaded."),
+        ("write_tweets", "What was loaded by then is kept. The same command completes the load."),
+    ],
+)
+def test_a_load_that_is_interrupted_says_what_to_do(tmp_path, sqlite_url, number, step, said):
+    program = f"""
+import os, sys
+from tweeter.cli import load, main
+def interrupted(*arguments):
+    os.kill(os.getpid(), {number:d})
+load.{step} = interrupted
+sys.exit(main(sys.argv[1:]))
+"""
+    tweets = write(tmp_path, "t.jsonl", [tweet("ann", "x")])
+    command = [sys.executable, "-c", program, "load", write_ini(tmp_path, sqlite_url), "--tweets", tweets]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-2:] == ["tweeter: interrupted", said]
+
+
 # the property: the tables are what a few lines of plain Python say
 
 
@@ -466,15 +662,16 @@ class Lines_(NamedTuple):
     tweets: list[dict[str, Any]]
 
 
-NAMES = st.sampled_from(["1", "u1", "ann", "ANN", "@bob", "cy", "no!"])
+NAMES = st.sampled_from(["1", "ann", "ANN", "@bob", "cy", "no!"])
 FOLLOWS = st.tuples(NAMES, NAMES)
+IDS = st.sampled_from(["x", "y", 7, 8, "9"])
 TWEETS = st.fixed_dictionaries(
     {
         "user": NAMES,
         "date": st.sampled_from([NOON, NOON + 1, NOON + 0.001, NOON - 1, 0]),
         "message": st.sampled_from(["a", "b @ann", "@u1 @bob @nobody", ""]),
     },
-    optional={"id": st.sampled_from(["x", "y", 7]), "parent": st.sampled_from(["x", "y", 7, "7", "z"])},
+    optional={"id": IDS, "parent": st.one_of(IDS, st.just("7"), st.just("z"))},
 )
 FILES = st.lists(st.builds(Lines_, st.lists(FOLLOWS, max_size=5), st.lists(TWEETS, max_size=7)), min_size=1, max_size=2)
 
@@ -486,19 +683,23 @@ class Model:
         self.tweets: dict[int, list[Any]] = {}  # id: [user, ms, message, parent]
         self.mentions: set[tuple[int, str]] = set()
         self.sources: dict[str, int] = {}
+        self.unlinked: dict[int, str] = {}
 
-    def load(self, lines: Lines_) -> None:
+    def load(self, lines: Lines_) -> bool:
+        """False where a file has nothing but bad lines, so that nothing is loaded."""
         pairs = [(clean(a), clean(b)) for a, b in lines.follows]
         pairs = [(a, b) for a, b in pairs if a.lower() != b.lower() and "!" not in a + b]
         rows = [
             t | {"user": clean(t["user"])} for t in lines.tweets if t["date"] and t["message"] and t["user"] != "no!"
         ]
+        if (lines.follows and not pairs) or (lines.tweets and not rows):
+            return False
         for name in [name for pair in pairs for name in pair] + [row["user"] for row in rows]:
             self.users.setdefault(name.lower(), name)
         self.follows |= {(a.lower(), b.lower()) for a, b in pairs}
-        named = [str(row["id"]) if "id" in row else None for row in rows]
+        every, named = rows, [str(row["id"]) if "id" in row else None for row in rows]
         rows = [row for n, row in enumerate(rows) if named[n] is None or named[n] not in named[:n]]
-        rows.sort(key=lambda row: row["date"])
+        rows = in_order(rows, every)
         there, ids_, fresh = sorted(self.tweets.items()), [], []
         for row in rows:
             user, ms = row["user"].lower(), round(row["date"] * 1000)
@@ -507,7 +708,7 @@ class Model:
             id_ = twins[0] if twins else max([first - 1, *(i for i in self.tweets if i >> 12 == first >> 12)]) + 1
             if not twins:
                 self.tweets[id_] = [user, ms, row["message"], None]
-                self.mentions |= {(id_, name) for name in mentions(row["message"]) if name in self.users}
+                self.mentions |= {(id_, name) for name in entities(row["message"]).mentions if name in self.users}
                 fresh.append(id_)
             ids_.append(id_)
         own = {str(row["id"]): id_ for row, id_ in zip(rows, ids_, strict=True) if "id" in row}
@@ -521,12 +722,56 @@ class Model:
                     continue
                 if (id_ in fresh and before) if ready else (id_ not in self.above(parent)):
                     self.tweets[id_][3] = parent
+        for row, id_ in zip(rows, ids_, strict=True):
+            if "parent" in row and wanted[id_] is None and self.tweets[id_][3] is None:
+                self.unlinked[id_] = str(row["parent"])
         self.sources |= own
+        for id_ in sorted(self.unlinked) if own else ():
+            if (parent := self.sources.get(self.unlinked[id_])) is not None:
+                del self.unlinked[id_]
+                if self.tweets[id_][3] is None and id_ not in self.above(parent):
+                    self.tweets[id_][3] = parent
+        return True
 
     def above(self, id_: int | None) -> Iterator[int]:
         while id_:
             yield id_
             id_ = self.tweets[id_][3]
+
+
+def in_order(rows: list[dict[str, Any]], every: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as their dates, ids, lines and parents order them; `every` has those too whose id was there before."""
+
+    def number(row: dict[str, Any]) -> int | None:
+        return int(row["id"]) if str(row.get("id")).isdigit() else None
+
+    def sign(steps: Iterable[bool]) -> int:
+        steps = list(steps)
+        return -1 if 2 * sum(steps) < len(steps) else 1
+
+    pairs = [(a, b) for a, b in pairwise(every) if a["date"] != b["date"]]
+    downwards = sign(a["date"] < b["date"] for a, b in pairs)
+    against = sign(
+        (number(a) < number(b)) == (a["date"] < b["date"])  # type: ignore[operator]
+        for a, b in pairs
+        if number(a) is not None and number(b) is not None
+    )
+    found: list[dict[str, Any]] = []
+    for date in sorted({row["date"] for row in rows}):
+        same = [row for row in rows if row["date"] == date]
+        numbers = [number(row) for row in same]
+        ranks = [downwards * n if None in numbers else against * (numbers[n] or 0) for n in range(len(same))]
+        place = {str(row["id"]): n for n, row in enumerate(same) if "id" in row}
+
+        def key(n: int, same: Any = same, ranks: Any = ranks, place: Any = place) -> tuple[float, ...]:
+            chain = [n]
+            while (above := place.get(str(same[chain[-1]].get("parent")), chain[-1])) not in chain:
+                chain.append(above)
+            circle = above != chain[-1]
+            return max(ranks[a] for a in chain), len(same) + 1 if circle else len(chain), ranks[n], n
+
+        found += [same[n] for n in sorted(range(len(same)), key=key)]
+    return found
 
 
 def clean(name: str) -> str:
@@ -547,21 +792,22 @@ def make_site(url: str) -> Site:
 def test_any_files_loaded_with_any_interruptions_give_what_plain_python_says(tmp_path, settings, engine, loads, plugs):
     site = Site("site.ini", settings, engine, make_sessions(engine))
     with engine.begin() as connection:
-        for table in ("imported", "mentions", "relationships", "tweets", "users"):
+        for table in ("unlinked", "imported", "mentions", "relationships", "tweets", "users"):
             connection.execute(text(f"DELETE FROM {table}"))
     model = Model()
     for lines in [*loads, *loads]:
-        model.load(lines)
+        good = model.load(lines)
         follows = Path(write(tmp_path, "f.txt", [" ".join(pair) for pair in lines.follows]))
         tweets = Path(write(tmp_path, "t.jsonl", lines.tweets))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bulk, "BATCH", {"sqlite": 2, "postgresql": 2})
             patch.setattr(links, "LINKS_AT_ONCE", 1)
             interrupt(patch, plugs.pop(), "breathe")
-            interrupt(patch, plugs.pop(), "record_reloaded")
+            interrupt(patch, plugs.pop(), "note_change")
             for attempt in range(100):
                 try:
-                    load(site, Lines(), follows, tweets)
+                    with nullcontext() if good else pytest.raises(CommandError, match="Every line of"):
+                        load(site, Lines(), follows, tweets)
                     break
                 except PlugPulled:
                     check_counters(engine)
@@ -573,6 +819,7 @@ def test_any_files_loaded_with_any_interruptions_give_what_plain_python_says(tmp
             "tweets": model.tweets,
             "mentions": model.mentions,
             "sources": model.sources,
+            "unlinked": model.unlinked,
         }
         check_counters(engine)
 
@@ -603,4 +850,5 @@ def tables(sessions: sessionmaker[Session]) -> dict[str, Any]:
             },
             "mentions": {(row.tweet_id, key[row.user_id]) for row in session.scalars(select(Mention))},
             "sources": {row.source_id: row.tweet_id for row in session.scalars(select(Imported))},
+            "unlinked": {row.tweet_id: row.parent for row in session.scalars(select(Unlinked))},
         }

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -38,10 +39,14 @@ def ini(tmp_path, ports):
 
 
 @contextmanager
-def running(ini):
-    """The command, running; killed at the end if it is not over."""
+def running(ini, ignored=(), command=COMMAND):
+    """The command, running; killed at the end if it is not over.
+
+    It inherits that these signals are ignored and all others are not, whatever the tests inherited.
+    """
+    env = ["env", "--default-signal", *(f"--ignore-signal={name}" for name in ignored)]
     with subprocess.Popen(
-        [*COMMAND, str(ini)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        [*env, *command, str(ini)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         try:
             yield process
@@ -56,9 +61,18 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_both_run_until_it_is_ended(ini, ports, how):
-    with running(ini) as process:
+@pytest.mark.parametrize(
+    ("how", "ignored"),
+    [
+        (signal.SIGINT, ()),
+        (signal.SIGINT, ("INT", "HUP")),  # a background job of a script, under nohup
+        (signal.SIGTERM, ()),
+        (signal.SIGTERM, ("TERM",)),
+        (signal.SIGHUP, ()),  # the terminal was closed
+    ],
+)
+def test_both_run_until_it_is_ended(ini, ports, how, ignored):
+    with running(ini, ignored) as process:
         wait_for(lambda: Redis.answers_at(ports[0]) and Memcached.answers_at(ports[1]))
         for line in (f"redis runs on 127.0.0.1:{ports[0]}.", f"memcached runs on 127.0.0.1:{ports[1]}.", "Ctrl-C"):
             assert line in process.stderr.readline()
@@ -67,6 +81,25 @@ def test_both_run_until_it_is_ended(ini, ports, how):
         assert "Ended." in process.stderr.read()
     assert not Redis.answers_at(ports[0])
     assert not Memcached.answers_at(ports[1])
+
+
+def test_nohup_keeps_it_running_when_the_terminal_is_closed(ini, ports):
+    with running(ini, ["HUP"]) as process:
+        while "Ctrl-C" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == 0
+
+
+def test_ctrl_c_ends_make_services_where_its_job_ignores_it(ini, ports):
+    tweeter = Path(sys.executable).with_name("tweeter")
+    with running(ini, ["INT"], [ROOT / ".ci" / "services", tweeter]) as process:
+        wait_for(lambda: Redis.answers_at(ports[0]) and Memcached.answers_at(ports[1]))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 0
 
 
 def test_what_answers_already_is_used_as_it_is(ini, ports):

@@ -1,6 +1,7 @@
 """`tweeter user`: accounts from the command line, by the rules of the site."""
 
 import io
+import signal
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_an_account_is_closed_only_after_a_yes(ini, acting, sessions, piped, typ
     with sessions() as session:
         assert session.scalars(select(User)).all() == []
         assert session.scalars(select(Tweet)).all() == []
-        assert '"AccountClosed"' in session.scalars(select(OutboxEvent.payload)).all()[-1]
+        assert sum('"AccountClosed"' in payload for payload in session.scalars(select(OutboxEvent.payload))) == 1
 
 
 def test_close_does_not_ask_with_yes(ini, sessions):
@@ -149,11 +150,20 @@ def test_a_database_without_tables_is_told_how_to_get_them(tmp_path, empty_url, 
     assert "upgrade head" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_with_code_130(ini, monkeypatch, capsys, typed):
-    def interrupted(prompt: str) -> str:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("inherited", [signal.default_int_handler, signal.SIG_IGN])
+def test_ctrl_c_ends_with_code_130(ini, monkeypatch, capsys, typed, inherited):
+    """A script's background jobs inherit that SIGINT is ignored."""
+
+    def interrupt(prompt: str) -> str:
+        signal.raise_signal(signal.SIGINT)
+        return PASSWORD
 
     typed()
-    monkeypatch.setattr(user.getpass, "getpass", interrupted)
-    assert main(["user", "add", ini, "ann"]) == 130
+    monkeypatch.setattr(user.getpass, "getpass", interrupt)
+    before = signal.signal(signal.SIGINT, inherited)
+    try:
+        assert main(["user", "add", ini, "ann"]) == 130
+        assert signal.getsignal(signal.SIGINT) is inherited
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "interrupted" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 from array import array
 
 import pytest
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, update
 
 from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
 from tweeter.backends.redis.store import RedisTimelineStore
@@ -14,7 +14,7 @@ from tweeter.models.meta import now
 from tweeter.timelines import followers, projector
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector
-from tweeter.values import Cursor, TweetCreated
+from tweeter.values import AccountClosed, Cursor, ProfileChanged, TweetCreated
 
 AUTHOR = 1
 FANS = [2, 3, 5, 8, 9, 10, 11, 99, 100, 101, 1000, 2**40]  # keys of several lengths
@@ -40,7 +40,9 @@ def store(request, database_url):
     if request.param == "memory":
         return MemoryTimelineStore(10, 1000)
     url = request.getfixturevalue("redis_server").url
-    return RedisTimelineStore(Wire(open_url(url, 1), 1), f"{database_url[-30:]}:", 10)
+    wire = Wire(open_url(url, 1), 1, f"{database_url[-30:]}:")
+    wire.set_site("s")
+    return RedisTimelineStore(wire, 10)
 
 
 @pytest.fixture(params=[0, 60])
@@ -109,3 +111,46 @@ def test_who_unfollows_or_follows_while_it_runs(fan_out, store, crowd, small, mo
     assert held(store, 3) is None
     assert held(store, 4) == []
     assert all(held(store, fan) == [TWEET] for fan in FANS if fan != 3)
+
+
+class Cache(MemoryTweetCache):
+    """One that remembers how many ids it was told at a time."""
+
+    def __init__(self, most):
+        super().__init__(most)
+        self.told = []
+
+    def invalidate(self, ids):
+        ids = list(ids)
+        self.told.append(len(ids))
+        super().invalidate(ids)
+
+
+@pytest.mark.parametrize("event", [ProfileChanged(AUTHOR), AccountClosed(AUTHOR)])
+@pytest.mark.parametrize("number", [0, 1, 3, 6, 7, 30])
+def test_all_tweets_of_an_author_are_forgotten_in_chunks(store, crowd, monkeypatch, event, number):
+    monkeypatch.setattr(projector, "CHUNK", 3)
+    theirs = [100 + 2 * n for n in range(number)]
+    replies = [id_ + 1 for id_ in theirs]
+    with crowd.begin() as session:
+        row = {"message": "x", "date": now()}
+        session.execute(delete(Tweet))
+        for id_ in theirs:
+            session.execute(insert(Tweet).values(id=id_, user_id=AUTHOR, **row))
+            session.execute(insert(Tweet).values(id=id_ + 1, user_id=2, parent_id=id_, **row))
+        session.execute(insert(Tweet).values(id=5, user_id=2, **row))
+        if isinstance(event, AccountClosed):
+            session.execute(update(User).where(User.id == AUTHOR).values(closed=True))
+    cache = Cache(1000)
+    hydrator = Hydrator("test", cache, crowd)
+    hydrator.tweets([5, *theirs, *replies])
+    steps = sum(1 for _ in Projector(store, hydrator, crowd).deliver(event))
+    kept = cache.get_many([5, *theirs, *replies])
+    assert not set(kept) & set(theirs)
+    if isinstance(event, AccountClosed):
+        assert not set(kept) & set(replies)
+        assert all(view is None for view in hydrator.tweets(theirs).values())
+        assert all(view and view.parent_username is None for view in hydrator.tweets(replies).values())
+    assert max(cache.told, default=0) <= 3
+    assert steps >= -(-number // 3)
+    assert 5 in kept

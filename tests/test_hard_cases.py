@@ -94,13 +94,15 @@ def in_memory():
 
 
 def in_redis(server):
-    wire = Wire(open_url(server.url, TIMEOUT), TIMEOUT)
+    wire = Wire(open_url(server.url, TIMEOUT), TIMEOUT, "hard:")
+    wire.set_site("s")
     wire.unlink_all("hard:")
-    return Watched(RedisTimelineStore(wire, "hard:", CAPACITY)), RedisTweetCache(wire, "hard:")
+    return Watched(RedisTimelineStore(wire, CAPACITY)), RedisTweetCache(wire)
 
 
 def in_memcached(server):
     servers = Servers([(server.host, server.port)], "hard:", TIMEOUT)
+    servers.set_site("hard")
     servers.incarnation()  # gives the server an epoch, if it has none
     servers.change(Epoch.renewed)
     return Watched(MemcachedTimelineStore(servers, CAPACITY)), MemcachedTweetCache(servers)

@@ -19,10 +19,11 @@ from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheIllegalInputError
 from pyramid.config import Configurator
 
+from tests import damages
 from tweeter import measure
 from tweeter.backends.memcached import addresses, includeme
 from tweeter.backends.memcached.cache import MemcachedTweetCache
-from tweeter.backends.memcached.client import Servers
+from tweeter.backends.memcached.client import ATTEMPTS, EPOCH, RUN, Servers
 from tweeter.backends.memcached.store import MemcachedTimelineStore
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
@@ -60,9 +61,15 @@ def own_server() -> Iterator[Memcached]:
         yield server
 
 
-def servers_at(*servers: Memcached, prefix: str | None = None, timeout: float = TIMEOUT) -> Servers:
+def servers_at(*servers: Memcached, prefix: str | None = None, timeout: float = TIMEOUT, site: str = "s") -> Servers:
     """As a process of the site has them; with keys of their own unless a prefix is given."""
-    return Servers([(server.host, server.port) for server in servers], prefix or f"t{next(numbers)}:", timeout)
+    return at([(server.host, server.port) for server in servers], prefix or f"t{next(numbers)}:", timeout, site)
+
+
+def at(addresses: list[Any], prefix: str = "x:", timeout: float = TIMEOUT, site: str = "s") -> Servers:
+    servers = Servers(addresses, prefix, timeout)
+    servers.set_site(site)
+    return servers
 
 
 def store_at(*servers: Memcached, capacity: int = 10, **options: Any) -> Any:
@@ -101,42 +108,38 @@ class TestMemcachedTimelineStore(TimelineStoreSuite):
             servers_at(*place, timeout=5), capacity, fill_seconds=fill_seconds
         )
 
+    @pytest.fixture
+    def damages(self, place):
+        return [
+            lambda store, key, damage=damage: put_damaged(place, store, "tl", key, *damage)
+            for damage in damages.MEMCACHED_TIMELINES
+        ]
+
 
 class TestMemcachedTweetCache(TweetCacheSuite):
     @pytest.fixture
     def make_cache(self, place):
         return lambda: MemcachedTweetCache(servers_at(*place, timeout=5))
 
+    @pytest.fixture
+    def damages(self, place):
+        return [
+            lambda cache, id_, damage=damage: put_damaged(place, cache, "tw", str(id_), *damage)
+            for damage in damages.MEMCACHED_TWEETS
+        ]
+
+
+def put_damaged(place: list[Memcached], store: Any, kind: str, key: str, damage: Any, flags: int) -> None:
+    """Damages the value under a key of a store or a cache; where there is none, puts a damaged one there."""
+    servers = store._servers
+    [number] = servers._shared_out([key])
+    epoch = servers.begin(number)
+    with closing(client_of(place[number])) as client:
+        name = servers.name(kind, epoch, key)
+        client.set(name, damage(client.get(name) or damages.NO_VALUE), flags=flags)
+
 
 # what is lost, damaged or too large is cold
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda value: value[:-3],
-        lambda value: value[:-8],
-        lambda value: value[:7],
-        lambda value: b"",
-        lambda value: b"TwW0" + value[4:],
-        lambda value: value + b"x",
-        lambda value: value + b"\xff" * 8,
-        lambda value: b"\r\nEND\r\n" * 20,
-    ],
-    ids=["cut", "cut by an id", "header cut", "empty", "version", "odd length", "no id", "garbage"],
-)
-def test_a_damaged_timeline_is_cold_and_can_be_filled_again(memcached_server, damage):
-    store = store_at(memcached_server)
-    fill(store, "home:1", [9, 7, 5])
-    client = client_of(memcached_server)
-    name = name_of(store, "home:1")
-    client.set(name, damage(client.get(name)))
-    assert store.read("home:1", END, 20) is None
-    store.remove("home:1", [7])
-    store.add(["home:1"], 11)
-    fill(store, "home:1", [9, 5])
-    assert store.read("home:1", END, 20) == Slice([9, 5], 0)
-    client.close()
 
 
 def test_an_evicted_timeline_is_cold_and_its_fill_void(memcached_server):
@@ -168,7 +171,7 @@ def test_without_its_epoch_all_that_a_server_holds_is_cold(memcached_server, epo
     fill(store, "home:1", [9])
     assert other.read("home:1", END, 20) == Slice([9], 0)
     client = client_of(memcached_server)
-    name = store._servers._epoch_name
+    name = store._servers._fixed(EPOCH)
     if epoch is None:
         client.delete(name)
     else:
@@ -183,20 +186,54 @@ def test_without_its_epoch_all_that_a_server_holds_is_cold(memcached_server, epo
     client.close()
 
 
-@pytest.mark.parametrize("damage", [lambda value: value[:-3], lambda value: b"0" + value[1:], lambda value: b"\x93"])
-def test_a_damaged_tweet_is_a_miss_and_can_be_filled_again(memcached_server, damage):
-    servers = servers_at(memcached_server)
-    cache = MemcachedTweetCache(servers)
-    cache.fill(cache.lease([1, 2]), {1: tweet(1), 2: tweet(2)})
-    client = client_of(memcached_server)
-    [epoch] = servers._epochs
-    assert epoch
-    name = servers.name("tw", epoch, "1")
-    client.set(name, damage(client.get(name)))
-    assert cache.get_many([1, 2]) == {2: tweet(2)}
-    cache.fill(cache.lease([1]), {1: tweet(1)})
-    assert cache.get_many([1, 2]) == {1: tweet(1), 2: tweet(2)}
-    client.close()
+@pytest.mark.parametrize("epoch", [None, b"", b"1 a b c", b"1 1111111111111111 2222222222222222 -1"])
+def test_a_server_that_lost_its_epoch_alone_is_cold_and_still_the_one_that_is_expected(trio, epoch):
+    servers = servers_at(*trio)
+    store, cache = MemcachedTimelineStore(servers, 10), MemcachedTweetCache(servers)
+    keys = [f"home:{user}" for user in range(30)]
+    incarnation = store.incarnation()
+    store.expect(incarnation)
+    for attempt in (
+        lambda: store.read("home:1", END, 20),
+        lambda: store.add(keys, 11),
+        lambda: store.remove("home:1", [9]),
+        lambda: store.drop(["home:1"]),
+        lambda: store.truncate(5),
+        store.clear,
+        store.incarnation,
+        lambda: cache.get_many(range(30)),
+        lambda: cache.fill(cache.lease(range(30)), dict.fromkeys(range(30))),
+        lambda: cache.invalidate(range(30)),
+    ):
+        for key in keys:
+            if store.read(key, END, 20) is None:
+                fill(store, key, [9])
+        for server in trio:
+            with closing(client_of(server)) as client:
+                name = servers._fixed(EPOCH)
+                client.delete(name) if epoch is None else client.set(name, epoch)
+        attempt()
+        for key in keys:
+            found = store.read(key, END, 20)
+            assert found is None  # whatever happened to it meanwhile
+    assert store.incarnation() == incarnation
+
+
+def test_the_copy_of_a_run_is_made_again_and_is_worth_nothing_without_an_epoch_of_that_run(own_server):
+    store = store_at(own_server)
+    first = store.incarnation()
+    with closing(client_of(own_server)) as client:
+        name = store._servers._fixed(RUN)
+        for damaged in (None, b"", b"x" * 16, b"0" * 17):
+            client.delete(name) if damaged is None else client.set(name, damaged)
+            assert store.incarnation() == first
+            assert client.get(name) == first.encode()
+            store.expect(first)
+            client.delete(name) if damaged is None else client.set(name, damaged)
+            client.delete(store._servers._fixed(EPOCH))
+            with pytest.raises(BackendUnavailable, match="it is new"):
+                store.read("home:1", END, 20)
+            first = store.incarnation()
 
 
 def test_a_timeline_too_large_to_be_appended_to_is_cold(memcached_server):
@@ -512,19 +549,19 @@ NOTHING = b"END\r\n"
         b"\xff\xfe\r\n\x00\r\n",
         b"STORED\r\nSTORED\r\nSTORED\r\n",
         NOTHING * 2,
-        b"VALUE x:epoch 0 -1 5\r\n\r\nEND\r\n",
-        b"VALUE x:epoch 0 1 5\r\nabc\r\nEND\r\n",
-        b"VALUE x:epoch 0 9999999999999 5\r\nabc\r\nEND\r\n",
-        b"VALUE x:epoch 0 " + b"9" * 5000 + b" 5\r\nabc\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 -1 5\r\n\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 1 5\r\nabc\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 9999999999999 5\r\nabc\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 " + b"9" * 5000 + b" 5\r\nabc\r\nEND\r\n",
         b"VALUE x:other 0 1 5\r\na\r\nEND\r\n",
-        b"VALUE x:epoch 0 1\r\na\r\nEND\r\n",
-        b"VALUE x:epoch 0 \xc2\xb2 5\r\na\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 1\r\na\r\nEND\r\n",
+        b"VALUE x:s:epoch 0 \xc2\xb2 5\r\na\r\nEND\r\n",
         b"no line at all",
     ],
 )
 def test_nonsense_is_unavailable(answer):
     with saying(answer) as port:
-        servers = Servers([("127.0.0.1", port)], "x:", TIMEOUT)
+        servers = at([("127.0.0.1", port)])
         store, cache = MemcachedTimelineStore(servers, 10), MemcachedTweetCache(servers)
         for attempt in (
             lambda: store.read("home:1", END, 20),
@@ -536,10 +573,10 @@ def test_nonsense_is_unavailable(answer):
                 attempt()
 
 
-@pytest.mark.parametrize("answer", [b"x", b"STORED\r\n", b"VALUE x:epoch 0 1 5\r\na\r\n"])
+@pytest.mark.parametrize("answer", [b"x", b"STORED\r\n", b"VALUE x:s:epoch 0 1 5\r\na\r\n"])
 def test_an_answer_that_drips_in_for_ever_costs_one_timeout(answer):
     with saying(answer, pause=0.05) as port:
-        store = MemcachedTimelineStore(Servers([("127.0.0.1", port)], "x:", TIMEOUT), 10)
+        store = MemcachedTimelineStore(at([("127.0.0.1", port)]), 10)
         began = time.monotonic()
         for attempt in (store.incarnation, lambda: store.read("home:1", END, 20)):
             with pytest.raises(BackendUnavailable):
@@ -550,12 +587,13 @@ def test_an_answer_that_drips_in_for_ever_costs_one_timeout(answer):
 def test_a_name_that_is_no_host_is_unavailable():
     for host in ("no-such-host.invalid", "a..b"):
         with pytest.raises(BackendUnavailable, match=re.escape(host)):
-            MemcachedTimelineStore(Servers([(host, 11211)], "x:", TIMEOUT), 10).incarnation()
+            MemcachedTimelineStore(at([(host, 11211)]), 10).incarnation()
 
 
 def test_a_server_that_forgets_everything_at_once_is_unavailable():
-    with saying(b"STORED\r\n" + NOTHING) as port:
-        store = MemcachedTimelineStore(Servers([("127.0.0.1", port)], "x:", TIMEOUT), 10)
+    stored = b"STORED\r\n" + NOTHING
+    with saying(*[stored, NOTHING, stored] * ATTEMPTS) as port:
+        store = MemcachedTimelineStore(at([("127.0.0.1", port)]), 10)
         with pytest.raises(BackendUnavailable, match="forgets"):
             store.incarnation()
 

@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import ROOT, running, settings_of
 from tests.people import Person
+from tweeter.clients import parse_networks
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.logs import JSONFormatter
-from tweeter.metrics import parse_networks
 from tweeter.proxy import Proxy
 from tweeter.servers import free_port
 
@@ -67,7 +67,7 @@ def test_nobody_else_may_whatever_they_say_of_themselves(site_with, address):
 
 def test_what_is_no_network_is_refused_at_the_start():
     with pytest.raises(SettingError, match=r"tweeter\.metrics must be addresses or networks"):
-        parse_networks("everybody")
+        parse_networks("everybody", "tweeter.metrics")
 
 
 def test_reads_deliveries_and_requests_are_counted(site_with):

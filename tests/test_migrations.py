@@ -69,6 +69,36 @@ def test_every_step_can_be_taken_back(empty_url: str) -> None:
         assert described(empty_url) == after, revision
 
 
+def test_an_account_that_is_half_removed_does_not_come_back(database_url: str) -> None:
+    config = alembic_config(database_url)
+    before = ScriptDirectory.from_config(config).get_revision("0008").down_revision
+    rows = [
+        "INSERT INTO users (id, username, username_key, display_name, bio, password_hash, auth_version, tweets_count, "
+        "followers_count, following_count, date, closed) VALUES "
+        + ", ".join(
+            f"({id_}, 'u{id_}', '{key}', '', '', '', 0, 1, {counts}, '2026-11-26 00:00:00.000', {closed})"
+            for id_, key, counts, closed in (
+                (1, "!1", "1, 2", "TRUE"), (2, "u2", "2, 1", "FALSE"), (3, "u3", "2, 1", "FALSE"),
+                (4, "!4", "0, 1", "TRUE"),
+            )
+        ),
+        "INSERT INTO tweets (id, user_id, message, date) SELECT id, id, 'hello', date FROM users",
+        "INSERT INTO mentions (user_id, tweet_id) VALUES (1, 2), (2, 1), (2, 3)",
+        "INSERT INTO relationships (from_user_id, to_user_id) VALUES (1, 2), (1, 3), (2, 1), (3, 2), (4, 3)",
+    ]  # fmt: skip
+    with engine_on(database_url) as engine:
+        with engine.begin() as connection:
+            for row in rows:
+                connection.execute(text(row))
+        command.downgrade(config, str(before))
+        command.upgrade(config, "head")
+        with engine.connect() as connection:
+            people = connection.execute(text("SELECT id, followers_count, following_count FROM users ORDER BY id"))
+            assert people.all() == [(2, 1, 0), (3, 0, 1)]
+            for table in ("tweets", "relationships", "mentions"):
+                assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == {"tweets": 2}.get(table, 1)
+
+
 def test_upgrading_twice_changes_nothing(database_url: str) -> None:
     before = described(database_url)
     command.upgrade(alembic_config(database_url), "head")

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import msgspec
 import pytest
@@ -141,6 +142,32 @@ def test_statements_are_counted(sessions: Sessions) -> None:
             session.execute(select(Tweet.id))
     assert (meter.sql, meter.timeline_sql) == (2, 1)
     assert meter.sql_seconds > 0
+
+
+ROWS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 200000) SELECT n FROM c"
+
+
+@pytest.mark.parametrize(
+    "fetch",
+    [
+        lambda result: result.all(), list, lambda result: list(result.scalars()),
+        lambda result: result.fetchmany(200_000),
+        lambda result: [row for part in result.partitions(1000) for row in part],
+    ],
+    ids=["all", "iteration", "scalars", "fetchmany", "partitions"],
+)  # fmt: skip
+def test_fetching_counts_as_sql(sessions: Sessions, fetch: Callable[[Any], Sequence[Any]]) -> None:
+    """SQLite computes a row when it is fetched: nearly all of the time of such a statement."""
+    with sessions() as session, measure.measuring() as meter:
+        result = session.execute(text(ROWS))
+        executed = meter.sql_seconds
+        assert len(fetch(result)) == 200_000
+        assert meter.sql == 1
+        assert 0 < meter.sql_seconds <= meter.seconds
+        if session.get_bind().dialect.name == "sqlite":
+            assert meter.sql_seconds > 10 * executed
+        else:
+            assert meter.sql_seconds > executed
 
 
 def test_nothing_is_counted_where_nobody_measures(sessions: Sessions) -> None:

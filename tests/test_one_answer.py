@@ -1,6 +1,7 @@
 """Law 1: every backend gives the pages that SQL gives, whatever happened before."""
 
 import random
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
@@ -10,27 +11,38 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy.exc import OperationalError
 
+from tests.damages import MEMORY_TIMELINES, MEMORY_TWEETS
 from tests.faults import breakable
 from tweeter.errors import Refused
-from tweeter.testing import Site, one_answer
+from tweeter.testing import Fault, Site, one_answer
 from tweeter.values import Cursor, Timeline
 
 BACKENDS = ["sql", "memory", "redis", "memcached"]
 
 
 @pytest.fixture
-def site(database_url, redis_server, memcached_server):
-    """A process of each kind on one database; materialised timelines keep 5 ids, so that pages cross floors."""
-    settings = {
+def stores(redis_server, memcached_server):
+    """Settings of stores on servers that all sites share; materialised timelines keep 5 ids, so pages cross floors."""
+    return {
         "tweeter.capacity": "5",
         "tweeter.redis.url": redis_server.url,
-        "tweeter.redis.prefix": f"{database_url[-30:]}:",
         "tweeter.memcached.servers": memcached_server.address,
-        "tweeter.memcached.prefix": f"{database_url[-30:]}:".replace("/", "-"),
     }
-    site = Site(database_url, BACKENDS, **settings)
-    yield site
-    site.close()
+
+
+@pytest.fixture
+def site(database_url, stores):
+    """A process of each kind on one database."""
+    with closing(Site(database_url, BACKENDS, **stores)) as site:
+        yield site
+
+
+@pytest.fixture
+def neighbour(sqlite_template, tmp_path, stores):
+    """Another site with the same settings, but for its database."""
+    path = shutil.copyfile(sqlite_template, tmp_path / "neighbour.sqlite")
+    with closing(Site(f"sqlite:///{path}", BACKENDS, **stores)) as site:
+        yield site
 
 
 @pytest.fixture
@@ -38,23 +50,39 @@ def broken_site(sqlite_url):
     """Processes on stores whose servers may break in every way there is, and the faults that do it."""
     with breakable("redis") as redis, breakable("memcached") as memcached:
         settings = {"tweeter.capacity": "5", **redis.settings, **memcached.settings}
-        with closing(Site(sqlite_url, ["redis", "memcached", "sql"], **settings)) as site:
-            yield site, [*redis.faults, *memcached.faults]
+        with closing(Site(sqlite_url, ["redis", "memcached", "memory", "sql"], **settings)) as site:
+            yield site, [*redis.faults, *memcached.faults, of_memory(site)]
+
+
+def of_memory(site):
+    """Half of the objects in every process's memory are damaged."""
+    chance = random.Random(1)
+
+    def spoil(objects, damaged):
+        for key in [key for key in objects if chance.random() < 0.5]:
+            objects[key] = damaged()
+
+    def strike():
+        for timelines in (process.timelines for process in site.processes if process.backend == "memory"):
+            spoil(timelines.store._entries, lambda: chance.choice(MEMORY_TIMELINES)())
+            spoil(timelines._hydrator.cache._tweets, lambda: chance.choice(MEMORY_TWEETS))
+
+    return Fault("objects in memory are damaged", strike, harmless=True)
 
 
 def test_pages_are_the_same_whatever_happens_to_the_servers(broken_site):
     site, faults = broken_site
     run_state_machine_as_test(
-        one_answer(site, ["sql", "redis", "memcached"], faults),
+        one_answer(site, ["sql", "redis", "memcached", "memory"], faults),
         settings=settings(
             max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
 
-def test_pages_are_the_same_after_each_of_any_steps(site):
+def test_pages_are_the_same_after_each_of_any_steps_beside_another_site(site, neighbour):
     run_state_machine_as_test(
-        one_answer(site, BACKENDS),
+        one_answer(site, BACKENDS, neighbour=neighbour),
         settings=settings(
             max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),

@@ -1,16 +1,22 @@
 """What is shipped: the source distribution builds the wheel, and the wheel alone runs a site."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from tests.conftest import ROOT
+from tweeter.servers import PostgreSQL, free_port
 
 INI = """\
 [app:main]
@@ -111,7 +117,7 @@ def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]
 
 def test_the_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
     assert {name.split("/")[0].split("-")[0] for name in wheel_names} == {"tweeter"}
-    assert not [name for name in wheel_names if name.endswith((".pyc", ".sqlite", ".ini"))]
+    assert [name for name in wheel_names if name.endswith((".pyc", ".sqlite", ".ini"))] == ["tweeter/production.ini"]
 
 
 def test_the_source_holds_all_that_a_developer_needs(dist: Path) -> None:
@@ -140,9 +146,80 @@ def test_the_wheel_alone_migrates_an_empty_database_and_serves_pages(
     assert "/public 200" in output
 
 
+@pytest.fixture
+def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the wheel depends on, as a folder for PYTHONPATH, so that pip finds it without a network.
+
+    `bin` has the commands of the dependencies, as pip would make them.
+    """
+    folder = tmp_path_factory.mktemp("dependencies")
+    for path in Path(pytest.__file__).parent.parent.iterdir():
+        if "tweeter" not in path.name:
+            (folder / path.name).symlink_to(path)
+    (folder / "bin").mkdir()
+    for name, module in (("alembic", "alembic.config"), ("pserve", "pyramid.scripts.pserve")):
+        script = folder / "bin" / name
+        script.write_text(f"#!/usr/bin/env python3\nimport sys\nfrom {module} import main\nsys.exit(main())\n")
+        script.chmod(0o755)
+    return folder
+
+
+def test_what_the_readme_says_of_production_works_word_for_word(
+    dist: Path, dependencies: Path, postgresql_server: PostgreSQL, tmp_path: Path
+) -> None:
+    (wheel,) = dist.glob("*.whl")
+    shutil.copy(wheel, tmp_path)
+    postgresql_server.execute("CREATE DATABASE production")
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## In production")[2]
+    lines = re.findall(r"^\$ (.*)$", text.partition("```console")[2].partition("```")[0], re.MULTILINE)
+    assert lines[-1] == "pserve production.ini"
+    port = free_port()
+    script = "\n".join(
+        [
+            "set -e",
+            *lines[:-1],
+            f"sed -i 's/^listen = .*/listen = 127.0.0.1:{port}/' production.ini",
+            f"exec {lines[-1]}",
+        ]
+    ).replace("postgresql+psycopg://tweeter@db/tweeter", postgresql_server.url("production"))
+    path = os.pathsep.join([str(dependencies / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environ = {"PATH": path, "PYTHONPATH": str(dependencies), "PIP_NO_INDEX": "1", "HOME": str(tmp_path)}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(["bash", "-c", script], cwd=tmp_path, env=environ, stdout=log, stderr=log)
+    try:
+        deadline, health = time.monotonic() + 120, ""
+        while not health:
+            said = (tmp_path / "log").read_text(encoding="utf-8")
+            assert process.poll() is None and time.monotonic() < deadline, said  # noqa: PT018
+            with suppress(OSError):
+                health = urlopen(f"http://127.0.0.1:{port}/healthz").read().decode()
+            time.sleep(0.2)
+        assert json.loads(health) == {"backend": "memory", "sql": "ok"}
+        page = urlopen(f"http://127.0.0.1:{port}/public").read().decode()
+        assert "<title>Public" in page
+        assert "script_location = tweeter:migrations" in (tmp_path / "production.ini").read_text(encoding="utf-8")
+        assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_checkout_writes_an_ini_file_that_works_anywhere(tmp_path: Path) -> None:
+    ini = tmp_path / "site.ini"
+    command = [sys.executable, "-m", "tweeter.cli", "ini", str(ini)]
+    assert "Wrote " in run(*command, cwd=tmp_path)
+    url = f"sqlite:///{tmp_path}/site.sqlite"
+    run(sys.executable, "-m", "alembic", "-c", ini, "upgrade", "head", cwd=tmp_path, SQLALCHEMY_URL=url)
+    assert (tmp_path / "site.sqlite").exists()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stderr) == (1, f"tweeter: {ini} is there already; it was left alone.\n")
+
+
 def test_the_command_is_installed(installed: Path, tmp_path: Path) -> None:
     output = run(installed / "bin" / "tweeter", "--help", cwd=tmp_path, PYTHONPATH=str(installed))
     assert "demo" in output
+    output = run(installed / "bin" / "tweeter", "--version", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert re.fullmatch(r"tweeter \d+\.\d+\.\d+\S*\n", output)
 
 
 def test_the_metadata(installed: Path) -> None:

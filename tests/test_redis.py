@@ -7,6 +7,7 @@ import pytest
 import trustme
 from redis import Redis as Client
 
+from tests import damages
 from tests.redis_servers import Member, RedisSentinel
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.cache import RedisTweetCache
@@ -26,8 +27,10 @@ from tweeter.values import Cursor, Slice, Timeline
 TIMEOUT = 0.25
 
 
-def wire_to(url: str, timeout: float = 1.0) -> Wire:
-    return Wire(open_url(url, timeout), timeout)
+def wire_to(url: str, timeout: float = 1.0, prefix: str = "t:", site: str = "s") -> Wire:
+    wire = Wire(open_url(url, timeout), timeout, prefix)
+    wire.set_site(site)
+    return wire
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +92,12 @@ def wire(client, redis_server):
 
 @pytest.fixture
 def store(wire):
-    return RedisTimelineStore(wire, "t:", 10)
+    return RedisTimelineStore(wire, 10)
 
 
 @pytest.fixture
 def cache(wire):
-    return RedisTweetCache(wire, "t:")
+    return RedisTweetCache(wire)
 
 
 class Suites:
@@ -106,49 +109,76 @@ class Suites:
 
         def make(capacity=10, fill_seconds=30.0):
             wire.unlink_all("t:")
-            return RedisTimelineStore(wire, "t:", capacity, fill_seconds=fill_seconds)
+            return RedisTimelineStore(wire, capacity, fill_seconds=fill_seconds)
 
         return make
 
     @pytest.fixture
     def make_cache(self, url):
         wire = wire_to(url)
-        wire.unlink_all("t:")
-        return lambda: RedisTweetCache(wire, "t:")
+
+        def make():
+            wire.unlink_all("t:")
+            return RedisTweetCache(wire)
+
+        return make
+
+    @pytest.fixture
+    def any_client(self, url):
+        with Client.from_url(url) as client:
+            yield client
 
 
-class TestStoreOnAServer(Suites, TimelineStoreSuite):
+class StoreSuite(Suites, TimelineStoreSuite):
+    @pytest.fixture
+    def damages(self, any_client):
+        return [
+            lambda store, key, damage=damage: damage(any_client, store._prefix + key)
+            for damage in damages.REDIS_TIMELINES
+        ]
+
+
+class CacheSuite(Suites, TweetCacheSuite):
+    @pytest.fixture
+    def damages(self, any_client):
+        return [
+            lambda cache, id_, damage=damage: damage(any_client, f"{cache._prefix}{id_}")
+            for damage in damages.REDIS_TWEETS
+        ]
+
+
+class TestStoreOnAServer(StoreSuite):
     @pytest.fixture
     def url(self, redis_server):
         return redis_server.url
 
 
-class TestCacheOnAServer(Suites, TweetCacheSuite):
+class TestCacheOnAServer(CacheSuite):
     @pytest.fixture
     def url(self, redis_server):
         return redis_server.url
 
 
-class TestStoreOnASocket(Suites, TimelineStoreSuite):
+class TestStoreOnASocket(StoreSuite):
     @pytest.fixture
     def url(self, socket_server):
         return socket_server.url
 
 
-class TestCacheOnASocket(Suites, TweetCacheSuite):
+class TestCacheOnASocket(CacheSuite):
     @pytest.fixture
     def url(self, socket_server):
         return socket_server.url
 
 
-class TestStoreOverTLS(Suites, TimelineStoreSuite):
+class TestStoreOverTLS(StoreSuite):
     @pytest.fixture
     def url(self, tls_server):
         return tls_server.url
 
 
 def test_a_server_whose_certificate_nobody_vouches_for_is_not_talked_to(tls_server):
-    store = RedisTimelineStore(wire_to(tls_server.url.partition("?")[0]), "t:", 10)
+    store = RedisTimelineStore(wire_to(tls_server.url.partition("?")[0]), 10)
     with pytest.raises(BackendUnavailable, match="(?i)certificate"):
         store.incarnation()
 
@@ -182,7 +212,7 @@ def test_a_url_is_shown_without_secrets():
 
 def test_a_server_that_is_away_keeps_no_site_from_starting():
     for url in ("redis://localhost:1", "redis+cluster://localhost:1,localhost:2", "redis+sentinel://localhost:1/x"):
-        store = RedisTimelineStore(wire_to(url), "t:", 10)
+        store = RedisTimelineStore(wire_to(url), 10)
         with pytest.raises(BackendUnavailable):
             store.incarnation()
         with pytest.raises(BackendUnavailable):
@@ -194,12 +224,12 @@ def test_a_server_that_is_away_keeps_no_site_from_starting():
 
 @pytest.mark.parametrize("owners", [[], [7], [1, 9, 10, 99, 100, 12345, 10**12]])
 def test_a_fan_out_is_encoded_as_redis_py_would(owners):
-    expected = [pack("RPUSHX", f"t:tl:home:{owner}", MAX_ID) for owner in owners]
-    assert appends(b"t:tl:home:", owners, MAX_ID) == b"".join(expected)
+    expected = [pack("RPUSHX", f"t:s:tl:home:{owner}", MAX_ID) for owner in owners]
+    assert appends(b"t:s:tl:home:", owners, MAX_ID) == b"".join(expected)
 
 
 @pytest.mark.parametrize("ids", [[], [7], [MAX_ID, MAX_ID - 1], [12345, 9, 10**12]])
-@pytest.mark.parametrize("prefix", ["t:tw:", "100%:"])
+@pytest.mark.parametrize("prefix", ["t:s:tw:", "100%:"])
 def test_the_tweets_of_a_page_are_asked_for_as_redis_py_would(prefix, ids):
     assert gets(prefix.encode(), ids) == b"".join(pack("GET", f"{prefix}{id_}") for id_ in ids)
 
@@ -257,34 +287,34 @@ def test_two_round_trips_make_a_page(store, cache):
 
 
 def test_the_memory_of_a_timeline(wire, client):
-    store = RedisTimelineStore(wire, "t:", 800)
+    store = RedisTimelineStore(wire, 800)
     newest = [MAX_ID - 4096 * n for n in range(800)]
     fill(store, "home:1", newest, newest[-1])
-    assert client.memory_usage("t:tl:home:1", samples=0) <= 9 * 1024
+    assert client.memory_usage("t:s:tl:home:1", samples=0) <= 9 * 1024
     store.add(["home:2"], 1)
-    assert client.memory_usage("t:tl:home:2") is None
-    assert client.keys("t:tl:*") == ["t:tl:home:1"]
+    assert client.memory_usage("t:s:tl:home:2") is None
+    assert client.keys("t:s:tl:*") == ["t:s:tl:home:1"]
 
 
 def test_timelines_that_nobody_reads_are_forgotten_and_the_others_kept(wire, client):
-    store = RedisTimelineStore(wire, "t:", 10, idle_seconds=100)
+    store = RedisTimelineStore(wire, 10, idle_seconds=100)
     fill(store, "home:1", [1])
     fill(store, "home:2", [1])
-    assert 99_000 < client.pttl("t:tl:home:1") <= 100_000
-    client.pexpire("t:tl:home:1", 40_000)
+    assert 99_000 < client.pttl("t:s:tl:home:1") <= 100_000
+    client.pexpire("t:s:tl:home:1", 40_000)
     store.read("home:1", END, 20)
     store.drop(["home:3"])
     store.begin_fill("home:3")
     store.read("home:2", END, 20)
-    assert client.pttl("t:tl:home:1") > 99_000
-    assert client.pttl("t:tl:home:3") <= 30_000
+    assert client.pttl("t:s:tl:home:1") > 99_000
+    assert client.pttl("t:s:tl:home:3") <= 30_000
 
 
 def test_a_fill_is_not_prolonged(wire, client):
-    store = RedisTimelineStore(wire, "t:", 10, idle_seconds=100)
+    store = RedisTimelineStore(wire, 10, idle_seconds=100)
     store.begin_fill("home:1")
-    wire.call(scripts.KEEP, "t:tl:home:1", 100_000)
-    assert client.pttl("t:tl:home:1") <= 30_000
+    wire.call(scripts.KEEP, "t:s:tl:home:1", 100_000)
+    assert client.pttl("t:s:tl:home:1") <= 30_000
 
 
 def test_flushed(store, cache, client):
@@ -301,7 +331,7 @@ def test_flushed(store, cache, client):
 def test_an_evicted_key_is_cold(store, client):
     fill(store, "home:1", [1])
     fill(store, "home:2", [1])
-    client.delete("t:tl:home:1")
+    client.delete("t:s:tl:home:1")
     store.add(["home:1", "home:2"], 2)
     assert store.read("home:1", END, 20) is None
     assert store.read("home:2", END, 20) == Slice([2, 1], 0)
@@ -359,19 +389,63 @@ def test_a_server_that_hangs(store, cache, redis_server):
     assert store.read("home:1", END, 20).ids[-1] == 1
 
 
-def test_a_server_that_answers_garbage(store, client):
-    client.set("t:tl:home:1", "not a list")
-    client.rpush("t:tl:home:2", "0", "not a number")
-    for user in (1, 2):
-        with pytest.raises(BackendUnavailable):
-            store.read(f"home:{user}", END, 20)
+# damaged values
+
+
+@pytest.mark.parametrize("number", range(len(damages.REDIS_TIMELINES)))
+def test_a_damaged_key_among_those_of_a_fan_out(store, client, number):
+    """Thousands of others are written, and trimmed; the damaged one is cold, at the latest when somebody reads it."""
+    users = list(range(1, 3001))
+    with client.pipeline(transaction=False) as pipe:
+        for user in users:
+            pipe.rpush(f"t:s:tl:home:{user}", 0, *range(10, 31))
+        pipe.execute()
+    damages.REDIS_TIMELINES[number](client, "t:s:tl:home:1500")
+    for id_ in range(100, 130):
+        assert list(store.add_to_each("home", [users[:2000], users[2000:]], id_)) == [users[:2000], users[2000:]]
+        store.add(["home:1", "home:1500"], id_)
+    assert store.read("home:1500", END, 20) is None
+    for user in (1, 1499, 1501, 3000):
+        assert store.read(f"home:{user}", END, 5).ids == [129, 128, 127, 126, 125]
+    fill(store, "home:1500", [7])
+    assert store.read("home:1500", END, 20) == Slice([7], 0)
+
+
+@pytest.mark.parametrize("number", range(len(damages.REDIS_TIMELINES)))
+def test_a_damaged_key_when_a_timeline_is_trimmed(store, client, number):
+    """Of capacity 10: whatever is too long is looked at by the script."""
+    for before_id in (0, 5):
+        damages.REDIS_TIMELINES[number](client, "t:s:tl:home:1")
+        fill(store, "home:2", [9, 3])
+        store._trim(["t:s:tl:home:1", "t:s:tl:home:2"], before_id)
+        assert store.read("home:1", END, 20) is None
+        assert store.read("home:2", END, 20).ids == ([9, 3] if not before_id else [9])
+        store.drop(["home:2"])
+
+
+def test_a_damaged_key_does_not_fail_the_read_that_keeps_it_alive(store, client):
+    fill(store, "home:1", [1])
+    fill(store, "home:2", [2])
+    client.pexpire("t:s:tl:home:1", 40_000)
+    assert store.read("home:1", END, 20) == Slice([1], 0)
+    client.set("t:s:tl:home:1", "x")
+    assert store.read("home:2", END, 20) == Slice([2], 0)
+    assert client.exists("t:s:tl:home:1") == 0
+
+
+def test_a_timeline_without_an_end_gets_one_when_it_is_read(store, client):
+    fill(store, "home:1", [1])
+    client.persist("t:s:tl:home:1")
+    for _ in range(2):
+        store.read("home:1", END, 20)
+    assert client.pttl("t:s:tl:home:1") > 0
 
 
 def test_one_that_was_started_again_is_a_stranger():
     with closing(Redis()) as server:
         server.start()
-        store = RedisTimelineStore(wire_to(server.url, TIMEOUT), "t:", 10)
-        cache = RedisTweetCache(store._wire, "t:")
+        store = RedisTimelineStore(wire_to(server.url, TIMEOUT), 10)
+        cache = RedisTweetCache(store._wire)
         before = store.incarnation()
         store.expect(before)
         fill(store, "home:1", [1])

@@ -8,15 +8,17 @@ from contextlib import closing, contextmanager
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
+from redis.cluster import RedisCluster as ClusterClient
 
 from tests.redis_servers import SLOTS, RedisCluster
-from tests.test_redis import Suites, wire_to
+from tests.test_redis import CacheSuite, StoreSuite, wire_to
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.cluster import key_slot
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.errors import BackendUnavailable
 from tweeter.measure import measuring
-from tweeter.testing import Process, Site, TimelineStoreSuite, TweetCacheSuite, one_answer
+from tweeter.models.site import site_id
+from tweeter.testing import Process, Site, one_answer
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill
 from tweeter.values import Cursor, Slice, Timeline
@@ -37,14 +39,22 @@ def url(cluster):
 
 @pytest.fixture
 def store(url):
-    return RedisTimelineStore(wire_to(url), "t:", 10)
+    return RedisTimelineStore(wire_to(url), 10)
 
 
-class TestStoreOnACluster(Suites, TimelineStoreSuite):
+class OnACluster:
+    @pytest.fixture
+    def any_client(self, cluster):
+        member = cluster.masters[0]
+        with closing(ClusterClient(host=member.host, port=member.port)) as client:
+            yield client
+
+
+class TestStoreOnACluster(OnACluster, StoreSuite):
     pass
 
 
-class TestCacheOnACluster(Suites, TweetCacheSuite):
+class TestCacheOnACluster(OnACluster, CacheSuite):
     pass
 
 
@@ -69,7 +79,7 @@ def test_keys_are_spread_and_a_page_is_two_exchanges(cluster, store, url):
     assert all(store.read(f"home:{user}", END, 20) == Slice([2, 1], 0) for user in users)
     for master in cluster.masters:
         assert int(master.do("DBSIZE")) > 60
-    cache = RedisTweetCache(store._wire, "t:")
+    cache = RedisTweetCache(store._wire)
     tweets = {id_: tweet(id_) for id_ in range(1, 30)}
     cache.fill(cache.lease(tweets), tweets)
     with measuring() as meter:
@@ -78,7 +88,7 @@ def test_keys_are_spread_and_a_page_is_two_exchanges(cluster, store, url):
 
 
 def test_a_prefix_may_hold_all_keys_together(url):
-    store = RedisTimelineStore(wire_to(url), "{t}:", 10)
+    store = RedisTimelineStore(wire_to(url, prefix="{t}:"), 10)
     assert store.incarnation()
     fill(store, "home:5", [1])
     assert list(store.add_to_each("home", [[5, 6]], 2)) == [[5, 6]]
@@ -97,7 +107,7 @@ def migrating(slot, source, target):
 
 def test_a_slot_on_its_way(cluster, store):
     """Some of its keys are still here, the others there already, and new ones are made there."""
-    slot = key_slot(b"t:tl:home:1")
+    slot = key_slot(b"t:s:tl:home:1")
     source = cluster.owner(slot)
     target = next(master for master in cluster.masters if master is not source)
     store.expect(store.incarnation())
@@ -107,7 +117,7 @@ def test_a_slot_on_its_way(cluster, store):
         target.do("SCRIPT FLUSH")
         store.add(["home:1"], 2)
         assert store.read("home:1", END, 20) == Slice([2, 1], 0)
-        source.do("MIGRATE", target.host, target.port, "t:tl:home:1", 0, 5000)
+        source.do("MIGRATE", target.host, target.port, "t:s:tl:home:1", 0, 5000)
         assert list(store.add_to_each("home", [[1, 2]], 3)) == [[1, 2]]
         assert store.read("home:1", END, 20) == Slice([3, 2, 1], 0)
         for id_ in range(4, 40):
@@ -129,7 +139,7 @@ def test_a_slot_that_moved_is_found_and_nothing_is_doubted(cluster, store):
     for user in users:
         fill(store, f"home:{user}", [1])
     for user in range(1, 20):
-        slot = key_slot(f"t:tl:home:{user}".encode())
+        slot = key_slot(f"t:s:tl:home:{user}".encode())
         source = cluster.owner(slot)
         cluster.move(slot, source, next(master for master in cluster.masters if master is not source))
     assert list(store.add_to_each("home", [users], 2)) == [users]
@@ -144,10 +154,10 @@ def test_clearing_misses_no_key_that_moves_meanwhile(cluster, store):
     first, *_, last = store._wire.topology.nodes()
     members = {f"{member.host}:{member.port}": member for member in cluster.members}
     source, target = members[last.name], members[first.name]
-    user = next(n for n in range(1, 10_000) if cluster.owner(key_slot(f"t:tl:home:{n}".encode())) is source)
-    slot = key_slot(f"t:tl:home:{user}".encode())
+    user = next(n for n in range(1, 10_000) if cluster.owner(key_slot(f"t:s:tl:home:{n}".encode())) is source)
+    slot = key_slot(f"t:s:tl:home:{user}".encode())
     fill(store, f"home:{user}", [1])
-    other = next(n for n in range(1, 10_000) if cluster.owner(key_slot(f"t:tl:home:{n}".encode())) is target)
+    other = next(n for n in range(1, 10_000) if cluster.owner(key_slot(f"t:s:tl:home:{n}".encode())) is target)
     fill(store, f"home:{other}", [1])
     scanned = store._wire.scan
 
@@ -168,7 +178,7 @@ def test_slots_are_those_of_the_protocol():
 
 def test_a_single_server_url_to_a_cluster_says_what_is_wrong(cluster):
     member = next(member for member in cluster.running)
-    store = RedisTimelineStore(wire_to(f"redis://{member.host}:{member.port}"), "t:", 10)
+    store = RedisTimelineStore(wire_to(f"redis://{member.host}:{member.port}"), 10)
     with pytest.raises(BackendUnavailable, match=r"redis\+cluster://"):
         for user in range(10):
             store.read(f"home:{user}", END, 20)
@@ -189,6 +199,7 @@ def test_nothing_is_lost_or_doubled_while_slots_move_and_a_master_dies(cluster, 
                 for other in people:
                     if one != other:
                         actions.follow(one, people[other])
+        keys = f"t:{site_id(sql.sessions)}:tl:"
         timelines = [Timeline.public(), *map(Timeline.home, people), *map(Timeline.profile, people)]
 
         def differences() -> list[str]:
@@ -223,7 +234,7 @@ def test_nothing_is_lost_or_doubled_while_slots_move_and_a_master_dies(cluster, 
             thread.start()
         try:
             for timeline in timelines:
-                slot = key_slot(f"t:tl:{timeline.key}".encode())
+                slot = key_slot(f"{keys}{timeline.key}".encode())
                 source = cluster.owner(slot)
                 target = next(master for master in cluster.masters[::-1] if master is not source)
                 cluster.move(slot, source, target, pause=0.01)
@@ -241,7 +252,7 @@ def test_nothing_is_lost_or_doubled_while_slots_move_and_a_master_dies(cluster, 
             for thread in threads:
                 thread.start()
             time.sleep(0.3)
-            cluster.owner(key_slot(b"t:tl:public")).kill()
+            cluster.owner(key_slot(f"{keys}public".encode())).kill()
             time.sleep(1.5)
             cluster.wait_until_whole()
             time.sleep(1)

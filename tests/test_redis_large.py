@@ -7,12 +7,12 @@ from contextlib import closing
 import pytest
 from redis import Redis as Client
 
+from tests.test_redis import wire_to
 from tweeter.backends.redis.store import RedisTimelineStore
-from tweeter.backends.redis.url import open_url
-from tweeter.backends.redis.wire import Wire
 from tweeter.delivery import lease
 from tweeter.models import outbox
 from tweeter.models.meta import begin_immediate
+from tweeter.models.site import site_id
 from tweeter.servers import Redis
 from tweeter.testing import Process
 from tweeter.values import Truncated
@@ -28,7 +28,7 @@ def own_redis():
 
 
 def store_on(server, capacity=800):
-    return RedisTimelineStore(Wire(open_url(server.url, TIMEOUT), TIMEOUT), "t:", capacity)
+    return RedisTimelineStore(wire_to(server.url, TIMEOUT), capacity)
 
 
 def test_timelines_that_are_all_full_are_trimmed_within_the_timeout(own_redis):
@@ -37,7 +37,7 @@ def test_timelines_that_are_all_full_are_trimmed_within_the_timeout(own_redis):
     owners = range(1, 2001)
     with Client(port=own_redis.port) as client, client.pipeline(transaction=False) as pipe:
         for owner in owners:
-            pipe.rpush(f"t:tl:home:{owner}", 0, *range(10**15, 10**15 + 1000))
+            pipe.rpush(f"t:s:tl:home:{owner}", 0, *range(10**15, 10**15 + 1000))
         pipe.execute()
     list(store.add_to_each("home", [owners], 10**15 + 5000))
 
@@ -46,7 +46,7 @@ def test_full_timelines_are_truncated_within_the_timeout(own_redis):
     store = store_on(own_redis)
     with Client(port=own_redis.port) as client, client.pipeline(transaction=False) as pipe:
         for owner in range(1, 2001):
-            pipe.rpush(f"t:tl:home:{owner}", 0, *range(10**15, 10**15 + 800))
+            pipe.rpush(f"t:s:tl:home:{owner}", 0, *range(10**15, 10**15 + 800))
         pipe.execute()
     store.truncate(10**15)  # takes nothing away
 
@@ -72,7 +72,7 @@ def test_a_truncation_that_takes_nothing_is_delivered(sqlite_url, own_redis):
         assert process.delivery.drain(10)
         with Client(port=own_redis.port) as client, client.pipeline(transaction=False) as pipe:
             for owner in range(1, 2001):
-                pipe.rpush(f"tweeter:tl:home:{owner}", 0, *range(10**15, 10**15 + 800))
+                pipe.rpush(f"tweeter:{site_id(process.sessions)}:tl:home:{owner}", 0, *range(10**15, 10**15 + 800))
             pipe.execute()
         with process.sessions() as session:
             begin_immediate(session)

@@ -100,27 +100,6 @@ def test_an_unknown_name_takes_as_long(visitor: Visitor, monkeypatch: pytest.Mon
     assert checked == ["", ""]
 
 
-def test_too_many_failures(app_with: Callable[..., Router]) -> None:
-    app = app_with(login_limit="3/10 minutes")
-    ada = Person(webtest.TestApp(app), "Ada")
-    stranger = Person(webtest.TestApp(app))
-    for _ in range(3):
-        assert stranger.sign_in("Ada", "wrong").status_int == 400
-    page = stranger.sign_in("ADA", PASSWORD)
-    assert page.status_int == 429
-    assert 0 < int(page.headers["Retry-After"]) <= 600
-    assert "Too many tries" in page.text
-    stranger.browser.extra_environ["HTTP_X_FORWARDED_FOR"] = "1.2.3.4"
-    assert stranger.sign_in("Ada", PASSWORD).status_int == 429
-    assert stranger.sign_in("bob", "wrong").status_int == 400
-    elsewhere = Person(webtest.TestApp(app, {"REMOTE_ADDR": "192.0.2.7"}))
-    assert elsewhere.sign_in("Ada", PASSWORD).status_int == 303
-    for _ in range(5):  # who knows the password is not counted
-        assert elsewhere.sign_in("Ada", PASSWORD).status_int == 303
-        elsewhere.sign_out()
-    assert ada.get("/settings").status_int == 200
-
-
 def test_old_hashes_are_renewed(app_with: Callable[..., Router]) -> None:
     Person(webtest.TestApp(app_with()), "Ada")
     app = app_with(**{"argon2.time_cost": 2})
@@ -155,7 +134,7 @@ def test_a_new_password_ends_all_other_sessions(ada: Person, visitor: Visitor) -
 def test_tickets_can_t_be_forged(ada: Person, testapp: webtest.TestApp) -> None:
     ticket = ada.browser.cookies["ticket"]
     other = ("1" if ticket[0] == "0" else "0") + ticket[1:]
-    for forged in ("", "x", ticket[:-1], other, ticket.replace("!", "!9"), "\xff" * 200, "%00"):
+    for forged in ("", "x", ticket[:-1], other, f"{ticket}=", ticket.swapcase(), "\xff" * 43, "\xff" * 200, "%00"):
         testapp.get("/settings", headers={"Cookie": f"ticket={forged}"}, status=303)
         testapp.get("/", headers={"Cookie": f"session={forged}"}, status=200)
 
@@ -171,7 +150,7 @@ def test_cookies_are_for_this_site_alone(app_with: Callable[..., Router]) -> Non
     browser.post("/signup", fields, headers=headers, status=400)
     answer = browser.post("/signup", fields, headers=headers | {"Referer": "https://example.org/signup"}, status=303)
     cookies = page.headers.getall("Set-Cookie") + answer.headers.getall("Set-Cookie")
-    assert {cookie.partition("=")[0] for cookie in cookies} == {"session", "ticket"}
+    assert {cookie.partition("=")[0] for cookie in cookies} == {"session", "ticket", "browser"}
     for cookie in cookies:
         assert {"secure", "httponly", "samesite=lax", "path=/"} <= set(cookie.lower().split("; "))
         assert "domain" not in cookie.lower()
@@ -186,7 +165,7 @@ def test_what_the_signed_in_see_is_kept_nowhere(ada: Person, testapp: webtest.Te
 # forms
 
 
-POSTS = ["/tweets", "/tweets/1/delete", "/@Ada/follow", "/@Ada/unfollow", "/settings", "/logout", "/login", "/signup"]
+POSTS = ["/tweets", "/tweets/1/delete", "/@Ada/follow", "/@Ada/unfollow", "/settings", "/logout"]
 
 
 @pytest.mark.parametrize("url", POSTS)
@@ -237,10 +216,10 @@ ELSEWHERE = [
 def test_nobody_is_sent_to_another_site(ada: Person, url: str) -> None:
     assert local_url(url) == "/"
     ada.sign_out()
-    assert ada.sign_in(next=url).location == "http://localhost/"
-    assert ada.get("/login", params={"next": url}, status=302).location == "http://localhost/"
+    assert ada.sign_in(next=url).location == "/"
+    assert ada.get("/login", params={"next": url}, status=302).location == "/"
     followed = ada.send("/@Ada/unfollow", next=url)
-    assert followed.location in ("http://localhost/", "http://localhost/@Ada")
+    assert followed.location in ("/", "/@Ada")
 
 
 @pytest.mark.parametrize(

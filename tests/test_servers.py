@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -63,6 +64,20 @@ def test_nothing_is_left_behind(make: Callable[[], servers.Server]) -> None:
     assert not server.folder.exists()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((server.host, server.port), timeout=5).close()
+
+
+@pytest.mark.parametrize("make", [servers.Redis, servers.Memcached, servers.PostgreSQL])
+def test_another_server_at_the_port_is_not_taken_for_it(make: Callable[[], servers.Server]) -> None:
+    with closing(make()) as first, closing(make()) as second:
+        first.start()
+        second.port = first.port
+        with pytest.raises(RuntimeError, match="does not start"):
+            second.start()
+        assert first.answers()
+
+
+def test_free_ports_are_none_of_outgoing_connections() -> None:
+    assert all(servers.free_port() < 32_768 for _ in range(100))
 
 
 def test_a_missing_program_skips_what_needs_it_and_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:

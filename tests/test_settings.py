@@ -1,20 +1,26 @@
 """Settings: where they come from, and what is said about those that make no sense."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyramid.exceptions import ConfigurationError
+from pyramid.paster import get_app
 
 import tweeter
-from tests.conftest import ROOT, running, settings_of
+from tests.conftest import ROOT, running, settings_of, write_ini
 from tweeter.errors import SettingError
+from tweeter.plugins import declared_settings
 from tweeter.settings import KNOWN, check_secret, merge, read_ini, setting, variable
 
 INI = {"sqlalchemy.url": "sqlite:///ini.sqlite", "tweeter.secret": "x" * 32}
 
 
-def merged(ini: dict[str, str] | None = None, line: dict[str, str] | None = None, **environ: str) -> dict[str, Any]:
+def merged(ini: dict[str, str] | None = None, line: dict[str, str] | None = None, /, **environ: str) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
             patch.setenv(name, value)
@@ -67,7 +73,7 @@ def test_a_secret_can_lie_in_a_file(tmp_path: Path) -> None:
 
 
 def test_what_is_not_ours_on_the_command_line_stays_out() -> None:
-    assert "http_port" not in merged(line={"http_port": "7000", "__file__": "x.ini", "here": "/"})
+    assert "http_port" not in merged({}, {"http_port": "7000", "__file__": "x.ini", "here": "/"})
 
 
 def test_other_settings_of_the_ini_are_left_alone() -> None:
@@ -134,9 +140,97 @@ def test_an_unknown_setting_is_refused_with_a_hint() -> None:
     with pytest.raises(SettingError, match=r"no setting tweeter.timeline; did you mean tweeter.timelines\?"):
         merged({"tweeter.timeline": "memory"})
     with pytest.raises(SettingError, match=r"did you mean tweeter.capacity\?"):
-        merged(line={"tweeter.capacty": "1"})
+        merged({}, {"tweeter.capacty": "1"})
     with pytest.raises(SettingError, match="no setting tweeter.xyzzy; known are .*tweeter.secret"):
         merged({"tweeter.xyzzy": "1"})
+
+
+SLIPS = [
+    ("tweeter.redis.ulr", "tweeter.redis.url"),
+    ("tweeter.redis_url", "tweeter.redis.url"),
+    ("tweeter.rediss.prefix", "tweeter.redis.prefix"),
+    ("tweeter.Redis.url", "tweeter.redis.url"),
+    ("tweeter.memcached.server", "tweeter.memcached.servers"),
+    ("tweeter.memcache.servers", "tweeter.memcached.servers"),
+    ("tweeter.memory.tweet", "tweeter.memory.tweets"),
+    ("tweeter.timelines.shadows", "tweeter.timelines.shadow"),
+    ("tweeter.timeline.shadow", "tweeter.timelines.shadow"),
+    ("tweeter.outbox.keep_hour", "tweeter.outbox.keep_hours"),
+    ("tweeter.argon.time_cost", "tweeter.argon2.time_cost"),
+    ("tweeter.cabinet.ulr", "tweeter.cabinet.url"),
+    ("tweeter.secrte", "tweeter.secret"),
+]
+
+
+@pytest.fixture
+def cabinet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings of a site on somebody else's backend."""
+    source = (
+        'from tests.thirdparty.texts import includeme\nSETTINGS = ("tweeter.cabinet.url", "tweeter.cabinet.drawers")\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "cabinet.py").write_text(source, encoding="utf-8")
+    return {"tweeter.timelines": "here.cabinet"}
+
+
+@pytest.mark.parametrize(("slip", "meant"), SLIPS)
+def test_a_slip_is_refused_wherever_it_is(cabinet: dict[str, str], slip: str, meant: str) -> None:
+    expected = re.escape(f"there is no setting {slip}; did you mean {meant}?")
+    with pytest.raises(SettingError, match=expected):
+        merged(cabinet | {slip: "1"})
+    with pytest.raises(SettingError, match=expected):
+        merged(cabinet, {slip: "1"})
+    if variable(slip) != variable(meant):
+        with pytest.raises(SettingError, match=f"variable {variable(slip)}; did you mean {variable(meant)}\\?"):
+            merged(cabinet, **{variable(slip): "1"})
+
+
+@pytest.mark.parametrize("meant", sorted({meant for _, meant in SLIPS} - {"tweeter.timelines.shadow"}))
+def test_what_is_spelt_right_is_taken_whether_its_backend_is_in_use_or_not(cabinet: dict[str, str], meant: str) -> None:
+    for ini in (cabinet, {}):
+        merged(ini | {meant: "1"})
+        merged(ini, {meant: "1"})
+        merged(ini, **{variable(meant): "1"})
+
+
+@pytest.mark.parametrize(
+    "key", ["tweeter.timelines", "tweeter.timelines.shadow", "tweeter.limits.storage", "tweeter.lab.backends"]
+)
+def test_every_backend_that_is_named_declares_its_settings(cabinet: dict[str, str], key: str) -> None:
+    with pytest.raises(SettingError, match=r"did you mean tweeter.cabinet.drawers\?"):
+        merged({key: "here.cabinet", "tweeter.cabinet.drawer": "3"})
+
+
+def test_a_setting_of_a_backend_that_is_not_in_use_is_left_alone_and_told(
+    cabinet: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    merged({"tweeter.cabinet.ulr": "x"})
+    assert [record.getMessage() for record in caplog.records] == ["no backend in use has a setting tweeter.cabinet.ulr"]
+
+
+def test_a_backend_that_can_not_be_imported_is_no_matter_of_names(cabinet: dict[str, str]) -> None:
+    for name in ("no.such.module", "here.nothing", "..", "."):
+        merged({"tweeter.timelines": name, "tweeter.redis.url": "redis://localhost"})
+
+
+KUBERNETES = ["PORT", "SERVICE_HOST", "PORT_6543_TCP_ADDR", "REDIS_SERVICE_HOST", "MEMCACHED_SERVICE_PORT"]
+
+
+@pytest.mark.parametrize("name", ["TWEETER_CHROMIUM", *map("TWEETER_{}".format, KUBERNETES)])
+def test_variables_that_are_somebody_else_s_are_left_alone(name: str) -> None:
+    merged(**{name: "1"})
+
+
+def test_every_setting_that_a_backend_reads_is_declared() -> None:
+    declared = declared_settings("tweeter.backends", ())
+    read = {
+        key
+        for path in (ROOT / "tweeter" / "backends").rglob("*.py")
+        for key in re.findall(r'setting\(\s*\w+,\s*"([\w.]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert read == declared
+    assert len(read) > 5
 
 
 def test_a_missing_setting_is_asked_for_by_all_its_names() -> None:
@@ -146,6 +240,60 @@ def test_a_missing_setting_is_asked_for_by_all_its_names() -> None:
 
 def test_errors_of_settings_are_errors_of_configuration() -> None:
     assert issubclass(SettingError, ConfigurationError)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("pyramid.scripts.pserve {ini}", "tweeter"),
+        ("pyramid.scripts.pshell {ini}", "tweeter"),
+        ("pyramid.scripts.proutes {ini}", "tweeter"),
+        ("pyramid.scripts.pviews {ini} /", "tweeter"),
+        ("alembic -c {ini} upgrade head", "alembic"),
+        ("tweeter.cli verify {ini}", "tweeter"),
+        ("tweeter.cli services {ini}", "tweeter"),
+        ("tweeter.cli bench page {ini}", "tweeter"),
+    ],
+)
+def test_a_setting_that_is_not_right_ends_every_command_with_one_line(
+    sqlite_url: str, tmp_path: Path, words: str, name: str
+) -> None:
+    ini = Path(write_ini(tmp_path, sqlite_url))
+    more = f"\n[alembic]\nscript_location = {ROOT / 'alembic'}\n[server:main]\nuse = egg:waitress#main\n"
+    ini.write_text(ini.read_text() + "tweeter.outbox.keep_hour = 1" + more)
+    module, *arguments = words.format(ini=ini).split()
+    code = f"import sys\nfrom {module} import main\nsys.exit(main())"
+    if module == "alembic":
+        code = "from alembic.config import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    meant = "there is no setting tweeter.outbox.keep_hour; did you mean tweeter.outbox.keep_hours?"
+    assert (done.returncode, done.stderr) == (1, f"{name}: {meant}\n")
+
+
+def test_a_program_gets_the_error_itself(sqlite_url: str, tmp_path: Path) -> None:
+    ini = Path(write_ini(tmp_path, sqlite_url))
+    ini.write_text(ini.read_text() + "tweeter.outbox.keep_hour = 1")
+    with pytest.raises(SettingError):
+        get_app(str(ini))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+psycopg://tweeter@127.0.0.1:1/x", "connection failed: .*Connection refused"),
+        ("sqlite:////no/such/folder/x.sqlite", "unable to open database file"),
+        ("nonsense", "Invalid sqlalchemy.url: .*"),
+    ],
+)
+def test_migrations_of_a_database_that_is_not_there_end_with_one_line(url: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", "production.ini", "upgrade", "head"],
+        cwd=ROOT, env=os.environ | {"SQLALCHEMY_URL": url}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.fullmatch(f"alembic: {said}\n", done.stderr)
 
 
 # secrets
@@ -226,6 +374,18 @@ def test_every_setting_that_an_ini_shows_in_a_comment_is_known(name: str) -> Non
         key, equals, _ = line.lstrip("# ").partition(" = ")
         if equals and key.startswith("tweeter.") and key.count(".") == 1:
             assert key in KNOWN
+
+
+@pytest.mark.parametrize("name", ["development.ini", "production.ini"])
+def test_every_setting_that_an_ini_shows_in_a_comment_can_be_taken_as_it_is(name: str, sqlite_url: str) -> None:
+    shown = {}
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        key, equals, value = line.removeprefix("# ").partition(" = ")
+        if equals and line.startswith("# tweeter.") and key in KNOWN and not key.startswith("tweeter.timelines"):
+            shown[key] = value
+    assert "tweeter.limits.post" in shown
+    with running(read_ini(str(ROOT / "testing.ini"), {}) | merged(shown) | {"sqlalchemy.url": sqlite_url}):
+        pass
 
 
 def test_no_setting_hides_in_the_defaults_of_an_ini() -> None:

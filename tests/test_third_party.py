@@ -15,6 +15,11 @@ class TestTextTimelineStore(TimelineStoreSuite):
     def make_store(self):
         return lambda capacity=10, fill_seconds=30.0: TextTimelineStore(capacity, fill_seconds)
 
+    @pytest.fixture
+    def damages(self):
+        damaged = ["x", "0 one", "token", "token x", "0 -1", " ", 5, None, ["0 1"]]
+        return [lambda store, key, value=value: store._texts.__setitem__(key, value) for value in damaged]
+
 
 @pytest.fixture
 def people(sqlite_url):

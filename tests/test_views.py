@@ -81,7 +81,7 @@ def test_a_tweet_is_the_same_html_for_every_reader(ada: Person, bob: Person, tes
     assert "&lt;b&gt;&amp;" in article
     assert 'href="/@Ada"' in article
     assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"', article)
-    assert 'dir="auto"' in article
+    assert '<p class="message" dir="ltr">' in article
 
 
 def test_the_foot_and_a_header_tell_what_the_page_cost(ada: Person, backend: str) -> None:
@@ -320,6 +320,16 @@ def test_closing_the_account_asks_twice(ada: Person, bob: Person) -> None:
     bob.get("/@Ada", status=404)
     assert ada.get("/settings", status=303).location.endswith("/login?next=/settings")
     assert ada.sign_in("Ada").status_int == 400
+
+
+def test_names_within_other_scripts_are_mentions(ada: Person, bob: Person) -> None:
+    named = [bob.post(message) for message in ("@Adaさん", "元気@ada", "＠ADA", "و@ada", "https://example.org/a。@Ada")]
+    for message in ("a@ada", "@adaé", "@ada@host.example", "https://example.org/@ada", "用户@ada.example"):
+        bob.post(message)
+    assert ada.ids("/mentions") == named[::-1]
+    for tweet in ada.ids("/public"):
+        linked = re.search('<a href="/@ada"', bob.get(f"/tweets/{tweet}").text, re.IGNORECASE)
+        assert bool(linked) == (tweet in named)
 
 
 # search

@@ -11,6 +11,7 @@ from pyramid.config import Configurator
 from pyramid.registry import Registry
 from pyramid.router import Router
 
+from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
 
@@ -19,7 +20,20 @@ INSPECTING = {"pshell", "proutes", "pviews", "ptweens", "prequest", "pdistreport
 
 
 def main(global_config: Mapping[str, str], **settings: str) -> Router:
-    """The WSGI application of an ini file."""
+    """The WSGI application of an ini file.
+
+    Raises SettingError. Pyramid's scripts (pserve, pshell, proutes, …), which would print a traceback, are ended by it
+    with one line.
+    """
+    try:
+        return _application(global_config, settings)
+    except SettingError as error:
+        if "__script__" in global_config:
+            raise SystemExit(f"tweeter: {error}") from error
+        raise
+
+
+def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) -> Router:
     merged = merge(settings, global_config, os.environ)
     check_secret(merged)
     share_processor(merged["tweeter.switch_interval_us"])
@@ -28,16 +42,18 @@ def main(global_config: Mapping[str, str], **settings: str) -> Router:
         if merged["tweeter.lab"]:
             config.include("tweeter.lab.instruments")
         config.include(machinery)
+        config.include("tweeter.ratelimits")
         config.include("tweeter.security")
+        config.include("tweeter.signin")
         config.include("tweeter.routes")
         config.include("tweeter.views")
         if merged["tweeter.lab"]:
             config.include("tweeter.lab")
         app = config.make_wsgi_app()
     if global_config.get("__script__") not in INSPECTING:
-        delivery = app.registry.getUtility(IDelivery)
-        delivery.start()
-        atexit.register(delivery.stop)
+        app.registry.getUtility(IDelivery).start()
+        app.registry["housekeeper"].start()
+        atexit.register(shut_down, app.registry)
     return app
 
 
@@ -56,6 +72,7 @@ def machinery(config: Configurator) -> None:
     config.include("tweeter.models")
     config.include("tweeter.timelines")
     config.include("tweeter.delivery")
+    config.include("tweeter.housekeeping")
     config.include("tweeter.actions")
 
 
@@ -63,13 +80,11 @@ def machinery(config: Configurator) -> None:
 def site(settings: Mapping[str, Any]) -> Iterator[Registry]:
     """The machinery of merged settings, without a web application, running: its threads end with the block."""
     registry = make_registry(settings)
-    delivery = registry.getUtility(IDelivery)
-    delivery.start()
+    registry.getUtility(IDelivery).start()
     try:
         yield registry
     finally:
-        delivery.stop()
-        registry["engine"].dispose()
+        shut_down(registry)
 
 
 def make_registry(settings: Mapping[str, Any]) -> Registry:
@@ -77,3 +92,10 @@ def make_registry(settings: Mapping[str, Any]) -> Registry:
     with Configurator(settings=dict(settings)) as config:
         config.include(machinery)
     return config.registry
+
+
+def shut_down(registry: Registry) -> None:
+    """Ends what runs in the background, and all connections to SQL."""
+    registry.getUtility(IDelivery).stop()
+    registry["housekeeper"].stop()
+    registry["engine"].dispose()

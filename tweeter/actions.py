@@ -4,22 +4,21 @@ Whoever makes the Actions owns the transaction. All rules are here, so that a fo
 same ones: what they don't allow raises Refused, with words for the person who tried.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import BigInteger, delete, literal, select, union, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tweeter import ids, passwords, text
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
-from tweeter.models import Mention, Relationship, Tweet, User, outbox
+from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users, outbox
 from tweeter.models.meta import insert_new
 from tweeter.passwords import Passwords
-from tweeter.timelines import queries
 from tweeter.values import (
     AccountClosed,
     Followed,
@@ -32,7 +31,6 @@ from tweeter.values import (
 NAME_LENGTH = 50
 NAME_COLUMN = 200  # code points
 BIO_LENGTH = 160
-IDS_PER_EVENT = 500
 
 
 class Actions:
@@ -55,7 +53,7 @@ class Actions:
             username_key=username.lower(),
             display_name=check_display_name(display_name) or username,
             bio=check_bio(bio),
-            password_hash=self._passwords.hash(password),
+            password_hash=self._passwords.hash(password),  # takes long, so before anything is locked
         )
         try:
             with self._session.begin_nested():
@@ -70,7 +68,7 @@ class Actions:
         name = check_display_name(display_name) or user.username
         user.bio = check_bio(bio)
         if user.display_name != name:
-            user.display_name = name
+            user.display_name, user.folded_name = name, text.fold(name)
             self._wrote(user_id)
             outbox.record(self._session, ProfileChanged(user_id))
         self._session.flush()
@@ -78,39 +76,29 @@ class Actions:
     def set_password(self, user_id: int, password: str) -> User:
         """A new password; it ends every session that was begun with the old one."""
         check_password(password)
+        password_hash = self._passwords.hash(password)  # takes long, so before anything is locked
         user = self._user(user_id, lock=True)
-        user.password_hash = self._passwords.hash(password)
+        user.password_hash = password_hash
         user.auth_version = user.auth_version + 1
         self._session.flush()
         return user
 
+    def sign_out_everywhere(self, user_id: int) -> None:
+        """Ends every session of the account."""
+        self._count(User.id == user_id, auth_version=1)
+
     def close_account(self, user_id: int) -> None:
-        """Deletes the account with its tweets, its followers and whom it follows. The name is free again."""
-        session = self._session
-        followees = select(Relationship.to_user_id).where(Relationship.from_user_id == user_id)
-        followers = select(Relationship.from_user_id).where(Relationship.to_user_id == user_id)
-        mine = select(Tweet.id).where(Tweet.user_id == user_id)
-        naming = select(Tweet.user_id).join(Mention, Mention.tweet_id == Tweet.id).where(Mention.user_id == user_id)
-        named = select(Mention.user_id).where(Mention.tweet_id.in_(mine))
-        # Everybody whose rows are touched, in the order of ids: people who close at once would wait for each other in a
-        # circle otherwise.
-        near = union(followees, followers, naming, named, select(literal(user_id, BigInteger)))
-        everyone = select(User.id).where(User.id.in_(near)).order_by(User.id).with_for_update(key_share=True)
-        session.scalars(everyone).all()
-        self._user(user_id, lock=True)
-        self._count(User.id.in_(followees), followers_count=-1)
-        self._count(User.id.in_(followers), following_count=-1)
-        for chunk in self._tweet_ids(user_id):
-            outbox.record(session, TweetsDeleted(tuple(chunk), user_id))
-        outbox.record(session, AccountClosed(user_id))
-        session.flush()
-        for statement in (
-            delete(Relationship).where((Relationship.from_user_id == user_id) | (Relationship.to_user_id == user_id)),
-            delete(Tweet).where(Tweet.user_id == user_id),
-            delete(User).where(User.id == user_id),
-        ):
-            session.execute(statement, execution_options={"synchronize_session": False})
-        session.expire_all()
+        """Closes the account: with its tweets and follows it is on no page from now on, and its name is free again.
+
+        The rows go later (`tweeter.closing`): there may be millions, and nobody is to wait for locks on all neighbours.
+        """
+        user = self._user(user_id, lock=True)
+        user.closed = True
+        user.username_key = f"!{user_id}"  # which no name can be
+        user.display_name = user.bio = user.password_hash = ""
+        user.auth_version = user.auth_version + 1
+        outbox.record(self._session, AccountClosed(user_id))
+        self._session.flush()
 
     # tweets
 
@@ -118,19 +106,19 @@ class Actions:
         """A new tweet; an answer where a parent is given."""
         session = self._session
         message = check_message(message, self._message_limit)
-        if parent_id is not None and session.get(Tweet, parent_id) is None:
+        if parent_id is not None and self._author(parent_id) is None:
             raise Missing("The tweet you answer is gone.", "parent_id")
         if not self._wrote(user_id, tweets_count=1):
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
-        self._mention(tweet)
+        self._index(tweet)
         outbox.record(session, TweetCreated(tweet.id, user_id))
         session.flush()
         return tweet
 
     def delete(self, user_id: int, tweet_id: int) -> None:
         """Deletes one's own tweet. Answers to it stay."""
-        author_id = self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id))
+        author_id = self._author(tweet_id)
         if author_id is None:
             raise Missing("This tweet is gone.")
         if author_id != user_id:
@@ -184,9 +172,14 @@ class Actions:
 
     def _user(self, user_id: int, lock: bool = False) -> User:
         user = self._session.get(User, user_id, with_for_update=lock or None)
-        if user is None:
+        if user is None or user.closed:
             raise Missing("This account is closed.")
         return user
+
+    def _author(self, tweet_id: int) -> int | None:
+        """Whose tweet it is; None where it is gone."""
+        open_ = Tweet.user_id.not_in(closed_users)
+        return self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
 
     def _follows(self, user_id: int, followee_id: int) -> bool:
         return self._session.get(Relationship, (user_id, followee_id), populate_existing=True) is not None
@@ -196,7 +189,8 @@ class Actions:
 
         It also lets the same request, sent twice at once, come one after the other.
         """
-        rows = select(User.id).where(User.id.in_(user_ids)).order_by(User.id).with_for_update(key_share=True)
+        found = User.id.in_(user_ids) & ~User.closed
+        rows = select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
         if len(self._session.scalars(rows).all()) < len(user_ids):
             raise Missing("This account is closed.")
 
@@ -207,14 +201,14 @@ class Actions:
 
     def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
         counted = {name: getattr(User, name) + step for name, step in steps.items()}
-        return self._rows(update(User).where(who).values({**values, **counted}))
+        return self._rows(update(User).where(who, ~User.closed).values({**values, **counted}))
 
     def _rows(self, statement: Any) -> int:
         result = self._session.execute(statement, execution_options={"synchronize_session": False})
         return int(result.rowcount)  # type: ignore[attr-defined]
 
     def _insert_tweet(self, user_id: int, message: str, parent_id: int | None, tries: int = 5) -> Tweet:
-        id_ = ids.generate_id()
+        id_ = ids.generate_id() if parent_id is None else ids.generate_id(parent_id)
         tweet = Tweet(id=id_, user_id=user_id, message=message, date=ids.date_of(id_), parent_id=parent_id)
         try:
             with self._session.begin_nested():
@@ -226,18 +220,15 @@ class Actions:
             return self._insert_tweet(user_id, message, parent_id, tries - 1)
         return tweet
 
-    def _mention(self, tweet: Tweet) -> None:
-        if names := text.mentions(tweet.message):
+    def _index(self, tweet: Tweet) -> None:
+        """Records whom the tweet mentions, and its hashtags."""
+        names, tags = text.entities(tweet.message)
+        self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
+        if names:
             # Locked, so that an account which is being closed is either still there at the commit or not found here.
             mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
             for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
                 self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
-
-    def _tweet_ids(self, user_id: int) -> Iterator[list[int]]:
-        last = 0
-        while chunk := queries.tweet_ids(self._session, user_id, last, IDS_PER_EVENT):
-            yield list(chunk)
-            last = chunk[-1]
 
 
 def check_message(message: str, limit: int) -> str:
@@ -245,23 +236,30 @@ def check_message(message: str, limit: int) -> str:
     message = text.clean_message(message)
     if not message:
         raise Refused("Write something first.", "message")
-    if (surplus := text.surplus(message, limit)) > 0:
-        raise Refused(f"That is {surplus:,} character{'s' if surplus > 1 else ''} too long.", "message")
+    surplus = text.length(message) - limit
+    _check_length(message, limit, f"That is {surplus:,} character{'s' if surplus > 1 else ''} too long.", "message")
     return message
 
 
 def check_display_name(name: str) -> str:
     name = text.clean_line(name)
-    if len(name) > NAME_COLUMN or text.surplus(name, NAME_LENGTH) > 0:
-        raise Refused(f"A name has at most {NAME_LENGTH} characters.", "display_name")
+    too_long = f"A name has at most {NAME_LENGTH} characters."
+    _check_length(name, NAME_LENGTH, too_long, "display_name", NAME_COLUMN)
     return name
 
 
 def check_bio(bio: str) -> str:
     bio = text.clean_message(bio)
-    if text.surplus(bio, BIO_LENGTH) > 0:
-        raise Refused(f"A bio has at most {BIO_LENGTH} characters.", "bio")
+    _check_length(bio, BIO_LENGTH, f"A bio has at most {BIO_LENGTH} characters.", "bio")
     return bio
+
+
+def _check_length(words: str, limit: int, too_long: str, field: str, code_points: int = 0) -> None:
+    if text.count_characters(words) > limit:
+        raise Refused(too_long, field)
+    most = code_points or limit * text.CODE_POINTS_PER_CHARACTER
+    if len(words) > most:
+        raise Refused(f"This has {len(words):,} code points, more than the {most:,} that fit here.", field)
 
 
 def check_password(password: str) -> None:
@@ -272,16 +270,16 @@ def check_password(password: str) -> None:
 
 
 def _request_actions(request: Request) -> Actions:
-    registry = request.registry
+    registry, session = request.registry, request.dbsession
     wake = registry.getUtility(IDelivery).wake
-    request.tm.get().addAfterCommitHook(lambda committed: wake() if committed else None)
-    return Actions(request.dbsession, registry["passwords"], registry.settings["tweeter.message_limit"])
+    request.tm.get().addAfterCommitHook(
+        lambda committed: wake() if committed and outbox.RECORDED in session.info else None
+    )
+    return Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
 
 
 def includeme(config: Configurator) -> None:
     """Adds `request.actions`: the actions within the request's transaction, delivered after its commit."""
     settings = config.get_settings()
-    config.registry["passwords"] = Passwords(
-        settings["tweeter.argon2.time_cost"], settings["tweeter.argon2.memory_kib"]
-    )
+    config.registry["passwords"] = Passwords.of(settings)
     config.add_request_method(_request_actions, "actions", reify=True)

@@ -14,6 +14,13 @@ class BackendUnavailable(TweeterError):
     """
 
 
+class SiteUnknown(BackendUnavailable):
+    """A shared store or cache was asked before it knew which site's keys are meant: its relay has not looked yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the site's id is not known yet")
+
+
 class Refused(TweeterError):
     """An action that the rules do not allow; the message is for the person who tried.
 
@@ -31,6 +38,30 @@ class NotYours(Refused):
 
 class Missing(Refused):
     """What the action is about does not exist (any more)."""
+
+
+class TookTooLong(TweeterError):
+    """A statement ran into its time limit."""
+
+
+class TryAgain(TweeterError):
+    """Not now; `seconds` until it is worth trying again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"try again in {seconds} seconds")
+        self.seconds = seconds
+
+
+class TooManyRequests(TryAgain):
+    """The limit `tweeter.limits.<limit>` is reached."""
+
+    def __init__(self, seconds: int, limit: str) -> None:
+        super().__init__(seconds)
+        self.limit = limit
+
+
+class Busy(TryAgain):
+    """Too many passwords are being hashed."""
 
 
 class SettingError(ConfigurationError, TweeterError):

@@ -16,6 +16,8 @@ EPOCH = datetime(2006, 1, 1, tzinfo=UTC)
 EPOCH_MS = int(EPOCH.timestamp() * 1000)
 SEQUENCE_BITS = 12
 MAX_ID = 2**53 - 1
+# A reply follows a parent whose process has a clock that is fast, by up to this; not one that is dated years ahead.
+GREATEST_DRIFT_MS = 60_000
 _MS = timedelta(milliseconds=1)
 
 
@@ -51,11 +53,24 @@ class IdGenerator:
         self._lock = threading.Lock()
         self._last = 0
 
-    def next(self) -> int:
-        now = first_id_of_ms(time.time_ns() // 1_000_000) | secrets.randbits(SEQUENCE_BITS)
+    def next(self, parent_id: int = 0) -> int:
+        """A new id; that of a reply is greater than its parent's, also where the parent's clock is a minute ahead."""
+        now, after = _epoch_ms(), (parent_id >> SEQUENCE_BITS) + EPOCH_MS + 1
+        if now < after <= now + GREATEST_DRIFT_MS:
+            now = after
+        id_ = first_id_of_ms(now) | secrets.randbits(SEQUENCE_BITS)
         with self._lock:
-            self._last = max(now, self._last + 1)
+            self._last = max(id_, self._last + 1)
             return self._last
 
+    def latest(self) -> int:
+        """The greatest id of the present. It is ahead of the clock only where this process made ids that are."""
+        return max(first_id_of_ms(_epoch_ms() + 1) - 1, self._last)
 
-generate_id = IdGenerator().next
+
+def _epoch_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+_generator = IdGenerator()
+generate_id, latest_id = _generator.next, _generator.latest

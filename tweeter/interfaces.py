@@ -23,7 +23,7 @@ class ITimelines(Interface):
         """A Page of the user's own tweets."""
 
     def page(timeline, cursor, written=0):
-        """A Page of the Timeline; the three above in one.
+        """A Page of the Timeline; the three above in one. Raises Missing where there is no such user.
 
         `written` is the number of the viewer's last write: the page contains it.
         """
@@ -38,6 +38,9 @@ class IMaterializedTimelines(ITimelines):
 
     def live():
         """Whether a page would be read from the store now: it is reachable, and not behind the commits."""
+
+    def set_site(site_id):
+        """As of ITimelineStore, for the store and its cache."""
 
     def drop(timeline):
         """Makes one Timeline cold, and forgets the tweets in it."""
@@ -54,11 +57,23 @@ class ITimelineStore(Interface):
 
     A key is missing (cold), being filled (a token and what fan-out appended since), or warm. Only warm and filling
     keys take new ids, so users who never come back cost nothing. Any key may vanish at any time.
-    Every method raises BackendUnavailable when the store can't be asked.
+
+    A value that is damaged (of another type, cut short, written by others) makes its own key cold, and nothing else
+    fails: whichever method meets it drops it, goes on, and reports it with `tweeter.metrics.count_damaged`.
+    Every method raises BackendUnavailable when the store as a whole can't be asked.
     """
 
     private = Attribute("True where the store belongs to this process alone.")
     identity = Attribute("Names the store: what another process with the same settings would share.")
+
+    def set_site(site_id):
+        """From now on every key is this site's: the id (ASCII letters and digits) has to be part of each key's name.
+
+        Sites with databases of their own may share a server, also with the same settings. `clear` and `truncate`
+        concern this site's keys only. Called before any other method; until then those raise SiteUnknown, a
+        BackendUnavailable. Called again when the id changes: what was written under another id is another site's. A
+        private store has nothing to do.
+        """
 
     def incarnation():
         """A text that changes when what the store holds may not be what was last written to it.
@@ -136,8 +151,14 @@ class ITweetCache(Interface):
 
     It is filled the way timelines are, without locks: whoever misses takes a lease before reading SQL, and the fill
     leaves out what was invalidated meanwhile. An id that SQL does not have is kept as gone (None).
-    Every method raises BackendUnavailable when the cache can't be asked.
+
+    A value that is damaged, or of a version of TweetView that this process does not have, is a miss: it is dropped and
+    reported as in ITimelineStore. `tweeter.timelines.packing` packs tweets so that all of these are noticed.
+    Every method raises BackendUnavailable when the cache as a whole can't be asked.
     """
+
+    def set_site(site_id):
+        """As of ITimelineStore."""
 
     def get_many(ids):
         """{id: TweetView, or None if known to be gone}; misses are left out."""

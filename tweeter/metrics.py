@@ -4,16 +4,21 @@ Every name begins with `tweeter_`. The label `backend` is the last part of a bac
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from threading import Lock
+from time import monotonic
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from tweeter.errors import SettingError
 from tweeter.values import Event
 
 log = logging.getLogger("tweeter.delivery")
+stores_log = logging.getLogger("tweeter.stores")
+
+REPORT_EVERY = 60.0  # seconds between log lines about damaged values of one backend
+_reported: dict[str, tuple[float, int]] = {}  # by backend: when, and how many were damaged since
+_reporting = Lock()
 
 REQUESTS = Histogram(
     "tweeter_request_seconds",
@@ -49,6 +54,9 @@ FALLBACKS = Counter(
 )
 POISONED = Counter("tweeter_poison_events", "Events that could not be applied; the store started cold", ["backend"])
 PENDING = Gauge("tweeter_outbox_pending", "Events that are not delivered to a store yet", ["backend"])
+DAMAGED = Counter(
+    "tweeter_store_damaged_values", "Values in the store that were unreadable; dropped and filled again", ["backend"]
+)
 AGE = Gauge(
     "tweeter_outbox_age_seconds", "Age of the oldest event that is not delivered yet, 0 without one", ["backend"]
 )
@@ -68,24 +76,19 @@ def show_pending(backend: str, events: int, seconds: float) -> None:
     AGE.labels(backend).set(seconds)
 
 
-Networks = list[IPv4Network | IPv6Network]
-
-
-def parse_networks(text: str) -> Networks:
-    """The networks of a setting: `127.0.0.1 10.0.0.0/8 ::1`. Raises SettingError."""
-    try:
-        return [ip_network(part) for part in text.replace(",", " ").split()]
-    except ValueError as error:
-        raise SettingError(
-            f"tweeter.metrics must be addresses or networks such as 127.0.0.1 10.0.0.0/8: {error}"
-        ) from None
-
-
-def allowed(networks: Iterable[IPv4Network | IPv6Network], address: str | None) -> bool:
-    """Whether an address lies in one of the networks. What is no address lies in none."""
-    try:
-        client = ip_address(address or "")
-    except ValueError:
-        return False
-    mapped = getattr(client, "ipv4_mapped", None)
-    return any((mapped or client) in network for network in networks)
+def count_damaged(backend: str, damaged: Mapping[str, str]) -> None:
+    """Values that a store dropped because they were damaged: why, by key. Logs at most one line a minute."""
+    if not damaged:
+        return
+    DAMAGED.labels(backend).inc(len(damaged))
+    with _reporting:
+        last, since = _reported.get(backend, (-REPORT_EVERY, 0))
+        since += len(damaged)
+        due = monotonic() - last >= REPORT_EVERY
+        _reported[backend] = (monotonic(), 0) if due else (last, since)
+    if due:
+        key, why = next(iter(damaged.items()))
+        stores_log.warning(
+            "%s: damaged values were dropped, and will be filled again from SQL: %d, the latest %s (%s)",
+            backend, since, key, why,
+        )  # fmt: skip

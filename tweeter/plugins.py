@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
+from contextlib import suppress
 from types import ModuleType
 
 from tweeter.errors import SettingError
@@ -38,6 +40,19 @@ def built_in(package: str) -> list[str]:
     """The names of the package's own modules that can be included."""
     names = (found.name for found in pkgutil.iter_modules(importlib.import_module(package).__path__))
     return sorted(name for name in names if _can_be_included(importlib.import_module(f"{package}.{name}")))
+
+
+def declared_settings(package: str, specs: Iterable[str]) -> set[str]:
+    """The names in SETTINGS of the package's own modules and of those with a dotted name, in use or not.
+
+    What can't be imported has none. Whoever uses it says so.
+    """
+    own = (f"{package}.{found.name}" for found in pkgutil.iter_modules(importlib.import_module(package).__path__))
+    names: set[str] = set()
+    for name in (*own, *(spec for spec in specs if "." in spec.strip("."))):
+        with suppress(ImportError):
+            names.update(getattr(importlib.import_module(name), "SETTINGS", ()))
+    return names
 
 
 def _can_be_included(module: ModuleType) -> bool:

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from tweeter.servers import HOST, free_port
 
-Mode = Literal["pass", "refuse", "swallow", "cut"]
+Mode = Literal["pass", "refuse", "swallow", "hold", "cut"]
 RECEIVED = 65_536  # bytes at a time
+LOOK = 0.01  # seconds between looks whether what is held may go on
 
 
 class Proxy:
@@ -25,6 +26,7 @@ class Proxy:
     pass      every byte in both directions
     refuse    no connection, and those that were there are gone
     swallow   it takes connections and bytes, and answers nothing: the server hangs
+    hold      the server hangs, and later does everything that it was told meanwhile
     cut       it ends each connection in the middle of the server's next answer
     """
 
@@ -98,6 +100,8 @@ class Proxy:
         """One direction, to its end, which is the end of the other too."""
         with contextlib.suppress(OSError):
             while data := await reader.read(RECEIVED):
+                while self._mode == "hold":
+                    await asyncio.sleep(LOOK)
                 if self._mode == "swallow":
                     continue
                 if answers and self._mode == "cut":

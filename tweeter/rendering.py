@@ -51,20 +51,45 @@ def made_of(tweet: TweetView) -> tuple[Markup, str, str]:
     return text_html(tweet.message), iso, f"{date.day} {date:%b %Y, %H:%M}"
 
 
-def text_html(message: str) -> Markup:
-    """What somebody wrote: escaped, with its links, @mentions and #hashtags made clickable."""
-    return Markup("").join(_segment(segment) for segment in text.segments(message))
+def text_html(message: str, kind: str = "message") -> Markup:
+    """What somebody wrote as a paragraph of the class `kind`, each line with a direction of its own.
+
+    Links, @mentions and #hashtags can be clicked, and have no part in the direction of their line. A line that has
+    nothing else goes on in the direction of the line before it; the paragraph has that of its first line. Texts that
+    were stored under older rules are cleaned as today.
+    """
+    lines: list[list[str]] = [[]]
+    plain, tags = [""], []
+    for segment in text.segments(text.clean_message(message)):
+        if segment.kind == "text":
+            first, *more = segment.text.split("\n")
+            lines[-1].append(escape(first))
+            plain[-1] += first
+            lines += ([escape(line)] for line in more)
+            plain += more
+        else:
+            lines[-1].append(_entity(segment))
+            tags += [segment.value] if segment.kind == "hashtag" else []
+    directions = [text.direction(line) for line in plain]
+    base = current = next(filter(None, [*directions, *map(text.direction, tags)]), "")
+    spans = []
+    for line, own in zip(lines, directions, strict=True):
+        current = own or current
+        spans.append(f"<span{_dir(current if current != base else '')}>{''.join(line) or '<br>'}</span>")
+    inner = "\n".join(spans)
+    return Markup(f'<p class="{kind}"{_dir(base)}>{inner}</p>')  # noqa: S704 (escaped)
 
 
-def _segment(segment: text.Segment) -> Markup:
+def _dir(direction: str) -> str:
+    return f' dir="{direction}"' if direction else ""
+
+
+def _entity(segment: text.Segment) -> str:
     words = escape(segment.text)
     if segment.kind == "link":
-        return Markup('<a href="{}" rel="nofollow ugc noopener noreferrer">{}</a>').format(segment.value, words)
-    if segment.kind == "mention":
-        return Markup('<a href="/@{}">{}</a>').format(segment.value, words)
-    if segment.kind == "hashtag":
-        return Markup('<a href="/search?q=%23{}">{}</a>').format(quote(segment.value), words)
-    return words
+        return f'<bdi dir="ltr"><a href="{words}" rel="nofollow ugc noopener noreferrer">{words}</a></bdi>'
+    to = f"/@{segment.value}" if segment.kind == "mention" else f"/search?q=%23{quote(segment.value)}"
+    return f'<bdi><a href="{to}">{words}</a></bdi>'
 
 
 @lru_cache(maxsize=1)

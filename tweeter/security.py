@@ -1,28 +1,30 @@
-"""Who is asking: sessions, cookies, the limit on failed sign-ins, and addresses that are safe to go on to."""
+"""Who is signed in: sessions and their tickets; and addresses that are safe to go on to."""
 
-import hashlib
-import math
-import time
+import logging
+from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-import limits
-from pyramid.authentication import AuthTktCookieHelper
 from pyramid.config import Configurator
 from pyramid.csrf import SessionCSRFStoragePolicy
 from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request, RequestLocalCache
 from pyramid.security import Allowed, Denied
-from pyramid.session import SignedCookieSessionFactory
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, and_, bindparam, delete, insert, literal, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 from zope.interface import implementer
 
-from tweeter.errors import SettingError, TweeterError
-from tweeter.models import User
-from tweeter.text import USERNAME
+from tweeter.cookies import DAY, Headers, Ticket, session_factory
+from tweeter.models import LoginSession, User
+from tweeter.models.meta import UTCDateTime, now
+
+log = logging.getLogger(__name__)
 
 SIGNED_IN = "signed in"
-DAY = 24 * 60 * 60
+_UNSYNCHRONIZED = {"synchronize_session": False}
+RENEWED_AFTER = 0.1  # of its lifetime; then a session that is used is prolonged
+PRUNED = 100  # sessions; each that begins deletes so many that are over
 
 
 class Identity(NamedTuple):
@@ -35,20 +37,27 @@ class Identity(NamedTuple):
     tweets_count: int
     followers_count: int
     following_count: int
-    auth_version: int
     last_write: int
 
 
 # Made once: to put a statement together costs as much as to run it.
-_IDENTITY = select(*(getattr(User, name) for name in Identity._fields)).where(User.id == bindparam("id"))
+_IDENTITY = (
+    select(*(getattr(User, name) for name in Identity._fields), LoginSession.expires)
+    .join(LoginSession, and_(LoginSession.user_id == User.id, LoginSession.auth_version == User.auth_version))
+    .where(
+        LoginSession.token_hash == bindparam("token_hash"),
+        LoginSession.expires > bindparam("now", type_=UTCDateTime),
+    )
+)
 
 
 @implementer(ISecurityPolicy)
 class SecurityPolicy:
-    """A signed ticket in a cookie; it is void once the account's `auth_version` is another."""
+    """A token in a cookie, and its hash in the table `sessions`."""
 
-    def __init__(self, tickets: AuthTktCookieHelper) -> None:
-        self._tickets = tickets
+    def __init__(self, ticket: Ticket, lifetime: timedelta) -> None:
+        self._ticket = ticket
+        self._lifetime = lifetime
         self._identities = RequestLocalCache(self._load)
 
     def identity(self, request: Request) -> Identity | None:
@@ -68,65 +77,62 @@ class SecurityPolicy:
             return Denied("nobody is signed in")
         return Allowed("signed in")
 
-    def remember(self, request: Request, userid: int, *, auth_version: int, **options: Any) -> list[tuple[str, str]]:
-        return self._tickets.remember(request, userid, tokens=(_token(auth_version),), **options)
+    def remember(self, request: Request, userid: int, *, auth_version: int) -> Headers:
+        """Begins a session in the request's transaction, and ends the one that this browser had.
 
-    def forget(self, request: Request, **options: Any) -> list[tuple[str, str]]:
-        return self._tickets.forget(request, **options)
+        It is void if the user's `auth_version` is another by then.
+        """
+        session: Session = request.dbsession
+        self._end(request)
+        over = select(LoginSession.token_hash).where(LoginSession.expires < now()).limit(PRUNED)
+        over = over.with_for_update(skip_locked=True)
+        session.execute(
+            delete(LoginSession).where(LoginSession.token_hash.in_(over)), execution_options=_UNSYNCHRONIZED
+        )
+        token = self._ticket.new()
+        row = select(
+            literal(self._ticket.hash(token)), User.id, literal(auth_version),
+            literal(now(), UTCDateTime), literal(now() + self._lifetime, UTCDateTime),
+        ).where(User.id == userid)  # fmt: skip
+        columns = ["token_hash", "user_id", "auth_version", "date", "expires"]
+        session.execute(insert(LoginSession).from_select(columns, row))
+        return self._ticket.headers(token)
+
+    def forget(self, request: Request, **options: Any) -> Headers:
+        """Ends this browser's session, in the request's transaction: no copy of its cookie is worth anything then."""
+        self._end(request)
+        return self._ticket.headers(None)
+
+    def _end(self, request: Request) -> None:
+        if token := self._ticket.read(request):
+            ended = delete(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
+            request.dbsession.execute(ended, execution_options=_UNSYNCHRONIZED)
 
     def _load(self, request: Request) -> Identity | None:
-        ticket = self._tickets.identify(request)
-        if ticket is None or not isinstance(ticket["userid"], int):
+        token = self._ticket.read(request)
+        if not token:
             return None
+        moment = now()
         with request.registry["statements"].connect() as connection:
-            row = connection.execute(_IDENTITY, {"id": ticket["userid"]}).one_or_none()
-        if row is None or _token(row.auth_version) not in ticket["tokens"]:
-            return None
-        return Identity(*row)
+            row = connection.execute(_IDENTITY, {"token_hash": self._ticket.hash(token), "now": moment}).one_or_none()
+            if row is None:
+                return None
+            *values, expires = row
+            # Forms may begin or end a session; its new cookie must not be overwritten.
+            if request.method in ("GET", "HEAD") and expires - moment < self._lifetime * (1 - RENEWED_AFTER):
+                self._renew(request, connection, token, moment + self._lifetime)
+        return Identity(*values)
 
-
-def _token(auth_version: int) -> str:
-    return f"v{auth_version}"
-
-
-class TooManyAttempts(TweeterError):
-    """Too many failed sign-ins; `seconds` until the next is allowed."""
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(f"try again in {seconds} seconds")
-        self.seconds = seconds
-
-
-class SignInLimit:
-    """Counts failed sign-ins per name and address."""
-
-    def __init__(self, spec: str) -> None:
+    def _renew(self, request: Request, connection: Connection, token: str, expires: Any) -> None:
+        """Prolongs a session that is used. One more statement, every few days."""
+        renewed = update(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
         try:
-            self._limit = limits.parse(spec)
-        except ValueError as error:
-            raise SettingError(f"tweeter.login_limit: {spec!r} is no limit such as '100/10 minutes'") from error
-        self._attempts = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
-
-    def begin(self, request: Request, username: str) -> None:
-        """Counts the attempt as a failure, before it is known: many at once can't slip through.
-
-        Raises TooManyAttempts.
-        """
-        key = _attempt(request, username)
-        if not self._attempts.hit(self._limit, *key):
-            reset = self._attempts.get_window_stats(self._limit, *key).reset_time
-            raise TooManyAttempts(max(1, math.ceil(reset - time.time())))
-
-    def succeeded(self, request: Request, username: str) -> None:
-        """The person knew the password: what failed before is forgotten."""
-        self._attempts.clear(self._limit, *_attempt(request, username))
-
-
-def _attempt(request: Request, username: str) -> tuple[str, str]:
-    # Not client_addr: whoever sends an X-Forwarded-For would choose it. Behind a proxy, waitress' trusted_proxy sets
-    # remote_addr. Names that nobody can have are one name, or they would fill the memory.
-    name = username.lower() if USERNAME.fullmatch(username) else ""
-    return name, request.remote_addr or ""
+            connection.execute(renewed.values(expires=expires))
+        except DBAPIError as error:  # read-only, or locked for long: the next page tries again
+            log.warning("a session can't be prolonged: %s", error.orig)
+            return
+        headers = self._ticket.headers(token)
+        request.add_response_callback(lambda request, response: response.headerlist.extend(headers))
 
 
 def local_url(url: str, default: str = "/") -> str:
@@ -144,48 +150,15 @@ def local_url(url: str, default: str = "/") -> str:
     return quote(url, safe="/?&=%#@:;,+!~*'()$-._")
 
 
-def derive(secret: str, purpose: str) -> str:
-    """A secret of its own for each purpose, so that what is signed for one is worth nothing for another."""
-    return hashlib.blake2b(purpose.encode(), key=hashlib.sha512(secret.encode()).digest(), digest_size=32).hexdigest()
-
-
 def includeme(config: Configurator) -> None:
     """Sets the security policy, the session of flash messages and CSRF tokens, and CSRF checks on every form."""
     settings = config.get_settings()
     secret = settings["tweeter.secret"]
     secure = settings["tweeter.secure_cookies"]
     lifetime = settings["tweeter.session_days"] * DAY
-    config.set_security_policy(
-        SecurityPolicy(
-            AuthTktCookieHelper(
-                derive(secret, "ticket"),
-                cookie_name="ticket",
-                hashalg="sha512",
-                secure=secure,
-                http_only=True,
-                samesite="Lax",
-                timeout=lifetime,
-                reissue_time=lifetime // 10,
-                max_age=lifetime,
-                wild_domain=False,
-            )
-        )
-    )
-    config.set_session_factory(
-        SignedCookieSessionFactory(
-            derive(secret, "session"),
-            cookie_name="session",
-            secure=secure,
-            httponly=True,
-            samesite="Lax",
-            timeout=lifetime,
-            reissue_time=DAY,
-            max_age=lifetime,
-        )
-    )
+    config.set_security_policy(SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime)))
+    config.set_session_factory(session_factory(secret, secure, lifetime))
     config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
     config.set_default_csrf_options(require_csrf=True)
     # pyramid_tm would ask who is signed in for every request, static files too, and before errors have their pages.
     settings["tm.annotate_user"] = False
-    config.registry["passwords"].check("", "")  # makes the decoy, or the first unknown name would take longer
-    config.registry["sign_in_limit"] = SignInLimit(settings["tweeter.login_limit"])

@@ -1,4 +1,4 @@
-"""What people write: cleaning it, counting it, and finding the links, @mentions and #hashtags in it."""
+"""What people write: cleaning, measuring and folding it, and finding the links, @mentions and #hashtags in it."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -7,28 +7,74 @@ from typing import NamedTuple
 import regex
 
 USERNAME = regex.compile(r"[A-Za-z0-9_]{1,20}")
-CODE_POINTS_PER_CHARACTER = 20  # a family emoji is 11; a letter under a tower of accents has no end
+# A letter with three accents is 4 code points, and a family emoji is 7. A text may have this many for each character
+# of its limit, so that no towers of accents make a short text large.
+CODE_POINTS_PER_CHARACTER = 8
+LONGEST_HASHTAG = 100  # code points, folded
 
 # Control characters, and the bidirectional embeddings and overrides with which a text can pretend to be another.
 # Plain direction marks and joiners stay: whole scripts and emoji need them.
 _UNWANTED = regex.compile(
     r"[[\p{Cc}--\n]\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]", regex.V1
 )
-_INVISIBLE = regex.compile(r"[\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\u2800]", regex.V1)
+# What shows nothing by itself: spaces, formats, fillers and selectors, marks without a letter, and what is drawn
+# empty (Braille blank, object replacement, null notehead, blank hieroglyphs).
+_UNSEEN = r"\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{M}\u2800\ufffc\U0001d159\U00013441\U00013442"
+_INVISIBLE = regex.compile(rf"[{_UNSEEN}]", regex.V1)
+_BLANK_LINES = regex.compile(rf"\n(?:[[{_UNSEEN}]--\n]*+\n)++", regex.V1)
+_BLANK_BEGINNING = regex.compile(rf"\A[{_UNSEEN}]*\n", regex.V1)
+_BLANK_END = regex.compile(rf"\n[{_UNSEEN}]*+\Z", regex.V1)
+_SPACE = regex.compile(r"\s+")
+_IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
 # Flags apart: for each of them \X looks back to where they begin, and so takes the square of their number.
 _GRAPHEME = regex.compile(r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*|\X")
-_SPACE = regex.compile(r"\s+")
-_BLANK_LINES = regex.compile(r"\n(?:[^\S\n]*\n){2,}")
+_STRONG = regex.compile(r"(?P<ltr>\p{Bidi_Class=L})|[\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
 
-_ENTITY = regex.compile(
-    r"""
-    (?P<link>https?://[^\s<>"'`{}|\\^]+)
-  | (?<![\w@/])@(?P<mention>[A-Za-z0-9_]{1,20})(?![\w@])
-  | (?<![\w&/#])\#(?P<hashtag>[\p{L}\p{M}\p{N}_]*[\p{L}\p{M}_][\p{L}\p{M}\p{N}_]*)
-    """,
-    regex.VERBOSE | regex.IGNORECASE,
+# Signs that begin a mention or a hashtag, with their full-width and small forms.
+_AT = "@\uff20\ufe6b"
+_HASH = "#\uff03\ufe5f"
+# Names are Latin letters, so only these can continue one. Full-width letters stand in East Asian text.
+_LATIN = r"[[\p{Latin}--[\uff21-\uff3a\uff41-\uff5a]]0-9_]"
+_MENTION = rf"""
+    (?<!{_LATIN}\p{{Mn}}?|[{_AT}/])
+    (?!(?<=[\p{{L}}\p{{M}}\p{{N}}])[{_AT}]\w++\.[A-Za-z0-9])    # a mail address with a name in another script
+    [{_AT}](?P<mention>[A-Za-z0-9_]{{1,20}}+)
+    (?!{_LATIN}|\p{{M}}|[{_AT}])
+"""
+
+# Marks are part of a hashtag, but not those that make an emoji out of what is before them (# and digits too).
+_TAG = r"(?:[\p{L}\p{N}_[\p{M}--[\ufe0e\ufe0f\u20e3]]](?![\ufe0f\u20e3]))"
+# Joiners and marks that stand within words of some scripts, as the standard for identifiers (UAX 31) has them.
+_WITHIN_TAG = r"[\u200c\u200d\u00b7\u05be\u05f3\u05f4\u0f0b\u30a0\u30fb\uff65\u301c\uff5e]"
+_HASHTAG = rf"""
+    (?<![\p{{L}}\p{{N}}_&/{_HASH}[\p{{M}}--[\ufe0e\ufe0f\u20e3]]])
+    [{_HASH}](?=[\p{{L}}\p{{N}}_])(?=(?:\p{{N}}|{_WITHIN_TAG})*+[\p{{L}}_])
+    (?P<hashtag>{_TAG}(?:{_TAG}|{_WITHIN_TAG}++(?={_TAG}))*+)
+"""
+
+# No link goes on after these: spaces and what can't be seen, brackets and sentence marks of other scripts, and
+# full-width forms. Marks that stand within words are not among them.
+_LINK_ENDS = (
+    r'\s<>"`{}|\\^'
+    r"[[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800\ufffc]"
+    r"--[\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef]]"
+    r"[[\p{Po}\p{Ps}\p{Pe}\p{Pi}\p{Pf}]--\p{ASCII}--[\u00b7\u05f3\u05f4\u0f0b\u30fb\uff65]]"
+    r"[[\uff01-\uff5e\uffe0-\uffe6]--[\p{L}\p{N}]]"
+    r"\u2014\u2015\u2e3a\u2e3b"
 )
-_TRAILING = ".,;:!?…\"'»”’"
+# An apostrophe or an asterisk only within a word; else it is a quote or emphasis that ends.
+_IN_LINK = rf"(?:[^{_LINK_ENDS}'*()\[\]]|['\u2019*](?=[\p{{Latin}}0-9/]))"
+_PAIRED = rf"\((?:{_IN_LINK}|\({_IN_LINK}*+\))*+\)|\[(?:{_IN_LINK}|\[{_IN_LINK}*+\])*+\]"
+_LINK = rf"""
+    (?P<link>
+        [Hh][Tt][Tt][Pp][Ss]?://
+        (?:\[[0-9A-Fa-f:.]++\][0-9:]*+|(?![\p{{P}}--_])[^{_LINK_ENDS}'*()\[\]/?\#]++)
+        (?:[/?\#](?:{_IN_LINK}|{_PAIRED})*+)?+
+    )
+"""
+_SIGN = regex.compile(f"[{_AT}{_HASH}]")
+_ENTITY = regex.compile(f"{_LINK}|{_MENTION}|{_HASHTAG}", regex.V1 | regex.VERBOSE)
+_TRAILING = ".,;:!?\u00b7\u05f3\u05f4\u0f0b\u30fb\uff65\u301c\u200c\u200d"
 
 
 class Segment(NamedTuple):
@@ -39,16 +85,28 @@ class Segment(NamedTuple):
     value: str
 
 
+class Entities(NamedTuple):
+    mentions: set[str]
+    hashtags: set[str]
+
+
 def clean_message(text: str) -> str:
-    """A message as it is kept: composed (NFC), one kind of line break, nothing that can't be seen around it."""
+    """The message as it is stored: composed (NFC), one kind of line break, single blank lines between visible ones.
+
+    A text without anything visible becomes the empty text.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
     text = _UNWANTED.sub("", unicodedata.normalize("NFC", text))
-    text = _BLANK_LINES.sub("\n\n", text).strip()
-    return text if _INVISIBLE.sub("", text) else ""
+    if not _INVISIBLE.sub("", text):
+        return ""
+    if "\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+        text = _BLANK_END.sub("", _BLANK_BEGINNING.sub("", text))
+    return text.strip()
 
 
 def clean_line(text: str) -> str:
-    """As `clean_message`, for what stands on one line."""
+    """As `clean_message`, for a text of one line."""
     return _SPACE.sub(" ", clean_message(text.replace("\r", " ").replace("\n", " ")))
 
 
@@ -60,51 +118,61 @@ def count_characters(text: str) -> int:
     return sum(1 for _ in _GRAPHEME.finditer(text))
 
 
-def surplus(text: str, limit: int) -> int:
-    """By how many characters a text is too long; 0 or less if it is not.
+def length(text: str) -> int:
+    """How much of a limit the text takes: its characters, or an eighth of its code points where that is more."""
+    return max(count_characters(text), -(-len(text) // CODE_POINTS_PER_CHARACTER))
 
-    A character that is built of very many code points (accents piled on accents) counts as more than one.
+
+def fold(text: str) -> str:
+    """The text without differences of case, width and invisible characters (Unicode's NFKC_Casefold).
+
+    What people search with and what they search in are folded here, so every database finds the same.
     """
-    most = limit * CODE_POINTS_PER_CHARACTER
-    if len(text) > most:
-        return len(text) - most
-    return count_characters(text) - limit
+    if text.isascii():
+        return text.lower()
+    text = _IGNORABLE.sub("", unicodedata.normalize("NFKC", text).casefold())
+    return unicodedata.normalize("NFKC", text)
+
+
+def direction(text: str) -> str:
+    """ "ltr" or "rtl", by the first letter that has a direction; empty if there is none."""
+    if text.isascii():
+        return "ltr" if any(map(str.isalpha, text)) else ""
+    match = _STRONG.search(text)
+    return "" if match is None else "ltr" if match["ltr"] else "rtl"
 
 
 def segments(message: str) -> Iterator[Segment]:
     """The message in pieces, in order; their texts together are the message."""
-    end = 0
-    for match in _ENTITY.finditer(message):
+    end = position = 0
+    while match := _ENTITY.search(message, position):
         kind = match.lastgroup or ""
         text, value = match.group(), match.group(kind)
         if kind == "link":
-            text = value = _trim_link(value)
-            if text.partition("://")[2] == "":
-                continue
+            text = value = _trim_link(value, message[: match.start()][-1:])
+        position = match.start() + len(text)
+        if kind == "hashtag" and len(fold(value)) > LONGEST_HASHTAG:
+            continue
         if match.start() > end:
             yield Segment("text", message[end : match.start()], "")
         yield Segment(kind, text, value)
-        end = match.start() + len(text)
+        end = position
     if end < len(message):
         yield Segment("text", message[end:], "")
 
 
-def mentions(message: str) -> set[str]:
-    """The usernames that are mentioned, in lower case."""
-    return {match.group("mention").lower() for match in _ENTITY.finditer(message) if match.group("mention")}
+def entities(message: str) -> Entities:
+    """Whom the message mentions, in lower case, and its hashtags, without `#` and folded: what `segments` shows."""
+    found = Entities(set(), set())
+    if _SIGN.search(message):
+        for kind, _, value in segments(message):
+            if kind == "mention":
+                found.mentions.add(value.lower())
+            elif kind == "hashtag":
+                found.hashtags.add(fold(value))
+    return found
 
 
-def hashtags(message: str) -> set[str]:
-    """The hashtags, without `#`, in lower case."""
-    return {segment.value.casefold() for segment in segments(message) if segment.kind == "hashtag"}
-
-
-def _trim_link(link: str) -> str:
-    """Leaves the punctuation that ends a sentence, and a bracket that opened before the link, out of it."""
-    end = len(link)
-    surplus = {")": link.count(")") - link.count("("), "]": link.count("]") - link.count("[")}
-    while end and (link[end - 1] in _TRAILING or surplus.get(link[end - 1], 0) > 0):
-        end -= 1
-        if link[end] in surplus:
-            surplus[link[end]] -= 1
-    return link[:end]
+def _trim_link(link: str, before: str) -> str:
+    """The link without the punctuation that ends a sentence, and without emphasis that began just `before` it."""
+    return link.rstrip(_TRAILING + before if before in ("_", "~") else _TRAILING)

@@ -35,11 +35,15 @@ class Timeline(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """Which part of a timeline: the newest `limit` tweets with `after < id < before`."""
+    """Which part of a timeline: the newest `limit` tweets with `after < id < before`.
+
+    Without `backfill` a cold timeline stays cold: SQL answers. So polls, which anybody can send, fill no store.
+    """
 
     before: int = MAX_ID + 1
     limit: int = 20
     after: int = 0
+    backfill: bool = True
 
 
 class TweetView(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -101,7 +105,7 @@ class TweetCreated(Event, frozen=True):
 
 
 class TweetsDeleted(Event, frozen=True):
-    """Tweets of one author; many at once when an account is closed."""
+    """Tweets of one author; many at once when a closed account is removed."""
 
     tweet_ids: tuple[int, ...]
     user_id: int
@@ -124,7 +128,7 @@ class ProfileChanged(Event, frozen=True):
 
 
 class AccountClosed(Event, frozen=True):
-    """The account is gone; its tweets were announced by TweetsDeleted."""
+    """The account is gone with its tweets, whose rows are removed later; TweetsDeleted tells of that."""
 
     user_id: int
 

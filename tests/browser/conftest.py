@@ -6,14 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
+from tests.conftest import running, serving, settings_of
 from tests.people import PASSWORD
-from tweeter.servers import find
+from tweeter.interfaces import IDelivery
+from tweeter.servers import Redis, find, free_port
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 Opener = Callable[..., Page]
+
+# A phone zooms out of a page that is too wide, and its innerWidth grows: only the width that was asked for stays.
+TOO_WIDE = """addEventListener("load", () => {
+  const wide = document.documentElement.scrollWidth;
+  if (wide > WIDTH) console.error(`${location} is ${wide} pixels wide on a screen of WIDTH`);
+})"""
 
 
 @pytest.fixture(scope="session")
@@ -22,10 +30,36 @@ def chromium() -> Iterator[Browser]:
     executable = find(path.name, "chromium", path.parent)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+            executable_path=executable,
+            args=[
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                "--disable-gpu",
+                "--host-resolver-rules=MAP plain.test 127.0.0.1",
+            ],
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def memcached_port() -> int:
+    """Where the lab expects memcached: it is not there, unless the test starts it."""
+    return free_port()
+
+
+@pytest.fixture
+def site_with_lab(sqlite_url: str, redis_server: Redis, memcached_port: int) -> Iterator[str]:
+    """The address of a site with the lab and Redis."""
+    settings = settings_of(sqlite_url) | {
+        "tweeter.lab": True,
+        "tweeter.redis.url": redis_server.url,
+        "tweeter.redis.prefix": sqlite_url[-30:].replace("/", "-"),
+        "tweeter.memcached.servers": f"127.0.0.1:{memcached_port}",
+    }
+    with running(settings) as app, serving(app) as address:
+        app.registry.getUtility(IDelivery).start()
+        yield address
 
 
 @pytest.fixture
@@ -33,6 +67,7 @@ def open_browser(chromium: Browser, site: str) -> Iterator[Opener]:
     """`open_browser()` is somebody's browser: a page, with cookies of its own.
 
     Whatever the browser complains of (a script's error, a broken rule of the content security policy) fails the test.
+    So does a page that is wider than the screen when it is loaded.
     """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -40,6 +75,8 @@ def open_browser(chromium: Browser, site: str) -> Iterator[Opener]:
     def open_browser(**options: Any) -> Page:
         context = chromium.new_context(base_url=site, **options)
         context.set_default_timeout(10_000)
+        width = options.get("viewport", {"width": 1280})["width"]
+        context.add_init_script(TOO_WIDE.replace("WIDTH", str(width)))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -55,17 +92,31 @@ def open_browser(chromium: Browser, site: str) -> Iterator[Opener]:
     assert [complaint for complaint in complaints if "Failed to load resource" not in complaint] == []
 
 
+def press(link_or_button: Locator) -> None:
+    """Follows a link or sends a form, and waits until the page that it leads to is loaded."""
+    with link_or_button.page.expect_event("load"):
+        link_or_button.click()
+
+
 def sign_up(page: Page, username: str, display_name: str = "") -> None:
     page.goto("/signup")
     page.get_by_label("Username").fill(username)
     page.get_by_label("Name optional").fill(display_name)
     page.get_by_label("Password").fill(PASSWORD)
-    page.locator("main").get_by_role("button", name="Sign up").click()
+    press(page.locator("main").get_by_role("button", name="Sign up"))
     page.wait_for_url("**/")
+
+
+def fits_the_screen(page: Page) -> None:
+    """Nothing has to be scrolled sideways, nor made smaller."""
+    size = page.viewport_size
+    assert size is not None
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= size["width"], f"{page.url} is {wide} pixels wide"
 
 
 def post(page: Page, message: str) -> None:
     page.goto("/")
     page.get_by_label("What would you like to say?").fill(message)
-    page.get_by_role("button", name="Post").click()
+    press(page.get_by_role("button", name="Post"))
     page.locator("article", has_text=message.splitlines()[0]).first.wait_for()

@@ -1,4 +1,4 @@
-"""axe finds nothing to complain of, on any page, light or dark, wide or narrow."""
+"""axe finds nothing to complain of, and nothing sticks out, on any page, light or dark, wide or narrow."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import PHONE, Opener, post, sign_up
+from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, sign_up
 from tests.people import PASSWORD
 
 
@@ -23,15 +23,15 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
     for url in ("/", "/public", "/@bob", "/tweets/1"):
         check(ada, url)
     ada.goto("/@bob")
-    ada.locator("article .when").click()
+    press(ada.locator("article .when"))
     tweet = ada.url
     check(ada)
     sign_up(ada, "ada", "Ada")
     ada.goto(tweet)
     ada.get_by_label("Answer @bob").fill("Hello")
-    ada.get_by_role("button", name="Reply").click()
+    press(ada.get_by_role("button", name="Reply"))
     ada.goto("/@bob")
-    ada.get_by_role("button", name="Follow @bob").click()
+    press(ada.get_by_role("button", name="Follow @bob"))
     check(ada)
     for url in ("/", "/@ada", "/@bob/followers", "/@bob/following", "/@ada/following", "/mentions", "/settings",
                 "/search?q=b", "/search?q=zzz", "/?before=x", tweet):  # fmt: skip
@@ -41,18 +41,19 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
     check(bob)
     bob.goto("/")
     bob.get_by_label("What would you like to say?").fill("x" * 150)
-    bob.get_by_role("button", name="Post").click()
+    press(bob.get_by_role("button", name="Post"))
     check(bob)
     bob.goto("/settings")
-    bob.get_by_role("button", name="Save profile").click()
+    press(bob.get_by_role("button", name="Save profile"))
     check(bob)
     bob.get_by_label("Your password").fill(PASSWORD)
-    bob.get_by_role("button", name="Close my account").click()
+    press(bob.get_by_role("button", name="Close my account"))
     check(bob)
 
 
 def check(page: Page, url: str = "") -> None:
     if url:
         page.goto(url)
+    fits_the_screen(page)
     found = Axe().run(page)
     assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"

@@ -1,35 +1,24 @@
 """The lab in a browser: axe finds nothing, nothing sticks out of a phone, and progress appears by itself."""
 
-from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, Opener, post, sign_up
+from tests.browser.conftest import PHONE, Opener, post, press, sign_up
 from tests.browser.test_accessibility import check
-from tests.conftest import running, serving, settings_of
-from tweeter.interfaces import IDelivery
-from tweeter.servers import Redis, free_port
+from tweeter.servers import Memcached
 
 
 @pytest.fixture
-def site(sqlite_url: str, redis_server: Redis) -> Iterator[str]:
-    """A site with the lab, Redis and no memcached."""
-    settings = settings_of(sqlite_url) | {
-        "tweeter.lab": True,
-        "tweeter.redis.url": redis_server.url,
-        "tweeter.redis.prefix": sqlite_url[-30:].replace("/", "-"),
-        "tweeter.memcached.servers": f"127.0.0.1:{free_port()}",
-    }
-    with running(settings) as app, serving(app) as address:
-        app.registry.getUtility(IDelivery).drain(10)
-        yield address
+def site(site_with_lab: str) -> str:
+    return site_with_lab
 
 
 def break_redis(page: Page) -> None:
     page.goto("/lab/live")
-    page.get_by_role("button", name="Break it: hang connections to redis").click()
+    press(page.get_by_role("button", name="Break it: hang connections to redis"))
     expect(page.get_by_text("redis, from SQL").first).to_be_visible()
 
 
@@ -45,20 +34,18 @@ def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str,
     pages = ("/lab", "/lab/steps", "/lab/live", "/lab?user=nobody", "/lab?limit=7", "/lab/progress")
     for url in pages:
         check(ada, url)
-        assert ada.evaluate("document.documentElement.scrollWidth <= innerWidth"), url
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    ada.get_by_role("button", name="Post, and watch").click()
+    press(ada.get_by_role("button", name="Post, and watch"))
     expect(ada.get_by_role("heading", name="Done: a post to 10 followers")).to_be_visible()
     check(ada)
-    ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis").click()
+    press(ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis"))
     check(ada)
     break_redis(ada)
     for url in ("", *pages[:3], "/"):
         check(ada, url)
-        assert ada.evaluate("document.documentElement.scrollWidth <= innerWidth"), url
     ada.goto("/lab/live")
-    ada.get_by_role("button", name="Mend it and catch up redis").click()
+    press(ada.get_by_role("button", name="Mend it and catch up redis"))
     expect(ada.get_by_text("caught up and trusted again")).to_be_visible()
     check(ada)
     ada.goto("/lab")
@@ -67,12 +54,55 @@ def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str,
     check(ada)
 
 
+@pytest.mark.parametrize("url", ["/lab", "/lab/steps", "/lab/live"])
+def test_a_server_that_comes_or_goes_is_noticed(open_browser: Opener, memcached_port: int, url: str) -> None:
+    ada = open_browser()
+    sign_up(ada, "ada")
+    ada.goto(url)
+    if url == "/lab/live":
+        ada.get_by_label("20,000 followers").check()
+    ada.get_by_label("Whose home timeline?").fill("half a na")
+    absent = ada.get_by_text("If nothing runs there, make services in another terminal starts it.")
+    expect(absent.first).to_be_visible()
+    ada.evaluate("window.loaded = 'once'")
+    with closing(Memcached()) as server:
+        server.port = memcached_port
+        server.start()
+        expect(absent).to_have_count(0)
+        expect(ada.get_by_role("status").filter(has_text="redis answers, memcached answers")).to_have_count(1)
+        check(ada)
+    expect(absent.first).to_be_visible()
+    expect(ada.get_by_label("Whose home timeline?")).to_have_value("half a na")
+    if url == "/lab/live":
+        expect(ada.get_by_label("20,000 followers")).to_be_checked()
+    assert ada.evaluate("window.loaded") == "once"
+
+
+def test_a_hidden_or_signed_out_page_of_the_lab_asks_nothing(open_browser: Opener) -> None:
+    ada = open_browser()
+    sign_up(ada, "ada")
+    ada.clock.install()
+    ada.goto("/lab")
+    asked: list[str] = []
+    ada.on("request", lambda request: asked.append(request.url) if "/lab/state" in request.url else None)
+    ada.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    ada.clock.run_for(60_000)
+    assert len(asked) <= 1  # which was under way
+    ada.evaluate("Object.defineProperty(document, 'hidden', {value: false})")
+    ada.context.clear_cookies()
+    with ada.expect_response(lambda response: "/login" in response.url):
+        ada.clock.run_for(2_500)
+    asked.clear()
+    ada.clock.run_for(60_000)
+    assert asked == []
+
+
 def test_deliveries_appear_by_themselves(open_browser: Opener) -> None:
     ada = open_browser()
     sign_up(ada, "ada")
     ada.goto("/lab/live")
     ada.get_by_label("1,000 followers").check()
-    ada.get_by_role("button", name="Post, and watch").click()
+    press(ada.get_by_role("button", name="Post, and watch"))
     expect(ada.get_by_text("1,003 of 1,003 timelines")).to_have_count(2, timeout=30_000)  # memory and redis
     expect(ada.get_by_text("waits in the outbox until the store answers")).to_be_visible()
     expect(ada.get_by_role("heading", name="Done: a post to 1,000 followers, their timelines warm")).to_be_visible()
@@ -83,11 +113,11 @@ def test_it_works_without_javascript(open_browser: Opener) -> None:
     sign_up(ada, "ada")
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    ada.get_by_role("button", name="Post, and watch").click()
+    press(ada.get_by_role("button", name="Post, and watch"))
     for _ in range(100):
         if ada.get_by_role("heading", name="Done:").count():
             break
-        ada.get_by_role("link", name="Look again").click()
+        press(ada.get_by_role("link", name="Look again"))
     expect(ada.get_by_text("13 of 13 timelines")).to_have_count(2)  # memory and redis
     ada.goto("/lab/progress")  # it may have been done before anybody looked
     ada.get_by_role("link", name="Back to the lab").click()

@@ -1,9 +1,9 @@
 """The ways people take through the site, in a real browser."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE, Opener, post, sign_up
+from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, sign_up
 from tests.people import PASSWORD
 
 
@@ -59,7 +59,7 @@ def test_nothing_is_left_after_signing_out(open_browser: Opener) -> None:
     sign_up(page, "ada")
     post(page, "private thoughts")
     page.goto("/settings")
-    page.get_by_role("button", name="Sign out").click()
+    press(page.get_by_role("button", name="Sign out", exact=True))
     expect(page.get_by_text("You are signed out.")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name="Settings")).to_have_count(0)
@@ -68,7 +68,7 @@ def test_nothing_is_left_after_signing_out(open_browser: Opener) -> None:
 def test_asking_to_sign_in_leads_back(open_browser: Opener) -> None:
     page = open_browser()
     sign_up(page, "ada")
-    page.get_by_role("button", name="Sign out").click()
+    press(page.get_by_role("button", name="Sign out", exact=True))
     page.goto("/mentions")
     page.get_by_label("Username").fill("ADA")
     page.get_by_label("Password").fill(PASSWORD)
@@ -92,7 +92,3 @@ def test_long_words_and_other_scripts_stay_in_their_place(open_browser: Opener) 
     ):
         page.goto(url)
         fits_the_screen(page)
-
-
-def fits_the_screen(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{page.url} scrolls sideways"

@@ -5,9 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from tests.browser.conftest import Opener, post, sign_up
+from tests.browser.conftest import Opener, post, press, sign_up
 from tests.people import PASSWORD
 from tweeter import text
+from tweeter.views import search
 
 
 @pytest.fixture
@@ -32,11 +33,18 @@ def ada(open_browser: Opener) -> Page:
         "\u200f\u202eabc",
         "a\tb",
         "각",
+        "e" + "\u0301" * 79,
+        "👨‍👩‍👧‍👦" * 150,
+        "a" + "\n\u200b" * 60 + "\nb",
+        "\u2800\n\u3164\na\n\u0301\n\ufffc\n",
+        "\u0301",
+        "\U0001d159 \ufffc",
+        "\u200fשלום\n\u200e",
     ],
 )
 def test_characters_left_are_counted_as_the_server_counts(ada: Page, message: str) -> None:
     ada.get_by_label("What would you like to say?").fill(message)
-    left = 140 - text.count_characters(text.clean_message(message))
+    left = 140 - text.length(text.clean_message(message))
     expect(ada.locator(".compose .left")).to_have_text(f"{left} characters left")
     if left < 0:
         expect(ada.locator(".compose .left")).to_have_class(re.compile("over"))
@@ -47,7 +55,7 @@ def test_new_tweets_are_announced_and_loaded_in_place(open_browser: Opener) -> N
     sign_up(bob, "bob")
     sign_up(ada, "ada")
     ada.goto("/@bob")
-    ada.get_by_role("button", name="Follow @bob").click()
+    press(ada.get_by_role("button", name="Follow @bob"))
     ada.clock.install()
     asked: list[Request] = []
     ada.on("request", lambda request: asked.append(request) if "/newer" in request.url else None)
@@ -113,6 +121,26 @@ def test_older_tweets_load_in_place(ada: Page, url: str) -> None:
     assert len(set(ada.locator("article").evaluate_all("all => all.map(one => one.dataset.tweetId)"))) == 45
 
 
+def test_a_search_goes_on_where_a_page_of_it_ended(ada: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = ada.locator("[name=csrf_token]").first.input_value()
+    for message in ["needle 1", *["hay"] * 9, "needle 2", *["hay"] * 4, "needle 3"]:
+        ada.request.post("/tweets", form={"csrf_token": token, "message": message})
+    monkeypatch.setattr(search, "ENOUGH", 60)
+    monkeypatch.setattr(search, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(search, "MOST_ROWS", 4)
+    ada.goto("/search?q=needle")
+    expect(ada.locator("article")).to_have_count(1)
+    expect(ada.get_by_text("Found in tweets back to")).to_be_visible()
+    ada.get_by_role("link", name="Older").click()
+    expect(ada.locator("article")).to_have_count(2)  # added in place
+    ada.get_by_role("link", name="Older").click()
+    expect(ada.get_by_text("Nothing found in tweets back to")).to_be_visible()  # a page of its own
+    expect(ada.locator("[data-timeline]")).to_be_hidden()
+    ada.get_by_role("link", name="Older").click()
+    expect(ada.locator("article")).to_have_count(1)
+    expect(ada.locator("article")).to_contain_text("needle 1")
+
+
 def test_times_age(ada: Page) -> None:
     post(ada, "hello")
     time = ada.locator("article time")
@@ -124,6 +152,13 @@ def test_times_age(ada: Page) -> None:
     expect(time).to_have_text("5 min")
     ada.clock.fast_forward(3 * 3_600_000)
     expect(time).to_have_text("3 h")
+
+
+def test_a_date_that_is_ahead_is_shown_as_a_date(ada: Page) -> None:
+    post(ada, "hello")
+    ada.clock.install(time="2020-01-01T12:00:00Z")
+    ada.goto("/")
+    expect(ada.locator("article time")).to_have_text(re.compile(r"^\d{1,2} \w{3,4} 20(2[1-9]|[3-9]\d)$"))
 
 
 def test_a_form_is_sent_once(ada: Page) -> None:

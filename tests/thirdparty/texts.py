@@ -3,6 +3,7 @@
 It keeps each timeline as one text, `floor id id id …`, in a dictionary. Not fast, but complete, and on one page.
 """
 
+import re
 import threading
 import time
 
@@ -10,7 +11,10 @@ from zope.interface import implementer
 
 from tweeter.backends.memory import MemoryTweetCache
 from tweeter.interfaces import ITimelineStore
+from tweeter.metrics import count_damaged
 from tweeter.values import Slice
+
+TIMELINE = re.compile(r"(token [0-9.]+|[0-9]+)( [0-9]+)*")
 
 
 @implementer(ITimelineStore)
@@ -24,6 +28,9 @@ class TextTimelineStore:
         self._checkpoint = None
         self._texts = {}  # key: "floor id id …", or "token time id id …" while it is being filled
         self._lock = threading.Lock()
+
+    def set_site(self, site_id):
+        pass
 
     def incarnation(self):
         return "this process"
@@ -39,8 +46,8 @@ class TextTimelineStore:
 
     def read(self, key, before, limit):
         with self._lock:
-            text = self._texts.get(key, "token")
-        if text.startswith("token"):
+            text = self._text(key)
+        if not text or text.startswith("token"):
             return None
         floor, *ids = map(int, text.split())
         return Slice(
@@ -49,7 +56,7 @@ class TextTimelineStore:
 
     def begin_fill(self, key):
         with self._lock:
-            text = self._texts.get(key)
+            text = self._text(key)
             if text and (not text.startswith("token") or time.monotonic() < float(text.split()[1])):
                 return None
             token = f"token {time.monotonic() + self._fill_seconds!r}"
@@ -58,7 +65,7 @@ class TextTimelineStore:
 
     def fill(self, key, token, ids, floor):
         with self._lock:
-            text = self._texts.get(key, "")
+            text = self._text(key)
             if not token or not f"{text} ".startswith(f"{token} "):
                 return False
             self._keep(key, floor, {*ids, *map(int, text.split()[2:])})
@@ -67,8 +74,8 @@ class TextTimelineStore:
     def add(self, keys, id):
         with self._lock:
             for key in keys:
-                text = self._texts.get(key)
-                if text is None:
+                text = self._text(key)
+                if not text:
                     continue
                 if text.startswith("token"):
                     self._texts[key] = f"{text} {id}"
@@ -78,7 +85,7 @@ class TextTimelineStore:
 
     def remove(self, key, ids):
         with self._lock:
-            first, *kept = self._texts.get(key, "token").split()
+            first, *kept = (self._text(key) or "token").split()
             if first != "token":
                 self._texts[key] = " ".join([first, *(id_ for id_ in kept if int(id_) not in ids)])
 
@@ -89,8 +96,9 @@ class TextTimelineStore:
 
     def truncate(self, before_id):
         with self._lock:
-            for key, text in self._texts.items():
-                if not text.startswith("token"):
+            for key in list(self._texts):
+                text = self._text(key)
+                if text and not text.startswith("token"):
                     floor, *ids = map(int, text.split())
                     kept = {id_ for id_ in ids if id_ >= before_id}
                     self._keep(key, floor if len(kept) == len(ids) else max(floor, before_id), kept)
@@ -99,6 +107,15 @@ class TextTimelineStore:
         with self._lock:
             self._texts.clear()
             self._checkpoint = None
+
+    def _text(self, key):
+        """What is under the key, empty where it is missing; what is no timeline is dropped."""
+        text = self._texts.get(key, "")
+        if text == "" or (isinstance(text, str) and TIMELINE.fullmatch(text)):
+            return text
+        del self._texts[key]
+        count_damaged("texts", {key: "no timeline"})
+        return ""
 
     def _keep(self, key, floor, ids):
         kept = sorted(ids, reverse=True)

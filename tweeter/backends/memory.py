@@ -7,13 +7,14 @@ mechanism without a server. Each process has its own and follows the outbox to k
     tweeter.memory.tweets = 200000       # the most tweets kept
 """
 
+import operator
 import secrets
 import threading
 import time
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -22,12 +23,16 @@ from zope.interface import implementer
 
 from tweeter.interfaces import IBulkStore, ITweetCache
 from tweeter.measure import round_trip
+from tweeter.metrics import count_damaged
 from tweeter.settings import setting
 from tweeter.values import Slice, TweetView
 
 T = TypeVar("T")
 
 LOCKED = 500  # timelines that are written to while readers wait
+SETTINGS = ("tweeter.memory.timelines", "tweeter.memory.tweets")
+DAMAGE = (AttributeError, TypeError, ValueError, OverflowError)  # what an object raises that is no timeline
+
 FILL_SECONDS = 30.0  # a fill that takes longer was given up by whoever began it
 
 
@@ -87,6 +92,9 @@ class MemoryTimelineStore:
         self._checkpoint: bytes | None = None
         self._lock = threading.Lock()
 
+    def set_site(self, site_id: str) -> None:
+        """Nobody else has this store."""
+
     def checkpoint(self) -> bytes | None:
         return self._checkpoint
 
@@ -100,19 +108,22 @@ class MemoryTimelineStore:
         """There is no other."""
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:
-        with round_trip(), self._lock:
-            entry = self._entries.get(key)
-            if entry is None or entry.token is not None:
+        def read(entry: _Entry) -> Slice | None:
+            if entry.token is not None:
                 return None
-            self._entries.move_to_end(key)
             end = bisect_left(entry.ids, before)
-            start = max(end - limit, 0)
-            return Slice(entry.ids[start:end].tolist()[::-1], entry.floor, self._checkpoint)
+            ids = entry.ids[max(end - limit, 0) : end].tolist()[::-1]
+            found = Slice(ids, operator.index(entry.floor), self._checkpoint)
+            self._entries.move_to_end(key)
+            return found
+
+        with round_trip(), self._lock:
+            return self._with(key, read)
 
     def begin_fill(self, key: str) -> str | None:
+        since = time.monotonic() - self._fill_seconds
         with round_trip(), self._lock:
-            entry = self._entries.get(key)
-            if entry is not None and (entry.token is None or time.monotonic() - entry.began < self._fill_seconds):
+            if self._with(key, lambda entry: entry.token is None or entry.began > since):
                 return None
             token = secrets.token_hex(8)
             self._entries[key] = _Entry(token)
@@ -122,9 +133,8 @@ class MemoryTimelineStore:
             return token
 
     def fill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
-        with round_trip(), self._lock:
-            entry = self._entries.get(key)
-            if entry is None or entry.token != token:
+        def fill(entry: _Entry) -> bool:
+            if entry.token != token:
                 return False
             entry.ids = array("q", sorted({*ids, *(id_ for id_ in entry.ids if id_ >= floor)}))
             entry.floor = floor
@@ -132,19 +142,19 @@ class MemoryTimelineStore:
             entry.trim(self._capacity)
             return True
 
+        with round_trip(), self._lock:
+            return bool(self._with(key, fill))
+
     def add(self, keys: Iterable[str], id: int) -> None:
         with round_trip(), self._lock:
             for key in keys:
-                if (entry := self._entries.get(key)) is not None:
-                    entry.add(id, self._capacity)
+                self._add(key, (id,))
 
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
         for keys in batched(ids_by_key, LOCKED):
             with round_trip(), self._lock:
                 for key in keys:
-                    if (entry := self._entries.get(key)) is not None:
-                        for id_ in ids_by_key[key]:
-                            entry.add(id_, self._capacity)
+                    self._add(key, ids_by_key[key])
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
         for chunk in chunks:
@@ -153,10 +163,12 @@ class MemoryTimelineStore:
             yield chunk
 
     def remove(self, key: str, ids: Iterable[int]) -> None:
+        def remove(entry: _Entry) -> None:
+            gone = set(ids)
+            entry.ids = array("q", [id_ for id_ in entry.ids if id_ not in gone])
+
         with round_trip(), self._lock:
-            if (entry := self._entries.get(key)) is not None:
-                gone = set(ids)
-                entry.ids = array("q", [id_ for id_ in entry.ids if id_ not in gone])
+            self._with(key, remove)
 
     def drop(self, keys: Iterable[str]) -> None:
         with round_trip(), self._lock:
@@ -167,13 +179,34 @@ class MemoryTimelineStore:
         with round_trip():
             for key in list(self._entries):
                 with self._lock:
-                    if (entry := self._entries.get(key)) is not None:
-                        entry.forget_below(before_id)
+                    self._with(key, lambda entry: entry.forget_below(before_id))
 
     def clear(self) -> None:
         with round_trip(), self._lock:
             self._entries.clear()
             self._checkpoint = None
+
+    def _with(self, key: str, work: Callable[[_Entry], T]) -> T | None:
+        """What the work makes of the timeline; None where there is none. What is no timeline is dropped."""
+        if (entry := self._entries.get(key)) is None:
+            return None
+        try:
+            return work(entry)
+        except DAMAGE:
+            self._drop_damaged(key)
+            return None
+
+    def _add(self, key: str, ids: Iterable[int]) -> None:
+        if (entry := self._entries.get(key)) is not None:
+            try:
+                for id_ in ids:
+                    entry.add(id_, self._capacity)
+            except DAMAGE:
+                self._drop_damaged(key)
+
+    def _drop_damaged(self, key: str) -> None:
+        del self._entries[key]
+        count_damaged("memory", {key: "no timeline"})
 
 
 class _Lease:
@@ -191,6 +224,9 @@ class MemoryTweetCache:
         self._tweets: OrderedDict[int, TweetView | _Lease | None] = OrderedDict()
         self._lock = threading.Lock()
 
+    def set_site(self, site_id: str) -> None:
+        """Nobody else has this cache."""
+
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         found: dict[int, TweetView | None] = {}
         with round_trip(), self._lock:
@@ -199,9 +235,14 @@ class MemoryTweetCache:
                     tweet = self._tweets[id_]
                 except KeyError:
                     continue
-                if not isinstance(tweet, _Lease):
+                if isinstance(tweet, _Lease):
+                    continue
+                if tweet is None or (isinstance(tweet, TweetView) and tweet.id == id_):
                     self._tweets.move_to_end(id_)
                     found[id_] = tweet
+                else:
+                    del self._tweets[id_]
+                    count_damaged("memory", {f"tweet {id_}": "not this tweet"})
         return found
 
     def lease(self, ids: Iterable[int]) -> _Lease:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tweeter.cli.progress import Progress
 
+WIDTH = 120  # columns, where nobody looks
 LEAST_ROUNDS = 5  # of each, below which nothing can be said of what is above what
 PACKAGES = ("tweeter", "SQLAlchemy", "psycopg", "redis", "hiredis", "pymemcache", "pyramid", "waitress", "Jinja2")
 
@@ -164,3 +165,20 @@ def _short(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
+
+
+def duration(seconds: float, _: Any = None) -> str:
+    """A time in the unit that fits it: 1.2 ms."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size or unit == "µs":
+            return f"{float(f'{seconds / size:.3g}'):,g} {unit}"
+    raise AssertionError
+
+
+def make_console() -> Any:
+    """The rich Console where tables go: as wide as the terminal, or wide enough for a file."""
+    # Imported here, because it takes longer to import than most commands run.
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)

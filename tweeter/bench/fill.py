@@ -139,14 +139,16 @@ def build(
         run("SET LOCAL session_replication_role = replica")
         run("DROP INDEX ix_tweets_user_id_id")
         run(
-            "INSERT INTO users (username, username_key, display_name, bio, password_hash, auth_version, tweets_count,"
-            " followers_count, following_count, date)"
-            " SELECT 'u' || n, 'u' || n, 'User ' || n, '', '', 0, 0, 0, 0, now() FROM generate_series(1, :users) n",
+            "INSERT INTO users (username, username_key, display_name, folded_name, bio, password_hash, auth_version,"
+            " tweets_count, followers_count, following_count, date)"
+            " SELECT 'u' || n, 'u' || n, 'User ' || n, 'user ' || n, '', '', 0, 0, 0, 0, now()"
+            " FROM generate_series(1, :users) n",
             users=users,
         )
         run(
             f"INSERT INTO tweets SELECT (:first + n * :spacing) << 12, {author}, 'Tweet number ' || n || ' of many',"  # noqa: S608
-            " '2025-01-01'::timestamptz + make_interval(secs => n * :spacing / 1000.0), NULL"
+            " '2025-01-01'::timestamptz + make_interval(secs => n * :spacing / 1000.0), NULL,"
+            " 'tweet number ' || n || ' of many'"
             " FROM generate_series(1, CAST(:tweets AS bigint)) n",
             users=users, tweets=tweets, first=FIRST, spacing=SPACING,
         )  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any
 from pyramid.registry import Registry
 
 import tweeter
-from tweeter.cli.common import CommandError
+from tweeter.cli.common import CommandError, trouble
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
+from tweeter.models.site import site_id
 from tweeter.plugins import dotted
 from tweeter.timelines import BACKENDS
 
@@ -28,8 +29,7 @@ def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
         _check_stores(registry, dotted(BACKENDS, settings["tweeter.timelines"]))
         yield registry
     finally:
-        registry.getUtility(IDelivery).stop()
-        registry["engine"].dispose()
+        tweeter.shut_down(registry)
 
 
 def _check_stores(registry: Registry, chosen: str) -> None:
@@ -51,13 +51,14 @@ def trusted(registry: Registry, seconds: float = 30) -> Any:
     timelines, delivery = registry.getUtility(ITimelines), registry.getUtility(IDelivery)
     delivery.start()
     if not delivery.drain(seconds):
-        raise CommandError(f"{timelines.name} does not answer.")
+        raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
     return timelines
 
 
 def by_hand(registry: Registry) -> Any:
     """The registry's timelines, read although nothing is delivered in the background: the caller delivers."""
     timelines = registry.getUtility(ITimelines)
+    timelines.set_site(site_id(registry["sessions"]))
     timelines.store.expect(timelines.store.incarnation())
     timelines.circuit.worked()
     timelines.read_at_any_age()

@@ -1,12 +1,10 @@
 """The tables of a scratch database, made by the migrations of a checkout or of an installed package."""
 
-from pathlib import Path
-
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
-import tweeter
+from tweeter.cli.ini import migrations
 from tweeter.models.meta import make_engine
 
 
@@ -24,9 +22,7 @@ def unmigrate(url: str) -> None:
 
 
 def _config(url: str) -> Config:
-    package = Path(tweeter.__file__).parent
-    installed = package / "migrations"
     config = Config()
-    config.set_main_option("script_location", str(installed if installed.exists() else package.parent / "alembic"))
+    config.set_main_option("script_location", migrations())
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, starmap
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -11,11 +11,12 @@ from sqlalchemy import Engine, text
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.progress import Progress
 from tweeter.ids import date_of
-from tweeter.models import Base, Relationship, Tweet, User
+from tweeter.models import Base, Hashtag, Relationship, Tweet, User
 from tweeter.models.meta import now
+from tweeter.text import entities, fold
 
 AT_ONCE = 50_000
-TABLES = ("users", "relationships", "tweets")
+TABLES = ("users", "relationships", "tweets", "hashtags")
 
 
 class Rows:
@@ -30,12 +31,12 @@ class Rows:
     def people(self, count: int, prefix: str = "user", password_hash: str = "") -> range:
         """Adds so many people, user1, user2…; their ids."""
         columns = (
-            "username", "username_key", "display_name", "bio", "password_hash", "auth_version",
+            "username", "username_key", "display_name", "folded_name", "bio", "password_hash", "auth_version",
             "tweets_count", "followers_count", "following_count", "date",
         )  # fmt: skip
         date = now() - timedelta(days=365)
         names = (f"{prefix}{n}" for n in range(1, count + 1))
-        rows = ((name, name.lower(), name, "", password_hash, 0, 0, 0, 0, date) for name in names)
+        rows = ((name, name.lower(), name, name.lower(), "", password_hash, 0, 0, 0, 0, date) for name in names)
         self._insert(User, "People", columns, rows, count)
         with self._database.staging():
             last = int(self._database.execute("SELECT max(id) FROM users").scalar_one())
@@ -47,8 +48,15 @@ class Rows:
 
     def tweets(self, tweets: Iterable[tuple[int, int, str]], count: int) -> None:
         """Id, author and message of each; the date is the id's."""
-        rows = ((id_, user_id, message, date_of(id_)) for id_, user_id, message in tweets)
-        self._insert(Tweet, "Tweets", ("id", "user_id", "message", "date"), rows, count)
+        hashtags: list[tuple[str, int]] = []
+
+        def row(id_: int, user_id: int, message: str) -> tuple[Any, ...]:
+            hashtags.extend((tag, id_) for tag in entities(message).hashtags)
+            return id_, user_id, message, date_of(id_), fold(message)
+
+        columns = ("id", "user_id", "message", "date", "folded")
+        self._insert(Tweet, "Tweets", columns, starmap(row, tweets), count)
+        self._insert(Hashtag, "Hashtags", ("tag", "tweet_id"), hashtags, len(hashtags))
 
     def finish(self) -> None:
         """Brings the counters up to date, and tells the planner what there is."""

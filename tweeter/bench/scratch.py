@@ -21,8 +21,10 @@ from tweeter.bench.migrate import migrate, unmigrate
 from tweeter.cli.common import CommandError
 from tweeter.cli.progress import Progress
 from tweeter.models import Base, engine_of
-from tweeter.models.meta import make_engine
+from tweeter.models.meta import make_engine, make_sessions
+from tweeter.models.site import renew_site_id
 from tweeter.plugins import dotted
+from tweeter.ratelimits import UNLIMITED
 from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
 from tweeter.settings import KNOWN, variable
 from tweeter.timelines import BACKENDS
@@ -167,6 +169,9 @@ class Scratch:
             copied = self._postgresql.url(name)
         else:
             raise CommandError(SEVERAL_DATABASES)
+        engine = make_engine(copied)
+        renew_site_id(make_sessions(engine))  # both may be used on one server
+        engine.dispose()
         try:
             yield copied
         finally:
@@ -214,6 +219,9 @@ class Scratch:
             "tweeter.timelines.shadow": "",
             "tweeter.delivery": "inline",
             "tweeter.production": False,
+            "tweeter.allowed_hosts": "",
+            **UNLIMITED,
+            "tweeter.sql_timeout_ms": 0,
         }
         # A backend goes by two names, and under both it must not meet the site's store.
         module = dotted(BACKENDS, backend)

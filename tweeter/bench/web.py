@@ -10,21 +10,22 @@ from typing import Any, NamedTuple
 import plaster
 from pyramid.paster import setup_logging
 from pyramid.router import Router
-from waitress.server import create_server
 
 import tweeter
 from tweeter.bench.browser import Address
 from tweeter.bench.children import Child
+from tweeter.serve import make_server
 
 # Where the ini file's server listens, and what it runs on, is not ours.
-ELSEWHERE = frozenset(("use", "listen", "host", "port", "ipv4", "ipv6", "unix_socket", "unix_socket_perms", "sockets"))
+ELSEWHERE = frozenset(("listen", "host", "port", "ipv4", "ipv6", "unix_socket", "unix_socket_perms", "sockets"))
+RUNNERS = ("use", "paste.server_runner")
 
 
 def server_settings(ini: str) -> dict[str, str]:
     """What the ini file tells waitress; its defaults where the file has no server."""
     found = plaster.get_loader(ini, protocols=["wsgi"]).get_settings("server:main")
-    ours = "waitress" in found.get("use", "")
-    return {key: value for key, value in found.items() if ours and key not in ELSEWHERE}
+    ours = any(found.get(key) in ("egg:waitress#main", "egg:waitress", "tweeter.serve:serve") for key in RUNNERS)
+    return {key: value for key, value in found.items() if ours and key not in {*ELSEWHERE, *RUNNERS}}
 
 
 def site_app(settings: dict[str, Any]) -> Router:
@@ -57,6 +58,6 @@ def _serve(ini: str, log: str, settings: Mapping[str, str], make_app: Callable[.
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 2)
     setup_logging(ini)
-    server = create_server(make_app(*arguments), **settings, listen="127.0.0.1:0")
+    server = make_server(make_app(*arguments), **settings, listen="127.0.0.1:0")
     threading.Thread(target=server.run, daemon=True).start()
     return "127.0.0.1", server.effective_port

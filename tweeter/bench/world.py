@@ -14,6 +14,7 @@ from tweeter.bench.graphs import Graph, Numbers, pick, popularity
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.progress import Progress
 from tweeter.models import Base
+from tweeter.text import fold
 
 ROWS_AT_ONCE = 50_000
 DAYS = 30  # before now, over which the tweets are spread
@@ -55,7 +56,7 @@ def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: 
         now = _dates(np.array([time.time_ns() // 1_000_000]))[0]
         for part in _parts(graph.users):
             rows = (
-                (n + 1, f"u{n + 1}", f"u{n + 1}", f"User {n + 1}", "", "", 0, *each, now)
+                (n + 1, f"u{n + 1}", f"u{n + 1}", f"User {n + 1}", f"user {n + 1}", "", "", 0, *each, now)
                 for n, *each in zip(
                     range(part.start, part.stop), *(count[part].tolist() for count in counts), strict=True
                 )
@@ -67,8 +68,10 @@ def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: 
         for part in _parts(tweets):
             columns = (tweet_ids[part].tolist(), (authors[part] + 1).tolist(), texts[part].tolist(),
                        _dates(epoch_ms[part]))  # fmt: skip
-            rows = ((id_, user, messages[n], date) for id_, user, n, date in zip(*columns, strict=True))
-            _insert(database, progress, "tweets", ("id", "user_id", "message", "date"), rows, part)
+            rows = (
+                (id_, user, messages[n], date, fold(messages[n])) for id_, user, n, date in zip(*columns, strict=True)
+            )
+            _insert(database, progress, "tweets", ("id", "user_id", "message", "date", "folded"), rows, part)
         progress.phase("Indexes and statistics", None)
         for table in tables:
             _indexes(database, engine, table, CreateIndex)
@@ -83,8 +86,8 @@ def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: 
 
 
 _USER_COLUMNS = (
-    "id", "username", "username_key", "display_name", "bio", "password_hash", "auth_version", "tweets_count",
-    "followers_count", "following_count", "date",
+    "id", "username", "username_key", "display_name", "folded_name", "bio", "password_hash", "auth_version",
+    "tweets_count", "followers_count", "following_count", "date",
 )  # fmt: skip
 
 

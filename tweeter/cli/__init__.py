@@ -2,7 +2,7 @@
 
 Each command is a module with two functions: `add_parser(subparsers)` describes it, `run(args)` does it and returns
 the exit code. A third, `in_order(words)`, may put the words of the command line into the order that argparse wants.
-Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong.
+Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong, 130 after Ctrl-C or SIGTERM.
 """
 
 import argparse
@@ -10,13 +10,15 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from tweeter.cli.common import describe, log_error
+from tweeter.cli.common import describe, ending_in_order, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("demo", "load", "user", "verify", "truncate", "services", "bench")
+COMMANDS = ("ini", "demo", "load", "user", "verify", "truncate", "site-id", "services", "bench")
 
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 
@@ -25,16 +27,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in COMMANDS:
-        in_order = getattr(import_module(f"tweeter.cli.{words[0]}"), "in_order", list)
+        in_order = getattr(_module(words[0]), "in_order", list)
         args = _parser(words[0]).parse_args([words[0], *in_order(words[1:])])
     else:
         args = _parser(*COMMANDS).parse_args(words)
     try:
-        code: int = import_module(f"tweeter.cli.{args.command}").run(args)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        print("tweeter: interrupted", file=sys.stderr)
+        with ending_in_order():
+            code: int = _module(args.command).run(args)
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt as error:
+        print("tweeter: interrupted", *_notes(error), sep="\n", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain once more when it flushes stdout at the end.
@@ -42,14 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (TweeterError, SQLAlchemyError, OSError, UnicodeError) as error:
         log_error(error)
-        print(f"tweeter: {describe(error)}", file=sys.stderr)
+        print(f"tweeter: {describe(error)}", *_notes(error), sep="\n", file=sys.stderr)
         return 1
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def _parser(*commands: str) -> argparse.ArgumentParser:
     """Of these commands: what the others import would only take time."""
     parser = argparse.ArgumentParser(prog="tweeter", description="Looks after a Tweeter site.")
+    parser.add_argument("--version", action="version", version=f"tweeter {version('tweeter')}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", dest="command", required=True)
     for name in commands:
-        import_module(f"tweeter.cli.{name}").add_parser(subparsers)
+        _module(name).add_parser(subparsers)
     return parser
+
+
+def _module(command: str) -> Any:
+    return import_module(f"tweeter.cli.{command.replace('-', '_')}")

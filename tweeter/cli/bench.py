@@ -3,17 +3,20 @@
 import argparse
 import importlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tweeter.bench.figures import machine, save
 from tweeter.bench.scratch import Scratch
-from tweeter.cli.common import add_ini, check_writable, ending_in_order, read_settings
+from tweeter.cli.common import CommandError, add_ini, check_writable, read_settings
 from tweeter.cli.progress import progress
 
 BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage")
 DEFAULT = "report"  # what is measured when nothing is named
+
+EXTRA = ("numpy", "matplotlib")  # packages that a site does not need
 
 FLAGS = frozenset(("--quick",))  # options that no value follows
 
@@ -48,17 +51,25 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    try:
+        return _run(args)
+    except ModuleNotFoundError as error:
+        if (name := str(error.name).partition(".")[0]) not in EXTRA:
+            raise
+        raise CommandError(
+            f"{name} is not installed. It belongs to the extra `bench`: pip install '.[bench]' in a checkout, or "
+            f"pip install 'tweeter-{version('tweeter')}-py3-none-any.whl[bench]' beside the wheel."
+        ) from error
+
+
+def _run(args: argparse.Namespace) -> int:
     if args.what == "compare":
         _module("report.compare").show(args.before, args.after)
         return 0
     settings = read_settings(args.ini)
     if args.json:
         check_writable(Path(args.json))
-    with (
-        ending_in_order(),
-        progress() as shown,
-        Scratch(settings, shown, args.database, args.redis, args.memcached) as scratch,
-    ):
+    with progress() as shown, Scratch(settings, shown, args.database, args.redis, args.memcached) as scratch:
         report = _module(args.what).run(scratch, args)
         servers = scratch.versions()
     report.show()

@@ -10,15 +10,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from plaster import PlasterError
 from pyramid.paster import setup_logging
 from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tweeter.actions import Actions
-from tweeter.errors import TweeterError
+from tweeter.errors import BackendUnavailable, TweeterError
+from tweeter.interfaces import IMaterializedTimelines
 from tweeter.models import Base, engine_of
-from tweeter.models.meta import begin_immediate, make_sessions
+from tweeter.models.meta import make_sessions
 from tweeter.passwords import Passwords
 from tweeter.settings import read_ini
 
@@ -38,13 +40,13 @@ class Site(NamedTuple):
     @property
     def passwords(self) -> Passwords:
         """Hashes at the cost that the site's settings tell."""
-        return Passwords(self.settings["tweeter.argon2.time_cost"], self.settings["tweeter.argon2.memory_kib"])
+        return Passwords.of(self.settings)
 
     @contextmanager
     def acting(self) -> Iterator[Actions]:
-        """Actions in a transaction of their own, committed at the end of the block."""
-        with self.sessions.begin() as session:
-            begin_immediate(session)
+        """Actions in a transaction of their own, committed at the end of the block. It begins with the first statement:
+        a password is hashed before anything is locked."""
+        with make_sessions(self.engine, writing=True).begin() as session:
             yield Actions(session, self.passwords, self.settings["tweeter.message_limit"])
 
 
@@ -78,7 +80,11 @@ def check_writable(*files: Path) -> None:
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Within the block SIGTERM is as good as Ctrl-C. It is heard once, so that cleaning up is not interrupted."""
+    """Within the block SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt, whatever the process inherited.
+
+    A script's background jobs inherit that SIGINT is ignored. SIGHUP stays ignored where it is: nohup asks for that.
+    SIGTERM and SIGHUP are heard once, so that they do not interrupt cleaning up; a second Ctrl-C does.
+    """
     heard = False
 
     def end(number: int, frame: object) -> None:
@@ -87,11 +93,15 @@ def ending_in_order() -> Iterator[None]:
             heard = True
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, end)
+    handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: end}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        handlers[signal.SIGHUP] = end
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -117,6 +127,8 @@ def read_settings(ini: str) -> dict[str, Any]:
     try:
         setup_logging(ini)
         return read_ini(ini)
+    except PlasterError as error:
+        raise CommandError(f"{ini} can't be used: it is no ini file by its name, such as development.ini") from error
     except (OSError, LookupError, IniError, UnicodeDecodeError) as error:
         raise CommandError(f"{ini} can't be used: {describe(error)}") from error
     except (ValueError, ImportError) as error:  # what a broken logging section or an unknown `use` raises
@@ -131,6 +143,15 @@ def check_migrated(engine: Engine, ini: str) -> None:
             f"The database has no table {', '.join(sorted(missing))} yet. "
             f"Run: alembic -c {ini.partition('#')[0]} upgrade head"
         )
+
+
+def trouble(timelines: IMaterializedTimelines) -> str:
+    """Why timelines are not answered from their store, in words."""
+    try:
+        timelines.store.incarnation()
+    except BackendUnavailable as error:
+        return str(error)
+    return "it does not catch up with the outbox; is a site running that delivers to it?"
 
 
 def describe(error: BaseException) -> str:

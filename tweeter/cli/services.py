@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
-from tweeter.cli.common import CommandError, add_ini, ending_in_order, read_settings
+from tweeter.cli.common import CommandError, add_ini, read_settings
 from tweeter.servers import HOST, NotInstalled
 from tweeter.timelines import private_server
 
@@ -51,10 +51,12 @@ def run(args: argparse.Namespace) -> int:
     for service in services:
         if service not in absent:
             _say(f"{service.name} answers on port {service.port} already: it is used as it is.")
+            if refusal := service.make.refuses_at(service.port):
+                _say(f"It refuses the settings of the ini file, though: {refusal}")
     if not absent:
         _say("There is nothing to start.")
         return 0
-    with ending_in_order(), ExitStack() as stack:
+    with ExitStack() as stack:
         try:
             servers = [stack.enter_context(closing(_start(service))) for service in absent]
             _say("Ctrl-C ends them, and what they hold is gone.")

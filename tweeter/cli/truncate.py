@@ -2,10 +2,13 @@
 
 import argparse
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from tweeter import ids
+from tweeter.chunks import in_chunks
 from tweeter.cli.common import CommandError, add_ini, open_site
+from tweeter.cli.progress import progress
 from tweeter.models import outbox
 from tweeter.models.meta import begin_immediate, now
 from tweeter.values import Truncated
@@ -36,8 +39,12 @@ def run(args: argparse.Namespace) -> int:
         with site.sessions.begin() as session:
             begin_immediate(session)
             outbox.record(session, Truncated(before))
-            session.flush()
-            pruned = outbox.prune(session, keep)
+        pruned = 0
+        with progress() as shown:
+            shown.phase("Old outbox events", None)
+            for chunk in in_chunks(site.sessions, partial(outbox.prune, older_than=keep)):
+                pruned += chunk
+                shown.advance(chunk)
     print(
         f"Materialised timelines forget what is older than {moment:%Y-%m-%d %H:%M} UTC; "
         f"{pruned:,} old outbox events deleted."

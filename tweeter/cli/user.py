@@ -5,8 +5,14 @@ import getpass
 import re
 import sys
 
+from sqlalchemy import func, select
+
 from tweeter.actions import check_password
-from tweeter.cli.common import CommandError, open_site
+from tweeter.chunks import in_chunks
+from tweeter.cli.common import CommandError, Site, open_site
+from tweeter.cli.progress import progress
+from tweeter.closing import remove_some
+from tweeter.models import Mention
 
 _INI = re.compile(r"\.ini(?:$|[#?])")
 
@@ -45,8 +51,7 @@ def run(args: argparse.Namespace) -> int:
             # Asked for outside of the transaction: nobody shall wait for somebody who thinks it over.
             if not args.yes and not _confirmed(username):
                 raise CommandError(f"{username} was not closed.")
-            with site.acting() as actions:
-                actions.close_account(actions.find(name).id)
+            _close(site, name)
             print(f"Closed {username}.")
         elif args.verb == "add":
             password = _password(args.password)
@@ -55,12 +60,32 @@ def run(args: argparse.Namespace) -> int:
             print(f"Added {username}.")
         else:
             with site.acting() as actions:
-                actions.find(name)
+                user_id = actions.find(name).id
             password = _password(args.password)
             with site.acting() as actions:
-                username = actions.set_password(actions.find(name).id, password).username
+                username = actions.set_password(user_id, password).username
             print(f"{username} has a new password.")
     return 0
+
+
+def _close(site: Site, name: str) -> None:
+    """Closes the account and removes its rows, and those of any other account that is closed."""
+    with site.acting() as actions:
+        user = actions.find(name)
+        rows = 1 + user.tweets_count + user.followers_count + user.following_count
+        actions.close_account(user.id)
+    with site.sessions() as session:
+        rows += session.scalar(select(func.count()).where(Mention.user_id == user.id)) or 0
+    with progress() as shown:
+        shown.phase("Removing rows", rows)
+        try:
+            for removed in in_chunks(site.sessions, remove_some):
+                shown.advance(removed)
+        except KeyboardInterrupt:
+            shown.say(
+                f"{name} is closed. The site removes the rest while it runs, and so does closing another account."
+            )
+            raise
 
 
 def _password(given: str | None) -> str:

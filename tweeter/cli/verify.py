@@ -5,22 +5,23 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 import tweeter
-from tweeter.cli.common import CommandError, add_ini, natural, open_site
+from tweeter.cli.common import CommandError, add_ini, natural, open_site, trouble
 from tweeter.cli.progress import progress
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.models import User
+from tweeter.models.meta import SessionFactory
 from tweeter.timelines.verify import PAGES, Verifier
 from tweeter.values import Timeline
 
 SHOWN = 20  # differences that are printed
 CATCH_UP = 30.0  # seconds
-CAUGHT_UP = 1.0  # seconds; on a busy site there is always something on its way
+CAUGHT_UP = 5.0
 IDS_AT_ONCE = 10_000
 
 
@@ -50,14 +51,13 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         site = stack.enter_context(open_site(args.ini))
         shown = stack.enter_context(progress())
-        session = stack.enter_context(site.sessions())
-        total, users = _users(session, args)
+        total, users = _users(site.sessions, args)
         store = {"tweeter.timelines": args.store} if args.store else {}
-        registry = stack.enter_context(tweeter.site(site.settings | store))
+        registry = stack.enter_context(tweeter.site(site.settings | {"tweeter.sql_timeout_ms": 0} | store))
         timelines = registry.getUtility(ITimelines)
         delivery = registry.getUtility(IDelivery)
         if not delivery.drain(CATCH_UP):
-            raise CommandError(f"{timelines.name} can't be reached, or does not catch up with the outbox.")
+            raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
         verifier = Verifier(timelines, registry["sessions"], lambda: delivery.drain(CAUGHT_UP))
         shown.phase("Timelines", 1 + 2 * total)
         compared = wrong = repaired = 0
@@ -88,26 +88,44 @@ def _count_of(wrong: int, repaired: int) -> str:
     return f"{wrong:,} differ" + (f", {repaired:,} of them repaired" if repaired else "")
 
 
-def _users(session: Session, args: argparse.Namespace) -> tuple[int, Iterator[int]]:
+def _users(sessions: SessionFactory, args: argparse.Namespace) -> tuple[int, Iterator[int]]:
     """How many users, and their ids."""
     if args.user:
         names = {name.lower().removeprefix("@"): name for name in args.user}
-        rows = session.execute(select(User.username_key, User.id).where(User.username_key.in_(names)))
+        with sessions() as session:
+            rows = session.execute(select(User.username_key, User.id).where(User.username_key.in_(names))).all()
         found = {row.username_key: row.id for row in rows}
         if missing := [name for key, name in names.items() if key not in found]:
             raise CommandError(f"There is nobody called {', '.join(missing)}.")
         return len(found), iter(found.values())
-    count = session.scalar(select(func.count()).select_from(User)) or 0
+    with sessions() as session:
+        count = session.scalar(select(func.count()).select_from(User).where(~User.closed)) or 0
     if args.all:
-        return count, _every_user(session)
-    ids = list(_every_user(session))
-    sample = random.Random(args.seed).sample(ids, min(args.sample, len(ids)))  # noqa: S311 (no secret)
+        return count, _every_user(sessions)
+    sample = _sample(_every_user(sessions), args.sample, random.Random(args.seed))  # noqa: S311 (no secret)
     return len(sample), iter(sample)
 
 
-def _every_user(session: Session) -> Iterator[int]:
+def _sample(ids: Iterator[int], size: int, chance: random.Random) -> list[int]:
+    """Some of the ids, each with the same chance; however many there are, no more than those are kept."""
+    sample = list(islice(ids, size))
+    for number, id_ in enumerate(ids, size):
+        place = chance.randrange(number + 1)
+        if place < size:
+            sample[place] = id_
+    chance.shuffle(sample)
+    return sample
+
+
+def _every_user(sessions: SessionFactory) -> Iterator[int]:
+    """A chunk at a time, in transactions of their own: one that lasts as long as the command would hold up others."""
     last = 0
-    while ids := session.scalars(select(User.id).where(User.id > last).order_by(User.id).limit(IDS_AT_ONCE)).all():
+    while True:
+        query = select(User.id).where(User.id > last, ~User.closed).order_by(User.id).limit(IDS_AT_ONCE)
+        with sessions() as session:
+            ids = session.scalars(query).all()
+        if not ids:
+            return
         yield from ids
         last = ids[-1]
 

@@ -1,31 +1,34 @@
 """Delivery: how committed events reach the materialised timelines.
 
 `tweeter.delivery = inline` is the module `tweeter.delivery.inline`; a name with a dot is any importable module. Its
-`includeme(config)` calls `config.set_delivery(factory)`; the factory is given an engine whose connections are its own,
-the database's clock, the materialized timelines and how long events are kept. It returns an IDelivery.
+`includeme(config)` calls `config.set_delivery(factory)`; the factory is given sessions, an engine without a pool, for
+connections of its own in autocommit, the database's clock, the materialized timelines and how long events are kept. It
+returns an IDelivery.
 """
 
 from collections.abc import Callable
 from datetime import timedelta
 
 from pyramid.config import Configurator
+from sqlalchemy import NullPool
 
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.models.meta import make_relay_engine
+from tweeter.models import engine_of
 from tweeter.plugins import load
 
 DeliveryFactory = Callable[..., IDelivery]
 
 
 def set_delivery(config: Configurator, factory: DeliveryFactory) -> None:
-    """Directive: `factory(engine, clock, timelines, keep)` makes the IDelivery."""
+    """Directive: `factory(sessions, engine, clock, timelines, keep)` makes the IDelivery."""
     registry = config.registry
     # The one that answers is registered twice: by its name, and without.
     every = {timelines for _, timelines in registry.getUtilitiesFor(ITimelines)}
     materialized = [timelines for timelines in every if IMaterializedTimelines.providedBy(timelines)]
     keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
-    engine = make_relay_engine(config.get_settings()["sqlalchemy.url"])
-    registry.registerUtility(factory(engine, registry["clock"], materialized, keep), IDelivery)
+    engine = engine_of(config.get_settings(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    delivery = factory(registry["sessions"], engine, registry["clock"], materialized, keep)
+    registry.registerUtility(delivery, IDelivery)
 
 
 def includeme(config: Configurator) -> None:

@@ -5,12 +5,15 @@ moment, also after a crash, a failover or a restored dump. The row in `consumers
 serves when the store has lost its own.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from tweeter.delivery.position import Position
-from tweeter.values import AnyEvent, ProfileChanged, TweetCreated
+from tweeter.values import AccountClosed, AnyEvent, ProfileChanged, TweetCreated, TweetsDeleted, TweetView
 
 VERSION = 1
+EPOCH = 2**48  # a write's number is below it; its restore epoch is multiplied by it
 FRESH = 1.0  # seconds that a page from a store may lag behind the commits
 
 
@@ -26,14 +29,16 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True):
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     """Everything up to `position` is applied, but for the events in flight.
 
+    `site` is the id of the site, `epoch` its restore epoch (see `tweeter.models.site`).
+
     `sequence` grows with each checkpoint of a store. `time` is the database's clock (seconds since 1970) at which the
     log was last read to its end. `last` is the event applied last, (id, number): an outbox that does not have it was
-    restored from a backup, or pruned. `database` tells databases apart whose numbers begin anew. `holder` names the
-    process that holds the lease; empty once it released it.
+    restored from a backup, or pruned. `holder` names the process that holds the lease; empty once it released it.
     """
 
     version: int
-    database: str
+    site: str
+    epoch: int
     sequence: int
     time: float
     holder: str
@@ -41,13 +46,30 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     last: tuple[int, int]
     in_flight: tuple[InFlight, ...] = ()
 
-    def lacks(self, number: int) -> bool:
-        """Whether a write of this number (see `User.last_write`) may be missing."""
-        return number > 0 and not self.position.contains(number)
+    def lacks(self, written: int) -> bool:
+        """Whether a write (see `User.last_write`) may be missing. Numbers of an earlier epoch mean nothing any more."""
+        epoch, number = divmod(written, EPOCH)
+        return epoch > self.epoch or (epoch == self.epoch and number > 0 and not self.position.contains(number))
 
-    def renamed(self) -> frozenset[int]:
-        """The authors whose cached tweets may still have an old name."""
-        return frozenset(each.event.user_id for each in self.in_flight if isinstance(each.event, ProfileChanged))
+    def outdated(self) -> Callable[[TweetView], bool] | None:
+        """Tells cached tweets that an event in flight may have changed; None where there are none."""
+        authors: set[int] = set()
+        parents: set[int] = set()
+        closing = False
+        for each in self.in_flight:
+            match each.event:
+                case ProfileChanged(user_id):
+                    authors.add(user_id)
+                case AccountClosed(user_id):
+                    authors.add(user_id)
+                    closing = True  # a reply shows its parent's author, but not by id
+                case TweetsDeleted(tweet_ids):
+                    parents.update(tweet_ids)
+        if not authors and not parents:
+            return None
+        return lambda tweet: (
+            tweet.user_id in authors or tweet.parent_id in parents or (closing and tweet.parent_id is not None)
+        )
 
     def age(self, now: float) -> float:
         """Seconds by which pages may lag; `now` is the database's clock."""

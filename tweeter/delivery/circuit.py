@@ -38,6 +38,7 @@ class Circuit:
         self.name = name
         self.closed = False
         self.state = State.STARTING
+        self.failures = 0  # ever
         self._clock = clock
         self._lock = threading.Lock()
         self._since = clock()  # of the state
@@ -48,6 +49,7 @@ class Circuit:
     def failed(self, why: str) -> None:
         """The store cannot be read or written: from now on SQL serves the pages."""
         with self._lock:
+            self.failures += 1
             if self.state is State.CLOSED:
                 DISTRUSTED.labels(self.name).inc()
                 soon = self._clock() - self._closed_at < SOON

@@ -1,11 +1,14 @@
 """The row of each shared store in SQL: its checkpoint of a second ago at most, for when the store has lost its own."""
 
 import hashlib
+from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 
+from tweeter.delivery.checkpoint import decode
 from tweeter.models import Consumer
 from tweeter.models.meta import now
 
@@ -37,6 +40,21 @@ def write(connection: Connection, name: str, checkpoint: bytes, run: str) -> Non
     if not connection.execute(update(Consumer).where(Consumer.name == name).values(**values)).rowcount:
         row = insert(Consumer).values(name=name, holder="", held_until=moment, **values)
         connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def lowest_needed(session: Session, keep: timedelta) -> int | None:
+    """The least number of an event that a shared store may still lack; None where none lacks any.
+
+    Stores that nothing was delivered to for longer than `keep` start cold, and so need nothing.
+    """
+    lowest = []
+    for data in session.scalars(select(Consumer.checkpoint).where(Consumer.date > now() - keep)):
+        checkpoint = decode(data)
+        if checkpoint is not None:
+            lowest.append(checkpoint.position.seen.xmin)
+        elif data:
+            return 0  # of another version
+    return min(lowest, default=None)
 
 
 _READ = select(Consumer.checkpoint, Consumer.incarnation).where(Consumer.name == bindparam("name"))

@@ -20,12 +20,14 @@ from tweeter.delivery.wakeup import POLL
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import POISONED, count_delivery
+from tweeter.models.site import Known
 from tweeter.timelines.projector import Stream
 from tweeter.values import Reloaded, Truncated
 
 log = logging.getLogger(__name__)
 
 EVENTS = 250  # of a batch
+IN_FLIGHT = 100  # long events at most, as the checkpoint lists them
 RENEWED = 0.35  # seconds between checkpoints, also when nothing happens; pages do without one for a second
 RECORDED = 1.0  # seconds between writes of the checkpoint to SQL
 SLICE = 0.02  # seconds of long fan-outs between two looks at the outbox
@@ -67,12 +69,20 @@ class Attempts:
 class Holder:
     """Delivers to one store from the acquisition of the lease to its end. For one thread.
 
-    `name` is the store's, `run` the run of its servers. Every method raises LostLease, BackendUnavailable and
-    SQLAlchemy's errors; then a new Holder goes on from the last checkpoint.
+    `name` is the store's, `run` the run of its servers; events are kept for `keep` seconds. Every method
+    raises LostLease, BackendUnavailable and SQLAlchemy's errors; then a new Holder goes on from the last checkpoint.
     """
 
     def __init__(
-        self, timelines: IMaterializedTimelines, name: str, run: str, log_: Log, lease: Lease, attempts: Attempts
+        self,
+        timelines: IMaterializedTimelines,
+        name: str,
+        site: Known,
+        run: str,
+        log_: Log,
+        lease: Lease,
+        attempts: Attempts,
+        keep: float,
     ) -> None:
         self.run = run
         self.log = log_
@@ -82,9 +92,12 @@ class Holder:
         self._projector = timelines.projector
         self._projector.guard = self._guard
         self._name = name
+        self._site = site
+        self._keep = keep
         self._lease = lease
         self._attempts = attempts
         self._position = Position()
+        self._me = f"{socket.gethostname()}:{os.getpid()}"
         self._sequence = 0
         self._time = 0.0
         self._last = (0, 0)
@@ -93,23 +106,24 @@ class Holder:
         self._recorded = 0.0  # when it was written to SQL
         self._changed = True  # since then
 
-    def begin(self, acquired: float, now: Callable[[], float], keep: float) -> None:
+    def begin(self, acquired: float, now: Callable[[], float]) -> None:
         """Goes on from the store's checkpoint, from SQL's row if that is lost, or cold.
 
-        `acquired` is when the lease was (monotonic), `now` the database's clock, `keep` for how many seconds it keeps
-        events.
+        `acquired` is when the lease was (monotonic), `now` the database's clock.
         """
         stored = self._store.checkpoint()
         row = consumers.read(self.log.connection, self._name)
         found = decode(stored)
         if found is None and row is not None and row.run == self.run:
             found = decode(row.checkpoint)
+        if found is not None and found.site != self._site.id:
+            found = stored = row = None
         if found is not None:
             self._sequence = found.sequence
-            if found.holder:
+            if found.holder and not self._store.private:
                 # It did not release the lease: it may be alive, and write for so long.
                 time.sleep(max(0.0, acquired + self._lease.writes - time.monotonic()))
-        if why := self._why_cold(found, bool(stored or row), now(), keep):
+        if why := self._why_cold(found, bool(stored or row), now()):
             log.info("%s starts cold: %s", self._name, why)
             self._start_cold()
         elif found is not None:
@@ -118,15 +132,15 @@ class Holder:
                 stream = self._projector.stream(each.event, each.resume)
                 self._running.append(_Running(LoggedEvent(each.id, each.number, _UNKNOWN, each.event, None), stream))
 
-    def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float, keep: float) -> str:
+    def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float) -> str:
         """Why the store cannot go on from a checkpoint; nothing if it can."""
         if found is None:
             return "its checkpoint is lost, and so may be its data" if was_there else "it is new"
-        if found.database != self.log.database:
-            return "it was delivered to from another database"
-        if found.last != (0, 0) and not self.log.has(*found.last):
+        if found.epoch != self._site.epoch:
+            return "the database moved to another server"
+        if not self.log.knows(found.last):
             return "the database was restored from a backup, or its outbox pruned further than this"
-        if now - found.time > keep:
+        if now - found.time > self._keep:
             return "nothing was delivered to it for longer than events are kept"
         return ""
 
@@ -144,8 +158,15 @@ class Holder:
         """Applies what the outbox has new. Returns seconds to wait until the next look."""
         self._guard()
         began = time.monotonic()
-        batch = self.log.read(self._position, 1 if self._attempts.careful else EVENTS)
+        room = min(1 if self._attempts.careful else EVENTS, IN_FLIGHT - len(self._running))
+        if room <= 0:
+            return self._go_on()
+        batch = self.log.read(self._position, room)
         self._lease.heard(began)
+        if batch.time - self._time > self._keep:
+            log.info("%s starts cold: nothing was delivered to it for longer than events are kept", self._name)
+            self._start_cold()
+            return 0
         if batch.events:
             self._running += self._apply(batch.events)
             self._last = (batch.events[-1].id, batch.events[-1].number)
@@ -156,10 +177,16 @@ class Holder:
         if not batch.more:
             self._time = batch.time
         if batch.events or self._running or began - self._written >= RENEWED:
-            self._write(f"{socket.gethostname()}:{os.getpid()}")
+            self._write(self._me)
         if batch.more or self._running:
             return 0
         return max(0.0, min(POLL, RENEWED - (time.monotonic() - self._written)))
+
+    def _go_on(self) -> float:
+        """As `look`, with the long events that are in flight alone."""
+        self._step()
+        self._write(self._me)
+        return 0
 
     def release(self) -> None:
         """The last checkpoint: the next holder may begin at once."""
@@ -251,7 +278,7 @@ class Holder:
             for each in self._running
         )
         self.checkpoint = Checkpoint(
-            VERSION, self.log.database, self._sequence, self._time, holder, self._position, self._last, in_flight
+            VERSION, *self._site, self._sequence, self._time, holder, self._position, self._last, in_flight
         )
         data = encode(self.checkpoint)
         self._guard()

@@ -6,16 +6,14 @@ from datetime import timedelta
 
 from pyramid.config import Configurator
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from zope.interface import implementer
 
-from tweeter.delivery.checkpoint import FRESH, decode
 from tweeter.delivery.relays import Relay
 from tweeter.delivery.wakeup import Notifier
-from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
 from tweeter.metrics import show_pending
 from tweeter.models.clock import DatabaseClock
+from tweeter.models.meta import SessionFactory
 
 
 @implementer(IDelivery)
@@ -28,15 +26,14 @@ class InlineDelivery:
 
     def __init__(
         self,
+        sessions: SessionFactory,
         engine: Engine,
         clock: DatabaseClock,
         timelines: Iterable[IMaterializedTimelines],
         keep: timedelta,
         delivers: bool = True,
     ) -> None:
-        self._engine = engine
-        self._clock = clock
-        self.relays = [Relay(engine, clock, each, keep, delivers) for each in timelines]
+        self.relays = [Relay(sessions, engine, clock, each, keep, delivers) for each in timelines]
         self._notifier = Notifier(engine) if self.relays and engine.dialect.name == "postgresql" else None
 
     def start(self) -> None:
@@ -63,21 +60,12 @@ class InlineDelivery:
         deadline = time.monotonic() + seconds
         self.wake()
         for relay in self.relays:
-            while not self._drained(relay):
+            while not relay.drained():
                 if time.monotonic() > deadline:
                     return False
                 relay.timelines.circuit.forgive()
                 time.sleep(0.002)
         return True
-
-    def _drained(self, relay: Relay) -> bool:
-        try:
-            events, _ = relay.behind()
-            checkpoint = decode(relay.timelines.store.checkpoint())
-        except (BackendUnavailable, SQLAlchemyError):
-            return False
-        fresh = checkpoint is not None and checkpoint.age(self._clock()) < FRESH
-        return relay.timelines.circuit.closed and fresh and not events
 
     def observe(self) -> None:
         for relay in self.relays:

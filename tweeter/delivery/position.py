@@ -8,7 +8,6 @@ see. On SQLite writers take turns, and the snapshot is "all up to an id".
 
 import time
 from datetime import datetime
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
@@ -67,8 +66,8 @@ class LoggedEvent(NamedTuple):
 class Batch(NamedTuple):
     """What one read of the log found: events, the position once they are applied, and whether there is more.
 
-    `time` is the database's clock (seconds since 1970; SQLite's is its host's) just before the snapshot: unless there is
-    more, all that was committed before it is contained in the position. No events means that there are no more.
+    `time` is the database's clock (seconds since 1970; SQLite's is its host's) just before the snapshot: unless there
+    is more, all that was committed before it is contained in the position. No events means that there are no more.
     """
 
     events: list[LoggedEvent]
@@ -83,11 +82,6 @@ class Log:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._postgresql = connection.dialect.name == "postgresql"
-
-    @cached_property
-    def database(self) -> str:
-        """Tells databases apart whose numbers have nothing to do with each other."""
-        return str(self.connection.execute(_SYSTEM).scalar_one()) if self._postgresql else "sqlite"
 
     def end(self) -> Batch:
         """The position of a reader that skips all that is committed; no events."""
@@ -129,10 +123,15 @@ class Log:
         row = self.connection.execute(_NEWEST).one_or_none()
         return (0, 0) if row is None else (row.id, row.transaction_id if self._postgresql else row.id)
 
-    def has(self, id_: int, number: int) -> bool:
-        """Whether the outbox still has this very event. It does not if it was pruned, or the database restored."""
-        row = self.connection.execute(_EVENT, {"id": id_}).one_or_none()
-        return row is not None and (not self._postgresql or row.transaction_id == number)
+    def knows(self, event: tuple[int, int]) -> bool:
+        """Whether the outbox still has the event (id, number), or there was none yet (zeros).
+
+        It does not if the event was pruned, or the database restored.
+        """
+        if event == (0, 0):
+            return True
+        row = self.connection.execute(_EVENT, {"id": event[0]}).one_or_none()
+        return row is not None and (not self._postgresql or row.transaction_id == event[1])
 
 
 def _logged(id_: int, number: int, row: Any) -> LoggedEvent:
@@ -200,6 +199,5 @@ _END = {
     ),
     "sqlite": text("SELECT coalesce(max(id), 0) AS snapshot FROM outbox"),
 }
-_SYSTEM = text("SELECT system_identifier FROM pg_control_system()")
 _NEWEST = text("SELECT id, transaction_id FROM outbox ORDER BY id DESC LIMIT 1")
 _EVENT = text("SELECT transaction_id FROM outbox WHERE id = :id")

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter.delivery import consumers
-from tweeter.delivery.checkpoint import Checkpoint, decode
+from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode
 from tweeter.delivery.holder import Attempts, Holder
 from tweeter.delivery.lease import Lease, LostLease, NoLease, make_lease
 from tweeter.delivery.position import Log, Position
@@ -22,11 +22,14 @@ from tweeter.delivery.wakeup import POLL, Wakeups, listen
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.models.clock import DatabaseClock
+from tweeter.models.meta import SessionFactory
+from tweeter.models.site import Known, known_site
 
 log = logging.getLogger(__name__)
 
 STANDBY = 0.15  # seconds between attempts to get the lease, and between probes
 COUNTED = 1000  # events that are not delivered, at most
+SITE = 0.5  # seconds between looks at the site's id, which an operator may change
 
 
 class Relay:
@@ -34,6 +37,7 @@ class Relay:
 
     def __init__(
         self,
+        sessions: SessionFactory,
         engine: Engine,
         clock: DatabaseClock,
         timelines: IMaterializedTimelines,
@@ -42,6 +46,7 @@ class Relay:
     ) -> None:
         self.timelines = timelines
         self.name = consumers.name_of(timelines.store.identity)
+        self._sessions = sessions
         self._engine = engine
         self._clock = clock
         self._store = timelines.store
@@ -51,6 +56,8 @@ class Relay:
         self._lease: Lease | None = None
         self._holder: Holder | None = None
         self._attempts = Attempts()
+        self._site: Known | None = None
+        self._asked = 0.0  # when the site was looked at (monotonic)
         self._run = ""  # of the store's servers, as last probed
         self._known: Checkpoint | None = None  # the last one seen
         self._blind = False  # SQL cannot be read
@@ -94,12 +101,29 @@ class Relay:
         count = len(batch.events) + (len(checkpoint.in_flight) if checkpoint else 0)
         return count, max(0.0, batch.time - batch.events[0].date.timestamp()) if batch.events else 0.0
 
+    def drained(self) -> bool:
+        """Whether the store has everything that is committed, and pages read it."""
+        try:
+            checkpoint = decode(self._store.checkpoint())
+            if checkpoint is None or checkpoint.in_flight or checkpoint.age(self._clock()) > FRESH:
+                return False
+            site = known_site(self._sessions)
+            if site != self._site or not self._belongs(checkpoint, site):
+                return False
+            with self._engine.connect() as connection:
+                if Log(connection).read(checkpoint.position, 1).events:
+                    return False
+        except (BackendUnavailable, SQLAlchemyError):
+            return False
+        return self._circuit.closed
+
     # the thread
 
     def _loop(self) -> None:
         while not self._stopped.is_set():
             try:
-                wait = self._deliver(self._holder) if self._holder else self._stand_by()
+                site = self._look_at_site()
+                wait = self._deliver(self._holder, site) if self._holder else self._stand_by(site)
                 self._blind = False
                 if wait > 0:
                     self._wakeups.wait(wait, self._holder.log.connection if self._holder else None)
@@ -123,18 +147,31 @@ class Relay:
         self._let_go()
         self._wakeups.close()
 
-    def _deliver(self, holder: Holder) -> float:
-        if not self._circuit.closed and self._probe() != holder.run:
+    def _look_at_site(self) -> Known:
+        """The site, as of half a second ago at most. Where it is another one everything begins anew."""
+        if self._site is not None and time.monotonic() - self._asked < SITE:
+            return self._site
+        site = known_site(self._sessions)
+        if site != self._site:
+            self._let_go()
+            if self._site is None or site.id != self._site.id:
+                self.timelines.set_site(site.id)
+                self._run = ""
+        self._site, self._asked = site, time.monotonic()
+        return site
+
+    def _deliver(self, holder: Holder, site: Known) -> float:
+        if not self._circuit.closed and self._probe(site) != holder.run:
             raise BackendUnavailable("it was started again, perhaps with what it had saved")
         self._clock.measure()
         wait = holder.look()
         self._known = holder.checkpoint
         return wait
 
-    def _stand_by(self) -> float:
+    def _stand_by(self, site: Known) -> float:
         """Probes the store while the circuit is not closed, and tries to get the lease. Returns seconds to wait."""
         if not self._circuit.closed:
-            self._probe()
+            self._probe(site)
         self._clock.measure()
         if not self._delivers:
             return STANDBY if not self._circuit.closed else POLL
@@ -145,19 +182,29 @@ class Relay:
             return STANDBY
         acquired = time.monotonic()
         listen(connection)
-        holder = Holder(self.timelines, self.name, self._probe(), Log(connection), self._lease, self._attempts)
-        holder.begin(acquired, self._clock, self._keep)
+        run = self._probe(site)
+        holder = Holder(self.timelines, self.name, site, run, Log(connection), self._lease, self._attempts, self._keep)
+        holder.begin(acquired, self._clock)
         self._holder = holder
         return 0
 
-    def _probe(self) -> str:
+    def _probe(self, site: Known) -> str:
         """Finds out whether the store can be reached and written; returns the run of its servers."""
         run = str(self._store.incarnation())
         if run != self._run:
             self._store.expect(run)
             self._run = run
-        self._circuit.worked()
+        checkpoint = decode(self._store.checkpoint())
+        if checkpoint is None or self._belongs(checkpoint, site):
+            self._circuit.worked()
         return run
+
+    def _belongs(self, checkpoint: Checkpoint, site: Known) -> bool:
+        """Whether a checkpoint speaks of this database, and not of what it was before a restore."""
+        if (checkpoint.site, checkpoint.epoch) != site:
+            return False
+        with self._engine.connect() as connection:
+            return Log(connection).knows(checkpoint.last)
 
     def _let_go(self) -> None:
         """What the database and the store are may have changed: everything is found out anew."""

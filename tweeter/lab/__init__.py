@@ -1,14 +1,19 @@
 """The lab: every backend beside the others, on the pages of one's own site. `tweeter.lab = true`, in development only.
 
+It is there for the networks of `tweeter.lab.hosts` only: it empties and breaks stores, and anybody can sign up.
+
 What is compared can be extended: `config.add_lab_step(Step(…))` adds a row to the steps of the talk, for whoever is
 included after this module.
 """
+
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 from pyramid.request import Request
 
 from tweeter import measure
+from tweeter.clients import is_from, parse_networks
 from tweeter.interfaces import ITimelines
 from tweeter.lab import steps
 from tweeter.lab.bench import Lab
@@ -35,6 +40,25 @@ def switch(request: Request, name: str) -> None:
         del request.session[SESSION_KEY]
 
 
+class FromLabHosts:
+    """Route predicate: for everybody else the pages of the lab do not exist."""
+
+    def __init__(self, value: bool, config: Configurator) -> None:
+        self._value = value
+
+    def text(self) -> str:
+        return f"from_lab_hosts = {self._value}"
+
+    phash = text
+
+    def __call__(self, info: Any, request: Request) -> bool:
+        return may_use(request)
+
+
+def may_use(request: Request) -> bool:
+    return is_from(request.registry["lab_networks"], request)
+
+
 def choose_timelines(request: Request) -> ITimelines:
     lab = request.registry["lab"]
     name = switched_to(request)
@@ -47,6 +71,7 @@ def add_globals(event: BeforeRender) -> None:
     if request is not None and isinstance(event.rendering_val, dict):
         # Error pages say themselves who is signed in, because to ask could fail again.
         event["switched_to"] = switched_to(request) if event.get("me") else ""
+        event["lab_is_here"] = may_use(request)
         event["own_backend"] = request.registry["lab"].default.name
         meter = measure.current()
         if event["switched_to"] and meter is not None and not meter.answered_by:
@@ -56,18 +81,15 @@ def add_globals(event: BeforeRender) -> None:
 def includeme(config: Configurator) -> None:
     """The pages of the lab and its switch. The stores were taken hold of before, by `instruments`."""
     config.registry["lab"] = Lab(config.registry)
+    config.registry["lab_networks"] = parse_networks(config.get_settings()["tweeter.lab.hosts"], "tweeter.lab.hosts")
     config.registry["choose_timelines"] = choose_timelines
     config.add_directive("add_lab_step", add_lab_step, action_wrap=False)
     for step in steps.TALK:
         config.add_lab_step(step)
     config.add_subscriber(add_globals, BeforeRender)
-    config.add_route("lab", "/lab")
-    config.add_route("lab_steps", "/lab/steps")
-    config.add_route("lab_live", "/lab/live")
-    config.add_route("lab_progress", "/lab/progress")
-    config.add_route("lab_switch", "/lab/switch")
-    config.add_route("lab_post", "/lab/post")
-    config.add_route("lab_store", "/lab/store")
-    config.add_route("lab_tidy", "/lab/tidy")
+    config.add_route_predicate("from_lab_hosts", FromLabHosts)
+    config.add_route("lab", "/lab", from_lab_hosts=True)
+    for page in ("steps", "live", "progress", "state", "switch", "post", "store", "tidy"):
+        config.add_route(f"lab_{page}", f"/lab/{page}", from_lab_hosts=True)
     config.scan("tweeter.lab.views")
     config.scan("tweeter.lab.buttons")

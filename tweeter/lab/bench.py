@@ -9,7 +9,7 @@ from typing import NamedTuple
 from prometheus_client import REGISTRY
 from pyramid.registry import Registry
 
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.lab.happenings import Happening
 from tweeter.lab.instruments import CountingStore, Instrument
@@ -73,6 +73,8 @@ class Backend:
             return Status("broken", self.instrument.broken)
         try:
             self.materialized.store.incarnation()
+        except SiteUnknown:
+            pass  # the first look is under way
         except BackendUnavailable as error:
             return Status("absent", str(error), self.ours)
         deadline = time.monotonic() + patience
@@ -112,6 +114,10 @@ class Lab:
         ]
         found.sort(key=lambda backend: order.get(backend.name, len(order)))
         return {backend.name: backend for backend in found}
+
+    def statuses(self, patience: float = 0.0) -> dict[str, Status]:
+        """Of all backends, by name; `patience` as of Backend.status."""
+        return {name: backend.status(patience) for name, backend in self.backends.items()}
 
     def _is_ours(self, name: str) -> bool:
         settings = self._registry.settings

@@ -13,6 +13,9 @@ from tweeter.values import TweetView
 class NoCache:
     """Knows no tweet, so SQL is asked for all of them, in one statement."""
 
+    def set_site(self, site_id: str) -> None:
+        """Has no keys."""
+
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         return {}
 
@@ -35,6 +38,9 @@ class OneByOneCache:
 
     def __init__(self, cache: ITweetCache) -> None:
         self._cache = cache
+
+    def set_site(self, site_id: str) -> None:
+        self._cache.set_site(site_id)
 
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         found: dict[int, TweetView | None] = {}

@@ -10,6 +10,8 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from tweeter.actions import Actions
+from tweeter.chunks import in_chunks
+from tweeter.closing import remove_some
 from tweeter.errors import Refused
 from tweeter.lab.jobs import Job, Timer
 from tweeter.models import Relationship, User
@@ -108,6 +110,8 @@ def tidy(sessions: SessionFactory, passwords: Passwords, job: Job) -> None:
                 return
             Actions(session, passwords).close_account(user_id)
             session.commit()
+        for _ in in_chunks(sessions, remove_some):
+            pass
         timer.advance(1)
 
 

@@ -60,11 +60,21 @@ class Tally:
 
 
 class Stand:
-    """Stands for an object, which can be exchanged, and provides what that one provides."""
+    """Stands for a store or a cache, which can be exchanged, and provides what that one provides."""
 
     def __init__(self, target: Any) -> None:
         self.target = target
+        self._site = ""
         directlyProvides(self, providedBy(target))
+
+    def set_site(self, site_id: str) -> None:
+        self._site = site_id
+        self.target.set_site(site_id)
+
+    def exchange(self, target: Any) -> None:
+        if self._site:
+            target.set_site(self._site)
+        self.target = target
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.target, name)
@@ -132,7 +142,9 @@ class Instrument:
         with self._lock:
             self._mend()
             self._socket = _closed_door() if how == "refuse" else _silent_door()
-            self.store.target, self.cache.target = self._elsewhere(*self._socket.getsockname())
+            store, cache = self._elsewhere(*self._socket.getsockname())
+            self.store.exchange(store)
+            self.cache.exchange(cache)
             self.broken = how
             self._mends_at = monotonic() + seconds
             self._timer = threading.Timer(seconds, self.mend)
@@ -148,7 +160,9 @@ class Instrument:
             self._mend()
 
     def _mend(self) -> None:
-        self.store.target, self.cache.target = self._whole
+        store, cache = self._whole
+        self.store.exchange(store)
+        self.cache.exchange(cache)
         self.broken = ""
         if self._timer is not None:
             self._timer.cancel()

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
+from pyramid.response import Response
 from pyramid.view import view_config
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,7 +19,6 @@ from tweeter.lab.bench import PATIENCE, Lab, Status
 from tweeter.lab.explain import explain, parameters_text, statement_text
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.jobs import Job
-from tweeter.lab.steps import Step
 from tweeter.models import User
 from tweeter.security import SIGNED_IN
 from tweeter.text import USERNAME, clean_line
@@ -64,11 +64,12 @@ def side_by_side(request: Request) -> dict[str, Any]:
         return values
     lab: Lab = request.registry["lab"]
     lab.delivery.wake()
-    statuses = {name: backend.status(PATIENCE) for name, backend in lab.backends.items()}
+    statuses = lab.statuses(PATIENCE)
     contenders = {name: lab.backends[name].timelines for name, status in statuses.items() if status.answers}
     answers = measured(request, contenders, whose, values["limit"])
     return values | {
         "statuses": statuses,
+        "state": state_of(statuses),
         "answers": answers,
         "scales": scales_of(answers.values()),
         "differing": differing(answers),
@@ -86,13 +87,16 @@ def step_by_step(request: Request) -> dict[str, Any]:
         return values
     lab: Lab = request.registry["lab"]
     lab.delivery.wake()
-    steps: list[tuple[Step, Status]] = []
-    for step in lab.steps:
-        backend = lab.backends.get(step.backend)
-        steps.append((step, backend.status(PATIENCE) if backend else Status("left out")))
+    statuses = lab.statuses(PATIENCE)
+    steps = [(step, statuses.get(step.backend, Status("left out"))) for step in lab.steps]
     contenders = {step.name: lab.contender(step) for step, status in steps if status.answers}
     answers = measured(request, contenders, whose, values["limit"])
-    return values | {"steps": steps, "answers": answers, "scales": scales_of(answers.values())}
+    return values | {
+        "steps": steps,
+        "state": state_of(statuses),
+        "answers": answers,
+        "scales": scales_of(answers.values()),
+    }
 
 
 @view_config(
@@ -103,14 +107,18 @@ def live(request: Request) -> dict[str, Any]:
     values, whose = asked_for(request)
     lab: Lab = request.registry["lab"]
     lab.delivery.observe()
-    stores = [(backend, backend.status(0.5), backend.pending()) for backend in lab.stores]
+    statuses = lab.statuses(0.5)
+    stores = [(backend, statuses[backend.name], backend.pending()) for backend in lab.stores]
+    with request.read_session() as session:
+        accounts = crowds.how_many(session)
     return values | {
         "whose": whose or values["whose"],
         "stores": stores,
+        "state": state_of(statuses),
         "happenings": list(lab.happenings),
         "job": looked_at(lab.jobs.current),
         "sizes": list(crowds.NAMES.items()),
-        "accounts": crowds.how_many(request.dbsession),
+        "accounts": accounts,
         "minutes": round(MENDS_AFTER / 60),
     }
 
@@ -124,6 +132,17 @@ def live(request: Request) -> dict[str, Any]:
 def progress(request: Request) -> dict[str, Any]:
     """What is under way, and nothing else."""
     return {"job": looked_at(request.registry["lab"].jobs.current)}
+
+
+@view_config(route_name="lab_state", request_method="GET", permission=SIGNED_IN)
+def state(request: Request) -> Response:
+    """Which backends answer at this moment. Pages of the lab poll it, and are loaded anew when it has changed."""
+    return Response(json_body={"state": state_of(request.registry["lab"].statuses())}, charset="UTF-8")
+
+
+def state_of(statuses: Mapping[str, Status]) -> str:
+    """`redis:answers memcached:absent`, to be compared."""
+    return " ".join(f"{name}:{status.word}" for name, status in statuses.items())
 
 
 def looked_at(job: Job | None) -> Job | None:
@@ -143,8 +162,10 @@ def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
     typed = clean_line(request.GET.get("user", "")).removeprefix("@")
     form = Form({"user": typed})
     values = {"limit": int(text), "limits": LIMITS, "form": form, "whose": None, "MARKS": MARKS}
+    username = typed or request.identity.username
     try:
-        whose = find(request.dbsession, typed or request.identity.username)
+        with request.read_session() as session:
+            whose = find(session, username)
     except Missing as error:
         request.response.status_int = 404
         form.errors["user"] = str(error)

@@ -1,25 +1,39 @@
 """The tables, and `request.dbsession`, whose transaction ends with the request's."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import zope.sqlalchemy
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import event
 from sqlalchemy.orm import Session, configure_mappers
 
-from tweeter.errors import SettingError
 from tweeter.models.clock import DatabaseClock
 from tweeter.models.consumer import Consumer
-from tweeter.models.imported import Imported
-from tweeter.models.meta import Base, make_engine, make_sessions, make_statement_engine
+from tweeter.models.drivers import Door
+from tweeter.models.engines import engine_of
+from tweeter.models.imported import Imported, Unlinked
+from tweeter.models.meta import Base, make_sessions
 from tweeter.models.outbox import OutboxEvent
-from tweeter.models.tweet import Mention, Tweet
-from tweeter.models.user import Relationship, User
+from tweeter.models.session import LoginSession
+from tweeter.models.site import Site
+from tweeter.models.tweet import Hashtag, Mention, Tweet
+from tweeter.models.user import Relationship, User, closed_users
 
-__all__ = ["Base", "Consumer", "Imported", "Mention", "OutboxEvent", "Relationship", "Tweet", "User"]
+__all__ = [
+    "Base",
+    "Consumer",
+    "Hashtag",
+    "Imported",
+    "LoginSession",
+    "Mention",
+    "OutboxEvent",
+    "Relationship",
+    "Site",
+    "Tweet",
+    "Unlinked",
+    "User",
+    "closed_users",
+    "engine_of",
+]
 
 configure_mappers()
 
@@ -38,28 +52,35 @@ def request_session(request: Request) -> Session:
     return session
 
 
-def engine_of(settings: Mapping[str, Any]) -> Engine:
-    """The engine of the settings. Raises SettingError for a URL that is none, or whose driver is not there."""
-    try:
-        return make_engine(settings["sqlalchemy.url"])
-    except (ArgumentError, ImportError) as error:  # of which NoSuchModuleError is one
-        raise SettingError(
-            f"sqlalchemy.url is not right: {error}; it is such as sqlite:///tweeter.sqlite "
-            "or postgresql+psycopg://user:password@host/database"
-        ) from error
+def read_session(request: Request) -> Session:
+    """A session for pages, to be used in a `with` block: every statement has a snapshot of its own.
+
+    It holds a connection from its first statement to the end of the block, so within the block nothing else may need
+    one: neither `request.timelines` nor `request.identity`.
+    """
+    session: Session = request.registry["read_sessions"]()
+    return session
 
 
 def includeme(config: Configurator) -> None:
-    """Adds `request.dbsession`, and to the registry "engine", "sessions" (short) and "statements" (single ones)."""
+    """Adds `request.dbsession` for actions and `request.read_session()` for pages.
+
+    In the registry are "engine", "sessions" (short transactions), "statements" (an engine in autocommit, which takes
+    half the time for a single statement) and "read_sessions" (on that).
+    """
     settings = config.get_settings()
     settings["tm.manager_hook"] = "pyramid_tm.explicit_manager"
     config.include("pyramid_tm")
     config.include("pyramid_retry")
-    engine = engine_of(settings)
-    config.registry["engine"] = engine
-    statements = config.registry["statements"] = make_statement_engine(settings["sqlalchemy.url"])
+    limit = settings["tweeter.sql_timeout_ms"]
+    door = Door(limit / 1000) if limit else None
+    engine = config.registry["engine"] = engine_of(settings, door)
+    statements = engine_of(settings, door, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     event.listen(engine, "engine_disposed", lambda engine: statements.dispose())
+    config.registry["statements"] = statements
     config.registry["clock"] = DatabaseClock(statements)
     config.registry["sessions"] = make_sessions(engine)
     config.registry["writing_sessions"] = make_sessions(engine, writing=True)
+    config.registry["read_sessions"] = make_sessions(statements)
     config.add_request_method(request_session, "dbsession", reify=True)
+    config.add_request_method(read_session)

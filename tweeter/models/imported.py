@@ -1,4 +1,4 @@
-"""Under which names files knew the tweets that were loaded from them."""
+"""Under which ids files knew the tweets that were loaded from them."""
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -13,5 +13,18 @@ class Imported(Base):
 
     source_id: Mapped[str] = mapped_column(String(100), primary_key=True)
     tweet_id: Mapped[int] = mapped_column(ForeignKey("tweets.id", ondelete="CASCADE"), index=True)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Unlinked(Base):
+    """A reply that was loaded before its parent, and the id by which its file knew the parent."""
+
+    __tablename__ = "unlinked"
+
+    tweet_id: Mapped[int] = mapped_column(
+        ForeignKey("tweets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    parent: Mapped[str] = mapped_column(String(100))
 
     __table_args__ = ({"sqlite_with_rowid": False},)

@@ -1,20 +1,37 @@
 """What all tables share: names of constraints, types, the engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event, literal
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    create_engine,
+    event,
+    literal,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeDecorator
 
 from tweeter import measure
+from tweeter.errors import TookTooLong
+from tweeter.models import drivers
+from tweeter.text import fold
 
 # Alembic needs to name constraints to be able to drop them again.
 NAMING_CONVENTION = {
@@ -55,52 +72,67 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def folded(column: str) -> Callable[[DefaultExecutionContext], str]:
+    """The default of a column that holds another one folded."""
+    return lambda context: fold(context.get_current_parameters()[column] or "")  # no value is a constraint's matter
+
+
 SessionFactory = Callable[[], Session]
 
 LONG_REST = 1.0  # seconds
+INSTRUCTIONS_BETWEEN_LOOKS = 10_000  # of SQLite's machine; it does some ten million a second
+QUERY_CANCELED = "57014"  # PostgreSQL's code
+POOL_TIMEOUT = 5  # seconds that a thread waits for a connection, where the settings bound the pool
 WRITING = {"sqlite_begin": "IMMEDIATE"}
 
 
-def make_engine(url: str, **options: Any) -> Engine:
+def make_engine(url: str | URL, door: drivers.Door | None = None, **options: Any) -> Engine:
     """An engine that counts its statements and, on SQLite, loses no update.
 
     SQLite is set to write-ahead logging, so that readers and the writer don't wait for each other. A transaction
     that will write says so when it begins (`begin_immediate`); one that finds out later could not get the lock
     without breaking its snapshot, and SQLite would refuse it at once.
+
+    With a door PostgreSQL cancels what takes longer than its `patience`; if not even that is answered, the connection
+    is given up (`drivers.SQLHangs`). `options` are those of SQLAlchemy's create_engine.
     """
     parsed = make_url(url)
+    arguments: dict[str, Any] = {}
     if parsed.get_backend_name() == "sqlite":
-        options.setdefault("connect_args", {}).setdefault("timeout", 30)  # seconds a writer waits for another
+        arguments = {"timeout": 30, "factory": drivers.SQLiteConnection}  # seconds a writer waits for another
     elif parsed.get_backend_name() == "postgresql":
         # A server that is lost, rather than stopped, is noticed after seconds and not after hours.
-        lost = {"connect_timeout": 5, "keepalives_idle": 30, "keepalives_interval": 5, "tcp_user_timeout": 15_000}
-        options.setdefault("connect_args", {}).update(lost)
-        if "options" not in parsed.query:
-            # To compile a statement takes longer than any of ours takes to run.
-            options["connect_args"]["options"] = "-c jit=off"
-    if options.get("poolclass") is not NullPool:
-        options.setdefault("pool_size", 20)
-    engine = create_engine(parsed, **options)
+        arguments = {"connect_timeout": 5, "keepalives_idle": 30, "keepalives_interval": 5, "tcp_user_timeout": 15_000}
+        # To compile a statement takes longer than any of ours takes to run.
+        arguments["options"] = "-c jit=off"
+        arguments["cursor_factory"] = drivers.PostgreSQLCursor
+        if door:
+            arguments["connect_timeout"] = 3
+            arguments["options"] += f" -c statement_timeout={door.patience * 1000:.0f}"
+    arguments = {name: value for name, value in arguments.items() if name not in parsed.query}
+    options["connect_args"] = arguments | options.get("connect_args", {})
+    dialect: Any = parsed.get_dialect()
+    pooled = issubclass(options.get("poolclass") or dialect.get_pool_class(parsed), QueuePool)
+    if pooled and not {"pool_size", "max_overflow"} & options.keys():
+        options["pool_size"] = 0  # as many as there are threads: none uses more than one at a time
+    if pooled:
+        # The connection used last comes first, so that few of them rest so long that they have to be checked.
+        options = {"pool_timeout": POOL_TIMEOUT, "pool_use_lifo": True} | options
+    # Parameters are people's messages and the hashes of their passwords: errors and logs must not tell them.
+    engine = create_engine(parsed, **{"hide_parameters": True} | options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         if options.get("isolation_level") != "AUTOCOMMIT":
             event.listen(engine, "begin", _begin_sqlite)
     else:
+        event.listen(engine, "handle_error", _hide_row)
         event.listen(engine, "checkin", _note_rest)
         event.listen(engine, "checkout", partial(_check_rested, engine.dialect))
+        if door and engine.dialect.driver == "psycopg":
+            event.listen(engine, "do_connect", door.connect)
     event.listen(engine, "before_cursor_execute", _note_start)
     event.listen(engine, "after_cursor_execute", _note_end)
     return engine
-
-
-def make_statement_engine(url: str) -> Engine:
-    """An engine for what is asked in one statement, which needs no transaction around it: half the time, or less."""
-    return make_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
-
-
-def make_relay_engine(url: str) -> Engine:
-    """An engine without a pool for the connections of relays: each is used by one thread, for as long as it lives."""
-    return make_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
 def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session]:
@@ -113,12 +145,48 @@ def begin_immediate(session: Session) -> None:
     session.connection(execution_options=WRITING)
 
 
+@contextmanager
+def time_limit(session: Session, seconds: float) -> Iterator[None]:
+    """Limits what the session's statements in this block take: each of them on PostgreSQL, together on SQLite.
+
+    Raises TookTooLong; the transaction can't go on after that.
+    """
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    driver: Any = session.connection().connection.driver_connection
+    try:
+        if sqlite:
+            end = monotonic() + seconds
+            driver.set_progress_handler(lambda: monotonic() > end, INSTRUCTIONS_BETWEEN_LOOKS)
+        else:
+            session.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": f"{seconds * 1000:.0f}"})
+        yield
+        if not sqlite:
+            session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED or str(error.orig) == "interrupted":
+            raise TookTooLong from error
+        raise
+    finally:
+        if sqlite:
+            driver.set_progress_handler(None, 0)
+
+
 def insert_new(session: Session, model: type[Base], **values: Any) -> bool:
     """Inserts a row, unless it is there already. True if it was not, whoever else tries at the same time."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = insert(model).values(**values).on_conflict_do_nothing()
     # PostgreSQL's driver tells no number of inserted rows.
     return session.execute(statement.returning(literal(1))).first() is not None
+
+
+def _hide_row(context: ExceptionContext) -> None:
+    """PostgreSQL quotes the row that a constraint refused, with everything in it. Keeps the error's first sentence."""
+    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    sentence = getattr(getattr(error, "diag", None), "message_primary", None)
+    if sentence:
+        if wrapped is not None:
+            wrapped.args = tuple(str(text).replace(str(error), sentence) for text in wrapped.args)
+        error.args = (sentence,)
 
 
 def _note_rest(connection: Any, record: Any) -> None:

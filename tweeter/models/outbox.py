@@ -24,10 +24,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from tweeter import measure
 from tweeter.models.meta import Base, BigId, UTCDateTime, now
-from tweeter.values import AnyEvent, Event
+from tweeter.values import Event
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+RECORDED = "events recorded"
 
 
 class OutboxEvent(Base):
@@ -52,23 +53,33 @@ class OutboxEvent(Base):
 
 
 def record(session: Session, event: Event) -> None:
-    """Adds an event to the session's transaction."""
+    """Adds an event to the session's transaction; RECORDED is in the session's info then."""
     meter = measure.current()
+    session.info[RECORDED] = True
     session.add(OutboxEvent(payload=_encoder.encode(event).decode(), request_id=meter.request_id if meter else None))
 
 
-# The number of the event that this transaction records next, by dialect: see `tweeter.delivery.position`.
+# The number of the event that this transaction records next, by dialect (see `tweeter.delivery.position`), in the
+# restore epoch of the site (see `tweeter.delivery.checkpoint`).
+_EPOCH = f"(SELECT coalesce(max(epoch), 0) * {2**48} FROM site)"  # noqa: S608
+_NEXT_ID = "(SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'outbox')"
 NUMBER = {
-    "postgresql": literal_column("pg_current_xact_id()::text::bigint", BigInteger),
-    "sqlite": literal_column("(SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'outbox')", Integer),
+    "postgresql": literal_column(f"{_EPOCH} + pg_current_xact_id()::text::bigint", BigInteger),
+    "sqlite": literal_column(f"{_EPOCH} + {_NEXT_ID}", Integer),
 }
 
 
-def prune(session: Session, older_than: timedelta) -> int:
-    """Deletes events that are older; returns how many. The newest stays, whatever its age."""
+def prune(session: Session, older_than: timedelta, needed: int | None = None, limit: int = 1000) -> int:
+    """Deletes some events that are older; returns how many.
+
+    Those whose number (see `NUMBER`) is `needed` or greater stay, and so does the newest, whatever its age.
+    """
     newest = select(func.max(OutboxEvent.id)).scalar_subquery()
+    old = select(OutboxEvent.id).where(OutboxEvent.date < now() - older_than, OutboxEvent.id < newest).limit(limit)
+    if needed is not None:
+        sqlite = session.get_bind().dialect.name == "sqlite"
+        old = old.where((OutboxEvent.id if sqlite else OutboxEvent.transaction_id) < needed)
     result = session.execute(
-        delete(OutboxEvent).where(OutboxEvent.date < now() - older_than, OutboxEvent.id < newest),
-        execution_options={"synchronize_session": False},
+        delete(OutboxEvent).where(OutboxEvent.id.in_(old)), execution_options={"synchronize_session": False}
     )
     return int(result.rowcount)  # type: ignore[attr-defined]

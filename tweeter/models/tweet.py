@@ -1,11 +1,12 @@
-"""Tweets and the mentions in them."""
+"""Tweets, and the mentions and hashtags in them."""
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tweeter.models.meta import Base, BigId, UTCDateTime
+from tweeter.models.meta import Base, BigId, UTCDateTime, folded
+from tweeter.text import LONGEST_HASHTAG
 
 
 class Tweet(Base):
@@ -19,6 +20,8 @@ class Tweet(Base):
     date: Mapped[datetime] = mapped_column(UTCDateTime)
     # No foreign key: an answer stays when what it answers is deleted, and still says that it answered something.
     parent_id: Mapped[int | None] = mapped_column(BigId)
+    # What search reads.
+    folded: Mapped[str] = mapped_column(Text, default=folded("message"), server_default="", deferred=True)
 
     __table_args__ = (
         # The profile timeline; the home timeline, one followee at a time.
@@ -40,6 +43,19 @@ class Mention(Base):
     __tablename__ = "mentions"
 
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    tweet_id: Mapped[int] = mapped_column(
+        ForeignKey("tweets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True
+    )
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Hashtag(Base):
+    """The tweet has `#tag` in it; `tag` is folded."""
+
+    __tablename__ = "hashtags"
+
+    tag: Mapped[str] = mapped_column(String(LONGEST_HASHTAG), primary_key=True)
     tweet_id: Mapped[int] = mapped_column(
         ForeignKey("tweets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True
     )

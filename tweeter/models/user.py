@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, false, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tweeter.models.meta import Base, BigId, UTCDateTime, now
+from tweeter.models.meta import Base, BigId, UTCDateTime, folded, now
 
 
 class User(Base):
@@ -14,6 +14,8 @@ class User(Base):
     The counters are kept by `UPDATE … SET n = n + 1` in the transaction that changes what they count.
     A new `auth_version` ends all sessions. `password_hash` is empty for those who were loaded from a file: nobody
     can sign in as them until they are given a password.
+
+    A `closed` account is on no page any more, nor are its tweets and follows; `closing.remove_some` removes its rows.
     """
 
     __tablename__ = "users"
@@ -29,6 +31,9 @@ class User(Base):
     followers_count: Mapped[int] = mapped_column(default=0)
     following_count: Mapped[int] = mapped_column(default=0)
     date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    # What search reads.
+    folded_name: Mapped[str] = mapped_column(Text, default=folded("display_name"), server_default="", deferred=True)
+    closed: Mapped[bool] = mapped_column(default=False, server_default=false())
     # The number of this account's last write (see `outbox.NUMBER`): pages have to contain it.
     last_write: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
@@ -37,8 +42,13 @@ class User(Base):
         CheckConstraint("tweets_count >= 0", "tweets_count"),
         CheckConstraint("followers_count >= 0", "followers_count"),
         CheckConstraint("following_count >= 0", "following_count"),
+        # Every page leaves closed accounts out, and mostly there are none.
+        Index("ix_users_closed", "id", sqlite_where=text("closed = 1"), postgresql_where=text("closed")),
         {"sqlite_autoincrement": True},
     )
+
+
+closed_users = select(User.id).where(User.closed)  # for `not_in`
 
 
 class Relationship(Base):

@@ -3,6 +3,7 @@
 import atexit
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tweeter.errors import TweeterError
 
 HOST = "127.0.0.1"
 LOCAL = ("localhost", HOST)
+PORTS = 15_000, 32_768  # Linux takes those from 32,768 for outgoing connections, unless it is told otherwise
 PATIENCE = 30  # seconds to start or to stop
 
 
@@ -42,9 +45,12 @@ def find(program: str, package: str, *folders: Path) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port at which nobody listens, below those that the kernel takes for outgoing connections at any moment."""
+    while True:
+        port = random.randrange(*PORTS)  # noqa: S311 (no secret)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def resident(pid: int) -> int:
@@ -76,7 +82,13 @@ class Server:
         raise NotImplementedError
 
     def answers(self) -> bool:
+        """Whether this process answers at the port, and no other."""
         raise NotImplementedError
+
+    @staticmethod
+    def refuses_at(port: int) -> str:
+        """Why a server that answers there lets nobody in without a password; empty where it does."""
+        return ""
 
     def start(self) -> None:
         """Returns once the server answers."""
@@ -99,9 +111,13 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
     def resident(self) -> int:
         """Bytes of memory that the process has, without its children's."""
-        return resident(self._running().pid)
+        return resident(self.pid)
 
     def stop(self) -> None:
         """Ends it in order."""
@@ -177,11 +193,11 @@ class Server:
 
 
 def talk(port: int, question: bytes) -> bytes:
-    """What a server answers first; nothing where there is none."""
+    """What a server answers first, 4,096 bytes at most; nothing where there is none."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection:
             connection.sendall(question)
-            return connection.recv(100)
+            return connection.recv(4096)
     except OSError:
         return b""
 

@@ -19,7 +19,7 @@ class Memcached(Server):
         return [self._program, "-l", self.host, "-p", str(self.port), "-U", "0", "-m", str(self._megabytes)]
 
     def answers(self) -> bool:
-        return self.answers_at(self.port)
+        return b"STAT pid %d\r" % self.pid in talk(self.port, b"stats\r\n")
 
     @staticmethod
     def answers_at(port: int) -> bool:

@@ -44,10 +44,11 @@ class PostgreSQL(Server):
 
     def answers(self) -> bool:
         try:
-            self._connect().close()
+            with self._connect() as connection:
+                row = connection.execute("SELECT current_setting('data_directory')").fetchone()
         except psycopg.OperationalError:
             return False
-        return True
+        return row == (str(self.folder / "data"),)
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(

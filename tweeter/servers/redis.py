@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from tweeter.servers.base import Server, find, talk
 
+REFUSALS = (b"-NOAUTH", b"-NOPERM", b"-DENIED")
+
 
 class Redis(Server):
     def __init__(self) -> None:
@@ -19,8 +21,13 @@ class Redis(Server):
         return [self._program, *(word for key, value in options.items() for word in (f"--{key}", str(value)))]
 
     def answers(self) -> bool:
-        return self.answers_at(self.port)
+        return b"process_id:%d\r" % self.pid in talk(self.port, b"INFO server\r\n")
 
     @staticmethod
     def answers_at(port: int) -> bool:
-        return talk(port, b"PING\r\n").startswith(b"+PONG")
+        return talk(port, b"PING\r\n").startswith((b"+PONG", *REFUSALS))
+
+    @staticmethod
+    def refuses_at(port: int) -> str:
+        said = talk(port, b"PING\r\n")
+        return said.decode(errors="replace").strip("-\r\n") if said.startswith(REFUSALS) else ""

@@ -8,17 +8,22 @@ announcer.className = "sr";
 announcer.setAttribute("role", "status");
 const announce = (text) => { announcer.textContent = text; };
 
-// Characters left, counted as the server counts them: cleaned, then by grapheme clusters.
+// Characters left, counted as the server counts them: cleaned, then by grapheme clusters; 8 code points at most for each.
 
 const segmenter = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 const unwanted = /(?!\n)[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/gu;
+const unseen = String.raw`[\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{M}\u2800\ufffc\u{1d159}\u{13441}\u{13442}]`;
+const nothingSeen = new RegExp(`^${unseen}*$`, "u");
+const blankLines = new RegExp(`\\n(?:(?:(?!\\n)${unseen})*\\n)+`, "gu");
+const blankBeginning = new RegExp(`^${unseen}*\\n`, "u");
+const blankEnd = new RegExp(`\\n${unseen}*$`, "u");
 
 const countCharacters = (text) => {
-  const clean = text.replace(/\r\n?/g, "\n").replace(/\t/g, " ").normalize("NFC").replace(unwanted, "")
-    .replace(/\n(?:[^\S\n]*\n){2,}/g, "\n\n").trim();
-  let count = 0;
-  for (const _ of segmenter ? segmenter.segment(clean) : clean) count += 1;
-  return count;
+  const clean = text.replace(/\r\n?/g, "\n").replace(/\t/g, " ").normalize("NFC").replace(unwanted, "");
+  if (nothingSeen.test(clean)) return 0;
+  const kept = clean.replace(blankLines, "\n\n").replace(blankBeginning, "").replace(blankEnd, "").trim();
+  const codePoints = [...kept];
+  return Math.max([...(segmenter ? segmenter.segment(kept) : codePoints)].length, Math.ceil(codePoints.length / 8));
 };
 
 for (const field of document.querySelectorAll("[data-limit]")) {
@@ -61,6 +66,7 @@ const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "sho
 
 const relative = (date, now) => {
   const minutes = Math.floor((now - date) / 60000);
+  if (minutes < -1) return dayOfYear.format(date); // loaded with a date to come
   if (minutes < 1) return "just now";
   if (minutes < 60) return `${minutes} min`;
   if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h`;
@@ -108,6 +114,7 @@ document.addEventListener("click", async (event) => {
     const kind = list.matches("[data-people]") ? "[data-people]" : "[data-timeline]";
     const found = [...(page.querySelector(kind)?.children ?? [])];
     const more = found.filter((item) => !known.has(item.dataset.tweetId));
+    if (!more.length && page.querySelector("a[data-older]")) throw new Error("the page itself says why it is empty");
     list.append(...more);
     age();
     const next = page.querySelector("a[data-older]");

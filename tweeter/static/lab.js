@@ -1,16 +1,25 @@
-// The lab works without this file. With it, what is under way is looked at again and again until it is done.
+// The lab works without this file. With it, pages notice by themselves what is under way, and which backends answer.
 
 const LOOK_MS = 300;
 const PATIENCE = 10; // failed looks in a row
+const STATE_MS = 2000;
 
 const announcer = document.body.appendChild(document.createElement("div"));
 announcer.className = "sr";
 announcer.setAttribute("role", "status");
 
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+const fetchPage = async (url) => {
+  const response = await fetch(url, { headers: { Accept: "text/html" } });
+  if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+};
+
+// What is under way is looked at until it is done.
+
 const look = async () => {
-  const response = await fetch("/lab/progress", { headers: { Accept: "text/html" } });
-  if (!response.ok || response.redirected) throw new Error(`progress: ${response.status}`);
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = await fetchPage("/lab/progress");
   const fresh = page.querySelector("[data-job]");
   fresh.querySelector("[data-refresh]")?.parentElement.remove();
   document.querySelector("[data-job]").replaceWith(fresh);
@@ -20,7 +29,7 @@ const look = async () => {
 const watch = async () => {
   let failures = 0;
   while (document.querySelector("[data-job][data-running]") && failures < PATIENCE) {
-    await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
+    await sleep(LOOK_MS);
     if (document.hidden) continue;
     try {
       const job = await look();
@@ -36,3 +45,29 @@ if (document.querySelector("[data-job][data-running]")) {
   document.querySelector("[data-refresh]")?.parentElement.remove();
   watch();
 }
+
+// A backend that begins to answer, or stops, changes the page.
+
+const follow = async () => {
+  for (let shown; (shown = document.querySelector("[data-state]")); await sleep(STATE_MS)) {
+    if (document.hidden) continue;
+    try {
+      const response = await fetch("/lab/state", { headers: { Accept: "application/json" } });
+      if (response.redirected) return; // signed out
+      if (!response.ok || (await response.json()).state === shown.dataset.state) continue;
+      const fresh = (await fetchPage(location.href)).querySelector("[data-state]");
+      const focused = shown.contains(document.activeElement);
+      shown.replaceWith(fresh);
+      if (focused) {
+        fresh.tabIndex = -1;
+        fresh.focus({ preventScroll: true });
+      }
+      announcer.textContent = fresh.dataset.state.split(" ").filter((each) => each.endsWith(":answers"))
+        .map((each) => each.replace(":", " ")).join(", ");
+    } catch {
+      // The server is not there: perhaps it is started again.
+    }
+  }
+};
+
+follow();

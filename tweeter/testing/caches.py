@@ -7,6 +7,7 @@ from zope.interface.verify import verifyObject
 
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import ITweetCache
+from tweeter.testing.damage import DamagedTweets
 from tweeter.values import TweetView
 
 
@@ -15,8 +16,12 @@ def tweet(id_: int, message: str = "Grüße, 世界 👩‍👩‍👧\n\x00", n
     return TweetView(id_, MAX_ID, "ann", name, message, 1_341_100_972_123, id_ - 1 if id_ > 1 else None, None)
 
 
-class TweetCacheSuite:
-    """Needs a fixture `make_cache`: `make_cache()` gives an empty cache."""
+class TweetCacheSuite(DamagedTweets):
+    """Needs a fixture `make_cache`: `make_cache()` gives an empty cache that knows its site; and `damages`, as of
+    DamagedTweets. `private = True` where the cache belongs to one process alone.
+    """
+
+    private = False
 
     @pytest.fixture
     def cache(self, make_cache: Callable[[], ITweetCache]) -> ITweetCache:
@@ -76,6 +81,27 @@ class TweetCacheSuite:
         cache.clear()
         cache.fill(lease, {2: tweet(2)})
         assert cache.get_many([1, 2]) == {}
+
+    def test_another_site_with_the_same_settings_has_tweets_of_its_own(self, cache):
+        cache.set_site("one")
+        cache.fill(cache.lease([1, 2]), {1: tweet(1), 2: tweet(2)})
+        lease = cache.lease([3])
+        cache.set_site("other")
+        if self.private:
+            assert cache.get_many([1]) == {1: tweet(1)}
+            return
+        assert cache.get_many([1, 2, 3]) == {}
+        theirs = tweet(1, name="Another Ann")
+        cache.fill(cache.lease([1, 2]), {1: theirs, 2: None})
+        cache.set_site("one")
+        cache.invalidate([2])
+        assert cache.get_many([1, 2]) == {1: tweet(1)}
+        cache.set_site("other")
+        assert cache.get_many([1, 2]) == {1: theirs, 2: None}
+        cache.clear()
+        cache.set_site("one")
+        cache.fill(lease, {3: tweet(3)})
+        assert cache.get_many([1, 2, 3]) == {1: tweet(1), 3: tweet(3)}
 
     def test_many_at_a_time(self, cache):
         tweets = {id_: tweet(id_) for id_ in range(1, 501)}

@@ -6,10 +6,13 @@ from contextlib import suppress
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tweeter.closing import remove_some
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
+from tweeter.metrics import DISTRUSTED
 from tweeter.models import outbox
 from tweeter.models.meta import begin_immediate
+from tweeter.models.site import renew_site_id
 from tweeter.testing.faults import Fault
 from tweeter.testing.site import Process, Site
 from tweeter.values import Truncated
@@ -17,47 +20,59 @@ from tweeter.values import Truncated
 PAGE = 3  # with a capacity of a few ids, so that pages cross the floor all the time
 
 
-def one_answer(site: Site, backends: Sequence[str], faults: Sequence[Fault] = ()) -> type[RuleBasedStateMachine]:
+def one_answer(
+    site: Site, backends: Sequence[str], faults: Sequence[Fault] = (), neighbour: Site | None = None
+) -> type[RuleBasedStateMachine]:
     """A state machine class over the processes of `site`, which may be restarted with any of `backends`.
 
     Run it with `run_state_machine_as_test(one_answer(site, backends), settings=…)`. The site should have a small
     `tweeter.capacity`. One of the `faults` at a time happens to the servers, and is mended some steps later.
+    `neighbour` is a site on another database, with as many processes, that uses the same stores with the same settings.
     """
     processes = st.integers(0, len(site.processes) - 1)
     whom = st.integers(0, 1_000_000)
-    somebody = precondition(lambda self: bool(site.model.names))
-    somebody_followed = precondition(lambda self: bool(site.model.follows))
-    something_said = precondition(lambda self: bool(site.model.tweets))
+    sites = [site] if neighbour is None else [site, neighbour]
+    somebody = precondition(lambda self: bool(self.site.model.names))
+    somebody_followed = precondition(lambda self: bool(self.site.model.follows))
+    something_said = precondition(lambda self: bool(self.site.model.tweets))
 
     class OneAnswer(RuleBasedStateMachine):
         def __init__(self) -> None:
             super().__init__()
-            site.empty()
             self._named = 0
             self._fault: Fault | None = None
-            for _ in range(3):
-                self.sign_up(0)
+            self._doubted: float | None = None  # how often stores had been, when a harmless fault struck
+            for self.site in sites:
+                self.site.empty()
+                for _ in range(3):
+                    self.sign_up(0)
+
+        @precondition(lambda self: len(sites) > 1)
+        @rule()
+        def go_to_the_neighbour(self) -> None:
+            """All steps are the other site's from now on."""
+            self.site = sites[1 - sites.index(self.site)]
 
         def _user(self, number: int) -> int:
-            users = sorted(site.model.names)
+            users = sorted(self.site.model.names)
             return users[number % len(users)]
 
         def _tweet(self, number: int) -> int:
-            tweets = sorted(site.model.tweets, reverse=True)
+            tweets = sorted(self.site.model.tweets, reverse=True)
             return tweets[number % len(tweets)]
 
         def _process(self, number: int) -> Process:
-            return site.processes[number]
+            return self.site.processes[number]
 
-        @precondition(lambda self: len(site.model.names) < 6)
+        @precondition(lambda self: len(self.site.model.names) < 6)
         @rule(process=processes)
         def sign_up(self, process: int) -> None:
             self._named += 1
             with self._process(process).acting() as actions:
                 user = actions.sign_up(f"u{self._named}", "password", f"User {self._named}")
                 id_ = user.id
-            site.model.names[id_] = f"User {self._named}"
-            site.model.usernames[id_] = f"u{self._named}"
+            self.site.model.names[id_] = f"User {self._named}"
+            self.site.model.usernames[id_] = f"u{self._named}"
 
         @somebody
         @rule(process=processes, user=whom, deliver=st.sampled_from([True, True, False]))
@@ -76,37 +91,37 @@ def one_answer(site: Site, backends: Sequence[str], faults: Sequence[Fault] = ()
             self._post(process, self._user(user), self._tweet(parent), True)
 
         def _post(self, process: int, author: int, parent: int | None, deliver: bool) -> None:
-            message = f"number {len(site.model.tweets)} of {author}"
+            message = f"number {len(self.site.model.tweets)} of {author}"
             with self._process(process).acting(deliver) as actions:
                 id_ = actions.post(author, message, parent).id
-            site.model.tweets[id_] = (author, message, parent)
+            self.site.model.tweets[id_] = (author, message, parent)
 
         @something_said
         @rule(process=processes, tweet=whom)
         def delete(self, process: int, tweet: int) -> None:
             id_ = self._tweet(tweet)
             with self._process(process).acting() as actions:
-                actions.delete(site.model.tweets[id_][0], id_)
-            del site.model.tweets[id_]
+                actions.delete(self.site.model.tweets[id_][0], id_)
+            del self.site.model.tweets[id_]
 
-        @precondition(lambda self: len(site.model.names) > 1)
+        @precondition(lambda self: len(self.site.model.names) > 1)
         @rule(process=processes, follower=whom, followee=whom)
         def follow(self, process: int, follower: int, followee: int) -> None:
             one, other = self._user(follower), self._user(followee)
             if one == other:
                 return
             with self._process(process).acting() as actions:
-                actions.follow(one, site.model.usernames[other])
-            site.model.follows.add((one, other))
+                actions.follow(one, self.site.model.usernames[other])
+            self.site.model.follows.add((one, other))
 
         @somebody_followed
         @rule(process=processes, number=whom)
         def unfollow(self, process: int, number: int) -> None:
-            follows = sorted(site.model.follows)
+            follows = sorted(self.site.model.follows)
             follower, followee = follows[number % len(follows)]
             with self._process(process).acting() as actions:
-                actions.unfollow(follower, site.model.usernames[followee])
-            site.model.follows.discard((follower, followee))
+                actions.unfollow(follower, self.site.model.usernames[followee])
+            self.site.model.follows.discard((follower, followee))
 
         @somebody
         @rule(process=processes, user=whom, name=st.text("abcäö ", min_size=1, max_size=5))
@@ -116,18 +131,26 @@ def one_answer(site: Site, backends: Sequence[str], faults: Sequence[Fault] = ()
             name = " ".join(name.split())
             with self._process(process).acting() as actions:
                 actions.change_profile(id_, name, "")
-            site.model.names[id_] = name
+            self.site.model.names[id_] = name
 
-        @precondition(lambda self: len(site.model.names) > 2)
+        @precondition(lambda self: len(self.site.model.names) > 2)
         @rule(process=processes, user=whom)
         def close(self, process: int, user: int) -> None:
             id_ = self._user(user)
             with self._process(process).acting() as actions:
                 actions.close_account(id_)
-            model = site.model
+            model = self.site.model
             del model.names[id_]
             model.follows = {pair for pair in model.follows if id_ not in pair}
             model.tweets = {tweet: row for tweet, row in model.tweets.items() if row[0] != id_}
+
+        @rule(process=processes, limit=st.integers(1, 3), chunks=st.integers(1, 3))
+        def remove_rows_of_closed_accounts(self, process: int, limit: int, chunks: int) -> None:
+            for _ in range(chunks):
+                with self._process(process).sessions() as session:
+                    begin_immediate(session)
+                    remove_some(session, limit)
+                    session.commit()
 
         @rule(process=processes)
         def wipe(self, process: int) -> None:
@@ -141,7 +164,7 @@ def one_answer(site: Site, backends: Sequence[str], faults: Sequence[Fault] = ()
         def evict_one(self, process: int, number: int) -> None:
             timelines = self._process(process).timelines
             if IMaterializedTimelines.providedBy(timelines):
-                every = site.model.timelines()
+                every = self.site.model.timelines()
                 with suppress(BackendUnavailable):
                     timelines.drop(every[number % len(every)])
 
@@ -153,16 +176,22 @@ def one_answer(site: Site, backends: Sequence[str], faults: Sequence[Fault] = ()
                 outbox.record(session, Truncated(self._tweet(tweet)))
                 session.commit()
 
+        @rule(process=processes)
+        def take_another_site_id(self, process: int) -> None:
+            renew_site_id(self._process(process).sessions)
+
         @rule(process=processes, backend=st.sampled_from(backends))
         def switch(self, process: int, backend: str) -> None:
-            site.restart(process, backend)
+            self.site.restart(process, backend)
 
         @precondition(lambda self: bool(faults) and self._fault is None)
         @rule(fault=st.sampled_from(faults) if faults else st.nothing())
         def strike(self, fault: Fault) -> None:
             if fault.mend is not None:
                 self._fault = fault
-                site.ill = True
+                self._all_ill(True)
+            if fault.harmless:
+                self._doubted = _times_doubted()
             fault.strike()
 
         strike_more = strike_most = strike  # three times as likely as another step
@@ -173,13 +202,26 @@ def one_answer(site: Site, backends: Sequence[str], faults: Sequence[Fault] = ()
             fault, self._fault = self._fault, None
             if fault is not None and fault.mend is not None:
                 fault.mend()
-            site.ill = False
+            self._all_ill(False)
+
+        def _all_ill(self, ill: bool) -> None:
+            for each in sites:
+                each.ill = ill
 
         def teardown(self) -> None:
             self.mend()
 
         @invariant()
         def every_backend_gives_the_same_pages(self) -> None:
-            assert not site.differences(PAGE)
+            for each in sites:
+                assert not each.differences(PAGE)
+            if self._doubted is not None and not faults:
+                assert _times_doubted() == self._doubted
+                self._doubted = None
 
     return OneAnswer
+
+
+def _times_doubted() -> float:
+    """How often SQL had to take over from a store, by the processes of this test."""
+    return sum(sample.value for metric in DISTRUSTED.collect() for sample in metric.samples if "_total" in sample.name)

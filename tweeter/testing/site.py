@@ -83,8 +83,7 @@ class Process:
         return pages
 
     def close(self) -> None:
-        self.delivery.stop()
-        self.registry["engine"].dispose()
+        tweeter.shut_down(self.registry)
 
 
 @dataclass

@@ -5,19 +5,17 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import ITimelineStore
+from tweeter.testing.damage import END, DamagedTimelines, many
 from tweeter.values import Slice
 
-END = MAX_ID + 1
 MakeStore = Callable[..., ITimelineStore]
 ids = st.integers(1, MAX_ID)
-# hypothesis runs a test many times in one fixture; each run makes a store of its own.
-many = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def fill(store: ITimelineStore, key: str, ids: list[int], floor: int = 0) -> None:
@@ -25,8 +23,10 @@ def fill(store: ITimelineStore, key: str, ids: list[int], floor: int = 0) -> Non
     assert store.fill(key, store.begin_fill(key), ids, floor)
 
 
-class TimelineStoreSuite:
-    """Needs a fixture `make_store`: `make_store(capacity=…, fill_seconds=…)` gives an empty store."""
+class TimelineStoreSuite(DamagedTimelines):
+    """Needs a fixture `make_store`: `make_store(capacity=…, fill_seconds=…)` gives an empty store that knows its site;
+    and `damages`, as of DamagedTimelines.
+    """
 
     @pytest.fixture
     def store(self, make_store: MakeStore) -> ITimelineStore:
@@ -209,6 +209,37 @@ class TimelineStoreSuite:
         store.clear()
         assert store.read("home:1", END, 20) is None
         assert store.fill("home:2", token, [1], 0) is False
+
+    # other sites
+
+    def test_another_site_with_the_same_settings_has_timelines_of_its_own(self, store):
+        store.set_site("one")
+        keys = ["home:1", "home:2", "public"]
+        for key in keys:
+            fill(store, key, [9, 7])
+        token = store.begin_fill("home:3")
+        store.set_site("other")
+        if store.private:
+            assert store.read("home:1", END, 20) == Slice([9, 7], 0)
+            return
+        assert [store.read(key, END, 20) for key in keys] == [None, None, None]
+        assert store.fill("home:3", token, [1], 0) is False
+        for key in keys:
+            fill(store, key, [8, 6])
+        store.set_site("one")
+        store.add(keys, 10)
+        store.remove("home:1", [7])
+        store.drop(["home:2"])
+        assert [store.read(key, END, 20) for key in keys] == [Slice([10, 9], 0), None, Slice([10, 9, 7], 0)]
+        store.set_site("other")
+        assert [store.read(key, END, 20) for key in keys] == [Slice([8, 6], 0)] * 3
+        store.truncate(8)
+        store.clear()
+        store.set_site("one")
+        assert [store.read(key, END, 20) for key in keys] == [Slice([10, 9], 0), None, Slice([10, 9, 7], 0)]
+        assert store.fill("home:3", token, [1], 0) is True
+        store.set_site("other")
+        assert [store.read(key, END, 20) for key in [*keys, "home:3"]] == [None] * 4
 
     # many at once
 

@@ -1,6 +1,6 @@
 """Hydration: ids into tweets, by the cache, and by one SQL query for what it misses."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import TWEETS
@@ -18,15 +18,17 @@ class Hydrator:
         self._misses = TWEETS.labels(name, "miss")
         self._sessions = sessions
 
-    def tweets(self, ids: Iterable[int], renamed: Collection[int] = frozenset()) -> dict[int, TweetView | None]:
+    def tweets(
+        self, ids: Iterable[int], outdated: Callable[[TweetView], bool] | None = None
+    ) -> dict[int, TweetView | None]:
         """{id: TweetView, or None where the tweet is gone}, for every id.
 
-        What the cache has of authors who are being `renamed` does not count.
+        Cached tweets that may be `outdated` are read from SQL.
         """
         wanted = list(ids)
         found: dict[int, TweetView | None] = self.cache.get_many(wanted)
-        if renamed:
-            found = {id_: tweet for id_, tweet in found.items() if tweet is None or tweet.user_id not in renamed}
+        if outdated is not None:
+            found = {id_: tweet for id_, tweet in found.items() if tweet is None or not outdated(tweet)}
         missing = [id_ for id_ in wanted if id_ not in found]
         self._hits.inc(len(wanted) - len(missing))
         if missing:

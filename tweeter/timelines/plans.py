@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from tweeter.models import Relationship, Tweet
+from tweeter.models import Relationship, Tweet, closed_users
 from tweeter.timelines import queries
 from tweeter.timelines.queries import LIMIT, PART, USER_ID
 from tweeter.values import Cursor, Timeline, TweetView
@@ -108,7 +108,9 @@ def heads(session: Session, user_id: int, cursor: Cursor, least: int) -> list[in
 # Put together once, with limits that the planner sees, as in `queries`.
 _looked_at = bindparam("looked_at", type_=Integer, literal_execute=True)
 _least = bindparam("least", type_=Integer, literal_execute=True)
-_followees = select(Relationship.to_user_id).where(Relationship.from_user_id == USER_ID)
+_followees = select(Relationship.to_user_id).where(
+    Relationship.from_user_id == USER_ID, Relationship.to_user_id.not_in(closed_users)
+)
 
 _COUNT = select(func.count()).select_from(_followees.limit(MANY + 1).subquery())
 

@@ -7,6 +7,7 @@ be merged without a race is dropped, because cold is always right.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, ITimelineStore
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import followers, queries
@@ -81,13 +82,13 @@ class Projector:
         """
         if unknown := [event for event in events if not isinstance(event, _KNOWN)]:
             raise TypeError(f"no rule for {unknown[0]!r}")
-        self._withdraw(event for event in events if isinstance(event, TweetsDeleted))
         if cold := {key for event in events for key in _made_cold(event)}:
             self.guard()
             self._store.drop(cold)
         for event in events:
             self._change_everything(event)
-        streams = [self.stream(event) for event in events if isinstance(event, ProfileChanged)]
+        streams = [self.stream(event) for event in events if isinstance(event, ProfileChanged | AccountClosed)]
+        streams += self._withdraw([event for event in events if isinstance(event, TweetsDeleted)])
         created = [event for event in events if isinstance(event, TweetCreated)]
         return streams + [self.stream(event) for event in self._fan_out_small(created)]
 
@@ -96,8 +97,13 @@ class Projector:
         match event:
             case TweetCreated(tweet_id, user_id):
                 return Stream(event, resume, lambda after: self._fan_out(tweet_id, user_id, after))
+            case TweetsDeleted(tweet_ids):
+                return Stream(event, resume, lambda after: self._forget_replies(tweet_ids, after))
             case ProfileChanged(user_id):
-                return Stream(event, resume, lambda after: self._forget_tweets(user_id, after))
+                return Stream(event, resume, lambda before: self._forget_author(user_id, before, replies=False))
+            case AccountClosed(user_id):
+                # TweetsDeleted follows for what of the account was removed from SQL already.
+                return Stream(event, resume, lambda before: self._forget_author(user_id, before, replies=True))
         raise TypeError(f"{event!r} is never a stream")
 
     def deliver(self, event: Event) -> Iterator[None]:
@@ -116,21 +122,25 @@ class Projector:
                 self._store.clear()
                 self._cache.clear()
 
-    def _withdraw(self, deleted: Iterable[TweetsDeleted]) -> None:
-        """Home timelines keep the ids until they are read: to fan out deletes would cost as much as the tweets did."""
+    def _withdraw(self, deleted: Sequence[TweetsDeleted]) -> list[Stream]:
+        """Returns streams for tweets that have very many replies.
+
+        Home timelines keep the ids until they are read: to fan out deletes would cost as much as the tweets did.
+        """
         by_author: dict[int, list[int]] = {}
         for event in deleted:
             by_author.setdefault(event.user_id, []).extend(event.tweet_ids)
         if not by_author:
-            return
+            return []
         tweet_ids = [id_ for ids in by_author.values() for id_ in ids]
         with self._sessions() as session:
-            replies = queries.answer_ids(session, tweet_ids)  # they show that their parent is gone
+            replies = queries.some_reply_ids(session, tweet_ids, CHUNK)  # they show that their parent is gone
         self.guard()
         self._cache.invalidate([*tweet_ids, *replies])
         self._store.remove(Timeline.public().key, tweet_ids)
-        for user_id, ids in by_author.items():
-            self._store.remove(Timeline.profile(user_id).key, ids)
+        for author, ids in by_author.items():
+            self._store.remove(Timeline.profile(author).key, ids)
+        return [] if len(replies) < CHUNK else [self.stream(event) for event in deleted]
 
     def _fan_out_small(self, created: Sequence[TweetCreated]) -> Sequence[TweetCreated]:
         """Fans out the tweets of authors with few followers, all at once; returns those of the others."""
@@ -239,17 +249,45 @@ class Projector:
                 self.guard()
                 yield stretch[first : first + CHUNK]
 
-    def _forget_tweets(self, user_id: int, after: int) -> Iterator[int]:
-        """The author's name stands in each of their tweets."""
+    def _forget_author(self, user_id: int, before: int, replies: bool) -> Iterator[int]:
+        """Takes all tweets of an author out of the cache, newest first, and the replies to them."""
+        before = before or MAX_ID + 1
         while True:
             with self._sessions() as session:
-                ids = queries.tweet_ids(session, user_id, after, CHUNK)
+                ids = queries.tweet_ids(session, user_id, before, CHUNK)
             if not ids:
                 return
             self.guard()
             self._cache.invalidate(ids)
-            after = ids[-1]
-            yield after
+            for _ in self._forget_replies(ids, 0) if replies else ():
+                yield before
+            before = ids[-1]
+            yield before
+
+    def _forget_replies(self, tweet_ids: Sequence[int], after: int) -> Iterator[int]:
+        """Takes the replies to these tweets out of the cache.
+
+        Most tweets have few, which one statement finds. Where there are many each tweet is read by itself, so that
+        every statement follows the index; only a single one can go on after a reply, several begin anew.
+        """
+        with self._sessions() as session:
+            some = queries.some_reply_ids(session, tweet_ids, CHUNK)
+        if len(some) < CHUNK:
+            self.guard()
+            self._cache.invalidate(some)
+            return
+        single = len(tweet_ids) == 1
+        for tweet_id in tweet_ids:
+            last = after if single else 0
+            while True:
+                with self._sessions() as session:
+                    ids = queries.reply_ids(session, tweet_id, last, CHUNK)
+                if not ids:
+                    break
+                self.guard()
+                self._cache.invalidate(ids)
+                last = ids[-1]
+                yield last if single else 0
 
 
 def _made_cold(event: Event) -> Iterator[str]:

@@ -21,4 +21,7 @@ class PullTimelines(Timelines):
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
         measure.answered(self.name)
         with measure.timeline_read(), self._sessions() as session:
-            return Page.cut(queries.read_page(session, timeline, cursor), cursor.limit)
+            tweets = queries.read_page(session, timeline, cursor)
+            if not tweets:
+                queries.check_user(session, timeline)
+            return Page.cut(tweets, cursor.limit)

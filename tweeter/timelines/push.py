@@ -8,12 +8,12 @@ from zope.interface import implementer
 from tweeter import measure
 from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode, tweets_in_flight
 from tweeter.delivery.circuit import Circuit
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import BackendUnavailable, Missing
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
 from tweeter.metrics import FALLBACKS, IDS, READS
 from tweeter.models import Relationship
 from tweeter.models.meta import SessionFactory
-from tweeter.timelines import plans
+from tweeter.timelines import plans, queries
 from tweeter.timelines.base import Timelines
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector
@@ -69,6 +69,8 @@ class PushTimelines(Timelines):
                 measure.answered(f"{self.name}, from SQL")
                 with self._sessions() as session:
                     tweets = plans.read_page(session, timeline, cursor)
+                    if not tweets:
+                        queries.check_user(session, timeline)
             else:
                 measure.answered(self.name)
             return Page.cut(tweets, cursor.limit)
@@ -78,6 +80,11 @@ class PushTimelines(Timelines):
             return self.circuit.closed and bool(self._checked(self.store.checkpoint(), 0) or self._clock is None)
         except (Fallback, BackendUnavailable):
             return False
+
+    def set_site(self, site_id: str) -> None:
+        self.circuit.failed("it has another site id now")  # so that SQL serves a page that reads from both
+        self.store.set_site(site_id)
+        self._hydrator.cache.set_site(site_id)
 
     def read_at_any_age(self) -> None:
         """From now on the checkpoint does not count: the caller delivers by hand, to measure the store alone."""
@@ -97,13 +104,17 @@ class PushTimelines(Timelines):
 
     def _read(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
         """One tweet more than the page, if there is one more. Raises Fallback."""
+        failures = self.circuit.failures
         if not self.circuit.closed:
             raise Fallback("circuit")
         try:
-            return self._walk(timeline, cursor, written)
+            tweets = self._walk(timeline, cursor, written)
         except BackendUnavailable as error:
             self.circuit.failed(str(error))
             raise Fallback("failed") from error
+        if failures != self.circuit.failures:
+            raise Fallback("circuit")
+        return tweets
 
     def _walk(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
         need = cursor.limit + 1
@@ -113,8 +124,12 @@ class PushTimelines(Timelines):
             found = self.store.read(timeline.key, before, count)
             checkpoint = self._checked(found.checkpoint if found else self.store.checkpoint(), written)
             answer = "warm" if found else "cold"
-            found = self._merge_in_flight(timeline, found, cursor, count, checkpoint) if found else found
-            found = found or self._backfill(timeline, before, count)
+            if found:
+                found = self._merge_in_flight(timeline, found, cursor, count, checkpoint)
+            elif cursor.backfill:
+                found = self._backfill(timeline, before, count)
+            else:
+                raise Fallback("cold")
             IDS.labels(self.name, "hit" if answer == "warm" else "miss").inc(len(found.ids))
             if before == cursor.before:
                 READS.labels(self.name, answer).inc()
@@ -179,7 +194,7 @@ class PushTimelines(Timelines):
         """The tweets that still exist; ids of the others leave the timeline (read repair)."""
         if not ids:
             return []
-        tweets = self._hydrator.tweets(ids, checkpoint.renamed() if checkpoint else frozenset())
+        tweets = self._hydrator.tweets(ids, checkpoint.outdated() if checkpoint else None)
         if gone := [id_ for id_ in ids if tweets[id_] is None]:
             self.store.remove(timeline.key, gone)
         return [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
@@ -195,6 +210,12 @@ class PushTimelines(Timelines):
             raise Fallback("backfill")
         with self._sessions() as session:
             ids, floor = plans.fill(session, timeline, self.capacity)
+            if not ids:
+                try:
+                    queries.check_user(session, timeline)
+                except Missing:
+                    self.store.drop([timeline.key])
+                    raise
         self.store.fill(timeline.key, token, ids, floor)
         return Slice([id_ for id_ in ids if id_ < before][:count], floor)
 

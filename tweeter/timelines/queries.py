@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, CompoundSelect, Integer, Select, and_, bindparam, select, union_all
 from sqlalchemy.orm import Session, aliased
 
-from tweeter.models import Relationship, Tweet, User
+from tweeter.errors import Missing
+from tweeter.models import Relationship, Tweet, User, closed_users
 from tweeter.values import Cursor, Kind, Timeline, TweetView
 
 # SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
@@ -28,7 +29,13 @@ def read_page(session: Session, timeline: Timeline, cursor: Cursor) -> list[Twee
 def read_ids(session: Session, timeline: Timeline, limit: int) -> list[int]:
     """The newest `limit` ids, newest first."""
     asked = {"user_id": timeline.user_id} | Cursor()._asdict() | {"limit": limit}
-    return list(session.scalars(_IDS[timeline.kind], asked))
+    return list(session.scalars(_IDS[timeline.kind], asked).all())
+
+
+def check_user(session: Session, timeline: Timeline) -> None:
+    """Whether the timeline's user exists, for timelines in which nothing was found. Raises Missing."""
+    if timeline.user_id and session.scalar(_USER, {"user_id": timeline.user_id}) is None:
+        raise Missing("There is no such user.")
 
 
 def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
@@ -41,30 +48,40 @@ def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
     return found
 
 
-def tweet_ids(session: Session, user_id: int, after: int, limit: int) -> Sequence[int]:
-    """The ids of the next `limit` tweets of an author, in ascending order; those greater than `after`."""
+def tweet_ids(session: Session, user_id: int, before: int, limit: int) -> Sequence[int]:
+    """The ids of the newest `limit` tweets of an author below `before`, newest first; also of a closed account."""
     return session.scalars(
-        select(Tweet.id).where(Tweet.user_id == user_id, Tweet.id > after).order_by(Tweet.id).limit(limit)
+        select(Tweet.id).where(Tweet.user_id == user_id, Tweet.id < before).order_by(Tweet.id.desc()).limit(limit)
     ).all()
 
 
-def answer_ids(session: Session, ids: Iterable[int]) -> list[int]:
-    """The ids of the answers to these tweets."""
-    return list(session.scalars(select(Tweet.id).where(Tweet.parent_id.in_(list(ids)))))
+def some_reply_ids(session: Session, parent_ids: Iterable[int], limit: int) -> Sequence[int]:
+    """The ids of at most `limit` replies to these tweets, in any order."""
+    return session.scalars(select(Tweet.id).where(Tweet.parent_id.in_(list(parent_ids))).limit(limit)).all()
+
+
+def reply_ids(session: Session, parent_id: int, after: int, limit: int) -> Sequence[int]:
+    """The ids of the next `limit` replies to a tweet, in ascending order; those greater than `after`."""
+    return session.scalars(
+        select(Tweet.id).where(Tweet.parent_id == parent_id, Tweet.id > after).order_by(Tweet.id).limit(limit)
+    ).all()
 
 
 def sources(user_id: ColumnElement[int]) -> CompoundSelect[Any]:
     """Whose tweets are in a home timeline: those one follows and, as if one followed oneself, one's own."""
     return union_all(
-        select(Relationship.to_user_id.label("user_id")).where(Relationship.from_user_id == user_id),
+        select(Relationship.to_user_id.label("user_id")).where(
+            Relationship.from_user_id == user_id, Relationship.to_user_id.not_in(closed_users)
+        ),
         select(user_id),
     )
 
 
 def _read(session: Session, statement: "Select[*tuple[Any, ...]]", asked: dict[str, Any]) -> list[TweetView]:
+    rows = session.execute(statement, asked).all()  # to fetch them all at once is quicker than one by one
     return [
         TweetView(id_, user_id, username, name, message, round(date.timestamp() * 1000), parent_id, parent_username)
-        for id_, user_id, username, name, message, date, parent_id, parent_username in session.execute(statement, asked)
+        for id_, user_id, username, name, message, date, parent_id, parent_username in rows
     ]
 
 
@@ -76,7 +93,9 @@ def _ids(kind: Kind) -> Select[Any]:
         authors = sources(USER_ID).subquery("sources")
         query = query.join(authors, authors.c.user_id == Tweet.user_id)
     if kind == "profile":
-        query = query.where(Tweet.user_id == USER_ID)
+        query = query.where(Tweet.user_id == USER_ID, USER_ID.not_in(closed_users))
+    if kind == "public":
+        query = query.where(Tweet.user_id.not_in(closed_users))
     return query.where(PART).order_by(Tweet.id.desc()).limit(LIMIT)
 
 
@@ -99,7 +118,7 @@ def _views(ids: Select[Any]) -> "Select[*tuple[Any, ...]]":
         .join(Tweet, Tweet.id == page.c.id)
         .join(User, User.id == Tweet.user_id)
         .outerjoin(parent, parent.id == Tweet.parent_id)
-        .outerjoin(parent_author, parent_author.id == parent.user_id)
+        .outerjoin(parent_author, (parent_author.id == parent.user_id) & ~parent_author.closed)
         .order_by(Tweet.id.desc())
     )
 
@@ -109,7 +128,10 @@ PART = and_(Tweet.id < bindparam("before"), Tweet.id > bindparam("after"))
 # The planner has to see a limit, also where the driver prepares the statement: so it stands in the text.
 LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
 
+_USER = select(User.id).where(User.id == USER_ID, ~User.closed)
 _KINDS: tuple[Kind, ...] = ("public", "home", "profile")
 _IDS = {kind: _ids(kind) for kind in _KINDS}
 _PAGES = {kind: _views(query) for kind, query in _IDS.items()}
-_TWEETS = _views(select(Tweet.id).where(Tweet.id.in_(bindparam("ids", expanding=True))))
+_TWEETS = _views(
+    select(Tweet.id).where(Tweet.id.in_(bindparam("ids", expanding=True)), Tweet.user_id.not_in(closed_users))
+)

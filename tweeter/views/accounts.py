@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pyramid.exceptions import BadCSRFToken
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
@@ -9,26 +10,30 @@ from pyramid.security import forget, remember
 from pyramid.view import view_config
 from sqlalchemy import select, update
 
+from tweeter.cookies import Headers
 from tweeter.errors import Refused
 from tweeter.models import User
 from tweeter.security import local_url
 from tweeter.text import USERNAME
-from tweeter.views.forms import Form, go, keep_draft, posted, refused, see, take_draft
+from tweeter.views import drafts
+from tweeter.views.forms import Form, go, posted, refused, see
 
 
 @view_config(route_name="signup", request_method="GET", renderer="tweeter:templates/signup.jinja2")
 def signup_form(request: Request) -> dict[str, Any] | Response:
-    return {} if request.identity is None else go("/")
+    return {"form": Form(drafts.take(request, "signup"))} if request.identity is None else go("/")
 
 
-@view_config(route_name="signup", request_method="POST", renderer="tweeter:templates/signup.jinja2")
+@view_config(route_name="signup", request_method="POST", renderer="tweeter:templates/signup.jinja2", limit="sign_up")
 def signup(request: Request) -> dict[str, Any] | Response:
+    if request.identity is not None:
+        return already_signed_in(request)
     values = {"username": posted(request, "username").strip(), "display_name": posted(request, "display_name")}
     try:
         user = request.actions.sign_up(values["username"], posted(request, "password"), values["display_name"])
     except Refused as error:
         return {"form": refused(request, error, values)}
-    headers = sign_in(request, user.id, user.auth_version)
+    headers = sign_in(request, user)
     request.session.flash(f"Welcome, {user.display_name}. Say hello, or find people to follow.")
     return see("/", headers=headers)
 
@@ -36,40 +41,51 @@ def signup(request: Request) -> dict[str, Any] | Response:
 @view_config(route_name="login", request_method="GET", renderer="tweeter:templates/login.jinja2")
 def login_form(request: Request) -> dict[str, Any] | Response:
     onward = local_url(request.GET.get("next", "/"))
-    return {"form": Form({"next": onward})} if request.identity is None else go(onward)
+    if request.identity is not None:
+        return go(onward)
+    return {"form": Form({"next": onward} | drafts.take(request, "login"))}
 
 
 @view_config(route_name="login", request_method="POST", renderer="tweeter:templates/login.jinja2")
 def login(request: Request) -> dict[str, Any] | Response:
     """An unknown name and a wrong password get the same answer, after the same time."""
+    if request.identity is not None:
+        return already_signed_in(request)
     username, password = posted(request, "username").strip(), posted(request, "password")
     onward = local_url(posted(request, "next") or request.GET.get("next", "/"))
-    limit = request.registry["sign_in_limit"]
-    limit.begin(request, username)
-    user = _find(request, username)
-    if not request.registry["passwords"].check(user.password_hash if user else "", password) or user is None:
+    user = _check_password(request, username, password)
+    if user is None:
         error = Refused("That name and password don't go together.", "username")
         return {"form": refused(request, error, {"username": username, "next": onward})}
-    limit.succeeded(request, username)
     _rehash(request, user, password)
-    return see(onward, headers=sign_in(request, user.id, user.auth_version))
+    return see(onward, headers=sign_in(request, user))
 
 
-@view_config(route_name="logout", request_method="POST")
+@view_config(route_name="logout", request_method="POST", require_csrf=False)
 def logout(request: Request) -> Response:
-    return HTTPSeeOther("/", headers=sign_out(request, "You are signed out."))
+    """From another tab's session too. Where nobody is signed in, a form of another site changes nothing either."""
+    if drafts.from_this_site(request):
+        return HTTPSeeOther("/", headers=sign_out(request, "You are signed out."))
+    if request.identity is not None:
+        raise BadCSRFToken
+    return see("/")
 
 
-def sign_in(request: Request, user_id: int, auth_version: int) -> list[tuple[str, str]]:
+def already_signed_in(request: Request) -> Response:
+    """On to where the form leads to, whatever name was typed: somebody signed in in another tab."""
+    request.session.flash(f"You are signed in already, as @{request.identity.username}.")
+    return see(posted(request, "next") or request.GET.get("next", "/"))
+
+
+def sign_in(request: Request, user: Any) -> Headers:
     """The headers that sign this browser in. Its session begins anew, so that nobody can have planted it."""
-    draft = take_draft(request)
-    request.session.invalidate()
-    keep_draft(request, draft)
-    return remember(request, user_id, auth_version=auth_version)
+    drafts.renew_session(request, drafts.DRAFT)
+    known = request.registry["sign_in_guard"].remember(user.username)
+    return [*remember(request, user.id, auth_version=user.auth_version), *known]
 
 
-def sign_out(request: Request, message: str) -> list[tuple[str, str]]:
-    request.session.invalidate()
+def sign_out(request: Request, message: str) -> Headers:
+    drafts.renew_session(request)
     request.session.flash(message)
     return forget(request)
 
@@ -77,14 +93,24 @@ def sign_out(request: Request, message: str) -> list[tuple[str, str]]:
 def check_own_password(request: Request, password: str, field: str) -> None:
     """Whoever found a browser signed in must not be able to guess the password either.
 
-    Raises Refused, TooManyAttempts.
+    Raises Refused, TooManyRequests, Busy.
     """
-    limit, username = request.registry["sign_in_limit"], request.identity.username
-    limit.begin(request, username)
-    user = _find(request, username)
-    if user is None or not request.registry["passwords"].check(user.password_hash, password):
+    if _check_password(request, request.identity.username, password) is None:
         raise Refused("That is not your password.", field)
-    limit.succeeded(request, username)
+
+
+def _check_password(request: Request, username: str, password: str) -> Any:
+    """The account, if the password is its own; None otherwise, after the same time.
+
+    Raises TooManyRequests, Busy.
+    """
+    guard = request.registry["sign_in_guard"]
+    guard.check(request, username)
+    user = _find(request, username)
+    if request.registry["passwords"].check(user.password_hash if user else "", password):
+        return user
+    guard.failed(request, username)
+    return None
 
 
 def _find(request: Request, username: str) -> Any:
@@ -93,7 +119,9 @@ def _find(request: Request, username: str) -> Any:
     # A session of its own, that ends before the hashing: it takes long, and nobody should wait for the database.
     with request.registry["sessions"]() as session:
         return session.execute(
-            select(User.id, User.password_hash, User.auth_version).where(User.username_key == username.lower())
+            select(User.id, User.username, User.password_hash, User.auth_version).where(
+                User.username_key == username.lower()
+            )
         ).one_or_none()
 
 

@@ -4,7 +4,6 @@ import logging
 from typing import Any
 from urllib.parse import quote
 
-from pyramid.csrf import check_csrf_token
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken, PredicateMismatch
 from pyramid.httpexceptions import HTTPException, HTTPServiceUnavailable
 from pyramid.registry import Registry
@@ -16,10 +15,12 @@ from pyramid_retry import is_error_retryable
 from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tweeter.errors import Missing, NotYours, Refused
-from tweeter.security import TooManyAttempts
-from tweeter.views.forms import keep_draft, posted, see
+from tweeter.errors import Busy, Missing, NotYours, Refused, TookTooLong, TryAgain
+from tweeter.security import local_url
+from tweeter.views import accounts, drafts
+from tweeter.views.forms import posted, see
 from tweeter.views.layout import safe_identity
+from tweeter.views.tweens import count
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,17 @@ PAGES = {
     404: ("Nothing here", "This page does not exist, or does not exist any more."),
     405: ("Not like this", "This address exists, but it can't be asked that way."),
     413: ("That is too much", "What you sent is larger than this site takes."),
-    429: ("Too many tries", "Somebody tried this name too often without knowing the password."),
+    429: ("That was a lot", "It is more than this site takes in so short a time."),
     500: ("That went wrong", "It is our fault, not yours. It has been noted; please try again in a while."),
     503: ("Back in a moment", "The database does not answer. Nothing you posted before is lost; please try again."),
+}
+
+# Why a limit is reached, where it is not that one account or address did a lot of something.
+LIMITS = {
+    "sign_in": "Somebody tried this name too often without knowing the password.",
+    "sign_in_name": "Somebody tried this name too often without knowing the password.",
+    "sign_in_address": "Somebody at your address tried too many names without knowing their passwords.",
+    "sign_up": "Many accounts were opened from your address.",
 }
 
 
@@ -40,7 +49,8 @@ def error_page(request: Request, status: int, message: str = "", ask: bool = Tru
     """The page of a status. Without `ask` nobody looks up who is signed in, because that could fail again."""
     heading, usual = PAGES.get(status, ("That did not work", "Please try again."))
     me = safe_identity(request) if ask else None
-    values = {"title": heading} | values | {"message": message or usual, "status": status, "me": me}
+    values = {"title": heading, "typed": _typed(request)} | values
+    values |= {"message": message or usual, "status": status, "me": me}
     try:
         response = render_to_response("tweeter:templates/error.jinja2", values, request=request)
     except Exception:  # the templates may be what is broken
@@ -74,6 +84,14 @@ def not_found(error: HTTPException, request: Request) -> Response:
     return error_page(request, 404, _sentence(error))
 
 
+def _typed(request: Request) -> str:
+    """What was typed, for its writer to copy."""
+    try:
+        return "\n".join(filter(None, (posted(request, name) for name in ("display_name", "bio", "message"))))
+    except Exception:  # the form may be what is broken
+        return ""
+
+
 def _sentence(error: HTTPException) -> str:
     """What our views say is a sentence; Pyramid's own details are paths, and words for developers."""
     detail = str(error.detail or "")
@@ -92,12 +110,13 @@ def _methods(registry: Registry) -> dict[str, frozenset[str]]:
 
 @forbidden_view_config()
 def forbidden(error: HTTPException, request: Request) -> Response:
-    """Whoever is not signed in is asked to, and comes back to where the form was."""
-    if safe_identity(request) is None:
-        if check_csrf_token(request, raises=False):  # or any site could put words into somebody's box
-            keep_draft(request, posted(request, "message"))
-        return see(f"/login?next={quote(_page_of(request), safe='/@')}")
-    return error_page(request, 403)
+    """Whoever is not signed in is asked to, and comes back to where the form was, with what was typed in it."""
+    if safe_identity(request) is not None:
+        return error_page(request, 403)
+    draft = drafts.typed(request)
+    if draft and not (drafts.from_this_site(request) and drafts.keep(request, draft)):
+        return error_page(request, 401)
+    return see(f"/login?next={quote(_page_of(request), safe='/@')}")
 
 
 def _page_of(request: Request) -> str:
@@ -105,6 +124,11 @@ def _page_of(request: Request) -> str:
     if request.method in ("GET", "HEAD"):
         return str(request.path_qs)
     route = request.matched_route.name if request.matched_route else ""
+    onward = local_url(posted(request, "next"), "")
+    if route == "login":
+        return f"/login?next={quote(onward or '/', safe='/@')}"
+    if onward:
+        return onward
     if route in ("follow", "unfollow"):
         return str(request.path).rpartition("/")[0]
     if route == "delete":
@@ -112,21 +136,41 @@ def _page_of(request: Request) -> str:
     parent = posted(request, "parent_id")
     if route == "tweets" and parent.isascii() and parent.isdecimal():
         return f"/tweets/{parent[:16]}"
-    return "/settings" if route == "settings" else "/"
+    return {"settings": "/settings", "signup": "/signup"}.get(route, "/lab/live" if route.startswith("lab_") else "/")
 
 
 @exception_view_config(BadCSRFToken)
 @exception_view_config(BadCSRFOrigin)
 def bad_csrf(error: Exception, request: Request) -> Response:
-    """Mostly a page that was open for weeks, or since before signing in. What was typed is not lost."""
+    """Mostly a page from before somebody signed in or out in another tab: its form is shown again, filled in."""
+    cookie = "session" in request.cookies
+    if not cookie and _came_over_http(request):
+        return error_page(
+            request,
+            400,
+            "It sends its cookies over https only, and this page came over plain http: nobody can sign in like that. "
+            "Open the site at an address that begins with https.",
+            title="This site needs https",
+        )
+    if request.matched_route.name in ("login", "signup") and safe_identity(request) is not None:
+        return accounts.already_signed_in(request)
+    draft = drafts.typed(request)
+    ours = cookie and isinstance(error, BadCSRFToken) and drafts.from_this_site(request)
+    if ours and (not draft or drafts.keep(request, draft)):
+        request.session.flash("You signed in or out since that page was loaded. Please send it again.")
+        return see(_page_of(request))
+    message = "It is from before you signed in or out, or did not come from this site."
+    if not cookie:
+        message = "Your browser sent no cookie of this site with it: it keeps none, or they were deleted."
     return error_page(
-        request,
-        400,
-        "It is from before you signed in or out, or did not come from this site. "
-        "Go back, reload the page, and send it again.",
-        title="This form is too old",
-        typed=posted(request, "message"),
+        request, 400, f"{message} Go back, reload the page, and send it again.", title="This form is too old"
     )
+
+
+def _came_over_http(request: Request) -> bool:
+    """Whether a browser keeps none of our cookies. Where a proxy hides that it came over https, it says so itself."""
+    secure = request.registry.settings["tweeter.secure_cookies"]
+    return secure and request.scheme == "http" and not request.headers.get("Origin", "").startswith("https:")
 
 
 @exception_view_config(Refused)
@@ -135,13 +179,36 @@ def refused(error: Refused, request: Request) -> Response:
     return error_page(request, status, str(error))
 
 
-@exception_view_config(TooManyAttempts)
-def too_many(error: TooManyAttempts, request: Request) -> Response:
-    minutes = -(-error.seconds // 60)
-    wait = "a minute" if minutes == 1 else f"{minutes} minutes"
-    response = error_page(request, 429, f"{PAGES[429][1]} Please wait {wait}, then try again.")
+@exception_view_config(TryAgain)
+def try_again(error: TryAgain, request: Request) -> Response:
+    """The page says when to send it again; what was typed is in its form again then."""
+    status, reason = 429, LIMITS.get(getattr(error, "limit", ""), PAGES[429][1])
+    title = PAGES[429][0]
+    if isinstance(error, Busy):
+        status, title, reason = 503, "One moment", "Many people are signing in at this moment."
+    if draft := drafts.typed(request):
+        drafts.keep(request, draft)
+    message = f"{reason} Please try again in {_wait(error.seconds)}."
+    response = error_page(request, status, message, title=title)
     response.headers["Retry-After"] = str(error.seconds)
     return response
+
+
+@exception_view_config(TookTooLong)
+def took_too_long(error: TookTooLong, request: Request) -> Response:
+    response = error_page(
+        request, 503, "The site is busy. A longer word or a #tag is found faster.", title="This search took too long"
+    )
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+def _wait(seconds: int) -> str:
+    """`1 second`, `90 seconds`, `3 minutes`, `2 hours`."""
+    for length, name in ((3600, "hour"), (60, "minute")):
+        if seconds >= 2 * length:
+            return f"{-(-seconds // length)} {name}s"
+    return count(seconds, "second")
 
 
 @exception_view_config(OperationalError)
@@ -154,7 +221,7 @@ def sql_is_down(error: Exception, request: Request) -> Response:
         return server_error(error, request)  # a constraint, or SQL that is wrong: the database did answer
     if not is_error_retryable(request, error):
         log.error("the database does not answer: %s", error)
-    response = error_page(request, HTTPServiceUnavailable.code, ask=False, typed=posted(request, "message"))
+    response = error_page(request, HTTPServiceUnavailable.code, ask=False)
     response.headers["Retry-After"] = "5"
     return response
 
@@ -163,8 +230,4 @@ def sql_is_down(error: Exception, request: Request) -> Response:
 def server_error(error: Exception, request: Request) -> Response:
     if not is_error_retryable(request, error):
         log.error("%s %s failed", request.method, request.path_info, exc_info=error)
-    try:
-        typed = posted(request, "message")
-    except Exception:  # the form may be what is broken
-        typed = ""
-    return error_page(request, 500, ask=False, typed=typed)
+    return error_page(request, 500, ask=False)

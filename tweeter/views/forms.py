@@ -14,7 +14,6 @@ from tweeter.values import Cursor
 
 PAGE = 20
 GREATEST_PAGE = 100
-LONGEST_DRAFT = 600  # bytes; it has to fit into the session's cookie, where it is three times as long at the worst
 
 
 @dataclass
@@ -31,6 +30,7 @@ class Form:
 def refused(request: Request, error: Refused, values: dict[str, str], **fields: str) -> Form:
     """The form to show again. Nothing of the request is committed. `fields` renames fields of the action."""
     request.tm.doom()
+    request.dbsession.close()  # its page may need a connection, and other writers need not wait for it
     request.response.status_int = 400
     return Form(values, {fields.get(error.field, error.field): str(error)})
 
@@ -39,17 +39,6 @@ def posted(request: Request, name: str) -> str:
     """A field of the form; what is missing is empty, as is a file where a text belongs."""
     value = request.POST.get(name, "")
     return value if isinstance(value, str) else ""
-
-
-def keep_draft(request: Request, message: str) -> None:
-    """Keeps what was typed for the next box to post, if it fits into a cookie."""
-    if 0 < len(message.encode()) <= LONGEST_DRAFT:
-        request.session["draft"] = message
-
-
-def take_draft(request: Request) -> str:
-    """What was kept, once."""
-    return str(request.session.pop("draft")) if "draft" in request.session else ""
 
 
 def see(url: str, **options: Any) -> HTTPSeeOther:

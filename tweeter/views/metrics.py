@@ -5,13 +5,13 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
+from tweeter.clients import is_from, parse_networks
 from tweeter.interfaces import IDelivery
-from tweeter.metrics import allowed, parse_networks
 
 
 def metrics(request: Request) -> Response:
     """All metrics as Prometheus reads them."""
-    if not allowed(request.registry["metrics_networks"], request.remote_addr):
+    if not is_from(request.registry["metrics_networks"], request):
         # Not HTTPForbidden: to sign in would not help.
         return Response("Metrics are not for this address.\n", status=403, content_type="text/plain")
     request.registry.getUtility(IDelivery).observe()
@@ -20,7 +20,7 @@ def metrics(request: Request) -> Response:
 
 def includeme(config: Configurator) -> None:
     """Adds the route, if `tweeter.metrics` names any network: otherwise there is no such page."""
-    networks = parse_networks(config.get_settings()["tweeter.metrics"])
+    networks = parse_networks(config.get_settings()["tweeter.metrics"], "tweeter.metrics")
     if networks:
         config.registry["metrics_networks"] = networks
         config.add_route("metrics", "/metrics")

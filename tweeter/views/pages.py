@@ -1,6 +1,7 @@
 """The timelines: home, public, mentions; and whether there is anything newer."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
@@ -8,11 +9,13 @@ from pyramid.response import Response
 from pyramid.view import view_config
 from sqlalchemy import select
 
-from tweeter.models import Mention
+from tweeter import ids
+from tweeter.models import Mention, Tweet, closed_users
 from tweeter.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page, Timeline
-from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, take_draft, written
+from tweeter.views import drafts
+from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
 
 
 @view_config(route_name="index", request_method="GET", renderer="tweeter:templates/home.jinja2")
@@ -33,8 +36,8 @@ def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     timeline = Timeline.home(request.identity.id)
     page = request.timelines.home(timeline.user_id, page_cursor(request), written(request))
     # What is refused is shown at the form's address, where there are no other pages.
-    form = form or Form({"message": take_draft(request)})
-    return timeline_page(request, page, timeline, "Home", path="/") | {"form": form}
+    values = timeline_page(request, page, timeline, "Home", path="/")
+    return values | {"form": form or Form(drafts.take(request, "tweets") if values["first"] else {})}
 
 
 def timeline_page(
@@ -44,9 +47,7 @@ def timeline_page(
     first = "before" not in request.GET
     poll = None
     if timeline and first:
-        poll = f"/newer?timeline={timeline.kind}&since={page.tweets[0].id if page.tweets else 0}"
-        if timeline.kind == "profile":
-            poll += f"&user={timeline.user_id}"
+        poll = _poll_url(timeline, page)
     return {
         "title": title,
         "tweets": page.tweets,
@@ -57,32 +58,56 @@ def timeline_page(
     }
 
 
+def _poll_url(timeline: Timeline, page: Page) -> str:
+    """Where to ask for newer tweets: after the newest that is not ahead of the clock. Those that are have been seen."""
+    now = ids.latest_id()
+    ahead = [tweet.id for tweet in page.tweets if tweet.id > now]
+    since = next((tweet.id for tweet in page.tweets if tweet.id <= now), now if ahead else 0)
+    query: dict[str, int | str] = {"timeline": timeline.kind, "since": since}
+    if timeline.kind == "profile":
+        query["user"] = timeline.user_id
+    if ahead:
+        query["seen"] = " ".join(map(str, ahead))
+    return f"/newer?{urlencode(query)}"
+
+
 @view_config(
     route_name="mentions", request_method="GET", renderer="tweeter:templates/mentions.jinja2", permission=SIGNED_IN
 )
 def mentions(request: Request) -> dict[str, Any]:
     """Tweets with @me in them."""
     cursor = page_cursor(request)
-    ids = request.dbsession.scalars(
+    query = (
         select(Mention.tweet_id)
+        .join(Tweet, Tweet.id == Mention.tweet_id)
         .where(Mention.user_id == request.identity.id, Mention.tweet_id < cursor.before)
+        .where(Tweet.user_id.not_in(closed_users))
         .order_by(Mention.tweet_id.desc())
         .limit(cursor.limit + 1)
-    ).all()
-    tweets = load_tweets(request.dbsession, ids)
-    page = Page.cut([tweets[id_] for id_ in ids if id_ in tweets], cursor.limit)
+    )
+    with request.read_session() as session:
+        found = session.scalars(query).all()
+        tweets = load_tweets(session, found)
+    page = Page.cut([tweets[id_] for id_ in found if id_ in tweets], cursor.limit)
     return timeline_page(request, page, None, "Mentions")
 
 
 @view_config(route_name="newer", request_method="GET")
 def newer(request: Request) -> Response:
-    """How many tweets of others there are after `since`. Browsers poll it, so mostly it answers 304."""
+    """How many tweets of others there are after `since`, up to now. Browsers poll it, so mostly it answers 304.
+
+    It fills no store: anybody can ask it for any profile.
+    """
     timeline = _timeline(request)
     if timeline is None:
         return Response(json_body={"error": "signed out"}, status=401, charset="UTF-8")
-    cursor = Cursor(after=parameter(request, "since", least=0), limit=GREATEST_PAGE)
+    now = ids.latest_id()
+    since = min(parameter(request, "since", least=0), now)
+    cursor = Cursor(before=now + 1, after=since, limit=GREATEST_PAGE, backfill=False)
+    seen = {number(id_, "seen") for id_ in request.GET.get("seen", "").split()}
     me = request.identity.id if request.identity else None
-    count = sum(tweet.user_id != me for tweet in request.timelines.page(timeline, cursor, written(request)).tweets)
+    tweets = request.timelines.page(timeline, cursor, written(request)).tweets
+    count = sum(tweet.user_id != me and tweet.id not in seen for tweet in tweets)
     response = Response(json_body={"count": count}, charset="UTF-8")
     response.etag = f"{timeline.key}-{cursor.after}-{count}"
     response.headers["Cache-Control"] = "private, no-cache"

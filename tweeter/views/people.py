@@ -46,13 +46,15 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
     if elsewhere := canonical(request, user):
         return elsewhere
     cursor = page_cursor(request)
-    people = request.dbsession.scalars(
+    query = (
         select(User)
         .join(Relationship, listed == User.id)
-        .where(of == user.id, listed < cursor.before)
+        .where(of == user.id, listed < cursor.before, ~User.closed)
         .order_by(listed.desc())
         .limit(cursor.limit + 1)
-    ).all()
+    )
+    with request.read_session() as session:
+        people = session.scalars(query).all()
     shown = people[: cursor.limit]
     return {
         "title": f"{title} · {user.display_name}",
@@ -65,7 +67,7 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
     }
 
 
-@view_config(route_name="follow", request_method="POST", permission=SIGNED_IN)
+@view_config(route_name="follow", request_method="POST", permission=SIGNED_IN, limit="follow")
 def follow(request: Request) -> Response:
     username = checked_name(request)
     request.actions.follow(request.identity.id, username)
@@ -73,7 +75,7 @@ def follow(request: Request) -> Response:
     return _back(request, username)
 
 
-@view_config(route_name="unfollow", request_method="POST", permission=SIGNED_IN)
+@view_config(route_name="unfollow", request_method="POST", permission=SIGNED_IN, limit="follow")
 def unfollow(request: Request) -> Response:
     username = checked_name(request)
     request.actions.unfollow(request.identity.id, username)
@@ -97,7 +99,8 @@ def checked_name(request: Request) -> str:
 def find(request: Request) -> User:
     """Whom the address names, whatever its case. Raises HTTPNotFound."""
     username = checked_name(request)
-    user = request.dbsession.scalar(select(User).where(User.username_key == username.lower()))
+    with request.read_session() as session:
+        user = session.scalar(select(User).where(User.username_key == username.lower()))
     if user is None:
         raise HTTPNotFound(f"There is nobody called @{username}.")
     return user
@@ -118,6 +121,8 @@ def followed(request: Request, ids: Iterable[int]) -> Sequence[int]:
     others = [id_ for id_ in ids if me and id_ != me.id]
     if not others:
         return []
-    return request.dbsession.scalars(
-        select(Relationship.to_user_id).where(Relationship.from_user_id == me.id, Relationship.to_user_id.in_(others))
-    ).all()
+    query = select(Relationship.to_user_id).where(
+        Relationship.from_user_id == me.id, Relationship.to_user_id.in_(others)
+    )
+    with request.read_session() as session:
+        return session.scalars(query).all()

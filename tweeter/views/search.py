@@ -1,32 +1,51 @@
-"""Searching people and tweets, by LIKE: right on both databases, and quick enough for a small site."""
+"""Searching people, words and #tags.
+
+Everything is folded by `text.fold`, when it is stored and when it is asked for, so both databases find the same. Tags
+have an index of their own. Words and names are looked for in the rows, so a page reads a bounded number of them.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
 from pyramid.request import Request
 from pyramid.view import view_config
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from tweeter import text
-from tweeter.models import Tweet, User
+from tweeter import ids, text
+from tweeter.models import Hashtag, Tweet, User, closed_users
+from tweeter.models.meta import time_limit
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page
 from tweeter.views.forms import page_cursor, page_url
 from tweeter.views.people import followed
 
 PEOPLE = 10
-LONGEST = 100
-ROWS_AT_ONCE = 200
+LONGEST = text.LONGEST_HASHTAG + 1
+ROWS_AT_ONCE = 50_000
+MOST_ROWS = 500_000  # tweets that one page looks through
+MOST_PEOPLE = 500_000  # accounts whose names are looked through
+ENOUGH = 0.25  # seconds; then a page ends as if it had looked through MOST_ROWS
+SECONDS = 2.0  # for any one statement
 
 
-@view_config(route_name="search", request_method="GET", renderer="tweeter:templates/search.jinja2")
+class Found(NamedTuple):
+    """A page of a search. If the page ended before it was full, `looked_until` is the id it looked down to."""
+
+    page: Page
+    looked_until: int | None = None
+
+
+@view_config(route_name="search", request_method="GET", renderer="tweeter:templates/search.jinja2", limit="search")
 def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)
     first = "before" not in request.GET
-    people = find_people(request.dbsession, q) if q and first else []
-    page = find_tweets(request.dbsession, q, cursor) if q else Page((), None)
+    # In a transaction, to which PostgreSQL's time limit belongs.
+    with request.registry["sessions"]() as session, time_limit(session, SECONDS):
+        people = find_people(session, q) if q and first else []
+        page, looked_until = find_tweets(session, q, cursor) if q else Found(Page((), None))
     return {
         "title": f"Search: {q}" if q else "Search",
         "q": q,
@@ -34,44 +53,60 @@ def search(request: Request) -> dict[str, Any]:
         "followed": followed(request, [person.id for person in people]),
         "tweets": page.tweets,
         "older": page_url(request, q=q, before=page.older),
+        "looked_until": looked_until and ids.date_of(looked_until),
         "first": first,
     }
 
 
 def find_people(session: Session, q: str) -> Sequence[User]:
-    """Those whose username begins with it or whose name contains it; the most followed first."""
-    if q.startswith("#"):
+    """Those whose username begins with it or whose name contains it, the most followed first.
+
+    They are looked for among the first MOST_PEOPLE accounts. Who has exactly this username is always among them.
+    """
+    words = text.fold(q)
+    name = words.removeprefix("@")
+    if not name or words.startswith("#"):
         return []
-    name = q.removeprefix("@")
-    if not name:
-        return []
-    matches: list[ColumnElement[bool]] = [User.username_key.startswith(name.lower(), autoescape=True)]
-    if not q.startswith("@"):
-        matches.append(_contains(session, User.display_name, name))
-    query = select(User).where(or_(*matches)).order_by(User.followers_count.desc(), User.id.desc())
-    return session.scalars(query.limit(PEOPLE)).all()
+    matches = [func.substr(User.username_key, 1, len(name)) == name]
+    if words == name:
+        matches.append(User.folded_name.contains(name, autoescape=True))
+    query = select(User).where(User.id <= MOST_PEOPLE, or_(*matches), ~User.closed)
+    people = session.scalars(query.order_by(User.followers_count.desc(), User.id.desc()).limit(PEOPLE)).all()
+    exact = session.scalar(select(User).where(User.username_key == name))
+    return people if exact is None or exact in people else [*people[: PEOPLE - 1], exact]
 
 
-def find_tweets(session: Session, q: str, cursor: Cursor) -> Page:
-    """Tweets that contain it, whatever the case; `#tag` finds the whole tag only, not the beginning of another."""
-    tag = q[1:].casefold() if q.casefold()[1:] in text.hashtags(q) and q.startswith("#") else ""
-    query = select(Tweet.id, Tweet.message).where(_contains(session, Tweet.message, q)).order_by(Tweet.id.desc())
-    ids: list[int] = []
-    before = cursor.before
-    while len(ids) <= cursor.limit:
-        rows = session.execute(query.where(Tweet.id < before).limit(ROWS_AT_ONCE if tag else cursor.limit + 1)).all()
-        ids += [row.id for row in rows if not tag or tag in text.hashtags(row.message)]
-        if not tag or len(rows) < ROWS_AT_ONCE:
+def find_tweets(session: Session, q: str, cursor: Cursor) -> Found:
+    """Tweets that contain it, or have it as a hashtag where it is one; newest first."""
+    parts = list(text.segments(q))
+    if len(parts) == 1 and parts[0].kind == "hashtag":
+        found, looked_until = _tagged(session, text.fold(parts[0].value), cursor), None
+    else:
+        found, looked_until = _containing(session, text.fold(q), cursor)
+    tweets = load_tweets(session, found)
+    page = Page.cut([tweets[id_] for id_ in found if id_ in tweets], cursor.limit)
+    return Found(page._replace(older=looked_until), looked_until) if looked_until else Found(page)
+
+
+def _tagged(session: Session, tag: str, cursor: Cursor) -> list[int]:
+    query = select(Hashtag.tweet_id).join(Tweet, Tweet.id == Hashtag.tweet_id)
+    query = query.where(Hashtag.tag == tag, Hashtag.tweet_id < cursor.before, Tweet.user_id.not_in(closed_users))
+    return list(session.scalars(query.order_by(Hashtag.tweet_id.desc()).limit(cursor.limit + 1)))
+
+
+def _containing(session: Session, words: str, cursor: Cursor) -> tuple[list[int], int | None]:
+    """The ids of a page and one more; fewer, and the id down to which all were looked at, if that was enough work."""
+    found: list[int] = []
+    before, end = cursor.before, monotonic() + ENOUGH
+    for _ in range(MOST_ROWS // ROWS_AT_ONCE):
+        older = select(Tweet.id).where(Tweet.id < before).order_by(Tweet.id.desc())
+        last = session.scalar(older.offset(ROWS_AT_ONCE - 1).limit(1))
+        shown = Tweet.folded.contains(words, autoescape=True) & Tweet.user_id.not_in(closed_users)
+        part = older.where(Tweet.id >= (last or 0), shown)
+        found += session.scalars(part.limit(cursor.limit + 1 - len(found)))
+        if last is None or len(found) > cursor.limit:
+            return found, None
+        before = last
+        if monotonic() > end:
             break
-        before = rows[-1].id
-    tweets = load_tweets(session, ids[: cursor.limit + 1])
-    return Page.cut([tweets[id_] for id_ in ids[: cursor.limit + 1] if id_ in tweets], cursor.limit)
-
-
-def _contains(session: Session, column: Any, words: str) -> ColumnElement[bool]:
-    if session.get_bind().dialect.name != "sqlite":
-        return column.icontains(words, autoescape=True)
-    # SQLite knows the case of ASCII letters only, but can be taught.
-    connection: Any = session.connection().connection.driver_connection
-    connection.create_function("casefold", 1, str.casefold, deterministic=True)
-    return func.casefold(column).contains(words.casefold(), autoescape=True)
+    return found, before

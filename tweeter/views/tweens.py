@@ -1,12 +1,11 @@
-"""What happens around every request: its costs are measured, its body is bounded, its answer gets its headers."""
+"""What happens around every request: its costs are measured, and its response gets its headers."""
 
+import logging
 from collections.abc import Callable
-from io import BytesIO
-from itertools import chain
-from urllib.parse import quote, unquote_to_bytes
+from functools import partial
+from urllib.parse import quote
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPBadRequest, HTTPRequestEntityTooLarge
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
@@ -16,7 +15,9 @@ from sqlalchemy.exc import OperationalError
 from structlog.contextvars import bound_contextvars
 
 from tweeter import logs, measure, metrics
+from tweeter.clients import is_from, parse_networks
 from tweeter.interfaces import ITimelines
+from tweeter.models.drivers import SQLHangs
 
 Handler = Callable[[Request], Response]
 
@@ -24,8 +25,11 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+STRICT_TRANSPORT = f"max-age={365 * 24 * 3600}"
+INVISIBLE = dict.fromkeys(map(ord, "\t\r\n"))  # browsers overlook them in an address
 METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"))
-REFUSAL = "tweeter.refusal"
+
+log = logging.getLogger(__name__)
 
 
 def measure_tween(handler: Handler, registry: Registry) -> Handler:
@@ -34,7 +38,10 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
     def measure_request(request: Request) -> Response:
         with measure.measuring() as meter, bound_contextvars(request_id=meter.request_id):
             response = handler(request)
-            account(request, response, meter)
+            try:
+                account(request, response, meter)
+            except Exception:  # what the request did is committed: nothing may fail any more
+                log.exception("a request could not be counted")
             backend = meter.answered_by or registry.getUtility(ITimelines).name
             response.headers["Server-Timing"] = (
                 f"total;dur={meter.seconds * 1000:.1f}, "
@@ -72,6 +79,7 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
 
 def headers_tween(handler: Handler, registry: Registry) -> Handler:
     """Adds the headers that make browsers strict. What somebody signed in was shown is kept nowhere."""
+    production = registry.settings["tweeter.production"]
 
     def add_headers(request: Request) -> Response:
         response = handler(request)
@@ -83,61 +91,28 @@ def headers_tween(handler: Handler, registry: Registry) -> Handler:
         if "Cache-Control" not in headers:
             signed_in = "ticket" in request.cookies
             headers["Cache-Control"] = "private, no-store" if signed_in else "private, no-cache"
+        if production and request.scheme == "https":
+            headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+        if response.location:
+            make_relative(request, response)
         return response
 
     return add_headers
 
 
-def limit_body(request: Request) -> None:
-    """Bounds the body before anything else reads it; pyramid_retry asks it first, and takes None for "as usual".
+def make_relative(request: Request, response: Response) -> None:
+    """Redirects within the site without naming its host: the Host header may be an attacker's, and a cache may keep it.
 
-    What is refused is not read; check_tween refuses it once there is a page to say so on.
+    WebOb would put it before each path when the response is sent, and has no other way to keep it from that.
     """
-    environ = request.environ
-    limit = request.registry.settings["tweeter.max_body"]
-    declared = environ.get("CONTENT_LENGTH") or ""
-    if declared and not (declared.isascii() and declared.isdecimal()):
-        refusal, body = HTTPBadRequest, b""
-    elif declared and (len(declared) > 15 or int(declared) > limit):
-        refusal, body = HTTPRequestEntityTooLarge, b""
-    elif declared or environ.get("wsgi.input_terminated"):
-        body = environ["wsgi.input"].read(int(declared) if declared else limit + 1)
-        refusal = HTTPRequestEntityTooLarge if len(body) > limit else None
-        if declared and len(body) < int(declared):
-            refusal = HTTPBadRequest  # the browser went away in the middle: half a form is none
-    else:
-        refusal, body = None, b""
-    environ["wsgi.input"] = BytesIO(b"" if refusal else body)
-    environ["CONTENT_LENGTH"] = "0" if refusal else str(len(body))
-    environ["webob.is_body_seekable"] = True
-    environ[REFUSAL] = refusal
-
-
-def check_tween(handler: Handler, registry: Registry) -> Handler:
-    """Refuses what can't be read, before any view tries: bodies that are too large, bytes that are no UTF-8."""
-
-    def check(request: Request) -> Response:
-        if refusal := request.environ.get(REFUSAL):
-            raise refusal()
-        try:
-            for text in (request.path_info, *chain.from_iterable(request.GET.items())):
-                text.encode()  # lone surrogates can't be
-            # WebOb would put a replacement for what it can't read in a form, and the view would keep it.
-            body = request.body
-            (body if request.content_type.startswith("multipart/") else unquote_to_bytes(body)).decode()
-        except (UnicodeError, ValueError):
-            raise HTTPBadRequest("This address or form has bytes in it that are no text.") from None
-        try:
-            _ = request.POST
-        except Exception:  # a boundary that is none, an encoding that nobody knows
-            raise HTTPBadRequest("This form can't be read.") from None
-        return handler(request)
-
-    return check
+    path = response.location.translate(INVISIBLE).removeprefix(request.host_url)
+    if path.startswith("/") and not path.startswith("//"):
+        response.location = path
+        response._make_location_absolute = lambda environ, location: location
 
 
 def retry_tween(handler: Handler, registry: Registry) -> Handler:
-    """What zope.sqlalchemy does not know to be worth another try: a locked SQLite, a connection that was lost.
+    """Marks what zope.sqlalchemy does not know to be worth a retry: a locked SQLite, a connection that was lost.
 
     Nothing is committed yet where either is noticed.
     """
@@ -148,15 +123,15 @@ def retry_tween(handler: Handler, registry: Registry) -> Handler:
         except OperationalError as error:
             _mark(error)
             raise
-        finally:
-            if isinstance(request.exception, OperationalError):
-                _mark(request.exception)
 
     return mark
 
 
 def _mark(error: OperationalError) -> None:
-    if error.connection_invalidated or "database is locked" in str(error.orig):
+    if isinstance(error.orig, SQLHangs):
+        return
+    connecting = error.statement is None
+    if connecting or error.connection_invalidated or "database is locked" in str(error.orig):
         mark_error_retryable(error)
 
 
@@ -166,10 +141,13 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def includeme(config: Configurator) -> None:
-    config.get_settings()["retry.activate_hook"] = limit_body
+    # Its own check of `debugtoolbar.hosts` sees only the proxy, where there is one.
+    if allow_toolbar := getattr(config, "set_debugtoolbar_request_authorization", None):
+        hosts = parse_networks(" ".join(config.get_settings()["debugtoolbar.hosts"]), "debugtoolbar.hosts")
+        allow_toolbar(partial(is_from, hosts))
     # Below the debug toolbar, where there is one: neither its time nor its own pages are ours.
     outside = ("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS)
     config.add_tween("tweeter.views.tweens.measure_tween", under=outside, over="tweeter.views.tweens.headers_tween")
     config.add_tween("tweeter.views.tweens.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
-    config.add_tween("tweeter.views.tweens.retry_tween", under="pyramid_tm.tm_tween_factory", over=EXCVIEW)
-    config.add_tween("tweeter.views.tweens.check_tween", under=EXCVIEW)
+    # Within the exception views, so that they know whether the request is tried again.
+    config.add_tween("tweeter.views.tweens.retry_tween", under=EXCVIEW, over="tweeter.views.receiving.check_tween")

@@ -9,16 +9,22 @@ from sqlalchemy import literal, select
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.errors import Missing, Refused
-from tweeter.models import Tweet
+from tweeter.models import Tweet, closed_users
 from tweeter.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
-from tweeter.views import pages
-from tweeter.views.forms import Form, number, page_limit, parameter, posted, refused, see, take_draft
+from tweeter.views import drafts, pages
+from tweeter.views.forms import Form, number, page_limit, page_url, parameter, posted, refused, see
 
 GREATEST_DEPTH = 20
 
 
-@view_config(route_name="tweets", request_method="POST", renderer="tweeter:templates/home.jinja2", permission=SIGNED_IN)
+@view_config(
+    route_name="tweets",
+    request_method="POST",
+    renderer="tweeter:templates/home.jinja2",
+    permission=SIGNED_IN,
+    limit="post",
+)
 def post(request: Request) -> dict[str, Any] | Response:
     """A new tweet: then to where it stands. What is refused comes back on the page it was typed on."""
     message, parent = posted(request, "message"), posted(request, "parent_id")
@@ -51,7 +57,7 @@ def show(request: Request) -> dict[str, Any]:
     return tweet_page(request, int(request.matchdict["id"]))
 
 
-@view_config(route_name="delete", request_method="POST", permission=SIGNED_IN)
+@view_config(route_name="delete", request_method="POST", permission=SIGNED_IN, limit="delete")
 def delete(request: Request) -> Response:
     """Only one's own; `tweeter.actions` sees to it."""
     request.actions.delete(request.identity.id, int(request.matchdict["id"]))
@@ -60,42 +66,52 @@ def delete(request: Request) -> Response:
 
 
 def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str, Any]:
-    """The tweet, what it answers above it, the answers below it, oldest first. A tweet that is gone has a page too."""
-    session, limit = request.dbsession, page_limit(request)
-    after = parameter(request, "after", id_, least=0)
-    above = _ancestor_ids(session, id_)
-    below = session.scalars(
-        select(Tweet.id).where(Tweet.parent_id == id_, Tweet.id > after).order_by(Tweet.id).limit(limit + 1)
-    ).all()
-    tweets = load_tweets(session, {id_, *above, *below})
+    """The tweet, what it answers above it, the answers below it, oldest first. A tweet that is gone has a page too.
+
+    An answer may have a lower id than its parent: a loaded one that is dated before it, or one from a slower clock.
+    """
+    limit = page_limit(request)
+    after = parameter(request, "after", least=0)
+    answers_of = (
+        select(Tweet.id)
+        .where(Tweet.parent_id == id_, Tweet.id > after, Tweet.user_id.not_in(closed_users))
+        .order_by(Tweet.id)
+        .limit(limit + 1)
+    )
+    with request.read_session() as session:
+        above = _ancestor_ids(session, id_)
+        below = session.scalars(answers_of).all()
+        tweets = load_tweets(session, {id_, *above, *below})
     tweet = tweets.get(id_)
     if tweet is None:
         request.response.status_int = 404
     ancestors = [tweets[ancestor] for ancestor in above if ancestor in tweets]
     answers = [tweets[answer] for answer in below[:limit] if answer in tweets]
-    more = answers[-1].id if len(below) > limit and answers else None
+    more = below[limit - 1] if len(below) > limit else None  # from the ids: a tweet may be deleted between the two
     return {
         "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "This tweet is gone",
         "tweet": tweet,
         "ancestors": ancestors,
         "earlier": ancestors[0].parent_id if len(ancestors) == GREATEST_DEPTH else None,
         "answers": answers,
-        "more": f"/tweets/{id_}?after={more}" if more else None,
+        "more": page_url(request, f"/tweets/{id_}", after=more),
         "first": "after" not in request.GET,
-        "form": form or Form({"message": take_draft(request)}),
+        "form": form or Form(drafts.take(request, "tweets") if tweet and request.identity else {}),
     }
 
 
 def _ancestor_ids(session: Session, id_: int) -> list[int]:
     """What the tweet answers, what that answers, and so on; the oldest first."""
     chain = (
-        select(Tweet.id, Tweet.parent_id, literal(0).label("depth")).where(Tweet.id == id_).cte("chain", recursive=True)
+        select(Tweet.id, Tweet.parent_id, literal(0).label("depth"))
+        .where(Tweet.id == id_, Tweet.user_id.not_in(closed_users))
+        .cte("chain", recursive=True)
     )
     parent = aliased(Tweet, name="ancestor")
     chain = chain.union_all(
         select(parent.id, parent.parent_id, chain.c.depth + 1)
         .join(chain, parent.id == chain.c.parent_id)
-        .where(chain.c.depth < GREATEST_DEPTH)
+        .where(chain.c.depth < GREATEST_DEPTH, parent.user_id.not_in(closed_users))
     )
     rows = session.execute(select(chain.c.id).where(chain.c.depth > 0).order_by(chain.c.depth.desc()))
     return [id_ for (id_,) in rows]

@@ -18,20 +18,25 @@ from pyramid.config import Configurator
 from tweeter import servers
 from tweeter.backends.memcached.cache import MemcachedTweetCache
 from tweeter.backends.memcached.client import LONGEST_PREFIX, Servers
+from tweeter.backends.memcached.limits import MemcachedLimits
 from tweeter.backends.memcached.store import LONGEST_LIFE, MemcachedTimelineStore
 from tweeter.backends.memcached.wire import Address
 from tweeter.errors import SettingError
 from tweeter.settings import setting
 
+SETTINGS = (
+    "tweeter.memcached.servers",
+    "tweeter.memcached.prefix",
+    "tweeter.memcached.timeout_ms",
+    "tweeter.memcached.idle_days",
+)
 DAY = 86_400
 DEFAULT_SERVER = "localhost:11211"
 
 
 def includeme(config: Configurator) -> None:
     settings = config.get_settings()
-    named = addresses(setting(settings, "tweeter.memcached.servers", str, DEFAULT_SERVER))
-    prefix = _prefix(setting(settings, "tweeter.memcached.prefix", str, "tweeter:"))
-    timeout = setting(settings, "tweeter.memcached.timeout_ms", int, 250, least=1) / 1000
+    named, timeout, prefix = _servers(settings)
     days = setting(settings, "tweeter.memcached.idle_days", int, 7, least=1)
     if days > LONGEST_LIFE // DAY:
         raise SettingError(f"tweeter.memcached.idle_days must be at most {LONGEST_LIFE // DAY}, not {days}")
@@ -43,6 +48,21 @@ def includeme(config: Configurator) -> None:
 
     store, cache = at(named)
     config.add_timeline_store(__name__, store=store, cache=cache, elsewhere=lambda host, port: at([(host, port)]))
+
+
+def limits_storage(settings: Mapping[str, Any]) -> MemcachedLimits:
+    """Where `tweeter.ratelimits` counts."""
+    named, timeout, prefix = _servers(settings)
+    return MemcachedLimits(named, f"{prefix}limits:", timeout)
+
+
+def _servers(settings: Mapping[str, Any]) -> tuple[list[Address], float, str]:
+    """The servers, how many seconds to wait for them, and what their keys begin with."""
+    return (
+        addresses(setting(settings, "tweeter.memcached.servers", str, DEFAULT_SERVER)),
+        setting(settings, "tweeter.memcached.timeout_ms", int, 250, least=1) / 1000,
+        _prefix(setting(settings, "tweeter.memcached.prefix", str, "tweeter:")),
+    )
 
 
 def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Memcached], int] | None:

@@ -1,24 +1,17 @@
 """Tweets as MessagePack in memcached."""
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
 from zope.interface import implementer
 
 from tweeter.backends.memcached.client import ATTEMPTS, Servers
 from tweeter.backends.memcached.epoch import Epoch
 from tweeter.backends.memcached.wire import Request, blocks, storing
 from tweeter.interfaces import ITweetCache
+from tweeter.metrics import count_damaged
+from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
 from tweeter.values import TweetView
-
-LEASE_SECONDS = 10
-LEASED = b"l"  # a lease begins with it
-VERSION = b"1"  # and a tweet, or nil, with this
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(TweetView | None).decode
 
 
 class _Place(NamedTuple):
@@ -34,29 +27,26 @@ _Lease = Mapping[int, _Place]
 
 @implementer(ITweetCache)
 class MemcachedTweetCache:
-    """A value for each tweet: the TweetView, nil where it is gone, or a lease."""
+    """A value for each tweet: the TweetView, nil where it is gone, or a lease; see `timelines.packing`."""
 
     def __init__(self, servers: Servers, seconds: float = 86_400) -> None:
         self._servers = servers
         self._seconds = int(seconds)
 
+    def set_site(self, site_id: str) -> None:
+        self._servers.set_site(site_id)
+
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
-        tweets: dict[int, TweetView | None] = {}
-        unreadable = []
-        for _, _, answer in self._servers.ask(map(str, ids), self._get):
-            for name, found in answer.values.items() if answer else ():
-                if found.data.startswith(LEASED):
-                    continue
-                try:
-                    tweets[_id(name)] = _read(found.data)
-                except (msgspec.DecodeError, ValueError):
-                    unreadable.append(_id(name))
-        if unreadable:  # nobody could lease them
-            self.invalidate(unreadable)
-        return tweets
+        shares = self._servers.ask(map(str, ids), self._get)
+        values = (answer.values for _, _, answer in shares if answer is not None)
+        found = unpack((_id(name), value.data) for each in values for name, value in each.items())
+        if found.damaged:  # nobody could lease them
+            self.invalidate(found.damaged)
+            count_damaged("memcached", {f"tweet {id_}": why for id_, why in found.damaged.items()})
+        return found.tweets
 
     def lease(self, ids: Iterable[int]) -> _Lease:
-        token = LEASED + secrets.token_bytes(8)
+        token = new_lease()
 
         def add(keys: Sequence[str], epoch: Epoch) -> Request:
             names = self._get(keys, epoch).names
@@ -82,7 +72,7 @@ class MemcachedTweetCache:
         commands: dict[int, list[bytes]] = {}
         for id_, tweet in tweets.items():
             if (place := lease.get(id_)) is not None:
-                command = storing(b"cas", place.name, VERSION + _encode(tweet), self._seconds, place.unique)
+                command = storing(b"cas", place.name, pack(tweet), self._seconds, place.unique)
                 commands.setdefault(place.server, []).append(command)
         self._servers.commands(commands)
 
@@ -102,9 +92,3 @@ class MemcachedTweetCache:
 
 def _id(name: bytes) -> int:
     return int(name.rpartition(b":")[2])
-
-
-def _read(data: bytes) -> TweetView | None:
-    if not data.startswith(VERSION):
-        raise ValueError("of another version")
-    return _decode(memoryview(data)[1:])

@@ -17,13 +17,15 @@ from pymemcache.client.base import check_key_helper
 from tweeter.backends.memcached.epoch import Epoch
 from tweeter.backends.memcached.pools import Pools, Reply
 from tweeter.backends.memcached.wire import STORED, Address, Found, Request, blocks, storing
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import BackendUnavailable, SiteUnknown
+from tweeter.metrics import count_damaged
 
 ATTEMPTS = 10  # at a step that others interfere with
 PROBE_SECONDS = 60
 LONGEST_NAME = 250  # memcached's own limit
 LONGEST_PREFIX = 100
-LONGEST_KEY = 100  # between the two stand a kind and a generation
+LONGEST_KEY = 100  # between the two stand the site's id, a kind and a generation
+EPOCH, RUN, PROBE = "epoch", "run", "probe"
 
 
 class Answer(NamedTuple):
@@ -43,20 +45,38 @@ class Share(NamedTuple):
 
 
 class Servers:
-    """All servers of one list, as one place for keys."""
+    """All servers of one list, as one place for keys.
 
-    def __init__(self, addresses: Sequence[Address], prefix: str, timeout: float) -> None:
+    `shared_prefix` begins the names of all keys, whichever site's they are.
+    """
+
+    def __init__(self, addresses: Sequence[Address], shared_prefix: str, timeout: float) -> None:
         self._pools = Pools(addresses, timeout)
         self.names = self._pools.names
-        self.prefix = prefix
-        self._epoch_name = f"{prefix}epoch".encode("ascii")
-        self._probe_name = f"{prefix}probe".encode("ascii")
+        self.shared_prefix = shared_prefix
+        self._prefix = ""
         self._epochs: list[Epoch | None] = [None] * len(addresses)  # as this process last saw them
         self._expected: list[bytes] = []
+
+    def set_site(self, site_id: str) -> None:
+        """As of ITimelineStore."""
+        self._prefix = f"{self.shared_prefix}{site_id}:"
+        self._epochs = [None] * len(self.names)
+
+    @property
+    def prefix(self) -> str:
+        """With what the names of the site's keys begin."""
+        if not self._prefix:
+            raise SiteUnknown
+        return self._prefix
 
     def name(self, kind: str, epoch: Epoch, key: str) -> bytes:
         """The name that a key of a kind has in an epoch."""
         return f"{self.prefix}{kind}:{epoch.generation.decode()}:{key}".encode("ascii")
+
+    def _fixed(self, name: str) -> bytes:
+        """The name of what stands on every server."""
+        return f"{self.prefix}{name}".encode("ascii")
 
     def ask(self, keys: Iterable[str], build: Callable[[Sequence[str], Epoch], Request]) -> list[Share]:
         """Sends each server the request that is built for its share of the keys and its epoch.
@@ -80,7 +100,7 @@ class Servers:
             requests = {server: build(shares[server], epoch) if epoch else Request() for server, epoch in known.items()}
             for server, reply in self._exchange(requests).items():
                 epoch = self._epochs[server] = self._epoch(server, reply)
-                reply.values.pop(self._epoch_name, None)
+                reply.values.pop(self._fixed(EPOCH), None)
                 before = known[server]
                 if epoch is None:
                     answers[server] = None
@@ -96,26 +116,31 @@ class Servers:
             self._epoch(server, reply)
         return {server: reply.lines for server, reply in replies.items()}
 
-    def begin(self, server: int) -> None:
-        """Gives an epoch to a server that has none, or one that can't be read."""
-        data = Epoch.new().data()
-        add = storing(b"add", self._epoch_name, data)
-        reply = self._exchange({server: Request(blocks=blocks([add]))})[server]
-        found = reply.values.get(self._epoch_name)
-        if found is not None and Epoch.read(found) is None:
-            cas = storing(b"cas", self._epoch_name, data, unique=found.unique)
-            self._exchange({server: Request(blocks=blocks([cas]))})
+    def begin(self, server: int) -> Epoch | None:
+        """Gives an epoch to a server that has none, or one that can't be read. Returns the one that is there then."""
+        reply = self._exchange({server: Request([self._fixed(RUN)])})[server]
+        found = reply.values.get(self._fixed(EPOCH))
+        if (epoch := Epoch.read(found)) is not None:
+            return epoch
+        data = Epoch.new(reply.values.get(self._fixed(RUN))).data()
+        if found is None:
+            command = storing(b"add", self._fixed(EPOCH), data)
+        else:
+            count_damaged("memcached", {f"the epoch of {self.names[server]}": "undecodable"})
+            command = storing(b"cas", self._fixed(EPOCH), data, unique=found.unique)
+        reply = self._exchange({server: Request(blocks=blocks([command]))})[server]
+        return Epoch.read(reply.values.get(self._fixed(EPOCH)))
 
     def change(self, how: Callable[[Epoch], Epoch]) -> None:
         """Changes the epoch of every server that has one."""
         for server in range(len(self.names)):
             for _ in range(ATTEMPTS):
                 reply = self._exchange({server: Request()})[server]
-                found = reply.values.get(self._epoch_name)
+                found = reply.values.get(self._fixed(EPOCH))
                 epoch = self._epoch(server, reply)
                 if found is None or epoch is None or (changed := how(epoch)) == epoch:
                     break
-                cas = storing(b"cas", self._epoch_name, changed.data(), unique=found.unique)
+                cas = storing(b"cas", self._fixed(EPOCH), changed.data(), unique=found.unique)
                 if self.commands({server: [cas]})[server] == [STORED]:
                     self._epochs[server] = changed
                     break
@@ -124,16 +149,23 @@ class Servers:
 
     def incarnation(self) -> str:
         """The runs of all servers, each of which was just written to and read."""
-        probe = blocks([storing(b"set", self._probe_name, b"", PROBE_SECONDS)])
+        probe = Request([self._fixed(RUN)], blocks([storing(b"set", self._fixed(PROBE), b"", PROBE_SECONDS)]))
         for _ in range(ATTEMPTS):
-            replies = self._exchange({server: Request(blocks=probe) for server in range(len(self.names))})
-            epochs = [Epoch.read(replies[server].values.get(self._epoch_name)) for server in range(len(self.names))]
-            found = [epoch.run.decode() for epoch in epochs if epoch is not None]
-            if len(found) == len(epochs):
-                return " ".join(found)
-            for server, epoch in enumerate(epochs):
-                if epoch is None:
-                    self.begin(server)
+            replies = self._exchange(dict.fromkeys(range(len(self.names)), probe))
+            epochs = {server: Epoch.read(reply.values.get(self._fixed(EPOCH))) for server, reply in replies.items()}
+            runs = {server: epoch.run for server, epoch in epochs.items() if epoch is not None}
+            if len(runs) == len(epochs):
+                copies = {server: reply.values.get(self._fixed(RUN)) for server, reply in replies.items()}
+                self._exchange(
+                    {
+                        server: Request(blocks=blocks([storing(b"set", self._fixed(RUN), run)]))
+                        for server, run in runs.items()
+                        if (copy := copies[server]) is None or copy.data != run
+                    }
+                )
+                return b" ".join(runs.values()).decode()
+            for server in epochs.keys() - runs.keys():
+                self.begin(server)
         raise BackendUnavailable("memcached: a server forgets at once what it is told")
 
     def expect(self, incarnation: str) -> None:
@@ -159,12 +191,13 @@ class Servers:
     def _exchange(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """The requests, and behind each of them one for the epoch, in one round trip."""
         return self._pools.exchange(
-            {n: request._replace(names=[*request.names, self._epoch_name]) for n, request in requests.items()}
+            {n: request._replace(names=[*request.names, self._fixed(EPOCH)]) for n, request in requests.items()}
         )
 
     def _epoch(self, server: int, reply: Reply) -> Epoch | None:
-        epoch = Epoch.read(reply.values.get(self._epoch_name))
-        expected = self._expected
-        if expected and (epoch is None or epoch.run not in expected[server : server + 1]):
-            raise BackendUnavailable(f"memcached {self.names[server]}: it is new, or was started again")
+        epoch = Epoch.read(reply.values.get(self._fixed(EPOCH)))
+        if expected := self._expected:
+            epoch = epoch or self.begin(server)
+            if epoch is None or epoch.run not in expected[server : server + 1]:
+                raise BackendUnavailable(f"memcached {self.names[server]}: it is new, or was started again")
         return epoch

@@ -6,8 +6,11 @@ On every server stands an epoch, a small value under one name:
 
 `run` is random and stays as long as the server keeps its memory: the store's incarnation is made of it. `generation`
 is random too and part of every other name; a new one makes everything cold at once, for every process and for good,
-because none comes twice. `mark` is the id below which timelines were truncated. A server that was started again, was
-replaced or lost its epoch gets another, so nothing that it held before is ever read.
+because none comes twice. `mark` is the id below which timelines were truncated. A server that was started again or
+replaced gets another epoch, so nothing that it held before is ever read.
+
+Beside it stands a copy of the run. A server that lost only its epoch, or whose epoch is damaged, keeps its run by the
+copy and gets another generation: all that it holds is cold, and nothing else happens.
 
 Every exchange asks for the epoch last, in the same round trip. If the generation is still the one that the names were
 made with, all that was done before it was done to what is valid; otherwise it is done again with new names.
@@ -19,7 +22,8 @@ from typing import NamedTuple
 
 from tweeter.backends.memcached.wire import Found
 
-_EPOCH = re.compile(rb"1 ([0-9a-f]{16}) ([0-9a-f]{16}) ([0-9]{1,16})")
+_RUN = re.compile(rb"[0-9a-f]{16}")
+_EPOCH = re.compile(rb"1 (%s) (%s) ([0-9]{1,16})" % (_RUN.pattern, _RUN.pattern))
 
 
 class Epoch(NamedTuple):
@@ -30,8 +34,10 @@ class Epoch(NamedTuple):
     mark: int
 
     @classmethod
-    def new(cls) -> "Epoch":
-        return cls(_random(), _random(), 0)
+    def new(cls, copy: Found | None = None) -> "Epoch":
+        """Of the run that a copy tells, if it does."""
+        run = copy.data if copy is not None and _RUN.fullmatch(copy.data) else _random()
+        return cls(run, _random(), 0)
 
     @classmethod
     def read(cls, found: Found | None) -> "Epoch | None":

@@ -17,6 +17,7 @@ from tweeter.backends.memcached.packed import Timeline, pack
 from tweeter.backends.memcached.wire import BLOCK, STORED, TOO_LARGE, Block, Found, Request, blocks, storing
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IBulkStore
+from tweeter.metrics import count_damaged
 from tweeter.values import Slice
 
 SLACK = 100  # ids over its capacity before a timeline is compacted
@@ -26,13 +27,13 @@ LONGEST_IDENTITY = 200  # characters
 
 
 class _Held(NamedTuple):
-    """A value under a timeline's name; `timeline` is None where it is none."""
+    """A timeline, and the value that it was read from."""
 
     server: int
     epoch: Epoch
     name: bytes
     found: Found
-    timeline: Timeline | None
+    timeline: Timeline
     checkpoint: bytes | None = None  # of the server
 
 
@@ -51,11 +52,14 @@ class MemcachedTimelineStore:
         self, servers: Servers, capacity: int, idle_seconds: float = 604_800, fill_seconds: float = 30
     ) -> None:
         self._servers = servers
-        self.identity = _identity(f"memcached {' '.join(servers.names)} {servers.prefix}")
+        self.identity = _identity(f"memcached {' '.join(servers.names)} {servers.shared_prefix}")
         self._capacity = capacity
         self._slack = min(SLACK, capacity)
         self._idle_ms = int(idle_seconds * 1000)
         self._fill_ms = int(fill_seconds * 1000)
+
+    def set_site(self, site_id: str) -> None:
+        self._servers.set_site(site_id)
 
     def incarnation(self) -> str:
         return self._servers.incarnation()
@@ -82,7 +86,7 @@ class MemcachedTimelineStore:
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         held = self._held(key)
-        if held is None or (timeline := held.timeline) is None or timeline.filling:
+        if held is None or (timeline := held.timeline).filling:
             return None
         ids, floor = timeline.shown(self._capacity, self._slack, held.epoch.mark)
         now = _now()
@@ -115,9 +119,11 @@ class MemcachedTimelineStore:
                     return word
                 if not timeline.filling or timeline.ends > _now():
                     return None
+            else:
+                self._report(key)
             # A token that was left behind, or no timeline.
             ours = Timeline(True, word, ends, epoch.mark)
-            if self._swap(_Held(server, epoch, name, found, timeline), ours) == STORED:
+            if self._swap(_Held(server, epoch, name, found, ours), ours) == STORED:
                 return word
         return None
 
@@ -126,7 +132,7 @@ class MemcachedTimelineStore:
         patience = time.monotonic() + self._fill_ms / 1000
         while True:
             held = self._held(key)
-            if held is None or (begun := held.timeline) is None or not begun.filling or begun.word != token:
+            if held is None or not (begun := held.timeline).filling or begun.word != token:
                 return False
             filled = Timeline(False, floor, _now() + self._idle_ms, begun.mark, [*given, *begun.ids])
             line = self._swap(held, filled)
@@ -186,7 +192,7 @@ class MemcachedTimelineStore:
             return
         for _ in range(ATTEMPTS):
             held = self._held(key)
-            if held is None or (timeline := held.timeline) is None or gone.isdisjoint(timeline.ids):
+            if held is None or gone.isdisjoint((timeline := held.timeline).ids):
                 return
             rest = [id_ for id_ in timeline.ids if id_ not in gone]
             if self._swap(held, timeline._replace(ids=rest)) == STORED:
@@ -225,6 +231,8 @@ class MemcachedTimelineStore:
         )
 
     def _held(self, key: str) -> _Held | None:
+        """What is under the key; what is no timeline is dropped."""
+
         def get(keys: Sequence[str], epoch: Epoch) -> Request:
             return Request([*self._get(keys, epoch).names, self._checkpoint_name(epoch)])
 
@@ -235,8 +243,14 @@ class MemcachedTimelineStore:
         if not answer.values:
             return None
         [(name, found)] = answer.values.items()
-        timeline = Timeline.read(found.data)
+        if (timeline := Timeline.read(found.data)) is None:
+            self.drop([key])
+            self._report(key)
+            return None
         return _Held(server, answer.epoch, name, found, timeline, checkpoint.data if checkpoint else None)
+
+    def _report(self, key: str) -> None:
+        count_damaged("memcached", {key: "no timeline"})
 
     def _compact(self, held: _Held, timeline: Timeline, ends: int) -> None:
         """Leaves the ids that are shown, each once. Where others write meanwhile, it is left to the next who looks."""

@@ -31,7 +31,10 @@ Address = tuple[str, int] | str
 
 
 class Found(NamedTuple):
-    """A value, and the number that memcached gave to this version of it."""
+    """A value, and the number that memcached gave to this version of it.
+
+    What was stored with other flags than ours, which are 0, is in a format that is not ours: it has no data here.
+    """
 
     data: bytes
     unique: bytes
@@ -121,11 +124,11 @@ class Connection:
         found: dict[bytes, Found] = {}
         while (line := self._line()) != b"END":
             match line.split(b" "):
-                case [b"VALUE", name, _, length, unique] if name in wanted and length.isdigit() and unique.isdigit():
+                case [b"VALUE", name, flags, length, cas] if name in wanted and length.isdigit() and cas.isdigit():
                     data = self._bytes(int(length) + 2)
                     if not data.endswith(b"\r\n"):
                         raise MemcacheUnknownError("a value of another length than it said")
-                    found[name] = Found(data[:-2], unique)
+                    found[name] = Found(data[:-2] if flags == b"0" else b"", cas)
                 case _:
                     raise MemcacheUnknownError(line[:100].decode("ascii", "replace"))
         if self._at != len(self._data):

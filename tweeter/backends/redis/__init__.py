@@ -16,31 +16,46 @@ from pyramid.config import Configurator
 
 from tweeter import servers
 from tweeter.backends.redis.cache import RedisTweetCache
+from tweeter.backends.redis.limits import RedisLimits
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
 from tweeter.errors import SettingError
 from tweeter.settings import setting
 
+SETTINGS = ("tweeter.redis.url", "tweeter.redis.prefix", "tweeter.redis.timeout_ms", "tweeter.redis.idle_days")
 DEFAULT_URL = "redis://localhost:6379/0"
 
 
 def includeme(config: Configurator) -> None:
     settings = config.get_settings()
-    url = setting(settings, "tweeter.redis.url", str, DEFAULT_URL)
-    timeout = setting(settings, "tweeter.redis.timeout_ms", int, 250, least=1) / 1000
-    prefix = setting(settings, "tweeter.redis.prefix", str, "tweeter:")
+    url, timeout, prefix = _server(settings)
     idle = setting(settings, "tweeter.redis.idle_days", int, 7, least=1) * 86_400
 
     def at(url: str) -> tuple[RedisTimelineStore, RedisTweetCache]:
-        wire = Wire(open_url(url, timeout), timeout)
+        wire = Wire(open_url(url, timeout), timeout, prefix)
         identity = without_secrets(url)
-        store = RedisTimelineStore(wire, prefix, settings["tweeter.capacity"], idle_seconds=idle, identity=identity)
-        return store, RedisTweetCache(wire, prefix, seconds=idle)
+        store = RedisTimelineStore(wire, settings["tweeter.capacity"], idle_seconds=idle, identity=identity)
+        return store, RedisTweetCache(wire, seconds=idle)
 
     store, cache = at(url)
     config.add_timeline_store(
         __name__, store=store, cache=cache, elsewhere=lambda host, port: at(f"redis://{host}:{port}/0")
+    )
+
+
+def limits_storage(settings: Mapping[str, Any]) -> RedisLimits:
+    """Where `tweeter.ratelimits` counts."""
+    url, timeout, prefix = _server(settings)
+    return RedisLimits(Wire(open_url(url, timeout), timeout, prefix), f"{prefix}limits")
+
+
+def _server(settings: Mapping[str, Any]) -> tuple[str, float, str]:
+    """The URL, how many seconds to wait for it, and what its keys begin with."""
+    return (
+        setting(settings, "tweeter.redis.url", str, DEFAULT_URL),
+        setting(settings, "tweeter.redis.timeout_ms", int, 250, least=1) / 1000,
+        setting(settings, "tweeter.redis.prefix", str, "tweeter:"),
     )
 
 

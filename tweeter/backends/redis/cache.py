@@ -1,61 +1,60 @@
 """Tweets as MessagePack in Redis."""
 
-import secrets
 from collections.abc import Iterable, Mapping
 
-import msgspec
 from zope.interface import implementer
 
 from tweeter.backends.redis import scripts
-from tweeter.backends.redis.wire import Wire, translated
+from tweeter.backends.redis.errors import translated
+from tweeter.backends.redis.wire import Wire
 from tweeter.interfaces import ITweetCache
+from tweeter.metrics import count_damaged
+from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
 from tweeter.values import TweetView
-
-LEASE_MS = 10_000
-LEASED = b"l"  # no MessagePack of a tweet or of nil begins with it
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(TweetView | None).decode
 
 
 @implementer(ITweetCache)
 class RedisTweetCache:
-    """A value for each tweet: the TweetView, nil where it is gone, or a lease."""
+    """A value for each tweet: the TweetView, nil where it is gone, or a lease; see `timelines.packing`."""
 
-    def __init__(self, wire: Wire, prefix: str, seconds: float = 86_400) -> None:
+    def __init__(self, wire: Wire, seconds: float = 86_400) -> None:
         self._wire = wire
-        self._prefix = f"{prefix}tw:"
         self._ms = int(seconds * 1000)
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._wire.prefix}tw:"
+
+    def set_site(self, site_id: str) -> None:
+        self._wire.set_site(site_id)
 
     @translated
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         if not (wanted := list(ids)):
             return {}
-        values = self._wire.values(self._prefix, wanted)
-        return {
-            id_: _decode(value)
-            for id_, value in zip(wanted, values, strict=True)
-            if value is not None and not value.startswith(LEASED)
-        }
+        found = unpack(zip(wanted, self._wire.values(self._prefix, wanted), strict=True))
+        if found.damaged:
+            self.invalidate(found.damaged)
+            count_damaged("redis", {f"tweet {id_}": why for id_, why in found.damaged.items()})
+        return found.tweets
 
     @translated
     def lease(self, ids: Iterable[int]) -> bytes:
-        token = LEASED + secrets.token_bytes(8)
-        self._wire.run([("SET", f"{self._prefix}{id_}", token, "PX", LEASE_MS, "NX") for id_ in ids])
+        token, prefix = new_lease(), self._prefix
+        self._wire.run([("SET", f"{prefix}{id_}", token, "PX", LEASE_SECONDS * 1000, "NX") for id_ in ids])
         return token
 
     @translated
     def fill(self, lease: bytes, tweets: Mapping[int, TweetView | None]) -> None:
+        prefix = self._prefix
         self._wire.run(
-            [
-                (scripts.FILL_TWEET, f"{self._prefix}{id_}", lease, _encode(tweet), self._ms)
-                for id_, tweet in tweets.items()
-            ]
+            [(scripts.FILL_TWEET, f"{prefix}{id_}", lease, pack(tweet), self._ms) for id_, tweet in tweets.items()]
         )
 
     @translated
     def invalidate(self, ids: Iterable[int]) -> None:
-        self._wire.run([("UNLINK", f"{self._prefix}{id_}") for id_ in ids])
+        prefix = self._prefix
+        self._wire.run([("UNLINK", f"{prefix}{id_}") for id_ in ids])
 
     @translated
     def clear(self) -> None:

@@ -16,10 +16,11 @@ def pack(*words: str | bytes | int) -> bytes:
 
 
 class Script:
-    """Lua that the server knows by its digest. Touches one key."""
+    """Lua that the server knows by its digest. Touches one key, or a few in the slot of the first."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, keys: int = 1) -> None:
         self.load = pack("SCRIPT", "LOAD", text)
+        self.keys = keys
         self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -30,7 +31,7 @@ Call = tuple[Any, ...]
 def encode(call: Call) -> bytes:
     name, *rest = call
     if isinstance(name, Script):
-        return pack("EVALSHA", name.digest, 1, *rest)
+        return pack("EVALSHA", name.digest, name.keys, *rest)
     return pack(*call)
 
 

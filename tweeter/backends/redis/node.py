@@ -37,6 +37,11 @@ class Refusal(Exception):
     def code(self) -> str:
         return str(self).partition(" ")[0]
 
+    @property
+    def damaged(self) -> bool:
+        """The key holds a value of another type than the command is for: nothing is wrong with the server."""
+        return self.code == "WRONGTYPE"
+
 
 class Stranger(ConnectionError):
     """The server is another, or was started again: what it holds is not what is expected."""

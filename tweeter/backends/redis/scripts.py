@@ -6,22 +6,49 @@ A timeline is a list. Its first element tells what follows:
     0 or -floor     the timeline is warm, complete down to the floor; ids stand behind it in any order, some twice
 
 Integers, so that Redis packs them: 800 ids take 8 KB.
+
+A script that finds something else under the key deletes it and returns DAMAGED.
 """
 
 from tweeter.backends.redis.commands import Script
+from tweeter.ids import MAX_ID
+
+DAMAGED = -1
+
+_GUARD = """
+local function damaged()
+  redis.call('UNLINK', KEYS[1])
+  return -1
+end
+local function look(...)
+  local found = redis.pcall(...)
+  if type(found) ~= 'table' or not found.err then return found end
+  return nil, string.find(found.err, 'WRONGTYPE', 1, true) and damaged() or found
+end
+"""
+
+_HEADER = f"""{_GUARD}
+local header, wrong = look('LINDEX', KEYS[1], 0)
+if wrong then return wrong end
+"""
 
 # ARGV: token, milliseconds to live. Repeated, it finds its own token.
-BEGIN_FILL = Script("""
-local header = redis.call('LINDEX', KEYS[1], 0)
-if header then return header == ARGV[1] and 1 or 0 end
+BEGIN_FILL = Script(f"""{_HEADER}
+if header then
+  if header == ARGV[1] then return 1 end
+  if header == '0' or string.find(header, '^%-%d+$') then return 0 end
+  local left = redis.call('PTTL', KEYS[1])
+  if string.sub(header, 1, 1) == 't' and left >= 0 and left <= tonumber(ARGV[2]) then return 0 end
+  return damaged()
+end
 redis.call('RPUSH', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """)
 
 # ARGV: token, milliseconds to live, header, ids…
-FILL = Script("""
-if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return 0 end
+FILL = Script(f"""{_HEADER}
+if header ~= ARGV[1] then return 0 end
 redis.call('LSET', KEYS[1], 0, ARGV[3])
 for first = 4, #ARGV, 1000 do
   redis.call('RPUSH', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
@@ -31,8 +58,7 @@ return 1
 """)
 
 # ARGV: milliseconds to live. Only of what is warm: a token has to end in time.
-KEEP = Script("""
-local header = redis.call('LINDEX', KEYS[1], 0)
+KEEP = Script(f"""{_HEADER}
 if not header or string.sub(header, 1, 1) == 't' then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """)
@@ -40,17 +66,20 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[1])
 # ARGV: capacity, an id below which nothing is kept (or 0). The floor rises above the highest id thrown away.
 # The oldest ids stand first, as a rule: where all of these are older than all others, and none stands there twice, the
 # list is only cut. Ids of one length are compared as they are: to make numbers of them takes longer than the rest.
-TRIM = Script("""
-local list = redis.call('LRANGE', KEYS[1], 0, -1)
+# Only what is thrown away has to be looked at closely: what is kept, a reader looks at.
+TRIM = Script(f"""{_GUARD}
+local list, wrong = look('LRANGE', KEYS[1], 0, -1)
+if wrong then return wrong end
 local header = list[1]
 if not header or string.sub(header, 1, 1) == 't' then return 0 end
+if header ~= '0' and not string.find(header, '^%-%d+$') then return damaged() end
 local floor, least, capacity = -tonumber(header), tonumber(ARGV[2]), tonumber(ARGV[1])
 local surplus = #list - 1 - capacity
 if least == 0 and surplus > 0 then
-  local highest, length, seen, clean = '', #list[2], {}, true
+  local highest, length, seen, clean = '', #list[2], {{}}, #list[2] > 0
   for place = 2, surplus + 1 do
     local id = list[place]
-    if #id ~= length then clean = false break end
+    if #id ~= length or string.find(id, '%D') then clean = false break end
     if id > highest then highest = id end
   end
   for place = surplus + 2, clean and #list or 0 do
@@ -58,21 +87,22 @@ if least == 0 and surplus > 0 then
     if #id ~= length or id <= highest or seen[id] then clean = false break end
     seen[id] = true
   end
-  if clean and tonumber(highest) >= floor then
+  if clean and tonumber(highest) >= floor and tonumber(highest) <= {MAX_ID} then
     redis.call('LTRIM', KEYS[1], surplus, -1)
     redis.call('LSET', KEYS[1], 0, string.format('%.0f', -1 - tonumber(highest)))
     return capacity
   end
 end
-local ids, lowest = {}, least
+local ids, lowest = {{}}, least
 for place = 2, #list do
   local id = tonumber(list[place])
+  if not id or string.find(list[place], '%D') or id < 1 or id > {MAX_ID} then return damaged() end
   ids[place - 1] = id
   if id < lowest then lowest = id end
 end
 if #ids <= capacity and lowest == least then return #ids end
 table.sort(ids)
-local kept, thrown = {}, 0
+local kept, thrown = {{}}, 0
 for place = #ids, 1, -1 do
   local id = ids[place]
   if id < floor then break end
@@ -85,10 +115,10 @@ for place = #ids, 1, -1 do
   end
 end
 local left = redis.call('PTTL', KEYS[1])
-redis.call('DEL', KEYS[1])
+redis.call('UNLINK', KEYS[1])
 redis.call('RPUSH', KEYS[1], string.format('%.0f', 0 - math.max(floor, thrown)))
 for first = #kept, 1, -1000 do
-  local part = {}
+  local part = {{}}
   for place = first, math.max(first - 999, 1), -1 do part[#part + 1] = kept[place] end
   redis.call('RPUSH', KEYS[1], unpack(part))
 end
@@ -96,9 +126,9 @@ if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
 return #kept
 """)
 
-# ARGV: lease, value, milliseconds to live
+# ARGV: lease, value, milliseconds to live. What is no text any more is left to the next reader.
 FILL_TWEET = Script("""
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """)

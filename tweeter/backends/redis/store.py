@@ -12,10 +12,13 @@ from zope.interface import implementer
 
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.commands import appends
+from tweeter.backends.redis.errors import translated, translating
 from tweeter.backends.redis.node import Exchange, Node, Refusal
-from tweeter.backends.redis.wire import Wire, abort, translated, translating
+from tweeter.backends.redis.wire import Wire, abort
+from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore
 from tweeter.measure import round_trip
+from tweeter.metrics import count_damaged
 from tweeter.values import Slice
 
 COMMANDS = 2000  # in one exchange: Redis works for 2 to 3 ms on them, while readers wait
@@ -43,35 +46,43 @@ class RedisTimelineStore:
     def __init__(
         self,
         wire: Wire,
-        prefix: str,
         capacity: int,
         idle_seconds: float = 604_800,
         fill_seconds: float = 30,
         identity: str = "redis",
     ) -> None:
         self._wire = wire
-        self.identity = f"{identity} {prefix}"
-        self._probe_key = f"{prefix}probe"
-        self._checkpoint_stem = f"{prefix}checkpoint:"
+        self.identity = f"{identity} {wire.shared_prefix}"
         self._checkpoint_keys: dict[Node, bytes] = {}
-        self._prefix = f"{prefix}tl:"
         self._capacity = capacity
         self._longest = 1 + capacity + min(SLACK, capacity)
         self._idle_ms = int(idle_seconds * 1000)
         self._fill_ms = int(fill_seconds * 1000)
         self._in_use: deque[str] = deque(maxlen=1000)  # to be kept beyond their time, as soon as something is read
 
+    @property
+    def _prefix(self) -> str:
+        return f"{self._wire.prefix}tl:"
+
+    def set_site(self, site_id: str) -> None:
+        self._wire.set_site(site_id)
+        self._in_use.clear()
+        self._checkpoint_keys.clear()
+
     @translated
     def incarnation(self) -> str:
-        return self._wire.incarnation(self._probe_key)
+        return self._wire.incarnation()
 
     def expect(self, incarnation: str) -> None:
         self._wire.expect(incarnation)
 
     @translated
     def checkpoint(self) -> bytes | None:
-        nodes = self._wire.topology.nodes()
-        found = self._wire.run([("GET", self._checkpoint_key(node)) for node in nodes])
+        keys = [self._checkpoint_key(node) for node in self._wire.topology.nodes()]
+        found = self._wire.run([("GET", key) for key in keys])
+        if any(isinstance(value, Refusal) for value in found):
+            self._report(keys, "no checkpoint")
+            return None
         return min(found) if found and all(found) else None
 
     @translated
@@ -83,7 +94,7 @@ class RedisTimelineStore:
         topology = self._wire.topology
         key = self._checkpoint_keys.get(node)
         if key is None or topology.node_of(key) is not node:
-            key = self._checkpoint_keys[node] = topology.key_on(node, self._checkpoint_stem)
+            key = self._checkpoint_keys[node] = topology.key_on(node, f"{self._wire.prefix}checkpoint")
         return key
 
     @translated
@@ -94,39 +105,50 @@ class RedisTimelineStore:
         with suppress(IndexError):  # there is none, or another thread was quicker
             while len(calls) < 5:
                 calls.append((scripts.KEEP, self._in_use.popleft(), self._idle_ms))
-        found, left, checkpoint, *_ = self._wire.run(calls)
+        found, left, checkpoint, *kept = self._wire.run(calls)
+        self._report([call[1] for call, reply in zip(calls[3:], kept, strict=True) if reply == scripts.DAMAGED])
+        if isinstance(found, Refusal):
+            self._drop_damaged([name], "of another type")
+            return None
         if not found or found[0].startswith(b"t"):
             return None
-        if 0 < left < self._idle_ms // 2:
+        try:
+            ids, floor = _parse(found)
+        except ValueError:
+            self._drop_damaged([name], "not a header and ids")
+            return None
+        if left < self._idle_ms // 2:
             self._in_use.append(name)
-        header, *ids = _integers(b"[%b]" % b",".join(found))
-        return Slice(_newest(ids, -header, before, limit), -header, checkpoint)
+        if isinstance(checkpoint, Refusal):
+            checkpoint = None
+        return Slice(_newest(ids, floor, before, limit), floor, checkpoint)
 
     @translated
     def begin_fill(self, key: str) -> str | None:
-        token = f"t{secrets.token_hex(8)}"
-        return token if self._wire.call(scripts.BEGIN_FILL, self._prefix + key, token, self._fill_ms) else None
+        token, name = f"t{secrets.token_hex(8)}", self._prefix + key
+        while (reply := self._wire.call(scripts.BEGIN_FILL, name, token, self._fill_ms)) == scripts.DAMAGED:
+            self._report([name])
+        return token if reply else None
 
     @translated
     def fill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
-        return bool(
-            self._wire.call(scripts.FILL, self._prefix + key, token, self._idle_ms, -floor, *sorted(ids)),
-        )
+        name = self._prefix + key
+        reply = self._wire.call(scripts.FILL, name, token, self._idle_ms, -floor, *sorted(ids))
+        if reply == scripts.DAMAGED:
+            self._report([name])
+        return bool(reply == 1)
 
     @translated
     def add(self, keys: Iterable[str], id: int) -> None:
-        self._append([self._prefix + key for key in keys], id)
+        prefix = self._prefix
+        self._append([prefix + key for key in keys], id)
 
     @translated
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
-        entries = list(ids_by_key.items())
+        prefix, entries = self._prefix, list(ids_by_key.items())
         for first in range(0, len(entries), COMMANDS):
-            some = entries[first : first + COMMANDS]
-            lengths = self._wire.run([("RPUSHX", self._prefix + key, *ids) for key, ids in some])
-            long = [
-                self._prefix + key for (key, _), length in zip(some, lengths, strict=True) if length > self._longest
-            ]
-            self._trim(long)
+            some = {prefix + key: ids for key, ids in entries[first : first + COMMANDS]}
+            self._after_append(some, self._wire.run([("RPUSHX", name, *ids) for name, ids in some.items()]))
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
         """The next chunks are asked for and encoded while Redis works on others."""
@@ -145,11 +167,14 @@ class RedisTimelineStore:
 
     @translated
     def remove(self, key: str, ids: Iterable[int]) -> None:
-        self._wire.run([("LREM", self._prefix + key, 0, id_) for id_ in ids])
+        name = self._prefix + key
+        if any(isinstance(reply, Refusal) for reply in self._wire.run([("LREM", name, 0, id_) for id_ in ids])):
+            self._drop_damaged([name], "of another type")
 
     @translated
     def drop(self, keys: Iterable[str]) -> None:
-        self._wire.run([("UNLINK", self._prefix + key) for key in keys])
+        prefix = self._prefix
+        self._wire.run([("UNLINK", prefix + key) for key in keys])
 
     @translated
     def truncate(self, before_id: int) -> None:
@@ -162,14 +187,28 @@ class RedisTimelineStore:
         self._wire.unlink_all(self._prefix)
 
     def _append(self, names: Sequence[str], id: int) -> None:
-        lengths = self._wire.run([("RPUSHX", name, id) for name in names])
-        self._trim([name for name, length in zip(names, lengths, strict=True) if length > self._longest])
+        self._after_append(names, self._wire.run([("RPUSHX", name, id) for name in names]))
+
+    def _after_append(self, names: Iterable[str], lengths: Iterable[Any]) -> None:
+        both = list(zip(names, lengths, strict=True))
+        self._drop_damaged([name for name, length in both if isinstance(length, Refusal)], "of another type")
+        self._trim([name for name, length in both if isinstance(length, int) and length > self._longest])
 
     def _trim(self, names: Sequence[str | bytes], before_id: int = 0) -> None:
         """A few at a time: others get their turn in between, and each few has its own time."""
         for first in range(0, len(names), TRIMMED):
             some = names[first : first + TRIMMED]
-            self._wire.run([(scripts.TRIM, name, self._capacity, before_id) for name in some])
+            replies = self._wire.run([(scripts.TRIM, name, self._capacity, before_id) for name in some])
+            self._report([name for name, reply in zip(some, replies, strict=True) if reply == scripts.DAMAGED])
+
+    def _drop_damaged(self, names: Sequence[str], why: str) -> None:
+        if names:
+            self._wire.run([("UNLINK", name) for name in names])
+            self._report(names, why)
+
+    def _report(self, names: Sequence[str | bytes], why: str = "no timeline") -> None:
+        texts = (name if isinstance(name, str) else name.decode(errors="replace") for name in names)
+        count_damaged("redis", {text.removeprefix(self._prefix): why for text in texts})
 
     def _begin(self, kind: str, owners: Sequence[int], id: int, under_way: Iterable[_Chunk]) -> _Chunk:
         prefix = f"{self._prefix}{kind}:".encode()
@@ -196,9 +235,17 @@ class RedisTimelineStore:
         return chunk.owners
 
 
-def _newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
-    """The newest ids of a list in any order, without those that stand in it twice."""
+def _parse(found: Sequence[bytes]) -> tuple[list[int], int]:
+    """The ids of a list, in ascending order, and the floor. Raises ValueError where it is no timeline."""
+    header, *ids = _integers(b"[%b]" % b",".join(found))
     ids.sort()
+    if len(ids) + 1 != len(found) or not 0 <= -header <= MAX_ID + 1 or (ids and not 0 < ids[0] <= ids[-1] <= MAX_ID):
+        raise ValueError("out of range")
+    return ids, -header
+
+
+def _newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
+    """The newest of some ids in ascending order, without those that stand there twice."""
     newest: list[int] = []
     last = None
     for place in range(bisect_left(ids, before) - 1, -1, -1):

@@ -3,19 +3,16 @@
 Every command touches one key, and all of them may be repeated: what was sent and not answered may have been done.
 """
 
-import functools
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import hiredis
 from redis.exceptions import RedisError, TimeoutError
 
 from tweeter.backends.redis.commands import Call, encode, gets, pack
 from tweeter.backends.redis.node import Exchange, Node, Refusal, Stranger, field
 from tweeter.backends.redis.topology import Topology
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import SiteUnknown
 from tweeter.measure import round_trip
 
 PAUSE = 0.01  # seconds before a cluster in the middle of something is asked again; doubled each time
@@ -23,14 +20,13 @@ ATTEMPTS = 8
 UNSETTLED = {"TRYAGAIN", "CLUSTERDOWN"}
 NO_MASTER = {"READONLY", "MASTERDOWN"}  # another is, or will be
 SCANNED = 1000  # keys at a time
+AT_ONCE = 500  # commands
 MOST_ROUNDS = 6
 
 
 ASKING, SERVER, REPLICATION = pack("ASKING"), pack("INFO", "server"), pack("INFO", "replication")
 
 Batch = tuple[Node, bytes, int]  # encoded commands, and how many replies they get
-
-Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class _Route(NamedTuple):
@@ -41,18 +37,35 @@ class _Route(NamedTuple):
 
 
 class Wire:
-    """Commands to a topology. Raises redis-py's errors, and a Refusal where a server refused a command."""
+    """Commands to a topology. Raises redis-py's errors, and a Refusal where a server refused a command.
 
-    def __init__(self, topology: Topology, timeout: float) -> None:
+    `shared_prefix` begins the names of all keys, whichever site's they are.
+    """
+
+    def __init__(self, topology: Topology, timeout: float, shared_prefix: str) -> None:
         self.topology = topology
+        self.shared_prefix = shared_prefix
         self._timeout = timeout
+        self._prefix = ""
         self._runs: Collection[str] | None = None
 
-    def incarnation(self, stem: str) -> str:
+    def set_site(self, site_id: str) -> None:
+        """As of ITimelineStore."""
+        self._prefix = f"{self.shared_prefix}{site_id}:"
+
+    @property
+    def prefix(self) -> str:
+        """With what the names of the site's keys begin."""
+        if not self._prefix:
+            raise SiteUnknown
+        return self._prefix
+
+    def incarnation(self) -> str:
         """Which runs of which servers hold the keys. Writes a key to each: a server that is only read from is no use.
 
         The replication id tells of a server that was a replica meanwhile, and has lost what its master did not have.
         """
+        stem = f"{self.prefix}probe"
         self.topology.refresh()
         nodes = self.topology.nodes()
         self.run([("SET", self.topology.key_on(node, stem), b"", "PX", 60_000) for node in nodes], anyone=True)
@@ -75,15 +88,20 @@ class Wire:
     def run(self, calls: Sequence[Call], anyone: bool = False) -> list[Any]:
         """The replies to all of the commands, each a name or Script, a key, and arguments.
 
-        `anyone`: also to servers that are not expected.
+        A Refusal is the reply of those whose key holds another type. `anyone`: also to servers that are not expected.
+        Many commands go some at a time, each lot with a timeout of its own.
         """
-        if not calls:
-            return []
-        with round_trip():
-            return self._run(calls, None if anyone else self._runs)
+        replies: list[Any] = []
+        for first in range(0, len(calls), AT_ONCE):
+            with round_trip():
+                replies += self._run(calls[first : first + AT_ONCE], None if anyone else self._runs)
+        return replies
 
     def values(self, prefix: str, numbers: Sequence[int]) -> list[Any]:
-        """The values of the keys that are the prefix and a number; encoded in bulk, for it is what every page asks."""
+        """The values of the keys that are the prefix and a number; encoded in bulk, for it is what every page asks.
+
+        A Refusal stands for one of another type.
+        """
         found: dict[int, Any] = {}
         start = prefix.encode()
         try:
@@ -97,7 +115,7 @@ class Wire:
         except RedisError:
             found = dict.fromkeys(numbers, Refusal())
         # One by one, what was refused can be followed to where it is now.
-        refused = [number for number, value in found.items() if isinstance(value, Refusal)]
+        refused = [number for number, value in found.items() if isinstance(value, Refusal) and not value.damaged]
         found.update(zip(refused, self.run([("GET", f"{prefix}{number}") for number in refused]), strict=True))
         return [found[number] for number in numbers]
 
@@ -187,7 +205,7 @@ class Wire:
                 repeated = True
                 routes = [self._route(route.place, calls[route.place]) for route in routes]
                 continue
-            refused = [route for route in routes if isinstance(replies[route.place], Refusal)]
+            refused = [route for route in routes if _is_refused(replies[route.place])]
             if not refused:
                 return replies
             codes = {replies[route.place].code for route in refused}
@@ -246,27 +264,11 @@ class Wire:
                     replies[place] = answer
 
 
+def _is_refused(reply: object) -> bool:
+    return isinstance(reply, Refusal) and not reply.damaged
+
+
 def abort(begun: Iterable[Exchange]) -> None:
     """Gives up what was begun and not read."""
     for exchange in begun:
         exchange.abort()
-
-
-def translated(method: Method) -> Method:
-    """Raises BackendUnavailable for whatever goes wrong: refused, timed out, out of memory, no sense in the answer."""
-
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with translating():
-            return method(*args, **kwargs)
-
-    return cast(Method, call)
-
-
-@contextmanager
-def translating() -> Iterator[None]:
-    """As `translated`, for a block."""
-    try:
-        yield
-    except (RedisError, Refusal, hiredis.HiredisError, OSError, ValueError) as error:
-        raise BackendUnavailable(f"redis: {error}") from error

@@ -74,14 +74,11 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Found:
     recording = _recording(args)
     names = SYNTHETIC if args.workloads is None else [name for name in args.workloads if name != REPLAY]
     backends = _backends(scratch, args.backends)
-    try:
-        # What plots and graphs need is an extra of its own.
-        from tweeter.bench.report.measure import Wanted, measure
-        from tweeter.bench.report.page import write_html
+    # What plots and graphs need is an extra of its own.
+    from tweeter.bench.report.measure import Wanted, measure
+    from tweeter.bench.report.page import write_html
 
-        workloads = [find(name) for name in names]
-    except ModuleNotFoundError as error:
-        raise CommandError(f"There is no {error.name}: pip install 'tweeter[bench]'") from error
+    workloads = [find(name) for name in names]
     args.output.mkdir(parents=True, exist_ok=True)
     files = {kind: args.output / f"{NAME}.{kind}" for kind in KINDS}
     check_writable(*files.values())

@@ -4,10 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tweeter.bench.figures import significant
-from tweeter.bench.report.plots import duration
+from tweeter.bench.figures import duration, make_console, significant
 from tweeter.bench.report.schema import Result, read_json
-from tweeter.bench.report.terminal import make_console
 
 LEAST_CHANGE = 1.05  # what is less is of no use to anybody
 

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from tweeter.bench.figures import duration
+
 INK = "#1a1a1b"  # becomes the colour of the page's text
 FAINT = "#8a8a8b"
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -155,14 +157,6 @@ def bars(name: str, title: str, parts: Mapping[str, Mapping[str, float]], x_labe
         axes.set_xlabel(x_label)
         axes.set_title(title, loc="left", fontsize=11.5)
         return _svg(figure, name, title)
-
-
-def duration(seconds: float, _: Any = None) -> str:
-    """A time in the unit that fits it: 1.2 ms."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size or unit == "µs":
-            return f"{float(f'{seconds / size:.3g}'):,g} {unit}"
-    raise AssertionError
 
 
 def _seconds(axis: Any) -> None:

@@ -1,16 +1,11 @@
 """What was found, on a terminal."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from tweeter.bench.figures import duration, make_console
 from tweeter.bench.report.page import costs_table, series_of
-from tweeter.bench.report.plots import duration
 from tweeter.bench.report.schema import Measurement, Result, Run
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-WIDTH = 120  # columns, where nobody looks
 SERIES = {"home": "Home page: median (99 %)", "delivered": "Post until delivered: median (99 %)"}
 
 
@@ -54,14 +49,6 @@ def show(result: Result) -> None:
     costs = costs_table(result)
     table(costs.caption, costs.head, costs.rows, left=2)
     console.print(verdict(result), style="bold red" if result.differed else "bold")
-
-
-def make_console() -> "Console":
-    """Where tables go: as wide as the terminal, or wide enough for a file."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
 
 
 def verdict(result: Result) -> str:

@@ -86,7 +86,7 @@ def read_recording(scratch: Scratch, follows: Path, tweets: Path, count: int, re
     past = scratch.folder / "past.jsonl"
     with past.open("wb") as file:
         for tweet in every[:first]:
-            line = {"user": tweet.username, "date": tweet.epoch_ms / 1000, "message": tweet.message}
+            line = {"user": tweet.name, "date": tweet.epoch_ms / 1000, "message": tweet.message}
             file.write(msgspec.json.encode(line) + b"\n")
     now = every[first : first + count]
     names = list({tweet.username.lower(): tweet.username for tweet in now}.values())

@@ -12,7 +12,7 @@ from tweeter.actions import check_password
 from tweeter.cli.common import CommandError, Site, add_ini, open_site
 from tweeter.cli.demo.talk import LANGUAGES, STARS
 from tweeter.cli.demo.world import DAYS, World, make_world
-from tweeter.models import Mention, Relationship, Tweet, User, outbox
+from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, outbox
 from tweeter.models.meta import begin_immediate, now
 from tweeter.values import Reloaded
 
@@ -153,14 +153,19 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
             for tweet_id, post in zip(tweet_ids, posts, strict=True)
         ],
     )
+    entities = [(tweet_id, text.entities(post.text)) for tweet_id, post in zip(tweet_ids, posts, strict=True)]
     session.execute(
         insert(Mention),
         [
             {"user_id": id_of[name], "tweet_id": tweet_id}
-            for tweet_id, post in zip(tweet_ids, posts, strict=True)
-            for name in sorted(text.mentions(post.text))
+            for tweet_id, found in entities
+            for name in sorted(found.mentions)
             if name in id_of
         ],
+    )
+    session.execute(
+        insert(Hashtag),
+        [{"tag": tag, "tweet_id": tweet_id} for tweet_id, found in entities for tag in sorted(found.hashtags)],
     )
     return len(posts)
 

@@ -7,28 +7,37 @@ where it was interrupted.
 """
 
 import argparse
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter.actions import check_password
 from tweeter.cli.common import Site, add_ini, open_site
 from tweeter.cli.load.database import BulkDatabase
-from tweeter.cli.load.links import arrange_links, write_links
+from tweeter.cli.load.links import arrange_links, link_earlier_replies, write_links
 from tweeter.cli.load.people import write_follows, write_users
 from tweeter.cli.load.stage import Complaints, Stage
 from tweeter.cli.load.tweets import Written, arrange, write_tweets
 from tweeter.cli.progress import Progress, progress
+from tweeter.models.meta import SessionFactory
+from tweeter.models.site import end_load, site_id
 
 DESCRIPTION = """
-Loads people, follows and tweets from files, plain or gzipped. What the site has already is left alone: loading twice
-doubles nothing, and a load that was interrupted is completed by the same command.
+Loads people, follows and tweets from files, plain or gzipped. Loading is idempotent: what the site has already is left
+alone, and a load that was interrupted is completed by the same command. Bad lines are skipped and reported; the exit
+code is 1 if every line of a file is bad.
 """
 
 FORMATS = """
 follows: one `follower followee` a line; what follows a # is a comment.
 tweets: one JSON object a line, {"user": …, "date": …, "message": …, "id": …, "parent": …}.
-The date is seconds since 1970, or ISO 8601 (UTC where it tells no offset). id and parent are optional:
-an answer names the id of what it answers. A name made of digits gets a `u` before it.
+The date is seconds since 1970, or ISO 8601 (UTC where it has no offset), from 2006 to tomorrow. id and parent
+are optional: a reply names the id of its parent, which may be in another file, loaded before or after.
+Tweets of the same millisecond are ordered by id where ids are numbers, else by line; replies come after their parents.
+A name made of digits gets a `u` before it.
+A message may have ten times the characters and code points that one may post.
 """
 
 
@@ -41,8 +50,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_ini(parser)
-    parser.add_argument("--follows", metavar="FILE", type=Path, help="who follows whom")
-    parser.add_argument("--tweets", metavar="FILE", type=Path, help="tweets as JSON lines")
+    parser.add_argument("--follows", metavar="FILE", type=_file, help="who follows whom; - is stdin")
+    parser.add_argument("--tweets", metavar="FILE", type=_file, help="tweets as JSON lines; - is stdin")
     parser.add_argument(
         "--password", metavar="P", help="with it one can sign in as any user that is new; else as none of them"
     )
@@ -67,6 +76,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _telling_sites(sessions: SessionFactory) -> Iterator[None]:
+    """At the end of the block, also where it is interrupted, running sites are told once that all timelines are cold.
+
+    Until then they show what they showed before.
+    """
+    site_id(sessions)  # makes the row in which changes are noted
+    try:
+        yield
+    except BaseException:
+        with suppress(SQLAlchemyError):
+            end_load(sessions)
+        raise
+    end_load(sessions)
+
+
 def load(
     site: Site,
     bar: Progress,
@@ -79,35 +104,62 @@ def load(
 
     Raises CommandError for a file that can't be read and, if strict, for a bad line.
     """
-    with closing(BulkDatabase(site.engine)) as database:
+    with (
+        _telling_how_to_go_on() as writing,
+        _telling_sites(site.sessions),
+        closing(BulkDatabase(site.engine)) as database,
+    ):
         stage = Stage(database, bar, strict, site.settings["tweeter.message_limit"])
         if follows:
             stage.read_follows(follows)
         if tweets:
             stage.read_tweets(tweets)
+        stage.check_names()
+        writing.append(True)
         users = write_users(database, bar, password_hash)
-        new_follows = write_follows(database, bar) if stage.follows else 0
-        written, unknown = Written(), Complaints(bar)
+        pairs, new_follows = write_follows(database, bar) if stage.follows else (0, 0)
+        repeated, written, unknown = 0, Written(), Complaints(bar)
         if tweets and stage.tweets:
             bar.phase("Sorting tweets", None)
-            arrange(database)
+            repeated = arrange(database, stage)
             if stage.any_parent:
                 arrange_links(database)
             written = write_tweets(database, bar, stage.any_source, stage.any_parent)
             if stage.any_parent:
                 write_links(database, tweets, unknown)
+            if stage.any_source:
+                link_earlier_replies(database)
         bar.phase("Analyzing", None)
-        database.analyze("users", "relationships", "tweets", "mentions")
+        database.analyze("users", "relationships", "tweets", "mentions", "hashtags")
     lines = [f"Loaded {users:,} users, {new_follows:,} follows, {written.tweets:,} tweets."]
-    there = [
-        f"{count:,} {what}"
-        for count, what in ((stage.follows - new_follows, "follows"), (stage.tweets - written.tweets, "tweets"))
-        if count
-    ]
-    if there:
-        lines.append(f"Already there: {', '.join(there)}.")
+    different = stage.tweets - repeated
+    lines += _counted("Already there", follows=pairs - new_follows, tweets=different - written.tweets)
+    lines += _counted("More than once in the files", follows=stage.follows - pairs, tweets=repeated)
     if stage.bad_lines.count:
         lines.append(f"Bad lines, skipped: {stage.bad_lines.count:,}.")
     if unknown.count:
-        lines.append(f"Answers to an unknown tweet, loaded without a parent: {unknown.count:,}.")
+        lines.append(f"Replies loaded without a parent: {unknown.count:,}.")
     return lines
+
+
+def _file(name: str) -> Path:
+    return Path("/dev/stdin" if name == "-" else name)
+
+
+def _counted(what: str, **counts: int) -> list[str]:
+    found = [f"{count:,} {name}" for name, count in counts.items() if count]
+    return [f"{what}: {', '.join(found)}."] if found else []
+
+
+@contextmanager
+def _telling_how_to_go_on() -> Iterator[list[bool]]:
+    """Whatever ends the block early says what is loaded by then. The list has something in it once writing began."""
+    writing: list[bool] = []
+    try:
+        yield writing
+    except (KeyboardInterrupt, SQLAlchemyError, OSError) as error:
+        if writing:
+            error.add_note("What was loaded by then is kept. The same command completes the load.")
+        else:
+            error.add_note("Nothing was loaded.")
+        raise

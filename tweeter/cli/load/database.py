@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import msgspec
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from tweeter.models import OutboxEvent
-from tweeter.values import Reloaded
+from tweeter.models import site
+from tweeter.models.meta import now
 
 T = TypeVar("T")
 
@@ -89,7 +88,7 @@ class BulkDatabase:
             yield
 
     def commit(self, work: Callable[[bool], T], changed: Callable[[T], Any] = bool) -> T:
-        """Does the work in one transaction; where it changed something, running sites are told with it.
+        """Does the work in one transaction; where it changed something, it notes that running sites have to be told.
 
         Somebody may post, follow or close an account at the same moment. Then the work is done again from the start;
         its argument says that it has to look at everything again (True), which would be slow each time.
@@ -100,7 +99,7 @@ class BulkDatabase:
                 with self._connection.begin():
                     result = work(tries_left < TRIES - 1)
                     if changed(result):
-                        self.record_reloaded()
+                        self.note_change()
                 break
             except (IntegrityError, OperationalError) as error:
                 if not tries_left or not _worth_repeating(error):
@@ -109,10 +108,9 @@ class BulkDatabase:
         self.breathe()
         return result
 
-    def record_reloaded(self) -> None:
-        """Running sites read the log: every materialised timeline is cold from here on."""
-        payload = msgspec.json.encode(Reloaded()).decode()
-        self._connection.execute(insert(OutboxEvent).values(payload=payload))
+    def note_change(self) -> None:
+        """With it, in one transaction: should this process die, running sites make their timelines cold themselves."""
+        self._connection.execute(update(site.Site).values(loading_until=now() + site.LOAD_SILENCE))
 
     def breathe(self) -> None:
         """Lets others write."""

@@ -1,5 +1,6 @@
 """Lines out of plain or gzipped files, in memory that does not depend on the file or on its longest line."""
 
+import codecs
 import gzip
 import io
 import stat
@@ -13,11 +14,13 @@ from tweeter.cli.common import CommandError, describe
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 20  # bytes
 _GZIP = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_PACKED = {b"PK\3\4": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 def read_lines(path: Path, advance: Callable[[int], None]) -> Iterator[tuple[int, bytes | None]]:
-    """Numbers from 1 and lines without their ends; None for a line that is longer than LONGEST_LINE.
+    """Numbers from 1 and lines without their ends, which are LF or CR LF, or CR throughout; None for a line that is
+    longer than LONGEST_LINE.
 
     `advance` is told how many bytes of the file were read. Raises CommandError for a file that can't be read.
     """
@@ -64,19 +67,31 @@ def _chunks(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
             if path.suffix == ".gz" and head and not zipped:
                 raise CommandError(f"{path} is not a gzip file")
             file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if zipped else raw
-            seekable, position, beginning = raw.seekable(), 0, True
-            while chunk := file.read(CHUNK):
-                if beginning:
-                    chunk, beginning = chunk.removeprefix(_BOM), False
-                yield chunk
+            seekable, position = raw.seekable(), 0
+            chunk = file.read(CHUNK)
+            _check_encoding(path, chunk)
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+            returns = b"\r" in chunk and b"\n" not in chunk  # old Macs, and some exports
+            while chunk:
+                yield chunk.replace(b"\r", b"\n") if returns else chunk
                 if seekable:
                     advance(raw.tell() - position)
                     position = raw.tell()
                 else:
                     advance(len(chunk))
+                chunk = file.read(CHUNK)
     except EOFError as error:
         raise CommandError(f"{path} ends in the middle: a part of the gzip file is missing") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise CommandError(f"{path} is a damaged gzip file: {error}") from error
     except OSError as error:
         raise CommandError(f"{path} can't be read: {describe(error)}") from error
+
+
+def _check_encoding(path: Path, beginning: bytes) -> None:
+    """Raises CommandError for what would be a bad line after the other."""
+    for head, kind in _PACKED.items():
+        if beginning.startswith(head):
+            raise CommandError(f"{path} is a {kind} file; only plain and gzipped files can be read")
+    if beginning.startswith(_WIDE) or b"\0" in beginning[:4]:
+        raise CommandError(f"{path} is in UTF-16 or UTF-32, not in UTF-8. Convert it: iconv -f UTF-16 -t UTF-8 {path}")

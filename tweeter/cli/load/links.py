@@ -1,11 +1,11 @@
-"""Which tweet answers which.
+"""Which tweet replies to which.
 
-Most answers get their parent when they are written. What is left for the end: answers that are dated before what they
-answer, and tweets that were there already without the parent that the file tells.
+Most replies get their parent when they are written. What is left for the end: replies that are dated before what they
+reply to, those that were there already without the parent that the file tells, and those of earlier files, if this one
+has their parents.
 """
 
-# ruff: noqa: S608 (nothing but our own words is put into the SQL)
-
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,6 @@ LINKS_AT_ONCE = 1_000
 def arrange_links(database: BulkDatabase) -> None:
     """Makes load_links: of each `n` that answers something, its parent's name, and `n` if it is in the file."""
     with database.staging():
-        database.execute("CREATE INDEX load_tweets_source ON load_tweets (source)")
         database.create("load_links", "n INTEGER PRIMARY KEY, line INTEGER, parent TEXT, parent_n INTEGER")
         database.execute(
             """
@@ -35,48 +34,76 @@ def arrange_links(database: BulkDatabase) -> None:
     database.analyze("load_links")
 
 
-def write_links(database: BulkDatabase, path: Path, warnings: Complaints) -> int:
-    """Adds the parents that are still missing; complains of those that nobody knows. Returns how many it added."""
-    added = 0
+def write_links(database: BulkDatabase, path: Path, warnings: Complaints) -> None:
+    """Adds the parents that are still missing; keeps, and complains of, those that no file had yet."""
+    database.analyze("load_given")
     for after, last, _ in database.batches("load_links", LINKS_AT_ONCE):
-        added += database.commit(partial(_add_parents, database, after, last))
+        database.commit(partial(_add_parents, database, after, last))
     with database.staging():
-        unknown = database.execute(
-            f"""
-            SELECT l.line, l.parent
-            FROM load_links AS l JOIN load_given AS g ON g.n = l.n JOIN tweets AS t ON t.id = g.id {_PARENTS}
-            WHERE t.parent_id IS NULL ORDER BY l.line
-            """
+        lines = database.execute(
+            f"SELECT l.line, l.parent, {_PARENT} AS found {_LINKS} WHERE t.parent_id IS NULL ORDER BY l.line"
         )
-        for line, parent in unknown:
-            warnings.add(path, line, f"there is no tweet {parent!r} that it could answer; loaded without a parent")
-    return added
+        for line, parent, found in lines:
+            circle = f"{parent!r} is itself below this reply"
+            why = circle if found is not None else f"there is no tweet {parent!r} yet"
+            warnings.add(path, line, f"{why}; loaded without a parent")
+
+
+def link_earlier_replies(database: BulkDatabase) -> None:
+    """Adds the parents of replies that were loaded by an earlier command than what they reply to."""
+    after = -1
+    while rows := database.commit(partial(_add_late_parents, database, after)):
+        after = rows[-1][0]
 
 
 def _add_parents(database: BulkDatabase, after: int, last: int, again: bool) -> int:
-    missing = database.execute(
-        f"""
-        SELECT g.id, COALESCE(p.id, i.tweet_id)
-        FROM load_links AS l JOIN load_given AS g ON g.n = l.n JOIN tweets AS t ON t.id = g.id {_PARENTS}
-        WHERE l.n > :after AND l.n <= :last AND t.parent_id IS NULL AND COALESCE(p.id, i.tweet_id) IS NOT NULL
-        ORDER BY l.n
+    here = "WHERE l.n > :after AND l.n <= :last AND t.parent_id IS NULL"
+    found = database.execute(f"SELECT g.id, {_PARENT} {_LINKS} {here} ORDER BY l.n", after=after, last=last).all()
+    if any(parent is None for _, parent in found):
+        database.execute(
+            f"""
+            INSERT INTO unlinked (tweet_id, parent)
+            SELECT g.id, l.parent {_LINKS} {here} AND {_PARENT} IS NULL
+            ON CONFLICT (tweet_id) DO UPDATE SET parent = excluded.parent WHERE unlinked.parent <> excluded.parent
+            """,
+            after=after,
+            last=last,
+        )
+    return _link(database, [(child, parent) for child, parent in found if parent is not None])
+
+
+def _add_late_parents(database: BulkDatabase, after: int, again: bool) -> Sequence[tuple[int, int]]:
+    rows: Sequence[tuple[int, int]] = database.execute(
+        """
+        SELECT u.tweet_id, i.tweet_id FROM unlinked AS u JOIN imported AS i ON i.source_id = u.parent
+        WHERE u.tweet_id > :after ORDER BY u.tweet_id LIMIT :limit
         """,
         after=after,
-        last=last,
+        limit=LINKS_AT_ONCE,
     ).all()
+    _link(database, rows)
+    for child, _ in rows:
+        database.execute("DELETE FROM unlinked WHERE tweet_id = :child", child=child)
+    return rows
+
+
+def _link(database: BulkDatabase, links: Sequence[tuple[int, int]]) -> int:
+    """Gives replies their parents, where they have none. Returns how many."""
     added = 0
-    for child, parent in missing:
+    for child, parent in links:
         # Whoever walks up a conversation must arrive: tweets that would answer each other in a circle don't.
         if database.execute(_IS_ABOVE, child=child, parent=parent).first() is None:
-            database.execute("UPDATE tweets SET parent_id = :parent WHERE id = :child", child=child, parent=parent)
-            added += 1
+            link = "UPDATE tweets SET parent_id = :parent WHERE id = :child AND parent_id IS NULL"
+            added += database.execute(link, child=child, parent=parent).rowcount
     return added
 
 
-_PARENTS = """
+_LINKS = """
+    FROM load_links AS l JOIN load_given AS g ON g.n = l.n JOIN tweets AS t ON t.id = g.id
     LEFT JOIN load_given AS p ON p.n = l.parent_n
     LEFT JOIN imported AS i ON i.source_id = l.parent AND l.parent_n IS NULL
     """
+_PARENT = "COALESCE(p.id, i.tweet_id)"
 
 _IS_ABOVE = """
     WITH RECURSIVE above(id) AS (

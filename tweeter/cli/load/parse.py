@@ -1,6 +1,9 @@
 """What one line of a file says, or why it says nothing."""
 
+import json
 import re
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
@@ -14,6 +17,8 @@ LOADED_LIMIT_FACTOR = 10
 LONGEST_SOURCE_ID = 100  # characters; longer ones are told apart by their digest
 _MICROSECOND = timedelta(microseconds=1)
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = 86_400_000  # milliseconds
+_NUMBER = re.compile(r"-?\d{9,}(\.\d+)?")  # 20120701 is ISO 8601
 _AT = re.compile(r" - at `\$\.(\w+)`$")
 
 
@@ -22,13 +27,20 @@ class BadLine(Exception):
 
 
 class LoadedTweet(NamedTuple):
-    """A line of the tweets file. `source_id` is its name within the file, `parent` that of what it answers."""
+    """A line of the tweets file. `source_id` is its name within the file, `parent` that of what it answers.
 
-    username: str
+    `name` is the author's as the file has it, `username` as the site has it.
+    """
+
+    name: str
     epoch_ms: int
     message: str
     source_id: str | None
     parent: str | None
+
+    @property
+    def username(self) -> str:
+        return username_of(self.name)
 
 
 class _Line(msgspec.Struct):
@@ -43,15 +55,15 @@ _decoder = msgspec.json.Decoder(_Line)
 
 
 def parse_follow(line: bytes) -> tuple[str, str] | None:
-    """The follower and the followee; None for a comment or an empty line. Raises BadLine."""
+    """The names of the follower and the followee; None for a comment or an empty line. Raises BadLine."""
     words = _decode(line).partition("#")[0].split()
     if not words:
         return None
     if len(words) != 2:
         raise BadLine(f"expected `follower followee`, got {len(words)} word{'s' if len(words) > 1 else ''}")
-    follower, followee = parse_username(words[0]), parse_username(words[1])
-    if follower.lower() == followee.lower():
-        raise BadLine(f"{follower} can't follow themselves")
+    follower, followee = parse_name(words[0]), parse_name(words[1])
+    if username_of(follower).lower() == username_of(followee).lower():
+        raise BadLine(f"{username_of(follower)} can't follow themselves")
     return follower, followee
 
 
@@ -60,7 +72,7 @@ def parse_tweet(line: bytes, message_limit: int) -> LoadedTweet | None:
     if not line or line.isspace():
         return None
     try:
-        fields = _decoder.decode(line)
+        fields = _decode_tweet(line)
     except UnicodeDecodeError:
         raise BadLine("not UTF-8") from None
     except msgspec.ValidationError as error:
@@ -68,7 +80,7 @@ def parse_tweet(line: bytes, message_limit: int) -> LoadedTweet | None:
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadLine(f"not JSON: {str(error).removeprefix('JSON is malformed: ')}") from None
     return LoadedTweet(
-        parse_username(str(fields.user)),
+        parse_name(str(fields.user)),
         parse_date(fields.date),
         _parse_message(fields.message, message_limit),
         _parse_source_id(fields.id),
@@ -76,19 +88,40 @@ def parse_tweet(line: bytes, message_limit: int) -> LoadedTweet | None:
     )
 
 
-def parse_username(name: str) -> str:
-    """The name as it will be shown. What is made of digits gets a `u` before it. Raises BadLine."""
+def _decode_tweet(line: bytes) -> _Line:
+    try:
+        return _decoder.decode(line)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # Half of an emoji, where a message was cut to a length. Python reads it, and it is dropped on the way back.
+        with suppress(ValueError):
+            return _decoder.decode(json.dumps(json.loads(line), ensure_ascii=False).encode(errors="ignore"))
+        raise
+
+
+def parse_name(name: str) -> str:
+    """A user's name as the file has it, without an @. Raises BadLine."""
     name = name.removeprefix("@")
-    if name.isascii() and name.isdigit():
-        name = "u" + name
-    if not text.USERNAME.fullmatch(name):
+    if not text.USERNAME.fullmatch(username_of(name)):
         raise BadLine(f"{_short(name)} is no username: 1 to 20 letters, digits or underscores")
     return name
+
+
+def username_of(name: str) -> str:
+    """The name as it will be shown. What is made of digits gets a `u` before it."""
+    return "u" + name if is_number(name) else name
+
+
+def is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
 
 
 def parse_date(date: int | float | str) -> int:
     """Milliseconds since 1970, cut off like everywhere in Tweeter. Raises BadLine."""
     try:
+        if isinstance(date, str) and _NUMBER.fullmatch(date.strip()):
+            date = float(date) if "." in date else int(date)
         if isinstance(date, int):
             epoch_ms = date * 1000
         elif isinstance(date, float):
@@ -101,11 +134,20 @@ def parse_date(date: int | float | str) -> int:
             epoch_ms = (moment - _UNIX) // _MICROSECOND // 1000
     except (ValueError, OverflowError):
         raise BadLine(f"{_short(date)} is no date: seconds since 1970 or ISO 8601") from None
-    try:
-        ids.first_id_of_ms(epoch_ms)
-    except ValueError as error:
-        raise BadLine(str(error)) from None
-    return epoch_ms
+    # Local times that are told without their offset may be ahead of UTC, as may be the clock that told them.
+    end_of_tomorrow = (time.time_ns() // 1_000_000 // _DAY + 2) * _DAY
+    if ids.EPOCH_MS <= epoch_ms < end_of_tomorrow:
+        return epoch_ms
+    if not isinstance(date, str):
+        for unit, name in ((1, "milli"), (1000, "micro"), (1_000_000, "nano")):
+            if ids.EPOCH_MS <= date // unit < end_of_tomorrow:
+                raise BadLine(f"{date} looks like {name}seconds; a date is in seconds since 1970")
+    shown = _short(date)
+    with suppress(OverflowError):  # the year 10,000 and later
+        shown += f" ({_UNIX + timedelta(milliseconds=epoch_ms):%Y-%m-%d})" if not isinstance(date, str) else ""
+    if epoch_ms < ids.EPOCH_MS:
+        raise BadLine(f"{shown} lies before 2006, where ids begin")
+    raise BadLine(f"{shown} lies in the future: a tweet is dated tomorrow at the latest")
 
 
 def _parse_message(message: str, limit: int) -> str:
@@ -113,9 +155,7 @@ def _parse_message(message: str, limit: int) -> str:
     if not message:
         raise BadLine("the message is empty")
     most = limit * LOADED_LIMIT_FACTOR
-    if len(message) > most and (
-        len(message) > most * text.CODE_POINTS_PER_CHARACTER or text.count_characters(message) > most
-    ):
+    if len(message) > most and text.length(message) > most:
         raise BadLine(f"the message is longer than {most:,} characters")
     return message
 

@@ -25,9 +25,9 @@ def write_users(database: BulkDatabase, progress: Progress, password_hash: str) 
     progress.phase("Writing users", missing)
     now = time.time_ns() // 1_000_000
     add = f"""
-        INSERT INTO users (username, username_key, display_name, bio, password_hash, auth_version, tweets_count,
-            followers_count, following_count, date)
-        SELECT name, key, name, '', :password_hash, 0, 0, 0, 0, {database.date(str(now))}
+        INSERT INTO users (username, username_key, display_name, folded_name, bio, password_hash, auth_version,
+            tweets_count, followers_count, following_count, date)
+        SELECT name, key, name, key, '', :password_hash, 0, 0, 0, 0, {database.date(str(now))}
         FROM load_missing WHERE n > :after AND n <= :last
         AND NOT EXISTS (SELECT 1 FROM users WHERE username_key = load_missing.key)
         ORDER BY n
@@ -45,8 +45,8 @@ def _add_users(database: BulkDatabase, add: str, after: int, last: int, password
     return added
 
 
-def write_follows(database: BulkDatabase, progress: Progress) -> int:
-    """Adds the relationships that are new, and counts them. Returns how many."""
+def write_follows(database: BulkDatabase, progress: Progress) -> tuple[int, int]:
+    """Adds the relationships that are new, and counts them. Returns how many the files have, and how many are new."""
     with database.staging():
         database.create("load_pairs", "n INTEGER PRIMARY KEY, follower_id INTEGER, followee_id INTEGER")
         database.create("load_fresh", "follower_id INTEGER, followee_id INTEGER")
@@ -69,13 +69,16 @@ def write_follows(database: BulkDatabase, progress: Progress) -> int:
             ORDER BY n
             """
         ).rowcount
+        pairs: int = database.execute(
+            "SELECT count(*) FROM (SELECT DISTINCT follower, followee FROM load_follows) AS pairs"
+        ).scalar_one()  # fmt: skip
     database.analyze("load_pairs")
     progress.phase("Writing follows", new)
     written = 0
     for after, last, count in database.batches("load_pairs"):
         written += database.commit(partial(_add_follows, database, after, last))
         progress.advance(count)
-    return written
+    return pairs, written
 
 
 def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> int:
@@ -116,8 +119,8 @@ def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> 
 
 # Somebody followed, or closed an account, since the pairs were made.
 _STILL_NEW = """
-    AND EXISTS (SELECT 1 FROM users WHERE id = p.follower_id)
-    AND EXISTS (SELECT 1 FROM users WHERE id = p.followee_id)
+    AND EXISTS (SELECT 1 FROM users WHERE id = p.follower_id AND NOT closed)
+    AND EXISTS (SELECT 1 FROM users WHERE id = p.followee_id AND NOT closed)
     AND NOT EXISTS (
         SELECT 1 FROM relationships AS r WHERE r.from_user_id = p.follower_id AND r.to_user_id = p.followee_id
     )

@@ -1,6 +1,6 @@
 """From the files into temporary tables: everything is read, and checked, before anything is written."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tweeter import text
 from tweeter.cli.common import CommandError
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.files import LONGEST_LINE, read_lines, size
-from tweeter.cli.load.parse import BadLine, parse_follow, parse_tweet
+from tweeter.cli.load.parse import BadLine, is_number, parse_follow, parse_tweet, username_of
 from tweeter.cli.progress import Progress
 
 ROWS_AT_ONCE = 10_000
@@ -32,7 +32,7 @@ class Complaints:
 
 
 class Stage:
-    """Fills the temporary tables load_names, load_follows, load_tweets and load_mentions."""
+    """Fills the temporary tables load_names, load_follows, load_tweets, load_mentions and load_hashtags."""
 
     def __init__(self, database: BulkDatabase, progress: Progress, strict: bool, message_limit: int) -> None:
         self._database = database
@@ -41,28 +41,35 @@ class Stage:
         self._message_limit = message_limit
         self.bad_lines = Complaints(progress)
         self._tables = {
-            "load_names": Rows(database, "load_names", ("n", "key", "name")),
+            "load_names": Rows(database, "load_names", ("n", "key", "name", "number")),
             "load_follows": Rows(database, "load_follows", ("follower", "followee")),
-            "load_tweets": Rows(database, "load_tweets", ("line", "author", "ms", "message", "source", "parent")),
+            "load_tweets": Rows(
+                database, "load_tweets", ("line", "author", "ms", "message", "folded", "source", "parent", "rank")
+            ),
             "load_mentions": Rows(database, "load_mentions", ("line", "name")),
+            "load_hashtags": Rows(database, "load_hashtags", ("line", "tag")),
         }
         with database.staging():
-            database.create("load_names", "n INTEGER, key TEXT, name TEXT")
+            database.create("load_names", "n INTEGER, key TEXT, name TEXT, number INTEGER")
             database.create("load_follows", "follower TEXT, followee TEXT")
             database.create(
                 "load_tweets",
-                "line INTEGER PRIMARY KEY, author TEXT, ms INTEGER, message TEXT, source TEXT, parent TEXT",
+                "line INTEGER PRIMARY KEY, author TEXT, ms INTEGER, message TEXT, folded TEXT, source TEXT,"
+                " parent TEXT, rank INTEGER",
             )
             database.create("load_mentions", "line INTEGER, name TEXT")
+            database.create("load_hashtags", "line INTEGER, tag TEXT")
         self._keys: dict[str, str] = {}
         self._names = 0
         self.tweets = self.follows = 0
         self.any_source = self.any_parent = False
+        # Sums of +1 and -1 for each two lines of different times: do they rise, and do the ids with them?
+        self.dates_rise = self.ids_rise = 0
 
     def read_follows(self, path: Path) -> None:
         """Raises CommandError for a file that can't be read and, if strict, for a bad line."""
         add = self._tables["load_follows"].add
-        with self._reading(path):
+        with self._reading(path, lambda: self.follows):
             for number, line in self._lines(path):
                 try:
                     pair = parse_follow(line)
@@ -76,8 +83,9 @@ class Stage:
     def read_tweets(self, path: Path) -> None:
         """As `read_follows`."""
         add = self._tables["load_tweets"].add
-        add_mention = self._tables["load_mentions"].add
-        with self._reading(path):
+        add_mention, add_hashtag = self._tables["load_mentions"].add, self._tables["load_hashtags"].add
+        before, rank_before = 0, None
+        with self._reading(path, lambda: self.tweets):
             for number, line in self._lines(path):
                 try:
                     tweet = parse_tweet(line, self._message_limit)
@@ -86,24 +94,46 @@ class Stage:
                     continue
                 if tweet is None:
                     continue
-                username, epoch_ms, message, source, parent = tweet
+                name, epoch_ms, message, source, parent = tweet
+                rank = int(source) if source is not None and is_number(source) and len(source) < 19 else None
+                if before and epoch_ms != before:
+                    self.dates_rise += 1 if epoch_ms > before else -1
+                    if rank is not None and rank_before is not None:
+                        self.ids_rise += 1 if (rank > rank_before) == (epoch_ms > before) else -1
+                before, rank_before = epoch_ms, rank
                 self.tweets += 1
                 self.any_source = self.any_source or source is not None
                 self.any_parent = self.any_parent or parent is not None
-                add((number, self._key(username), epoch_ms, message, source, parent))
-                if "@" in message:
-                    for name in text.mentions(message):
-                        add_mention((number, name))
+                add((number, self._key(name), epoch_ms, message, text.fold(message), source, parent, rank))
+                mentions, hashtags = text.entities(message)
+                for mentioned in mentions:
+                    add_mention((number, mentioned))
+                for tag in hashtags:
+                    add_hashtag((number, tag))
 
-    def _key(self, username: str) -> str:
-        """The name in lower case; whoever was not met lately becomes a row of load_names."""
-        key = self._keys.get(username)
+    def check_names(self) -> None:
+        """Raises CommandError where two users of the files would become one."""
+        with self._database.staging():
+            keys = self._database.execute(
+                "SELECT key FROM load_names GROUP BY key HAVING min(number) <> max(number) ORDER BY key"
+            ).scalars().all()  # fmt: skip
+        if keys:
+            more = f" ({len(keys) - 1:,} more such pairs)" if len(keys) > 1 else ""
+            raise CommandError(
+                f"The files name {keys[0][1:]} and {keys[0]}{more}. A name of digits gets a `u` before it, so that "
+                "these would be one user. Rename one of them. Nothing was loaded."
+            )
+
+    def _key(self, name: str) -> str:
+        """The username in lower case; whoever was not met lately becomes a row of load_names."""
+        key = self._keys.get(name)
         if key is None:
             if len(self._keys) >= NAMES_REMEMBERED:
                 self._keys.clear()
-            key = self._keys[username] = username.lower()
+            username = username_of(name)
+            key = self._keys[name] = username.lower()
             self._names += 1
-            self._tables["load_names"].add((self._names, key, username))
+            self._tables["load_names"].add((self._names, key, username, int(is_number(name))))
         return key
 
     def _lines(self, path: Path) -> Iterator[tuple[int, bytes]]:
@@ -114,12 +144,15 @@ class Stage:
                 yield number, line
 
     @contextmanager
-    def _reading(self, path: Path) -> Iterator[None]:
+    def _reading(self, path: Path, loaded: Callable[[], int]) -> Iterator[None]:
         self._progress.phase(f"Reading {path.name} (bytes)", size(path))
+        bad = self.bad_lines.count
         with self._database.staging():
             yield
             for rows in self._tables.values():
                 rows.flush()
+        if self.bad_lines.count > bad and not loaded():
+            raise CommandError(f"Every line of {path} is bad. Nothing was loaded.")
 
     def _complain(self, path: Path, number: int, error: BadLine) -> None:
         if self._strict:

@@ -1,7 +1,9 @@
-"""From the temporary tables into tweets and mentions.
+"""From the temporary tables into tweets, mentions and hashtags.
 
-Tweets are written in the order of their time, and of their lines within a millisecond, so that a load that was
-interrupted has written a beginning, and goes on from there to the same ids.
+Tweets are written in the order of their time, so that a load that was interrupted has written a beginning, and goes on
+from there to the same ids. Within a millisecond (most archives tell seconds) they are written in the order of their
+ids where these are numbers that grow with time, else of their lines, which is backwards in a file whose newest tweets
+come first; in either case a reply comes after what it replies to.
 """
 
 # ruff: noqa: S608 (nothing but our own words is put into the SQL)
@@ -12,6 +14,8 @@ from typing import NamedTuple
 from tweeter import ids
 from tweeter.cli.load.allocate import Allocator
 from tweeter.cli.load.database import BulkDatabase
+from tweeter.cli.load.order import prepare_order
+from tweeter.cli.load.stage import Stage
 from tweeter.cli.progress import Progress
 
 
@@ -20,16 +24,19 @@ class Written(NamedTuple):
     mentions: int = 0
 
 
-def arrange(database: BulkDatabase) -> None:
-    """Makes load_order: `n` by time; `twin`, the first line that says the same; how many twins there were by then."""
+def arrange(database: BulkDatabase, stage: Stage) -> int:
+    """Makes load_order: `n` by time; `twin`, a line that says the same; the how-manieth of the twins this is.
+
+    Returns how many lines are left out, because their id was there before.
+    """
     with database.staging():
         # Two lines with the same id are the same tweet.
-        database.execute(
+        repeated: int = database.execute(
             """
             DELETE FROM load_tweets WHERE source IS NOT NULL
             AND line NOT IN (SELECT min(line) FROM load_tweets WHERE source IS NOT NULL GROUP BY source)
             """
-        )
+        ).rowcount
         database.create(
             "load_order",
             "n INTEGER PRIMARY KEY, line INTEGER, user_id INTEGER, ms INTEGER, twin INTEGER, occurrence INTEGER",
@@ -40,16 +47,19 @@ def arrange(database: BulkDatabase) -> None:
         if not database.postgresql:  # which joins by hash, and can't have the longest messages in an index
             database.execute("CREATE INDEX load_there_same ON load_there (user_id, ms, message)")
     database.analyze("load_tweets")
+    join, order = prepare_order(database, stage)
+    places = [f"place_{number}" for number in range(len(order))]
     with database.staging():
         database.execute(
-            """
+            f"""
             INSERT INTO load_order (n, line, user_id, ms, twin, occurrence)
-            SELECT row_number() OVER (ORDER BY ms, line) AS n, line, user_id, ms, twin, occurrence
+            SELECT row_number() OVER (ORDER BY ms, {", ".join(places)}) AS n, line, user_id, ms, twin, occurrence
             FROM (
-                SELECT line, users.id AS user_id, ms,
-                    min(line) OVER same AS twin, row_number() OVER same AS occurrence
-                FROM load_tweets JOIN users ON username_key = author
-                WINDOW same AS (PARTITION BY ms, users.id, message ORDER BY line)
+                SELECT t.line, users.id AS user_id, ms,
+                    first_value(t.line) OVER same AS twin, row_number() OVER same AS occurrence,
+                    {", ".join(map("{} AS {}".format, order, places))}
+                FROM load_tweets AS t JOIN users ON username_key = author {join}
+                WINDOW same AS (PARTITION BY ms, users.id, message ORDER BY {", ".join(order)})
             ) AS lines
             ORDER BY n
             """
@@ -69,11 +79,13 @@ def arrange(database: BulkDatabase) -> None:
             """
         )
         database.execute("CREATE INDEX load_who_n ON load_who (n)")
-    database.analyze("load_who")
+        database.execute("CREATE INDEX load_hashtags_line ON load_hashtags (line)")
+    database.analyze("load_who", "load_hashtags")
+    return repeated
 
 
 def write_tweets(database: BulkDatabase, progress: Progress, has_sources: bool, has_links: bool) -> Written:
-    """Adds the tweets that are new, with their mentions and counts. Returns how many."""
+    """Adds the tweets that are new, with their mentions, hashtags and counts. Returns how many."""
     with database.staging():
         total = database.execute("SELECT count(*) FROM load_order").scalar_one()
     progress.phase("Writing tweets", total)
@@ -93,8 +105,8 @@ class _Step:
         self._database = database
         self._has_sources = has_sources
         self._add = f"""
-            INSERT INTO tweets (id, user_id, message, date, parent_id)
-            SELECT g.id, o.user_id, t.message, {database.date("o.ms")},
+            INSERT INTO tweets (id, user_id, message, folded, date, parent_id)
+            SELECT g.id, o.user_id, t.message, t.folded, {database.date("o.ms")},
                 {"COALESCE(p.id, i.tweet_id)" if has_links else "NULL"}
             FROM load_given AS g
             JOIN load_order AS o ON o.n = g.n
@@ -107,7 +119,8 @@ class _Step:
     def write(self, after: int, last: int, again: bool) -> Written:
         execute, batch = self._database.execute, {"after": after, "last": last}
         # The second time without those whose account was closed since.
-        author, named = (f"AND EXISTS (SELECT 1 FROM users WHERE id = {x}.user_id)" if again else "" for x in "ow")
+        still_open = "AND EXISTS (SELECT 1 FROM users WHERE id = {}.user_id AND NOT closed)" if again else ""
+        author, named = still_open.format("o"), still_open.format("w")
         rows = execute(
             f"""
             SELECT n, ms, twin, occurrence FROM load_order AS o
@@ -134,6 +147,7 @@ class _Step:
         if new:
             execute(self._add, **batch)
             mentions = execute(_ADD_MENTIONS + named, **batch).rowcount
+            execute(_ADD_HASHTAGS, **batch)
             execute(_COUNT, **batch)
         if self._has_sources:
             execute(_KEEP_SOURCES, **batch)
@@ -195,6 +209,15 @@ _ADD_MENTIONS = """
     INSERT INTO mentions (user_id, tweet_id)
     SELECT w.user_id, g.id
     FROM load_given AS g JOIN load_who AS w ON w.n = g.n
+    WHERE g.n > :after AND g.n <= :last AND g.fresh = 1
+    """
+
+_ADD_HASHTAGS = """
+    INSERT INTO hashtags (tag, tweet_id)
+    SELECT h.tag, g.id
+    FROM load_given AS g
+    JOIN load_order AS o ON o.n = g.n
+    JOIN load_hashtags AS h ON h.line = o.line
     WHERE g.n > :after AND g.n <= :last AND g.fresh = 1
     """
 

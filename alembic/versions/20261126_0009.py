@@ -1,7 +1,7 @@
-"""Checkpoints of shared stores; the outbox in the order of transactions; the last write of an account
+"""Checkpoints of shared stores, the outbox in the order of transactions, last writes of accounts, the restore epoch
 
-Revision ID: engine
-Revises: 0003
+Revision ID: 0009
+Revises: 0008
 Create Date: 2026-11-26
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 from tweeter.models.meta import UTCDateTime
 
-revision = "engine"
-down_revision = "0003"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -31,11 +31,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_outbox_transaction_id_id"), "outbox", ["transaction_id", "id"])
     op.drop_index(op.f("ix_outbox_transaction_id"), "outbox")
+    op.add_column("site", sa.Column("epoch", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("site", sa.Column("server", sa.String(40), nullable=False, server_default=""))
     op.add_column("users", sa.Column("last_write", sa.BigInteger, nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
     op.drop_column("users", "last_write")
+    op.drop_column("site", "server")
+    op.drop_column("site", "epoch")
     op.create_index(op.f("ix_outbox_transaction_id"), "outbox", ["transaction_id"])
     op.drop_index(op.f("ix_outbox_transaction_id_id"), "outbox")
     op.drop_table("consumers")

@@ -1,0 +1,165 @@
+"""Damaged values: what a bug, another program or another version may leave under a key of each store.
+
+Those of Redis are functions of a client and a key's name, those of memcached of the value that is there.
+"""
+
+from array import array
+
+import msgspec
+
+from tweeter.backends.memory import _Entry
+from tweeter.testing.caches import tweet
+from tweeter.timelines import packing as tweets
+from tweeter.values import TweetView
+
+UNDECODABLE = [
+    b"",
+    b"v",
+    b"no tweet",
+    b"l",
+    b"l" + b"x" * 8 + b"\xff" * 4,
+    b"l" + b"x" * 12,
+    tweets.VERSION,
+    tweets.VERSION + b"\x93\x01\x02",
+    tweets.pack(tweet(1))[:-3],
+    tweets.VERSION + msgspec.msgpack.encode([1, 7, b"ann", "Ann", "hello", 5, None, None]),
+    tweets.VERSION + msgspec.msgpack.encode([1, 7, "ann", "Ann", "hello"]),
+    tweets.VERSION + msgspec.msgpack.encode({"id": 1}),
+    tweets.VERSION + b"\x98\x01\x07\xa3ann\xa3Ann\xa2\xff\xfe\x05\xc0\xc0",
+    tweets.pack(tweet(99)),
+]
+
+
+class Later(TweetView, frozen=True, array_like=True, gc=False):
+    """TweetView as a later version has it, with one more field that has a default."""
+
+    likes: int = 0
+
+
+LATER = tweets.version_of(Later) + msgspec.msgpack.encode(Later(1, 7, "ann", "Ann", "hello", 5))
+TWEETS = [*UNDECODABLE, LATER]
+
+
+# Redis
+
+
+def other_types(client, name):
+    """The values that are of another type than the key's should be; each a function that writes one."""
+    return [
+        lambda: client.hset(name, "field", "x"),
+        lambda: client.zadd(name, {"1": 1}),
+        lambda: client.sadd(name, "1"),
+        lambda: client.xadd(name, {"field": "x"}),
+    ]
+
+
+def no_timelines(client, name):
+    """Lists that are no timelines, and what is no list."""
+    lists = [
+        ["nonsense"],
+        ["0", "nonsense"],
+        ["0", "-5"],
+        ["0", "0"],
+        ["0", str(2**53)],
+        ["0", str(2**80)],
+        ["0", "1.5"],
+        ["0", "1e3"],
+        ["0", "1,2"],
+        ["0", ""],
+        ["0", "[1]"],
+        ["0", "null"],
+        ["", "7"],
+        ["7", "8"],  # the header is lost
+        ["-1.5", "7"],
+        ["-x", "7"],
+        ["- 1", "7"],
+        [f"-{2**80}", "7"],
+        ["t0123456789abcdef"],  # a token without an end
+        ["t0123456789abcdef", "7"],
+        ["0", *["x" * 16] * 40],
+        ["0", *[str(10**15 + n) for n in range(20)], "x" * 16, *[str(10**15 + n) for n in range(30, 50)]],
+        ["0", *[""] * 40],
+    ]
+    return [
+        *other_types(client, name),
+        lambda: client.set(name, "x"),
+        *[lambda values=values: client.rpush(name, *values) for values in lists],
+    ]
+
+
+def damage_timeline(number):
+    """A function that puts one of these in the place of a key's value."""
+
+    def damage(client, name):
+        client.delete(name)
+        every = no_timelines(client, name)
+        every[number % len(every)]()
+
+    return damage
+
+
+def spoil_timeline(client, name):
+    """Leaves what is there, and adds to it."""
+    if client.type(name) not in (b"list", "list"):
+        client.delete(name)
+    client.rpush(name, "nonsense")
+
+
+def damage_tweet(number):
+    def damage(client, name):
+        client.delete(name)
+        every = [*other_types(client, name), *[lambda value=value: client.set(name, value) for value in TWEETS]]
+        every[number % len(every)]()
+
+    return damage
+
+
+REDIS_TIMELINES = [spoil_timeline, *map(damage_timeline, range(len(no_timelines(None, ""))))]
+REDIS_TWEETS = [*map(damage_tweet, range(len(other_types(None, "")) + len(TWEETS)))]
+
+
+# memcached: what becomes of a value, and the flags that it gets
+
+MEMCACHED_TIMELINES = [
+    (lambda value: value[:-3], 0),
+    (lambda value: value[:7], 0),
+    (lambda value: b"", 0),
+    (lambda value: b"TwW0" + value[4:], 0),
+    (lambda value: value[:8] + bytes(byte ^ 1 for byte in value[8:9]) + value[9:], 0),  # a bit of the floor
+    (lambda value: value + b"x", 0),
+    (lambda value: value + b"\xff" * 8, 0),
+    (lambda value: b"\r\nEND\r\n" * 20, 0),
+    (lambda value: value, 1),
+]
+MEMCACHED_TWEETS = [
+    *[(lambda value, damaged=damaged: damaged, 0) for damaged in TWEETS],
+    (lambda value: tweets.pack(tweet(1)), 1),
+]
+NO_VALUE = b"TwW1" + b"\0" * 40  # what is damaged where there is none
+
+
+# memory
+
+
+def _entry(**values):
+    entry = _Entry("token")
+    entry.token = None
+    for name, value in values.items():
+        setattr(entry, name, value)
+    return entry
+
+
+MEMORY_TIMELINES = [
+    lambda: "x",
+    lambda: {1, 2},
+    lambda: [1, 2],
+    lambda: object(),
+    lambda: _entry(ids=None),
+    lambda: _entry(ids=["x"]),
+    lambda: _entry(ids="x"),
+    lambda: _entry(floor="x"),
+    lambda: _entry(floor=None),
+    lambda: _Entry.__new__(_Entry),
+    lambda: array("q", [1]),
+]
+MEMORY_TWEETS = ["x", 5, {"id": 1}, object(), tweet(99), Later(99, 7, "ann", "Ann", "hello", 5)]

@@ -1,0 +1,45 @@
+"""What goes wrong with Redis, in the words of the project: every error is BackendUnavailable."""
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+import hiredis
+from redis.exceptions import RedisError
+
+from tweeter.backends.redis.node import Refusal
+from tweeter.errors import BackendUnavailable
+
+# What a Redis user has to be allowed: `select` only for a database other than 0, the last two only on a cluster.
+RIGHTS = (
+    "+info +scan +get +set +unlink +lrange +lindex +lset +lrem +ltrim +rpush +rpushx +pttl +pexpire "
+    "+exists +incrby +rename +evalsha +script|load +select +cluster|slots +asking"
+)
+HINT = f"the Redis user needs the rights {RIGHTS} on keys that begin with tweeter.redis.prefix"
+
+_FORBIDDEN = re.compile("permission|can't run this command|NOSCRIPT")
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def translated(method: Method) -> Method:
+    """Raises BackendUnavailable for whatever goes wrong: refused, timed out, out of memory, no sense in the answer."""
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with translating():
+            return method(*args, **kwargs)
+
+    return cast(Method, call)
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """As `translated`, for a block."""
+    try:
+        yield
+    except (RedisError, Refusal, hiredis.HiredisError, OSError, ValueError) as error:
+        hint = f"; {HINT}" if _FORBIDDEN.search(str(error)) else ""
+        raise BackendUnavailable(f"redis: {error}{hint}") from error

@@ -1,0 +1,41 @@
+"""`tweeter ini`: the ini file of a production site, where there is no checkout to take it from."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import tweeter
+from tweeter.cli.common import CommandError
+
+_PACKAGE = Path(tweeter.__file__).parent
+
+
+def migrations() -> str:
+    """Where Alembic finds the migrations of an installed wheel, or of a checkout: its script_location."""
+    return "tweeter:migrations" if (_PACKAGE / "migrations").exists() else str(_PACKAGE.parent / "alembic")
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "ini",
+        help="write the ini file of a production site",
+        description="""Writes the ini file of a production site, with all that can be set explained in it. A file that
+        is there already is left alone.""",
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="where to write it, such as production.ini")
+
+
+def run(args: argparse.Namespace) -> int:
+    source = next(
+        folder / "production.ini" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "production.ini").exists()
+    )
+    text = source.read_text(encoding="utf-8").replace("%(here)s/alembic", migrations().replace("%", "%%"))
+    try:
+        with args.file.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise CommandError(f"{args.file} is there already; it was left alone.") from None
+    print(
+        f"Wrote {args.file}. Next: set TWEETER_SECRET_FILE and SQLALCHEMY_URL, then alembic -c {args.file} upgrade head"
+    )
+    return 0

@@ -1,0 +1,31 @@
+"""`tweeter site-id`: by what a database's keys in shared stores are told apart from other sites'."""
+
+import argparse
+import sys
+from typing import Any
+
+from tweeter.cli.common import add_ini, open_site
+from tweeter.models.site import renew_site_id, site_id
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "site-id",
+        help="print the site's id in shared stores, or give a copied database its own",
+        description="""Prints the id of the site's database. It is part of every key in Redis, memcached and other
+        shared stores, so sites with databases of their own can share a server. A copy of a database (for staging, say)
+        has the id of the original: run `tweeter site-id --new` on the copy before anything else uses it, or both sites
+        write to the same timelines.""",
+    )
+    add_ini(parser)
+    parser.add_argument("--new", action="store_true", help="make another id first; timelines in stores start cold")
+
+
+def run(args: argparse.Namespace) -> int:
+    with open_site(args.ini) as site:
+        if args.new:
+            print(renew_site_id(site.sessions))
+            print("Timelines in shared stores start cold; running processes notice by themselves.", file=sys.stderr)
+        else:
+            print(site_id(site.sessions))
+    return 0

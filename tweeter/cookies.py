@@ -1,0 +1,117 @@
+"""The cookies of the site: the session of forms and messages, the ticket of who is signed in, and known browsers."""
+
+import hashlib
+import hmac
+import secrets
+from typing import Any
+
+import msgspec
+from pyramid.interfaces import ISessionFactory
+from pyramid.request import Request
+from pyramid.session import SignedCookieSessionFactory
+from webob.cookies import make_cookie
+
+DAY = 24 * 60 * 60
+FLASHES = 3  # the newest; more than a page should begin with
+LONGEST_SESSION = 2950  # bytes of JSON; signed and in base64 a cookie takes 4,064
+KNOWN_BROWSER_DAYS = 365
+
+Headers = list[tuple[str, str]]
+
+
+def derive(secret: str, purpose: str) -> str:
+    """A secret of its own for each purpose, so that what is signed for one is worth nothing for another."""
+    return hashlib.blake2b(purpose.encode(), key=hashlib.sha512(secret.encode()).digest(), digest_size=32).hexdigest()
+
+
+class SessionSerializer:
+    """The session as JSON that fits into a cookie.
+
+    The cookie is written after the commit, when nothing may fail any more: what does not fit is left out. Old messages
+    go first, then all messages, then the draft.
+    """
+
+    def loads(self, data: bytes) -> Any:
+        return msgspec.json.decode(data)  # its errors are ValueErrors
+
+    def dumps(self, value: tuple[float, float, dict[str, Any]]) -> bytes:
+        accessed, created, state = value
+        flashes = state.get("_f_", [])
+        for kept in (FLASHES, 1, 0):
+            state = {key: item for key, item in state.items() if key != "_f_"}
+            if kept and flashes:
+                state["_f_"] = flashes[-kept:]
+            if len(data := msgspec.json.encode((accessed, created, state))) <= LONGEST_SESSION:
+                return data
+        return msgspec.json.encode((accessed, created, {"_csrft_": state.get("_csrft_", "")}))
+
+
+def session_factory(secret: str, secure: bool, lifetime: int) -> ISessionFactory:
+    """Pyramid's session of `lifetime` seconds, for CSRF tokens, messages and drafts."""
+    return SignedCookieSessionFactory(
+        derive(secret, "session"),
+        cookie_name="session",
+        secure=secure,
+        httponly=True,
+        samesite="Lax",
+        timeout=lifetime,
+        reissue_time=DAY,
+        max_age=lifetime,
+        serializer=SessionSerializer(),
+    )
+
+
+class Ticket:
+    """The cookie with the token of a session in the table `sessions`."""
+
+    def __init__(self, secret: str, secure: bool, lifetime: int) -> None:
+        self._key = derive(secret, "ticket").encode()
+        self._secure = secure
+        self._lifetime = lifetime
+
+    def new(self) -> str:
+        return secrets.token_urlsafe(32)
+
+    def read(self, request: Request) -> str:
+        """The token that the browser sent; empty without one."""
+        token: str = request.cookies.get("ticket", "")
+        return token if len(token) == 43 and token.isascii() else ""
+
+    def hash(self, token: str) -> bytes:
+        """What the table has. Keyed, so that a new `tweeter.secret` ends every session."""
+        return hashlib.blake2b(token.encode("ascii"), key=self._key, digest_size=32).digest()
+
+    def headers(self, token: str | None) -> Headers:
+        """Sets the cookie; None takes it away."""
+        cookie = make_cookie(
+            "ticket", token, max_age=self._lifetime, secure=self._secure, httponly=True, samesite="Lax"
+        )
+        return [("Set-Cookie", cookie)]
+
+
+class KnownBrowser:
+    """The cookie of a browser that somebody has signed in with, as OWASP's "device cookies".
+
+    Wrong passwords for that name are counted for this browser alone, so that an attacker elsewhere does not keep it
+    out.
+    """
+
+    def __init__(self, secret: str, secure: bool) -> None:
+        self._key = derive(secret, "known browser").encode()
+        self._secure = secure
+
+    def read(self, request: Request, username: str) -> str:
+        """An id of the browser, if somebody of that name has signed in with it; empty otherwise."""
+        id_, _, signature = request.cookies.get("browser", "").partition(".")
+        return id_ if signature and hmac.compare_digest(self._sign(id_, username).encode(), signature.encode()) else ""
+
+    def headers(self, username: str) -> Headers:
+        id_ = secrets.token_urlsafe(12)
+        cookie = make_cookie(
+            "browser", f"{id_}.{self._sign(id_, username)}", max_age=KNOWN_BROWSER_DAYS * DAY,
+            secure=self._secure, httponly=True, samesite="Lax",
+        )  # fmt: skip
+        return [("Set-Cookie", cookie)]
+
+    def _sign(self, id_: str, username: str) -> str:
+        return hashlib.blake2b(f"{id_}.{username.lower()}".encode(), key=self._key, digest_size=16).hexdigest()

@@ -1,0 +1,104 @@
+"""Work in the background: prunes the outbox, removes the rows of closed accounts, ends bulk loads that died.
+
+Each process has a thread for it, under every backend. It works in chunks, in short transactions; several processes may
+do so at once.
+"""
+
+import logging
+import threading
+import time
+from datetime import timedelta
+from functools import partial
+
+from pyramid.config import Configurator
+from sqlalchemy.exc import SQLAlchemyError
+
+from tweeter.chunks import in_chunks
+from tweeter.closing import remove_some
+from tweeter.delivery import consumers
+from tweeter.models import outbox
+from tweeter.models.meta import SessionFactory
+from tweeter.models.site import end_load
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 15.0  # seconds
+PRUNE_EVERY = 600.0
+
+
+class Housekeeper:
+    """Starts and stops with the application."""
+
+    def __init__(self, sessions: SessionFactory, keep: timedelta) -> None:
+        self._sessions = sessions
+        self._keep = keep
+        self._pruned = -PRUNE_EVERY
+        self._awake = threading.Event()
+        self._stopped = threading.Event()
+        self._passed = threading.Condition()
+        self._begun = self._done = 0  # passes
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def start(self) -> None:
+        """Starts the thread, unless it runs."""
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None and not self._stopped.is_set():
+                    self._awake.set()  # the first pass at once: another process may have been killed in the middle
+                    self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+                    self._thread.start()
+
+    def wake(self, patience: float) -> None:
+        """An account was closed. Waits until its rows are removed, `patience` seconds at most."""
+        self.start()
+        with self._passed:
+            goal = self._begun + 1  # the pass that runs now may have looked already
+            self._awake.set()
+            self._passed.wait_for(lambda: self._done >= goal, patience)
+
+    def stop(self) -> None:
+        """Ends the thread after the chunk that it is at."""
+        self._stopped.set()
+        self._awake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._awake.wait(LOOK_EVERY)
+            self._awake.clear()
+            with self._passed:
+                self._begun += 1
+            try:
+                self.tidy()
+            except SQLAlchemyError as error:
+                log.warning("housekeeping has to wait: %s", error)
+            except Exception:
+                log.exception("housekeeping failed")
+            with self._passed:
+                self._done = self._begun
+                self._passed.notify_all()
+
+    def tidy(self) -> None:
+        """One pass: all that is to be done now."""
+        end_load(self._sessions, dead=True)
+        removed = sum(in_chunks(self._sessions, remove_some, self._goes_on))
+        if removed:
+            log.info("%d rows of closed accounts removed", removed)
+        if time.monotonic() - self._pruned > PRUNE_EVERY:
+            self._pruned = time.monotonic()
+            with self._sessions() as session:
+                needed = consumers.lowest_needed(session, self._keep)
+            prune = partial(outbox.prune, older_than=self._keep, needed=needed)
+            pruned = sum(in_chunks(self._sessions, prune, self._goes_on))
+            log.info("%d old events removed from the outbox", pruned)
+
+    def _goes_on(self) -> bool:
+        return not self._stopped.is_set()
+
+
+def includeme(config: Configurator) -> None:
+    """Adds "housekeeper" to the registry."""
+    keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
+    config.registry["housekeeper"] = Housekeeper(config.registry["sessions"], keep)

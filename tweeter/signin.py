@@ -1,0 +1,68 @@
+"""Limits on wrong passwords."""
+
+from contextlib import suppress
+
+from pyramid.config import Configurator
+from pyramid.request import Request
+
+from tweeter.clients import client_network
+from tweeter.cookies import Headers, KnownBrowser
+from tweeter.errors import TooManyRequests
+from tweeter.ratelimits import RateLimits
+from tweeter.text import USERNAME
+
+
+class SignInGuard:
+    """Limits wrong passwords: by name and address, by name from everywhere, and by the names an address tries.
+
+    A browser that the name's owner has signed in with is counted for itself alone. So nobody can lock an owner out,
+    also where all visitors have one address because a proxy is not set up.
+    """
+
+    def __init__(self, rates: RateLimits, browsers: KnownBrowser) -> None:
+        self._rates = rates
+        self._browsers = browsers
+
+    def check(self, request: Request, username: str) -> None:
+        """Before the password is looked at. Raises TooManyRequests."""
+        name, browser, address = self._who(request, username)
+        if browser:
+            self._rates.check("sign_in", name, browser)
+            return
+        try:
+            self._rates.check("sign_in", name, address)
+            self._rates.check("sign_in_name", name)
+            self._rates.check("sign_in_address", address)
+        except TooManyRequests:
+            self._rates.hint(address)
+            raise
+
+    def failed(self, request: Request, username: str) -> None:
+        """The password was wrong."""
+        name, browser, address = self._who(request, username)
+        first = self._rates.is_new("sign_in", name, browser or address)
+        counts: list[tuple[str, ...]] = [("sign_in", name, browser or address)]
+        if not browser:
+            counts.append(("sign_in_name", name))
+            if first:
+                counts.append(("sign_in_address", address))
+        for count in counts:
+            with suppress(TooManyRequests):  # others failed at the same time
+                self._rates.hit(*count)
+
+    def remember(self, username: str) -> Headers:
+        """The cookie of a browser that the owner of the name has signed in with."""
+        return self._browsers.headers(username)
+
+    def _who(self, request: Request, username: str) -> tuple[str, str, str]:
+        # Names that nobody can have are one name, or they would fill the store.
+        name = username.lower() if USERNAME.fullmatch(username) else ""
+        return name, self._browsers.read(request, name), client_network(request)
+
+
+def includeme(config: Configurator) -> None:
+    """Adds the registry's "sign_in_guard"."""
+    settings = config.get_settings()
+    browsers = KnownBrowser(settings["tweeter.secret"], settings["tweeter.secure_cookies"])
+    config.registry["sign_in_guard"] = SignInGuard(config.registry["rate_limits"], browsers)
+    config.registry["passwords"].check("", "")  # makes the decoy, or the first unknown name would take longer
