@@ -143,7 +143,8 @@ def over(store, cache, sessions):
 
 @pytest.fixture
 def push(store_and_cache, sessions):
-    return over(*store_and_cache, sessions)
+    store, cache = store_and_cache
+    return over(store, cache, sessions)
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def test_without_its_epoch_all_that_a_server_holds_is_cold(memcached_server, epo
     fill(store, "home:1", [9])
     assert other.read("home:1", END, 20) == Slice([9], 0)
     client = client_of(memcached_server)
-    name = store._servers._fixed(EPOCH)
+    name = store._servers.fixed(EPOCH)
     if epoch is None:
         client.delete(name)
     else:
@@ -210,7 +210,7 @@ def test_a_server_that_lost_its_epoch_alone_is_cold_and_still_the_one_that_is_ex
                 fill(store, key, [9])
         for server in trio:
             with closing(client_of(server)) as client:
-                name = servers._fixed(EPOCH)
+                name = servers.fixed(EPOCH)
                 client.delete(name) if epoch is None else client.set(name, epoch)
         attempt()
         for key in keys:
@@ -223,14 +223,14 @@ def test_the_copy_of_a_run_is_made_again_and_is_worth_nothing_without_an_epoch_o
     store = store_at(own_server)
     first = store.incarnation()
     with closing(client_of(own_server)) as client:
-        name = store._servers._fixed(RUN)
+        name = store._servers.fixed(RUN)
         for damaged in (None, b"", b"x" * 16, b"0" * 17):
             client.delete(name) if damaged is None else client.set(name, damaged)
             assert store.incarnation() == first
             assert client.get(name) == first.encode()
             store.expect(first)
             client.delete(name) if damaged is None else client.set(name, damaged)
-            client.delete(store._servers._fixed(EPOCH))
+            client.delete(store._servers.fixed(EPOCH))
             with pytest.raises(BackendUnavailable, match="it is new"):
                 store.read("home:1", END, 20)
             first = store.incarnation()

@@ -146,7 +146,7 @@ def test_what_is_posted_next_is_delivered_to_every_backend(
         timelines = [timeline for id_ in people for timeline in (Timeline.home(id_), Timeline.profile(id_))]
 
         def verified():
-            verifier = Verifier(memory.timelines, memory.sessions, memory.delivery.ready)
+            verifier = Verifier(memory.timelines, memory.sessions, lambda: memory.delivery.drain(5))
             found = [verdict for timeline in timelines if (verdict := verifier.verify(timeline)).differences]
             return found or all(main(["verify", ini, *which, *more]) == 0 for more in ([], ["--store", "memcached"]))
 

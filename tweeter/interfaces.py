@@ -89,9 +89,9 @@ class ITimelineStore(Interface):
         """The value of the last `set_checkpoint`; of several servers the least; None where any server has none."""
 
     def set_checkpoint(value):
-        """Keeps a value (bytes) beside the data, on every server; `clear` forgets it.
+        """Keeps a value (bytes) beside the data, on every server, whatever is there; `clear` leaves it.
 
-        Values are in ascending order as bytes.
+        Values are compared as bytes.
         """
 
     def read(key, before, limit):

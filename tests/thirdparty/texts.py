@@ -106,7 +106,6 @@ class TextTimelineStore:
     def clear(self):
         with self._lock:
             self._texts.clear()
-            self._checkpoint = None
 
     def _text(self, key):
         """What is under the key, empty where it is missing; what is no timeline is dropped."""

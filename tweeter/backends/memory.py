@@ -184,7 +184,6 @@ class MemoryTimelineStore:
     def clear(self) -> None:
         with round_trip(), self._lock:
             self._entries.clear()
-            self._checkpoint = None
 
     def _with(self, key: str, work: Callable[[_Entry], T]) -> T | None:
         """What the work makes of the timeline; None where there is none. What is no timeline is dropped."""

@@ -13,6 +13,7 @@ from tweeter.delivery.position import Position
 from tweeter.values import AccountClosed, AnyEvent, ProfileChanged, TweetCreated, TweetsDeleted, TweetView
 
 VERSION = 1
+COLD = b"\0"  # in place of a checkpoint while a store is cleared: what it holds must not be read, whatever SQL says
 EPOCH = 2**48  # a write's number is below it; its restore epoch is multiplied by it
 FRESH = 1.0  # seconds that a page from a store may lag behind the commits
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tweeter.delivery import consumers
-from tweeter.delivery.checkpoint import VERSION, Checkpoint, InFlight, decode, encode
+from tweeter.delivery.checkpoint import COLD, VERSION, Checkpoint, InFlight, decode, encode
 from tweeter.delivery.lease import Lease, LostLease
 from tweeter.delivery.position import Log, LoggedEvent, Position
 from tweeter.delivery.wakeup import POLL
@@ -114,7 +114,7 @@ class Holder:
         stored = self._store.checkpoint()
         row = consumers.read(self.log.connection, self._name)
         found = decode(stored)
-        if found is None and row is not None and row.run == self.run:
+        if found is None and stored != COLD and row is not None and row.run == self.run:
             found = decode(row.checkpoint)
         if found is not None and found.site != self._site.id:
             found = stored = row = None
@@ -135,7 +135,7 @@ class Holder:
     def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float) -> str:
         """Why the store cannot go on from a checkpoint; nothing if it can."""
         if found is None:
-            return "its checkpoint is lost, and so may be its data" if was_there else "it is new"
+            return "its checkpoint is lost, or it was left half cleared" if was_there else "it is new"
         if found.epoch != self._site.epoch:
             return "the database moved to another server"
         if not self.log.knows(found.last):
@@ -150,7 +150,7 @@ class Holder:
         self._last = self.log.newest()
         self._guard()
         with self._kept():
-            self._store.set_checkpoint(b"")  # from here on pages do not read it
+            self._store.set_checkpoint(COLD)  # from here on pages do not read it, also if this process dies
             self._timelines.clear()
         self._position, self._time = end.position, end.time
 

@@ -61,7 +61,7 @@ class Relay:
         self._run = ""  # of the store's servers, as last probed
         self._known: Checkpoint | None = None  # the last one seen
         self._blind = False  # SQL cannot be read
-        self._wakeups = Wakeups()
+        self._wakeups: Wakeups | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -70,18 +70,22 @@ class Relay:
     def start(self) -> None:
         """Starts the thread, unless it runs."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._loop, name=f"relay {self.name}", daemon=True)
+            self._wakeups = Wakeups()
+            self._thread = threading.Thread(
+                target=self._loop, args=[self._wakeups], name=f"relay {self.name}", daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:
         """Ends the thread; the lease is released, and the checkpoint written to SQL."""
         self._stopped.set()
-        self._wakeups.wake()
+        self.wake()
         if self._thread is not None:
             self._thread.join()
 
     def wake(self) -> None:
-        self._wakeups.wake()
+        if self._wakeups is not None:
+            self._wakeups.wake()
 
     @property
     def holds(self) -> bool:
@@ -119,14 +123,14 @@ class Relay:
 
     # the thread
 
-    def _loop(self) -> None:
+    def _loop(self, wakeups: Wakeups) -> None:
         while not self._stopped.is_set():
             try:
                 site = self._look_at_site()
                 wait = self._deliver(self._holder, site) if self._holder else self._stand_by(site)
                 self._blind = False
                 if wait > 0:
-                    self._wakeups.wait(wait, self._holder.log.connection if self._holder else None)
+                    wakeups.wait(wait, self._holder.log.connection if self._holder else None)
                 continue
             except LostLease:
                 log.info("%s: another relay delivers now", self.name)
@@ -140,12 +144,12 @@ class Relay:
             except Exception:
                 log.exception("%s: delivery failed", self.name)
             self._let_go()
-            self._wakeups.wait(STANDBY)
+            wakeups.wait(STANDBY)
         if self._holder is not None:
             with suppress(BackendUnavailable, SQLAlchemyError, LostLease):
                 self._holder.release()
         self._let_go()
-        self._wakeups.close()
+        wakeups.close()
 
     def _look_at_site(self) -> Known:
         """The site, as of half a second ago at most. Where it is another one everything begins anew."""

@@ -74,7 +74,7 @@ class Servers:
         """The name that a key of a kind has in an epoch."""
         return f"{self.prefix}{kind}:{epoch.generation.decode()}:{key}".encode("ascii")
 
-    def _fixed(self, name: str) -> bytes:
+    def fixed(self, name: str) -> bytes:
         """The name of what stands on every server."""
         return f"{self.prefix}{name}".encode("ascii")
 
@@ -100,7 +100,7 @@ class Servers:
             requests = {server: build(shares[server], epoch) if epoch else Request() for server, epoch in known.items()}
             for server, reply in self._exchange(requests).items():
                 epoch = self._epochs[server] = self._epoch(server, reply)
-                reply.values.pop(self._fixed(EPOCH), None)
+                reply.values.pop(self.fixed(EPOCH), None)
                 before = known[server]
                 if epoch is None:
                     answers[server] = None
@@ -118,29 +118,29 @@ class Servers:
 
     def begin(self, server: int) -> Epoch | None:
         """Gives an epoch to a server that has none, or one that can't be read. Returns the one that is there then."""
-        reply = self._exchange({server: Request([self._fixed(RUN)])})[server]
-        found = reply.values.get(self._fixed(EPOCH))
+        reply = self._exchange({server: Request([self.fixed(RUN)])})[server]
+        found = reply.values.get(self.fixed(EPOCH))
         if (epoch := Epoch.read(found)) is not None:
             return epoch
-        data = Epoch.new(reply.values.get(self._fixed(RUN))).data()
+        data = Epoch.new(reply.values.get(self.fixed(RUN))).data()
         if found is None:
-            command = storing(b"add", self._fixed(EPOCH), data)
+            command = storing(b"add", self.fixed(EPOCH), data)
         else:
             count_damaged("memcached", {f"the epoch of {self.names[server]}": "undecodable"})
-            command = storing(b"cas", self._fixed(EPOCH), data, unique=found.unique)
+            command = storing(b"cas", self.fixed(EPOCH), data, unique=found.unique)
         reply = self._exchange({server: Request(blocks=blocks([command]))})[server]
-        return Epoch.read(reply.values.get(self._fixed(EPOCH)))
+        return Epoch.read(reply.values.get(self.fixed(EPOCH)))
 
     def change(self, how: Callable[[Epoch], Epoch]) -> None:
         """Changes the epoch of every server that has one."""
         for server in range(len(self.names)):
             for _ in range(ATTEMPTS):
                 reply = self._exchange({server: Request()})[server]
-                found = reply.values.get(self._fixed(EPOCH))
+                found = reply.values.get(self.fixed(EPOCH))
                 epoch = self._epoch(server, reply)
                 if found is None or epoch is None or (changed := how(epoch)) == epoch:
                     break
-                cas = storing(b"cas", self._fixed(EPOCH), changed.data(), unique=found.unique)
+                cas = storing(b"cas", self.fixed(EPOCH), changed.data(), unique=found.unique)
                 if self.commands({server: [cas]})[server] == [STORED]:
                     self._epochs[server] = changed
                     break
@@ -149,16 +149,16 @@ class Servers:
 
     def incarnation(self) -> str:
         """The runs of all servers, each of which was just written to and read."""
-        probe = Request([self._fixed(RUN)], blocks([storing(b"set", self._fixed(PROBE), b"", PROBE_SECONDS)]))
+        probe = Request([self.fixed(RUN)], blocks([storing(b"set", self.fixed(PROBE), b"", PROBE_SECONDS)]))
         for _ in range(ATTEMPTS):
             replies = self._exchange(dict.fromkeys(range(len(self.names)), probe))
-            epochs = {server: Epoch.read(reply.values.get(self._fixed(EPOCH))) for server, reply in replies.items()}
+            epochs = {server: Epoch.read(reply.values.get(self.fixed(EPOCH))) for server, reply in replies.items()}
             runs = {server: epoch.run for server, epoch in epochs.items() if epoch is not None}
             if len(runs) == len(epochs):
-                copies = {server: reply.values.get(self._fixed(RUN)) for server, reply in replies.items()}
+                copies = {server: reply.values.get(self.fixed(RUN)) for server, reply in replies.items()}
                 self._exchange(
                     {
-                        server: Request(blocks=blocks([storing(b"set", self._fixed(RUN), run)]))
+                        server: Request(blocks=blocks([storing(b"set", self.fixed(RUN), run)]))
                         for server, run in runs.items()
                         if (copy := copies[server]) is None or copy.data != run
                     }
@@ -191,11 +191,11 @@ class Servers:
     def _exchange(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """The requests, and behind each of them one for the epoch, in one round trip."""
         return self._pools.exchange(
-            {n: request._replace(names=[*request.names, self._fixed(EPOCH)]) for n, request in requests.items()}
+            {n: request._replace(names=[*request.names, self.fixed(EPOCH)]) for n, request in requests.items()}
         )
 
     def _epoch(self, server: int, reply: Reply) -> Epoch | None:
-        epoch = Epoch.read(reply.values.get(self._fixed(EPOCH)))
+        epoch = Epoch.read(reply.values.get(self.fixed(EPOCH)))
         if expected := self._expected:
             epoch = epoch or self.begin(server)
             if epoch is None or epoch.run not in expected[server : server + 1]:

@@ -69,20 +69,21 @@ class MemcachedTimelineStore:
 
     def checkpoint(self) -> bytes | None:
         found = []
-        for _, _, answer in self._servers.ask_each(lambda epoch: Request([self._checkpoint_name(epoch)])):
+        for _, _, answer in self._servers.ask_each(lambda epoch: Request([self._checkpoint_name])):
             found += [value.data for value in answer.values.values()] if answer else []
         return min(found) if len(found) == len(self._servers.names) else None
 
     def set_checkpoint(self, value: bytes) -> None:
         def store(epoch: Epoch) -> Request:
-            return Request(blocks=blocks([storing(b"set", self._checkpoint_name(epoch), value)]))
+            return Request(blocks=blocks([storing(b"set", self._checkpoint_name, value)]))
 
         for server, _, answer in self._servers.ask_each(store):
             if answer is None or answer.lines != [STORED]:
                 raise BackendUnavailable(f"memcached {self._servers.names[server]}: the checkpoint can't be stored")
 
-    def _checkpoint_name(self, epoch: Epoch) -> bytes:
-        return self._servers.name("cp", epoch, "")
+    @property
+    def _checkpoint_name(self) -> bytes:
+        return self._servers.fixed("checkpoint")
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         held = self._held(key)
@@ -234,12 +235,12 @@ class MemcachedTimelineStore:
         """What is under the key; what is no timeline is dropped."""
 
         def get(keys: Sequence[str], epoch: Epoch) -> Request:
-            return Request([*self._get(keys, epoch).names, self._checkpoint_name(epoch)])
+            return Request([*self._get(keys, epoch).names, self._checkpoint_name])
 
         [(server, _, answer)] = self._servers.ask([key], get)
         if answer is None:
             return None
-        checkpoint = answer.values.pop(self._checkpoint_name(answer.epoch), None)
+        checkpoint = answer.values.pop(self._checkpoint_name, None)
         if not answer.values:
             return None
         [(name, found)] = answer.values.items()

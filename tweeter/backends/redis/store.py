@@ -183,7 +183,6 @@ class RedisTimelineStore:
 
     @translated
     def clear(self) -> None:
-        self._wire.run([("UNLINK", self._checkpoint_key(node)) for node in self._wire.topology.nodes()])
         self._wire.unlink_all(self._prefix)
 
     def _append(self, names: Sequence[str], id: int) -> None:
