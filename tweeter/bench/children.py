@@ -32,15 +32,23 @@ class Child:
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """What the function returns. Raises ChildError with the text of what it raises."""
+        self.begin(function, *arguments)
+        result: T = self.result()
+        return result
+
+    def begin(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Has the function called, and does not wait: `result` does."""
         self._pipe.send((function, arguments))
+
+    def result(self) -> Any:
+        """What the function that was begun returns. Raises ChildError."""
         try:
             answer, error = self._pipe.recv()
         except EOFError:
             raise ChildError("A process that measures has ended.") from None
         if error:
             raise ChildError(error)
-        result: T = answer
-        return result
+        return answer
 
     def close(self) -> None:
         """Ends the process."""

@@ -77,7 +77,7 @@ class Batch(NamedTuple):
 
 
 class Log:
-    """Reads the outbox over one connection in autocommit."""
+    """Reads the outbox over one connection, each time in a snapshot of its own: a new transaction, or autocommit."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -100,8 +100,8 @@ class Relay:
         with suppress(BackendUnavailable):
             self._known = decode(self._store.checkpoint()) or self._known
         checkpoint = self._known
-        with self._engine.connect() as connection:
-            batch = Log(connection).read(checkpoint.position if checkpoint else Position(), COUNTED)
+        with self._sessions() as session:
+            batch = Log(session.connection()).read(checkpoint.position if checkpoint else Position(), COUNTED)
         count = len(batch.events) + (len(checkpoint.in_flight) if checkpoint else 0)
         return count, max(0.0, batch.time - batch.events[0].date.timestamp()) if batch.events else 0.0
 
@@ -114,8 +114,8 @@ class Relay:
             site = known_site(self._sessions)
             if site != self._site or not self._belongs(checkpoint, site):
                 return False
-            with self._engine.connect() as connection:
-                if Log(connection).read(checkpoint.position, 1).events:
+            with self._sessions() as session:
+                if Log(session.connection()).read(checkpoint.position, 1).events:
                     return False
         except (BackendUnavailable, SQLAlchemyError):
             return False
@@ -207,8 +207,8 @@ class Relay:
         """Whether a checkpoint speaks of this database, and not of what it was before a restore."""
         if (checkpoint.site, checkpoint.epoch) != site:
             return False
-        with self._engine.connect() as connection:
-            return Log(connection).knows(checkpoint.last)
+        with self._sessions() as session:
+            return Log(session.connection()).knows(checkpoint.last)
 
     def _let_go(self) -> None:
         """What the database and the store are may have changed: everything is found out anew."""

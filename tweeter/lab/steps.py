@@ -47,6 +47,7 @@ def with_cache(
             instrument.store,
             make_cache(instrument.cache),
             registry["sessions"],
+            registry["read_sessions"],
             capacity=registry.settings["tweeter.capacity"],
             clock=registry["clock"],
             circuit=lab.backends[backend].materialized.circuit,

@@ -26,8 +26,6 @@ from tweeter import measure
 from tweeter.models.meta import Base, BigId, UTCDateTime, now
 from tweeter.values import Event
 
-_encoder = msgspec.json.Encoder()
-
 RECORDED = "events recorded"
 
 
@@ -52,11 +50,16 @@ class OutboxEvent(Base):
     )
 
 
+def encode(event: Event) -> str:
+    """The payload of an event."""
+    return msgspec.json.encode(event).decode()
+
+
 def record(session: Session, event: Event) -> None:
     """Adds an event to the session's transaction; RECORDED is in the session's info then."""
     meter = measure.current()
     session.info[RECORDED] = True
-    session.add(OutboxEvent(payload=_encoder.encode(event).decode(), request_id=meter.request_id if meter else None))
+    session.add(OutboxEvent(payload=encode(event), request_id=meter.request_id if meter else None))
 
 
 # The number of the event that this transaction records next, by dialect (see `tweeter.delivery.position`), in the

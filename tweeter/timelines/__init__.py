@@ -58,6 +58,7 @@ def add_timeline_store(
             store,
             cache,
             config.registry["sessions"],
+            config.registry["read_sessions"],
             capacity=config.get_settings()["tweeter.capacity"],
             clock=config.registry["clock"],
         ),

@@ -144,30 +144,23 @@ class Projector:
 
     def _fan_out_small(self, created: Sequence[TweetCreated]) -> Sequence[TweetCreated]:
         """Fans out the tweets of authors with few followers, all at once; returns those of the others."""
-        living = self._living(created)
-        if not living:
+        if not created:
             return []
-        authors = sorted({event.user_id for event in living})
+        authors = sorted({event.user_id for event in created})
         with self._sessions() as session:
             audience = followers.of_each(session, authors, SMALL + 1)
         small = {author: ids for author, ids in audience.items() if len(ids) <= SMALL}
         added: dict[str, list[int]] = {}
-        for tweet_id, user_id in ((event.tweet_id, event.user_id) for event in living):
+        for tweet_id, user_id in ((event.tweet_id, event.user_id) for event in created):
             for key in (Timeline.public().key, Timeline.profile(user_id).key, Timeline.home(user_id).key):
                 added.setdefault(key, []).append(tweet_id)
             for follower_id in small.get(user_id, ()):
                 added.setdefault(f"home:{follower_id}", []).append(tweet_id)
         self._add(added)
         self._drop_those_who_left(small)
-        return [event for event in living if event.user_id not in small]
-
-    def _living(self, created: Sequence[TweetCreated]) -> list[TweetCreated]:
-        """Those whose tweet still exists. Also brings the tweets into the cache, for the first who reads them."""
-        if not created:
-            return []
         self.guard()
-        tweets = self._hydrator.load([event.tweet_id for event in created])
-        return [event for event in created if tweets[event.tweet_id] is not None]
+        tweets = self._hydrator.load([event.tweet_id for event in created])  # for the first who read them
+        return [event for event in created if event.user_id not in small and tweets[event.tweet_id] is not None]
 
     def _add(self, added: Mapping[str, Sequence[int]]) -> None:
         self.guard()

@@ -36,7 +36,8 @@ class PushTimelines(Timelines):
     """Ids from a store, tweets from a cache; SQL backfills what is cold and goes on below the floor.
 
     SQL serves a page where the store cannot be read, lags more than a second behind the commits, or lacks the viewer's
-    last write. The page is the same, only slower.
+    last write. The page is the same, only slower. `sessions` are for several statements in one snapshot, `reads` for
+    single ones, in autocommit.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class PushTimelines(Timelines):
         store: ITimelineStore,
         cache: ITweetCache,
         sessions: SessionFactory,
+        reads: SessionFactory,
         capacity: int = 800,
         clock: Callable[[], float] | None = None,
         circuit: Circuit | None = None,
@@ -55,8 +57,8 @@ class PushTimelines(Timelines):
         self.circuit = circuit or Circuit(name)
         self._sessions = sessions
         self._clock = clock
-        self._hydrator = Hydrator(name, cache, sessions)
-        self.projector = Projector(store, self._hydrator, sessions)
+        self._hydrator = Hydrator(name, cache, reads)
+        self.projector = Projector(store, self._hydrator, reads)
         self._decoded: tuple[bytes, Checkpoint | None] = (b"", None)
 
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:

@@ -1,0 +1,79 @@
+"""Processes of a site that post, deliver and watch: what a child of `tweeter bench relay` does."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pyramid.registry import Registry
+
+import tweeter
+from tweeter.actions import Actions
+from tweeter.bench.machinery import by_hand, trusted
+from tweeter.interfaces import IDelivery, ITimelines
+from tweeter.models.meta import begin_immediate
+from tweeter.values import Cursor, Timeline
+
+PATIENCE = 60  # seconds until everything is delivered
+
+_registry: Any = None  # of this process
+
+
+def begin(settings: Mapping[str, Any], delivers: bool = True) -> None:
+    """Starts a site here. Without `delivers` it only records events and wakes the relays of other processes."""
+    global _registry
+    _registry = tweeter.make_registry(dict(settings) | {"tweeter.delivery": "inline" if delivers else "relay"})
+    if delivers:
+        trusted(_registry)
+    else:
+        _registry.getUtility(IDelivery).start()
+
+
+def begin_watch(settings: Mapping[str, Any]) -> None:
+    """Only reads the store, here."""
+    global _registry
+    _registry = tweeter.make_registry(dict(settings))
+    by_hand(_registry)
+
+
+def post(registry: Registry, author: int) -> int:
+    """A tweet, committed; its id."""
+    with registry["sessions"]() as session:
+        begin_immediate(session)
+        id_ = Actions(session, registry["passwords"]).post(author, "Of everyday size, as most are.").id
+        session.commit()
+    return id_
+
+
+def post_and_wake(author: int, count: int, pause: float) -> dict[int, float]:
+    """Posts so many tweets, so many seconds apart; when each was committed (monotonic), by id."""
+    wake = _registry.getUtility(IDelivery).wake
+    committed = {}
+    for _ in range(count):
+        id_ = post(_registry, author)
+        committed[id_] = time.monotonic()
+        wake()
+        time.sleep(pause)
+    return committed
+
+
+def post_and_deliver(author: int, count: int) -> float:
+    """Seconds that so many posts take, one after another, until the last is delivered."""
+    began = time.perf_counter()
+    post_and_wake(author, count, 0.0)
+    _registry.getUtility(IDelivery).drain(PATIENCE)
+    return time.perf_counter() - began
+
+
+def watch(follower: int, count: int) -> dict[int, float]:
+    """When each of so many new tweets was first in the follower's home timeline (monotonic), by id."""
+    store, key = _registry.getUtility(ITimelines).store, Timeline.home(follower).key
+    last = store.read(key, Cursor().before, 1).ids[0]
+    seen: dict[int, float] = {}
+    deadline = time.monotonic() + PATIENCE
+    while len(seen) < count and time.monotonic() < deadline:
+        ids = store.read(key, Cursor().before, count).ids
+        moment = time.monotonic()
+        for id_ in ids:
+            if id_ > last:
+                seen.setdefault(id_, moment)
+    return seen
