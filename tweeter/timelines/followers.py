@@ -4,11 +4,12 @@ A row at a time they would cost a fan-out more than everything else it does. Pos
 value, as big-endian integers.
 """
 
+import json
 import sys
 from array import array
 from collections.abc import Sequence
 
-from sqlalchemy import ARRAY, BigInteger, LargeBinary, Select, bindparam, func, literal, select
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Select, bindparam, func, literal, select, text
 from sqlalchemy.orm import Session
 
 from tweeter.models import Relationship
@@ -40,6 +41,15 @@ _rows_of_each = (
     .correlate(_authors)
 )
 _OF_EACH = select(_authors.c.id, _packed(_rows_of_each).scalar_subquery())
+_OF_EACH_AS_TEXT = text(
+    """
+    SELECT authors.value, (
+        SELECT group_concat(from_user_id) FROM (
+            SELECT from_user_id FROM relationships WHERE to_user_id = authors.value ORDER BY from_user_id LIMIT :limit
+        )
+    ) FROM json_each(:user_ids) AS authors
+    """
+)
 
 
 def after(session: Session, user_id: int, last: int, limit: int) -> "array[int]":
@@ -53,9 +63,10 @@ def between(session: Session, user_id: int, first: int, last: int) -> "array[int
 
 
 def of_each(session: Session, user_ids: Sequence[int], limit: int) -> "dict[int, array[int]]":
-    """The ids of the first `limit` followers of each author, in ascending order; in one statement on PostgreSQL."""
+    """The ids of the first `limit` followers of each author, in ascending order; in one statement."""
     if session.get_bind().dialect.name != "postgresql":
-        return {user_id: after(session, user_id, 0, limit) for user_id in user_ids}
+        texts = session.execute(_OF_EACH_AS_TEXT, {"user_ids": json.dumps(list(user_ids)), "limit": limit})
+        return {user_id: array("q", map(int, joined.split(",") if joined else ())) for user_id, joined in texts}
     rows = session.execute(_OF_EACH, {"user_ids": list(user_ids), "limit": limit})
     return {user_id: _unpacked(packed) for user_id, packed in rows}
 
