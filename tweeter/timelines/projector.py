@@ -4,8 +4,9 @@ Every event is idempotent and may be applied in any order with others: adding an
 be merged without a race is dropped, because cold is always right.
 """
 
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, ITimelineStore
@@ -26,9 +27,11 @@ from tweeter.values import (
 )
 
 SMALL = 500  # followers; the fan-outs of authors with more are streams
+REMEMBERED = 5000  # authors whose few followers are remembered
 STRETCH = 8000  # followers read from SQL at a time, and read again once they are written
 CHUNK = 2000  # of them, written to the store at a time; and tweets read
 
+_NOBODY: Sequence[int] = array("q")
 _KNOWN = TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded
 
 
@@ -74,6 +77,7 @@ class Projector:
         self._hydrator = hydrator
         self._cache = hydrator.cache
         self._sessions = sessions
+        self._audience: dict[int, Sequence[int]] = {}  # the few followers that authors had when they were last read
 
     def apply(self, events: Sequence[Event]) -> list[Stream]:
         """Applies a batch of events in few exchanges, but for the long ones, which come back as streams.
@@ -143,24 +147,47 @@ class Projector:
         return [] if len(replies) < CHUNK else [self.stream(event) for event in deleted]
 
     def _fan_out_small(self, created: Sequence[TweetCreated]) -> Sequence[TweetCreated]:
-        """Fans out the tweets of authors with few followers, all at once; returns those of the others."""
+        """Fans out the tweets of authors with few followers, all at once; returns those of the others.
+
+        It writes to the followers that an author had when they were last read, and reads them again afterwards. The
+        timelines of those who are not among them any more are dropped; as long as there are others, they are written to
+        as well. Mostly that is one write and one statement.
+        """
         if not created:
             return []
-        authors = sorted({event.user_id for event in created})
-        with self._sessions() as session:
-            audience = followers.of_each(session, authors, SMALL + 1)
-        small = {author: ids for author, ids in audience.items() if len(ids) <= SMALL}
+        tweets: dict[int, list[int]] = {}
         added: dict[str, list[int]] = {}
-        for tweet_id, user_id in ((event.tweet_id, event.user_id) for event in created):
-            for key in (Timeline.public().key, Timeline.profile(user_id).key, Timeline.home(user_id).key):
-                added.setdefault(key, []).append(tweet_id)
-            for follower_id in small.get(user_id, ()):
-                added.setdefault(f"home:{follower_id}", []).append(tweet_id)
-        self._add(added)
-        self._drop_those_who_left(small)
+        for event in created:
+            tweets.setdefault(event.user_id, []).append(event.tweet_id)
+            for timeline in (Timeline.public(), Timeline.profile(event.user_id), Timeline.home(event.user_id)):
+                added.setdefault(timeline.key, []).append(event.tweet_id)
+        written = {author: self._audience.get(author, _NOBODY) for author in tweets}
+        new = written
+        while True:
+            for author, ids in new.items():
+                for follower_id in ids:
+                    added.setdefault(f"home:{follower_id}", []).extend(tweets[author])
+            self._add(added)
+            small = self._read_audience(tweets)
+            self._drop_those_who_left(written, small)
+            new = {author: ids for author, ids in small.items() if ids != written[author]}
+            if not new:
+                break
+            new = {author: array("q", set(ids).difference(written[author])) for author, ids in new.items()}
+            written, added = written | small, {}
         self.guard()
-        tweets = self._hydrator.load([event.tweet_id for event in created])  # for the first who read them
-        return [event for event in created if event.user_id not in small and tweets[event.tweet_id] is not None]
+        loaded = self._hydrator.load([event.tweet_id for event in created])  # for the first who read them
+        return [event for event in created if event.user_id not in small and loaded[event.tweet_id] is not None]
+
+    def _read_audience(self, authors: Collection[int]) -> dict[int, Sequence[int]]:
+        """The followers of those authors who have few."""
+        with self._sessions() as session:
+            found = followers.of_each(session, sorted(authors), SMALL + 1)
+        small: dict[int, Sequence[int]] = {author: ids for author, ids in found.items() if len(ids) <= SMALL}
+        if len(self._audience) + len(small) > REMEMBERED:
+            self._audience.clear()
+        self._audience |= small
+        return small
 
     def _add(self, added: Mapping[str, Sequence[int]]) -> None:
         self.guard()
@@ -174,19 +201,17 @@ class Projector:
         for id_, keys in by_id.items():
             self._store.add(keys, id_)
 
-    def _drop_those_who_left(self, audience: Mapping[int, Sequence[int]]) -> None:
-        """Drops the timelines of those who unfollowed between the first read of the followers and the write.
+    def _drop_those_who_left(self, written: Mapping[int, Sequence[int]], now: Mapping[int, Sequence[int]]) -> None:
+        """Drops the timelines that were written to and do not follow their author now.
 
-        Their timelines may have been dropped and backfilled before the write. Whoever unfollows later than this second
-        read has the timeline dropped later than the write.
+        They may have been dropped and backfilled before the write. Whoever unfollows later than this second read has
+        the timeline dropped later than the write.
         """
-        with self._sessions() as session:
-            still = followers.of_each(session, sorted(audience), SMALL + 1)
         left = {
             Timeline.home(follower_id).key
-            for author, ids in audience.items()
-            if ids != still.get(author)
-            for follower_id in set(ids).difference(still.get(author, ()))
+            for author, ids in written.items()
+            if ids != now.get(author)
+            for follower_id in set(ids).difference(now.get(author, ()))
         }
         if left:
             self.guard()
