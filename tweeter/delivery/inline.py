@@ -33,8 +33,8 @@ class InlineDelivery:
         keep: timedelta,
         delivers: bool = True,
     ) -> None:
-        self.relays = [Relay(sessions, engine, clock, each, keep, delivers) for each in timelines]
-        self._notifier = Notifier(engine) if self.relays and engine.dialect.name == "postgresql" else None
+        self._notifier = Notifier(engine) if engine.dialect.name == "postgresql" else None
+        self.relays = [Relay(sessions, engine, clock, each, keep, delivers, self._notifier) for each in timelines]
 
     def start(self) -> None:
         for relay in self.relays:

@@ -18,7 +18,7 @@ from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode
 from tweeter.delivery.holder import Attempts, Holder
 from tweeter.delivery.lease import Lease, LostLease, NoLease, make_lease
 from tweeter.delivery.position import Log, Position
-from tweeter.delivery.wakeup import POLL, Wakeups, listen
+from tweeter.delivery.wakeup import POLL, Notifier, Wakeups
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.models.clock import DatabaseClock
@@ -43,6 +43,7 @@ class Relay:
         timelines: IMaterializedTimelines,
         keep: timedelta,
         delivers: bool = True,
+        notifier: Notifier | None = None,
     ) -> None:
         self.timelines = timelines
         self.name = consumers.name_of(timelines.store.identity)
@@ -61,6 +62,7 @@ class Relay:
         self._run = ""  # of the store's servers, as last probed
         self._known: Checkpoint | None = None  # the last one seen
         self._blind = False  # SQL cannot be read
+        self._notifier = notifier
         self._wakeups: Wakeups | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -70,7 +72,7 @@ class Relay:
     def start(self) -> None:
         """Starts the thread, unless it runs."""
         if self._thread is None:
-            self._wakeups = Wakeups()
+            self._wakeups = Wakeups(self._notifier)
             self._thread = threading.Thread(
                 target=self._loop, args=[self._wakeups], name=f"relay {self.name}", daemon=True
             )
@@ -127,7 +129,7 @@ class Relay:
         while not self._stopped.is_set():
             try:
                 site = self._look_at_site()
-                wait = self._deliver(self._holder, site) if self._holder else self._stand_by(site)
+                wait = self._deliver(self._holder, site) if self._holder else self._stand_by(site, wakeups)
                 self._blind = False
                 if wait > 0:
                     wakeups.wait(wait, self._holder.log.connection if self._holder else None)
@@ -172,7 +174,7 @@ class Relay:
         self._known = holder.checkpoint
         return wait
 
-    def _stand_by(self, site: Known) -> float:
+    def _stand_by(self, site: Known, wakeups: Wakeups) -> float:
         """Probes the store while the circuit is not closed, and tries to get the lease. Returns seconds to wait."""
         if not self._circuit.closed:
             self._probe(site)
@@ -185,7 +187,7 @@ class Relay:
         if (connection := self._lease.acquire()) is None:
             return STANDBY
         acquired = time.monotonic()
-        listen(connection)
+        wakeups.listen(connection)
         run = self._probe(site)
         holder = Holder(self.timelines, self.name, site, run, Log(connection), self._lease, self._attempts, self._keep)
         holder.begin(acquired, self._clock)

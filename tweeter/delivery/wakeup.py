@@ -5,12 +5,15 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 CHANNEL = "tweeter_outbox"
 POLL = 0.25  # seconds: without any signal the outbox is read as often
+COALESCED = 0.002  # seconds between two notifications
 BUSY_FOR = 1.0  # seconds since the last event during which SQLite is asked often
 BUSY, IDLE = 0.002, 0.008  # seconds between looks at SQLite's data_version, which take microseconds
 
@@ -18,7 +21,8 @@ BUSY, IDLE = 0.002, 0.008  # seconds between looks at SQLite's data_version, whi
 class Wakeups:
     """What one thread waits on: calls of `wake` by others, and what the database tells its connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, notifier: "Notifier | None" = None) -> None:
+        self._notifier = notifier  # of this process: what it says is no news
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -33,23 +37,49 @@ class Wakeups:
             with suppress(OSError):  # full: it is awake
                 self._writer.send(b"!")
 
+    def listen(self, connection: Connection) -> None:
+        """Has PostgreSQL tell this connection what `Notifier` says in other processes. Does nothing on SQLite."""
+        if connection.dialect.name == "postgresql":
+            # For what comes in the middle of a statement, whose snapshot may be older.
+            add_handler: Any = connection.connection.dbapi_connection.add_notify_handler  # type: ignore[union-attr]
+            add_handler(lambda notification: self._notified(notification.pid))
+            connection.execute(text(f"LISTEN {CHANNEL}"))
+
+    def _notified(self, backend: int) -> None:
+        if self._notifier is None or self._notifier.backend != backend:
+            self._woken = True
+
     def wait(self, seconds: float, connection: Connection | None = None) -> bool:
         """Waits until it is woken, or the database has something new, `seconds` at most. True if it was woken.
 
         Raises SQLAlchemy's errors.
         """
-        if connection is not None and connection.dialect.name == "sqlite":
+        if connection is None:
+            if not self._woken:
+                select.select([self._reader], [], [], max(seconds, 0))
+        elif connection.dialect.name == "sqlite":
             self._wait_sqlite(seconds, connection)
-        elif not self._woken:
-            files = [self._reader]
-            if connection is not None:
-                files.append(connection.connection.dbapi_connection)  # type: ignore[arg-type]
-            select.select(files, [], [], max(seconds, 0))
+        else:
+            self._wait_postgresql(seconds, connection)
         woken, self._woken = self._woken, False
         with suppress(BlockingIOError):
             while self._reader.recv(64):
                 pass
         return woken
+
+    def _wait_postgresql(self, seconds: float, connection: Connection) -> None:
+        server = connection.connection.dbapi_connection.pgconn  # type: ignore[union-attr]
+        ends = time.monotonic() + seconds
+        while not self._woken and (left := ends - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._reader, server.socket], [], [], left)
+            if server.socket not in ready:
+                return
+            try:
+                server.consume_input()
+            except psycopg.OperationalError:
+                return  # the next statement says what is wrong
+            while notification := server.notifies():
+                self._notified(notification.be_pid)
 
     def _wait_sqlite(self, seconds: float, connection: Connection) -> None:
         ends = time.monotonic() + seconds
@@ -70,21 +100,11 @@ class Wakeups:
         self._writer.close()
 
 
-def listen(connection: Connection) -> None:
-    """Has PostgreSQL tell this connection of what `notify` says. Does nothing on SQLite, or behind a pooler."""
-    if connection.dialect.name == "postgresql":
-        connection.connection.dbapi_connection.add_notify_handler(_ignore)  # type: ignore[union-attr]
-        connection.execute(text(f"LISTEN {CHANNEL}"))
-
-
-def _ignore(notification: object) -> None:
-    """To be woken is all."""
-
-
 class Notifier:
     """Wakes the relays of other processes, from a thread with a connection of its own."""
 
     def __init__(self, engine: Engine) -> None:
+        self.backend = 0  # the server's process that notifies
         self._engine = engine
         self._awake = threading.Event()
         self._stopped = False
@@ -109,10 +129,12 @@ class Notifier:
             # A signal that is lost is one that the relays do without.
             with suppress(SQLAlchemyError), self._engine.connect() as connection:
                 connection.execute(text("SET synchronous_commit = off"))
+                self.backend = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
                 while not self._stopped:
                     self._awake.wait()
                     self._awake.clear()
                     # Within the author's transaction it would take a lock of the whole database until the commit.
                     connection.execute(text(f"NOTIFY {CHANNEL}"))
+                    time.sleep(COALESCED)
             if not self._stopped:
                 time.sleep(POLL)
