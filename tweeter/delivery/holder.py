@@ -30,8 +30,8 @@ EVENTS = 250  # of a batch
 IN_FLIGHT = 100  # long events at most, as the checkpoint lists them
 RENEWED = 0.35  # seconds between checkpoints, also when nothing happens; pages do without one for a second
 RECORDED = 1.05  # seconds between writes of the checkpoint to SQL
-REST = 0.003  # seconds for each event of a batch, in which the next batch may grow
-LONGEST_REST = 0.015
+REST = 0.004  # seconds for each event of a batch, in which the next batch grows
+LONGEST_REST = 0.025
 SLICE = 0.02  # seconds of long fan-outs between two looks at the outbox
 FLAPPING = 5.0  # seconds within which a store that fails at an event may be to blame itself
 ATTEMPTS = 3  # at an event, after which it is poison
@@ -183,7 +183,7 @@ class Holder:
         if batch.more or self._running:
             return 0
         if batch.events:
-            # Where posts come one after another their events are applied together.
+            # The quicker events come, the more of them are applied together.
             time.sleep(min(REST * len(batch.events), LONGEST_REST))
         return max(0.0, min(POLL, RENEWED - (time.monotonic() - self._written)))
 
