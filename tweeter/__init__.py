@@ -51,8 +51,7 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
             config.include("tweeter.lab")
         app = config.make_wsgi_app()
     if global_config.get("__script__") not in INSPECTING:
-        app.registry.getUtility(IDelivery).start()
-        app.registry["housekeeper"].start()
+        start(app.registry)
         atexit.register(shut_down, app.registry)
     return app
 
@@ -92,6 +91,12 @@ def make_registry(settings: Mapping[str, Any]) -> Registry:
     with Configurator(settings=dict(settings)) as config:
         config.include(machinery)
     return config.registry
+
+
+def start(registry: Registry) -> None:
+    """Starts what runs in the background: delivery and housekeeping."""
+    registry.getUtility(IDelivery).start()
+    registry["housekeeper"].start()
 
 
 def shut_down(registry: Registry) -> None:

@@ -1,0 +1,118 @@
+"""`tweeter relay`: delivers to the shared stores in a process of its own."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from pyramid.registry import Registry
+
+import tweeter
+from tweeter.cli.common import CommandError, add_ini, open_site
+from tweeter.delivery import consumers
+from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode
+from tweeter.delivery.position import Log, Position
+from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import IMaterializedTimelines, ITimelines
+from tweeter.models.site import known_site
+
+COUNTED = 100_000  # events behind, at most
+IDLE = 3600.0  # seconds
+
+
+class Status(NamedTuple):
+    """A shared store: who delivers to it, and how far."""
+
+    store: str
+    holder: str  # the host and process id of the relay; empty if there is none now
+    age: float | None  # seconds since the log was last read to its end; None without a checkpoint
+    behind: int  # events that are not applied
+    in_flight: int
+    problem: str = ""  # why the store cannot be asked
+
+    @property
+    def live(self) -> bool:
+        return not self.problem and self.age is not None and self.age < FRESH
+
+    def __str__(self) -> str:
+        if self.problem:
+            return f"{self.store}: {self.problem}"
+        if self.age is None:
+            return f"{self.store}: no checkpoint; no relay has delivered to it yet"
+        state = f"delivered by {self.holder}" if self.holder else "no relay holds the lease"
+        return (
+            f"{self.store}: {state}; {self.behind:,} events behind, {self.in_flight} in flight, "
+            f"checkpoint {self.age:.1f} s old"
+        )
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "relay",
+        help="deliver to the shared stores in a process of its own",
+        description="""Delivers committed events to the shared stores (Redis, memcached) that the ini file names, until
+        SIGTERM or Ctrl-C. Any number of relays may run; a lease elects one for each store, and another takes over
+        within a second. With `tweeter.delivery = relay` the web processes leave delivery to it. It also prunes the
+        outbox and removes the rows of closed accounts.""",
+    )
+    add_ini(parser)
+    parser.add_argument(
+        "--status",
+        action="store_true",
+        help="print for each store which relay delivers and how far it is; exit code 1 if any is behind by over a "
+        "second or cannot be reached",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    with open_site(args.ini) as site, ExitStack() as stack:
+        registry = tweeter.make_registry(site.settings | {"tweeter.delivery": "inline", "tweeter.sql_timeout_ms": 0})
+        stack.callback(tweeter.shut_down, registry)
+        stores = [timelines for timelines in _materialized(registry) if not timelines.store.private]
+        if not stores:
+            raise CommandError(
+                f"There is nothing to deliver to: {args.ini} names no shared store. memory is delivered to in each "
+                "process of the site."
+            )
+        if args.status:
+            found = [_status(registry, timelines) for timelines in stores]
+            print(*found, sep="\n")
+            return 0 if all(status.live for status in found) else 1
+        tweeter.start(registry)
+        print(f"Delivering to {', '.join(each.name for each in stores)}. Ctrl-C or SIGTERM ends it.", file=sys.stderr)
+        try:
+            while True:
+                time.sleep(IDLE)
+        except KeyboardInterrupt:
+            return 0
+
+
+def _materialized(registry: Registry) -> Iterator[Any]:
+    """Each once: the one that pages read is registered twice, by its name and without."""
+    every = {timelines for _, timelines in registry.getUtilitiesFor(ITimelines)}
+    yield from sorted(filter(IMaterializedTimelines.providedBy, every), key=lambda each: str(each.name))
+
+
+def _status(registry: Registry, timelines: Any) -> Status:
+    site = known_site(registry["sessions"])
+    timelines.set_site(site.id)
+    problem = ""
+    checkpoint: Checkpoint | None = None
+    try:
+        timelines.store.incarnation()
+        checkpoint = decode(timelines.store.checkpoint())
+    except BackendUnavailable as error:
+        problem = str(error)
+    with registry["sessions"]() as session:
+        connection = session.connection()
+        if checkpoint is None and not problem:
+            row = consumers.read(connection, consumers.name_of(timelines.store.identity))
+            checkpoint = decode(row.checkpoint) if row else None
+        batch = Log(connection).read(checkpoint.position if checkpoint else Position(), COUNTED)
+    if checkpoint is None:
+        return Status(timelines.name, "", None, len(batch.events), 0, problem)
+    age = checkpoint.age(batch.time)
+    holder = checkpoint.holder if age < FRESH else ""
+    return Status(timelines.name, holder, age, len(batch.events), len(checkpoint.in_flight), problem)
