@@ -93,14 +93,33 @@ def make_registry(settings: Mapping[str, Any]) -> Registry:
     return config.registry
 
 
+_started: dict[int, Registry] = {}  # by their ids: a registry has no hash
+_inherited: list[Any] = []  # connections of the parent process: nobody may use or close them
+
+
 def start(registry: Registry) -> None:
-    """Starts what runs in the background: delivery and housekeeping."""
+    """Starts what runs in the background: delivery and housekeeping. Forked processes start their own."""
+    _started[id(registry)] = registry
     registry.getUtility(IDelivery).start()
     registry["housekeeper"].start()
 
 
+def _restart() -> None:
+    """In a forked process: its parent's threads are not there, and its connections are the parent's."""
+    for registry in _started.values():
+        for name in ("statements", "engine"):
+            _inherited.append(registry[name].pool)
+            registry[name].dispose(close=False)
+        registry.getUtility(IDelivery).restart()
+        registry["housekeeper"].restart()
+
+
+os.register_at_fork(after_in_child=_restart)
+
+
 def shut_down(registry: Registry) -> None:
     """Ends what runs in the background, and all connections to SQL."""
+    _started.pop(id(registry), None)
     registry.getUtility(IDelivery).stop()
     registry["housekeeper"].stop()
     registry["engine"].dispose()

@@ -33,12 +33,20 @@ class Housekeeper:
         self._sessions = sessions
         self._keep = keep
         self._pruned = -PRUNE_EVERY
+        self._reset()
+
+    def _reset(self) -> None:
         self._awake = threading.Event()
         self._stopped = threading.Event()
         self._passed = threading.Condition()
         self._begun = self._done = 0  # passes
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+
+    def restart(self) -> None:
+        """In a forked process, which does not have the thread of its parent."""
+        self._reset()
+        self.start()
 
     def start(self) -> None:
         """Starts the thread, unless it runs."""

@@ -185,6 +185,12 @@ class IDelivery(Interface):
     def stop():
         """Ends the threads, and releases what they hold."""
 
+    def restart():
+        """Called in a forked process, which has none of its parent's threads: starts its own.
+
+        What the parent holds stays the parent's.
+        """
+
     def wake():
         """Called after a commit that recorded events: has them delivered soon. Returns at once and never raises."""
 

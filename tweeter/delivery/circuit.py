@@ -74,6 +74,10 @@ class Circuit:
         """Ends the probation, for a caller that would rather risk another failure than wait."""
         self._probation = 0.0
 
+    def abandon(self) -> None:
+        """In a forked process: a thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+
     def _enter(self, state: State) -> None:
         self.state = state
         self._since = self._clock()

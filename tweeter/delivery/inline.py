@@ -33,8 +33,22 @@ class InlineDelivery:
         keep: timedelta,
         delivers: bool = True,
     ) -> None:
-        self._notifier = Notifier(engine) if engine.dialect.name == "postgresql" else None
-        self.relays = [Relay(sessions, engine, clock, each, keep, delivers, self._notifier) for each in timelines]
+        every = list(timelines)
+
+        def make() -> tuple[Notifier | None, list[Relay]]:
+            notifier = Notifier(engine) if engine.dialect.name == "postgresql" else None
+            return notifier, [Relay(sessions, engine, clock, each, keep, delivers, notifier) for each in every]
+
+        self._make = make
+        self._notifier, self.relays = make()
+        self._parents: list[Relay] = []  # of the process that this one was forked from
+
+    def restart(self) -> None:
+        self._parents += self.relays
+        for relay in self.relays:
+            relay.abandon()
+        self._notifier, self.relays = self._make()
+        self.start()
 
     def start(self) -> None:
         for relay in self.relays:

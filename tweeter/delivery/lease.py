@@ -61,6 +61,9 @@ class Lease(Protocol):
     def release(self) -> None:
         """Lets the next one have it at once. Does nothing where it is not held."""
 
+    def abandon(self) -> None:
+        """In a forked process: the lease stays the parent's, and ends with the parent."""
+
 
 class _Held:
     """What all leases have in common: a connection while the lease is held, and the time of the last proof."""
@@ -82,6 +85,11 @@ class _Held:
 
     def prove(self) -> None:
         """As of Lease."""
+
+    def abandon(self) -> None:
+        if self._connection is not None and self._engine.dialect.name == "postgresql":
+            # Or the server would think that the parent lives. psycopg never touches it: it was made by the parent.
+            os.close(self._connection.connection.dbapi_connection.pgconn.socket)  # type: ignore[union-attr]
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -210,6 +218,10 @@ class FileLease(_Held):
     def prove(self) -> None:
         """The kernel takes the lock from nobody."""
         self._proven = time.monotonic()
+
+    def abandon(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
 
     def release(self) -> None:
         self._close()

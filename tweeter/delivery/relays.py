@@ -85,6 +85,12 @@ class Relay:
         if self._thread is not None:
             self._thread.join()
 
+    def abandon(self) -> None:
+        """In a forked process: leaves everything to the parent, whose relay this is."""
+        self._circuit.abandon()
+        if self._lease is not None:
+            self._lease.abandon()
+
     def wake(self) -> None:
         if self._wakeups is not None:
             self._wakeups.wake()
