@@ -74,8 +74,10 @@ def test_reads_deliveries_and_requests_are_counted(site_with):
     browser = site_with("127.0.0.1")
     before = values(browser)
     ada = Person(browser, "Ada")
+    assert browser.app.registry.getUtility(IDelivery).drain(10)
     ada.get("/")
     ada.post("one")
+    assert browser.app.registry.getUtility(IDelivery).drain(10)
     ada.get("/")
     after = values(browser)
 
@@ -91,6 +93,21 @@ def test_reads_deliveries_and_requests_are_counted(site_with):
     assert grown("tweeter_store_round_trips_total", "memory") >= 2
     assert after["tweeter_outbox_pending", "memory"] == 0
     assert after["tweeter_outbox_age_seconds", "memory"] == 0
+    assert after["tweeter_store_lag_seconds", "memory"] < 1
+    assert after["tweeter_relay_holds_lease", "memory"] == 1
+    assert after["tweeter_events_in_flight", "memory"] == 0
+    assert after["tweeter_outbox_events",] == 1
+    assert 0 <= after["tweeter_outbox_oldest_seconds",] < 10
+
+
+def test_the_outbox_is_measured_under_sql_too(site_with):
+    browser = site_with("127.0.0.1", "sql")
+    ada = Person(browser, "Ada")
+    assert values(browser)["tweeter_outbox_events",] == values(browser)["tweeter_outbox_oldest_seconds",] == 0
+    ada.post("one")
+    ada.post("two")
+    assert values(browser)["tweeter_outbox_events",] == 2
+    assert values(browser)["tweeter_outbox_oldest_seconds",] > 0
 
 
 @pytest.fixture(params=["redis", "memcached"])

@@ -60,6 +60,11 @@ DAMAGED = Counter(
 AGE = Gauge(
     "tweeter_outbox_age_seconds", "Age of the oldest event that is not delivered yet, 0 without one", ["backend"]
 )
+LAG = Gauge("tweeter_store_lag_seconds", "By how much a page from the store may lag behind the commits", ["backend"])
+HOLDS = Gauge("tweeter_relay_holds_lease", "1 while this process delivers to the store", ["backend"])
+IN_FLIGHT = Gauge("tweeter_events_in_flight", "Long events that are being applied to the store", ["backend"])
+OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox at most: the span of their ids")
+OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Age of the oldest row in the outbox, 0 without one")
 
 
 def count_delivery(backend: str, event: Event, date: datetime, request_id: str | None) -> None:

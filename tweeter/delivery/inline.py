@@ -11,7 +11,8 @@ from zope.interface import implementer
 from tweeter.delivery.relays import Relay
 from tweeter.delivery.wakeup import Notifier
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
-from tweeter.metrics import show_pending
+from tweeter.metrics import OUTBOX_EVENTS, OUTBOX_SECONDS
+from tweeter.models import outbox
 from tweeter.models.clock import DatabaseClock
 from tweeter.models.meta import SessionFactory
 
@@ -33,6 +34,7 @@ class InlineDelivery:
         keep: timedelta,
         delivers: bool = True,
     ) -> None:
+        self._sessions = sessions
         every = list(timelines)
 
         def make() -> tuple[Notifier | None, list[Relay]]:
@@ -83,7 +85,11 @@ class InlineDelivery:
 
     def observe(self) -> None:
         for relay in self.relays:
-            show_pending(relay.timelines.name, *relay.behind())
+            relay.observe()
+        with self._sessions() as session:
+            events, seconds = outbox.size(session)
+        OUTBOX_EVENTS.set(events)
+        OUTBOX_SECONDS.set(seconds)
 
 
 def includeme(config: Configurator) -> None:

@@ -21,6 +21,7 @@ from tweeter.delivery.position import Log, Position
 from tweeter.delivery.wakeup import POLL, Notifier, Wakeups
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
+from tweeter.metrics import HOLDS, IN_FLIGHT, LAG, show_pending
 from tweeter.models.clock import DatabaseClock
 from tweeter.models.meta import SessionFactory
 from tweeter.models.site import Known, known_site
@@ -112,6 +113,14 @@ class Relay:
             batch = Log(session.connection()).read(checkpoint.position if checkpoint else Position(), COUNTED)
         count = len(batch.events) + (len(checkpoint.in_flight) if checkpoint else 0)
         return count, max(0.0, batch.time - batch.events[0].date.timestamp()) if batch.events else 0.0
+
+    def observe(self) -> None:
+        """Brings the metrics up to date. Raises SQLAlchemy's errors."""
+        show_pending(self.timelines.name, *self.behind())
+        if (checkpoint := self._known) is not None:
+            LAG.labels(self.timelines.name).set(max(0.0, checkpoint.age(self._clock())))
+            IN_FLIGHT.labels(self.timelines.name).set(len(checkpoint.in_flight))
+        HOLDS.labels(self.timelines.name).set(self.holds)
 
     def drained(self) -> bool:
         """Whether the store has everything that is committed, and pages read it."""

@@ -72,6 +72,13 @@ NUMBER = {
 }
 
 
+def size(session: Session) -> tuple[int, float]:
+    """How many rows there are at most (the span of their ids), and the age of the oldest, in seconds; zeros without."""
+    ends = select(func.max(OutboxEvent.id) - func.min(OutboxEvent.id) + 1, func.min(OutboxEvent.date))
+    span, oldest = session.execute(ends).one()
+    return (span, max(0.0, (now() - oldest).total_seconds())) if oldest else (0, 0.0)
+
+
 def prune(session: Session, older_than: timedelta, needed: int | None = None, limit: int = 1000) -> int:
     """Deletes some events that are older; returns how many.
 
