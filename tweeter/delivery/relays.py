@@ -141,6 +141,7 @@ class Relay:
                 if not self._blind:
                     log.warning("%s: the outbox can't be read: %s", self.name, error)
                 self._blind = True
+                self._attempts.failed()
             except Exception:
                 log.exception("%s: delivery failed", self.name)
             self._let_go()
