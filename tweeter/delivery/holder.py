@@ -50,11 +50,12 @@ class Attempts:
 
     def __init__(self) -> None:
         self.careful = 0  # events still to be applied one at a time
+        self.under_way = 0  # events that are being applied
         self._tried: dict[int, tuple[int, float]] = {}  # how often, and since when (monotonic), by the event's id
 
     def failed(self) -> None:
-        """Something failed, and it is not known which event it was."""
-        self.careful = EVENTS
+        """Something failed, and if it was an event it is not known which."""
+        self.careful, self.under_way = max(self.careful, self.under_way), 0
 
     def exhausted(self, logged: LoggedEvent, seconds: float = 0.0) -> bool:
         """Counts an attempt at this event; true where it was the third, and the first is so many seconds ago."""
@@ -173,7 +174,9 @@ class Holder:
             self._start_cold()
             return 0
         if batch.events:
+            self._attempts.under_way = len(batch.events)
             self._running += self._apply(batch.events)
+            self._attempts.under_way = 0
             self._last = (batch.events[-1].id, batch.events[-1].number)
             self._changed = True
         self._attempts.careful = max(0, self._attempts.careful - 1) if batch.events else 0

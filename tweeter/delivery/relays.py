@@ -117,7 +117,10 @@ class Relay:
             with self._engine.connect() as connection:
                 if Log(connection).read(checkpoint.position, 1).events:
                     return False
-        except (BackendUnavailable, SQLAlchemyError):
+        except BackendUnavailable as error:
+            self._circuit.failed(str(error))  # where no page is read nothing else finds out
+            return False
+        except SQLAlchemyError:
             return False
         return self._circuit.closed
 
