@@ -98,7 +98,7 @@ def test_who_unfollows_or_follows_while_it_runs(fan_out, store, crowd, small, mo
     def meanwhile():
         """The followers are read, and not written to yet: before the batch is added, or the first chunk of a stream."""
         begun.append(1)
-        if len(begun) == (2 if small else 3):
+        if len(begun) == (3 if small else 4):
             with crowd.begin() as session:
                 session.execute(delete(Relationship).where(Relationship.from_user_id == 3))
                 session.execute(insert(Relationship).values(from_user_id=4, to_user_id=AUTHOR))

@@ -22,7 +22,7 @@ from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import POISONED, count_delivery
 from tweeter.models.site import Known
 from tweeter.timelines.projector import Stream
-from tweeter.values import Reloaded, Truncated
+from tweeter.values import Timeline, TweetCreated
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ LONGEST_REST = 0.025
 SLICE = 0.02  # seconds of long fan-outs between two looks at the outbox
 FLAPPING = 5.0  # seconds within which a store that fails at an event may be to blame itself
 ATTEMPTS = 3  # at an event, after which it is poison
-SWEEPING = Truncated | Reloaded  # events that go through all keys of a store
+STRETCH = 60.0  # seconds that a stretch of a large fan-out takes at most, from one read of its followers to the other
 
 _UNKNOWN = datetime.fromtimestamp(0, UTC)  # the date of an event that is known from a checkpoint
 
@@ -52,11 +52,12 @@ class Attempts:
 
     def __init__(self) -> None:
         self.careful = 0  # events still to be applied one at a time
+        self.under_way = 0  # events that are being applied
         self._tried: dict[int, tuple[int, float]] = {}  # how often, and since when (monotonic), by the event's id
 
     def failed(self) -> None:
-        """Something failed, and it is not known which event it was."""
-        self.careful = EVENTS
+        """Something failed, and if it was an event it is not known which."""
+        self.careful, self.under_way = max(self.careful, self.under_way), 0
 
     def exhausted(self, logged: LoggedEvent, seconds: float = 0.0) -> bool:
         """Counts an attempt at this event; true where it was the third, and the first is so many seconds ago."""
@@ -124,7 +125,7 @@ class Holder:
             self._sequence = found.sequence
             if found.holder and not self._store.private:
                 # It did not release the lease: it may be alive, and write for so long.
-                time.sleep(max(0.0, acquired + self._lease.writes - time.monotonic()))
+                time.sleep(max(0.0, acquired + self._lease.waits - time.monotonic()))
         if why := self._why_cold(found, bool(stored or row), now()):
             log.info("%s starts cold: %s", self._name, why)
             self._start_cold()
@@ -133,6 +134,11 @@ class Holder:
             for each in found.in_flight:
                 stream = self._projector.stream(each.event, each.resume)
                 self._running.append(_Running(LoggedEvent(each.id, each.number, _UNKNOWN, each.event, None), stream))
+            if found.holder and any(isinstance(each.event, TweetCreated) for each in found.in_flight):
+                # It was killed before it read a stretch of followers again: who left may have the tweet.
+                left = self.log.left_since(found.time - STRETCH)
+                self._guard()
+                self._store.drop([Timeline.home(user_id).key for user_id in left])
 
     def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float) -> str:
         """Why the store cannot go on from a checkpoint; nothing if it can."""
@@ -170,7 +176,9 @@ class Holder:
             self._start_cold()
             return 0
         if batch.events:
+            self._attempts.under_way = len(batch.events)
             self._running += self._apply(batch.events)
+            self._attempts.under_way = 0
             self._last = (batch.events[-1].id, batch.events[-1].number)
             self._changed = True
         self._attempts.careful = max(0, self._attempts.careful - 1) if batch.events else 0
@@ -219,18 +227,17 @@ class Holder:
         if not known:
             return []
         try:
-            with self._kept() if any(isinstance(each.event, SWEEPING) for each in known) else nullcontext():
+            with self._kept():
                 streams = self._projector.apply([logged.event for logged in known])
-        except (LostLease, OperationalError, InterfaceError, PoolTimeout):
-            raise
-        except BackendUnavailable:
-            if len(events) == 1 and self._attempts.exhausted(events[0], FLAPPING):
-                self._poison(events[0], "the store refuses it")
-                return []
+        except (LostLease, PoolTimeout):
             raise
         except Exception as error:
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise
+            if _is_outage(error):
+                # The outbox was read a moment ago. What fails again and again is this event alone.
+                if len(events) > 1 or not self._attempts.exhausted(events[0], FLAPPING):
+                    raise
+                self._poison(events[0], repr(error))
+                return []
             if len(known) > 1:
                 return [running for logged in known for running in self._apply([logged])]
             if not self._attempts.exhausted(known[0]):
@@ -249,10 +256,13 @@ class Holder:
         while self._running and time.monotonic() < ends:
             each = self._running[0]
             try:
-                going_on = each.stream.step()
-            except (LostLease, BackendUnavailable, DBAPIError, PoolTimeout):
+                with self._kept():
+                    going_on = each.stream.step()
+            except (LostLease, PoolTimeout):
                 raise
             except Exception as error:
+                if _is_outage(error) and not self._attempts.exhausted(each.logged, FLAPPING):
+                    raise
                 self._poison(each.logged, repr(error))
                 going_on = False
             self._running.remove(each)
@@ -293,3 +303,10 @@ class Holder:
         if not self._store.private and (due or not holder):
             consumers.write(self.log.connection, self._name, data, self.run)
             self._recorded, self._changed = self._written, False
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the store or SQL fails, and not the event; unless it is always the same event's."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, BackendUnavailable | OperationalError | InterfaceError)

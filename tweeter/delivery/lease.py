@@ -7,8 +7,9 @@ transaction pooler a session is nobody's own, and a row lease on the database's 
 
 SQLite: a lock on a file beside the database. It is free as soon as the process dies.
 
-The lease does not fence writes to the store, so the holder keeps two rules. It writes only within `WRITES` seconds of
-its last proof. A new holder waits that long before it writes, unless the old one released the lease.
+The lease does not fence writes to the store, so the holder keeps three rules. It writes only within `WRITES` seconds of
+its last proof. A new holder waits that long before it writes, unless the old one released the lease. What a holder
+wrote too late all the same, because it was stopped in between, it drops (see `tweeter.timelines.projector`).
 """
 
 import fcntl
@@ -46,6 +47,10 @@ class Lease(Protocol):
         """Seconds after a proof within which the holder may write to the store."""
 
     @property
+    def waits(self) -> float:
+        """Seconds after it got the lease that a new holder waits before it writes, unless the old one released it."""
+
+    @property
     def proven(self) -> float:
         """The time (monotonic) before the last proof."""
 
@@ -69,12 +74,17 @@ class _Held:
     """What all leases have in common: a connection while the lease is held, and the time of the last proof."""
 
     writes = WRITES
+    waits = WRITES
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
         self._name = name
         self._connection: Connection | None = None
         self._proven = 0.0
+        self._using = threading.RLock()  # the connection
+        self._keeping = False
+        self._keeper: threading.Thread | None = None
+        self._over = threading.Event()
 
     @property
     def proven(self) -> float:
@@ -93,20 +103,29 @@ class _Held:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        over = threading.Event()
-
-        def keep() -> None:
-            with suppress(LostLease):
-                while not over.wait(WRITES / 2):
-                    self.prove()
-
-        keeper = threading.Thread(target=keep, name=f"lease of {self._name}", daemon=True)
-        keeper.start()
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name=f"lease of {self._name}", daemon=True)
+            self._keeper.start()
+        self._keeping = True
         try:
             yield
         finally:
-            over.set()
-            keeper.join()
+            with self._using:
+                self._keeping = False
+
+    def _keep(self) -> None:
+        while not self._over.wait(WRITES / 4):
+            if time.monotonic() - self._proven > WRITES / 2:
+                with self._using, suppress(LostLease):
+                    if self._keeping:
+                        self.prove()
+
+    def release(self) -> None:
+        """As of Lease."""
+        self._over.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        self._close()
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -116,13 +135,14 @@ class _Held:
 
     def _execute(self, statement: TextClause, **values: object) -> Any:
         """The statement's first value. An error of the database closes the connection, and so ends the lease."""
-        try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            return self._connection.execute(statement, values).scalar()
-        except SQLAlchemyError:
-            self._close()
-            raise
+        with self._using:
+            try:
+                if self._connection is None:
+                    self._connection = self._engine.connect()
+                return self._connection.execute(statement, values).scalar()
+            except SQLAlchemyError:
+                self._close()
+                raise
 
 
 class AdvisoryLease(_Held):
@@ -151,14 +171,12 @@ class AdvisoryLease(_Held):
             raise LostLease(self._name)
         self._proven = began
 
-    def release(self) -> None:
-        self._close()  # the session ends, and the lock with it
-
 
 class RowLease(_Held):
     """A row of `consumers` on PostgreSQL, for where a transaction pooler lends sessions to everybody."""
 
     writes = ROW - 0.4
+    waits = 0.0  # the row lasts longer than the old holder may write
 
     def heard(self, began: float) -> None:
         """A statement of a pooled session proves nothing."""
@@ -188,7 +206,7 @@ class RowLease(_Held):
         if self._connection is not None:
             with suppress(SQLAlchemyError):
                 self._execute(_GIVE_ROW, name=self._name, me=self._me)
-        self._close()
+        super().release()
 
 
 class FileLease(_Held):
@@ -224,7 +242,7 @@ class FileLease(_Held):
             os.close(self._file)
 
     def release(self) -> None:
-        self._close()
+        super().release()
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -241,9 +259,6 @@ class NoLease(_Held):
 
     def prove(self) -> None:
         """Nobody else can have it."""
-
-    def release(self) -> None:
-        self._close()
 
 
 def make_lease(engine: Engine, name: str) -> Lease:
@@ -267,11 +282,12 @@ _LOCK = """
 """
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:key)")
 _HAVE_LOCK = text(f"SELECT count(*) FROM pg_locks WHERE {_LOCK} AND pid = pg_backend_pid()")  # noqa: S608
-# The holder's last statement is its heartbeat, on the server's own clock.
+# The holder's last statement is its heartbeat, on the server's own clock; one that still runs is none of its making.
 _END_SILENT = text(
     f"""
     SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity AS holder USING (pid)
     WHERE {_LOCK} AND granted AND clock_timestamp() - holder.state_change > make_interval(secs => :silent)
+      AND (holder.state <> 'active' OR holder.wait_event_type = 'Client')
     """  # noqa: S608
 )
 _TAKE_ROW = text(

@@ -7,15 +7,15 @@ see. On SQLite writers take turns, and the snapshot is "all up to an id".
 """
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ARRAY, BigInteger, Connection, Integer, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, Connection, Integer, bindparam, select, text
 
 from tweeter.models import outbox
 from tweeter.models.meta import UTCDateTime
-from tweeter.values import AnyEvent, Event
+from tweeter.values import AnyEvent, Event, Unfollowed
 
 _decode = msgspec.json.Decoder(AnyEvent).decode
 
@@ -39,6 +39,16 @@ class Snapshot(NamedTuple):
     @classmethod
     def up_to(cls, number: int) -> "Snapshot":
         return cls(number + 1, number + 1)
+
+    def cut(self, xmax: int) -> "Snapshot":
+        """The part below `xmax`.
+
+        PostgreSQL hands a number out again after a crash if nothing of its transaction reached the disk: that of one
+        that was rolled back, or that only sent a NOTIFY. An event's number is durable, and so is all below it.
+        """
+        if xmax >= self.xmax:
+            return self
+        return Snapshot(min(self.xmin, xmax), xmax, tuple(number for number in self.open if number < xmax))
 
 
 class Position(NamedTuple):
@@ -89,7 +99,7 @@ class Log:
         row = self.connection.execute(_END[self.connection.dialect.name]).one()
         if not self._postgresql:
             return Batch([], Position(Snapshot.up_to(row.snapshot)), False, began)
-        return Batch([], Position(Snapshot.parse(row.snapshot)), False, row.time)
+        return Batch([], Position(Snapshot.parse(row.snapshot).cut(row.newest + 1)), False, row.time)
 
     def read(self, position: Position, limit: int) -> Batch:
         """The next events beyond a position, `limit` at most, in one statement. Changes nothing."""
@@ -112,11 +122,18 @@ class Log:
             rows = self.connection.execute(_BETWEEN, asked | bounds | {"limit": limit}).all()
         events = [_logged(row.id, row.transaction_id, row) for row in rows if row.id is not None]
         if to is not None and not events:
-            return self.read(Position(to), limit)
+            return self.read(Position(to.cut(max(seen.xmax, last[0] + 1))), limit)
         now = Snapshot.parse(rows[0].snapshot)
         if len(events) == limit:
             return Batch(events, Position(seen, to or now, (events[-1].number, events[-1].id)), True, rows[0].time)
-        return Batch(events, Position(to or now), to is not None, rows[0].time)
+        newest = max(seen.xmax - 1, events[-1].number if events else last[0])
+        return Batch(events, Position((to or now).cut(newest + 1)), to is not None, rows[0].time)
+
+    def left_since(self, moment: float) -> set[int]:
+        """Who unfollowed somebody since then (seconds since 1970)."""
+        rows = self.connection.execute(_UNFOLLOWED, {"since": datetime.fromtimestamp(moment, UTC)})
+        events = (_logged(0, 0, row).event for row in rows)
+        return {event.follower_id for event in events if isinstance(event, Unfollowed)}
 
     def newest(self) -> tuple[int, int]:
         """(id, number) of the newest event; zeros where there is none."""
@@ -195,9 +212,17 @@ _AFTER = text(f"SELECT {_COLUMNS} FROM outbox WHERE id > :after ORDER BY id LIMI
 )
 _END = {
     "postgresql": text(
-        "SELECT pg_current_snapshot()::text AS snapshot, extract(epoch FROM statement_timestamp())::float8 AS time"
+        """
+        SELECT pg_current_snapshot()::text AS snapshot, extract(epoch FROM statement_timestamp())::float8 AS time,
+               coalesce(max(transaction_id), 0) AS newest FROM outbox
+        """
     ),
     "sqlite": text("SELECT coalesce(max(id), 0) AS snapshot FROM outbox"),
 }
 _NEWEST = text("SELECT id, transaction_id FROM outbox ORDER BY id DESC LIMIT 1")
+_UNFOLLOWED = (
+    select(outbox.OutboxEvent.payload, outbox.OutboxEvent.date, outbox.OutboxEvent.request_id)
+    .where(outbox.OutboxEvent.date > bindparam("since", type_=UTCDateTime))
+    .where(outbox.OutboxEvent.payload.contains("Unfollowed"))
+)
 _EVENT = text("SELECT transaction_id FROM outbox WHERE id = :id")

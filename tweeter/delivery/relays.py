@@ -134,7 +134,10 @@ class Relay:
             with self._sessions() as session:
                 if Log(session.connection()).read(checkpoint.position, 1).events:
                     return False
-        except (BackendUnavailable, SQLAlchemyError):
+        except BackendUnavailable as error:
+            self._circuit.failed(str(error))  # where no page is read nothing else finds out
+            return False
+        except SQLAlchemyError:
             return False
         return self._circuit.closed
 
@@ -158,6 +161,7 @@ class Relay:
                 if not self._blind:
                     log.warning("%s: the outbox can't be read: %s", self.name, error)
                 self._blind = True
+                self._attempts.failed()
             except Exception:
                 log.exception("%s: delivery failed", self.name)
             self._let_go()

@@ -6,8 +6,12 @@ be merged without a race is dropped, because cold is always right.
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from tweeter.errors import BackendUnavailable
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, ITimelineStore
 from tweeter.models.meta import SessionFactory
@@ -62,7 +66,9 @@ class Stream:
 class Projector:
     """Applies events to one store and cache.
 
-    `guard` is called before each write and may raise: a relay that lost its lease must not write any more.
+    `guard` is called before and after each write and may raise: a relay that lost its lease must not write any more.
+    A process that was stopped just before a write makes it late, perhaps to readers who unfollowed in between: what it
+    wrote is dropped. Nothing guards what only makes timelines cold, which is always right.
     """
 
     def __init__(
@@ -87,7 +93,6 @@ class Projector:
         if unknown := [event for event in events if not isinstance(event, _KNOWN)]:
             raise TypeError(f"no rule for {unknown[0]!r}")
         if cold := {key for event in events for key in _made_cold(event)}:
-            self.guard()
             self._store.drop(cold)
         for event in events:
             self._change_everything(event)
@@ -191,15 +196,26 @@ class Projector:
 
     def _add(self, added: Mapping[str, Sequence[int]]) -> None:
         self.guard()
-        if IBulkStore.providedBy(self._store):
-            self._store.add_batch(added)
-            return
-        by_id: dict[int, list[str]] = {}
-        for key, ids in added.items():
-            for id_ in ids:
-                by_id.setdefault(id_, []).append(key)
-        for id_, keys in by_id.items():
-            self._store.add(keys, id_)
+        try:
+            if IBulkStore.providedBy(self._store):
+                self._store.add_batch(added)
+            else:
+                by_id: dict[int, list[str]] = {}
+                for key, ids in added.items():
+                    for id_ in ids:
+                        by_id.setdefault(id_, []).append(key)
+                for id_, keys in by_id.items():
+                    self._store.add(keys, id_)
+        finally:
+            self._check_in_time(added)
+
+    def _check_in_time(self, keys: Iterable[str]) -> None:
+        """Called after a write to these keys."""
+        try:
+            self.guard()
+        except Exception:
+            self._store.drop(keys)
+            raise
 
     def _drop_those_who_left(self, written: Mapping[int, Sequence[int]], now: Mapping[int, Sequence[int]]) -> None:
         """Drops the timelines that were written to and do not follow their author now.
@@ -214,33 +230,44 @@ class Projector:
             for follower_id in set(ids).difference(now.get(author, ()))
         }
         if left:
-            self.guard()
             self._store.drop(left)
 
     def _fan_out(self, tweet_id: int, user_id: int, after: int) -> Iterator[int]:
         """To the followers with an id above `after`; yields the ids up to which all have it."""
         begun: deque[Sequence[int]] = deque()
         written = 0
-        for chunk in self._add_to_each(self._cut(self._stretches(user_id, after), begun), tweet_id):
-            written += len(chunk)
-            if written == len(begun[0]):
-                stretch = begun.popleft()
-                written = 0
-                self._look_again(stretch, user_id)
-                after = stretch[-1]
-                if not self._hydrator.tweets([tweet_id])[tweet_id]:
-                    return  # deleted: readers leave out what was delivered
-            yield after
+        writing = self._add_to_each(self._cut(self._stretches(user_id, after), begun), tweet_id)
+        try:
+            for chunk in writing:
+                written += len(chunk)
+                if written == len(begun[0]):
+                    self._look_again(begun[0], user_id)
+                    after = begun.popleft()[-1]
+                    written = 0
+                    if not self._hydrator.tweets([tweet_id])[tweet_id]:
+                        return  # deleted: readers leave out what was delivered
+                yield after
+        finally:
+            writing.close()
+            for stretch in begun:  # it is given up in the middle of them
+                self._drop_who_left_or_all(stretch, user_id)
 
     def _look_again(self, stretch: Sequence[int], user_id: int) -> None:
         """As `_drop_those_who_left`, for a stretch of one author's followers."""
         with self._sessions() as session:
             still = followers.between(session, user_id, stretch[0], stretch[-1])
-        if still != stretch and (left := set(stretch).difference(still)):
-            self.guard()
-            self._store.drop([Timeline.home(follower_id).key for follower_id in left])
+        if still != stretch:
+            self._store.drop([Timeline.home(follower_id).key for follower_id in set(stretch).difference(still)])
 
-    def _add_to_each(self, chunks: Iterator[Sequence[int]], tweet_id: int) -> Iterator[Sequence[int]]:
+    def _drop_who_left_or_all(self, stretch: Sequence[int], user_id: int) -> None:
+        """As `_look_again`, for a relay that gives up: never raises what SQL or the store raise."""
+        with suppress(BackendUnavailable):
+            try:
+                self._look_again(stretch, user_id)
+            except SQLAlchemyError:
+                self._store.drop([Timeline.home(follower_id).key for follower_id in stretch])
+
+    def _add_to_each(self, chunks: Iterator[Sequence[int]], tweet_id: int) -> Generator[Sequence[int], None, None]:
         if IBulkStore.providedBy(self._store):
             yield from self._store.add_to_each("home", chunks, tweet_id)
             return

@@ -235,7 +235,8 @@ class MemcachedTimelineStore:
         """What is under the key; what is no timeline is dropped."""
 
         def get(keys: Sequence[str], epoch: Epoch) -> Request:
-            return Request([*self._get(keys, epoch).names, self._checkpoint_name])
+            # The checkpoint first: other clients may write while memcached goes through the names.
+            return Request([self._checkpoint_name, *self._get(keys, epoch).names])
 
         [(server, _, answer)] = self._servers.ask([key], get)
         if answer is None:

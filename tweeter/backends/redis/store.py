@@ -101,11 +101,12 @@ class RedisTimelineStore:
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         name = self._prefix + key
         own = self._checkpoint_key(self._wire.topology.node_of(name.encode()))
-        calls: list[tuple[Any, ...]] = [("LRANGE", name, 0, -1), ("PTTL", name), ("GET", own)]
+        # The checkpoint first: of what it says the ids have to contain all, and an exchange may arrive in parts.
+        calls: list[tuple[Any, ...]] = [("GET", own), ("LRANGE", name, 0, -1), ("PTTL", name)]
         with suppress(IndexError):  # there is none, or another thread was quicker
             while len(calls) < 5:
                 calls.append((scripts.KEEP, self._in_use.popleft(), self._idle_ms))
-        found, left, checkpoint, *kept = self._wire.run(calls)
+        checkpoint, found, left, *kept = self._wire.run(calls)
         self._report([call[1] for call, reply in zip(calls[3:], kept, strict=True) if reply == scripts.DAMAGED])
         if isinstance(found, Refusal):
             self._drop_damaged([name], "of another type")
