@@ -10,7 +10,7 @@ from pyramid.csrf import SessionCSRFStoragePolicy
 from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request, RequestLocalCache
 from pyramid.security import Allowed, Denied
-from sqlalchemy import Connection, and_, bindparam, delete, insert, literal, select, update
+from sqlalchemy import and_, bindparam, delete, insert, literal, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from zope.interface import implementer
@@ -18,6 +18,7 @@ from zope.interface import implementer
 from tweeter.cookies import DAY, Headers, Ticket, session_factory
 from tweeter.models import LoginSession, User
 from tweeter.models.meta import UTCDateTime, now
+from tweeter.models.prepared import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,6 @@ class Identity(NamedTuple):
     last_write: int
 
 
-# Made once: to put a statement together costs as much as to run it.
 _IDENTITY = (
     select(*(getattr(User, name) for name in Identity._fields), LoginSession.expires)
     .join(LoginSession, and_(LoginSession.user_id == User.id, LoginSession.auth_version == User.auth_version))
@@ -55,9 +55,10 @@ _IDENTITY = (
 class SecurityPolicy:
     """A token in a cookie, and its hash in the table `sessions`."""
 
-    def __init__(self, ticket: Ticket, lifetime: timedelta) -> None:
+    def __init__(self, ticket: Ticket, lifetime: timedelta, statement: Prepared) -> None:
         self._ticket = ticket
         self._lifetime = lifetime
+        self._statement = statement
         self._identities = RequestLocalCache(self._load)
 
     def identity(self, request: Request) -> Identity | None:
@@ -113,21 +114,21 @@ class SecurityPolicy:
         if not token:
             return None
         moment = now()
-        with request.registry["statements"].connect() as connection:
-            row = connection.execute(_IDENTITY, {"token_hash": self._ticket.hash(token), "now": moment}).one_or_none()
-            if row is None:
-                return None
-            *values, expires = row
-            # Forms may begin or end a session; its new cookie must not be overwritten.
-            if request.method in ("GET", "HEAD") and expires - moment < self._lifetime * (1 - RENEWED_AFTER):
-                self._renew(request, connection, token, moment + self._lifetime)
+        row = self._statement.one_or_none(token_hash=self._ticket.hash(token), now=moment)
+        if row is None:
+            return None
+        *values, expires = row
+        # Forms may begin or end a session; its new cookie must not be overwritten.
+        if request.method in ("GET", "HEAD") and expires - moment < self._lifetime * (1 - RENEWED_AFTER):
+            self._renew(request, token, moment + self._lifetime)
         return Identity(*values)
 
-    def _renew(self, request: Request, connection: Connection, token: str, expires: Any) -> None:
+    def _renew(self, request: Request, token: str, expires: Any) -> None:
         """Prolongs a session that is used. One more statement, every few days."""
         renewed = update(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
         try:
-            connection.execute(renewed.values(expires=expires))
+            with request.registry["statements"].connect() as connection:
+                connection.execute(renewed.values(expires=expires))
         except DBAPIError as error:  # read-only, or locked for long: the next page tries again
             log.warning("a session can't be prolonged: %s", error.orig)
             return
@@ -156,7 +157,9 @@ def includeme(config: Configurator) -> None:
     secret = settings["tweeter.secret"]
     secure = settings["tweeter.secure_cookies"]
     lifetime = settings["tweeter.session_days"] * DAY
-    config.set_security_policy(SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime)))
+    statement = Prepared(config.registry["statements"], _IDENTITY)
+    policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement)
+    config.set_security_policy(policy)
     config.set_session_factory(session_factory(secret, secure, lifetime))
     config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
     config.set_default_csrf_options(require_csrf=True)
