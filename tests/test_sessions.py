@@ -202,9 +202,7 @@ def test_sessions_that_are_over_are_deleted_some_at_a_time(processes: list[Route
     assert is_signed_in(ada)
 
 
-def test_loading_the_current_user_is_one_statement(
-    processes: list[Router], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loading_the_current_user_is_one_statement(processes: list[Router], monkeypatch: pytest.MonkeyPatch) -> None:
     app = processes[0]
     ada = Person(webtest.TestApp(app), "Ada")
     ada.get("/")

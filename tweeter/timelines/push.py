@@ -1,6 +1,6 @@
 """Fan-out on write: timelines materialized in a store. One class for every store there is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import bindparam, select
 from zope.interface import implementer
@@ -9,7 +9,8 @@ from tweeter import measure
 from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode, tweets_in_flight
 from tweeter.delivery.circuit import Circuit
 from tweeter.errors import BackendUnavailable, Missing
-from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
+from tweeter.ids import MAX_ID
+from tweeter.interfaces import IMaterializedTimelines, IPageStore, ITimelineStore, ITweetCache
 from tweeter.metrics import FALLBACKS, IDS, READS
 from tweeter.models import Relationship
 from tweeter.models.meta import SessionFactory
@@ -122,7 +123,11 @@ class PushTimelines(Timelines):
         before, count = cursor.before, need
         tweets: list[TweetView] = []
         while True:
-            found = self.store.read(timeline.key, before, count)
+            held: Mapping[int, TweetView | None] = {}
+            if before > MAX_ID and IPageStore.providedBy(self.store):
+                found, held = self.store.read_page(timeline.key, count)
+            else:
+                found = self.store.read(timeline.key, before, count)
             checkpoint = self._checked(found.checkpoint if found else self.store.checkpoint(), written)
             answer = "warm" if found else "cold"
             if found:
@@ -135,7 +140,7 @@ class PushTimelines(Timelines):
             if before == cursor.before:
                 READS.labels(self.name, answer).inc()
             newer = [id_ for id_ in found.ids if id_ > cursor.after]
-            tweets += self._living(timeline, newer, checkpoint)
+            tweets += self._living(timeline, newer, checkpoint, held)
             if len(tweets) >= need or len(newer) < len(found.ids):
                 return tweets[:need]
             if found.ids:
@@ -191,11 +196,17 @@ class PushTimelines(Timelines):
         missing = [id_ for id_, author in listed.items() if author in followed]
         return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count])
 
-    def _living(self, timeline: Timeline, ids: Sequence[int], checkpoint: Checkpoint | None) -> list[TweetView]:
+    def _living(
+        self,
+        timeline: Timeline,
+        ids: Sequence[int],
+        checkpoint: Checkpoint | None,
+        held: Mapping[int, TweetView | None],
+    ) -> list[TweetView]:
         """The tweets that still exist; ids of the others leave the timeline (read repair)."""
         if not ids:
             return []
-        tweets = self._hydrator.tweets(ids, checkpoint.outdated() if checkpoint else None)
+        tweets = self._hydrator.tweets(ids, checkpoint.outdated() if checkpoint else None, held)
         if gone := [id_ for id_ in ids if tweets[id_] is None]:
             self.store.remove(timeline.key, gone)
         return [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
