@@ -16,17 +16,31 @@ from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page, Timeline
 from tweeter.views import drafts
 from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
+from tweeter.views.frames import Frames
+
+HOME, PUBLIC = "tweeter:templates/home.jinja2", "tweeter:templates/public.jinja2"
 
 
-@view_config(route_name="index", request_method="GET", renderer="tweeter:templates/home.jinja2")
-def index(request: Request) -> dict[str, Any]:
+@view_config(route_name="index", request_method="GET", renderer=HOME)
+def index(request: Request) -> Response | dict[str, Any]:
     if request.identity is None:
-        return public(request)
-    return home(request)
+        return everybody(request)
+    return framed(request, HOME, home(request))
 
 
-@view_config(route_name="public", request_method="GET", renderer="tweeter:templates/public.jinja2")
-def public(request: Request) -> dict[str, Any]:
+@view_config(route_name="public", request_method="GET", renderer=PUBLIC)
+def public(request: Request) -> Response | dict[str, Any]:
+    return framed(request, PUBLIC, everybody(request))
+
+
+def framed(request: Request, template: str, values: dict[str, Any]) -> Response | dict[str, Any]:
+    """The page from its reader's frame, where the site keeps frames."""
+    frames: Frames | None = request.registry.get("frames")
+    return values if frames is None else frames.page(request, template, values)
+
+
+def everybody(request: Request) -> dict[str, Any]:
+    """The public timeline."""
     cursor = page_cursor(request)
     return timeline_page(request, request.timelines.public(cursor, written(request)), Timeline.public(), "Public")
 
