@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from pyramid.config import Configurator
 from pyramid.csrf import SessionCSRFStoragePolicy
 from pyramid.interfaces import ISecurityPolicy
-from pyramid.request import Request, RequestLocalCache
+from pyramid.request import Request
 from pyramid.security import Allowed, Denied
 from sqlalchemy import and_, bindparam, delete, insert, literal, select, update
 from sqlalchemy.exc import DBAPIError
@@ -23,6 +23,7 @@ from tweeter.models.prepared import Prepared
 log = logging.getLogger(__name__)
 
 SIGNED_IN = "signed in"
+IDENTITY = "tweeter identity"  # an attribute of requests
 _UNSYNCHRONIZED = {"synchronize_session": False}
 RENEWED_AFTER = 0.1  # of its lifetime; then a session that is used is prolonged
 PRUNED = 100  # sessions; each that begins deletes so many that are over
@@ -59,14 +60,19 @@ class SecurityPolicy:
         self._ticket = ticket
         self._lifetime = lifetime
         self._statement = statement
-        self._identities = RequestLocalCache(self._load)
 
     def identity(self, request: Request) -> Identity | None:
-        return self._identities.get_or_create(request)
+        # A request keeps it: Pyramid's RequestLocalCache would take longer for that than all the rest.
+        try:
+            found: Identity | None = request.__dict__[IDENTITY]
+        except KeyError:
+            found = request.__dict__[IDENTITY] = self._load(request)
+        return found
 
     def known_identity(self, request: Request) -> Identity | None:
         """The identity if it was asked for already; never touches SQL."""
-        return self._identities.get(request, None)
+        found: Identity | None = request.__dict__.get(IDENTITY)
+        return found
 
     def authenticated_userid(self, request: Request) -> int | None:
         identity = self.identity(request)

@@ -11,7 +11,7 @@ from tweeter.delivery.circuit import Circuit
 from tweeter.errors import BackendUnavailable, Missing
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IMaterializedTimelines, IPageStore, ITimelineStore, ITweetCache
-from tweeter.metrics import FALLBACKS, IDS, READS
+from tweeter.metrics import FALLBACKS, IDS, READS, child
 from tweeter.models import Relationship
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import plans, queries
@@ -136,9 +136,9 @@ class PushTimelines(Timelines):
                 found = self._backfill(timeline, before, count)
             else:
                 raise Fallback("cold")
-            IDS.labels(self.name, "hit" if answer == "warm" else "miss").inc(len(found.ids))
+            child(IDS, self.name, "hit" if answer == "warm" else "miss").inc(len(found.ids))
             if before == cursor.before:
-                READS.labels(self.name, answer).inc()
+                child(READS, self.name, answer).inc()
             newer = [id_ for id_ in found.ids if id_ > cursor.after]
             tweets += self._living(timeline, newer, checkpoint, held)
             if len(tweets) >= need or len(newer) < len(found.ids):

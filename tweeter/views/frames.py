@@ -13,7 +13,6 @@ from threading import Lock
 from typing import Any
 
 from markupsafe import Markup, escape
-from pyramid.csrf import get_csrf_token
 from pyramid.renderers import render
 from pyramid.request import Request
 from pyramid.response import Response
@@ -49,7 +48,7 @@ class Frames:
             return values
         me = request.identity
         poll, older = values["poll"], values["older"]
-        reader = (me._replace(last_write=0), get_csrf_token(request)) if me else None
+        reader = (me._replace(last_write=0), request.session.get_csrf_token()) if me else None
         shown = (values["title"], values["first"], values["page"], poll is None, older is None)
         key = (template, reader, shown, request.matched_route.name, request.script_name)
         with self._lock:

@@ -1,7 +1,6 @@
 """The timelines: home, public, mentions; and whether there is anything newer."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
@@ -77,12 +76,9 @@ def _poll_url(timeline: Timeline, page: Page) -> str:
     now = ids.latest_id()
     ahead = [tweet.id for tweet in page.tweets if tweet.id > now]
     since = next((tweet.id for tweet in page.tweets if tweet.id <= now), now if ahead else 0)
-    query: dict[str, int | str] = {"timeline": timeline.kind, "since": since}
-    if timeline.kind == "profile":
-        query["user"] = timeline.user_id
-    if ahead:
-        query["seen"] = " ".join(map(str, ahead))
-    return f"/newer?{urlencode(query)}"
+    user = f"&user={timeline.user_id}" if timeline.kind == "profile" else ""
+    seen = f"&seen={'+'.join(map(str, ahead))}" if ahead else ""
+    return f"/newer?timeline={timeline.kind}&since={since}{user}{seen}"
 
 
 @view_config(
