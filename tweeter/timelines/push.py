@@ -1,6 +1,7 @@
 """Fan-out on write: timelines materialized in a store. One class for every store there is."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, select
 from zope.interface import implementer
@@ -10,7 +11,7 @@ from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode, tweets_in_fli
 from tweeter.delivery.circuit import Circuit
 from tweeter.errors import BackendUnavailable, Missing
 from tweeter.ids import MAX_ID
-from tweeter.interfaces import IMaterializedTimelines, IPageStore, ITimelineStore, ITweetCache
+from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
 from tweeter.metrics import FALLBACKS, IDS, READS, child
 from tweeter.models import Relationship
 from tweeter.models.meta import SessionFactory
@@ -49,13 +50,16 @@ class PushTimelines(Timelines):
         capacity: int = 800,
         clock: Callable[[], float] | None = None,
         circuit: Circuit | None = None,
+        joined: bool = False,
     ) -> None:
+        """`joined`: the store is an IPageStore, whose tweets are those of the cache."""
         self.name = name
         self.store = store
         self.capacity = capacity
         self.circuit = circuit or Circuit(name)
         self._sessions = sessions
         self._clock = clock
+        self._page_store: Any = store if joined else None
         self._hydrator = Hydrator(name, cache, sessions)
         self.projector = Projector(store, self._hydrator, sessions)
         self._decoded: tuple[bytes, Checkpoint | None] = (b"", None)
@@ -124,8 +128,8 @@ class PushTimelines(Timelines):
         tweets: list[TweetView] = []
         while True:
             held: Mapping[int, TweetView | None] = {}
-            if before > MAX_ID and IPageStore.providedBy(self.store):
-                found, held = self.store.read_page(timeline.key, count)
+            if self._page_store and before > MAX_ID:
+                found, held = self._page_store.read_page(timeline.key, count)
             else:
                 found = self.store.read(timeline.key, before, count)
             checkpoint = self._checked(found.checkpoint if found else self.store.checkpoint(), written)
