@@ -194,7 +194,7 @@ def test_all_backends_are_asked_for_the_same_page(people, limit):
         assert f"✓ the same {shown}" in row_of(page, name)
         assert " ms" in row_of(page, name)
     assert "6 → 2 2 → 0 none" in row_of(page, "memory")
-    assert re.search(r"7 → 2 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "redis"))
+    assert re.search(r"7 → 1 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "redis"))
     assert re.search(r"8 → 2 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "memcached"))
     assert "0 1 none" in row_of(page, "sql")
 
@@ -323,7 +323,7 @@ def test_the_steps_come_in_the_order_of_the_talk_with_their_figures(people):
         "2 round trips",
         "1 round trip",
         "22 round trips",
-        "2 round trips",
+        "1 round trip",
         "2 round trips",
     ]
 
@@ -343,10 +343,10 @@ def test_what_the_steps_ask_of_whom(app, lab, people):
         "in-process": (2, 0),
         "ids": (1, 1),
         "get-each": (22, 0),
-        "bulk": (2, 0),
+        "bulk": (1, 0),
         "memcached": (2, 0),
     }
-    assert answers["ids"].warm.received < answers["bulk"].warm.received == answers["get-each"].warm.received
+    assert answers["ids"].warm.received < answers["bulk"].warm.received
     assert answers["join"].cold is None
 
 
@@ -444,6 +444,9 @@ def test_a_switch_means_nothing_once_the_lab_is_off(alone, sqlite_url):
 # the buttons of a store
 
 
+WARM = {"memory": 2, "redis": 1, "memcached": 2}  # round trips of a page
+
+
 def reads_of(lab):
     return [(cost.answered_by, cost.round_trips, len(cost.statements)) for _, cost in lab.happenings[0].reads]
 
@@ -452,7 +455,7 @@ def reads_of(lab):
 def test_an_emptied_cache_is_filled_by_the_first_who_looks(lab, people, name):
     people[0].send("/lab/store", backend=name, action="empty", status=303)
     before, first, second = reads_of(lab)
-    assert before == second == (name, 2, 0)
+    assert before == second == (name, WARM[name], 0)
     assert first[0] == name
     assert first[1] > 2
     assert first[2] >= 1
@@ -467,7 +470,7 @@ def test_a_dropped_timeline_is_filled_by_the_first_who_looks(app, lab, people, n
     backend.timelines.page(bobs, Cursor())
     ada.send("/lab/store", backend=name, action="drop", user="Ada", status=303)
     before, first, second = reads_of(lab)
-    assert before == second == (name, 2, 0)
+    assert before == second == (name, WARM[name], 0)
     assert first[2] == 1
     assert backend.timelines.peek(bobs) is not None  # nobody else's
     assert "home timeline of @Ada dropped" in ada.get("/lab/live?user=bob").text
@@ -480,7 +483,7 @@ def test_a_store_breaks_really_and_is_mended_and_caught_up(app, lab, people, nam
     ada.send("/lab/switch", backend=name, status=303)
     ada.send("/lab/store", backend=name, action=how, status=303)
     before, first, second = reads_of(lab)
-    assert before == (name, 2, 0)
+    assert before == (name, WARM[name], 0)
     assert first == (f"{name}, from SQL", 1, 1)
     assert second == (f"{name}, from SQL", 0, 1)
     news = bob.post("while it is away")
@@ -492,7 +495,7 @@ def test_a_store_breaks_really_and_is_mended_and_caught_up(app, lab, people, nam
     assert "broken" in row_of(ada.get("/lab"), name)
     ada.send("/lab/store", backend=name, action="mend", status=303)
     assert "1 event waited for it; caught up and trusted again" in lab.happenings[0].note
-    assert reads_of(lab)[1] == (name, 2, 0) or reads_of(lab)[2] == (name, 2, 0)
+    assert reads_of(lab)[1] == (name, WARM[name], 0) or reads_of(lab)[2] == (name, WARM[name], 0)
     assert ada.ids("/")[0] == news
     assert f"Answered by {name} in" in ada.get("/").text
 

@@ -142,7 +142,7 @@ class CacheSuite(Suites, TweetCacheSuite):
     @pytest.fixture
     def damages(self, any_client):
         return [
-            lambda cache, id_, damage=damage: damage(any_client, f"{cache._prefix}{id_}")
+            lambda cache, id_, damage=damage: damage(any_client, f"{cache.prefix}{id_}")
             for damage in damages.REDIS_TWEETS
         ]
 

@@ -48,16 +48,14 @@ def web(database_url, backend, settings):
 
 @contextmanager
 def relay(ini):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tweeter.cli", "relay", ini], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert "Delivering to" in process.stderr.readline()
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
+    command = [sys.executable, "-m", "tweeter.cli", "relay", ini]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr
+            assert "Delivering to" in process.stderr.readline()
+            yield process
+        finally:
+            process.kill()
 
 
 def until(met):

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import webtest
 from pyramid.router import Router
-from sqlalchemy import event, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from tests.conftest import running, settings_of, write_ini
 from tests.people import PASSWORD, Person
+from tweeter import measure
 from tweeter.cli import main
 from tweeter.models import LoginSession, User
 from tweeter.models.meta import begin_immediate, now
@@ -201,13 +202,12 @@ def test_sessions_that_are_over_are_deleted_some_at_a_time(processes: list[Route
     assert is_signed_in(ada)
 
 
-def test_loading_the_current_user_is_one_statement(processes: list[Router]) -> None:
+def test_loading_the_current_user_is_one_statement(processes: list[Router], monkeypatch: pytest.MonkeyPatch) -> None:
     app = processes[0]
     ada = Person(webtest.TestApp(app), "Ada")
     ada.get("/")
     statements: list[str] = []
-    listen = (app.registry["statements"], "before_cursor_execute", lambda *a: statements.append(a[2]))
-    event.listen(*listen)
+    monkeypatch.setattr(measure, "count_sql", lambda seconds, sql, parameters: statements.append(sql))
     for url in ("/", "/settings", "/login", "/nothing"):
         statements.clear()
         ada.get(url, status="*")
@@ -215,7 +215,6 @@ def test_loading_the_current_user_is_one_statement(processes: list[Router]) -> N
     statements.clear()
     webtest.TestApp(app).get("/login")
     webtest.TestApp(app).get("/login", headers={"Cookie": "ticket=nonsense"})
-    event.remove(*listen)
     assert statements == []
 
 

@@ -406,7 +406,8 @@ def test_a_database_that_does_not_answer(
     def refuse(*args: object, **options: object) -> None:
         raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
 
-    monkeypatch.setattr(type(registry["engine"]), "connect", refuse)
+    for way in ("connect", "raw_connection"):
+        monkeypatch.setattr(type(registry["engine"]), way, refuse)
     down = testapp.get("/healthz", status=503)
     assert down.json["sql"] == "down"
     for page in ("/", "/settings", "/@Ada", "/mentions"):

@@ -13,6 +13,7 @@ from pyramid.router import Router
 
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
+from tweeter.requests import make_request_class
 from tweeter.settings import check_secret, merge
 
 # Programs that load the application to look at it, not to serve it.
@@ -49,6 +50,7 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
         config.include("tweeter.views")
         if merged["tweeter.lab"]:
             config.include("tweeter.lab")
+        make_request_class(config)
         app = config.make_wsgi_app()
     if global_config.get("__script__") not in INSPECTING:
         start(app.registry)

@@ -146,6 +146,17 @@ class IBulkStore(ITimelineStore):
         """
 
 
+class IPageStore(ITimelineStore):
+    """A store that has ids and tweets on one server. Optional: a page then takes one exchange instead of two."""
+
+    def read_page(key, limit):
+        """What `read` answers for the newest ids, and {id: TweetView or None} of the ITweetCache.
+
+        Both come from one exchange; the checkpoint is not newer than the tweets. Tweets may be missing for any reason:
+        the caller asks the cache for those.
+        """
+
+
 class ITweetCache(Interface):
     """Tweets by id, many at a time.
 

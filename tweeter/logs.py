@@ -10,13 +10,15 @@ from typing import Any
 
 import structlog
 
+from tweeter import measure
+
 
 class JSONFormatter(structlog.stdlib.ProcessorFormatter):
     """A formatter for an ini file: `class = tweeter.logs.JSONFormatter`."""
 
     def __init__(self, fmt: str | None = None, datefmt: str | None = None, style: str = "%", **options: Any) -> None:
         shared: list[Any] = [
-            structlog.contextvars.merge_contextvars,
+            _add_request_id,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.add_log_level,
             structlog.stdlib.ExtraAdder(),
@@ -31,6 +33,14 @@ class JSONFormatter(structlog.stdlib.ProcessorFormatter):
             ],
             foreign_pre_chain=shared,
         )
+
+
+def _add_request_id(logger: Any, name: str, event: Any) -> Any:
+    """The id of the request that logs this, unless the line has one of its own."""
+    meter = measure.current()
+    if meter is not None:
+        event.setdefault("request_id", meter.request_id)
+    return event
 
 
 requests = logging.getLogger("tweeter.requests")

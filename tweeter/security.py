@@ -8,9 +8,9 @@ from urllib.parse import quote, urlsplit
 from pyramid.config import Configurator
 from pyramid.csrf import SessionCSRFStoragePolicy
 from pyramid.interfaces import ISecurityPolicy
-from pyramid.request import Request, RequestLocalCache
+from pyramid.request import Request
 from pyramid.security import Allowed, Denied
-from sqlalchemy import Connection, and_, bindparam, delete, insert, literal, select, update
+from sqlalchemy import and_, bindparam, delete, insert, literal, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from zope.interface import implementer
@@ -18,10 +18,12 @@ from zope.interface import implementer
 from tweeter.cookies import DAY, Headers, Ticket, session_factory
 from tweeter.models import LoginSession, User
 from tweeter.models.meta import UTCDateTime, now
+from tweeter.models.prepared import Prepared
 
 log = logging.getLogger(__name__)
 
 SIGNED_IN = "signed in"
+IDENTITY = "tweeter identity"  # an attribute of requests
 _UNSYNCHRONIZED = {"synchronize_session": False}
 RENEWED_AFTER = 0.1  # of its lifetime; then a session that is used is prolonged
 PRUNED = 100  # sessions; each that begins deletes so many that are over
@@ -40,7 +42,6 @@ class Identity(NamedTuple):
     last_write: int
 
 
-# Made once: to put a statement together costs as much as to run it.
 _IDENTITY = (
     select(*(getattr(User, name) for name in Identity._fields), LoginSession.expires)
     .join(LoginSession, and_(LoginSession.user_id == User.id, LoginSession.auth_version == User.auth_version))
@@ -55,17 +56,23 @@ _IDENTITY = (
 class SecurityPolicy:
     """A token in a cookie, and its hash in the table `sessions`."""
 
-    def __init__(self, ticket: Ticket, lifetime: timedelta) -> None:
+    def __init__(self, ticket: Ticket, lifetime: timedelta, statement: Prepared) -> None:
         self._ticket = ticket
         self._lifetime = lifetime
-        self._identities = RequestLocalCache(self._load)
+        self._statement = statement
 
     def identity(self, request: Request) -> Identity | None:
-        return self._identities.get_or_create(request)
+        # A request keeps it: Pyramid's RequestLocalCache would take longer for that than all the rest.
+        try:
+            found: Identity | None = request.__dict__[IDENTITY]
+        except KeyError:
+            found = request.__dict__[IDENTITY] = self._load(request)
+        return found
 
     def known_identity(self, request: Request) -> Identity | None:
         """The identity if it was asked for already; never touches SQL."""
-        return self._identities.get(request, None)
+        found: Identity | None = request.__dict__.get(IDENTITY)
+        return found
 
     def authenticated_userid(self, request: Request) -> int | None:
         identity = self.identity(request)
@@ -113,21 +120,21 @@ class SecurityPolicy:
         if not token:
             return None
         moment = now()
-        with request.registry["statements"].connect() as connection:
-            row = connection.execute(_IDENTITY, {"token_hash": self._ticket.hash(token), "now": moment}).one_or_none()
-            if row is None:
-                return None
-            *values, expires = row
-            # Forms may begin or end a session; its new cookie must not be overwritten.
-            if request.method in ("GET", "HEAD") and expires - moment < self._lifetime * (1 - RENEWED_AFTER):
-                self._renew(request, connection, token, moment + self._lifetime)
+        row = self._statement.one_or_none(token_hash=self._ticket.hash(token), now=moment)
+        if row is None:
+            return None
+        *values, expires = row
+        # Forms may begin or end a session; its new cookie must not be overwritten.
+        if request.method in ("GET", "HEAD") and expires - moment < self._lifetime * (1 - RENEWED_AFTER):
+            self._renew(request, token, moment + self._lifetime)
         return Identity(*values)
 
-    def _renew(self, request: Request, connection: Connection, token: str, expires: Any) -> None:
+    def _renew(self, request: Request, token: str, expires: Any) -> None:
         """Prolongs a session that is used. One more statement, every few days."""
         renewed = update(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
         try:
-            connection.execute(renewed.values(expires=expires))
+            with request.registry["statements"].connect() as connection:
+                connection.execute(renewed.values(expires=expires))
         except DBAPIError as error:  # read-only, or locked for long: the next page tries again
             log.warning("a session can't be prolonged: %s", error.orig)
             return
@@ -156,7 +163,9 @@ def includeme(config: Configurator) -> None:
     secret = settings["tweeter.secret"]
     secure = settings["tweeter.secure_cookies"]
     lifetime = settings["tweeter.session_days"] * DAY
-    config.set_security_policy(SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime)))
+    statement = Prepared(config.registry["statements"], _IDENTITY)
+    policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement)
+    config.set_security_policy(policy)
     config.set_session_factory(session_factory(secret, secure, lifetime))
     config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
     config.set_default_csrf_options(require_csrf=True)

@@ -1,4 +1,4 @@
-"""The rivals of the home page: the same page out of constants, by plain templates.
+"""The rivals of the home page: the same page out of constants, by plain templates; and `hello`, which shows nothing.
 
 `in_site` is one more page of the whole site, with its session and all that stands around a request, but without store
 and SQL. The tweets are constants; their template stands in a loop, and their links and dates are made for each request,
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from pyramid.config import Configurator
 from pyramid.request import Request
+from pyramid.response import Response
 from pyramid.router import Router
 
 import tweeter
@@ -37,6 +38,15 @@ class Constants(NamedTuple):
     me: Identity
     tweets: Sequence[TweetView]
     older: str  # the address of the next page
+
+
+def hello(settings: dict[str, Any]) -> Router:
+    """Pyramid's own first application: one view, and nothing around it."""
+    tweeter.share_processor(settings["tweeter.switch_interval_us"])
+    with Configurator() as config:
+        config.add_route("hello", "/")
+        config.add_view(lambda request: Response("Hello World!"), route_name="hello")
+        return config.make_wsgi_app()
 
 
 def bare(settings: dict[str, Any], folder: str, constants: Constants) -> Router:

@@ -97,8 +97,8 @@ TALK = [
         "bulk",
         "Tweets in Redis, all at once",
         "30–33, as it means it",
-        "The same cache is asked for all tweets of a page in one exchange. "
-        "Two round trips are left, one for the ids and one for the tweets, whoever reads and however many they follow.",
+        "Redis is asked for the ids of a page and for all its tweets in one exchange. "
+        "One round trip is left, whoever reads and however many they follow.",
         "redis",
         as_it_is("redis"),
     ),
@@ -107,7 +107,7 @@ TALK = [
         "The same in memcached",
         "36, push to caches",
         "Ids are packed into 8 bytes each and appended to a value, which memcached does without reading it. "
-        "It takes as many round trips as Redis, and may forget any timeline at any moment, which SQL then fills again.",
+        "It takes two round trips, one for ids and one for tweets, and may forget any timeline, which SQL fills again.",
         "memcached",
         as_it_is("memcached"),
     ),

@@ -19,6 +19,7 @@ from zope.interface.verify import verifyObject
 from tweeter.errors import SettingError
 from tweeter.interfaces import (
     IMaterializedTimelines,
+    IPageStore,
     ITimelines,
     ITimelineStore,
     ITweetCache,
@@ -41,7 +42,7 @@ def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> Non
 def add_timeline_store(
     config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache, elsewhere: Elsewhere | None = None
 ) -> None:
-    """Directive: registers push timelines over a store and a cache.
+    """Directive: registers push timelines over a store and a cache. An IPageStore reads the tweets of this cache.
 
     `elsewhere(host, port)` makes the same store and cache at another address. The lab needs it to break the store: it
     sends it to where nobody listens, or nobody answers.
@@ -61,6 +62,7 @@ def add_timeline_store(
             config.registry["read_sessions"],
             capacity=config.get_settings()["tweeter.capacity"],
             clock=config.registry["clock"],
+            joined=IPageStore.providedBy(store),
         ),
     )
 

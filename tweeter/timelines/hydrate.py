@@ -1,6 +1,7 @@
 """Hydration: ids into tweets, by the cache, and by one SQL query for what it misses."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import TWEETS
@@ -19,14 +20,19 @@ class Hydrator:
         self._sessions = sessions
 
     def tweets(
-        self, ids: Iterable[int], outdated: Callable[[TweetView], bool] | None = None
+        self,
+        ids: Iterable[int],
+        outdated: Callable[[TweetView], bool] | None = None,
+        held: Mapping[int, TweetView | None] = MappingProxyType({}),
     ) -> dict[int, TweetView | None]:
         """{id: TweetView, or None where the tweet is gone}, for every id.
 
-        Cached tweets that may be `outdated` are read from SQL.
+        `held` are tweets that the cache has answered already. Cached tweets that may be `outdated` are read from SQL.
         """
         wanted = list(ids)
-        found: dict[int, TweetView | None] = self.cache.get_many(wanted)
+        found = {id_: held[id_] for id_ in wanted if id_ in held}
+        if len(found) < len(wanted):
+            found |= self.cache.get_many([id_ for id_ in wanted if id_ not in found])
         if outdated is not None:
             found = {id_: tweet for id_, tweet in found.items() if tweet is None or not outdated(tweet)}
         missing = [id_ for id_ in wanted if id_ not in found]

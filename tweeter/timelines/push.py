@@ -1,6 +1,7 @@
 """Fan-out on write: timelines materialized in a store. One class for every store there is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, select
 from zope.interface import implementer
@@ -9,8 +10,9 @@ from tweeter import measure
 from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode, tweets_in_flight
 from tweeter.delivery.circuit import Circuit
 from tweeter.errors import BackendUnavailable, Missing
+from tweeter.ids import MAX_ID
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
-from tweeter.metrics import FALLBACKS, IDS, READS
+from tweeter.metrics import FALLBACKS, IDS, READS, child
 from tweeter.models import Relationship
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import plans, queries
@@ -50,13 +52,16 @@ class PushTimelines(Timelines):
         capacity: int = 800,
         clock: Callable[[], float] | None = None,
         circuit: Circuit | None = None,
+        joined: bool = False,
     ) -> None:
+        """`joined`: the store is an IPageStore, whose tweets are those of the cache."""
         self.name = name
         self.store = store
         self.capacity = capacity
         self.circuit = circuit or Circuit(name)
         self._sessions = sessions
         self._clock = clock
+        self._page_store: Any = store if joined else None
         self._hydrator = Hydrator(name, cache, reads)
         self.projector = Projector(store, self._hydrator, reads)
         self._decoded: tuple[bytes, Checkpoint | None] = (b"", None)
@@ -124,7 +129,11 @@ class PushTimelines(Timelines):
         before, count = cursor.before, need
         tweets: list[TweetView] = []
         while True:
-            found = self.store.read(timeline.key, before, count)
+            held: Mapping[int, TweetView | None] = {}
+            if self._page_store and before > MAX_ID:
+                found, held = self._page_store.read_page(timeline.key, count)
+            else:
+                found = self.store.read(timeline.key, before, count)
             checkpoint = self._checked(found.checkpoint if found else self.store.checkpoint(), written)
             answer = "warm" if found else "cold"
             if found:
@@ -133,11 +142,11 @@ class PushTimelines(Timelines):
                 found = self._backfill(timeline, before, count)
             else:
                 raise Fallback("cold")
-            IDS.labels(self.name, "hit" if answer == "warm" else "miss").inc(len(found.ids))
+            child(IDS, self.name, "hit" if answer == "warm" else "miss").inc(len(found.ids))
             if before == cursor.before:
-                READS.labels(self.name, answer).inc()
+                child(READS, self.name, answer).inc()
             newer = [id_ for id_ in found.ids if id_ > cursor.after]
-            tweets += self._living(timeline, newer, checkpoint)
+            tweets += self._living(timeline, newer, checkpoint, held)
             if len(tweets) >= need or len(newer) < len(found.ids):
                 return tweets[:need]
             if found.ids:
@@ -193,11 +202,17 @@ class PushTimelines(Timelines):
         missing = [id_ for id_, author in listed.items() if author in followed]
         return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count])
 
-    def _living(self, timeline: Timeline, ids: Sequence[int], checkpoint: Checkpoint | None) -> list[TweetView]:
+    def _living(
+        self,
+        timeline: Timeline,
+        ids: Sequence[int],
+        checkpoint: Checkpoint | None,
+        held: Mapping[int, TweetView | None],
+    ) -> list[TweetView]:
         """The tweets that still exist; ids of the others leave the timeline (read repair)."""
         if not ids:
             return []
-        tweets = self._hydrator.tweets(ids, checkpoint.outdated() if checkpoint else None)
+        tweets = self._hydrator.tweets(ids, checkpoint.outdated() if checkpoint else None, held)
         if gone := [id_ for id_ in ids if tweets[id_] is None]:
             self.store.remove(timeline.key, gone)
         return [tweet for id_ in ids if (tweet := tweets[id_]) is not None]

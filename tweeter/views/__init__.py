@@ -2,6 +2,8 @@
 
 from pyramid.config import Configurator
 
+from tweeter.views.frames import Frames
+
 
 def includeme(config: Configurator) -> None:
     config.get_settings().setdefault("jinja2.trim_blocks", "true")
@@ -13,4 +15,7 @@ def includeme(config: Configurator) -> None:
     config.include(".health")
     config.include(".metrics")
     config.include(".export")
+    settings = config.get_settings()
+    if not settings["tweeter.lab"] and not settings["pyramid.reload_templates"]:  # both change what a page shows
+        config.registry["frames"] = Frames()
     config.scan()

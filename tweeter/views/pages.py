@@ -1,7 +1,6 @@
 """The timelines: home, public, mentions; and whether there is anything newer."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
@@ -16,17 +15,31 @@ from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page, Timeline
 from tweeter.views import drafts
 from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
+from tweeter.views.frames import Frames
+
+HOME, PUBLIC = "tweeter:templates/home.jinja2", "tweeter:templates/public.jinja2"
 
 
-@view_config(route_name="index", request_method="GET", renderer="tweeter:templates/home.jinja2")
-def index(request: Request) -> dict[str, Any]:
+@view_config(route_name="index", request_method="GET", renderer=HOME)
+def index(request: Request) -> Response | dict[str, Any]:
     if request.identity is None:
-        return public(request)
-    return home(request)
+        return everybody(request)
+    return framed(request, HOME, home(request))
 
 
-@view_config(route_name="public", request_method="GET", renderer="tweeter:templates/public.jinja2")
-def public(request: Request) -> dict[str, Any]:
+@view_config(route_name="public", request_method="GET", renderer=PUBLIC)
+def public(request: Request) -> Response | dict[str, Any]:
+    return framed(request, PUBLIC, everybody(request))
+
+
+def framed(request: Request, template: str, values: dict[str, Any]) -> Response | dict[str, Any]:
+    """The page from its reader's frame, where the site keeps frames."""
+    frames: Frames | None = request.registry.get("frames")
+    return values if frames is None else frames.page(request, template, values)
+
+
+def everybody(request: Request) -> dict[str, Any]:
+    """The public timeline."""
     cursor = page_cursor(request)
     return timeline_page(request, request.timelines.public(cursor, written(request)), Timeline.public(), "Public")
 
@@ -63,12 +76,9 @@ def _poll_url(timeline: Timeline, page: Page) -> str:
     now = ids.latest_id()
     ahead = [tweet.id for tweet in page.tweets if tweet.id > now]
     since = next((tweet.id for tweet in page.tweets if tweet.id <= now), now if ahead else 0)
-    query: dict[str, int | str] = {"timeline": timeline.kind, "since": since}
-    if timeline.kind == "profile":
-        query["user"] = timeline.user_id
-    if ahead:
-        query["seen"] = " ".join(map(str, ahead))
-    return f"/newer?{urlencode(query)}"
+    user = f"&user={timeline.user_id}" if timeline.kind == "profile" else ""
+    seen = f"&seen={'+'.join(map(str, ahead))}" if ahead else ""
+    return f"/newer?timeline={timeline.kind}&since={since}{user}{seen}"
 
 
 @view_config(

@@ -12,7 +12,6 @@ from pyramid.response import Response
 from pyramid.tweens import EXCVIEW, INGRESS
 from pyramid_retry import mark_error_retryable
 from sqlalchemy.exc import OperationalError
-from structlog.contextvars import bound_contextvars
 
 from tweeter import logs, measure, metrics
 from tweeter.clients import is_from, parse_networks
@@ -25,6 +24,12 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+STRICT = [
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+]
 STRICT_TRANSPORT = f"max-age={365 * 24 * 3600}"
 INVISIBLE = dict.fromkeys(map(ord, "\t\r\n"))  # browsers overlook them in an address
 METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"))
@@ -36,19 +41,20 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
     """Measures the request, and tells the browser in a Server-Timing header."""
 
     def measure_request(request: Request) -> Response:
-        with measure.measuring() as meter, bound_contextvars(request_id=meter.request_id):
+        with measure.measuring() as meter:
             response = handler(request)
             try:
                 account(request, response, meter)
             except Exception:  # what the request did is committed: nothing may fail any more
                 log.exception("a request could not be counted")
             backend = meter.answered_by or registry.getUtility(ITimelines).name
-            response.headers["Server-Timing"] = (
+            timing = (
                 f"total;dur={meter.seconds * 1000:.1f}, "
                 f'sql;dur={meter.sql_seconds * 1000:.1f};desc="{count(meter.sql, "query", "queries")}", '
                 f'store;dur={meter.store_seconds * 1000:.1f};desc="{count(meter.round_trips, "round trip")}", '
                 f'backend;desc="{backend}"'
             )
+            response.headerlist.append(("Server-Timing", timing))
         return response
 
     return measure_request
@@ -58,10 +64,10 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     """The metrics and the log line of a request."""
     route = request.matched_route.name if request.matched_route else ""
     method = request.method if request.method in METHODS else "other"
-    metrics.REQUESTS.labels(route, method, str(response.status_int)).observe(meter.seconds)
+    metrics.child(metrics.REQUESTS, route, method, response.status[:3]).observe(meter.seconds)
     backend = meter.answered_by.partition(",")[0]
     if backend and meter.round_trips:
-        metrics.ROUND_TRIPS.labels(backend).inc(meter.round_trips)
+        metrics.child(metrics.ROUND_TRIPS, backend).inc(meter.round_trips)
     logs.requests.info(
         "%s %s",
         request.method,
@@ -83,17 +89,15 @@ def headers_tween(handler: Handler, registry: Registry) -> Handler:
 
     def add_headers(request: Request) -> Response:
         response = handler(request)
-        headers = response.headers
-        headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "same-origin"
-        headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        if "Cache-Control" not in headers:
+        headers = response.headerlist  # WebOb's own mapping goes through the list for each name
+        present = {name.lower() for name, _ in headers}
+        headers += [header for header in STRICT if header[0].lower() not in present]
+        if "cache-control" not in present:
             signed_in = "ticket" in request.cookies
-            headers["Cache-Control"] = "private, no-store" if signed_in else "private, no-cache"
+            headers.append(("Cache-Control", "private, no-store" if signed_in else "private, no-cache"))
         if production and request.scheme == "https":
-            headers["Strict-Transport-Security"] = STRICT_TRANSPORT
-        if response.location:
+            response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+        if "location" in present:
             make_relative(request, response)
         return response
 

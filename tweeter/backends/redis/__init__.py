@@ -35,8 +35,11 @@ def includeme(config: Configurator) -> None:
     def at(url: str) -> tuple[RedisTimelineStore, RedisTweetCache]:
         wire = Wire(open_url(url, timeout), timeout, prefix)
         identity = without_secrets(url)
-        store = RedisTimelineStore(wire, settings["tweeter.capacity"], idle_seconds=idle, identity=identity)
-        return store, RedisTweetCache(wire, seconds=idle)
+        cache = RedisTweetCache(wire, seconds=idle)
+        store = RedisTimelineStore(
+            wire, settings["tweeter.capacity"], idle_seconds=idle, identity=identity, tweets=lambda: cache.prefix
+        )
+        return store, cache
 
     store, cache = at(url)
     config.add_timeline_store(

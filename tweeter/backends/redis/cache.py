@@ -22,7 +22,8 @@ class RedisTweetCache:
         self._ms = int(seconds * 1000)
 
     @property
-    def _prefix(self) -> str:
+    def prefix(self) -> str:
+        """What the names of its keys begin with; an id follows."""
         return f"{self._wire.prefix}tw:"
 
     def set_site(self, site_id: str) -> None:
@@ -32,7 +33,7 @@ class RedisTweetCache:
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         if not (wanted := list(ids)):
             return {}
-        found = unpack(zip(wanted, self._wire.values(self._prefix, wanted), strict=True))
+        found = unpack(zip(wanted, self._wire.values(self.prefix, wanted), strict=True))
         if found.damaged:
             self.invalidate(found.damaged)
             count_damaged("redis", {f"tweet {id_}": why for id_, why in found.damaged.items()})
@@ -40,22 +41,22 @@ class RedisTweetCache:
 
     @translated
     def lease(self, ids: Iterable[int]) -> bytes:
-        token, prefix = new_lease(), self._prefix
+        token, prefix = new_lease(), self.prefix
         self._wire.run([("SET", f"{prefix}{id_}", token, "PX", LEASE_SECONDS * 1000, "NX") for id_ in ids])
         return token
 
     @translated
     def fill(self, lease: bytes, tweets: Mapping[int, TweetView | None]) -> None:
-        prefix = self._prefix
+        prefix = self.prefix
         self._wire.run(
             [(scripts.FILL_TWEET, f"{prefix}{id_}", lease, pack(tweet), self._ms) for id_, tweet in tweets.items()]
         )
 
     @translated
     def invalidate(self, ids: Iterable[int]) -> None:
-        prefix = self._prefix
+        prefix = self.prefix
         self._wire.run([("UNLINK", f"{prefix}{id_}") for id_ in ids])
 
     @translated
     def clear(self) -> None:
-        self._wire.unlink_all(self._prefix)
+        self._wire.unlink_all(self.prefix)

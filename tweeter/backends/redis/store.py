@@ -1,32 +1,31 @@
 """Timelines as lists in Redis."""
 
 import secrets
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import msgspec
 from zope.interface import implementer
 
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.commands import appends
 from tweeter.backends.redis.errors import translated, translating
+from tweeter.backends.redis.lists import newest, parse
 from tweeter.backends.redis.node import Exchange, Node, Refusal
+from tweeter.backends.redis.topology import Single
 from tweeter.backends.redis.wire import Wire, abort
 from tweeter.ids import MAX_ID
-from tweeter.interfaces import IBulkStore
+from tweeter.interfaces import IBulkStore, IPageStore
 from tweeter.measure import round_trip
 from tweeter.metrics import count_damaged
-from tweeter.values import Slice
+from tweeter.timelines.packing import unpack
+from tweeter.values import Slice, TweetView
 
 COMMANDS = 2000  # in one exchange: Redis works for 2 to 3 ms on them, while readers wait
 AHEAD = 8  # chunks that Redis has to work on while followers are read; it takes 16 KB of them, then other clients' turn
 TRIMMED = 50  # timelines at a time; each takes Redis some tenths of a millisecond
 SLACK = 200  # ids over its capacity before a timeline is trimmed
-
-_integers = msgspec.json.Decoder(list[int]).decode
 
 
 class _Chunk(NamedTuple):
@@ -37,9 +36,12 @@ class _Chunk(NamedTuple):
     begun: list[Exchange]
 
 
-@implementer(IBulkStore)
+@implementer(IBulkStore, IPageStore)
 class RedisTimelineStore:
-    """A list for each timeline; see `scripts` for what stands in it."""
+    """A list for each timeline; see `scripts` for what stands in it.
+
+    `tweets` returns what the names of the RedisTweetCache's keys begin with, where it is on the same server.
+    """
 
     private = False
 
@@ -50,9 +52,12 @@ class RedisTimelineStore:
         idle_seconds: float = 604_800,
         fill_seconds: float = 30,
         identity: str = "redis",
+        tweets: Callable[[], str] | None = None,
     ) -> None:
         self._wire = wire
         self.identity = f"{identity} {wire.shared_prefix}"
+        # On a cluster the tweets are on other servers than the ids.
+        self._tweets = tweets if isinstance(wire.topology, Single) else None
         self._checkpoint_keys: dict[Node, bytes] = {}
         self._capacity = capacity
         self._longest = 1 + capacity + min(SLACK, capacity)
@@ -100,21 +105,48 @@ class RedisTimelineStore:
     @translated
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         name = self._prefix + key
+        return self._slice(name, self._ask(name), before, limit)
+
+    @translated
+    def read_page(self, key: str, limit: int) -> tuple[Slice | None, dict[int, TweetView | None]]:
+        """SORT … BY nosort DESC goes through the list from its end, where the newest ids mostly are."""
+        name = self._prefix + key
+        if self._tweets is None:
+            return self._slice(name, self._ask(name), MAX_ID + 1, limit), {}
+        join = ("SORT", name, "BY", "nosort", "DESC", "LIMIT", 0, limit, "GET", "#", "GET", f"{self._tweets()}*")
+        *answer, pairs = self._ask(name, join)
+        found = self._slice(name, answer, MAX_ID + 1, limit)
+        if isinstance(pairs, Refusal) and not pairs.damaged:
+            # Redis 7 refuses it to users who may not read every key. From now on the cache is asked by itself.
+            self._tweets = None
+        if found is None or isinstance(pairs, Refusal):
+            return found, {}
+        values = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        return found, unpack((id_, values.get(b"%d" % id_)) for id_ in found.ids).tweets
+
+    def _ask(self, name: str, *more: tuple[Any, ...]) -> list[Any]:
+        """The list, its milliseconds to live, the checkpoint, and the replies to `more`, in one exchange."""
         own = self._checkpoint_key(self._wire.topology.node_of(name.encode()))
         # The checkpoint first: of what it says the ids have to contain all, and an exchange may arrive in parts.
-        calls: list[tuple[Any, ...]] = [("GET", own), ("LRANGE", name, 0, -1), ("PTTL", name)]
+        calls: list[tuple[Any, ...]] = [("GET", own), ("LRANGE", name, 0, -1), ("PTTL", name), *more]
+        asked = len(calls)
         with suppress(IndexError):  # there is none, or another thread was quicker
-            while len(calls) < 5:
+            while len(calls) < asked + 2:
                 calls.append((scripts.KEEP, self._in_use.popleft(), self._idle_ms))
-        checkpoint, found, left, *kept = self._wire.run(calls)
-        self._report([call[1] for call, reply in zip(calls[3:], kept, strict=True) if reply == scripts.DAMAGED])
+        replies = self._wire.run(calls)
+        kept = zip(calls[asked:], replies[asked:], strict=True)
+        self._report([call[1] for call, reply in kept if reply == scripts.DAMAGED])
+        return replies[:asked]
+
+    def _slice(self, name: str, answer: Sequence[Any], before: int, limit: int) -> Slice | None:
+        checkpoint, found, left = answer
         if isinstance(found, Refusal):
             self._drop_damaged([name], "of another type")
             return None
         if not found or found[0].startswith(b"t"):
             return None
         try:
-            ids, floor = _parse(found)
+            ids, floor = parse(found)
         except ValueError:
             self._drop_damaged([name], "not a header and ids")
             return None
@@ -122,7 +154,7 @@ class RedisTimelineStore:
             self._in_use.append(name)
         if isinstance(checkpoint, Refusal):
             checkpoint = None
-        return Slice(_newest(ids, floor, before, limit), floor, checkpoint)
+        return Slice(newest(ids, floor, before, limit), floor, checkpoint)
 
     @translated
     def begin_fill(self, key: str) -> str | None:
@@ -233,26 +265,3 @@ class RedisTimelineStore:
                 long = [owner for owner, length in both if isinstance(length, int) and length > self._longest]
                 self._trim([f"{self._prefix}{kind}:{owner}" for owner in long])
         return chunk.owners
-
-
-def _parse(found: Sequence[bytes]) -> tuple[list[int], int]:
-    """The ids of a list, in ascending order, and the floor. Raises ValueError where it is no timeline."""
-    header, *ids = _integers(b"[%b]" % b",".join(found))
-    ids.sort()
-    if len(ids) + 1 != len(found) or not 0 <= -header <= MAX_ID + 1 or (ids and not 0 < ids[0] <= ids[-1] <= MAX_ID):
-        raise ValueError("out of range")
-    return ids, -header
-
-
-def _newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
-    """The newest of some ids in ascending order, without those that stand there twice."""
-    newest: list[int] = []
-    last = None
-    for place in range(bisect_left(ids, before) - 1, -1, -1):
-        id_ = ids[place]
-        if id_ < floor or len(newest) == limit:
-            break
-        if id_ != last:
-            newest.append(id_)
-            last = id_
-    return newest

@@ -22,6 +22,7 @@ NO_MASTER = {"READONLY", "MASTERDOWN"}  # another is, or will be
 SCANNED = 1000  # keys at a time
 AT_ONCE = 500  # commands
 MOST_ROUNDS = 6
+OPTIONAL = {"SORT"}  # commands whose refusal is an answer
 
 
 ASKING, SERVER, REPLICATION = pack("ASKING"), pack("INFO", "server"), pack("INFO", "replication")
@@ -205,7 +206,7 @@ class Wire:
                 repeated = True
                 routes = [self._route(route.place, calls[route.place]) for route in routes]
                 continue
-            refused = [route for route in routes if _is_refused(replies[route.place])]
+            refused = [route for route in routes if _is_refused(calls[route.place], replies[route.place])]
             if not refused:
                 return replies
             codes = {replies[route.place].code for route in refused}
@@ -264,8 +265,8 @@ class Wire:
                     replies[place] = answer
 
 
-def _is_refused(reply: object) -> bool:
-    return isinstance(reply, Refusal) and not reply.damaged
+def _is_refused(call: Call, reply: object) -> bool:
+    return isinstance(reply, Refusal) and not reply.damaged and call[0] not in OPTIONAL
 
 
 def abort(begun: Iterable[Exchange]) -> None:

@@ -1,0 +1,72 @@
+"""Two readers for `tweeter bench page`: one follows few, the other many; the newest tweets are the same for both."""
+
+import http.client
+import time
+from contextlib import ExitStack, closing
+from itertools import count as numbers
+
+from pyramid.registry import Registry
+from sqlalchemy import select
+
+from tweeter.bench.browser import Address, Browser
+from tweeter.bench.plain import Constants
+from tweeter.bench.rows import bulk_rows
+from tweeter.bench.scratch import Scratch
+from tweeter.cli.common import CommandError
+from tweeter.ids import first_id_of_ms
+from tweeter.interfaces import ITimelines
+from tweeter.models import User
+from tweeter.security import Identity
+from tweeter.values import Cursor
+
+FEW = 10  # followees
+MOST = 100  # tweets on a page
+RECENT = 80  # tweets of each of the few: both timelines are full, and differ by the followees alone
+PASSWORD = "only for measuring"  # noqa: S105 (nobody else can reach the site)
+WARM = 30  # seconds that it may take until the store answers
+
+MESSAGES = (
+    "The kettle has opinions about the weather, and so have I.",
+    "Reading @user{} on small machines: the cheapest request is the one nobody makes. #slowweb",
+    "Notes are at https://example.org/notes/{} if anybody wants them, crossings-out & all.",
+    "Second coffee. The deploy went out before the first <3",
+)
+
+
+def fill(scratch: Scratch, registry: Registry, followees: int) -> tuple[Identity, Identity]:
+    """Two readers, one of whom follows few, the other many; the newest tweets are the same for both."""
+    moment = numbers(time.time_ns() // 1_000_000 - 30 * 24 * 3600 * 1000, 60_000)  # a tweet a minute
+    few = min(FEW, followees)
+    with bulk_rows(registry["engine"], scratch.progress) as rows:
+        authors = rows.people(followees)
+        readers = rows.people(2, "reader", registry["passwords"].hash(PASSWORD))
+        pairs = [(readers[0], author) for author in authors[:few]] + [(readers[1], author) for author in authors]
+        rows.follows(pairs, len(pairs))
+        by = [*authors, *(authors[n % few] for n in range(few * RECENT))]
+        tweets = [(first_id_of_ms(next(moment)), by[n], MESSAGES[n % len(MESSAGES)].format(n)) for n in range(len(by))]
+        rows.tweets(tweets, len(tweets))
+    with registry["sessions"]() as session:
+        columns = [getattr(User, name) for name in Identity._fields]
+        found = session.execute(select(*columns).where(User.id.in_(readers)).order_by(User.id)).all()
+    one, other = (Identity(*row) for row in found)
+    return one, other
+
+
+def sign_in(stack: ExitStack, site: Address, identity: Identity, backend: str) -> Browser:
+    """Signs in, and reads until the backend's store answers. Raises CommandError where it does not."""
+    browser = stack.enter_context(closing(Browser(site)))
+    browser.sign_in(identity.username, PASSWORD)
+    deadline = time.monotonic() + WARM
+    while True:
+        answer = browser.get(f"/?limit={MOST}")
+        if answer.answered_by == backend:
+            return browser
+        if answer.status != http.client.OK or time.monotonic() > deadline:
+            raise CommandError(f"The site does not answer from {backend}: {answer.status}")
+        time.sleep(0.1)
+
+
+def constants(registry: Registry, reader: Identity) -> Constants:
+    """The reader's home page, for the rivals."""
+    page = registry.getUtility(ITimelines).home(reader.id, Cursor(limit=MOST))
+    return Constants(reader, page.tweets, f"/?before={page.older}")

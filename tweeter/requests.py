@@ -1,0 +1,20 @@
+"""The class of requests."""
+
+from pyramid.config import Configurator
+from pyramid.interfaces import IRequestExtensions
+from pyramid.request import Request
+
+
+def make_request_class(config: Configurator) -> None:
+    """Puts everything that `add_request_method` added into a class of requests.
+
+    Pyramid makes a class for each request to add it, which takes 40 µs: a tenth of a page. Has to be called last.
+    """
+    config.commit()
+    extensions = config.registry.queryUtility(IRequestExtensions)
+    if extensions is None:
+        return
+    added = {**extensions.methods, **extensions.descriptors}
+    config.set_request_factory(type("Request", (Request,), {"__module__": __name__, **added}))
+    extensions.methods.clear()
+    extensions.descriptors.clear()
