@@ -14,7 +14,7 @@ from tweeter.models.meta import now
 from tweeter.timelines import followers, projector
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector
-from tweeter.values import AccountClosed, Cursor, ProfileChanged, TweetCreated
+from tweeter.values import AccountClosed, Cursor, ProfileChanged, TweetCreated, Unfollowed
 
 AUTHOR = 1
 FANS = [2, 3, 5, 8, 9, 10, 11, 99, 100, 101, 1000, 2**40]  # keys of several lengths
@@ -127,6 +127,18 @@ def test_followers_who_changed_since_the_last_tweet_of_their_author(fan_out, sto
     assert held(store, 4) == [TWEET + 1]
     assert held(store, 1000) is None
     assert all(held(store, fan) == [TWEET + 1, TWEET] for fan in FANS if fan not in (3, 1000))
+
+
+def test_a_follower_who_unfollowed_is_not_written_to_again(fan_out, store, crowd, small, monkeypatch):
+    """Not even until the followers are read again: their page would show it."""
+    list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    with crowd.begin() as session:
+        session.execute(insert(Tweet).values(id=TWEET + 1, user_id=AUTHOR, message="x", date=now()))
+        session.execute(delete(Relationship).where(Relationship.from_user_id == 3))
+    list(fan_out.deliver(Unfollowed(3, AUTHOR)))
+    warm(store, [3])
+    list(fan_out.deliver(TweetCreated(TWEET + 1, AUTHOR)))
+    assert held(store, 3) == []
 
 
 def test_an_author_who_gets_many_followers_or_few_again(fan_out, store, crowd, monkeypatch):

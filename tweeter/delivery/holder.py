@@ -93,7 +93,7 @@ class Holder:
         self._timelines = timelines
         self._store = timelines.store
         self._projector = timelines.projector
-        self._projector.guard = self._guard
+        self._projector.begin(self._guard)
         self._name = name
         self._site = site
         self._keep = keep

@@ -76,14 +76,20 @@ class Projector:
         store: ITimelineStore,
         hydrator: Hydrator,
         sessions: SessionFactory,
-        guard: Callable[[], None] = lambda: None,
     ) -> None:
-        self.guard = guard
+        self.guard: Callable[[], None] = lambda: None
         self._store = store
         self._hydrator = hydrator
         self._cache = hydrator.cache
         self._sessions = sessions
-        self._audience: dict[int, Sequence[int]] = {}  # the few followers that authors had when they were last read
+        # The few followers that authors had when they were last read. Unfollowed takes them out: else the next tweet
+        # would be seen by those who left, until the followers are read again.
+        self._audience: dict[int, Sequence[int]] = {}
+
+    def begin(self, guard: Callable[[], None]) -> None:
+        """Another holder applies events from now on: what was remembered may have missed some."""
+        self.guard = guard
+        self._audience.clear()
 
     def apply(self, events: Sequence[Event]) -> list[Stream]:
         """Applies a batch of events in few exchanges, but for the long ones, which come back as streams.
@@ -96,6 +102,8 @@ class Projector:
             self._store.drop(cold)
         for event in events:
             self._change_everything(event)
+            if isinstance(event, Unfollowed):
+                self._audience.pop(event.followee_id, None)
         streams = [self.stream(event) for event in events if isinstance(event, ProfileChanged | AccountClosed)]
         streams += self._withdraw([event for event in events if isinstance(event, TweetsDeleted)])
         created = [event for event in events if isinstance(event, TweetCreated)]
@@ -128,6 +136,7 @@ class Projector:
                 self._store.truncate(before_id)
             case Reloaded():
                 self.guard()
+                self._audience.clear()
                 self._store.clear()
                 self._cache.clear()
 
