@@ -159,6 +159,22 @@ def test_fill(ini, nothing_left, tmp_path, capsys):
     assert "power law, active, 10 followees: fill " in capsys.readouterr().out
 
 
+def test_relay(ini, given, nothing_left, tmp_path):
+    file = tmp_path / "relay.json"
+    small = ["--events", "200", "--posts", "10", "--backend", "redis", "--json", str(file)]
+    assert main(["bench", "relay", ini, *given, *small]) == 0
+    found = json.loads(file.read_text())
+    names = [ratio["name"] for ratio in found["ratios"]]
+    assert [name.removeprefix("redis: ") for name in names] == [
+        "events a second, catching up",
+        "commit to last follower, 1 process(es), median", "commit to last follower, 1 process(es), 99th percentile",
+        "commit to last follower, 2 process(es), median", "commit to last follower, 2 process(es), 99th percentile",
+        "kill -9 of the holder to the next one's checkpoint",
+        "time of a post on redis, delivered / on sql",
+    ]  # fmt: skip
+    assert all(ratio["value"] > 0 for ratio in found["ratios"])
+
+
 def test_outage(ini, given, nothing_left, redis_server, tmp_path):
     path = tmp_path / "outage.json"
     words = ["--backend", "redis", "--outage", "refused", "--people", "2", "--seconds", "1"]

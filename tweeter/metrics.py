@@ -85,6 +85,16 @@ def count_delivery(backend: str, event: Event, date: datetime, request_id: str |
     log.info("%s delivered to %s", event, backend, extra={"request_id": request_id, "delay_ms": round(delay * 1000, 1)})
 
 
+def fallbacks(backend: str) -> dict[str, float]:
+    """How many pages of a backend SQL has served in this process, by reason."""
+    [family] = FALLBACKS.collect()
+    return {
+        sample.labels["reason"]: sample.value
+        for sample in family.samples
+        if sample.name.endswith("_total") and sample.labels["backend"] == backend
+    }
+
+
 def show_pending(backend: str, events: int, seconds: float) -> None:
     """How many events are not applied yet, and the age of the oldest."""
     PENDING.labels(backend).set(events)

@@ -13,6 +13,7 @@ from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.report.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
+from tweeter.metrics import fallbacks
 from tweeter.models.meta import begin_immediate
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Page, Timeline
@@ -29,11 +30,13 @@ class Answers:
 
     def __init__(self, backend: str) -> None:
         self._backend = backend
-        self._checked = self._late = self._differed = self._fallbacks = 0
+        self._checked = self._late = self._differed = self._fallbacks = self._read = 0
+        self._before = fallbacks(backend)
         self._examples: list[str] = []
 
     def read(self, answered_by: str) -> None:
-        """Notes whose answer a page was."""
+        """Notes where a page came from."""
+        self._read += 1
         self._fallbacks += answered_by.endswith(", from SQL")
 
     def add(self, timeline: Timeline, page: Page, expected: Page, late: bool) -> None:
@@ -47,7 +50,12 @@ class Answers:
             self._examples.append(f"{timeline.key}: {shown} instead of {right}")
 
     def total(self) -> Answered:
-        return Answered(self._backend, self._checked, self._late, self._differed, self._fallbacks, list(self._examples))
+        now = fallbacks(self._backend)
+        reasons = {reason: int(count - self._before.get(reason, 0)) for reason, count in sorted(now.items())}
+        return Answered(
+            self._backend, self._checked, self._late, self._differed, self._fallbacks, list(self._examples), self._read,
+            {reason: count for reason, count in reasons.items() if count},
+        )  # fmt: skip
 
 
 class Contender:

@@ -186,8 +186,18 @@ def memory_charts(result: Result) -> list[Chart]:
 
 
 def answers_table(result: Result) -> Table:
-    rows = [[a.backend, f"{a.checked:,}", f"{a.differed:,}", f"{a.late:,}", f"{a.fallbacks:,}"] for a in result.answers]
-    head = ["backend", "checked", "differed", "late", "by SQL instead"]
+    rows = [
+        [
+            a.backend,
+            f"{a.checked:,}",
+            f"{a.differed:,}",
+            f"{a.late:,}",
+            f"{a.fallbacks:,}",
+            ", ".join(f"{reason} {count:,}" for reason, count in a.reasons.items()),
+        ]
+        for a in result.answers
+    ]
+    head = ["backend", "checked", "differed", "late", "by SQL instead", "why"]
     return Table("Pages that were compared with SQL's", head, rows, left=1)
 
 

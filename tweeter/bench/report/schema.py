@@ -86,7 +86,7 @@ class Answered(msgspec.Struct, frozen=True):
     """Pages that were compared with SQL's answer to the same question.
 
     `late` pages were right once what was on its way was delivered; `differed` ones stayed wrong. `fallbacks` are pages
-    that SQL answered instead of the backend, of all that were read.
+    that SQL answered instead of the backend, of all that were `read`; `reasons` counts them by reason.
     """
 
     backend: str
@@ -95,6 +95,8 @@ class Answered(msgspec.Struct, frozen=True):
     differed: int
     fallbacks: int
     examples: list[str]
+    read: int = 0
+    reasons: dict[str, int] = {}
 
 
 class Result(msgspec.Struct, frozen=True):

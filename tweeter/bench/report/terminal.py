@@ -60,8 +60,12 @@ def verdict(result: Result) -> str:
     for answered in result.answers:
         if answered.late:
             lines.append(f"{answered.backend}: {answered.late:,} were right only once all was delivered.")
-        if answered.fallbacks:
-            lines.append(f"{answered.backend}: SQL answered {answered.fallbacks:,} pages in its place.")
+        if answered.backend != "sql":
+            share = answered.fallbacks / max(answered.read, 1)
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in answered.reasons.items())
+            lines.append(
+                f"{answered.backend}: {share:.1%} of {answered.read:,} pages from SQL{reasons and f' ({reasons})'}."
+            )
         lines += [f"{answered.backend}, {example}" for example in answered.examples[:1]]
     return "\n".join(lines)
 
