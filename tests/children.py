@@ -108,6 +108,11 @@ def act(process: Process, action: str, *args: object) -> int | None:
         return None if made is None else int(made.id)
 
 
+def sign_up(process: Process, name: str) -> int:
+    with process.acting() as actions:
+        return actions.sign_up(name, "password").id
+
+
 def holds(process: Process) -> bool:
     """Whether it delivers to its store."""
     return bool(process.delivery.relays[0].holds)
