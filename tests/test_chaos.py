@@ -191,7 +191,7 @@ def test_no_page_is_older_than_a_second_whatever_is_killed(postgresql, store):
     settings = {"tweeter.redis.url" if backend == "redis" else "tweeter.memcached.servers": address}
     with ExitStack() as stack:
         sql = stack.enter_context(closing(Process(url, "sql")))
-        names = {act(sql, "sign_up", name, "password"): name for name in (f"{backend}{n}" for n in range(PEOPLE))}
+        names = {sign_up(sql, name): name for name in (f"{backend}{n}" for n in range(PEOPLE))}
         world = World(names)
         watching = stack.enter_context(closing(Process(url, backend, **settings, **{"tweeter.delivery": "relay"})))
 

@@ -34,10 +34,13 @@ def last_write(process, user):
         return session.scalar(select(User.last_write).where(User.id == user)) % 2**48
 
 
-def row(process):
-    """The checkpoint in SQL."""
+def checkpoint_in_sql(process):
     with process.sessions() as session:
         return decode(session.scalar(select(Consumer.checkpoint)))
+
+
+def checkpoint(process):
+    return decode(process.timelines.store.checkpoint())
 
 
 def test_a_number_that_is_handed_out_again_after_a_crash_is_a_new_event(durable, redis_server):
@@ -49,19 +52,19 @@ def test_a_number_that_is_handed_out_again_after_a_crash_is_a_new_event(durable,
         ann = sign_up(one, "ann")
         posted = [act(one, "post", ann, "before")]
         assert one.delivery.drain(SECONDS)
-        store = one.timelines.store
-        wait_until(lambda: row(one) and row(one).last == decode(store.checkpoint()).last)  # the relay writes no more
+        # The relay writes no more.
+        wait_until(lambda: checkpoint_in_sql(one) and checkpoint_in_sql(one).last == checkpoint(one).last)
         with psycopg.connect(url.replace("+psycopg", "")) as connection:
             # What crosses the end of a page of the write-ahead log is flushed.
-            while connection.execute("SELECT (pg_current_wal_insert_lsn() - '0/0') % 8192").fetchone()[0] > 4000:
+            while next(connection.execute("SELECT (pg_current_wal_insert_lsn() - '0/0') % 8192"))[0] > 4000:
                 connection.execute("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
                 connection.commit()
             for _ in range(30):
                 connection.execute("SELECT pg_current_xact_id()")
                 connection.rollback()
             [[seen]] = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").fetchall()
-        sequence = decode(store.checkpoint()).sequence
-        wait_until(lambda: decode(store.checkpoint()).sequence > sequence + 1)  # the relay saw them end
+        sequence = checkpoint(one).sequence
+        wait_until(lambda: checkpoint(one).sequence > sequence + 1)  # the relay saw them end
         durable.kill()
         durable.start()
         for process in (one, other):
@@ -105,4 +108,3 @@ def test_transactions_that_stay_open_neither_stop_the_delivery_nor_make_the_chec
         process.delivery.stop()
         with process.sessions() as session:
             assert len(session.scalar(select(Consumer.checkpoint))) <= largest
-
