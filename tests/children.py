@@ -20,7 +20,8 @@ from tweeter.models import User
 from tweeter.testing import Process
 from tweeter.values import Cursor, Page
 
-CONTEXT = multiprocessing.get_context("spawn")
+CONTEXT = multiprocessing.get_context("forkserver")  # it imports once, and has no threads
+CONTEXT.set_forkserver_preload(["tests.children", "tweeter.backends.redis", "tweeter.backends.memcached", "psycopg"])
 PATIENCE = 60  # seconds for a process to start or to end
 
 
@@ -106,6 +107,11 @@ def act(process: Process, action: str, *args: object) -> int | None:
     with process.acting() as actions:
         made = getattr(actions, action)(*args)
         return None if made is None else int(made.id)
+
+
+def sign_up(process: Process, name: str) -> int:
+    with process.acting() as actions:
+        return actions.sign_up(name, "password").id
 
 
 def holds(process: Process) -> bool:

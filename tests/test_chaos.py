@@ -15,12 +15,13 @@ from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from math import inf
+from multiprocessing.connection import Connection
 
 import psycopg
 import pytest
 from alembic import command
 
-from tests.children import Child, act, ask, holds, home, reasons
+from tests.children import Child, act, ask, holds, home, reasons, sign_up
 from tests.conftest import alembic_config
 from tweeter.delivery.checkpoint import FRESH
 from tweeter.servers import Memcached, PostgreSQL, Redis
@@ -81,7 +82,7 @@ class Person:
         self._sites = sites
         self._url = url.replace("+psycopg", "")
         self._chance = random.Random(seed)
-        self._connections: dict[int, tuple[int, object]] = {}
+        self._connections: dict[int, tuple[int, Connection]] = {}
         self._follows: set[int] = set()
         self._mine: list[int] = []
 
@@ -190,7 +191,7 @@ def test_no_page_is_older_than_a_second_whatever_is_killed(postgresql, store):
     settings = {"tweeter.redis.url" if backend == "redis" else "tweeter.memcached.servers": address}
     with ExitStack() as stack:
         sql = stack.enter_context(closing(Process(url, "sql")))
-        names = {act(sql, "sign_up", name, "password"): name for name in (f"{backend}{n}" for n in range(PEOPLE))}
+        names = {sign_up(sql, name): name for name in (f"{backend}{n}" for n in range(PEOPLE))}
         world = World(names)
         watching = stack.enter_context(closing(Process(url, backend, **settings, **{"tweeter.delivery": "relay"})))
 

@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from tweeter.chunks import in_chunks
 from tweeter.closing import remove_some
 from tweeter.delivery import consumers
-from tweeter.models import outbox
 from tweeter.models.meta import SessionFactory
 from tweeter.models.site import end_load
 
@@ -96,9 +95,7 @@ class Housekeeper:
             log.info("%d rows of closed accounts removed", removed)
         if time.monotonic() - self._pruned > PRUNE_EVERY:
             self._pruned = time.monotonic()
-            with self._sessions() as session:
-                needed = consumers.lowest_needed(session, self._keep)
-            prune = partial(outbox.prune, older_than=self._keep, needed=needed)
+            prune = partial(consumers.prune, keep=self._keep)
             pruned = sum(in_chunks(self._sessions, prune, self._goes_on))
             log.info("%d old events removed from the outbox", pruned)
 

@@ -9,6 +9,7 @@ from tweeter import ids
 from tweeter.chunks import in_chunks
 from tweeter.cli.common import CommandError, add_ini, open_site
 from tweeter.cli.progress import progress
+from tweeter.delivery import consumers
 from tweeter.models import outbox
 from tweeter.models.meta import begin_immediate, now
 from tweeter.values import Truncated
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         pruned = 0
         with progress() as shown:
             shown.phase("Old outbox events", None)
-            for chunk in in_chunks(site.sessions, partial(outbox.prune, older_than=keep)):
+            for chunk in in_chunks(site.sessions, partial(consumers.prune, keep=keep)):
                 pruned += chunk
                 shown.advance(chunk)
     print(

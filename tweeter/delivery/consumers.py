@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tweeter.delivery.checkpoint import decode
-from tweeter.models import Consumer
+from tweeter.models import Consumer, outbox
 from tweeter.models.meta import now
 
 LONGEST_NAME = 200  # as the column has it
@@ -55,6 +55,17 @@ def lowest_needed(session: Session, keep: timedelta) -> int | None:
         elif data:
             return 0  # of another version
     return min(lowest, default=None)
+
+
+def applied_last(session: Session) -> set[int]:
+    """The ids of the events that shared stores applied last: by these they are known to follow this database's log."""
+    found = map(decode, session.scalars(select(Consumer.checkpoint)))
+    return {checkpoint.last[0] for checkpoint in found if checkpoint is not None}
+
+
+def prune(session: Session, keep: timedelta) -> int:
+    """Deletes some events of the outbox that are older than `keep` and that no shared store needs; returns how many."""
+    return outbox.prune(session, keep, lowest_needed(session, keep), applied_last(session))
 
 
 _READ = select(Consumer.checkpoint, Consumer.incarnation).where(Consumer.name == bindparam("name"))

@@ -222,8 +222,8 @@ class Holder:
     def _apply(self, events: list[LoggedEvent]) -> list[_Running]:
         """Applies a batch; returns what goes on as streams."""
         known = [logged for logged in events if logged.event is not None]
-        if len(known) < len(events):
-            self._poison(next(logged for logged in events if logged.event is None), "this version can't decode it")
+        if unknown := [logged for logged in events if logged.event is None]:
+            self._poison(unknown[0], "this version can't decode it", len(unknown))
         if not known:
             return []
         try:
@@ -271,10 +271,10 @@ class Holder:
             else:
                 self._count(each.logged)
 
-    def _poison(self, logged: LoggedEvent, why: str) -> None:
+    def _poison(self, logged: LoggedEvent, why: str, count: int = 1) -> None:
         """What the event would have changed is unknown, so that everything starts cold; the events behind it go on."""
         log.error("event %d can't be applied to %s, which starts cold: %s", logged.id, self._name, why)
-        POISONED.labels(self._timelines.name).inc()
+        POISONED.labels(self._timelines.name).inc(count)
         self._attempts.forget(logged)
         self._guard()
         with self._kept():

@@ -5,6 +5,7 @@ in the same transaction can't. (The pattern is known as the transactional outbox
 that keeps timelines of its own reads it from where it last was.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import msgspec
@@ -79,13 +80,23 @@ def size(session: Session) -> tuple[int, float]:
     return (span, max(0.0, (now() - oldest).total_seconds())) if oldest else (0, 0.0)
 
 
-def prune(session: Session, older_than: timedelta, needed: int | None = None, limit: int = 1000) -> int:
+def prune(
+    session: Session,
+    older_than: timedelta,
+    needed: int | None = None,
+    kept: Collection[int] = (),
+    limit: int = 1000,
+) -> int:
     """Deletes some events that are older; returns how many.
 
-    Those whose number (see `NUMBER`) is `needed` or greater stay, and so does the newest, whatever its age.
+    Those whose number (see `NUMBER`) is `needed` or greater stay, and so do the newest and those with the ids `kept`,
+    whatever their age.
     """
     newest = select(func.max(OutboxEvent.id)).scalar_subquery()
-    old = select(OutboxEvent.id).where(OutboxEvent.date < now() - older_than, OutboxEvent.id < newest).limit(limit)
+    old = select(OutboxEvent.id).where(
+        OutboxEvent.date < now() - older_than, OutboxEvent.id < newest, OutboxEvent.id.not_in(kept)
+    )
+    old = old.limit(limit)
     if needed is not None:
         sqlite = session.get_bind().dialect.name == "sqlite"
         old = old.where((OutboxEvent.id if sqlite else OutboxEvent.transaction_id) < needed)
