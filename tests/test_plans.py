@@ -31,7 +31,7 @@ def small(monkeypatch):
         "MANY": 4,
         "RECENT": 2,
         "RECENT_OF_MANY": 9,
-        "SAMPLE": 3,
+        "SAMPLE": 2,
         "HEADS": 3,
         "LEAST": 2,
     }.items():
