@@ -49,7 +49,11 @@ class SessionSerializer:
 
 
 class Signer(SignedSerializer):
-    """As WebOb's, of which it reads and writes the same cookies; each signature is one call of OpenSSL."""
+    """As WebOb's, of which it reads and writes the same cookies. It remembers which were signed by it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._verified = lru_cache(maxsize=2000)(self._verify)
 
     def dumps(self, appstruct: Any) -> bytes:
         data = self.serializer.dumps(appstruct)
@@ -57,11 +61,14 @@ class Signer(SignedSerializer):
 
     def loads(self, bstruct: bytes) -> Any:
         """Raises ValueError for what is not signed."""
+        return self.serializer.loads(self._verified(bstruct))
+
+    def _verify(self, bstruct: bytes) -> bytes:
         signed = base64.urlsafe_b64decode(bstruct + b"=" * (-len(bstruct) % 4))
         signature, data = signed[: self.digest_size], signed[self.digest_size :]
         if not hmac.compare_digest(signature, self._sign(data)):
             raise ValueError("Invalid signature")
-        return self.serializer.loads(data)
+        return data
 
     def _sign(self, data: bytes) -> bytes:
         return hmac.digest(self.salted_secret, data, self.hashalg)
