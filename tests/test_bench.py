@@ -149,11 +149,12 @@ def test_fill(ini, nothing_left, tmp_path, capsys):
     words = ["--users", "300", "--tweets", "3000", "--followees", "10,90", "--readers", "2", "--runs", "2"]
     assert main(["bench", "fill", ini, *words, "--json", str(path)]) == 0
     found = json.loads(path.read_text())
-    kinds = "quiet, 10", "quiet, 90", "any, 10", "any, 90", "active, 10"  # there are no 90 most active of 300
+    # There are no 90 most active of 300, nor 90 silent beside them.
+    kinds = "quiet, 10", "quiet, 90", "any, 10", "any, 90", "active, 10", "silent, 10"
     assert set(found["runs"]) == {f"{site}, {k} followees" for site in ("power law", "uniform") for k in kinds}
     assert all(len(values) == 4 and min(values) > 0 for values in found["runs"].values())
     ratios = ratios_of(path)
-    assert len(ratios) == 18
+    assert len(ratios) == 24
     assert ratios["uniform, quiet: median, of the slowest"] <= ratios["uniform, quiet: 95th percentile, of the slowest"]
     assert set(found["servers"]) == {"postgresql"}
     assert "power law, active, 10 followees: fill " in capsys.readouterr().out

@@ -26,7 +26,15 @@ any_graph = settings(max_examples=60, deadline=None, suppress_health_check=[Heal
 @pytest.fixture
 def small(monkeypatch):
     """What is few, many and recent, on the scale of a graph that fits a test."""
-    for name, value in {"FEW": 1, "MANY": 4, "RECENT": 2, "RECENT_OF_MANY": 9, "HEADS": 3, "LEAST": 2}.items():
+    for name, value in {
+        "FEW": 1,
+        "MANY": 4,
+        "RECENT": 2,
+        "RECENT_OF_MANY": 9,
+        "SAMPLE": 2,
+        "HEADS": 3,
+        "LEAST": 2,
+    }.items():
         monkeypatch.setattr(plans, name, value)
 
 

@@ -3,13 +3,17 @@
 from contextlib import closing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis import Redis as Client
 
 from tests import damages
 from tests.test_redis import wire_to
 from tests.test_redis_rights import EACH, allow
 from tweeter.backends.redis.cache import RedisTweetCache
+from tweeter.backends.redis.lists import newest, parse, parse_newest
 from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.ids import MAX_ID
 from tweeter.interfaces import IPageStore
 from tweeter.measure import measuring
 from tweeter.servers import Redis
@@ -50,15 +54,23 @@ def test_a_page_is_one_exchange(client, redis_server):
     assert tweets == {id_: tweet(id_) for id_ in NEWEST}
 
 
-def test_ids_that_came_late_or_twice(client, redis_server):
-    """They are not where SORT looks: the cache is asked for them."""
-    store, cache = pages(redis_server.url)
-    for id_ in (5, 29, 28, 3):
+@pytest.mark.parametrize("again", [(5, 29, 3), (29, 28, 27, 26, 25), (4, 4, 4)])
+def test_ids_that_came_late_or_twice(client, redis_server, again):
+    store, _ = pages(redis_server.url)
+    for id_ in again:
         store.add(["home:1"], id_)
-    found, tweets = store.read_page("home:1", 20)
-    assert found.ids == NEWEST
-    assert tweets.items() <= {id_: tweet(id_) for id_ in NEWEST}.items()
-    assert set(cache.get_many(found.ids)) == set(NEWEST)
+    for limit in (1, 5, 20, 28, 29, 30, 100):
+        found, tweets = store.read_page("home:1", limit)
+        assert found == store.read("home:1", END, limit)
+        assert tweets.items() <= {id_: tweet(id_) for id_ in found.ids}.items()
+
+
+def test_a_floor_ends_the_page(client, redis_server):
+    store, _ = pages(redis_server.url)
+    fill(store, "home:2", [20, 21, 22], 20)
+    store.add(["home:2"], 5)
+    for limit in (1, 2, 3, 4, 10):
+        assert store.read_page("home:2", limit)[0] == store.read("home:2", END, limit)
 
 
 def test_a_short_timeline_and_none(client, redis_server):
@@ -100,7 +112,7 @@ def test_a_user_who_may_not_read_every_key_gets_two_exchanges():
         with Client(port=server.port) as client:
             allow(client, *EACH, "+sort")
             store, cache = pages(f"redis://tweeter:secret@{server.host}:{server.port}/0")
-            for exchanges in (1, 1):
+            for exchanges in (2, 1):
                 with measuring() as meter:
                     assert store.read_page("home:1", 20) == (Slice(NEWEST, 0), {})
                 assert meter.round_trips == exchanges
@@ -130,3 +142,18 @@ def test_a_warm_page_is_one_exchange_and_heals(sqlite_url, client, redis_server)
             assert meter.answered_by == "redis"
             assert meter.round_trips >= round_trips
         assert (meter.round_trips, meter.sql) == (1, 0)
+
+
+@given(st.lists(st.integers(-2, 12), max_size=12), st.integers(0, 9), st.integers(1, 8))
+def test_what_sort_answers_for_certain_is_what_the_list_says(ids, floor, limit):
+    found = [b"%d" % -floor, *(b"%d" % id_ for id_ in ids)]
+    asked = limit + 2
+    answer = parse_newest(found[0], sorted(found, key=int, reverse=True)[:asked], limit, asked)
+    try:
+        whole = parse(found)
+    except ValueError:
+        assert answer is None or len(found) > asked  # what is damaged below the page is found by who reads there
+    else:
+        assert answer in (None, (newest(*whole, MAX_ID + 1, limit), floor))
+        if len(set(ids)) == len(ids):
+            assert answer is not None

@@ -1,15 +1,17 @@
 """The cookies of the site: the session of forms and messages, the ticket of who is signed in, and known browsers."""
 
+import base64
 import hashlib
 import hmac
 import secrets
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from pyramid.interfaces import ISessionFactory
 from pyramid.request import Request
-from pyramid.session import SignedCookieSessionFactory
-from webob.cookies import make_cookie
+from pyramid.session import BaseCookieSessionFactory
+from webob.cookies import RequestCookies, SignedSerializer, make_cookie
 
 DAY = 24 * 60 * 60
 FLASHES = 3  # the newest; more than a page should begin with
@@ -46,10 +48,47 @@ class SessionSerializer:
         return msgspec.json.encode((accessed, created, {"_csrft_": state.get("_csrft_", "")}))
 
 
+class Signer(SignedSerializer):
+    """As WebOb's, of which it reads and writes the same cookies. It remembers which were signed by it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._verified = lru_cache(maxsize=2000)(self._verify)
+
+    def dumps(self, appstruct: Any) -> bytes:
+        data = self.serializer.dumps(appstruct)
+        return base64.urlsafe_b64encode(self._sign(data) + data).rstrip(b"=")
+
+    def loads(self, bstruct: bytes) -> Any:
+        """Raises ValueError for what is not signed."""
+        return self.serializer.loads(self._verified(bstruct))
+
+    def _verify(self, bstruct: bytes) -> bytes:
+        signed = base64.urlsafe_b64decode(bstruct + b"=" * (-len(bstruct) % 4))
+        signature, data = signed[: self.digest_size], signed[self.digest_size :]
+        if not hmac.compare_digest(signature, self._sign(data)):
+            raise ValueError("Invalid signature")
+        return data
+
+    def _sign(self, data: bytes) -> bytes:
+        return hmac.digest(self.salted_secret, data, self.hashalg)
+
+
+@lru_cache(maxsize=2000)
+def _parsed(header: str) -> dict[str, str]:
+    return dict(RequestCookies({"HTTP_COOKIE": header}).items())
+
+
+def parse_once(environ: dict[str, Any]) -> None:
+    """Gives WebOb the cookies of a request as it has parsed them before: browsers send the same again and again."""
+    if header := environ.get("HTTP_COOKIE"):
+        environ["webob._parsed_cookies"] = (_parsed(header), header)
+
+
 def session_factory(secret: str, secure: bool, lifetime: int) -> ISessionFactory:
     """Pyramid's session of `lifetime` seconds, for CSRF tokens, messages and drafts."""
-    return SignedCookieSessionFactory(
-        derive(secret, "session"),
+    return BaseCookieSessionFactory(
+        Signer(derive(secret, "session"), "pyramid.session.", serializer=SessionSerializer()),
         cookie_name="session",
         secure=secure,
         httponly=True,
@@ -57,7 +96,6 @@ def session_factory(secret: str, secure: bool, lifetime: int) -> ISessionFactory
         timeout=lifetime,
         reissue_time=DAY,
         max_age=lifetime,
-        serializer=SessionSerializer(),
     )
 
 

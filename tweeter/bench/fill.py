@@ -5,6 +5,7 @@ A row is of readers who follow equally many of one kind:
     quiet    the third of the people who tweet least
     any      drawn from all
     active   the sixteenth who tweet most
+    silent   people who never tweeted, or not for years, and five of the quiet
 
 On one of two sites people tweet equally often; on the other, as on real ones, the n-th most active tweets 1/n as often
 as the first. Each reader's timeline is read by every plan in turn, after once that is not counted. Ten million tweets
@@ -33,7 +34,9 @@ FOLLOWEES = (10, 30, 100, 300, 1000, 1500, 3000, 5000)
 # Whose tweet it is, of so many users; user 1 is the most active.
 AUTHORS = {"power law": "greatest(1, floor(:users ^ random()))", "uniform": "1 + floor(random() * :users)"}
 # The first and the last of whom one follows, as parts of all users.
-KINDS = {"quiet": (0.67, 1.0), "any": (0.0, 1.0), "active": (0.0, 0.0625)}
+KINDS = {"quiet": (0.67, 1.0), "any": (0.0, 1.0), "active": (0.0, 0.0625), "silent": (1.0, 1.25)}
+SPEAKING = 5  # of the silent
+OLD = 3  # tweets of every second one of the silent, from before all others
 LONGEST = 8  # milliseconds that a fill may take, and 95 of 100 fills
 # So that the indexes have room in PostgreSQL's memory, as they would have.
 ROOM = {"shared_buffers": "2GB", "maintenance_work_mem": "512MB", "max_wal_size": "8GB"}
@@ -129,6 +132,7 @@ def build(
     """Fills an empty database; the ids of readers by kind and number of followees."""
     Base.metadata.create_all(engine)  # does nothing where migrations were run
     groups: dict[tuple[str, int], list[int]] = {}
+    people = int(max(last for _, last in KINDS.values()) * users)
     with engine.begin() as connection:
 
         def run(statement: str, **values: object) -> None:
@@ -142,9 +146,15 @@ def build(
             "INSERT INTO users (username, username_key, display_name, folded_name, bio, password_hash, auth_version,"
             " tweets_count, followers_count, following_count, date)"
             " SELECT 'u' || n, 'u' || n, 'User ' || n, 'user ' || n, '', '', 0, 0, 0, 0, now()"
-            " FROM generate_series(1, :users) n",
-            users=users,
+            " FROM generate_series(1, :people) n",
+            people=people,
         )
+        run(
+            "INSERT INTO tweets SELECT (CAST(:first AS bigint) - n) << 12, :users + 1 + n / :old * 2,"
+            " 'Tweet number ' || n, '2020-01-01', NULL, 'tweet number ' || n"
+            " FROM generate_series(1, (:people - :users) / 2 * :old - 1) n",
+            users=users, people=people, old=OLD, first=FIRST,
+        )  # fmt: skip
         run(
             f"INSERT INTO tweets SELECT (:first + n * :spacing) << 12, {author}, 'Tweet number ' || n || ' of many',"  # noqa: S608
             " '2025-01-01'::timestamptz + make_interval(secs => n * :spacing / 1000.0), NULL,"
@@ -157,13 +167,19 @@ def build(
                 if not _possible(kind, number, users):
                     continue
                 for _ in range(readers):
-                    reader = users + 1 + sum(map(len, groups.values()))
+                    reader = people + 1 + sum(map(len, groups.values()))
                     groups.setdefault((kind, number), []).append(reader)
                     run(
                         "INSERT INTO relationships SELECT :reader, n"
                         " FROM generate_series(CAST(:first AS bigint), :last) n ORDER BY random() LIMIT :count",
                         reader=reader, first=int(first * users) + 1, last=int(last * users), count=number,
                     )  # fmt: skip
+                    if kind == "silent":
+                        run(
+                            "INSERT INTO relationships SELECT :reader, n"
+                            " FROM generate_series(CAST(:last AS bigint), :last + :count - 1) n",
+                            reader=reader, last=int(KINDS["quiet"][0] * users) + 1, count=SPEAKING,
+                        )  # fmt: skip
         run("CREATE INDEX ix_tweets_user_id_id ON tweets (user_id, id)")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))

@@ -21,6 +21,7 @@ from webob.datetime_utils import parse_date
 from webob.request import BaseRequest
 
 from tweeter.clients import is_allowed, parse_hosts, split_host
+from tweeter.cookies import parse_once
 
 Handler = Callable[[Request], Response]
 Environ = dict[str, Any]
@@ -119,6 +120,7 @@ def _drop_bad_headers(environ: Environ) -> None:
     cookies = environ.get("HTTP_COOKIE", "")
     if "\\" in cookies or not cookies.isascii():
         environ["HTTP_COOKIE"] = ";".join(part for part in cookies.split(";") if _is_cookie(part))
+    parse_once(environ)
     for key in DATES:
         if key in environ:
             try:

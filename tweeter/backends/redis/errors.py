@@ -19,7 +19,7 @@ RIGHTS = (
 )
 HINT = f"the Redis user needs the rights {RIGHTS} on keys that begin with tweeter.redis.prefix"
 
-_FORBIDDEN = re.compile("permission|can't run this command|NOSCRIPT")
+FORBIDDEN = re.compile("permission|can't run this command|NOSCRIPT")
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -41,5 +41,5 @@ def translating() -> Iterator[None]:
     try:
         yield
     except (RedisError, Refusal, hiredis.HiredisError, OSError, ValueError) as error:
-        hint = f"; {HINT}" if _FORBIDDEN.search(str(error)) else ""
+        hint = f"; {HINT}" if FORBIDDEN.search(str(error)) else ""
         raise BackendUnavailable(f"redis: {error}{hint}") from error

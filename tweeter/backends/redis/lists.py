@@ -31,3 +31,25 @@ def newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
             newest.append(id_)
             last = id_
     return newest
+
+
+def parse_newest(header: bytes, found: Sequence[bytes], limit: int, asked: int) -> tuple[list[int], int] | None:
+    """The newest `limit` ids and the floor, out of what SORT found: the greatest numbers of a list, descending.
+
+    None unless it is certain: fewer than were asked for are all there are, the header last. Everything that is no
+    timeline is uncertain.
+    """
+    try:
+        floor, numbers = -int(header), [int(data) for data in found]
+    except ValueError:
+        return None
+    if found != [b"%d" % number for number in numbers]:
+        return None
+    ends = len(found) < asked or numbers[-1] <= 0
+    if ends and (not numbers or numbers.pop() != -floor):
+        return None
+    if not 0 <= floor <= MAX_ID + 1 or (numbers and not 0 < numbers[-1] <= numbers[0] <= MAX_ID):
+        return None
+    ids = [id_ for id_ in dict.fromkeys(numbers) if id_ >= floor]
+    complete = ends or numbers[-1] < floor
+    return (ids[:limit], floor) if complete or len(ids) >= limit else None

@@ -10,8 +10,8 @@ from zope.interface import implementer
 
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.commands import appends
-from tweeter.backends.redis.errors import translated, translating
-from tweeter.backends.redis.lists import newest, parse
+from tweeter.backends.redis.errors import FORBIDDEN, translated, translating
+from tweeter.backends.redis.lists import newest, parse, parse_newest
 from tweeter.backends.redis.node import Exchange, Node, Refusal
 from tweeter.backends.redis.topology import Single
 from tweeter.backends.redis.wire import Wire, abort
@@ -25,6 +25,7 @@ from tweeter.values import Slice, TweetView
 COMMANDS = 2000  # in one exchange: Redis works for 2 to 3 ms on them, while readers wait
 AHEAD = 8  # chunks that Redis has to work on while followers are read; it takes 16 KB of them, then other clients' turn
 TRIMMED = 50  # timelines at a time; each takes Redis some tenths of a millisecond
+SPARE = 2  # ids beyond a page: some may stand there twice
 SLACK = 200  # ids over its capacity before a timeline is trimmed
 
 
@@ -105,30 +106,35 @@ class RedisTimelineStore:
     @translated
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         name = self._prefix + key
-        return self._slice(name, self._ask(name), before, limit)
+        return self._slice(name, self._ask(name, ("LRANGE", name, 0, -1)), before, limit)
 
     @translated
     def read_page(self, key: str, limit: int) -> tuple[Slice | None, dict[int, TweetView | None]]:
-        """SORT … BY nosort DESC goes through the list from its end, where the newest ids mostly are."""
+        """SORT answers the newest ids, as numbers, each with its tweet. What it does not answer for certain is read."""
         name = self._prefix + key
-        if self._tweets is None:
-            return self._slice(name, self._ask(name), MAX_ID + 1, limit), {}
-        join = ("SORT", name, "BY", "nosort", "DESC", "LIMIT", 0, limit, "GET", "#", "GET", f"{self._tweets()}*")
-        *answer, pairs = self._ask(name, join)
-        found = self._slice(name, answer, MAX_ID + 1, limit)
-        if isinstance(pairs, Refusal) and not pairs.damaged:
-            # Redis 7 refuses it to users who may not read every key. From now on the cache is asked by itself.
-            self._tweets = None
-        if found is None or isinstance(pairs, Refusal):
-            return found, {}
-        values = dict(zip(pairs[::2], pairs[1::2], strict=True))
-        return found, unpack((id_, values.get(b"%d" % id_)) for id_ in found.ids).tweets
+        if self._tweets is not None:
+            sort = ("SORT", name, "DESC", "LIMIT", 0, limit + SPARE, "GET", "#", "GET", f"{self._tweets()}*")
+            checkpoint, header, left, pairs = self._ask(name, ("LINDEX", name, 0), sort)
+            if header is None or (isinstance(header, bytes) and header.startswith(b"t")):
+                return None, {}
+            if isinstance(pairs, Refusal) and FORBIDDEN.search(str(pairs)):
+                self._tweets = None  # the user may not read every key: from now on the cache is asked by itself
+            elif not isinstance(header, Refusal) and not isinstance(pairs, Refusal):
+                found = parse_newest(header, pairs[::2], limit, limit + SPARE)
+                if found is not None:
+                    values = dict(zip(pairs[::2], pairs[1::2], strict=True))
+                    tweets = unpack((id_, values[b"%d" % id_]) for id_ in found[0]).tweets
+                    return self._warm(name, *found, left, checkpoint), tweets
+        return self._slice(name, self._ask(name, ("LRANGE", name, 0, -1)), MAX_ID + 1, limit), {}
 
     def _ask(self, name: str, *more: tuple[Any, ...]) -> list[Any]:
-        """The list, its milliseconds to live, the checkpoint, and the replies to `more`, in one exchange."""
+        """The checkpoint, the reply to the first of `more`, the key's milliseconds to live, and the other replies.
+
+        All in one exchange.
+        """
         own = self._checkpoint_key(self._wire.topology.node_of(name.encode()))
         # The checkpoint first: of what it says the ids have to contain all, and an exchange may arrive in parts.
-        calls: list[tuple[Any, ...]] = [("GET", own), ("LRANGE", name, 0, -1), ("PTTL", name), *more]
+        calls: list[tuple[Any, ...]] = [("GET", own), more[0], ("PTTL", name), *more[1:]]
         asked = len(calls)
         with suppress(IndexError):  # there is none, or another thread was quicker
             while len(calls) < asked + 2:
@@ -150,11 +156,12 @@ class RedisTimelineStore:
         except ValueError:
             self._drop_damaged([name], "not a header and ids")
             return None
+        return self._warm(name, newest(ids, floor, before, limit), floor, left, checkpoint)
+
+    def _warm(self, name: str, ids: list[int], floor: int, left: int, checkpoint: Any) -> Slice:
         if left < self._idle_ms // 2:
             self._in_use.append(name)
-        if isinstance(checkpoint, Refusal):
-            checkpoint = None
-        return Slice(newest(ids, floor, before, limit), floor, checkpoint)
+        return Slice(ids, floor, None if isinstance(checkpoint, Refusal) else checkpoint)
 
     @translated
     def begin_fill(self, key: str) -> str | None:
