@@ -176,6 +176,18 @@ def test_relay(ini, given, nothing_left, tmp_path):
     assert all(ratio["value"] > 0 for ratio in found["ratios"])
 
 
+def test_mix(ini, given, nothing_left, tmp_path):
+    file = tmp_path / "mix.json"
+    small = ["--seconds", "0.3", "--runs", "1", "--connections", "4", "--backend", "redis", "--json", str(file)]
+    assert main(["bench", "mix", ini, *given, *small]) == 0
+    found = json.loads(file.read_text())
+    assert all(rate > 0 for [rate] in found["runs"].values())
+    assert [ratio["name"] for ratio in found["ratios"]] == [
+        "redis, 30 % posts / sql", "redis, 30 % posts: pages from SQL for freshness",
+        "redis, 1 % posts / sql", "redis, 1 % posts: pages from SQL for freshness",
+    ]  # fmt: skip
+
+
 def test_outage(ini, given, nothing_left, redis_server, tmp_path):
     path = tmp_path / "outage.json"
     words = ["--backend", "redis", "--outage", "refused", "--people", "2", "--seconds", "1"]

@@ -7,6 +7,8 @@ renders pages; how busy it was is part of what it tells.
 import selectors
 import socket
 import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 from tweeter.bench.figures import percentile
@@ -27,23 +29,25 @@ class Load(NamedTuple):
 
 
 class WrongAnswer(TweeterError):
-    """Something else than a page with status 200."""
+    """Something else than a page with status 200, or a redirect (303) after a form."""
 
 
 class _Connection:
     """One keep-alive connection, and the answer that it waits for."""
 
-    def __init__(self, address: tuple[str, int], request: bytes) -> None:
+    def __init__(self, address: tuple[str, int], requests: Iterator[bytes]) -> None:
         self.socket = socket.create_connection(address, timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.answered = 0
-        self._request = request
+        self._requests = requests
 
     def ask(self) -> None:
         self._data = b""
         self._missing = -1  # bytes; not known before the headers are there
         self.asked = time.perf_counter()
-        self.socket.sendall(self._request)
+        request = next(self._requests)
+        self._expected = b" 303 " if request.startswith(b"POST") else b" 200 "
+        self.socket.sendall(request)
 
     def receive(self) -> bool:
         """Takes what there is; True once the answer is complete."""
@@ -55,7 +59,7 @@ class _Connection:
             head, end, body = self._data.partition(b"\r\n\r\n")
             if not end:
                 return False
-            self._missing = _length(head) - len(body)
+            self._missing = _length(head, self._expected) - len(body)
         else:
             self._missing -= len(chunk)
         if self._missing == 0:
@@ -63,9 +67,15 @@ class _Connection:
         return self._missing == 0
 
 
-def load(address: tuple[str, int], request: bytes, connections: int, seconds: float, warm_up: float) -> Load:
-    """Asks for `seconds`, after a time that does not count. Raises WrongAnswer."""
-    all_of_them = [_Connection(address, request) for _ in range(connections)]
+def load(
+    address: tuple[str, int], requests: bytes | Sequence[bytes], connections: int, seconds: float, warm_up: float
+) -> Load:
+    """Sends a request, or one after another of several, for `seconds`, after a time that does not count.
+
+    Raises WrongAnswer.
+    """
+    turns = cycle([requests] if isinstance(requests, bytes) else requests)
+    all_of_them = [_Connection(address, turns) for _ in range(connections)]
     try:
         with selectors.DefaultSelector() as selector:
             for connection in all_of_them:
@@ -100,9 +110,9 @@ def _ask_for(selector: selectors.BaseSelector, seconds: float) -> list[float]:
     return times
 
 
-def _length(head: bytes) -> int:
+def _length(head: bytes, expected: bytes) -> int:
     status, *lines = head.split(b"\r\n")
-    if b" 200 " not in status:
+    if expected not in status:
         raise WrongAnswer(f"The server answers {status.decode(errors='replace')}.")
     for line in lines:
         name, _, value = line.partition(b":")

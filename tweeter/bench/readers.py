@@ -55,12 +55,18 @@ def fill(scratch: Scratch, registry: Registry, followees: int) -> tuple[Identity
 def sign_in(stack: ExitStack, site: Address, identity: Identity, backend: str) -> Browser:
     """Signs in, and reads until the backend's store answers. Raises CommandError where it does not."""
     browser = stack.enter_context(closing(Browser(site)))
-    browser.sign_in(identity.username, PASSWORD)
+    sign_in_as(browser, identity.username, backend)
+    return browser
+
+
+def sign_in_as(browser: Browser, username: str, backend: str) -> None:
+    """As `sign_in`, in a browser that is there."""
+    browser.sign_in(username, PASSWORD)
     deadline = time.monotonic() + WARM
     while True:
         answer = browser.get(f"/?limit={MOST}")
         if answer.answered_by == backend:
-            return browser
+            return
         if answer.status != http.client.OK or time.monotonic() > deadline:
             raise CommandError(f"The site does not answer from {backend}: {answer.status}")
         time.sleep(0.1)

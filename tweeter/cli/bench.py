@@ -13,7 +13,7 @@ from tweeter.bench.scratch import Scratch
 from tweeter.cli.common import CommandError, add_ini, check_writable, read_settings
 from tweeter.cli.progress import progress
 
-BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage", "relay")
+BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage", "relay", "mix")
 DEFAULT = "report"  # what is measured when nothing is named
 
 EXTRA = ("numpy", "matplotlib")  # packages that a site does not need
