@@ -162,7 +162,7 @@ def test_fill(ini, nothing_left, tmp_path, capsys):
 
 def test_relay(ini, given, nothing_left, tmp_path):
     file = tmp_path / "relay.json"
-    small = ["--events", "200", "--posts", "10", "--backend", "redis", "--json", str(file)]
+    small = ["--events", "200", "--posts", "10", "--celebrity", "900", "--backend", "redis", "--json", str(file)]
     assert main(["bench", "relay", ini, *given, *small]) == 0
     found = json.loads(file.read_text())
     names = [ratio["name"] for ratio in found["ratios"]]
@@ -170,6 +170,7 @@ def test_relay(ini, given, nothing_left, tmp_path):
         "events a second, catching up",
         "commit to last follower, 1 process(es), median", "commit to last follower, 1 process(es), 99th percentile",
         "commit to last follower, 2 process(es), median", "commit to last follower, 2 process(es), 99th percentile",
+        "commit to last follower during fan-outs to 900, 99th percentile",
         "kill -9 of the holder to the next one's checkpoint",
         "time of a post on redis, delivered / on sql",
     ]  # fmt: skip

@@ -56,6 +56,19 @@ def post_and_wake(author: int, count: int, pause: float) -> dict[int, float]:
     return committed
 
 
+def post_beside(author: int, celebrity: int, count: int, pause: float) -> dict[int, float]:
+    """As `post_and_wake`, while the celebrity's last tweet is on its way to the followers, always."""
+    delivery = _registry.getUtility(IDelivery)
+    [relay] = delivery.relays
+    committed: dict[int, float] = {}
+    for _ in range(count):
+        if not relay.in_flight:
+            post(_registry, celebrity)
+            delivery.wake()
+        committed |= post_and_wake(author, 1, pause)
+    return committed
+
+
 def post_and_deliver(author: int, count: int) -> float:
     """Seconds that so many posts take, one after another, until the last is delivered."""
     began = time.perf_counter()

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, insert, text
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, Ratio, percentile
 from tweeter.bench.machinery import by_hand, machinery, trusted
-from tweeter.bench.posting import begin, begin_watch, post_and_deliver, post_and_wake, watch
+from tweeter.bench.posting import begin, begin_watch, post_and_deliver, post_and_wake, post_beside, watch
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
 from tweeter.cli.common import CommandError, count
@@ -50,6 +50,9 @@ class _Site(NamedTuple):
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=count, default=20_000, metavar="N", help="to catch up with (default 20000)")
     parser.add_argument("--posts", type=count, default=1000, metavar="N", help="of each contender (default 1000)")
+    parser.add_argument(
+        "--celebrity", type=count, default=100_000, metavar="N", help="followers of an author beside (default 100000)"
+    )
     parser.add_argument("--backend", choices=tuple(LEAST_RATE), help="only this one (default all)")
 
 
@@ -64,6 +67,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
             _catch_up(scratch, registry, site, args.events, figures)
         if backend != "memory":
             _latency(scratch, settings, site, args.posts, figures)
+            _beside_a_celebrity(scratch, settings, site, args, figures)
             _takeover(settings, figures)
     if args.backend != "memcached":
         _cost(scratch, args.posts, figures)
@@ -140,6 +144,30 @@ def _latency(scratch: Scratch, settings: dict[str, Any], site: _Site, posts: int
         if not settings["sqlalchemy.url"].startswith("sqlite"):
             name = f"{settings['tweeter.timelines']}: writes of progress to SQL a second, {processes} process(es)"
             figures.ratios.append(Ratio(name, writes / seconds, most=1))
+
+
+def _beside_a_celebrity(
+    scratch: Scratch, settings: dict[str, Any], site: _Site, args: argparse.Namespace, figures: Figures
+) -> None:
+    """Small authors' posts while fan-outs to very many followers are under way."""
+    posts = max(args.posts // 10, 1)
+    with machinery(settings) as registry, bulk_rows(registry["engine"], scratch.progress) as rows:
+        [celebrity] = rows.people(1, "celebrity")
+        fans = rows.people(args.celebrity, "fan")
+        rows.follows(((fan, celebrity) for fan in fans), len(fans))
+    with closing(Child()) as watcher, closing(Child()) as poster:
+        watcher.call(begin_watch, settings)
+        poster.call(begin, settings, True)
+        author, last = site.authors[5], site.followers[6 * FOLLOWERS - 1]
+        scratch.progress.phase(f"{settings['tweeter.timelines']}: beside {args.celebrity:,} followers", None)
+        watcher.begin(watch, last, posts)
+        time.sleep(0.2)
+        committed = poster.call(post_beside, author, celebrity, posts, PAUSE)
+        seen = watcher.result()
+    took = [1000 * (seen[id_] - moment) for id_, moment in committed.items() if id_ in seen]
+    backend = settings["tweeter.timelines"]
+    name = f"{backend}: commit to last follower during fan-outs to {args.celebrity:,}, 99th percentile"
+    figures.ratios.append(Ratio(name, percentile(took, 99), most=50, unit="ms"))
 
 
 def _takeover(settings: dict[str, Any], figures: Figures) -> None:

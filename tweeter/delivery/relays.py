@@ -101,6 +101,11 @@ class Relay:
         """Whether this relay delivers to the store now."""
         return self._holder is not None
 
+    @property
+    def in_flight(self) -> int:
+        """How many long events this relay is applying."""
+        return len(self._holder.checkpoint.in_flight) if self._holder and self._holder.checkpoint else 0
+
     def behind(self) -> tuple[int, float]:
         """How many events are not delivered (1,000 at most are counted), and the age of the oldest, in seconds.
 

@@ -70,7 +70,12 @@ class Wakeups:
     def _wait_postgresql(self, seconds: float, connection: Connection) -> None:
         server = connection.connection.dbapi_connection.pgconn  # type: ignore[union-attr]
         ends = time.monotonic() + seconds
-        while not self._woken and (left := ends - time.monotonic()) > 0:
+        while True:
+            # Before the socket: some may have come with the last statement's result.
+            while notification := server.notifies():
+                self._notified(notification.be_pid)
+            if self._woken or (left := ends - time.monotonic()) <= 0:
+                return
             ready, _, _ = select.select([self._reader, server.socket], [], [], left)
             if server.socket not in ready:
                 return
@@ -78,8 +83,6 @@ class Wakeups:
                 server.consume_input()
             except psycopg.OperationalError:
                 return  # the next statement says what is wrong
-            while notification := server.notifies():
-                self._notified(notification.be_pid)
 
     def _wait_sqlite(self, seconds: float, connection: Connection) -> None:
         ends = time.monotonic() + seconds
