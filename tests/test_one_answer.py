@@ -97,7 +97,7 @@ def test_pages_are_the_same_whatever_happens_to_the_servers_that_a_relay_deliver
     run_state_machine_as_test(
         one_answer(site, ["sql", "redis", "memcached"], faults),
         settings=settings(
-            max_examples=4, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=2, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
