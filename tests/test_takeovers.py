@@ -58,6 +58,12 @@ def checkpoint(process):
     return decode(process.timelines.store.checkpoint())
 
 
+def reached(checkpoint):
+    """The number of the event that was applied last."""
+    seen, to, last = checkpoint.position
+    return last[0] if to else seen.xmax - 1
+
+
 @pytest.mark.parametrize(
     ("database", "backend", "backlog"),
     [("postgresql", "redis", 20_000), ("postgresql", "memcached", 6000), ("sqlite", "redis", 6000)],
@@ -78,23 +84,25 @@ def test_the_holder_is_killed_in_the_middle_of_a_catch_up(request, settings, dat
         for child in children:
             child.stop()
         record_posts(watching, ann, backlog)
-        began = checkpoint(watching).sequence
+        sequence = checkpoint(watching).sequence
         for child in children:
             child.resume()
-        wait_until(lambda: checkpoint(watching).sequence > began + 10, SECONDS, PAUSE)
+        wait_until(lambda: checkpoint(watching).sequence > sequence + 10, SECONDS, PAUSE)
         [holder] = [child for child in children if child.do(holds)]
         [other] = [child for child in children if child is not holder]
         posted = {}
         post_and_look(watching, other, ann, bob, posted)
         before = checkpoint(watching)
         assert watching.delivery.relays[0].behind()[0] > EVENTS  # in the middle
-        killed = time.monotonic()
+        killed, slowest = time.monotonic(), 0.0
         holder.kill()
         while (after := checkpoint(watching)).holder == before.holder:
+            began = time.monotonic()
             post_and_look(watching, other, ann, bob, posted)
+            slowest = max(slowest, time.monotonic() - began)
         takeover = time.monotonic() - killed
-        assert takeover <= 1
-        assert after.position.last >= before.position.last  # what it did is not done again
+        assert takeover <= 1 + slowest  # a busy machine is late to look
+        assert reached(after) >= reached(before)  # what it did is not done again
         while not watching.delivery.drain(0.2):
             post_and_look(watching, other, ann, bob, posted)
         post_and_look(watching, other, ann, bob, posted)
