@@ -7,20 +7,21 @@ import time
 from contextlib import ExitStack, closing
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import insert, make_url
 
 from tests.children import Child, act, holds, home, sign_up
 from tests.redis_servers import wait_until
 from tweeter.backends.memcached.store import MemcachedTimelineStore
 from tweeter.backends.redis.store import RedisTimelineStore
-from tweeter.delivery.checkpoint import FRESH, decode
+from tweeter.delivery.checkpoint import FRESH, InFlight, decode, encode
 from tweeter.delivery.holder import EVENTS
 from tweeter.models import OutboxEvent, Tweet
 from tweeter.models.meta import begin_immediate, now
 from tweeter.proxy import RECEIVED, Proxy
 from tweeter.testing import Process
 from tweeter.timelines import followers, projector
-from tweeter.values import Page, Timeline
+from tweeter.values import Page, Timeline, TweetCreated
 
 SECONDS = 30
 WATCHING = {"tweeter.delivery": "relay"}  # of a process that others deliver for
@@ -266,3 +267,22 @@ def test_a_batch_that_takes_long_costs_its_relay_no_lease(postgresql_url, settin
         act(one, "post", ann, "hello")
         assert one.delivery.drain(SECONDS)
         assert "another relay" not in caplog.text
+
+
+def test_who_unfollowed_while_a_killed_holder_wrote_to_many_followers_has_no_wrong_entry(sqlite_url, settings):
+    """It dropped the reader's timeline, wrote to it, and was killed before it read the followers again."""
+    with closing(Process(sqlite_url, "redis", **settings)) as process:
+        ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
+        act(process, "follow", bob, "ann")
+        tweet = act(process, "post", ann, "late") or 0
+        act(process, "unfollow", bob, "ann")
+        assert process.delivery.drain(SECONDS)
+        assert home(process, bob) == (Page((), None), "redis")
+        process.delivery.stop()
+        store = process.timelines.store
+        store.add([Timeline.home(bob).key], tweet)
+        in_flight = (InFlight(1, 1, TweetCreated(tweet, ann)),)
+        store.set_checkpoint(encode(replace(checkpoint(process), holder="killed", in_flight=in_flight)))
+    with closing(Process(sqlite_url, "redis", **settings)) as process:
+        assert process.delivery.drain(SECONDS)
+        assert home(process, bob) == (Page((), None), "redis")
