@@ -127,7 +127,7 @@ def test_replies_that_are_still_to_be_forgotten_are_read_from_sql(process_with_r
     process, bob, deleted = process_with_replies
     monkeypatch.setattr(projector, "CHUNK", 5)
     event = TweetsDeleted((deleted,), bob)
-    in_flight = Checkpoint(1, "site", 0, 1, 0.0, "", Position(), (0, 0), (InFlight(1, 1, event, 0),))
+    in_flight = Checkpoint(1, "site", 0, 1, 0.0, "", Position(), (0, 0, 0), (InFlight(1, 1, event, 0),))
     hydrator = process.timelines._hydrator
     page = [view.id for view in process.page(Timeline.profile(bob), Cursor()).tweets]
     with process.sessions() as session:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from tests.damages import MEMORY_TIMELINES, MEMORY_TWEETS
 from tests.faults import breakable
 from tweeter.errors import Refused
-from tweeter.testing import Fault, Site, one_answer
+from tweeter.testing import Fault, Process, Site, one_answer
 from tweeter.values import Cursor, Timeline
 
 BACKENDS = ["sql", "memory", "redis", "memcached"]
@@ -54,6 +54,18 @@ def broken_site(sqlite_url):
             yield site, [*redis.faults, *memcached.faults, of_memory(site)]
 
 
+@pytest.fixture
+def broken_site_with_relay(postgresql_url):
+    """As `broken_site`, and a process that delivers to both stores for all the others."""
+    with breakable("redis") as redis, breakable("memcached") as memcached:
+        settings = {"tweeter.capacity": "5", **redis.settings, **memcached.settings}
+        relay = Process(postgresql_url, "redis", **settings, **{"tweeter.timelines.shadow": "memcached"})
+        site = Site(postgresql_url, ["redis", "memcached", "sql"], **settings, **{"tweeter.delivery": "relay"})
+        with closing(relay), closing(site):
+            yield site, [*redis.faults, *memcached.faults]
+            assert not any(each.holds for process in site.processes for each in process.delivery.relays)
+
+
 def of_memory(site):
     """Half of the objects in every process's memory are damaged."""
     chance = random.Random(1)
@@ -76,6 +88,16 @@ def test_pages_are_the_same_whatever_happens_to_the_servers(broken_site):
         one_answer(site, ["sql", "redis", "memcached", "memory"], faults),
         settings=settings(
             max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_pages_are_the_same_whatever_happens_to_the_servers_that_a_relay_delivers_to(broken_site_with_relay):
+    site, faults = broken_site_with_relay
+    run_state_machine_as_test(
+        one_answer(site, ["sql", "redis", "memcached"], faults),
+        settings=settings(
+            max_examples=2, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 

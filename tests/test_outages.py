@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pymemcache import Client as MemcachedClient
 from redis import Redis
 from sqlalchemy import func, select
 
@@ -18,7 +19,7 @@ from tweeter.delivery.checkpoint import decode
 from tweeter.ids import MAX_ID
 from tweeter.models import User
 from tweeter.models.outbox import record
-from tweeter.servers import PostgreSQL
+from tweeter.servers import Memcached, PostgreSQL
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline, Truncated
 
@@ -257,6 +258,27 @@ def test_a_database_that_was_restored_from_a_backup(sqlite_url, backend, setting
     assert_right_on(sqlite_url, backend, settings, people)
 
 
+@pytest.mark.parametrize("backend", ["redis"], indirect=True)
+def test_a_restored_database_that_went_on_before_it_was_delivered_from(
+    sqlite_url, backend, settings, processes, people, lived, tmp_path
+):
+    """On `sql`, say: its new events have the ids of those that the store knows from before."""
+    path = sqlite_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as live_one, closing(sqlite3.connect(tmp_path / "backup")) as backup_:
+        live_one.backup(backup_)
+    live(processes, people)
+    assert caught_up(processes)
+    for process in processes:
+        process.close()
+    for end in ("-wal", "-shm"):
+        Path(path + end).unlink(missing_ok=True)
+    shutil.copyfile(tmp_path / "backup", path)
+    with closing(Process(sqlite_url, "sql")) as alone:
+        for _ in range(3):
+            live([alone] * 3, people)
+    assert_right_on(sqlite_url, backend, settings, people)
+
+
 def checkpoint(process):
     return decode(process.timelines.store.checkpoint())
 
@@ -284,6 +306,65 @@ def test_a_lost_checkpoint_costs_no_timeline(processes, people, lived, server, s
         assert working.delivery.drain(BACK)
         assert_right([processes[0], working], people)
     assert "starts cold" not in caplog.text
+
+
+def swap_checkpoint(process, server, damage):
+    """Puts something else in the place of a checkpoint; None takes it away."""
+    store, data = process.timelines.store, process.timelines.store.checkpoint()
+    if isinstance(server, Memcached):
+        with closing(MemcachedClient((server.host, server.port), default_noreply=False)) as client:
+            name = store._checkpoint_name
+            client.delete(name) if damage is None else client.set(name, damage(data), flags=1)
+    else:
+        with Redis(server.host, server.port) as client:
+            [name] = client.scan_iter(f"{store._wire.prefix}*checkpoint*")
+            client.delete(name)
+            if damage is hash:
+                client.hset(name, "a", "hash")
+            elif damage is not None:
+                client.set(name, damage(data))
+
+
+DAMAGES = [
+    None,
+    hash,  # of another type
+    lambda data: b"",
+    lambda data: b"x",
+    lambda data: data[:-3],
+    lambda data: data[:8] + b"\xff" * 30,
+    lambda data: data[:8] + data[8:9] + b"\x63" + data[10:],  # of another version
+    lambda data: b"\xff" * 8 + data[8:],  # its order among others
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "restart"), [*((damage, False) for damage in DAMAGES), *((damage, True) for damage in DAMAGES[:3])]
+)
+def test_a_damaged_checkpoint_costs_no_timeline(sqlite_url, processes, people, lived, server, restart, damage, caplog):
+    """The relay that has the lease writes it again; the next one reads it from SQL."""
+    caplog.set_level("INFO", "tweeter.delivery")
+    if restart:
+        for process in processes[2:]:
+            process.delivery.stop()
+        processes[1].delivery.stop()
+    if damage is hash and isinstance(server, Memcached):
+        damage = bytes.swapcase
+    swap_checkpoint(processes[1], server, damage)
+    assert_right(processes, people)
+    with processes[0].acting() as actions:
+        actions.post(people[1], "hello")
+        actions.unfollow(people[0], "bob")
+    working = processes
+    if restart:
+        another = Process(sqlite_url, processes[1].backend, **processes[1].settings)
+        working = [processes[0], another]
+    assert_right(working, people)
+    assert caught_up(working)
+    assert_right(working, people)
+    assert "starts cold" not in caplog.text
+    assert working[1].timelines.peek(Timeline.public()) is not None
+    if restart:
+        another.close()
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)

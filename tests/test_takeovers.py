@@ -7,20 +7,21 @@ import time
 from contextlib import ExitStack, closing
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import insert, make_url
 
 from tests.children import Child, act, holds, home, sign_up
 from tests.redis_servers import wait_until
 from tweeter.backends.memcached.store import MemcachedTimelineStore
 from tweeter.backends.redis.store import RedisTimelineStore
-from tweeter.delivery.checkpoint import FRESH, decode
+from tweeter.delivery.checkpoint import FRESH, InFlight, decode, encode
 from tweeter.delivery.holder import EVENTS
 from tweeter.models import OutboxEvent, Tweet
 from tweeter.models.meta import begin_immediate, now
 from tweeter.proxy import RECEIVED, Proxy
 from tweeter.testing import Process
 from tweeter.timelines import followers, projector
-from tweeter.values import Page, Timeline
+from tweeter.values import Page, Timeline, TweetCreated
 
 SECONDS = 30
 WATCHING = {"tweeter.delivery": "relay"}  # of a process that others deliver for
@@ -58,6 +59,12 @@ def checkpoint(process):
     return decode(process.timelines.store.checkpoint())
 
 
+def reached(checkpoint):
+    """The number of the event that was applied last."""
+    seen, to, last = checkpoint.position
+    return last[0] if to else seen.xmax - 1
+
+
 @pytest.mark.parametrize(
     ("database", "backend", "backlog"),
     [("postgresql", "redis", 20_000), ("postgresql", "memcached", 6000), ("sqlite", "redis", 6000)],
@@ -78,23 +85,25 @@ def test_the_holder_is_killed_in_the_middle_of_a_catch_up(request, settings, dat
         for child in children:
             child.stop()
         record_posts(watching, ann, backlog)
-        began = checkpoint(watching).sequence
+        sequence = checkpoint(watching).sequence
         for child in children:
             child.resume()
-        wait_until(lambda: checkpoint(watching).sequence > began + 10, SECONDS, PAUSE)
+        wait_until(lambda: checkpoint(watching).sequence > sequence + 10, SECONDS, PAUSE)
         [holder] = [child for child in children if child.do(holds)]
         [other] = [child for child in children if child is not holder]
         posted = {}
         post_and_look(watching, other, ann, bob, posted)
         before = checkpoint(watching)
         assert watching.delivery.relays[0].behind()[0] > EVENTS  # in the middle
-        killed = time.monotonic()
+        killed, slowest = time.monotonic(), 0.0
         holder.kill()
         while (after := checkpoint(watching)).holder == before.holder:
+            began = time.monotonic()
             post_and_look(watching, other, ann, bob, posted)
+            slowest = max(slowest, time.monotonic() - began)
         takeover = time.monotonic() - killed
-        assert takeover <= 1
-        assert after.position.last >= before.position.last  # what it did is not done again
+        assert takeover <= 1 + slowest  # a busy machine is late to look
+        assert reached(after) >= reached(before)  # what it did is not done again
         while not watching.delivery.drain(0.2):
             post_and_look(watching, other, ann, bob, posted)
         post_and_look(watching, other, ann, bob, posted)
@@ -258,3 +267,22 @@ def test_a_batch_that_takes_long_costs_its_relay_no_lease(postgresql_url, settin
         act(one, "post", ann, "hello")
         assert one.delivery.drain(SECONDS)
         assert "another relay" not in caplog.text
+
+
+def test_who_unfollowed_while_a_killed_holder_wrote_to_many_followers_has_no_wrong_entry(sqlite_url, settings):
+    """It dropped the reader's timeline, wrote to it, and was killed before it read the followers again."""
+    with closing(Process(sqlite_url, "redis", **settings)) as process:
+        ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
+        act(process, "follow", bob, "ann")
+        tweet = act(process, "post", ann, "late") or 0
+        act(process, "unfollow", bob, "ann")
+        assert process.delivery.drain(SECONDS)
+        assert home(process, bob) == (Page((), None), "redis")
+        process.delivery.stop()
+        store = process.timelines.store
+        store.add([Timeline.home(bob).key], tweet)
+        in_flight = (InFlight(1, 1, TweetCreated(tweet, ann)),)
+        store.set_checkpoint(encode(replace(checkpoint(process), holder="killed", in_flight=in_flight)))
+    with closing(Process(sqlite_url, "redis", **settings)) as process:
+        assert process.delivery.drain(SECONDS)
+        assert home(process, bob) == (Page((), None), "redis")

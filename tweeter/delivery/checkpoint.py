@@ -33,8 +33,8 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     `site` is the id of the site, `epoch` its restore epoch (see `tweeter.models.site`).
 
     `sequence` grows with each checkpoint of a store. `time` is the database's clock (seconds since 1970) at which the
-    log was last read to its end. `last` is the event applied last, (id, number): an outbox that does not have it was
-    restored from a backup, or pruned. `holder` names the process that holds the lease; empty once it released it.
+    log was last read to its end. `last` is the event applied last, (id, number, check): an outbox that does not have it
+    was restored from a backup, or pruned. `holder` names the process that holds the lease; empty once it released it.
     """
 
     version: int
@@ -44,7 +44,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     time: float
     holder: str
     position: Position
-    last: tuple[int, int]
+    last: tuple[int, int, int]
     in_flight: tuple[InFlight, ...] = ()
 
     def lacks(self, written: int) -> bool:

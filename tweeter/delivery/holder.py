@@ -103,7 +103,7 @@ class Holder:
         self._me = f"{socket.gethostname()}:{os.getpid()}"
         self._sequence = 0
         self._time = 0.0
-        self._last = (0, 0)
+        self._last = (0, 0, 0)
         self._running: list[_Running] = []
         self._written = 0.0  # when the checkpoint was written to the store (monotonic)
         self._recorded = 0.0  # when it was written to SQL
@@ -179,7 +179,8 @@ class Holder:
             self._attempts.under_way = len(batch.events)
             self._running += self._apply(batch.events)
             self._attempts.under_way = 0
-            self._last = (batch.events[-1].id, batch.events[-1].number)
+            last = batch.events[-1]
+            self._last = (last.id, last.number, last.check)
             self._changed = True
         self._attempts.careful = max(0, self._attempts.careful - 1) if batch.events else 0
         self._step()

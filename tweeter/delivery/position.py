@@ -9,6 +9,7 @@ see. On SQLite writers take turns, and the snapshot is "all up to an id".
 import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 from sqlalchemy import ARRAY, BigInteger, Connection, Integer, bindparam, select, text
@@ -64,13 +65,17 @@ class Position(NamedTuple):
 
 
 class LoggedEvent(NamedTuple):
-    """A row of the outbox. `event` is None where this version of Tweeter cannot decode the payload."""
+    """A row of the outbox. `event` is None where this version of Tweeter cannot decode the payload.
+
+    `check` is a checksum of the payload: ids are given again in a database that was restored.
+    """
 
     id: int
     number: int
     date: datetime
     event: Event | None
     request_id: str | None
+    check: int = 0
 
 
 class Batch(NamedTuple):
@@ -135,20 +140,25 @@ class Log:
         events = (_logged(0, 0, row).event for row in rows)
         return {event.follower_id for event in events if isinstance(event, Unfollowed)}
 
-    def newest(self) -> tuple[int, int]:
-        """(id, number) of the newest event; zeros where there is none."""
+    def newest(self) -> tuple[int, int, int]:
+        """(id, number, check) of the newest event; zeros where there is none."""
         row = self.connection.execute(_NEWEST).one_or_none()
-        return (0, 0) if row is None else (row.id, row.transaction_id if self._postgresql else row.id)
+        if row is None:
+            return (0, 0, 0)
+        return (row.id, row.transaction_id if self._postgresql else row.id, _check(row.payload))
 
-    def knows(self, event: tuple[int, int]) -> bool:
-        """Whether the outbox still has the event (id, number), or there was none yet (zeros).
+    def knows(self, event: tuple[int, int, int]) -> bool:
+        """Whether the outbox still has the event (id, number, check), or there was none yet (zeros).
 
         It does not if the event was pruned, or the database restored.
         """
-        if event == (0, 0):
+        id_, number, check = event
+        if not id_:
             return True
-        row = self.connection.execute(_EVENT, {"id": event[0]}).one_or_none()
-        return row is not None and (not self._postgresql or row.transaction_id == event[1])
+        row = self.connection.execute(_EVENT, {"id": id_}).one_or_none()
+        if row is None or (self._postgresql and row.transaction_id != number):
+            return False
+        return _check(row.payload) == check
 
 
 def _logged(id_: int, number: int, row: Any) -> LoggedEvent:
@@ -156,7 +166,11 @@ def _logged(id_: int, number: int, row: Any) -> LoggedEvent:
         event: Event | None = _decode(row.payload)
     except msgspec.DecodeError:
         event = None
-    return LoggedEvent(id_, number, row.date, event, row.request_id)
+    return LoggedEvent(id_, number, row.date, event, row.request_id, _check(row.payload))
+
+
+def _check(payload: str) -> int:
+    return crc32(payload.encode())
 
 
 _COLUMNS = "id, transaction_id, date, payload, request_id"
@@ -219,10 +233,10 @@ _END = {
     ),
     "sqlite": text("SELECT coalesce(max(id), 0) AS snapshot FROM outbox"),
 }
-_NEWEST = text("SELECT id, transaction_id FROM outbox ORDER BY id DESC LIMIT 1")
+_NEWEST = text("SELECT id, transaction_id, payload FROM outbox ORDER BY id DESC LIMIT 1")
 _UNFOLLOWED = (
     select(outbox.OutboxEvent.payload, outbox.OutboxEvent.date, outbox.OutboxEvent.request_id)
     .where(outbox.OutboxEvent.date > bindparam("since", type_=UTCDateTime))
     .where(outbox.OutboxEvent.payload.contains("Unfollowed"))
 )
-_EVENT = text("SELECT transaction_id FROM outbox WHERE id = :id")
+_EVENT = text("SELECT transaction_id, payload FROM outbox WHERE id = :id")
