@@ -282,7 +282,7 @@ def test_8_to_fill_a_cold_home_takes_a_few_queries_however_many_one_follows(push
         with measure.measuring() as meter:
             assert [tweet.id for tweet in push.home(ann, Cursor()).tweets] == posted[::-1]
         statements.append(meter.sql)
-    assert max(statements) <= 5  # which plan, a sample, one or two of them, and the tweets
+    assert max(statements) <= 5  # how many, a sample, one plan or two, and the tweets
 
 
 def test_9_an_unfollow_during_the_fan_out_leaves_nothing_behind(push, store, acting, ann, bob, post):

@@ -19,7 +19,7 @@ RIGHTS = (
 )
 HINT = f"the Redis user needs the rights {RIGHTS} on keys that begin with tweeter.redis.prefix"
 
-FORBIDDEN = re.compile("permission|can't run this command|NOSCRIPT")
+FORBIDDEN = re.compile("permission|can't run this command|NOSCRIPT|unknown command")
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
