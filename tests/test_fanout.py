@@ -11,7 +11,7 @@ from tweeter.backends.redis.url import open_url
 from tweeter.backends.redis.wire import Wire
 from tweeter.models import Relationship, Tweet, User
 from tweeter.models.meta import now
-from tweeter.timelines import followers, projector
+from tweeter.timelines import followers, projector, streams
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector
 from tweeter.values import AccountClosed, Cursor, ProfileChanged, TweetCreated, Unfollowed
@@ -54,8 +54,8 @@ def small(request):
 @pytest.fixture
 def fan_out(store, crowd, small, monkeypatch):
     """Over warm timelines, in stretches of four followers, three of them at a time."""
-    for name, value in {"STRETCH": 4, "CHUNK": 3, "SMALL": small}.items():
-        monkeypatch.setattr(projector, name, value)
+    for module, name, value in ((streams, "STRETCH", 4), (streams, "CHUNK", 3), (projector, "SMALL", small)):
+        monkeypatch.setattr(module, name, value)
     warm(store, FANS + OTHERS)
     return Projector(store, Hydrator("test", MemoryTweetCache(100), crowd), crowd)
 
@@ -168,7 +168,7 @@ class Cache(MemoryTweetCache):
 @pytest.mark.parametrize("event", [ProfileChanged(AUTHOR), AccountClosed(AUTHOR)])
 @pytest.mark.parametrize("number", [0, 1, 3, 6, 7, 30])
 def test_all_tweets_of_an_author_are_forgotten_in_chunks(store, crowd, monkeypatch, event, number):
-    monkeypatch.setattr(projector, "CHUNK", 3)
+    monkeypatch.setattr(streams, "CHUNK", 3)
     theirs = [100 + 2 * n for n in range(number)]
     replies = [id_ + 1 for id_ in theirs]
     with crowd.begin() as session:

@@ -25,7 +25,7 @@ from tweeter.errors import BackendUnavailable, Refused
 from tweeter.models import Relationship, Tweet, User
 from tweeter.servers import Memcached
 from tweeter.testing import Process, Site
-from tweeter.timelines import projector
+from tweeter.timelines import projector, streams
 from tweeter.timelines.pull import PullTimelines
 from tweeter.timelines.push import PushTimelines
 from tweeter.values import (
@@ -514,8 +514,8 @@ def test_talk_ones_own_tweets_are_on_ones_own_home(push, ann, bob, post):
 
 def test_talk_a_tweet_deleted_in_the_middle_of_its_fan_out_ends_it(push, acting, sessions, ann, bob, post, monkeypatch):
     """Nothing ends its fan-out: 30 million followers get what is gone."""
-    for name, value in {"STRETCH": 1, "CHUNK": 1, "SMALL": 0}.items():
-        monkeypatch.setattr(projector, name, value)
+    for module, name, value in ((streams, "STRETCH", 1), (streams, "CHUNK", 1), (projector, "SMALL", 0)):
+        monkeypatch.setattr(module, name, value)
     with acting() as actions:
         fans = [actions.sign_up(f"fan{number}", "password").id for number in range(12)]
         for fan in fans:

@@ -12,7 +12,7 @@ from tweeter.delivery.position import Position
 from tweeter.models import Tweet
 from tweeter.models.meta import begin_immediate, now
 from tweeter.testing import Process
-from tweeter.timelines import projector, queries
+from tweeter.timelines import projector, queries, streams
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.values import Cursor, Timeline, TweetsDeleted
 
@@ -101,7 +101,7 @@ class Forgotten(MemoryTweetCache):
 
 
 def test_replies_of_several_deleted_tweets_are_forgotten_in_chunks(database_url, monkeypatch):
-    monkeypatch.setattr(projector, "CHUNK", 7)
+    monkeypatch.setattr(streams, "CHUNK", 7)
     with closing(Process(database_url, "sql")) as process:
         with process.acting() as actions:
             ann = actions.sign_up("ann", "password").id
@@ -125,7 +125,7 @@ def test_replies_of_several_deleted_tweets_are_forgotten_in_chunks(database_url,
 def test_replies_that_are_still_to_be_forgotten_are_read_from_sql(process_with_replies, monkeypatch):
     """A page that is read in the middle of the event already shows that the parent is gone."""
     process, bob, deleted = process_with_replies
-    monkeypatch.setattr(projector, "CHUNK", 5)
+    monkeypatch.setattr(streams, "CHUNK", 5)
     event = TweetsDeleted((deleted,), bob)
     in_flight = Checkpoint(1, "site", 0, 1, 0.0, "", Position(), (0, 0, 0), (InFlight(1, 1, event, 0),))
     hydrator = process.timelines._hydrator

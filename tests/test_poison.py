@@ -14,7 +14,7 @@ from tweeter.metrics import POISONED
 from tweeter.models import OutboxEvent, User, outbox
 from tweeter.models.meta import begin_immediate
 from tweeter.testing import Process
-from tweeter.timelines import followers, projector
+from tweeter.timelines import followers, projector, streams
 from tweeter.values import (
     AccountClosed,
     Cursor,
@@ -126,7 +126,7 @@ def test_a_projector_that_fails_at_one_kind_of_event(process, people, sqlite_url
 def test_a_stream_that_fails(process, people, sqlite_url, monkeypatch, kind):
     """The long part of an event, a step at a time."""
     monkeypatch.setattr(projector, "SMALL", 0)
-    monkeypatch.setattr(projector, "CHUNK", 1)
+    monkeypatch.setattr(streams, "CHUNK", 1)
     before = poisoned(process)
 
     def fail(stream):
@@ -135,7 +135,7 @@ def test_a_stream_that_fails(process, people, sqlite_url, monkeypatch, kind):
     tweet = process.timelines.profile(people[0], Cursor()).tweets[0]
     act(process, "post", people[2], "an answer", tweet.id)
     assert process.delivery.drain(SECONDS)
-    monkeypatch.setattr(projector.Stream, "step", fail)
+    monkeypatch.setattr(streams.Stream, "step", fail)
     do(process, kind, people)
     assert process.delivery.drain(SECONDS)
     monkeypatch.undo()

@@ -19,7 +19,7 @@ from tweeter.models.meta import make_sessions
 from tweeter.models.site import renew_site_id, site_id
 from tweeter.testing import Process
 from tweeter.testing.stores import together
-from tweeter.timelines.projector import Stream
+from tweeter.timelines.streams import Stream
 from tweeter.values import Cursor, Timeline
 
 BACK = 20  # seconds

@@ -20,7 +20,7 @@ from tweeter.models import OutboxEvent, Tweet
 from tweeter.models.meta import begin_immediate, now
 from tweeter.proxy import RECEIVED, Proxy
 from tweeter.testing import Process
-from tweeter.timelines import followers, projector
+from tweeter.timelines import followers, projector, streams
 from tweeter.values import Page, Timeline, TweetCreated
 
 SECONDS = 30
@@ -165,7 +165,7 @@ def stopping():
 
 def stopping_large():
     """As `stopping`; every author is a large one, and a chunk is one follower."""
-    projector.SMALL, projector.CHUNK = 0, 1
+    projector.SMALL, streams.CHUNK = 0, 1
     stopping()
 
 

@@ -21,7 +21,7 @@ from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import POISONED, count_delivery
 from tweeter.models.site import Known
-from tweeter.timelines.projector import Stream
+from tweeter.timelines.streams import Stream
 from tweeter.values import Timeline, TweetCreated
 
 log = logging.getLogger(__name__)
