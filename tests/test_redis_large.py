@@ -9,7 +9,7 @@ from redis import Redis as Client
 
 from tests.test_redis import wire_to
 from tweeter.backends.redis.store import RedisTimelineStore
-from tweeter.delivery import lease
+from tweeter.delivery import leases
 from tweeter.models import outbox
 from tweeter.models.meta import begin_immediate
 from tweeter.models.site import site_id
@@ -84,7 +84,7 @@ def test_a_truncation_that_takes_nothing_is_delivered(sqlite_url, own_redis):
 def test_clearing_a_large_store_keeps_the_lease(postgresql_url, own_redis, monkeypatch):
     """A shared server with millions of keys of others: scanning them takes longer than a holder may be silent."""
     settings = {"tweeter.redis.url": own_redis.url}
-    monkeypatch.setattr(lease, "SILENT", 0.4)
+    monkeypatch.setattr(leases, "SILENT", 0.4)
     one, other = (Process(postgresql_url, "redis", **settings) for _ in range(2))
     try:
         for process in (one, other):

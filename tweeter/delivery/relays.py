@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tweeter.delivery import consumers
 from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode
 from tweeter.delivery.holder import Attempts, Holder
-from tweeter.delivery.lease import Lease, LostLease, NoLease, make_lease
+from tweeter.delivery.lease import Lease, LostLease
+from tweeter.delivery.leases import NoLease, make_lease
 from tweeter.delivery.position import Log, Position
 from tweeter.delivery.wakeup import POLL, Notifier, Wakeups
 from tweeter.errors import BackendUnavailable
