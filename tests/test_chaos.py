@@ -1,8 +1,9 @@
 """Laws 7 and 9 under fire: pages are never older than a second, whatever is killed.
 
-Two site processes on PostgreSQL share a store. People post, delete, follow and unfollow, and look at every page that
-they get: their own writes are on it, what others did more than a second ago is on it, and nobody is on it whom they do
-not follow. All the time something is killed: a site process, the process that delivers, the store, PostgreSQL.
+Two site processes on PostgreSQL share a store, and two others deliver to it. People post, delete, follow and unfollow,
+and look at every page that they get: their own writes are on it, what others did more than a second ago is on it, and
+nobody is on it whom they do not follow. All the time something is killed: a site process, the process that delivers,
+the store, PostgreSQL; or nobody delivers.
 
 `CHAOS_SECONDS=600 pytest tests/test_chaos.py -s` does so for ten minutes a store, and prints what it found.
 """
@@ -29,8 +30,10 @@ from tweeter.testing import Process
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "0"))
 PEOPLE = 8
+READERS = 2  # of them do not write: the others mostly wait for their own writes
 LIMIT = 100
 PAUSE = 1.5  # seconds between two faults
+DELIVERY = ["relay", "relay", "inline", "inline"]  # of the processes: two sites, and two that only deliver
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +86,22 @@ class Person:
         self._url = url.replace("+psycopg", "")
         self._chance = random.Random(seed)
         self._connections: dict[int, tuple[int, Connection]] = {}
+        self.reads = False
         self._follows: set[int] = set()
         self._mine: list[int] = []
+
+    def only_read(self, sql: Process) -> None:
+        """Follows everybody, and changes nothing from now on."""
+        self.reads = True
+        self._follows = {user for user in self.world.names if user != self.me}
+        for user in self._follows:
+            act(sql, "follow", self.me, self.world.names[user])
 
     def live(self) -> None:
         try:
             while not self.world.over.is_set():
-                self._write()
+                if not self.reads:
+                    self._write()
                 for _ in range(3):
                     self._look()
         except Exception as error:
@@ -198,7 +210,7 @@ def test_no_page_is_older_than_a_second_whatever_is_killed(postgresql, store):
         def begin(delivery):
             return Child(url, backend, None, **settings, **{"tweeter.delivery": delivery})
 
-        children = [begin("inline"), begin("relay"), begin("inline")]  # the last one only delivers
+        children = [begin(delivery) for delivery in DELIVERY]
         stack.callback(lambda: [child.close() for child in children])
         sites = children[:2]
         for child in children:
@@ -206,28 +218,38 @@ def test_no_page_is_older_than_a_second_whatever_is_killed(postgresql, store):
         assert watching.delivery.drain(20)
 
         def kill_child(number):
-            delivery = ("inline", "relay", "inline")[number]
             children[number].kill()
-            children[number] = begin(delivery)
+            children[number] = begin(DELIVERY[number])
             sites[:] = children[:2]
             children[number].connect().close()
 
         def kill_holder():
-            kill_child(next((n for n, child in enumerate(children) if child.do(holds)), 2))
+            kill_child(2 if children[2].do(holds) else 3)
+
+        def let_nobody_deliver():
+            for child in children[2:]:
+                child.stop()
+            world.over.wait(2 * FRESH)
+            for child in children[2:]:
+                child.resume()
 
         def restart(server):
             server.kill()
             server.start()
 
-        faults = [lambda: restart(store), kill_holder, lambda: restart(postgresql), lambda: kill_child(1)]
+        faults = [
+            lambda: restart(store), kill_holder, lambda: restart(postgresql), let_nobody_deliver, lambda: kill_child(1)
+        ]  # fmt: skip
         people = [Person(user, world, sites, url, seed) for seed, user in enumerate(names)]
+        for person in people[:READERS]:
+            person.only_read(sql)
         threads = [threading.Thread(target=person.live) for person in people]
         for thread in threads:
             thread.start()
         number = 0
         ends = time.monotonic() + SECONDS
         try:
-            while (number <= len(faults) or time.monotonic() < ends) and not world.over.wait(PAUSE):
+            while (number < len(faults) or time.monotonic() < ends) and not world.over.wait(PAUSE):
                 faults[number % len(faults)]()
                 number += 1
             world.over.wait(PAUSE)
