@@ -165,7 +165,7 @@ class Relay:
                 self._attempts.failed()
             except SQLAlchemyError as error:
                 if not self._blind:
-                    log.warning("%s: the outbox can't be read: %s", self.name, error)
+                    log.warning("%s: the outbox can't be read: %s", self.name, getattr(error, "orig", error))
                 self._blind = True
                 self._attempts.failed()
             except Exception:
