@@ -11,7 +11,7 @@ def test_readers_follow_as_many_as_they_should_and_are_measured_by_every_plan(po
     with engine_on(postgresql_url) as engine:
         groups = fill.build(engine, fill.AUTHORS["power law"], users=300, tweets=3000, followees=(10, 90), readers=2)
         assert {group: len(readers) for group, readers in groups.items()} == {
-            ("quiet", 10): 2, ("quiet", 90): 2, ("any", 10): 2, ("any", 90): 2, ("active", 10): 2,
+            ("quiet", 10): 2, ("quiet", 90): 2, ("any", 10): 2, ("any", 90): 2, ("active", 10): 2, ("silent", 10): 2,
         }  # fmt: skip
         check_searchable(engine)
         with make_sessions(engine)() as session:

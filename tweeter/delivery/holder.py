@@ -9,15 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tweeter.delivery import consumers
+from tweeter.delivery.attempts import Attempts, is_outage
 from tweeter.delivery.checkpoint import COLD, VERSION, Checkpoint, InFlight, decode, encode
 from tweeter.delivery.lease import Lease, LostLease
 from tweeter.delivery.position import Log, LoggedEvent, Position
 from tweeter.delivery.wakeup import POLL
-from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import POISONED, count_delivery
 from tweeter.models.site import Known
@@ -34,7 +33,6 @@ REST = 0.004  # seconds for each event of a batch, in which the next batch grows
 LONGEST_REST = 0.025
 SLICE = 0.01  # seconds of long fan-outs between two looks at the outbox
 FLAPPING = 5.0  # seconds within which a store that fails at an event may be to blame itself
-ATTEMPTS = 3  # at an event, after which it is poison
 STRETCH = 60.0  # seconds that a stretch of a large fan-out takes at most, from one read of its followers to the other
 
 _UNKNOWN = datetime.fromtimestamp(0, UTC)  # the date of an event that is known from a checkpoint
@@ -45,28 +43,6 @@ class _Running(NamedTuple):
 
     logged: LoggedEvent
     stream: Stream
-
-
-class Attempts:
-    """What failed before, also under an earlier lease: a batch that failed is tried again one event at a time."""
-
-    def __init__(self) -> None:
-        self.careful = 0  # events still to be applied one at a time
-        self.under_way = 0  # events that are being applied
-        self._tried: dict[int, tuple[int, float]] = {}  # how often, and since when (monotonic), by the event's id
-
-    def failed(self) -> None:
-        """Something failed, and if it was an event it is not known which."""
-        self.careful, self.under_way = max(self.careful, self.under_way), 0
-
-    def exhausted(self, logged: LoggedEvent, seconds: float = 0.0) -> bool:
-        """Counts an attempt at this event; true where it was the third, and the first is so many seconds ago."""
-        count, began = self._tried.get(logged.id, (0, time.monotonic()))
-        self._tried[logged.id] = (count + 1, began)
-        return count + 1 >= ATTEMPTS and time.monotonic() - began >= seconds
-
-    def forget(self, logged: LoggedEvent) -> None:
-        self._tried.pop(logged.id, None)
 
 
 class Holder:
@@ -233,7 +209,7 @@ class Holder:
         except (LostLease, PoolTimeout):
             raise
         except Exception as error:
-            if _is_outage(error):
+            if is_outage(error):
                 # The outbox was read a moment ago. What fails again and again is this event alone.
                 if len(events) > 1 or not self._attempts.exhausted(events[0], FLAPPING):
                     raise
@@ -262,7 +238,7 @@ class Holder:
             except (LostLease, PoolTimeout):
                 raise
             except Exception as error:
-                if _is_outage(error) and not self._attempts.exhausted(each.logged, FLAPPING):
+                if is_outage(error) and not self._attempts.exhausted(each.logged, FLAPPING):
                     raise
                 self._poison(each.logged, repr(error))
                 going_on = False
@@ -304,10 +280,3 @@ class Holder:
         if not self._store.private and (due or not holder):
             consumers.write(self.log.connection, self._name, data, self.run)
             self._recorded, self._changed = self._written, False
-
-
-def _is_outage(error: Exception) -> bool:
-    """Whether the store or SQL fails, and not the event; unless it is always the same event's."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    return isinstance(error, BackendUnavailable | OperationalError | InterfaceError)

@@ -20,7 +20,7 @@ from tweeter.delivery.lease import Lease, LostLease
 from tweeter.delivery.leases import NoLease, make_lease
 from tweeter.delivery.position import Log, Position
 from tweeter.delivery.wakeup import POLL, Notifier, Wakeups
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import HOLDS, IN_FLIGHT, LAG, show_pending
 from tweeter.models.clock import DatabaseClock
@@ -140,6 +140,8 @@ class Relay:
             with self._sessions() as session:
                 if Log(session.connection()).read(checkpoint.position, 1).events:
                     return False
+        except SiteUnknown:
+            return False
         except BackendUnavailable as error:
             self._circuit.failed(str(error))  # where no page is read nothing else finds out
             return False
