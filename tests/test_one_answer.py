@@ -87,7 +87,7 @@ def test_pages_are_the_same_whatever_happens_to_the_servers(broken_site):
     run_state_machine_as_test(
         one_answer(site, ["sql", "redis", "memcached", "memory"], faults),
         settings=settings(
-            max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=5, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
@@ -106,7 +106,7 @@ def test_pages_are_the_same_after_each_of_any_steps_beside_another_site(site, ne
     run_state_machine_as_test(
         one_answer(site, BACKENDS, neighbour=neighbour),
         settings=settings(
-            max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
