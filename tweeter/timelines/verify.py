@@ -59,7 +59,7 @@ class Verifier:
             if attempt:
                 time.sleep(PAUSE)
                 self._tweets.clear()
-            self._caught_up()
+                self._caught_up()
             with measure.measuring() as meter:
                 differences = self._differences(timeline)
             if meter.answered_by.endswith("from SQL"):
