@@ -78,7 +78,6 @@ class Contender:
         """A page, and what it took."""
         with measure.measuring() as meter:
             began = perf_counter()
-
             page = self.timelines.page(timeline, cursor)
             seconds = perf_counter() - began
         self.answers.read(meter.answered_by)

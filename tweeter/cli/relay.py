@@ -3,7 +3,6 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -11,11 +10,10 @@ from pyramid.registry import Registry
 
 import tweeter
 from tweeter.cli.common import CommandError, add_ini, open_site
-from tweeter.delivery import consumers
+from tweeter.delivery import consumers, materialized
 from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode
 from tweeter.delivery.position import Log, Position
 from tweeter.errors import BackendUnavailable
-from tweeter.interfaces import IMaterializedTimelines, ITimelines
 from tweeter.models.site import known_site
 
 COUNTED = 100_000  # events behind, at most
@@ -70,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     with open_site(args.ini) as site, ExitStack() as stack:
         registry = tweeter.make_registry(site.settings | {"tweeter.delivery": "inline", "tweeter.sql_timeout_ms": 0})
         stack.callback(tweeter.shut_down, registry)
-        stores = [timelines for timelines in _materialized(registry) if not timelines.store.private]
+        stores = [timelines for timelines in materialized(registry) if not timelines.store.private]
         if not stores:
             raise CommandError(
                 f"There is nothing to deliver to: {args.ini} names no shared store. memory is delivered to in each "
@@ -87,12 +85,6 @@ def run(args: argparse.Namespace) -> int:
                 time.sleep(IDLE)
         except KeyboardInterrupt:
             return 0
-
-
-def _materialized(registry: Registry) -> Iterator[Any]:
-    """Each once: the one that pages read is registered twice, by its name and without."""
-    every = {timelines for _, timelines in registry.getUtilitiesFor(ITimelines)}
-    yield from sorted(filter(IMaterializedTimelines.providedBy, every), key=lambda each: str(each.name))
 
 
 def _status(registry: Registry, timelines: Any) -> Status:

@@ -8,8 +8,10 @@ returns an IDelivery.
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.registry import Registry
 from sqlalchemy import NullPool
 
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
@@ -19,15 +21,18 @@ from tweeter.plugins import load
 DeliveryFactory = Callable[..., IDelivery]
 
 
+def materialized(registry: Registry) -> list[Any]:
+    """The registry's IMaterializedTimelines, each once: the chosen one is registered by its name and without."""
+    every = {timelines for _, timelines in registry.getUtilitiesFor(ITimelines)}
+    return sorted(filter(IMaterializedTimelines.providedBy, every), key=lambda each: str(each.name))
+
+
 def set_delivery(config: Configurator, factory: DeliveryFactory) -> None:
     """Directive: `factory(sessions, engine, clock, timelines, keep)` makes the IDelivery."""
     registry = config.registry
-    # The one that answers is registered twice: by its name, and without.
-    every = {timelines for _, timelines in registry.getUtilitiesFor(ITimelines)}
-    materialized = [timelines for timelines in every if IMaterializedTimelines.providedBy(timelines)]
     keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
     engine = engine_of(config.get_settings(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    delivery = factory(registry["sessions"], engine, registry["clock"], materialized, keep)
+    delivery = factory(registry["sessions"], engine, registry["clock"], materialized(registry), keep)
     registry.registerUtility(delivery, IDelivery)
 
 

@@ -49,8 +49,8 @@ class Wakeups:
         if self._notifier is None or self._notifier.backend != backend:
             self._woken = True
 
-    def wait(self, seconds: float, connection: Connection | None = None) -> bool:
-        """Waits until it is woken, or the database has something new, `seconds` at most. True if it was woken.
+    def wait(self, seconds: float, connection: Connection | None = None) -> None:
+        """Waits until it is woken, or the database has something new, `seconds` at most.
 
         Raises SQLAlchemy's errors.
         """
@@ -61,11 +61,10 @@ class Wakeups:
             self._wait_sqlite(seconds, connection)
         else:
             self._wait_postgresql(seconds, connection)
-        woken, self._woken = self._woken, False
+        self._woken = False
         with suppress(BlockingIOError):
             while self._reader.recv(64):
                 pass
-        return woken
 
     def _wait_postgresql(self, seconds: float, connection: Connection) -> None:
         server = connection.connection.dbapi_connection.pgconn  # type: ignore[union-attr]
