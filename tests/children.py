@@ -65,7 +65,7 @@ class Child:
         self.wait_until_stopped()
 
     def wait_until_stopped(self) -> None:
-        """Until it is stopped, by whomever."""
+        """Waits until a signal stops the process."""
         deadline = time.monotonic() + PATIENCE
         while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
             assert time.monotonic() < deadline

@@ -2,8 +2,8 @@
 
 Two site processes on PostgreSQL share a store, and two others deliver to it. People post, delete, follow and unfollow,
 and look at every page that they get: their own writes are on it, what others did more than a second ago is on it, and
-nobody is on it whom they do not follow. All the time something is killed: a site process, the process that delivers,
-the store, PostgreSQL; or nobody delivers.
+it shows no tweet of a person they do not follow. The test kills one thing after another: a site process, the process
+that delivers, the store, PostgreSQL; and for two seconds nothing is delivered.
 
 `CHAOS_SECONDS=600 pytest tests/test_chaos.py -s` does so for ten minutes a store, and prints what it found.
 """

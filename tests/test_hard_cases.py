@@ -135,7 +135,7 @@ def store(store_and_cache):
 
 
 def over(store, cache, sessions):
-    """Timelines that read their store, whoever delivers to it."""
+    """Timelines that read their store at any age: the test delivers by hand."""
     push = PushTimelines("watched", store, cache, sessions, sessions, CAPACITY)
     push.circuit.worked()
     return push

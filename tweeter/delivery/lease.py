@@ -3,7 +3,7 @@
 PostgreSQL: a session-level advisory lock on a connection of its own. It is free as soon as the process dies. The
 holder reads the outbox over the same connection, so each read proves that the lock is still held, and the server knows
 when the holder was last heard of; one that is silent (stopped, or cut off) is ended by the next candidate. Behind a
-transaction pooler a session is nobody's own, and a row lease on the database's clock serves.
+transaction pooler clients share sessions, and a row lease on the database's clock serves.
 
 SQLite: a lock on a file beside the database. It is free as soon as the process dies.
 
