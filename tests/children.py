@@ -64,10 +64,14 @@ class Child:
         os.kill(self.pid, signal.SIGSTOP)
         self.wait_until_stopped()
 
+    @property
+    def stopped(self) -> bool:
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
     def wait_until_stopped(self) -> None:
         """Waits until a signal stops the process."""
         deadline = time.monotonic() + PATIENCE
-        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        while not self.stopped:
             assert time.monotonic() < deadline
             time.sleep(0.005)
 

@@ -4,8 +4,10 @@ Transactions are really committed, because events are delivered after the commit
 that the migrations made once: a file for SQLite, a template for PostgreSQL.
 """
 
+import ast
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -24,7 +26,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 import tweeter
-from tests.people import Person
+from tests.people import Browser, Person
 from tweeter import text
 from tweeter.actions import Actions
 from tweeter.models import Hashtag, Tweet, User
@@ -42,6 +44,19 @@ BACKENDS = {"sqlite": "sql", "postgresql": "memory"}  # what the pages are teste
 # A machine that is busy makes no example wrong. All else is as Hypothesis has it, which repeats itself in CI.
 hypothesis.settings.register_profile("tweeter", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("tweeter")
+
+
+if sys.version_info < (3, 13):
+    # Two threads that parse at once, as Hypothesis does and a traceback that is logged, raise SystemError:
+    # https://github.com/python/cpython/issues/106905
+    PARSING = threading.RLock()
+    os.register_at_fork(after_in_child=PARSING._at_fork_reinit)  # type: ignore[attr-defined]
+
+    def parse(*args: Any, _parse: Callable[..., ast.AST] = ast.parse, **options: Any) -> ast.AST:
+        with PARSING:
+            return _parse(*args, **options)
+
+    ast.parse = parse  # type: ignore[assignment]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -232,13 +247,13 @@ def running(settings: dict[str, Any]) -> Iterator[Router]:
 
 @pytest.fixture
 def testapp(app: Router) -> webtest.TestApp:
-    return webtest.TestApp(app, HERE)
+    return Browser(app, HERE)
 
 
 @pytest.fixture
 def visitor(app: Router) -> Callable[[], webtest.TestApp]:
     """`visitor()` is one more browser, with cookies of its own, on the same site."""
-    return lambda: webtest.TestApp(app, HERE)
+    return lambda: Browser(app, HERE)
 
 
 @pytest.fixture

@@ -1,10 +1,39 @@
 """People for tests: what somebody does in a browser, in the words of the site."""
 
 import re
+import time
+from contextlib import suppress
+from typing import Any
 
 import webtest
+from pyramid.registry import Registry
+from sqlalchemy.exc import SQLAlchemyError
+
+from tweeter.delivery.checkpoint import FRESH
+from tweeter.interfaces import IDelivery
 
 PASSWORD = "a good password"
+
+
+class Browser(webtest.TestApp):
+    """A browser on a site in this process.
+
+    A page may lag a second behind the commits. So that a test sees what others did before, a page is asked for once
+    the events are delivered, or after that second, when SQL serves it.
+    """
+
+    def do_request(self, req: webtest.TestRequest, *args: Any, **options: Any) -> webtest.TestResponse:
+        if req.method == "GET":
+            await_deliveries(self.app.registry)
+        return super().do_request(req, *args, **options)
+
+
+def await_deliveries(registry: Registry) -> None:
+    deadline = time.monotonic() + FRESH
+    for relay in getattr(registry.queryUtility(IDelivery), "relays", ()):
+        with suppress(SQLAlchemyError):
+            while relay.behind()[0] and time.monotonic() < deadline:
+                time.sleep(0.002)
 
 
 class Person:

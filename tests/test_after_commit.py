@@ -13,7 +13,7 @@ from pyramid.response import Response
 from pyramid.router import Router
 
 from tests.conftest import running, settings_of
-from tests.people import PASSWORD, Person, ids_on
+from tests.people import PASSWORD, Browser, Person, ids_on
 from tweeter import metrics
 from tweeter.cookies import FLASHES, LONGEST_SESSION, SessionSerializer, session_factory
 from tweeter.interfaces import IDelivery
@@ -46,9 +46,9 @@ def messages(page: webtest.TestResponse) -> list[str]:
 
 
 def test_hundreds_of_forms_without_a_page_between(unlimited: Router) -> None:
-    ada = Person(webtest.TestApp(unlimited), "Ada")
+    ada = Person(Browser(unlimited), "Ada")
     for name in ("x" * 20, "y" * 20):
-        Person(webtest.TestApp(unlimited), name)
+        Person(Browser(unlimited), name)
     token = ada.token()
     for number in range(300):
         name, verb = "xy"[number // 2 % 2] * 20, ("follow", "unfollow")[number % 2]
@@ -63,8 +63,8 @@ def test_hundreds_of_forms_without_a_page_between(unlimited: Router) -> None:
 
 
 def test_the_last_messages_are_shown(unlimited: Router) -> None:
-    ada = Person(webtest.TestApp(unlimited), "Ada")
-    Person(webtest.TestApp(unlimited), "bob")
+    ada = Person(Browser(unlimited), "Ada")
+    Person(Browser(unlimited), "bob")
     token = ada.token()
     ada.get("/")
     for verb in ("follow", "unfollow", "follow"):
@@ -77,9 +77,9 @@ def test_the_last_messages_are_shown(unlimited: Router) -> None:
 def test_long_names_and_long_drafts_in_any_script(unlimited: Router, script: str) -> None:
     """The draft was typed by somebody who was signed out meanwhile, and who opens a new account then."""
     text = NAMES[script]
-    ada = Person(webtest.TestApp(unlimited), "Ada")
+    ada = Person(Browser(unlimited), "Ada")
     token = ada.token("/")
-    Person(browser := webtest.TestApp(unlimited)).sign_in("Ada")
+    Person(browser := Browser(unlimited)).sign_in("Ada")
     Person(browser).send("/settings", action="sessions", status=303)
     draft = (text * 20)[:400]
     while len(packed({"message": draft})) > LONGEST:
@@ -125,7 +125,7 @@ def test_a_post_is_stored_once_and_answered_whatever_fails_behind_it(
     def fail(*arguments: object) -> Callable[..., None]:
         raise RuntimeError(broken)
 
-    ada = Person(webtest.TestApp(app), "Ada")
+    ada = Person(Browser(app), "Ada")
     token = ada.token()
     with monkeypatch.context() as patch:
         if broken == "metrics":

@@ -6,14 +6,13 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
-import webtest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyramid.request import Request
 from pyramid.router import Router
 
 from tests.conftest import HERE, ROOT, running, serving
-from tests.people import PASSWORD, Person
+from tests.people import PASSWORD, Browser, Person
 from tweeter.bench.web import server_settings
 from tweeter.clients import client_network, is_allowed, is_from, parse_hosts, parse_networks, split_host
 from tweeter.errors import SettingError
@@ -121,7 +120,7 @@ def test_development_ini_shows_nothing_to_the_world_behind_a_local_proxy(
     """Its server too: waitress would throw the headers away by default."""
     ini = str(ROOT / "development.ini")
     with serving(app := site_with(ini="development.ini"), **server_settings(ini)) as address:
-        ada = Person(webtest.TestApp(app, HERE), "Ada")
+        ada = Person(Browser(app, HERE), "Ada")
         cookie = "; ".join(f"{name}={value}" for name, value in ada.browser.cookies.items())
         for path in ("/metrics", "/_debug_toolbar/", "/lab", "/lab/steps", "/lab/live"):
             assert status(address, path, cookie) == 200, path
@@ -131,7 +130,7 @@ def test_development_ini_shows_nothing_to_the_world_behind_a_local_proxy(
 
 def test_the_lab_is_not_even_named_to_those_elsewhere(site_with: Callable[..., Router]) -> None:
     app = site_with({"tweeter.lab": "true", "tweeter.lab.backends": "sql memory", "tweeter.lab.hosts": "192.0.2.0/24"})
-    there, here = (Person(webtest.TestApp(app, {"REMOTE_ADDR": peer})) for peer in ("192.0.2.7", "127.0.0.1"))
+    there, here = (Person(Browser(app, {"REMOTE_ADDR": peer})) for peer in ("192.0.2.7", "127.0.0.1"))
     for person, name in ((there, "there"), (here, "here")):
         person.sign_up(name)
     assert 'href="/lab"' in there.get("/").text
@@ -186,7 +185,7 @@ URLS = ("/", "/login", "/@nobody", "/static/style.css", "/healthz", "/nothing", 
 
 def test_other_hosts_are_answered_400(site_with: Callable[..., Router]) -> None:
     app = site_with({"tweeter.allowed_hosts": "example.org .example.net"})
-    browser = webtest.TestApp(app)
+    browser = Browser(app)
     for host in ("example.org", "EXAMPLE.org:6543", "www.example.net"):
         for url in URLS:
             assert browser.get(url, headers={"Host": host}, status="*").status_int in (200, 404), (host, url)
@@ -224,8 +223,8 @@ REDIRECTS = ("/settings", "/mentions", "/static/", "/static//evil.example", "/@A
 @pytest.mark.parametrize("header", [{"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example"}])
 def test_no_redirect_names_the_host(site_with: Callable[..., Router], header: dict[str, str]) -> None:
     app = site_with()
-    Person(webtest.TestApp(app), "Ada")
-    browser = webtest.TestApp(app)
+    Person(Browser(app), "Ada")
+    browser = Browser(app)
     for url in REDIRECTS:
         answer = browser.get(url, headers=header, status="*")
         location = answer.headers.get("Location", "/")
@@ -248,8 +247,8 @@ def test_production_over_https_stays_on_https(site_with: Callable[..., Router]) 
     production = site_with({"tweeter.production": "true"})
     https = {"wsgi.url_scheme": "https", "HTTP_HOST": "example.org"}
     for url in (*URLS, "/settings", "/%ff"):
-        header = webtest.TestApp(production, https).get(url, status="*").headers["Strict-Transport-Security"]
+        header = Browser(production, https).get(url, status="*").headers["Strict-Transport-Security"]
         assert header == "max-age=31536000"
-        assert "Strict-Transport-Security" not in webtest.TestApp(production).get(url, status="*").headers
+        assert "Strict-Transport-Security" not in Browser(production).get(url, status="*").headers
     for url in URLS:
-        assert "Strict-Transport-Security" not in webtest.TestApp(site_with(), https).get(url, status="*").headers
+        assert "Strict-Transport-Security" not in Browser(site_with(), https).get(url, status="*").headers

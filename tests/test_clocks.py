@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import webtest
 
 from tests.conftest import running, settings_of, write_ini
-from tests.people import Person, ids_on
+from tests.people import Browser, Person, ids_on
 from tweeter import ids
 from tweeter.cli import main
 from tweeter.interfaces import IDelivery
@@ -202,7 +201,7 @@ def test_tweets_of_the_future_keep_no_news_from_anybody(site_settings: dict[str,
             assert drain(10)
             return person.ids(f"/@{person.username}")[0]
 
-        ada, bob, cat = (Person(webtest.TestApp(app), name) for name in ("ada", "bob", "cat"))
+        ada, bob, cat = (Person(Browser(app), name) for name in ("ada", "bob", "cat"))
         ada.follow("bob")
         ada.follow("cat")
         old = post(bob, "old")

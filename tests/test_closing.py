@@ -11,11 +11,10 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-import webtest
 from sqlalchemy import event, func, insert, select, text, update
 
 from tests.conftest import engine_on, running, settings_of, write_ini
-from tests.people import PASSWORD, Person
+from tests.people import PASSWORD, Browser, Person
 from tweeter import housekeeping, ids
 from tweeter.actions import Actions
 from tweeter.chunks import CHUNK, in_chunks
@@ -75,8 +74,8 @@ def leave(person):
 
 def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
     """With nothing removed yet, every page is what it is once everything is removed, but for counters."""
-    stranger = webtest.TestApp(app)
-    leaver, bob, cid = (Person(webtest.TestApp(app), name) for name in (LEAVER, "bob", "cid"))
+    stranger = Browser(app)
+    leaver, bob, cid = (Person(Browser(app), name) for name in (LEAVER, "bob", "cid"))
     leaver.send("/settings", action="profile", display_name=f"Dr {WORDS}", bio=WORDS)
     for one, other in ((bob, LEAVER), (cid, LEAVER), (bob, "cid"), (leaver, "bob"), (cid, "bob")):
         one.follow(other)
@@ -136,7 +135,7 @@ def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(User)) == 2
         assert not any_left(session)
-    again = Person(webtest.TestApp(app), LEAVER)
+    again = Person(Browser(app), LEAVER)
     assert again.ids(f"/@{LEAVER}") == []
 
 
@@ -159,7 +158,7 @@ def id_of(app, username):
 
 @pytest.mark.parametrize("backend", ["memory"], indirect=True)
 def test_what_is_done_to_a_closed_account_finds_nobody(app):
-    leaver, bob = Person(webtest.TestApp(app), LEAVER), Person(webtest.TestApp(app), "bob")
+    leaver, bob = Person(Browser(app), LEAVER), Person(Browser(app), "bob")
     tweet = leaver.post("hello")
     leave(leaver)
     for path in ("follow", "unfollow"):
@@ -227,7 +226,7 @@ def test_the_work_of_a_transaction_is_bounded(app, size):
     """To close costs as much for a thousand followers as for ten; to remove locks and changes a chunk at a time."""
     engine, sessions = app.registry["engine"], app.registry["sessions"]
     crowd(sessions, size)
-    owner = Person(webtest.TestApp(app))
+    owner = Person(Browser(app))
     owner.sign_in("n0")
     statements, rows = [], []
     event.listen(
@@ -297,7 +296,7 @@ def left(sessions):
 def test_who_leaves_few_neighbours_leaves_nothing_to_be_seen(database_url):
     """The form waits until the rows of an ordinary account are removed: counters are right on the next page."""
     with running(settings_of(database_url)) as app:
-        leaver, bob = Person(webtest.TestApp(app), LEAVER), Person(webtest.TestApp(app), "bob")
+        leaver, bob = Person(Browser(app), LEAVER), Person(Browser(app), "bob")
         leaver.follow("bob"), bob.follow(LEAVER), leaver.post("hello")
         leave(leaver)
         with app.registry["sessions"]() as session:

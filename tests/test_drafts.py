@@ -11,7 +11,7 @@ from pyramid.router import Router
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import running, settings_of
-from tests.people import PASSWORD, Person
+from tests.people import PASSWORD, Browser, Person
 from tweeter.actions import Actions
 
 Visitor = Callable[[], webtest.TestApp]
@@ -59,7 +59,7 @@ def close_the_browser(eve: Person) -> None:
 
 
 def change_the_password_elsewhere(eve: Person) -> None:
-    other = Person(webtest.TestApp(eve.browser.app))
+    other = Person(Browser(eve.browser.app))
     other.sign_in("Eve")
     other.send("/settings", status=303, action="password", current_password=PASSWORD, new_password=PASSWORD)
 
@@ -244,7 +244,7 @@ def test_no_other_site_signs_anybody_out(eve: Person) -> None:
     eve.browser.post("/logout", {"csrf_token": "x"}, headers={"Origin": "http://evil.example"}, status=400)
     assert eve.get("/settings", status=200)
     # The ticket is not sent from there. Then nothing may take it away either.
-    stranger = webtest.TestApp(eve.browser.app)
+    stranger = Browser(eve.browser.app)
     response = stranger.post("/logout", {}, headers={"Origin": "http://evil.example"}, status=303)
     assert "Set-Cookie" not in response.headers
 
@@ -262,7 +262,7 @@ def secure(sqlite_url: str):
 
 @pytest.mark.parametrize("url", ["/login", "/signup"])
 def test_plain_http_in_production_is_said_to_need_https(secure: Router, url: str) -> None:
-    browser = webtest.TestApp(secure, {"HTTP_HOST": "site.example"})
+    browser = Browser(secure, {"HTTP_HOST": "site.example"})
     fields = {"csrf_token": browser.get(url).forms[0]["csrf_token"].value, "username": "ada", "password": PASSWORD}
     page = browser.post(url, fields, status=400)
     assert "This site needs https" in page.text
@@ -270,14 +270,14 @@ def test_plain_http_in_production_is_said_to_need_https(secure: Router, url: str
     assert "needs https" in browser.post(url, fields, headers={"Origin": "http://site.example"}, status=400).text
     # Over https, an old form is an old form, whether the proxy says that it is https or only the browser does.
     assert "needs https" not in browser.post(url, fields, headers={"Origin": "https://site.example"}, status=400).text
-    proxied = webtest.TestApp(secure, {"HTTP_HOST": "site.example", "wsgi.url_scheme": "https"})
+    proxied = Browser(secure, {"HTTP_HOST": "site.example", "wsgi.url_scheme": "https"})
     page = proxied.post(url, fields, headers={"Origin": "https://site.example"}, status=400)
     assert "This form is too old" in page.text
     assert "Your browser sent no cookie" in page.text
 
 
 def test_signing_up_over_https_works(secure: Router) -> None:
-    browser = webtest.TestApp(secure, {"HTTP_HOST": "site.example", "wsgi.url_scheme": "https"})
+    browser = Browser(secure, {"HTTP_HOST": "site.example", "wsgi.url_scheme": "https"})
     browser.extra_environ["HTTP_REFERER"] = "https://site.example/signup"
     form = browser.get("https://site.example/signup").forms[0]
     form["username"], form["password"] = "ada", PASSWORD

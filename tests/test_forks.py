@@ -6,11 +6,10 @@ import threading
 import time
 
 import pytest
-import webtest
 
 import tweeter
 from tests.conftest import running, settings_of
-from tests.people import Person
+from tests.people import Browser, Person
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.values import Cursor, Timeline
 
@@ -54,7 +53,7 @@ def forked(work):
 
 def test_a_forked_process_has_relays_of_its_own_and_leaves_its_parents_alone(app):
     delivery, timelines = app.registry.getUtility(IDelivery), app.registry.getUtility(ITimelines)
-    ann = Person(webtest.TestApp(app), "ann")
+    ann = Person(Browser(app), "ann")
     ann.post("before the fork")
     assert delivery.drain(SECONDS)
     holds = [relay.holds for relay in delivery.relays]
@@ -63,7 +62,7 @@ def test_a_forked_process_has_relays_of_its_own_and_leaves_its_parents_alone(app
     def child():
         assert delivery.drain(SECONDS)
         assert any(thread.name.startswith("relay") for thread in threading.enumerate())
-        there = Person(webtest.TestApp(app), "bob")
+        there = Person(Browser(app), "bob")
         there.post("from the child")
         assert delivery.drain(SECONDS)
         assert timelines.live()

@@ -3,10 +3,9 @@
 import re
 
 import pytest
-import webtest
 
 from tests.conftest import running, settings_of
-from tests.people import Person
+from tests.people import Browser, Person
 from tweeter.views.frames import Frames
 
 COSTS = re.compile(r'<span class="costs">.*?</span>')
@@ -45,8 +44,8 @@ def frames_of(app):
 
 @pytest.fixture
 def people(app):
-    ada = Person(webtest.TestApp(app), "Ada")
-    bob = Person(webtest.TestApp(app))
+    ada = Person(Browser(app), "Ada")
+    bob = Person(Browser(app))
     bob.sign_up("bob", display_name="<b>Bob</b> & \\1 \u00e9 \U0001f426")
     for number in range(25):
         ada.post(f"number {number} <i> & \\g<0> {number:x}")
@@ -60,7 +59,7 @@ URLS = ("/", "/public", "/?limit=3", "/public?limit=100", "/public?limit=24")
 
 
 def test_framed_pages_are_the_rendered_ones(app, people, rendered):
-    stranger = Person(webtest.TestApp(app))
+    stranger = Person(Browser(app))
     stranger.get("/login")  # has a session with a CSRF token
     for _ in range(2):  # frames are made, and used
         for person in (*people, stranger):
@@ -123,6 +122,6 @@ def test_frames_are_bounded(app, people):
 def test_no_frames_where_templates_may_change(sqlite_url, setting):
     with running(settings_of(sqlite_url) | {setting: True}) as app:
         assert "frames" not in app.registry
-        ada = Person(webtest.TestApp(app, extra_environ={"REMOTE_ADDR": "127.0.0.1"}), "Ada")
+        ada = Person(Browser(app, extra_environ={"REMOTE_ADDR": "127.0.0.1"}), "Ada")
         ada.post("hello")
         assert "hello" in ada.get("/").text

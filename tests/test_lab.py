@@ -7,12 +7,11 @@ from contextlib import closing, contextmanager
 
 import pytest
 import redis
-import webtest
 from pyramid.config import Configurator
 from sqlalchemy import select, update
 
 from tests.conftest import HERE, running, settings_of
-from tests.people import Person
+from tests.people import Browser, Person
 from tweeter.actions import Actions
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
@@ -116,7 +115,7 @@ def finished(lab, seconds=60.0):
 @pytest.mark.parametrize("url", PAGES + BUTTONS)
 def test_where_it_is_off_there_is_no_such_page(sqlite_url, url):
     with running(settings_of(sqlite_url)) as app:
-        ada = Person(webtest.TestApp(app, HERE), "Ada")
+        ada = Person(Browser(app, HERE), "Ada")
         assert ada.get(url, status="*").status_int == 404
         assert ada.send(url, status="*").status_int == 404
         assert 'href="/lab' not in ada.get("/").text
@@ -125,7 +124,7 @@ def test_where_it_is_off_there_is_no_such_page(sqlite_url, url):
 
 @pytest.mark.parametrize("url", PAGES)
 def test_nobody_looks_at_it_without_signing_in(alone, url):
-    stranger = webtest.TestApp(alone, HERE)
+    stranger = Browser(alone, HERE)
     response = stranger.get(url, status=303)
     assert response.location.endswith(f"/login?next={url}")
     assert 'href="/lab' not in stranger.get("/public").text
@@ -133,7 +132,7 @@ def test_nobody_looks_at_it_without_signing_in(alone, url):
 
 @pytest.mark.parametrize("url", BUTTONS)
 def test_nobody_presses_a_button_without_signing_in(alone, url):
-    stranger = Person(webtest.TestApp(alone, HERE))
+    stranger = Person(Browser(alone, HERE))
     fields = {"backend": "memory", "action": "empty", "followers": "10"}
     response = stranger.send(url, on="/login", status=303, **fields)
     assert "/login" in response.location
@@ -145,7 +144,7 @@ def test_nobody_presses_a_button_without_signing_in(alone, url):
 
 @pytest.mark.parametrize("url", BUTTONS)
 def test_no_button_without_the_token_of_its_form(alone, url):
-    ada = Person(webtest.TestApp(alone, HERE), "Ada")
+    ada = Person(Browser(alone, HERE), "Ada")
     response = ada.browser.post(url, {"backend": "memory", "action": "empty", "followers": "10"}, status=400)
     assert "This form is too old" in response.text
     assert alone.registry["lab"].jobs.current is None
@@ -154,7 +153,7 @@ def test_no_button_without_the_token_of_its_form(alone, url):
 
 @pytest.mark.parametrize("url", BUTTONS)
 def test_a_button_is_no_page(alone, url):
-    Person(browser := webtest.TestApp(alone, HERE), "Ada")
+    Person(browser := Browser(alone, HERE), "Ada")
     assert browser.get(url, status="*").status_int == 405
 
 
@@ -202,7 +201,7 @@ def test_all_backends_are_asked_for_the_same_page(people, limit):
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_statements_are_shown_with_parameters_and_plan(with_servers, request, kind):
     with lab_on(with_servers(request.getfixturevalue(f"{kind}_url"))) as app:
-        ada = Person(webtest.TestApp(app, HERE), "Ada")
+        ada = Person(Browser(app, HERE), "Ada")
         ada.post("hello")
         page = ada.get("/lab")
     assert "WHERE relationships.from_user_id = " in page.text
@@ -223,7 +222,7 @@ def test_anybody_can_be_looked_at_by_name(people):
 @pytest.mark.parametrize("url", ["/lab", "/lab/steps", "/lab/live"])
 @pytest.mark.parametrize("name", ["nobody_here", "no such name!", "%00", "x" * 300])
 def test_a_name_that_nobody_has_is_said_to_be_none(alone, url, name):
-    Person(browser := webtest.TestApp(alone, HERE), "Ada")
+    Person(browser := Browser(alone, HERE), "Ada")
     page = browser.get(f"{url}?user={name}", status="*")
     assert page.status_int == (404 if name != "%00" else 200)  # NUL is no name at all: it is left out
     assert ("There is nobody called @" in page.text) == (page.status_int == 404)
@@ -231,12 +230,12 @@ def test_a_name_that_nobody_has_is_said_to_be_none(alone, url, name):
 
 @pytest.mark.parametrize("limit", ["21", "-1", "x", ""])
 def test_other_numbers_of_tweets_are_refused(alone, limit):
-    Person(browser := webtest.TestApp(alone, HERE), "Ada")
+    Person(browser := Browser(alone, HERE), "Ada")
     assert "must be 20 or 100" in browser.get(f"/lab?limit={limit}", status=400).text
 
 
 def test_servers_that_are_not_there_are_said_to_be_so_and_the_site_goes_on(alone):
-    ada = Person(webtest.TestApp(alone, HERE), "Ada")
+    ada = Person(Browser(alone, HERE), "Ada")
     tweet_id = ada.post("still here")
     page = ada.get("/lab")
     for name in ("redis", "memcached"):
@@ -257,7 +256,7 @@ def test_a_server_that_refuses_is_quoted_and_started_only_where_it_is_ours(sqlit
         url = server.url.replace("redis://", f"redis://{who}")
         own = {"tweeter.lab.backends": "sql redis"}
         with running(settings_for(sqlite_url, url, "", **own)) as app:
-            ada = Person(webtest.TestApp(app, HERE), "Ada")
+            ada = Person(Browser(app, HERE), "Ada")
             for shown in (row_of(ada.get("/lab"), "redis"), ada.get("/lab/steps").text, ada.get("/lab/live").text):
                 assert why in shown
                 assert ("make services" in shown) == (not who)
@@ -270,7 +269,7 @@ def test_what_a_backend_shows_otherwise_is_marked_until_it_is_dropped(app, lab, 
     key = Timeline.home(id_of(app, "Ada")).key
     redis, memcached = lab.backends["redis"].instrument, lab.backends["memcached"].instrument
     redis.store.remove(key, [ids[3]])
-    stranger = Person(webtest.TestApp(app, HERE), "stranger").post("who are you?")
+    stranger = Person(Browser(app, HERE), "stranger").post("who are you?")
     memcached.store.add([key], stranger)
     for _ in range(2):  # to look at it does not heal it
         page = ada.get("/lab")
@@ -403,7 +402,7 @@ def test_who_signs_out_is_shown_the_site_s_own_backend(people):
 
 def test_the_site_s_own_backend_may_be_any_of_them(with_servers, sqlite_url):
     with lab_on(with_servers(sqlite_url, **{"tweeter.timelines": "redis"})) as app:
-        ada = Person(webtest.TestApp(app, HERE), "Ada")
+        ada = Person(Browser(app, HERE), "Ada")
         ada.post("hello")
         assert "Answered by redis in" in ada.get("/").text
         assert "4 backends showed the same 1 tweet" in ada.get("/lab").text
@@ -428,11 +427,11 @@ def test_the_switch_leads_nowhere_else(people):
 
 
 def test_a_switch_means_nothing_once_the_lab_is_off(alone, sqlite_url):
-    ada = Person(webtest.TestApp(alone, HERE), "Ada")
+    ada = Person(Browser(alone, HERE), "Ada")
     ada.send("/lab/switch", backend="memory", status=303)
     cookies = ada.browser.cookies
     with running(settings_of(sqlite_url)) as app:
-        later = webtest.TestApp(app, HERE)
+        later = Browser(app, HERE)
         for name, value in cookies.items():
             later.set_cookie(name, value.strip('"'))
         page = later.get("/")
@@ -540,7 +539,7 @@ def test_nobody_s_timeline_can_be_dropped(people):
 
 
 def test_what_is_not_there_can_t_be_emptied(alone):
-    ada = Person(webtest.TestApp(alone, HERE), "Ada")
+    ada = Person(Browser(alone, HERE), "Ada")
     page = ada.send("/lab/store", backend="redis", action="empty", status=400)
     assert "redis can’t be asked now" in page.text
 
@@ -552,7 +551,7 @@ def test_what_is_not_there_can_t_be_emptied(alone):
 def test_a_post_to_warm_timelines_reaches_every_store(with_servers, request, kind):
     with lab_on(with_servers(request.getfixturevalue(f"{kind}_url"))) as app:
         lab = app.registry["lab"]
-        ada = Person(webtest.TestApp(app, HERE), "Ada")
+        ada = Person(Browser(app, HERE), "Ada")
         ada.send("/lab/post", followers="10", timelines="warm", status=303)
         job = finished(lab)
         assert not job.error

@@ -34,7 +34,7 @@ from tweeter.testing.stores import fill, together
 from tweeter.values import Cursor, Slice, Timeline
 
 END = MAX_ID + 1
-TIMEOUT = 0.25
+TIMEOUT = 1.0
 numbers = itertools.count()
 
 

@@ -7,11 +7,10 @@ from configparser import RawConfigParser
 from contextlib import closing
 
 import pytest
-import webtest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import ROOT, running, settings_of
-from tests.people import Person
+from tests.people import Browser, Person
 from tweeter.clients import parse_networks
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
@@ -30,7 +29,7 @@ def site_with(sqlite_url):
         context = running(settings_of(sqlite_url) | own)
         app = context.__enter__()
         opened.append(context)
-        return webtest.TestApp(app, {"REMOTE_ADDR": "127.0.0.1"})
+        return Browser(app, {"REMOTE_ADDR": "127.0.0.1"})
 
     yield site_with
     for context in opened:

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-import webtest
 from pyramid.request import Request
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
 from tests.conftest import running, serving, settings_of, write_ini
-from tests.people import PASSWORD, Person
+from tests.people import PASSWORD, Browser, Person
 from tweeter.cli import main
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
@@ -55,7 +54,7 @@ class Visitor:
     """A browser that remembers which routes it asked with which methods, and that takes no 5xx."""
 
     def __init__(self, app):
-        self.person = Person(webtest.TestApp(app, extra_environ={"REMOTE_ADDR": "127.0.0.1"}))
+        self.person = Person(Browser(app, extra_environ={"REMOTE_ADDR": "127.0.0.1"}))
         self.asked = set()
 
     def get(self, url, status=200):
@@ -257,7 +256,7 @@ def behind(postgresql_server, postgresql_url, proxy, timelines):
     server = f"{postgresql_server.host}:{postgresql_server.port}"
     own = {"tweeter.timelines": timelines, "tweeter.sql_timeout_ms": 2000}
     with running(settings_of(postgresql_url.replace(server, proxy.address)) | own) as app:
-        ada = Person(webtest.TestApp(app), "ada")
+        ada = Person(Browser(app), "ada")
         for number in range(25):
             ada.post(f"number {number}")
         with serving(app, threads=THREADS) as address:

@@ -17,7 +17,7 @@ from pyramid.router import Router
 from redis import Redis as RedisClient
 
 from tests.conftest import running, settings_of
-from tests.people import PASSWORD, Person
+from tests.people import PASSWORD, Browser, Person
 from tests.redis_servers import RedisCluster
 from tweeter.backends import memcached, redis
 from tweeter.errors import SettingError, TooManyRequests
@@ -253,7 +253,7 @@ def refused(page: webtest.TestResponse) -> webtest.TestResponse:
 def test_each_limit_refuses_with_a_page_that_says_when(site_with: Callable[..., Router]) -> None:
     names = ("post", "follow", "delete", "settings", "export", "search")
     app = site_with(**dict.fromkeys(names, "2/day"))
-    ada, bob = (Person(webtest.TestApp(app), name) for name in ("Ada", "bob"))
+    ada, bob = (Person(Browser(app), name) for name in ("Ada", "bob"))
     tweets = [ada.post("one"), ada.post("two")]
     assert "typed in <vain>" in refused(ada.send("/tweets", message="typed in <vain>", status="*")).html.text
     assert ada.get("/").forms[1]["message"].value == "typed in <vain>"
@@ -272,11 +272,11 @@ def test_each_limit_refuses_with_a_page_that_says_when(site_with: Callable[..., 
         ada.get(url, status=200)
         ada.get(url, status=200)
         refused(ada.get(url, status="*"))
-    nobody = webtest.TestApp(app, {"REMOTE_ADDR": "192.0.2.1"})
+    nobody = Browser(app, {"REMOTE_ADDR": "192.0.2.1"})
     for _ in range(2):
         nobody.get("/search?q=x", status=200)
     refused(nobody.get("/search?q=x", status="*"))
-    webtest.TestApp(app, {"REMOTE_ADDR": "192.0.2.2"}).get("/search?q=x", status=200)
+    Browser(app, {"REMOTE_ADDR": "192.0.2.2"}).get("/search?q=x", status=200)
     assert ada.get("/", status=200)
 
 
@@ -284,19 +284,19 @@ def test_sign_ups_are_counted_by_address(site_with: Callable[..., Router]) -> No
     app = site_with(sign_up="3/day")
     here = {"REMOTE_ADDR": "2001:db8:1:2::1"}
     for number in range(3):
-        Person(webtest.TestApp(app, here), f"one{number}")
-    signed_in = Person(webtest.TestApp(app, here))
+        Person(Browser(app, here), f"one{number}")
+    signed_in = Person(Browser(app, here))
     signed_in.sign_in("one1")
-    neighbour = Person(webtest.TestApp(app, {"REMOTE_ADDR": "2001:db8:1:2:3:4:5:6"}))  # of the same /64
+    neighbour = Person(Browser(app, {"REMOTE_ADDR": "2001:db8:1:2:3:4:5:6"}))  # of the same /64
     for person in (signed_in, neighbour):
         token = person.token("/")
         fields = {"csrf_token": token, "username": "another", "password": PASSWORD}
         refused(person.browser.post("/signup", fields, status="*"))
-    Person(webtest.TestApp(app, {"REMOTE_ADDR": "2001:db8:1:3::1"}), "another")
+    Person(Browser(app, {"REMOTE_ADDR": "2001:db8:1:3::1"}), "another")
 
 
 def test_a_form_without_its_token_is_not_counted(site_with: Callable[..., Router]) -> None:
-    ada = Person(webtest.TestApp(site_with(post="1/day")), "Ada")
+    ada = Person(Browser(site_with(post="1/day")), "Ada")
     for _ in range(3):
         ada.browser.post("/tweets", {"message": "not mine"}, status=400)
     ada.post("mine")
@@ -308,8 +308,8 @@ def test_two_processes_of_a_site_share_its_limits(
 ) -> None:
     settings = settings_of_server(request, backend)
     apps = [site_with(backend, settings, post="4/day") for _ in range(2)]
-    ada = Person(webtest.TestApp(apps[0]), "Ada")
-    elsewhere = Person(webtest.TestApp(apps[1]), "")
+    ada = Person(Browser(apps[0]), "Ada")
+    elsewhere = Person(Browser(apps[1]), "")
     elsewhere.sign_in("Ada")
     for person in (ada, elsewhere, ada, elsewhere):
         person.send("/tweets", message="hello", status=303)
@@ -320,8 +320,8 @@ def test_two_processes_of_a_site_share_its_limits(
 def test_another_backend_can_count(site_with: Callable[..., Router], request: pytest.FixtureRequest) -> None:
     settings = settings_of_server(request, "redis")
     apps = [site_with("sql", settings, post="1/day", storage="redis") for _ in range(2)]
-    Person(webtest.TestApp(apps[0]), "Ada").post("hello")
-    ada = Person(webtest.TestApp(apps[1]))
+    Person(Browser(apps[0]), "Ada").post("hello")
+    ada = Person(Browser(apps[1]))
     ada.sign_in("Ada")
     refused(ada.send("/tweets", message="hello", status="*"))
 
@@ -331,7 +331,7 @@ def test_a_site_whose_store_is_gone_posts_at_once(site_with: Callable[..., Route
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         settings = {"tweeter.redis.url": f"redis://{address}", "tweeter.memcached.servers": address}
-        ada = Person(webtest.TestApp(site_with(backend, settings, post="5/day")), "Ada")
+        ada = Person(Browser(site_with(backend, settings, post="5/day")), "Ada")
         began = time.monotonic()
         for _ in range(5):
             ada.send("/tweets", message="hello", status=303)

@@ -6,13 +6,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-import webtest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyramid.router import Router
 
 from tests.conftest import running, settings_of
-from tests.people import Person
+from tests.people import Browser, Person
 
 FORM = "application/x-www-form-urlencoded"
 PATHS = ("/", "/login", "/search", "/@Ada", "/tweets", "/static/style.css", "/newer", "/_debug_toolbar/")
@@ -89,7 +88,7 @@ def test_forms(apps: dict[str, Router], name: str, body: bytes, content_type: st
 def test_good_cookies_beside_a_bad_one_are_read(sqlite_url: str) -> None:
     """Whoever is signed in stays so."""
     with running(settings_of(sqlite_url)) as app:
-        ada = Person(webtest.TestApp(app), "Ada")
+        ada = Person(Browser(app), "Ada")
         cookies = "; ".join(f"{name}={value}" for name, value in ada.browser.cookies.items())
         for header in (f'{cookies}; x="\\303"', f'x="\\303"; {cookies}', f"x=\xff;{cookies}"):
             assert status(app, {"PATH_INFO": "/settings", "HTTP_COOKIE": header}) == 200

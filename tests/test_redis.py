@@ -24,10 +24,10 @@ from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill
 from tweeter.values import Cursor, Slice, Timeline
 
-TIMEOUT = 0.25
+TIMEOUT = 1.0
 
 
-def wire_to(url: str, timeout: float = 1.0, prefix: str = "t:", site: str = "s") -> Wire:
+def wire_to(url: str, timeout: float = 10.0, prefix: str = "t:", site: str = "s") -> Wire:
     wire = Wire(open_url(url, timeout), timeout, prefix)
     wire.set_site(site)
     return wire

@@ -7,13 +7,12 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-import webtest
 from sqlalchemy import event, insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from tests.conftest import engine_on, running, settings_of
-from tests.people import Person
+from tests.people import Browser, Person
 from tweeter.models import LoginSession, Tweet, User
 from tweeter.models.meta import make_engine
 from tweeter.proxy import Proxy
@@ -37,8 +36,8 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_form(
     url, proxy = proxied_url
     caplog.set_level(logging.INFO)
     with running(settings_of(url)) as app:
-        eve = Person(webtest.TestApp(app), "eve")
-        stranger = Person(webtest.TestApp(app))
+        eve = Person(Browser(app), "eve")
+        stranger = Person(Browser(app))
         token, other_token = eve.token(), stranger.token("/signup")
 
         def cut(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:

@@ -12,7 +12,7 @@ from pyramid.router import Router
 from sqlalchemy import select
 
 from tests.conftest import running
-from tests.people import PASSWORD, Person
+from tests.people import PASSWORD, Browser, Person
 from tweeter.models import User
 from tweeter.models.meta import make_engine
 from tweeter.passwords import Passwords
@@ -101,9 +101,9 @@ def test_an_unknown_name_takes_as_long(visitor: Visitor, monkeypatch: pytest.Mon
 
 
 def test_old_hashes_are_renewed(app_with: Callable[..., Router]) -> None:
-    Person(webtest.TestApp(app_with()), "Ada")
+    Person(Browser(app_with()), "Ada")
     app = app_with(**{"argon2.time_cost": 2})
-    ada = Person(webtest.TestApp(app))
+    ada = Person(Browser(app))
     assert ada.sign_in("Ada").status_int == 303
     with app.registry["sessions"]() as session:
         hashed = session.scalar(select(User.password_hash))
@@ -141,7 +141,7 @@ def test_tickets_can_t_be_forged(ada: Person, testapp: webtest.TestApp) -> None:
 
 def test_cookies_are_for_this_site_alone(app_with: Callable[..., Router]) -> None:
     https = {"wsgi.url_scheme": "https", "HTTP_HOST": "example.org:443"}
-    browser = webtest.TestApp(app_with(secure_cookies="true"), https)
+    browser = Browser(app_with(secure_cookies="true"), https)
     page = browser.get("/signup")
     token = page.forms[0]["csrf_token"].value
     session = page.headers["Set-Cookie"].split(";")[0]
@@ -317,10 +317,10 @@ def test_bodies_of_unknown_length_too(ada: Person, length: int, status: int) -> 
 
 
 def test_the_demo_account_is_shown_in_development_only(app_with: Callable[..., Router]) -> None:
-    shown = webtest.TestApp(app_with(demo_account="demo demodemo")).get("/login")
+    shown = Browser(app_with(demo_account="demo demodemo")).get("/login")
     assert "demo / demodemo" in shown.text
     secret = "0123456789abcdef" * 3
-    hidden = webtest.TestApp(app_with(demo_account="demo demodemo", production="true", secret=secret)).get("/login")
+    hidden = Browser(app_with(demo_account="demo demodemo", production="true", secret=secret)).get("/login")
     assert "demodemo" not in hidden.text
 
 
@@ -356,7 +356,7 @@ def test_a_password_that_is_changed_while_somebody_signs_in_stays_changed(
 ) -> None:
     """To hash the old one again, at a new cost, takes long enough for the owner to change it."""
     app = app_with()
-    owner = Person(webtest.TestApp(app), "Ada")
+    owner = Person(Browser(app), "Ada")
     passwords = app.registry["passwords"]
     hash_at_once = passwords.hash
 
@@ -368,8 +368,8 @@ def test_a_password_that_is_changed_while_somebody_signs_in_stays_changed(
 
     monkeypatch.setattr(passwords, "outdated", lambda password_hash: True)
     monkeypatch.setattr(passwords, "hash", hash_slowly)
-    Person(webtest.TestApp(app)).sign_in("Ada")
-    stranger = Person(webtest.TestApp(app))
+    Person(Browser(app)).sign_in("Ada")
+    stranger = Person(Browser(app))
     assert stranger.sign_in("Ada", PASSWORD).status_int == 400
     assert stranger.sign_in("Ada", "another password").status_int == 303
 

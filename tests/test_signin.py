@@ -7,13 +7,12 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-import webtest
 from pyramid.router import Router
 from sqlalchemy import text
 
 from tests.conftest import running, serving, settings_of, write_ini
-from tests.people import PASSWORD, Person
-from tweeter.bench.browser import Browser
+from tests.people import PASSWORD, Browser, Person
+from tweeter.bench.browser import Browser as Reader
 from tweeter.cli import main
 from tweeter.errors import Busy
 from tweeter.models.meta import make_engine
@@ -36,7 +35,7 @@ def site_with(sqlite_url: str) -> Iterator[Site]:
 
 def at(app: Router, address: str) -> Person:
     """Somebody with a new browser."""
-    return Person(webtest.TestApp(app, {"REMOTE_ADDR": address}))
+    return Person(Browser(app, {"REMOTE_ADDR": address}))
 
 
 def statuses(person: Person, name: str, number: int) -> set[int]:
@@ -49,7 +48,7 @@ def statuses(person: Person, name: str, number: int) -> set[int]:
 
 def test_a_name_and_an_address(site_with: Site) -> None:
     app = site_with(sign_in="3/10 minutes")
-    owner = Person(webtest.TestApp(app), "Ada")
+    owner = Person(Browser(app), "Ada")
     stranger = at(app, "192.0.2.1")
     assert statuses(stranger, "Ada", 3) == {400}
     page = stranger.sign_in("ADA", PASSWORD)
@@ -70,7 +69,7 @@ def test_a_name_and_an_address(site_with: Site) -> None:
 def test_many_names_from_one_address(site_with: Site) -> None:
     """With the limits as they are by default."""
     app = site_with()
-    Person(webtest.TestApp(app, {"REMOTE_ADDR": "203.0.113.1"}), "Ada")
+    Person(Browser(app, {"REMOTE_ADDR": "203.0.113.1"}), "Ada")
     thief = at(app, "192.0.2.1")
     tried = [thief.sign_in(f"name{number}", "wrong password").status_int for number in range(60)]
     assert tried[:50] == [400] * 50
@@ -94,7 +93,7 @@ def test_an_address_is_counted_by_the_names_it_tries(site_with: Site) -> None:
 
 def test_many_addresses_that_attack_one_name_do_not_lock_its_owner_out(site_with: Site) -> None:
     app = site_with()
-    owner = Person(webtest.TestApp(app, {"REMOTE_ADDR": "203.0.113.1"}), "Ada")
+    owner = Person(Browser(app, {"REMOTE_ADDR": "203.0.113.1"}), "Ada")
     owner.sign_out()
     tried = [at(app, f"192.0.2.{number}").sign_in("Ada", "wrong").status_int for number in range(40)]
     assert tried[:30] == [400] * 30
@@ -112,9 +111,9 @@ def test_behind_a_proxy_that_is_not_trusted_nobody_is_locked_out_for_everybody(
     """All visitors have its address."""
     app = site_with()
     proxy = "127.0.0.1"
-    owner = Person(webtest.TestApp(app, {"REMOTE_ADDR": proxy}), "Ada")
+    owner = Person(Browser(app, {"REMOTE_ADDR": proxy}), "Ada")
     owner.sign_out()
-    bob = Person(webtest.TestApp(app, {"REMOTE_ADDR": proxy}), "bob")
+    bob = Person(Browser(app, {"REMOTE_ADDR": proxy}), "bob")
     bob.browser.reset()
     assert statuses(at(app, proxy), "Ada", 100) == {400, 429}
     assert owner.sign_in("Ada", PASSWORD).status_int == 303
@@ -128,7 +127,7 @@ def test_behind_a_proxy_that_is_not_trusted_nobody_is_locked_out_for_everybody(
 
 def test_a_known_browser_has_a_limit_of_its_own(site_with: Site) -> None:
     app = site_with(sign_in="3/10 minutes")
-    owner = Person(webtest.TestApp(app), "Ada")
+    owner = Person(Browser(app), "Ada")
     owner.sign_out()
     assert statuses(owner, "Ada", 3) == {400}
     assert owner.sign_in("Ada", PASSWORD).status_int == 429
@@ -138,7 +137,7 @@ def test_a_known_browser_has_a_limit_of_its_own(site_with: Site) -> None:
 @pytest.mark.parametrize("forged", ["", ".", "x", "x.y", "..", "x." + "0" * 32, "\xff.\xff", "é.é", '"; x=y'])
 def test_nobody_makes_a_browser_known(site_with: Site, forged: str) -> None:
     app = site_with(sign_in="1/10 minutes")
-    owner, other = (Person(webtest.TestApp(app), name) for name in ("Ada", "bob"))
+    owner, other = (Person(Browser(app), name) for name in ("Ada", "bob"))
     owner.sign_out()
     known = other.browser.cookies["browser"].strip('"')
     thief = at(app, "192.0.2.1")
@@ -150,7 +149,7 @@ def test_nobody_makes_a_browser_known(site_with: Site, forged: str) -> None:
 
 
 def test_the_password_is_guarded_in_the_settings_too(site_with: Site) -> None:
-    ada = Person(webtest.TestApp(site_with(sign_in="2/10 minutes")), "Ada")
+    ada = Person(Browser(site_with(sign_in="2/10 minutes")), "Ada")
     fields = {"action": "password", "current_password": "wrong", "new_password": "another password"}
     tried = [ada.send("/settings", status="*", **fields).status_int for _ in range(3)]
     assert tried == [400, 400, 429]
@@ -179,7 +178,7 @@ def test_passwords_are_hashed_before_anything_is_locked(sqlite_url: str, monkeyp
     monkeypatch.setattr(Passwords, "hash", hash_and_look)
     with running(settings_of(sqlite_url)) as app:
         app.registry["housekeeper"].stop()  # it locks now and then, too
-        ada = Person(webtest.TestApp(app))
+        ada = Person(Browser(app))
         ada.sign_up("Ada", "signed up with it")
         ada.send(
             "/settings",
@@ -190,7 +189,7 @@ def test_passwords_are_hashed_before_anything_is_locked(sqlite_url: str, monkeyp
         )
     with running(settings_of(sqlite_url) | {"tweeter.argon2.time_cost": "2"}) as app:
         app.registry["housekeeper"].stop()
-        assert Person(webtest.TestApp(app)).sign_in("Ada", "changed to it").status_int == 303
+        assert Person(Browser(app)).sign_in("Ada", "changed to it").status_int == 303
     ini = write_ini(Path(engine.url.database or "").parent, sqlite_url)
     assert main(["user", "add", ini, "bob", "--password", "added by a command"]) == 0
     assert main(["user", "password", ini, "bob", "--password", "changed by a command"]) == 0
@@ -271,13 +270,13 @@ def test_pages_are_answered_while_many_sign_in(sqlite_url: str, monkeypatch: pyt
         serving(app, threads=8) as address,
     ):
         host, port = address.removeprefix("http://").split(":")
-        Person(webtest.TestApp(app), "Ada")
+        Person(Browser(app), "Ada")
         monkeypatch.setattr(app.registry["passwords"], "_hasher", stuck := Stuck())
         stuck.check_needs_rehash = lambda password_hash: False  # type: ignore[attr-defined]
         answers: list[tuple[int, str | None]] = []
 
         def sign_in() -> None:
-            with closing(Browser((host, int(port)))) as browser:
+            with closing(Reader((host, int(port)))) as browser:
                 answer = browser.send("/login", username="Ada", password=PASSWORD)
                 answers.append((answer.status, answer.headers["Retry-After"]))
 
@@ -286,7 +285,7 @@ def test_pages_are_answered_while_many_sign_in(sqlite_url: str, monkeypatch: pyt
             thread.start()
         until(lambda: len(answers) == 16 - 1 - WAITING)
         assert set(answers) == {(503, "1")}
-        with closing(Browser((host, int(port)))) as reader:
+        with closing(Reader((host, int(port)))) as reader:
             for page in ("/public", "/@Ada", "/login"):
                 assert reader.get(page).status == 200
         stuck.released.set()

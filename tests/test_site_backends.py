@@ -1,10 +1,9 @@
 """The whole site on each shared store: what people do, what the foot says, and a store that is not there at all."""
 
 import pytest
-import webtest
 
 from tests.conftest import running, settings_of
-from tests.people import Person
+from tests.people import Browser, Person
 from tweeter.interfaces import IDelivery
 from tweeter.servers import free_port
 
@@ -27,7 +26,7 @@ def server_of(server):
 def test_two_people_meet(site_settings):
     with running(site_settings) as app:
         assert app.registry.getUtility(IDelivery).drain(10)
-        ada, bob = (Person(webtest.TestApp(app), name) for name in ("Ada", "bob"))
+        ada, bob = (Person(Browser(app), name) for name in ("Ada", "bob"))
         bob.follow("ada")
         first = ada.post("one")
         answer = bob.post("two", parent=first)
@@ -49,7 +48,7 @@ def test_a_store_that_is_not_there_at_all_does_not_stop_the_site(sqlite_url, bac
     nowhere = f"127.0.0.1:{free_port()}"
     own = {"tweeter.redis.url": f"redis://{nowhere}", "tweeter.memcached.servers": nowhere}
     with running(settings_of(sqlite_url) | {"tweeter.timelines": backend} | own) as app:
-        ada = Person(webtest.TestApp(app), "Ada")
+        ada = Person(Browser(app), "Ada")
         tweet = ada.post("still here")
         assert ada.ids("/") == [tweet]
         assert f"Answered by {backend}, from SQL in" in ada.get("/").text

@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
-import webtest
 from sqlalchemy import insert, select, text
 from waitress.adjustments import Adjustments
 
 from tests.conftest import ROOT, running, serving, settings_of
-from tests.people import Person
+from tests.people import Browser, Person
 from tweeter import ids
 from tweeter.models import Tweet, User
 from tweeter.views import export
@@ -58,7 +57,7 @@ def served(app):
 
 def write(app, username, tweets, length):
     """Signs somebody up who has written so much; their cookies, for a header."""
-    person = Person(webtest.TestApp(app), username)
+    person = Person(Browser(app), username)
     with app.registry["writing_sessions"].begin() as session:
         user_id = session.scalars(select(User.id).where(User.username_key == username)).one()
         first = ids.generate_id()
@@ -116,7 +115,7 @@ def test_an_export_is_complete(app):
         )
         session.execute(text("INSERT INTO relationships (from_user_id, to_user_id) VALUES (2, 1)"))
         session.execute(text("INSERT INTO mentions (user_id, tweet_id) SELECT 2, id FROM tweets WHERE user_id = 1"))
-    answer = webtest.TestApp(app).get("/settings/export.json", headers={"Cookie": cookies})
+    answer = Browser(app).get("/settings/export.json", headers={"Cookie": cookies})
     mine = json.loads(answer.body)
     assert list(mine) == ["profile", "tweets", "followers", "following", "mentions"]
     with app.registry["sessions"]() as session:
@@ -178,7 +177,7 @@ def test_an_export_that_nobody_reads_ends(app, served):
 
 
 def test_few_exports_are_written_at_a_time(app):
-    ada = Person(webtest.TestApp(app), "ada")
+    ada = Person(Browser(app), "ada")
     with ExitStack() as stack:
         for _ in range(export.WRITERS):
             stack.enter_context(app.registry["exports"].writing())

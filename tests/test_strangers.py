@@ -4,12 +4,11 @@ from contextlib import closing
 from urllib.parse import quote, unquote_to_bytes
 
 import pytest
-import webtest
 from pymemcache import Client
 from redis import Redis
 
 from tests.conftest import running, settings_of
-from tests.people import Person
+from tests.people import Browser, Person
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.ratelimits import UNLIMITED
@@ -71,10 +70,10 @@ def held(app, backend, redis_server, memcached_server):
 @pytest.fixture
 def people(app):
     """Ada, who tweets, with a warm home page; and more accounts than the store of the process has room for."""
-    ada = Person(webtest.TestApp(app), "ada")
+    ada = Person(Browser(app), "ada")
     ada.post("hello")
     for number in range(12):
-        Person(webtest.TestApp(app), f"user{number}")
+        Person(Browser(app), f"user{number}")
     assert app.registry.getUtility(IDelivery).drain(20)
     ada.get("/")
     return ada
@@ -85,7 +84,7 @@ def is_warm(app, timeline):
 
 
 def test_polls_of_strangers_leave_the_store_as_it_is(app, people, held):
-    stranger = webtest.TestApp(app)
+    stranger = Browser(app)
     before = held()
     for user in [*range(1, 14), *IDS]:
         for since in (0, 1, MAX_ID):
@@ -104,7 +103,7 @@ def test_polls_of_strangers_leave_the_store_as_it_is(app, people, held):
 
 
 def test_deep_pages_hold_no_more_than_the_first_one(app, people, held):
-    stranger = webtest.TestApp(app)
+    stranger = Browser(app)
     for page in ("/@ada", "/public"):
         stranger.get(page)
     before = held()
@@ -116,7 +115,7 @@ def test_deep_pages_hold_no_more_than_the_first_one(app, people, held):
 
 
 def test_what_a_poll_says_does_not_depend_on_what_is_warm(app, people):
-    ada, stranger = people, webtest.TestApp(app)
+    ada, stranger = people, Browser(app)
     poll = "/newer?timeline=profile&user=1&since=0"
     app.registry.getUtility(ITimelines).clear()
     cold = stranger.get(poll)
@@ -133,7 +132,7 @@ def test_what_a_poll_says_does_not_depend_on_what_is_warm(app, people):
 
 
 def test_a_warm_page_and_its_poll_cost_no_statement_more(app, people):
-    stranger = webtest.TestApp(app)
+    stranger = Browser(app)
     for url in ("/@user1", "/public"):
         stranger.get(url)
     for url, statements in (("/public", 0), ("/newer?timeline=public&since=0", 0), ("/@user1", 1),
@@ -144,7 +143,7 @@ def test_a_warm_page_and_its_poll_cost_no_statement_more(app, people):
 
 @pytest.mark.parametrize("signed_in", [False, True])
 def test_users_who_do_not_exist_have_no_page(app, people, held, signed_in):
-    browser = people.browser if signed_in else webtest.TestApp(app)
+    browser = people.browser if signed_in else Browser(app)
     before = held()
     for name in NOBODY[:4]:
         for url in (
@@ -173,9 +172,9 @@ def test_users_who_do_not_exist_have_no_page(app, people, held, signed_in):
 
 
 def test_a_closed_account_has_no_page(app, people):
-    user = Person(webtest.TestApp(app), "gone")
+    user = Person(Browser(app), "gone")
     user.post("good bye")
-    stranger = webtest.TestApp(app)
+    stranger = Browser(app)
     for url in ("/@gone", "/newer?timeline=profile&user=14&since=0"):
         stranger.get(url, status=200)
     fields = {"action": "close", "password": "a good password"}

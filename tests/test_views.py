@@ -12,7 +12,7 @@ from pyramid.router import Router
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import running, settings_of
-from tests.people import PASSWORD, Person, articles_on, ids_on
+from tests.people import PASSWORD, Browser, Person, articles_on, ids_on
 from tweeter.servers import PostgreSQL
 
 Visitor = Callable[[], webtest.TestApp]
@@ -474,7 +474,7 @@ def test_a_locked_database_is_tried_again(ada: Person, monkeypatch: pytest.Monke
 def test_a_lost_connection_is_tried_again(postgresql_server: PostgreSQL, postgresql_url: str) -> None:
     """As when the database was started again a moment ago."""
     with running(settings_of(postgresql_url)) as app:
-        ada = Person(webtest.TestApp(app), "Ada")
+        ada = Person(Browser(app), "Ada")
         database = postgresql_url.rpartition("/")[2]
         postgresql_server.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
