@@ -55,7 +55,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     def outdated(self) -> Callable[[TweetView], bool] | None:
         """Tells cached tweets that an event in flight may have changed; None where there are none."""
         authors: set[int] = set()
-        parents: set[int] = set()
+        deleted: set[int] = set()
         closing = False
         for each in self.in_flight:
             match each.event:
@@ -65,11 +65,14 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
                     authors.add(user_id)
                     closing = True  # a reply shows its parent's author, but not by id
                 case TweetsDeleted(tweet_ids):
-                    parents.update(tweet_ids)
-        if not authors and not parents:
+                    deleted.update(tweet_ids)
+        if not authors and not deleted:
             return None
         return lambda tweet: (
-            tweet.user_id in authors or tweet.parent_id in parents or (closing and tweet.parent_id is not None)
+            tweet.user_id in authors
+            or tweet.id in deleted
+            or tweet.parent_id in deleted
+            or (closing and tweet.parent_id is not None)
         )
 
     def age(self, now: float) -> float:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import bindparam, select
 from zope.interface import implementer
 
 from tweeter import measure
-from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode, tweets_in_flight
+from tweeter.delivery.checkpoint import FRESH, Checkpoint, InFlight, decode, tweets_in_flight
 from tweeter.delivery.circuit import Circuit
+from tweeter.delivery.position import Log
 from tweeter.errors import BackendUnavailable, Missing
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
@@ -19,10 +21,11 @@ from tweeter.timelines import plans, queries
 from tweeter.timelines.base import Timelines
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector
-from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
+from tweeter.values import Cursor, Followed, Page, Slice, Timeline, TweetCreated, TweetView, Unfollowed
 
 # A page whose ids turn out to be deleted is read on in larger and larger steps, up to this.
 LARGEST_READ = 400
+PENDING = 100  # events that a page merges at most, to have the viewer's last write
 
 
 class Fallback(Exception):
@@ -60,6 +63,7 @@ class PushTimelines(Timelines):
         self.capacity = capacity
         self.circuit = circuit or Circuit(name)
         self._sessions = sessions
+        self._reads = reads
         self._clock = clock
         self._page_store: Any = store if joined else None
         self._hydrator = Hydrator(name, cache, reads)
@@ -84,7 +88,7 @@ class PushTimelines(Timelines):
 
     def live(self) -> bool:
         try:
-            return self.circuit.closed and bool(self._checked(self.store.checkpoint(), 0) or self._clock is None)
+            return self.circuit.closed and bool(self._checked(self.store.checkpoint()) or self._clock is None)
         except (Fallback, BackendUnavailable):
             return False
 
@@ -134,10 +138,12 @@ class PushTimelines(Timelines):
                 found, held = self._page_store.read_page(timeline.key, count)
             else:
                 found = self.store.read(timeline.key, before, count)
-            checkpoint = self._checked(found.checkpoint if found else self.store.checkpoint(), written)
+            checkpoint = self._checked(found.checkpoint if found else self.store.checkpoint())
+            if checkpoint is not None and checkpoint.lacks(written):
+                checkpoint = self._with_pending(timeline, checkpoint, written)
             answer = "warm" if found else "cold"
             if found:
-                found = self._merge_in_flight(timeline, found, cursor, count, checkpoint)
+                found = self._merge_in_flight(timeline, found, before, count, checkpoint)
             elif cursor.backfill:
                 found = self._backfill(timeline, before, count)
             else:
@@ -161,7 +167,7 @@ class PushTimelines(Timelines):
                 return tweets
             count = min(count * 2, LARGEST_READ)
 
-    def _checked(self, data: bytes | None, written: int) -> Checkpoint | None:
+    def _checked(self, data: bytes | None) -> Checkpoint | None:
         """The checkpoint, if a page may be read at it. Raises Fallback.
 
         None where nobody delivers: whoever measures a store by hand.
@@ -176,31 +182,59 @@ class PushTimelines(Timelines):
             raise Fallback("no checkpoint")
         if not -FRESH < checkpoint.age(self._clock()) < FRESH:  # in the future: the database's clock was set
             raise Fallback("stale")
-        if checkpoint.lacks(written):
-            raise Fallback("own write")
         return checkpoint
 
+    def _with_pending(self, timeline: Timeline, checkpoint: Checkpoint, written: int) -> Checkpoint:
+        """The checkpoint with the events after it as events in flight, so that a page has the viewer's last write.
+
+        A post, a deletion or a new name can be merged. Raises Fallback for other events that matter to the timeline.
+        """
+        with self._reads() as session:
+            batch = Log(session.connection()).read(checkpoint.position, PENDING)
+        pending = replace(checkpoint, position=batch.position)
+        if batch.more or pending.lacks(written):
+            raise Fallback("own write")
+        in_flight = list(checkpoint.in_flight)
+        for logged in batch.events:
+            match logged.event:
+                case None:
+                    raise Fallback("own write")
+                case Followed(follower) | Unfollowed(follower):
+                    if timeline == Timeline.home(follower):
+                        raise Fallback("own write")
+                case TweetCreated(_, author) if timeline.kind == "home" and author != timeline.user_id:
+                    pass  # whether its author is followed would take another statement
+                case event:
+                    in_flight.append(InFlight(logged.id, logged.number, event))
+        return replace(pending, in_flight=tuple(in_flight))
+
     def _merge_in_flight(
-        self, timeline: Timeline, found: Slice, cursor: Cursor, count: int, checkpoint: Checkpoint | None
+        self, timeline: Timeline, found: Slice, before: int, count: int, checkpoint: Checkpoint | None
     ) -> Slice:
-        """The slice with the tweets whose fan-out is under way, as far as the reader follows their authors."""
-        if checkpoint is None or not checkpoint.in_flight or timeline.kind != "home":
+        """The slice with the tweets whose fan-out is under way, as far as they belong to the timeline."""
+        if checkpoint is None or not checkpoint.in_flight:
             return found
         full = len(found.ids) == count
         lowest = found.ids[-1] + 1 if full else found.floor
         listed = {
             event.tweet_id: event.user_id
             for event in tweets_in_flight(checkpoint)
-            if lowest <= event.tweet_id < cursor.before and event.tweet_id not in found.ids
+            if lowest <= event.tweet_id < before and event.tweet_id not in found.ids
         }
-        if not listed:
-            return found
-        with self._sessions() as session:
-            followed = set(
-                session.scalars(_FOLLOWED, {"user_id": timeline.user_id, "authors": list(set(listed.values()))})
-            )
-        missing = [id_ for id_, author in listed.items() if author in followed]
-        return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count])
+        authors = self._shown(timeline, set(listed.values()))
+        if missing := [id_ for id_, author in listed.items() if author in authors]:
+            return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count])
+        return found
+
+    def _shown(self, timeline: Timeline, authors: set[int]) -> set[int]:
+        """Those of the authors whose tweets the timeline has."""
+        if timeline.kind == "public":
+            return authors
+        shown = authors & {timeline.user_id}
+        if timeline.kind == "home" and authors - shown:
+            with self._reads() as session:
+                shown.update(session.scalars(_FOLLOWED, {"user_id": timeline.user_id, "authors": list(authors)}))
+        return shown
 
     def _living(
         self,

@@ -1,0 +1,122 @@
+"""The viewer's own writes are on the next page, from the store, before the relay delivers them."""
+
+import random
+from contextlib import closing
+
+import pytest
+from sqlalchemy import select
+
+from tests.children import act, sign_up
+from tweeter import measure
+from tweeter.delivery.checkpoint import decode
+from tweeter.models import User
+from tweeter.testing import Process
+from tweeter.timelines.pull import PullTimelines
+from tweeter.timelines.push import PENDING
+from tweeter.values import Cursor, Timeline
+
+SECONDS = 20
+OPERATIONS = 40
+
+
+@pytest.fixture(params=["redis", "memcached", "memory"])
+def process(request, database_url, redis_server, memcached_server):
+    prefix = f"own{database_url[-30:]}:"
+    settings = {
+        "tweeter.redis.url": redis_server.url,
+        "tweeter.memcached.servers": memcached_server.address,
+        "tweeter.redis.prefix": prefix,
+        "tweeter.memcached.prefix": prefix,
+    }
+    with closing(Process(database_url, request.param, **settings)) as process:
+        yield process
+
+
+def pause(process):
+    """Delivers what is committed, and nothing from now on. The checkpoint stays fresh."""
+    assert process.delivery.drain(SECONDS)
+    process.delivery.stop()
+    moment = decode(process.timelines.store.checkpoint()).time
+    process.timelines._clock = lambda: moment
+
+
+def look(process, viewer, timeline, limit=10):
+    """A page for the viewer, what served it, and the page that SQL has."""
+    with process.sessions() as session:
+        written = session.scalar(select(User.last_write).where(User.id == viewer))
+    cursor = Cursor(limit=limit)
+    with measure.measuring() as meter:
+        page = process.timelines.page(timeline, cursor, written)
+    return page, meter.answered_by, PullTimelines("sql", process.sessions).page(timeline, cursor)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_posts_deletions_and_new_names_are_merged(process, seed):
+    """One person writes; every page that shows it is the one that SQL has, and comes from the store."""
+    chance = random.Random(seed)
+    ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
+    act(process, "follow", ann, "bob")
+    act(process, "follow", bob, "ann")
+    mine = [act(process, "post", ann, f"old {number}") for number in range(3)]
+    answers = [act(process, "post", bob, f"answer to {tweet}", tweet) for tweet in mine]
+    timelines = [Timeline.public(), Timeline.home(ann), Timeline.profile(ann), Timeline.profile(bob)]
+    assert process.delivery.drain(SECONDS)
+    for timeline in timelines[seed:]:  # the others are cold
+        look(process, ann, timeline)
+    pause(process)
+    for number in range(OPERATIONS):
+        match chance.choice(["post", "reply", "delete", "rename"]):
+            case "post":
+                mine.append(act(process, "post", ann, f"post {number}"))
+            case "reply":
+                mine.append(act(process, "post", ann, f"reply {number}", chance.choice([*mine, *answers])))
+            case "delete" if mine:
+                act(process, "delete", ann, mine.pop(chance.randrange(len(mine))))
+            case _:
+                act(process, "change_profile", ann, f"Ann {number}", "")
+        for timeline in timelines:
+            page, by, expected = look(process, ann, timeline, limit=chance.choice([3, 10]))
+            assert page == expected
+            assert by == process.backend
+
+
+def test_whom_the_viewer_follows_is_for_sql(process):
+    """Their home timeline comes from SQL until the store follows; all others come from the store."""
+    ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
+    act(process, "post", bob, "hello")
+    everything = [Timeline.home(ann), Timeline.home(bob), Timeline.public(), Timeline.profile(bob)]
+    for timeline in everything:
+        look(process, ann, timeline)
+    pause(process)
+    for action in ("follow", "unfollow"):
+        act(process, action, ann, "bob")
+        for timeline in everything:
+            page, by, expected = look(process, ann, timeline)
+            assert page == expected
+            assert by == (f"{process.backend}, from SQL" if timeline == Timeline.home(ann) else process.backend)
+
+
+def test_posts_of_others_wait_for_the_relay(process):
+    ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
+    act(process, "follow", ann, "bob")
+    assert process.delivery.drain(SECONDS)
+    look(process, ann, Timeline.home(ann))
+    pause(process)
+    act(process, "post", bob, "hello")
+    mine = act(process, "post", ann, "hello")
+    page, by, _ = look(process, ann, Timeline.home(ann))
+    assert ([tweet.id for tweet in page.tweets], by) == ([mine], process.backend)
+
+
+def test_sql_serves_the_page_behind_many_events(process):
+    ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
+    assert process.delivery.drain(SECONDS)
+    look(process, ann, Timeline.home(ann))
+    pause(process)
+    with process.acting() as actions:
+        for number in range(PENDING):
+            actions.post(bob, f"{number}")
+    mine = act(process, "post", ann, "hello")
+    page, by, expected = look(process, ann, Timeline.home(ann))
+    assert [tweet.id for tweet in page.tweets] == [mine]
+    assert (page, by) == (expected, f"{process.backend}, from SQL")
