@@ -16,7 +16,7 @@ from tweeter.timelines.push import PENDING
 from tweeter.values import Cursor, Timeline
 
 SECONDS = 20
-OPERATIONS = 40
+OPERATIONS = 25
 
 
 @pytest.fixture(params=["redis", "memcached", "memory"])
@@ -36,8 +36,9 @@ def pause(process):
     """Delivers what is committed, and nothing from now on. The checkpoint stays fresh."""
     assert process.delivery.drain(SECONDS)
     process.delivery.stop()
-    moment = decode(process.timelines.store.checkpoint()).time
-    process.timelines._clock = lambda: moment
+    checkpoint = decode(process.timelines.store.checkpoint())
+    assert checkpoint is not None
+    process.timelines._clock = lambda: checkpoint.time
 
 
 def look(process, viewer, timeline, limit=10):

@@ -90,6 +90,7 @@ def test_the_holder_is_killed_in_the_middle_of_a_catch_up(request, settings, dat
             child.resume()
         wait_until(lambda: any(child.stopped for child in children), SECONDS, PAUSE)
         holder, other = sorted(children, key=lambda child: not child.stopped)
+        other.do(disarm)
         posted = {}
         before = checkpoint(watching)
         assert watching.delivery.relays[0].behind()[0] > EVENTS  # in the middle
@@ -143,10 +144,10 @@ def pooled_url(postgresql_url):
 
 
 def stop_before(write):
-    def stopping(*args):
+    def stopping(store, *args):
         if armed and armed.pop() and not armed:
             os.kill(os.getpid(), signal.SIGSTOP)
-        return write(*args)
+        return write(store, *args)
 
     return stopping
 
@@ -179,6 +180,10 @@ armed: list[bool] = []  # as long as this there are writes until the process sto
 
 def arm(process, writes=1):
     armed.extend([True] * writes)
+
+
+def disarm(process):
+    armed.clear()
 
 
 def lease_of(process):

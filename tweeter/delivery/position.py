@@ -16,7 +16,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, Integer, bindparam, select
 
 from tweeter.models import outbox
 from tweeter.models.meta import UTCDateTime
-from tweeter.values import AnyEvent, Event, Unfollowed
+from tweeter.values import AnyEvent, Unfollowed
 
 _decode = msgspec.json.Decoder(AnyEvent).decode
 
@@ -73,7 +73,7 @@ class LoggedEvent(NamedTuple):
     id: int
     number: int
     date: datetime
-    event: Event | None
+    event: AnyEvent | None
     request_id: str | None
     check: int = 0
 
@@ -163,7 +163,7 @@ class Log:
 
 def _logged(id_: int, number: int, row: Any) -> LoggedEvent:
     try:
-        event: Event | None = _decode(row.payload)
+        event: AnyEvent | None = _decode(row.payload)
     except msgspec.DecodeError:
         event = None
     return LoggedEvent(id_, number, row.date, event, row.request_id, _check(row.payload))

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 import tweeter
 from tweeter import ids
 from tweeter.actions import Actions
-from tweeter.interfaces import IDelivery, ITimelines
+from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, outbox
 from tweeter.models.meta import begin_immediate
 from tweeter.settings import merge
@@ -70,10 +70,14 @@ class Process:
     def settle(self) -> None:
         """Waits until everything is delivered and the store answers; while it is ill, until it does or SQL does."""
         deadline = time.monotonic() + PATIENCE
-        while not (self.ill and not self.reads_store):
+        while not (self.ill and self._served_by_sql()):
             if self.delivery.drain(0.05 if self.ill else PATIENCE):
                 return
             assert time.monotonic() < deadline, f"{self.backend} does not catch up"
+
+    def _served_by_sql(self) -> bool:
+        """Another process may deliver: then the circuit of this one is closed, and its pages are too old."""
+        return IMaterializedTimelines.providedBy(self.timelines) and not self.timelines.live()
 
     def walk(self, timeline: Timeline, limit: int = 20) -> list[Page]:
         """All pages from the newest to the end."""
