@@ -276,13 +276,12 @@ def site(sqlite_url: str) -> Iterator[str]:
 @contextmanager
 def serving(app: Router, **options: Any) -> Iterator[str]:
     """Serves an application with waitress, on a free port, within the block. The options are waitress' own."""
-    sockets: dict[int, Any] = {}
-    server = make_server(app, map=sockets, **{"host": "127.0.0.1", "port": 0, "threads": 4} | options)
+    server = make_server(app, **{"host": "127.0.0.1", "port": 0, "threads": 4} | options)
     stopped = threading.Event()
 
     def serve() -> None:
         while not stopped.is_set():
-            server.asyncore.loop(timeout=0.1, map=sockets, count=1, use_poll=server.adj.asyncore_use_poll)
+            server.asyncore.loop(timeout=0.1, map=server._map, count=1, use_poll=True)
 
     thread = threading.Thread(target=serve, name="waitress")
     thread.start()
@@ -292,7 +291,7 @@ def serving(app: Router, **options: Any) -> Iterator[str]:
         stopped.set()
         thread.join()
         server.task_dispatcher.shutdown()
-        for dispatcher in list(sockets.values()):
+        for dispatcher in list(server._map.values()):
             dispatcher.close()
 
 

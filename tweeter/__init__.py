@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -37,7 +36,6 @@ def main(global_config: Mapping[str, str], **settings: str) -> Router:
 def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) -> Router:
     merged = merge(settings, global_config, os.environ)
     check_secret(merged)
-    share_processor(merged["tweeter.switch_interval_us"])
     with Configurator(settings=merged) as config:
         config.include("pyramid_jinja2")
         if merged["tweeter.lab"]:
@@ -56,16 +54,6 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
         start(app.registry)
         atexit.register(shut_down, app.registry)
     return app
-
-
-def share_processor(microseconds: int) -> None:
-    """How long a thread of this process may compute while others wait; 0 leaves it as it is (5,000).
-
-    waitress looks after all kept connections in one thread. While that goes through a hundred of them the threads that
-    answer wait, and the other way round.
-    """
-    if microseconds:
-        sys.setswitchinterval(microseconds / 1_000_000)
 
 
 def machinery(config: Configurator) -> None:

@@ -1,23 +1,117 @@
-"""waitress as an ini file starts it, but for one bound that it lacks.
+"""waitress as an ini file starts it, with a bound that it lacks and a loop for many connections.
+
+    [server:main]
+    paste.server_runner = tweeter.serve:serve
 
 waitress closes a connection that is idle for `channel_timeout` seconds, except where the reader does not read: to
 close it waits until it can write. The kernel can end such a connection after the same time.
 
-    [server:main]
-    paste.server_runner = tweeter.serve:serve
+waitress's loop asks every connection twice before each wait. With 128 connections its thread is always busy, and each
+thread that makes a page waits for it whenever it comes back from SQL or a store. `Sockets` asks the connections that
+may have changed, and waits by epoll. `tweeter bench page` on 2 cores, a page of 20 tweets from Redis, 1, 8 and 128
+connections: 915, 815 and 77 pages/s with waitress's loop (switch interval 1 ms), 897, 889 and 874 with this one.
 """
 
+import select
 import socket
+import time
+from collections import deque
 from typing import Any
 
 import waitress
 from pyramid.router import Router
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
+from waitress.wasyncore import readwrite
+
+EVERY = 1.0  # seconds between looks at all connections: waitress gives idle ones up from outside the loop
+
+
+class Sockets(dict[int, Any]):
+    """The dispatchers of a server by their file descriptors: in place of waitress's map, and of its loop.
+
+    What a dispatcher waits for changes by what the loop has it do, and by the thread that serves its request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: deque[int] = deque()
+        self.served: set[int] = set()  # by threads, at this moment
+        self._epoll = select.epoll()
+        self._awaited: dict[int, int] = {}  # events of epoll
+        self._listening: list[int] = []
+        self._looked = 0.0
+
+    def __setitem__(self, fd: int, dispatcher: Any) -> None:
+        super().__setitem__(fd, dispatcher)
+        self.changed.append(fd)
+
+    def __delitem__(self, fd: int) -> None:
+        super().__delitem__(fd)
+        self._await(fd, 0)
+
+    def loop(self, timeout: float, map: Any = None, use_poll: bool = True, count: int | None = None) -> None:
+        """As waitress.wasyncore.loop; the second and third arguments are for its sake."""
+        while self and (count is None or count > 0):
+            self._look()
+            for fd, events in self._epoll.poll(timeout):
+                if (dispatcher := self.get(fd)) is not None:
+                    readwrite(dispatcher, events)
+                    self.changed.append(fd)
+            if count is not None:
+                count -= 1
+
+    def _look(self) -> None:
+        """Finds out what the dispatchers wait for."""
+        if (now := time.monotonic()) - self._looked > EVERY:
+            self._looked = now
+            self._listening = [fd for fd, dispatcher in self.items() if dispatcher.accepting]
+            self.changed.extend(self)
+        asked = {*self._listening, *list(self.served)}
+        while self.changed:
+            asked.add(self.changed.popleft())
+        for fd in asked:
+            if (dispatcher := self.get(fd)) is not None:
+                events = select.EPOLLIN | select.EPOLLPRI if dispatcher.readable() else 0
+                if dispatcher.writable() and not dispatcher.accepting:
+                    events |= select.EPOLLOUT
+                self._await(fd, events)
+
+    def _await(self, fd: int, events: int) -> None:
+        before = self._awaited.pop(fd, 0)
+        if events:
+            self._awaited[fd] = events
+        if before and events and before != events:
+            self._epoll.modify(fd, events)
+        elif events and not before:
+            self._epoll.register(fd, events)
+        elif before and not events:
+            self._epoll.unregister(fd)
+
+
+class Channel(HTTPChannel):
+    """A connection. It is among those `served` until the loop can see all that its thread did."""
+
+    def service(self) -> None:
+        sockets, fd = self._map, self._fileno
+        sockets.served.add(fd)
+        try:
+            super().service()
+        finally:
+            sockets.changed.append(fd)
+            sockets.served.discard(fd)
 
 
 def make_server(app: Router, **options: Any) -> Any:
     """A server of waitress with its own options."""
-    server = create_server(app, **options)
+    epoll = hasattr(select, "epoll")  # Linux
+    sockets: Any = Sockets() if epoll else {}
+    server = create_server(app, map=sockets, **options)
+    if epoll:
+        server.asyncore = sockets
+        for dispatcher in sockets.values():
+            if hasattr(dispatcher, "channel_class"):
+                dispatcher.channel_class = Channel
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         milliseconds = server.adj.channel_timeout * 1000
         patience = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

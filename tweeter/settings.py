@@ -70,7 +70,6 @@ KNOWN = {
     "tweeter.lab": Setting(bool, False, help="the page /lab, where backends are compared, switched and broken"),
     "tweeter.lab.hosts": Setting(str, "127.0.0.1 ::1", help="networks that may use the lab"),
     "tweeter.lab.backends": Setting(str, "sql memory redis memcached", help="the backends that the lab compares"),
-    "tweeter.switch_interval_us": Setting(int, 50, 0, "microseconds a thread computes while others wait; 0: Python's"),
     "tweeter.outbox.keep_hours": Setting(int, 24, 1, "hours that delivered events are kept"),
 }
 

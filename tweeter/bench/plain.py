@@ -42,7 +42,6 @@ class Constants(NamedTuple):
 
 def hello(settings: dict[str, Any]) -> Router:
     """Pyramid's own first application: one view, and nothing around it."""
-    tweeter.share_processor(settings["tweeter.switch_interval_us"])
     with Configurator() as config:
         config.add_route("hello", "/")
         config.add_view(lambda request: Response("Hello World!"), route_name="hello")
@@ -51,7 +50,6 @@ def hello(settings: dict[str, Any]) -> Router:
 
 def bare(settings: dict[str, Any], folder: str, constants: Constants) -> Router:
     """A WSGI application that has one page, `/?limit=20`. The folder is for its templates."""
-    tweeter.share_processor(settings["tweeter.switch_interval_us"])
     made = {tweet: made_of(tweet) for tweet in constants.tweets}
     nothing = {"costs": str, "flashes": list, "get_csrf_token": lambda: "f" * 40, "made_of": made.__getitem__}
     with Configurator(settings={"jinja2.trim_blocks": "true", "jinja2.lstrip_blocks": "true"} | settings) as config:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseError, MemcacheUnknownError
 
 from tweeter.measure import count_bytes
-from tweeter.sockets import throw_away_unsent
+from tweeter.sockets import limit_waits, throw_away_unsent, time_to_wait
 
 STORED = b"STORED"
 NOT_STORED = b"NOT_STORED"
@@ -25,7 +25,7 @@ TOO_LARGE = b"SERVER_ERROR object too large for cache"
 ANSWERS = frozenset({STORED, NOT_STORED, b"EXISTS", b"NOT_FOUND", b"DELETED", TOO_LARGE})
 
 BLOCK = 500  # commands sent in one go; two such blocks are under way at a time
-RECEIVED = 262_144  # bytes at a time
+RECEIVED = 65_536  # bytes at a time
 
 Address = tuple[str, int] | str
 
@@ -81,6 +81,7 @@ class Connection:
         self._socket: socket.socket | None = None
         self._let_go: Callable[[], object] = bool
         self._process = 0
+        self._limit = 0.0  # seconds that the socket waits
         self._data = b""
         self._at = 0
 
@@ -93,7 +94,7 @@ class Connection:
             self._socket = _connect(self._address, self._timeout)
             self._let_go = weakref.finalize(self, self._socket.close)  # also when nobody needs the store any more
             self._process = os.getpid()
-            self._data, self._at = b"", 0
+            self._data, self._at, self._limit = b"", 0, 0.0
 
     def close(self) -> None:
         """Ends it at once, in the middle of whatever it does."""
@@ -103,7 +104,10 @@ class Connection:
             self._socket = None
 
     def send(self, data: bytes) -> None:
-        self._waiting().sendall(data)
+        try:
+            self._waiting().sendall(data)
+        except BlockingIOError as error:
+            raise TimeoutError("timed out") from error
         count_bytes(sent=len(data))
 
     def lines(self, count: int) -> list[bytes]:
@@ -149,7 +153,10 @@ class Connection:
         return self._data[self._at - count : self._at]
 
     def _receive(self) -> None:
-        chunk = self._waiting().recv(RECEIVED)
+        try:
+            chunk = self._waiting().recv(RECEIVED)
+        except BlockingIOError as error:
+            raise TimeoutError("timed out") from error
         if not chunk:
             raise MemcacheUnexpectedCloseError("closed by the server")
         count_bytes(received=len(chunk))
@@ -161,7 +168,9 @@ class Connection:
         left = self.deadline - monotonic()
         if self._socket is None or left <= 0:
             raise TimeoutError("timed out")
-        self._socket.settimeout(left)
+        if (limit := time_to_wait(left, self._timeout)) != self._limit:
+            limit_waits(self._socket, limit)
+            self._limit = limit
         return self._socket
 
 

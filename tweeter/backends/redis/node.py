@@ -6,9 +6,6 @@ bulk: redis-py's own pipelines take ten times as long for it, and on a cluster t
 
 import builtins
 import os
-import socket
-import ssl
-import struct
 import time
 from collections import deque
 from collections.abc import Collection
@@ -21,10 +18,9 @@ from redis import ConnectionPool
 from redis.exceptions import ConnectionError, TimeoutError
 
 from tweeter.measure import count_bytes
-from tweeter.sockets import throw_away_unsent
+from tweeter.sockets import limit_waits, throw_away_unsent, time_to_wait
 
 RECEIVED = 65_536  # bytes at a time
-ALMOST = 0.95  # of the time that is given
 LONG_REST = 1.0  # seconds after which a connection may have been closed by the server
 
 _MORE = object()
@@ -180,7 +176,7 @@ class Exchange:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise builtins.TimeoutError
-                _limit(connection, self._timeout if left > self._timeout * ALMOST else max(left, 0.001))
+                _limit(connection, time_to_wait(left, self._timeout))
                 data = connection._sock.recv(RECEIVED)
                 if not data:
                     raise ConnectionError("closed the connection")
@@ -205,20 +201,10 @@ class Exchange:
 
 
 def _limit(connection: Any, seconds: float) -> None:
-    """How long the connection waits for the server.
-
-    The kernel keeps the time: Python's own timeouts would ask it before each send and each receive.
-    """
-    if connection.limit == seconds:
-        return
-    if isinstance(connection._sock, ssl.SSLSocket):  # it may have to do several things to receive once
-        connection._sock.settimeout(seconds)
-    else:
-        connection._sock.settimeout(None)
-        span = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
-        connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
-        connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
-    connection.limit = seconds
+    """How long the connection waits for the server."""
+    if connection.limit != seconds:
+        limit_waits(connection._sock, seconds)
+        connection.limit = seconds
 
 
 def _named(error: BaseException, name: str) -> BaseException:
