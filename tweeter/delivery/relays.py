@@ -241,9 +241,11 @@ class Relay:
 
     def _let_go(self) -> None:
         """What the database and the store are may have changed: everything is found out anew."""
-        holder, self._holder = self._holder, None
-        if holder is not None:
-            holder.close()
+        if self._holder is not None:
+            try:
+                self._holder.close()  # it drops what it may have written too late
+            finally:
+                self._holder = None
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.release()

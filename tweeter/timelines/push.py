@@ -3,37 +3,24 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import replace
-from sqlalchemy import bindparam, select
 from zope.interface import implementer
 
 from tweeter import measure
-from tweeter.delivery.checkpoint import FRESH, Checkpoint, InFlight, decode, tweets_in_flight
 from tweeter.delivery.circuit import Circuit
-from tweeter.delivery.position import Log
 from tweeter.errors import BackendUnavailable, Missing
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
 from tweeter.metrics import FALLBACKS, IDS, READS, child
-from tweeter.models import Relationship
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import plans, queries
 from tweeter.timelines.base import Timelines
+from tweeter.timelines.freshness import Fallback, Freshness, Moment
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector
-from tweeter.values import Cursor, Followed, Page, Slice, Timeline, TweetCreated, TweetView, Unfollowed
+from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 
 # A page whose ids turn out to be deleted is read on in larger and larger steps, up to this.
 LARGEST_READ = 400
-PENDING = 100  # events that a page merges at most, to have the viewer's last write
-
-
-class Fallback(Exception):
-    """SQL has to serve this page; `reason` is a label of the metrics."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @implementer(IMaterializedTimelines)
@@ -63,12 +50,10 @@ class PushTimelines(Timelines):
         self.capacity = capacity
         self.circuit = circuit or Circuit(name)
         self._sessions = sessions
-        self._reads = reads
-        self._clock = clock
+        self._freshness = Freshness(reads, clock)
         self._page_store: Any = store if joined else None
         self._hydrator = Hydrator(name, cache, reads)
         self.projector = Projector(store, self._hydrator, reads)
-        self._decoded: tuple[bytes, Checkpoint | None] = (b"", None)
 
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
         with measure.timeline_read():
@@ -88,7 +73,10 @@ class PushTimelines(Timelines):
 
     def live(self) -> bool:
         try:
-            return self.circuit.closed and bool(self._checked(self.store.checkpoint()) or self._clock is None)
+            if not self.circuit.closed:
+                return False
+            self._freshness.check(self.store.checkpoint(), Timeline.public(), 0)
+            return True
         except (Fallback, BackendUnavailable):
             return False
 
@@ -100,7 +88,7 @@ class PushTimelines(Timelines):
 
     def read_at_any_age(self) -> None:
         """From now on the checkpoint does not count: the caller delivers by hand, to measure the store alone."""
-        self._clock = None
+        self._freshness.clock = None
 
     def peek(self, timeline: Timeline) -> Slice | None:
         return self.store.read(timeline.key, Cursor().before, self.capacity * 2)
@@ -138,12 +126,10 @@ class PushTimelines(Timelines):
                 found, held = self._page_store.read_page(timeline.key, count)
             else:
                 found = self.store.read(timeline.key, before, count)
-            checkpoint = self._checked(found.checkpoint if found else self.store.checkpoint())
-            if checkpoint is not None and checkpoint.lacks(written):
-                checkpoint = self._with_pending(timeline, checkpoint, written)
+            moment = self._freshness.check(found.checkpoint if found else self.store.checkpoint(), timeline, written)
             answer = "warm" if found else "cold"
             if found:
-                found = self._merge_in_flight(timeline, found, before, count, checkpoint)
+                found = self._freshness.merge(timeline, found, before, count, moment)
             elif cursor.backfill:
                 found = self._backfill(timeline, before, count)
             else:
@@ -152,7 +138,7 @@ class PushTimelines(Timelines):
             if before == cursor.before:
                 child(READS, self.name, answer).inc()
             newer = [id_ for id_ in found.ids if id_ > cursor.after]
-            tweets += self._living(timeline, newer, checkpoint, held)
+            tweets += self._living(timeline, newer, moment, held)
             if len(tweets) >= need or len(newer) < len(found.ids):
                 return tweets[:need]
             if found.ids:
@@ -167,89 +153,21 @@ class PushTimelines(Timelines):
                 return tweets
             count = min(count * 2, LARGEST_READ)
 
-    def _checked(self, data: bytes | None) -> Checkpoint | None:
-        """The checkpoint, if a page may be read at it. Raises Fallback.
-
-        None where nobody delivers: whoever measures a store by hand.
-        """
-        if self._clock is None:
-            return None
-        known, checkpoint = self._decoded
-        if data != known:
-            checkpoint = decode(data)
-            self._decoded = (data or b"", checkpoint)
-        if checkpoint is None:
-            raise Fallback("no checkpoint")
-        if not -FRESH < checkpoint.age(self._clock()) < FRESH:  # in the future: the database's clock was set
-            raise Fallback("stale")
-        return checkpoint
-
-    def _with_pending(self, timeline: Timeline, checkpoint: Checkpoint, written: int) -> Checkpoint:
-        """The checkpoint with the events after it as events in flight, so that a page has the viewer's last write.
-
-        A post, a deletion or a new name can be merged. Raises Fallback for other events that matter to the timeline.
-        """
-        with self._reads() as session:
-            batch = Log(session.connection()).read(checkpoint.position, PENDING)
-        pending = replace(checkpoint, position=batch.position)
-        if batch.more or pending.lacks(written):
-            raise Fallback("own write")
-        in_flight = list(checkpoint.in_flight)
-        for logged in batch.events:
-            match logged.event:
-                case None:
-                    raise Fallback("own write")
-                case Followed(follower) | Unfollowed(follower):
-                    if timeline == Timeline.home(follower):
-                        raise Fallback("own write")
-                case TweetCreated(_, author) if timeline.kind == "home" and author != timeline.user_id:
-                    pass  # whether its author is followed would take another statement
-                case event:
-                    in_flight.append(InFlight(logged.id, logged.number, event))
-        return replace(pending, in_flight=tuple(in_flight))
-
-    def _merge_in_flight(
-        self, timeline: Timeline, found: Slice, before: int, count: int, checkpoint: Checkpoint | None
-    ) -> Slice:
-        """The slice with the tweets whose fan-out is under way, as far as they belong to the timeline."""
-        if checkpoint is None or not checkpoint.in_flight:
-            return found
-        full = len(found.ids) == count
-        lowest = found.ids[-1] + 1 if full else found.floor
-        listed = {
-            event.tweet_id: event.user_id
-            for event in tweets_in_flight(checkpoint)
-            if lowest <= event.tweet_id < before and event.tweet_id not in found.ids
-        }
-        authors = self._shown(timeline, set(listed.values()))
-        if missing := [id_ for id_, author in listed.items() if author in authors]:
-            return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count])
-        return found
-
-    def _shown(self, timeline: Timeline, authors: set[int]) -> set[int]:
-        """Those of the authors whose tweets the timeline has."""
-        if timeline.kind == "public":
-            return authors
-        shown = authors & {timeline.user_id}
-        if timeline.kind == "home" and authors - shown:
-            with self._reads() as session:
-                shown.update(session.scalars(_FOLLOWED, {"user_id": timeline.user_id, "authors": list(authors)}))
-        return shown
-
     def _living(
         self,
         timeline: Timeline,
         ids: Sequence[int],
-        checkpoint: Checkpoint | None,
+        moment: Moment | None,
         held: Mapping[int, TweetView | None],
     ) -> list[TweetView]:
         """The tweets that still exist; ids of the others leave the timeline (read repair)."""
         if not ids:
             return []
-        tweets = self._hydrator.tweets(ids, checkpoint.outdated() if checkpoint else None, held)
+        tweets = self._hydrator.tweets(ids, moment.outdated() if moment else None, held)
         if gone := [id_ for id_ in ids if tweets[id_] is None]:
             self.store.remove(timeline.key, gone)
-        return [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
+        living = [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
+        return [tweet for tweet in living if moment.shows(timeline, tweet)] if moment and moment.unfollowed else living
 
     def _backfill(self, timeline: Timeline, before: int, count: int) -> Slice:
         """Fills a cold timeline from SQL and reads from that. Raises Fallback while another process fills it.
@@ -270,9 +188,3 @@ class PushTimelines(Timelines):
                     raise
         self.store.fill(timeline.key, token, ids, floor)
         return Slice([id_ for id_ in ids if id_ < before][:count], floor)
-
-
-_FOLLOWED = select(Relationship.to_user_id).where(
-    Relationship.from_user_id == bindparam("user_id"),
-    Relationship.to_user_id.in_(bindparam("authors", expanding=True)),
-)
