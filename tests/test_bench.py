@@ -162,17 +162,22 @@ def test_fill(ini, nothing_left, tmp_path, capsys):
 
 def test_relay(ini, given, nothing_left, tmp_path):
     file = tmp_path / "relay.json"
-    small = ["--events", "200", "--posts", "10", "--celebrity", "900", "--backend", "redis", "--json", str(file)]
-    assert main(["bench", "relay", ini, *given, *small]) == 0
+    small = ["--events", "200", "--posts", "10", "--celebrity", "900", "--open", "1", "--backend", "redis"]
+    assert main(["bench", "relay", ini, *given, "--database", "postgresql", *small, "--json", str(file)]) == 0
     found = json.loads(file.read_text())
     names = [ratio["name"] for ratio in found["ratios"]]
     assert [name.removeprefix("redis: ") for name in names] == [
         "events a second, catching up",
         "commit to last follower, 1 process(es), median", "commit to last follower, 1 process(es), 99th percentile",
+        "writes of progress to SQL a second, 1 process(es)",
         "commit to last follower, 2 process(es), median", "commit to last follower, 2 process(es), 99th percentile",
+        "writes of progress to SQL a second, 2 process(es)",
         "commit to last follower during fan-outs to 900, 99th percentile",
+        "commit to last follower, 99th percentile, beside a transaction of 1 s / alone",
+        "row of progress",
         "kill -9 of the holder to the next one's checkpoint",
         "time of a post on redis, delivered / on sql",
+        "WAL of a post on redis / on sql",
     ]  # fmt: skip
     assert all(ratio["value"] > 0 for ratio in found["ratios"])
 

@@ -39,6 +39,8 @@ STATISTICS = 1.5  # seconds by which PostgreSQL's lag at most
 PAUSE = 0.01  # seconds between posts that are watched
 LEAST_RATE = {"redis": 5000, "memcached": 2500, "memory": 5000}  # events a second
 ONE_PROCESS, TWO_PROCESSES = ((2, 5), (3, 10))  # ms: median, 99th percentile
+TURNS = 5  # with and without an open transaction
+ROW = 1024  # bytes
 POLLED = (5, 15)  # where nothing but polling wakes the relay
 
 
@@ -52,6 +54,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--posts", type=count, default=1000, metavar="N", help="of each contender (default 1000)")
     parser.add_argument(
         "--celebrity", type=count, default=100_000, metavar="N", help="followers of an author beside (default 100000)"
+    )
+    parser.add_argument(
+        "--open", type=count, default=5, metavar="S", help="seconds that a writing transaction is open (default 5)"
     )
     parser.add_argument("--backend", choices=tuple(LEAST_RATE), help="only this one (default all)")
 
@@ -68,6 +73,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         if backend != "memory":
             _latency(scratch, settings, site, args.posts, figures)
             _beside_a_celebrity(scratch, settings, site, args, figures)
+            _beside_a_transaction(scratch, settings, site, args.open, figures)
             _takeover(settings, figures)
     if args.backend != "memcached":
         _cost(scratch, args.posts, figures)
@@ -168,6 +174,41 @@ def _beside_a_celebrity(
     backend = settings["tweeter.timelines"]
     name = f"{backend}: commit to last follower during fan-outs to {args.celebrity:,}, 99th percentile"
     figures.ratios.append(Ratio(name, percentile(took, 99), most=50, unit="ms"))
+
+
+def _beside_a_transaction(
+    scratch: Scratch, settings: dict[str, Any], site: _Site, seconds: int, figures: Figures
+) -> None:
+    """Posts while a transaction that writes is open on PostgreSQL, and without it, in turns."""
+    if settings["sqlalchemy.url"].startswith("sqlite"):  # there writers take turns
+        return
+    backend = settings["tweeter.timelines"]
+    author, last = site.authors[6], site.followers[7 * FOLLOWERS - 1]
+    taken: dict[bool, list[float]] = {False: [], True: []}
+    size = 0
+    with ExitStack() as stack:
+        watcher, poster = (stack.enter_context(closing(Child())) for _ in range(2))
+        engine = stack.enter_context(machinery(settings))["engine"]
+        watcher.call(begin_watch, settings)
+        poster.call(begin, settings, True)
+        scratch.progress.phase(f"{backend}: beside an open transaction", 2 * TURNS)
+        for turn in range(2 * TURNS):
+            with engine.connect() as connection:
+                if turn % 2:
+                    connection.execute(text("SELECT pg_current_xact_id()"))
+                posts = max(1, round(seconds / TURNS / PAUSE))
+                watcher.begin(watch, last, posts)
+                time.sleep(0.2)
+                committed = poster.call(post_and_wake, author, posts, PAUSE)
+                seen = watcher.result()
+                taken[bool(turn % 2)] += [1000 * (seen[id_] - moment) for id_, moment in committed.items()]
+            with engine.connect() as connection:
+                size = max(size, connection.execute(text("SELECT max(length(checkpoint)) FROM consumers")).scalar_one())
+            scratch.progress.advance(1)
+    name = f"{backend}: commit to last follower, 99th percentile"
+    alone, beside = percentile(taken[False], 99), percentile(taken[True], 99)
+    figures.ratios.append(Ratio(f"{name}, beside a transaction of {seconds} s / alone", beside / alone, most=1.2))
+    figures.ratios.append(Ratio(f"{backend}: row of progress", size, most=ROW, unit="bytes"))
 
 
 def _takeover(settings: dict[str, Any], figures: Figures) -> None:
