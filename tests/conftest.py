@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hypothesis
 import pytest
@@ -33,7 +33,7 @@ from tweeter.models import Hashtag, Tweet, User
 from tweeter.models.meta import begin_immediate, make_engine, make_sessions
 from tweeter.passwords import Passwords
 from tweeter.serve import make_server
-from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis
+from tweeter.servers import Memcached, PostgreSQL, Redis
 from tweeter.settings import merge
 
 ROOT = Path(__file__).parent.parent
@@ -57,21 +57,6 @@ if sys.version_info < (3, 13):
             return _parse(*args, **options)
 
     ast.parse = parse  # type: ignore[assignment]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Iterator[Any]:
-    """What needs a server that is not installed is skipped; not in CI, where nothing may be missing."""
-    try:
-        return (yield)
-    except NotInstalled as error:
-        skip_unless_ci(error)
-
-
-def skip_unless_ci(error: NotInstalled) -> NoReturn:
-    if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
-        raise error
-    pytest.skip(f"{error}; `make test` installs it")
 
 
 @pytest.fixture(scope="session", autouse=True)
