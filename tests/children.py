@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import select
 
 from tweeter import measure
+from tweeter.delivery.checkpoint import decode
 from tweeter.metrics import FALLBACKS
 from tweeter.models import User
 from tweeter.testing import Process
@@ -23,6 +24,7 @@ from tweeter.values import Cursor, Page
 CONTEXT = multiprocessing.get_context("forkserver")  # it imports once, and has no threads
 CONTEXT.set_forkserver_preload(["tests.children", "tweeter.backends.redis", "tweeter.backends.memcached", "psycopg"])
 PATIENCE = 60  # seconds for a process to start or to end
+SECONDS = 20  # for deliveries
 
 
 class Child:
@@ -111,6 +113,15 @@ def act(process: Process, action: str, *args: object) -> int | None:
     with process.acting() as actions:
         made = getattr(actions, action)(*args)
         return None if made is None else int(made.id)
+
+
+def pause(process: Process) -> None:
+    """Delivers what is committed, and nothing from now on. The checkpoint stays fresh."""
+    assert process.delivery.drain(SECONDS)
+    process.delivery.stop()
+    checkpoint = decode(process.timelines.store.checkpoint())
+    assert checkpoint is not None
+    process.timelines._freshness.clock = lambda: checkpoint.time
 
 
 def sign_up(process: Process, name: str) -> int:

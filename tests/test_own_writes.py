@@ -6,16 +6,14 @@ from contextlib import closing
 import pytest
 from sqlalchemy import select
 
-from tests.children import act, sign_up
+from tests.children import SECONDS, act, pause, sign_up
 from tweeter import measure
-from tweeter.delivery.checkpoint import decode
 from tweeter.models import User
 from tweeter.testing import Process
 from tweeter.timelines.freshness import PENDING
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 
-SECONDS = 20
 OPERATIONS = 25
 
 
@@ -30,15 +28,6 @@ def process(request, database_url, redis_server, memcached_server):
     }
     with closing(Process(database_url, request.param, **settings)) as process:
         yield process
-
-
-def pause(process):
-    """Delivers what is committed, and nothing from now on. The checkpoint stays fresh."""
-    assert process.delivery.drain(SECONDS)
-    process.delivery.stop()
-    checkpoint = decode(process.timelines.store.checkpoint())
-    assert checkpoint is not None
-    process.timelines._freshness.clock = lambda: checkpoint.time
 
 
 def look(process, viewer, timeline, limit=10):

@@ -331,7 +331,7 @@ def test_a_site_whose_store_is_gone_posts_at_once(site_with: Callable[..., Route
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         settings = {"tweeter.redis.url": f"redis://{address}", "tweeter.memcached.servers": address}
-        ada = Person(Browser(site_with(backend, settings, post="5/day")), "Ada")
+        ada = Person(webtest.TestApp(site_with(backend, settings, post="5/day")), "Ada")
         began = time.monotonic()
         for _ in range(5):
             ada.send("/tweets", message="hello", status=303)
