@@ -106,7 +106,7 @@ def test_pages_are_the_same_after_each_of_any_steps_beside_another_site(site, ne
     run_state_machine_as_test(
         one_answer(site, BACKENDS, neighbour=neighbour),
         settings=settings(
-            max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=4, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
