@@ -4,7 +4,7 @@ import random
 from contextlib import closing
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tests.children import SECONDS, act, pause, sign_up
 from tweeter import measure
@@ -12,7 +12,8 @@ from tweeter.models import User
 from tweeter.testing import Process
 from tweeter.timelines.freshness import PENDING
 from tweeter.timelines.pull import PullTimelines
-from tweeter.values import Cursor, Timeline
+from tweeter.values import Cursor, Page, Timeline, TweetView
+from tweeter.views import pages
 
 OPERATIONS = 25
 
@@ -101,3 +102,28 @@ def test_sql_serves_the_page_behind_many_events(process):
     page, by, expected = look(process, ann, Timeline.home(ann))
     assert [tweet.id for tweet in page.tweets] == [mine]
     assert (page, by) == (expected, f"{process.backend}, from SQL")
+
+
+def test_follows_are_merged_in_the_order_of_their_commits(postgresql_url):
+    """An unfollow in a transaction that began earlier, and commits later than the follow."""
+    with closing(Process(postgresql_url, "memory")) as process:
+        ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
+        act(process, "post", bob, "hello")
+        assert process.delivery.drain(SECONDS)
+        look(process, ann, Timeline.home(ann))
+        pause(process)
+        with process.sessions() as late:
+            late.execute(text("SELECT pg_current_xact_id()"))
+            act(process, "follow", ann, "bob")
+            process.actions(late).unfollow(ann, "bob")
+            late.commit()
+        page, by, expected = look(process, ann, Timeline.home(ann))
+        assert (page, by) == (expected, "memory")
+
+
+def test_a_tweet_that_others_posted_just_before_an_own_one_is_announced():
+    """The own one is on the page first, so the poll asks for what is newer than the newest tweet of others."""
+    own, other, older = (TweetView(id_, user, "name", "Name", "hello", 0) for id_, user in ((9, 1), (7, 2), (5, 1)))
+    assert "since=7" in pages._poll_url(Timeline.home(1), Page((own, other, older), None), 1)
+    assert "since=9" in pages._poll_url(Timeline.public(), Page((own, other, older), None), None)
+    assert "since=5" in pages._poll_url(Timeline.home(1), Page((own, older), None), 1)

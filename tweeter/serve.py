@@ -16,6 +16,7 @@ import select
 import socket
 import time
 from collections import deque
+from threading import get_ident
 from typing import Any
 
 import waitress
@@ -36,7 +37,7 @@ class Sockets(dict[int, Any]):
     def __init__(self) -> None:
         super().__init__()
         self.changed: deque[int] = deque()
-        self.served: set[int] = set()  # by threads, at this moment
+        self.served: dict[int, Any] = {}  # by thread: what it serves at this moment
         self._epoll = select.epoll()
         self._awaited: dict[int, int] = {}  # events of epoll
         self._listening: list[int] = []
@@ -67,12 +68,12 @@ class Sockets(dict[int, Any]):
             self._looked = now
             self._listening = [fd for fd, dispatcher in self.items() if dispatcher.accepting]
             self.changed.extend(self)
-        asked = {*self._listening, *list(self.served)}
+        asked = {*self._listening, *list(self.served.values())}
         while self.changed:
             asked.add(self.changed.popleft())
         for fd in asked:
             if (dispatcher := self.get(fd)) is not None:
-                events = select.EPOLLIN | select.EPOLLPRI if dispatcher.readable() else 0
+                events = select.EPOLLIN if dispatcher.readable() else 0
                 if dispatcher.writable() and not dispatcher.accepting:
                     events |= select.EPOLLOUT
                 self._await(fd, events)
@@ -93,13 +94,25 @@ class Channel(HTTPChannel):
     """A connection. It is among those `served` until the loop can see all that its thread did."""
 
     def service(self) -> None:
-        sockets, fd = self._map, self._fileno
-        sockets.served.add(fd)
+        sockets, thread, fd = self._map, get_ident(), self._fileno
+        sockets.served[thread] = fd
         try:
             super().service()
         finally:
             sockets.changed.append(fd)
-            sockets.served.discard(fd)
+            del sockets.served[thread]
+
+    def handle_close(self) -> None:
+        """Only the loop closes: it may be about to use the descriptor."""
+        if get_ident() in self._map.served:
+            self.will_close = True
+        else:
+            super().handle_close()
+
+    def _flush_some(self, do_close: bool = True) -> bool:
+        """A thread sends 100 Continue while the loop may be sending, or closing."""
+        with self.outbuf_lock:
+            return self.connected and super()._flush_some(do_close)
 
 
 def make_server(app: Router, **options: Any) -> Any:
@@ -113,7 +126,7 @@ def make_server(app: Router, **options: Any) -> Any:
             if hasattr(dispatcher, "channel_class"):
                 dispatcher.channel_class = Channel
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        milliseconds = server.adj.channel_timeout * 1000
+        milliseconds = min(server.adj.channel_timeout * 1000, 2**31 - 1)
         patience = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         server.adj.socket_options = [*server.adj.socket_options, patience]
     return server

@@ -103,7 +103,7 @@ class Freshness:
             raise Fallback("own write")
         in_flight = list(checkpoint.in_flight)
         follows: dict[int, bool] = {}
-        for logged in batch.events:
+        for logged in sorted(batch.events):  # by id: rows are locked before ids of events are given
             match logged.event:
                 case None:
                     raise Fallback("own write")

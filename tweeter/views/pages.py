@@ -60,7 +60,7 @@ def timeline_page(
     first = "before" not in request.GET
     poll = None
     if timeline and first:
-        poll = _poll_url(timeline, page)
+        poll = _poll_url(timeline, page, request.identity.id if request.identity else None)
     return {
         "title": title,
         "tweets": page.tweets,
@@ -71,11 +71,15 @@ def timeline_page(
     }
 
 
-def _poll_url(timeline: Timeline, page: Page) -> str:
-    """Where to ask for newer tweets: after the newest that is not ahead of the clock. Those that are have been seen."""
+def _poll_url(timeline: Timeline, page: Page, me: int | None) -> str:
+    """Where to ask for newer tweets: after the newest that is not ahead of the clock. Those that are have been seen.
+
+    The viewer's own tweets do not count: they are on the page before the tweets that others posted just before.
+    """
     now = ids.latest_id()
     ahead = [tweet.id for tweet in page.tweets if tweet.id > now]
-    since = next((tweet.id for tweet in page.tweets if tweet.id <= now), now if ahead else 0)
+    past = [tweet for tweet in page.tweets if tweet.id <= now]
+    since = next((tweet.id for tweet in past if tweet.user_id != me), past[-1].id if past else now if ahead else 0)
     user = f"&user={timeline.user_id}" if timeline.kind == "profile" else ""
     seen = f"&seen={'+'.join(map(str, ahead))}" if ahead else ""
     return f"/newer?timeline={timeline.kind}&since={since}{user}{seen}"
