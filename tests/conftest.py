@@ -260,6 +260,13 @@ def site(sqlite_url: str) -> Iterator[str]:
 
 @contextmanager
 def serving(app: Router, **options: Any) -> Iterator[str]:
+    """As `running_server`; the address."""
+    with running_server(app, **options) as server:
+        yield f"http://127.0.0.1:{server.effective_port}"
+
+
+@contextmanager
+def running_server(app: Any, **options: Any) -> Iterator[Any]:
     """Serves an application with waitress, on a free port, within the block. The options are waitress' own."""
     server = make_server(app, **{"host": "127.0.0.1", "port": 0, "threads": 4} | options)
     stopped = threading.Event()
@@ -271,7 +278,7 @@ def serving(app: Router, **options: Any) -> Iterator[str]:
     thread = threading.Thread(target=serve, name="waitress")
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.effective_port}"
+        yield server
     finally:
         stopped.set()
         thread.join()

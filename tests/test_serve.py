@@ -3,32 +3,12 @@
 import socket
 import threading
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 
-from tweeter.serve import EVERY, make_server
+from tests.conftest import running_server
+from tweeter.serve import EVERY
 
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-@contextmanager
-def serving(app, **options):
-    server = make_server(app, **{"host": "127.0.0.1", "port": 0, "threads": 4} | options)
-    stopped = threading.Event()
-
-    def run():
-        while not stopped.is_set():
-            server.asyncore.loop(timeout=0.1, map=server._map, count=1, use_poll=True)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield server
-    finally:
-        stopped.set()
-        thread.join()
-        server.task_dispatcher.shutdown()
-        for dispatcher in list(server._map.values()):
-            dispatcher.close()
 
 
 def connect(server):
@@ -50,7 +30,7 @@ def ok(environ, start):
 
 
 def test_many_connections_are_answered_in_turns():
-    with serving(ok, connection_limit=300) as server, ExitStack() as stack:
+    with running_server(ok, connection_limit=300) as server, ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(200)]
         for _ in range(3):
             for client in clients:
@@ -69,7 +49,7 @@ def test_a_thread_leaves_closing_to_the_loop():
         seen.append(channel._fileno in server._map)
         return ok(environ, start)
 
-    with serving(app) as server:
+    with running_server(app) as server:
         with connect(server) as client:
             client.sendall(REQUEST % b"")
             while client.recv(65536):
@@ -90,7 +70,7 @@ def test_clients_that_reset_half_a_pipelined_request_stop_nobody():
                 client.sendall(half)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
 
-    with serving(ok) as server:
+    with running_server(ok) as server:
         threads = [threading.Thread(target=clients) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -109,7 +89,7 @@ def test_the_next_request_after_pipelined_ones_is_read_at_once():
             time.sleep(0.1)
         return ok(environ, start)
 
-    with serving(app) as server:
+    with running_server(app) as server:
         pull = server.pull_trigger
         server.pull_trigger = lambda: (pull(), time.sleep(0.02))  # the thread has to wait for a processor
         with connect(server) as other, connect(server) as client:
@@ -125,7 +105,7 @@ def test_the_next_request_after_pipelined_ones_is_read_at_once():
 
 
 def test_urgent_data_does_not_keep_the_loop_busy():
-    with serving(ok) as server, connect(server) as client:
+    with running_server(ok) as server, connect(server) as client:
         client.sendall(REQUEST % b"")
         answers(client)
         client.send(b"!", socket.MSG_OOB)
@@ -136,6 +116,6 @@ def test_urgent_data_does_not_keep_the_loop_busy():
 
 
 def test_a_channel_timeout_of_a_month():
-    with serving(ok, channel_timeout=30 * 24 * 3600) as server, connect(server) as client:
+    with running_server(ok, channel_timeout=30 * 24 * 3600) as server, connect(server) as client:
         client.sendall(REQUEST % b"")
         answers(client)

@@ -25,7 +25,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.wasyncore import readwrite
 
-EVERY = 1.0  # seconds between looks at all connections: waitress gives idle ones up from outside the loop
+EVERY = 1.0  # seconds between looks at all connections: waitress marks idle ones for closing outside the loop
 
 
 class Sockets(dict[int, Any]):
@@ -37,7 +37,7 @@ class Sockets(dict[int, Any]):
     def __init__(self) -> None:
         super().__init__()
         self.changed: deque[int] = deque()
-        self.served: dict[int, Any] = {}  # by thread: what it serves at this moment
+        self.served: dict[int, int] = {}  # by thread: the descriptor that it serves at this moment
         self._epoll = select.epoll()
         self._awaited: dict[int, int] = {}  # events of epoll
         self._listening: list[int] = []

@@ -10,6 +10,7 @@ import os
 import signal
 import statistics
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
@@ -141,15 +142,20 @@ def _latency(scratch: Scratch, settings: dict[str, Any], site: _Site, posts: int
                 writes = _progress_writes(registry["engine"]) - before
                 seconds = time.perf_counter() - began
             seen = watcher.result()
-        if missing := committed.keys() - seen.keys():
-            raise CommandError(f"{len(missing)} of {posts} tweets did not come to the last follower.")
-        took = [1000 * (seen[id_] - moment) for id_, moment in committed.items()]
+        took = _milliseconds(committed, seen)
         what = f"{settings['tweeter.timelines']}: commit to last follower, {processes} process(es)"
         figures.ratios.append(Ratio(f"{what}, median", statistics.median(took), most=bounds[0], unit="ms"))
         figures.ratios.append(Ratio(f"{what}, 99th percentile", percentile(took, 99), most=bounds[1], unit="ms"))
         if not settings["sqlalchemy.url"].startswith("sqlite"):
             name = f"{settings['tweeter.timelines']}: writes of progress to SQL a second, {processes} process(es)"
             figures.ratios.append(Ratio(name, writes / seconds, most=1))
+
+
+def _milliseconds(committed: Mapping[int, float], seen: Mapping[int, float]) -> list[float]:
+    """How long each tweet took to the last follower. Raises CommandError where one did not come."""
+    if missing := committed.keys() - seen.keys():
+        raise CommandError(f"{len(missing)} of {len(committed)} tweets did not come to the last follower.")
+    return [1000 * (seen[id_] - moment) for id_, moment in committed.items()]
 
 
 def _beside_a_celebrity(
@@ -201,7 +207,7 @@ def _beside_a_transaction(
                 time.sleep(0.2)
                 committed = poster.call(post_and_wake, author, posts, PAUSE)
                 seen = watcher.result()
-                taken[bool(turn % 2)] += [1000 * (seen[id_] - moment) for id_, moment in committed.items()]
+                taken[bool(turn % 2)] += _milliseconds(committed, seen)
             with engine.connect() as connection:
                 size = max(size, connection.execute(text("SELECT max(length(checkpoint)) FROM consumers")).scalar_one())
             scratch.progress.advance(1)

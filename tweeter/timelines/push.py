@@ -163,7 +163,7 @@ class PushTimelines(Timelines):
         """The tweets that still exist; ids of the others leave the timeline (read repair)."""
         if not ids:
             return []
-        tweets = self._hydrator.tweets(ids, moment.outdated() if moment else None, held)
+        tweets = self._hydrator.tweets(ids, moment.checkpoint.outdated() if moment else None, held)
         if gone := [id_ for id_ in ids if tweets[id_] is None]:
             self.store.remove(timeline.key, gone)
         living = [tweet for id_ in ids if (tweet := tweets[id_]) is not None]

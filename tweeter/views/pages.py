@@ -60,7 +60,7 @@ def timeline_page(
     first = "before" not in request.GET
     poll = None
     if timeline and first:
-        poll = _poll_url(timeline, page, request.identity.id if request.identity else None)
+        poll = _poll_url(timeline, page, request.authenticated_userid)
     return {
         "title": title,
         "tweets": page.tweets,
@@ -119,7 +119,7 @@ def newer(request: Request) -> Response:
     since = min(parameter(request, "since", least=0), now)
     cursor = Cursor(before=now + 1, after=since, limit=GREATEST_PAGE, backfill=False)
     seen = {number(id_, "seen") for id_ in request.GET.get("seen", "").split()}
-    me = request.identity.id if request.identity else None
+    me = request.authenticated_userid
     tweets = request.timelines.page(timeline, cursor, written(request)).tweets
     count = sum(tweet.user_id != me and tweet.id not in seen for tweet in tweets)
     response = Response(json_body={"count": count}, charset="UTF-8")

@@ -68,4 +68,5 @@ class Pools:
                     replies[server] = Reply(lines[server], connection.values(requests[server].names))
                 return replies
         except (OSError, ValueError, MemcacheError) as error:
-            raise BackendUnavailable(f"memcached {self.names[server]}: {error}") from error
+            reason = "timed out" if isinstance(error, BlockingIOError) else error  # the kernel's word for it
+            raise BackendUnavailable(f"memcached {self.names[server]}: {reason}") from error

@@ -104,10 +104,7 @@ class Connection:
             self._socket = None
 
     def send(self, data: bytes) -> None:
-        try:
-            self._waiting().sendall(data)
-        except BlockingIOError as error:
-            raise TimeoutError("timed out") from error
+        self._waiting().sendall(data)
         count_bytes(sent=len(data))
 
     def lines(self, count: int) -> list[bytes]:
@@ -153,10 +150,7 @@ class Connection:
         return self._data[self._at - count : self._at]
 
     def _receive(self) -> None:
-        try:
-            chunk = self._waiting().recv(RECEIVED)
-        except BlockingIOError as error:
-            raise TimeoutError("timed out") from error
+        chunk = self._waiting().recv(RECEIVED)
         if not chunk:
             raise MemcacheUnexpectedCloseError("closed by the server")
         count_bytes(received=len(chunk))
