@@ -1,10 +1,9 @@
 """Private Redis servers that work together: a cluster, and a master and a replica that sentinels watch."""
 
 import os
-import random
-import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from redis import Redis as Client
@@ -12,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from tweeter.servers import HOST, PATIENCE, Redis
+from tweeter.servers import PATIENCE, Redis, free_port, release_port, reserve_port
 
 SLOTS = 16_384
 NODE_TIMEOUT = 1000  # ms until the others take a node to be dead
@@ -30,19 +29,6 @@ def wait_until(what: Callable[[], object], seconds: float = PATIENCE, pause: flo
             pass
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(pause)
-
-
-def free_pair() -> int:
-    """A port that is free, as is the one 10,000 above it, where the nodes of a cluster talk to each other."""
-    while True:
-        port = random.randrange(20_000, 30_000)
-        try:
-            for number in (port, port + 10_000):
-                with socket.socket() as probe:
-                    probe.bind((HOST, number))
-        except OSError:
-            continue
-        return port
 
 
 class Member(Redis):
@@ -79,8 +65,16 @@ class ClusterMember(Member):
 
     def __init__(self) -> None:
         super().__init__()
-        self.port = free_pair()
+        self.port = self._bus = 0
+        while not self._bus:
+            self.port = free_port()
+            with suppress(OSError):
+                self._bus = reserve_port(self.port + 10_000)  # where the nodes of a cluster talk to each other
         self.id = ""
+
+    def close(self) -> None:
+        super().close()
+        release_port(self._bus)
 
     def do(self, *command: object) -> object:
         with self.client() as client:

@@ -76,7 +76,30 @@ def test_another_server_at_the_port_is_not_taken_for_it(make: Callable[[], serve
 
 
 def test_free_ports_are_none_of_outgoing_connections() -> None:
-    assert all(servers.free_port() < 32_768 for _ in range(100))
+    ports = [servers.free_port() for _ in range(100)]
+    for port in ports:
+        servers.release_port(port)
+    assert max(ports) < 32_768
+
+
+def test_a_reserved_port_belongs_to_its_process_until_released() -> None:
+    port = servers.free_port()
+    with pytest.raises(OSError, match="in use"):
+        servers.reserve_port(port)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((servers.HOST, port), timeout=5).close()
+    servers.release_port(port)
+    servers.release_port(servers.reserve_port(port))
+
+
+@pytest.mark.parametrize("make", [servers.Redis, servers.Memcached, servers.PostgreSQL])
+def test_nobody_takes_the_port_of_a_stopped_server(make: Callable[[], servers.Server]) -> None:
+    with closing(make()) as server:
+        server.start()
+        server.stop()
+        with pytest.raises(OSError, match="in use"):
+            servers.reserve_port(server.port)
+        server.start()
 
 
 def test_a_missing_program_is_an_error_that_names_its_package() -> None:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Literal
 
-from tweeter.servers import HOST, free_port
+from tweeter.servers import HOST, free_port, release_port
 
 Mode = Literal["pass", "refuse", "swallow", "hold", "cut"]
 RECEIVED = 65_536  # bytes at a time
@@ -56,6 +56,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        release_port(self.port)
 
     def _do(self, what: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(what, self._loop).result()

@@ -1,6 +1,17 @@
 """Private servers, for tests, benchmarks and the lab: a free port, a temporary folder, stopped by their own handle."""
 
-from tweeter.servers.base import HOST, LOCAL, PATIENCE, NotInstalled, Server, find, free_port, resident
+from tweeter.servers.base import (
+    HOST,
+    LOCAL,
+    PATIENCE,
+    NotInstalled,
+    Server,
+    find,
+    free_port,
+    release_port,
+    reserve_port,
+    resident,
+)
 from tweeter.servers.memcached import Memcached
 from tweeter.servers.postgresql import PostgreSQL
 from tweeter.servers.redis import Redis
@@ -16,5 +27,7 @@ __all__ = [
     "Server",
     "find",
     "free_port",
+    "release_port",
+    "reserve_port",
     "resident",
 ]

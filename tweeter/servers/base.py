@@ -22,6 +22,8 @@ LOCAL = ("localhost", HOST)
 PORTS = 15_000, 32_768  # Linux takes those from 32,768 for outgoing connections, unless it is told otherwise
 PATIENCE = 30  # seconds to start or to stop
 
+_reserved: dict[int, socket.socket] = {}
+
 
 class NotInstalled(TweeterError):
     """A server's program is missing; the text names the Debian package it comes with."""
@@ -45,12 +47,33 @@ def find(program: str, package: str, *folders: Path) -> str:
 
 
 def free_port() -> int:
-    """A port at which nobody listens, below those that the kernel takes for outgoing connections at any moment."""
+    """Reserves a port and returns it: no other process that asks gets it before `release_port` or this one's end.
+
+    The port lies below the range that the kernel uses for outgoing connections. A connection to it is refused until a
+    server listens. The server has to set SO_REUSEADDR, as Redis, memcached, PostgreSQL, waitress and asyncio do.
+    """
     while True:
-        port = random.randrange(*PORTS)  # noqa: S311 (no secret)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((HOST, port))
-            return port
+        with suppress(OSError):
+            return reserve_port(random.randrange(*PORTS))  # noqa: S311 (no secret)
+
+
+def reserve_port(port: int) -> int:
+    """Reserves one certain port. Raises OSError where it is taken."""
+    holder = socket.socket()
+    try:
+        holder.bind((HOST, port))  # fails beside any other socket at the port
+    except OSError:
+        holder.close()
+        raise
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # from now on a server may listen beside it
+    _reserved[port] = holder
+    return port
+
+
+def release_port(port: int) -> None:
+    """Lets others take a reserved port; nothing where this process did not reserve it."""
+    if holder := _reserved.pop(port, None):
+        holder.close()
 
 
 def resident(pid: int) -> int:
@@ -144,6 +167,7 @@ class Server:
     def close(self) -> None:
         """Stops it for good and removes its folder."""
         self.stop()
+        release_port(self.port)
         shutil.rmtree(self.folder, ignore_errors=True)
         atexit.unregister(self.close)
 
