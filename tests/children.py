@@ -19,7 +19,7 @@ from tweeter.delivery.checkpoint import decode
 from tweeter.metrics import FALLBACKS
 from tweeter.models import User
 from tweeter.testing import Process
-from tweeter.values import Cursor, Page
+from tweeter.values import Cursor, Page, Timeline
 
 CONTEXT = multiprocessing.get_context("forkserver")  # it imports once, and has no threads
 CONTEXT.set_forkserver_preload(["tests.children", "tweeter.backends.redis", "tweeter.backends.memcached", "psycopg"])
@@ -104,7 +104,7 @@ def home(process: Process, user: int, limit: int = 100) -> tuple[Page, str]:
     with process.sessions() as session:
         written = session.scalar(select(User.last_write).where(User.id == user))
     with measure.measuring() as meter:
-        page: Page = process.timelines.home(user, Cursor(limit=limit), written)
+        page: Page = process.timelines.page(Timeline.home(user), Cursor(limit=limit), written)
     return page, meter.answered_by
 
 

@@ -26,7 +26,7 @@ from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.models.meta import begin_immediate, make_sessions, now
 from tweeter.passwords import Passwords
-from tweeter.values import Cursor
+from tweeter.values import Cursor, Timeline
 
 LEAVER = "zebra"  # found on no page by chance
 WORDS = "quagga"
@@ -122,7 +122,7 @@ def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
     assert leaver.sign_in(LEAVER).status_int == 400
     assert len(bob.ids("/?limit=100")) == len(bob.ids("/public?limit=100")) == 6
     with pytest.raises(Missing):
-        app.registry.getUtility(ITimelines).profile(user_id, Cursor())
+        app.registry.getUtility(ITimelines).page(Timeline.profile(user_id), Cursor())
 
     sessions = app.registry["sessions"]
     steps = 0

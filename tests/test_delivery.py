@@ -134,7 +134,7 @@ def test_an_event_of_a_newer_version_blocks_no_other_and_leaves_everything_cold(
 def read(process, user, written=0):
     """The ids of a home page as it is now, and what served it."""
     with measure.measuring() as meter:
-        page = process.timelines.home(user, Cursor(), written)
+        page = process.timelines.page(Timeline.home(user), Cursor(), written)
     return [tweet.id for tweet in page.tweets], meter.answered_by
 
 

@@ -280,7 +280,7 @@ def test_8_to_fill_a_cold_home_takes_a_few_queries_however_many_one_follows(push
                 session.commit()
         push.clear()
         with measure.measuring() as meter:
-            assert [tweet.id for tweet in push.home(ann, Cursor()).tweets] == posted[::-1]
+            assert [tweet.id for tweet in push.page(Timeline.home(ann), Cursor()).tweets] == posted[::-1]
         statements.append(meter.sql)
     assert max(statements) <= 5  # how many, a sample, one plan or two, and the tweets
 
@@ -409,9 +409,9 @@ def test_15_what_is_posted_while_one_pages_neither_repeats_nor_skips(push, pull,
         post(bob, 6)
         expected = shown(pull, Timeline.home(ann))[:6]
         push.clear()
-        first = timelines.home(ann, Cursor(limit=3))
+        first = timelines.page(Timeline.home(ann), Cursor(limit=3))
         deliver(push, TweetCreated(post(bob), bob))
-        second = timelines.home(ann, Cursor(before=first.older, limit=3))
+        second = timelines.page(Timeline.home(ann), Cursor(before=first.older, limit=3))
         assert [tweet.id for page in (first, second) for tweet in page.tweets] == expected
 
 
@@ -421,7 +421,7 @@ def test_15_newer_than_is_the_newest_that_came_since(push, pull, ann, bob, post)
     shown(push, Timeline.home(ann))
     for timelines in (pull, push):
         for since in (0, *posted):
-            newer = timelines.home(ann, Cursor(after=since, limit=4))
+            newer = timelines.page(Timeline.home(ann), Cursor(after=since, limit=4))
             expected = [tweet for tweet in posted[::-1] if tweet > since]
             assert [tweet.id for tweet in newer.tweets] == expected[:4]
             assert (newer.older is None) == (len(expected) <= 4)
@@ -476,9 +476,9 @@ def test_talk_a_page_has_as_many_as_were_asked_for_and_the_next_one_goes_on(push
     posted = post(bob, 12)[::-1]
     for timelines in (pull, push):
         for limit in (1, 4, 11, 12):
-            first = timelines.home(ann, Cursor(limit=limit))
+            first = timelines.page(Timeline.home(ann), Cursor(limit=limit))
             assert [tweet.id for tweet in first.tweets] == posted[:limit]
-            second = timelines.home(ann, Cursor(before=first.tweets[-1].id, limit=limit))
+            second = timelines.page(Timeline.home(ann), Cursor(before=first.tweets[-1].id, limit=limit))
             assert [tweet.id for tweet in second.tweets] == posted[limit : 2 * limit]
 
 
@@ -498,8 +498,8 @@ def test_talk_ids_are_numbers_wherever_they_come_from(push, pull, ann, bob, post
     """It looks for the texts that Redis answers among numbers, finds none, and every page is empty."""
     posted = post(bob, 3)
     for _ in ("cold", "warm"):
-        page = push.home(ann, Cursor())
-        assert page == pull.home(ann, Cursor())
+        page = push.page(Timeline.home(ann), Cursor())
+        assert page == pull.page(Timeline.home(ann), Cursor())
         assert [tweet.id for tweet in page.tweets] == posted[::-1]
         assert {type(tweet.id) for tweet in page.tweets} == {type(tweet.user_id) for tweet in page.tweets} == {int}
 
@@ -540,7 +540,7 @@ def test_a_warm_home_page_is_two_round_trips_and_no_sql(push, ann, bob, post):
     post(bob, 3)
     shown(push, Timeline.home(ann))
     with measure.measuring() as meter:
-        page = push.home(ann, Cursor())
+        page = push.page(Timeline.home(ann), Cursor())
     assert len(page.tweets) == 3
     assert (meter.round_trips, meter.sql) == (2, 0)
 
@@ -552,7 +552,7 @@ def test_misses_of_the_cache_are_one_query(sessions, ann, bob, post):
     shown(push, Timeline.home(ann))
     cache.invalidate(posted[1:4])
     with measure.measuring() as meter:
-        page = push.home(ann, Cursor())
+        page = push.page(Timeline.home(ann), Cursor())
     assert [tweet.id for tweet in page.tweets] == posted[::-1]
     assert meter.sql == 1
 
@@ -568,7 +568,7 @@ def test_a_tweet_that_is_gone_costs_no_query_on_every_read(sessions, acting, ann
     store.remove = lambda key, ids: None  # even where it can't be taken out of the timeline
     shown(push, Timeline.home(ann))
     with measure.measuring() as meter:
-        assert [tweet.id for tweet in push.home(ann, Cursor()).tweets] == [posted[2], posted[0]]
+        assert [tweet.id for tweet in push.page(Timeline.home(ann), Cursor()).tweets] == [posted[2], posted[0]]
     assert meter.sql == 0
 
 
@@ -589,5 +589,5 @@ def test_a_rename_while_the_cache_is_filled_is_not_overwritten(sessions, acting,
     push = over(in_memory()[0], cache, sessions)
     post(bob)
     rename.append(change)
-    push.home(ann, Cursor())
-    assert [tweet.display_name for tweet in push.home(ann, Cursor()).tweets] == ["Robert"]
+    push.page(Timeline.home(ann), Cursor())
+    assert [tweet.display_name for tweet in push.page(Timeline.home(ann), Cursor()).tweets] == ["Robert"]

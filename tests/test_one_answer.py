@@ -153,8 +153,8 @@ def live_together(site, steps=40):
         who, other = chance.sample(sorted(people), 2)
         step = chance.random()
         if step < 0.4:
-            process.timelines.home(who, Cursor(limit=3))
-            process.timelines.public(Cursor(limit=3))
+            process.timelines.page(Timeline.home(who), Cursor(limit=3))
+            process.timelines.page(Timeline.public(), Cursor(limit=3))
             return
         try:
             with process.acting() as actions:

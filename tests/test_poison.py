@@ -78,7 +78,7 @@ def do(process, kind, people):
         case "TweetCreated":
             act(process, "post", ann, "poison")
         case "TweetsDeleted":
-            tweet = process.timelines.profile(ann, Cursor()).tweets[0]
+            tweet = process.timelines.page(Timeline.profile(ann), Cursor()).tweets[0]
             act(process, "delete", ann, tweet.id)
         case "Followed":
             act(process, "follow", cid, "ann")
@@ -132,7 +132,7 @@ def test_a_stream_that_fails(process, people, sqlite_url, monkeypatch, kind):
     def fail(stream):
         raise ProgrammingError("", {}, ZeroDivisionError())
 
-    tweet = process.timelines.profile(people[0], Cursor()).tweets[0]
+    tweet = process.timelines.page(Timeline.profile(people[0]), Cursor()).tweets[0]
     act(process, "post", people[2], "an answer", tweet.id)
     assert process.delivery.drain(SECONDS)
     monkeypatch.setattr(streams.Stream, "step", fail)

@@ -66,11 +66,15 @@ def machinery(config: Configurator) -> None:
 
 
 @contextmanager
-def site(settings: Mapping[str, Any]) -> Iterator[Registry]:
-    """The machinery of merged settings, without a web application, running: its threads end with the block."""
+def site(settings: Mapping[str, Any], deliver: bool = True) -> Iterator[Registry]:
+    """The machinery of merged settings, without a web application: its threads and connections end with the block.
+
+    Delivery runs from the start, or else once the caller starts it.
+    """
     registry = make_registry(settings)
-    registry.getUtility(IDelivery).start()
     try:
+        if deliver:
+            registry.getUtility(IDelivery).start()
         yield registry
     finally:
         shut_down(registry)

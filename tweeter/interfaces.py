@@ -9,21 +9,13 @@ from zope.interface import Attribute, Interface
 
 
 class ITimelines(Interface):
-    """The three timelines. All answer with the same pages, whoever implements them."""
+    """Pages of timelines. All implementations answer with the same pages."""
 
     name = Attribute("What the pages' foot calls it: the last part of the backend's dotted name.")
 
-    def public(cursor, written=0):
-        """A Page of everybody's tweets."""
-
-    def home(user_id, cursor, written=0):
-        """A Page of the tweets of those whom the user follows, and the user's own."""
-
-    def profile(user_id, cursor, written=0):
-        """A Page of the user's own tweets."""
-
     def page(timeline, cursor, written=0):
-        """A Page of the Timeline; the three above in one. Raises Missing where there is no such user.
+        """A Page of the Timeline: `public` has everybody's tweets, `profile` a user's own, `home` those and the tweets
+        of everybody whom the user follows. Raises Missing where there is no such user.
 
         `written` is the number of the viewer's last write: the page contains it.
         """

@@ -46,11 +46,11 @@ def fill(settings: dict[str, Any], users: list[int]) -> tuple[int, int]:
         timelines = trusted(registry)
         pull = PullTimelines("sql", registry["sessions"])
         for user in users:  # what the database's driver keeps is not the backend's
-            pull.home(user + 1, Cursor())
+            pull.page(Timeline.home(user + 1), Cursor())
         gc.collect()
         before = resident(os.getpid())
         for user in users:
-            timelines.home(user + 1, Cursor())
+            timelines.page(Timeline.home(user + 1), Cursor())
         gc.collect()
         growth = resident(os.getpid()) - before
         if not IMaterializedTimelines.providedBy(timelines):

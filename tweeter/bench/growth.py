@@ -74,7 +74,7 @@ def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
     progress.phase("Warming timelines", len(site.planted.fans) * len(materialized))
     for contender in materialized:
         for number, user in enumerate(site.planted.fans, 1):
-            contender.timelines.home(user + 1, Cursor())
+            contender.timelines.page(Timeline.home(user + 1), Cursor())
             if number % 100 == 0:
                 progress.advance(100)
         progress.advance(len(site.planted.fans) % 100)

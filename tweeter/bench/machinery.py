@@ -24,12 +24,9 @@ def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
     Nothing is delivered before `trusted` starts the delivery. Raises CommandError for a shared store that may be the
     site's own.
     """
-    registry = tweeter.make_registry(settings)
-    try:
+    with tweeter.site(settings, deliver=False) as registry:
         _check_stores(registry, dotted(BACKENDS, settings["tweeter.timelines"]))
         yield registry
-    finally:
-        tweeter.shut_down(registry)
 
 
 def _check_stores(registry: Registry, chosen: str) -> None:

@@ -109,7 +109,7 @@ def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures
 def _read(registry: Registry, readers: Sequence[int]) -> None:
     timelines = registry.getUtility(ITimelines)
     for reader in readers:
-        timelines.home(reader, Cursor())
+        timelines.page(Timeline.home(reader), Cursor())
 
 
 def _memcached_bytes(servers: str) -> int:

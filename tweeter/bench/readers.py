@@ -17,7 +17,7 @@ from tweeter.ids import first_id_of_ms
 from tweeter.interfaces import ITimelines
 from tweeter.models import User
 from tweeter.security import Identity
-from tweeter.values import Cursor
+from tweeter.values import Cursor, Timeline
 
 FEW = 10  # followees
 MOST = 100  # tweets on a page
@@ -74,5 +74,5 @@ def sign_in_as(browser: Browser, username: str, backend: str) -> None:
 
 def constants(registry: Registry, reader: Identity) -> Constants:
     """The reader's home page, for the rivals."""
-    page = registry.getUtility(ITimelines).home(reader.id, Cursor(limit=MOST))
+    page = registry.getUtility(ITimelines).page(Timeline.home(reader.id), Cursor(limit=MOST))
     return Constants(reader, page.tweets, f"/?before={page.older}")

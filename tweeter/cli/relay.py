@@ -66,8 +66,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with open_site(args.ini) as site, ExitStack() as stack:
-        registry = tweeter.make_registry(site.settings | {"tweeter.delivery": "inline", "tweeter.sql_timeout_ms": 0})
-        stack.callback(tweeter.shut_down, registry)
+        own = {"tweeter.delivery": "inline", "tweeter.sql_timeout_ms": 0}
+        registry = stack.enter_context(tweeter.site(site.settings | own, deliver=False))
         stores = [timelines for timelines in materialized(registry) if not timelines.store.private]
         if not stores:
             raise CommandError(

@@ -36,11 +36,11 @@ class Process:
         self.settings = settings
         self.ill = False  # its store may be broken: SQL may answer
         own = {"sqlalchemy.url": url, "tweeter.timelines": backend, **CHEAP, **settings}
-        self.registry = tweeter.make_registry(merge(own, {}, {}))
+        self._stack = contextlib.ExitStack()
+        self.registry = self._stack.enter_context(tweeter.site(merge(own, {}, {})))
         self.sessions = self.registry["sessions"]
         self.timelines = self.registry.getUtility(ITimelines)
         self.delivery = self.registry.getUtility(IDelivery)
-        self.delivery.start()
 
     @contextlib.contextmanager
     def acting(self, deliver: bool = True) -> Iterator[Actions]:
@@ -87,7 +87,7 @@ class Process:
         return pages
 
     def close(self) -> None:
-        tweeter.shut_down(self.registry)
+        self._stack.close()
 
 
 @dataclass

@@ -6,12 +6,11 @@ from tweeter import measure
 from tweeter.interfaces import ITimelines
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import queries
-from tweeter.timelines.base import Timelines
 from tweeter.values import Cursor, Page, Timeline
 
 
 @implementer(ITimelines)
-class PullTimelines(Timelines):
+class PullTimelines:
     """The talk's queries. It hears of no event: it is never out of date."""
 
     def __init__(self, name: str, sessions: SessionFactory) -> None:

@@ -13,7 +13,6 @@ from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCac
 from tweeter.metrics import FALLBACKS, IDS, READS, child
 from tweeter.models.meta import SessionFactory
 from tweeter.timelines import plans, queries
-from tweeter.timelines.base import Timelines
 from tweeter.timelines.freshness import Fallback, Freshness, Moment
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector
@@ -24,7 +23,7 @@ LARGEST_READ = 400
 
 
 @implementer(IMaterializedTimelines)
-class PushTimelines(Timelines):
+class PushTimelines:
     """Ids from a store, tweets from a cache; SQL backfills what is cold and goes on below the floor.
 
     SQL serves a page where the store cannot be read, lags more than a second behind the commits, or lacks the viewer's

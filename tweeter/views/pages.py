@@ -40,14 +40,15 @@ def framed(request: Request, template: str, values: dict[str, Any]) -> Response 
 
 def everybody(request: Request) -> dict[str, Any]:
     """The public timeline."""
-    cursor = page_cursor(request)
-    return timeline_page(request, request.timelines.public(cursor, written(request)), Timeline.public(), "Public")
+    timeline = Timeline.public()
+    page = request.timelines.page(timeline, page_cursor(request), written(request))
+    return timeline_page(request, page, timeline, "Public")
 
 
 def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     """The home page; with a form, what was typed and what is wrong with it."""
     timeline = Timeline.home(request.identity.id)
-    page = request.timelines.home(timeline.user_id, page_cursor(request), written(request))
+    page = request.timelines.page(timeline, page_cursor(request), written(request))
     # What is refused is shown at the form's address, where there are no other pages.
     values = timeline_page(request, page, timeline, "Home", path="/")
     return values | {"form": form or Form(drafts.take(request, "tweets") if values["first"] else {})}
