@@ -1,8 +1,9 @@
 """The warm home page as HTML, signed in, beside Pyramid's own "hello" and beside plain templates of constants.
 
 Everything is included: session, user, timeline, tweets, the log. All are served by waitress with the settings of the
-ini file, each in a process of its own; another process keeps connections busy. Where nothing else is said the page is
-from redis.
+ini file and the loop of `tweeter.serve`, each in a process of its own; another process keeps connections busy. One
+"hello" runs on waitress's own loop, which the loop of `tweeter.serve` beats by up to two. Where nothing else is said
+the page is from redis.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
+
+from waitress.server import create_server
 
 from tweeter.bench.breakdown import breakdown
 from tweeter.bench.browser import Answer
@@ -29,6 +32,7 @@ OF_HELLO = {"redis": 0.25, "memory": 0.25, "memcached": 0.2}  # at least, a page
 LARGE_OF_HELLO = 0.15
 OF_THE_BEST = 0.95  # the rate with any number of connections but one
 OURS, IN_SITE, BARE, HELLO = "tweeter", "plain templates", "bare templates of ready parts", "hello"
+PLAIN_HELLO = "hello, waitress's own loop"
 MANY_FOLLOWEES = "tweeter, 20 tweets, many followees"
 WARM_UP = 0.3  # seconds before each measurement
 
@@ -59,9 +63,9 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         identities = fill(scratch, registry, args.followees)
         shown = constants(registry, identities[0])
 
-        def server(name: str, make_app: Callable[..., Any], *more: Any) -> Served:
+        def server(name: str, make_app: Callable[..., Any], *more: Any, **how: Any) -> Served:
             log = str(scratch.folder / f"{name}.log")
-            return stack.enter_context(serving(args.ini, log, make_app, *more))
+            return stack.enter_context(serving(args.ini, log, make_app, *more, **how))
 
         sites = {backend: server(backend, site_app, scratch.settings(backend)) for backend in OF_HELLO}
         rivals = {
@@ -69,6 +73,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
             IN_SITE: (server("in_site", in_site, settings, str(scratch.folder / "in_site"), shown), "/constants"),
         }
         greeter = server("hello", hello, settings)
+        slower = server("plain_hello", hello, settings, start=create_server)
         site = sites["redis"]
         few = {backend: sign_in(stack, each.address, identities[0], backend) for backend, each in sites.items()}
         many = sign_in(stack, site.address, identities[1], "redis")
@@ -88,6 +93,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         contenders: dict[str, Callable[[], float]] = {}
         for connections in asked:
             ask(_kept(HELLO, connections), greeter, few["redis"].request("/"), connections)
+            ask(_kept(PLAIN_HELLO, connections), slower, few["redis"].request("/"), connections)
             for backend, each in sites.items():
                 ask(_kept(backend, connections), each, few[backend].request(f"/?limit={FIRST}"), connections)
         for size in SIZES:
@@ -113,6 +119,10 @@ def _compare(figures: Figures, args: argparse.Namespace, asked: Sequence[int]) -
     for backend, least in OF_HELLO.items():
         figures.compare(f"20 tweets from {backend} / hello", _kept(backend, args.connections), greeting, least)
     figures.compare("100 tweets from redis / hello", _named(OURS, LARGE), greeting, LARGE_OF_HELLO)
+    plain = _kept(PLAIN_HELLO, args.connections)
+    for backend in OF_HELLO:
+        figures.compare(f"20 tweets from {backend} / {PLAIN_HELLO}", _kept(backend, args.connections), plain)
+    figures.compare(f"100 tweets from redis / {PLAIN_HELLO}", _named(OURS, LARGE), plain)
     for backend in OF_HELLO:
         rates = {connections: statistics.median(figures.runs[_kept(backend, connections)]) for connections in asked}
         for connections, rate in rates.items():

@@ -5,6 +5,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from sqlalchemy import event
 from sqlalchemy.orm import Session, configure_mappers
+from transaction.interfaces import NoTransaction
 
 from tweeter.models.clock import DatabaseClock
 from tweeter.models.consumer import Consumer
@@ -41,8 +42,17 @@ _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def request_session(request: Request) -> Session:
-    """A session that pyramid_tm commits or rolls back. Requests that may change something begin as writers."""
+    """A session of the request's transaction. Requests that may change something begin as writers.
+
+    pyramid_tm begins no transaction for requests that only read: pages use `read_session`. One that asks for this
+    session has a transaction from here on, which is rolled back with the request's end.
+    """
     if request.method in _SAFE_METHODS:
+        try:
+            request.tm.get()
+        except NoTransaction:
+            request.tm.begin()
+            request.add_finished_callback(lambda request: request.tm.abort())
         session: Session = request.registry["sessions"]()
         zope.sqlalchemy.register(session, transaction_manager=request.tm)
     else:
@@ -70,6 +80,7 @@ def includeme(config: Configurator) -> None:
     """
     settings = config.get_settings()
     settings["tm.manager_hook"] = "pyramid_tm.explicit_manager"
+    settings["tm.activate_hook"] = lambda request: request.method not in _SAFE_METHODS
     config.include("pyramid_tm")
     config.include("pyramid_retry")
     limit = settings["tweeter.sql_timeout_ms"]
