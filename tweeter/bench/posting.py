@@ -1,13 +1,15 @@
 """Processes of a site that post, deliver and watch: what a child of `tweeter bench relay` does."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
 from pyramid.registry import Registry
 
 import tweeter
 from tweeter.actions import Actions
+from tweeter.bench.children import Child
 from tweeter.bench.machinery import by_hand, trusted
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models.meta import begin_immediate
@@ -18,6 +20,15 @@ PATIENCE = 60  # seconds until everything is delivered
 _registry: Any = None  # of this process
 
 
+@contextmanager
+def site_process(settings: dict[str, Any], delivers: bool = True) -> Iterator[Child]:
+    """A process of the site that releases its lease at the end."""
+    with closing(Child()) as child:
+        child.call(begin, settings, delivers)
+        yield child
+        child.call(end)
+
+
 def begin(settings: Mapping[str, Any], delivers: bool = True) -> None:
     """Starts a site here. Without `delivers` it only records events and wakes the relays of other processes."""
     global _registry
@@ -26,6 +37,11 @@ def begin(settings: Mapping[str, Any], delivers: bool = True) -> None:
         trusted(_registry)
     else:
         _registry.getUtility(IDelivery).start()
+
+
+def end() -> None:
+    """Ends the site: another process delivers from now on, without the wait that the death of a holder costs."""
+    tweeter.shut_down(_registry)
 
 
 def begin_watch(settings: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, insert, text
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, Ratio, percentile
 from tweeter.bench.machinery import by_hand, machinery, trusted
-from tweeter.bench.posting import begin, begin_watch, post_and_deliver, post_and_wake, post_beside, watch
+from tweeter.bench.posting import begin, begin_watch, post_and_deliver, post_and_wake, post_beside, site_process, watch
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
 from tweeter.cli.common import CommandError, count
@@ -127,11 +127,13 @@ def _latency(scratch: Scratch, settings: dict[str, Any], site: _Site, posts: int
     polled = settings["tweeter.timelines"] == "memcached" and settings["sqlalchemy.url"].startswith("sqlite")
     for processes, bounds in ((1, ONE_PROCESS), (2, POLLED if polled else TWO_PROCESSES)):
         with ExitStack() as stack:
-            watcher, *site_processes = (stack.enter_context(closing(Child())) for _ in range(1 + processes))
+            watcher = stack.enter_context(closing(Child()))
             watcher.call(begin_watch, settings)
-            site_processes[-1].call(begin, settings, True)
-            if processes > 1:
-                site_processes[0].call(begin, settings, False)
+            # The first posts, the last delivers.
+            site_processes = [
+                stack.enter_context(site_process(settings, delivers=number == processes - 1))
+                for number in range(processes)
+            ]
             author, last = site.authors[processes], site.followers[(processes + 1) * FOLLOWERS - 1]
             scratch.progress.phase(f"{settings['tweeter.timelines']}: from the commit to the last follower", None)
             watcher.begin(watch, last, posts)
@@ -167,9 +169,8 @@ def _beside_a_celebrity(
         [celebrity] = rows.people(1, "celebrity")
         fans = rows.people(args.celebrity, "fan")
         rows.follows(((fan, celebrity) for fan in fans), len(fans))
-    with closing(Child()) as watcher, closing(Child()) as poster:
+    with closing(Child()) as watcher, site_process(settings) as poster:
         watcher.call(begin_watch, settings)
-        poster.call(begin, settings, True)
         author, last = site.authors[5], site.followers[6 * FOLLOWERS - 1]
         scratch.progress.phase(f"{settings['tweeter.timelines']}: beside {args.celebrity:,} followers", None)
         watcher.begin(watch, last, posts)
@@ -193,10 +194,10 @@ def _beside_a_transaction(
     taken: dict[bool, list[float]] = {False: [], True: []}
     size = 0
     with ExitStack() as stack:
-        watcher, poster = (stack.enter_context(closing(Child())) for _ in range(2))
-        engine = stack.enter_context(machinery(settings))["engine"]
+        watcher = stack.enter_context(closing(Child()))
         watcher.call(begin_watch, settings)
-        poster.call(begin, settings, True)
+        poster = stack.enter_context(site_process(settings))
+        engine = stack.enter_context(machinery(settings))["engine"]
         scratch.progress.phase(f"{backend}: beside an open transaction", 2 * TURNS)
         for turn in range(2 * TURNS):
             with engine.connect() as connection:
