@@ -91,9 +91,9 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
             contenders[name] = run
 
         contenders: dict[str, Callable[[], float]] = {}
+        ask(PLAIN_HELLO, slower, few["redis"].request("/"))
         for connections in asked:
             ask(_kept(HELLO, connections), greeter, few["redis"].request("/"), connections)
-            ask(_kept(PLAIN_HELLO, connections), slower, few["redis"].request("/"), connections)
             for backend, each in sites.items():
                 ask(_kept(backend, connections), each, few[backend].request(f"/?limit={FIRST}"), connections)
         for size in SIZES:
@@ -119,10 +119,9 @@ def _compare(figures: Figures, args: argparse.Namespace, asked: Sequence[int]) -
     for backend, least in OF_HELLO.items():
         figures.compare(f"20 tweets from {backend} / hello", _kept(backend, args.connections), greeting, least)
     figures.compare("100 tweets from redis / hello", _named(OURS, LARGE), greeting, LARGE_OF_HELLO)
-    plain = _kept(PLAIN_HELLO, args.connections)
     for backend in OF_HELLO:
-        figures.compare(f"20 tweets from {backend} / {PLAIN_HELLO}", _kept(backend, args.connections), plain)
-    figures.compare(f"100 tweets from redis / {PLAIN_HELLO}", _named(OURS, LARGE), plain)
+        figures.compare(f"20 tweets from {backend} / {PLAIN_HELLO}", _kept(backend, args.connections), PLAIN_HELLO)
+    figures.compare(f"100 tweets from redis / {PLAIN_HELLO}", _named(OURS, LARGE), PLAIN_HELLO)
     for backend in OF_HELLO:
         rates = {connections: statistics.median(figures.runs[_kept(backend, connections)]) for connections in asked}
         for connections, rate in rates.items():

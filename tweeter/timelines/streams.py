@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain, repeat
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,7 +15,7 @@ from tweeter.timelines import followers, queries
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.values import AccountClosed, Event, ProfileChanged, Timeline, TweetCreated, TweetsDeleted
 
-STRETCH = 8000  # followers read from SQL at a time, and read again once they are written
+STRETCH = 8000  # followers read from SQL at a time (fewer at first), and read again once they are written
 CHUNK = 2000  # of them, written to the store at a time; and tweets read
 
 
@@ -112,15 +113,18 @@ class Streams:
             yield chunk
 
     def _stretches(self, user_id: int, after: int) -> Iterator[Sequence[int]]:
-        """The followers in ascending order, each stretch read in a transaction of its own."""
-        full = True
-        while full:
+        """The followers in ascending order, each stretch read in a transaction of its own.
+
+        The first ones are shorter, so that the store has work while the next one is read.
+        """
+        for limit in chain(range(CHUNK, STRETCH, CHUNK), repeat(STRETCH)):
             with self._sessions() as session:
-                stretch = followers.after(session, user_id, after, STRETCH)
-            full = len(stretch) == STRETCH
+                stretch = followers.after(session, user_id, after, limit)
             if stretch:
                 yield stretch
                 after = stretch[-1]
+            if len(stretch) < limit:
+                return
 
     def _cut(self, stretches: Iterable[Sequence[int]], begun: deque[Sequence[int]]) -> Iterator[Sequence[int]]:
         """The stretches in chunks; notes which stretches were begun."""
