@@ -48,8 +48,9 @@ class _Running(NamedTuple):
 class Holder:
     """Delivers to one store from the acquisition of the lease to its end. For one thread.
 
-    `name` is the store's, `run` the run of its servers; events are kept for `keep` seconds. Every method
-    raises LostLease, BackendUnavailable and SQLAlchemy's errors; then a new Holder goes on from the last checkpoint.
+    `name` is the store's, `run` the run of its servers; events are kept for `keep` seconds; `rest` sleeps between
+    batches. Every method raises LostLease, BackendUnavailable and SQLAlchemy's errors; then a new Holder goes on from
+    the last checkpoint.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Holder:
         lease: Lease,
         attempts: Attempts,
         keep: float,
+        rest: Callable[[float], object] = time.sleep,
     ) -> None:
         self.run = run
         self.log = log_
@@ -73,6 +75,7 @@ class Holder:
         self._name = name
         self._site = site
         self._keep = keep
+        self._rest = rest
         self._lease = lease
         self._attempts = attempts
         self._position = Position()
@@ -169,7 +172,7 @@ class Holder:
             return 0
         if batch.events:
             # The quicker events come, the more of them are applied together.
-            time.sleep(min(REST * len(batch.events), LONGEST_REST))
+            self._rest(min(REST * len(batch.events), LONGEST_REST))
         return max(0.0, min(POLL, RENEWED - (time.monotonic() - self._written)))
 
     def _go_on(self) -> float:

@@ -80,6 +80,7 @@ class InlineDelivery:
                 if time.monotonic() > deadline:
                     return False
                 relay.timelines.circuit.forgive()
+                relay.hurry()
                 time.sleep(0.002)
         return True
 

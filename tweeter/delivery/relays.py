@@ -67,6 +67,7 @@ class Relay:
         self._notifier = notifier
         self._wakeups: Wakeups | None = None
         self._stopped = threading.Event()
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
 
     # for other threads
@@ -96,6 +97,10 @@ class Relay:
     def wake(self) -> None:
         if self._wakeups is not None:
             self._wakeups.wake()
+
+    def hurry(self) -> None:
+        """Ends the rest between two batches: somebody waits for the next one."""
+        self._hurry.set()
 
     @property
     def holds(self) -> bool:
@@ -216,7 +221,9 @@ class Relay:
         acquired = time.monotonic()
         wakeups.listen(connection)
         run = self._probe(site)
-        holder = Holder(self.timelines, self.name, site, run, Log(connection), self._lease, self._attempts, self._keep)
+        holder = Holder(
+            self.timelines, self.name, site, run, Log(connection), self._lease, self._attempts, self._keep, self._rest
+        )  # fmt: skip
         holder.begin(acquired, self._clock)
         self._holder = holder
         return 0
@@ -238,6 +245,10 @@ class Relay:
             return False
         with self._sessions() as session:
             return Log(session.connection()).knows(checkpoint.last)
+
+    def _rest(self, seconds: float) -> None:
+        self._hurry.wait(seconds)
+        self._hurry.clear()
 
     def _let_go(self) -> None:
         """What the database and the store are may have changed: everything is found out anew."""
