@@ -136,7 +136,7 @@ def store(store_and_cache):
 
 def over(store, cache, sessions):
     """Timelines that read their store at any age: the test delivers by hand."""
-    push = PushTimelines("watched", store, cache, sessions, sessions, CAPACITY)
+    push = PushTimelines("watched", store, cache, sessions, CAPACITY)
     push.circuit.worked()
     return push
 

@@ -46,7 +46,6 @@ def with_cache(
             name,
             instrument.store,
             make_cache(instrument.cache),
-            registry["sessions"],
             registry["read_sessions"],
             capacity=registry.settings["tweeter.capacity"],
             clock=registry["clock"],

@@ -58,7 +58,6 @@ def add_timeline_store(
             name.rpartition(".")[2],
             store,
             cache,
-            config.registry["sessions"],
             config.registry["read_sessions"],
             capacity=config.get_settings()["tweeter.capacity"],
             clock=config.registry["clock"],

@@ -27,8 +27,7 @@ class PushTimelines:
     """Ids from a store, tweets from a cache; SQL backfills what is cold and goes on below the floor.
 
     SQL serves a page where the store cannot be read, lags more than a second behind the commits, or lacks the viewer's
-    last write. The page is the same, only slower. `sessions` are for several statements in one snapshot, `reads` for
-    single ones, in autocommit.
+    last write. The page is the same, only slower. `sessions` are in autocommit: no two statements need one snapshot.
     """
 
     def __init__(
@@ -37,7 +36,6 @@ class PushTimelines:
         store: ITimelineStore,
         cache: ITweetCache,
         sessions: SessionFactory,
-        reads: SessionFactory,
         capacity: int = 800,
         clock: Callable[[], float] | None = None,
         circuit: Circuit | None = None,
@@ -49,10 +47,10 @@ class PushTimelines:
         self.capacity = capacity
         self.circuit = circuit or Circuit(name)
         self._sessions = sessions
-        self._freshness = Freshness(reads, clock)
+        self._freshness = Freshness(sessions, clock)
         self._page_store: Any = store if joined else None
-        self._hydrator = Hydrator(name, cache, reads)
-        self.projector = Projector(store, self._hydrator, reads)
+        self._hydrator = Hydrator(name, cache, sessions)
+        self.projector = Projector(store, self._hydrator, sessions)
 
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
         with measure.timeline_read():
