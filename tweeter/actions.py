@@ -11,7 +11,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, make_transient_to_detached
 
 from tweeter import ids, passwords, text
 from tweeter.errors import Missing, NotYours, Refused
@@ -31,6 +31,7 @@ from tweeter.values import (
 NAME_LENGTH = 50
 NAME_COLUMN = 200  # code points
 BIO_LENGTH = 160
+ID_TRIES = 5
 
 
 class Actions:
@@ -207,17 +208,17 @@ class Actions:
         result = self._session.execute(statement, execution_options={"synchronize_session": False})
         return int(result.rowcount)  # type: ignore[attr-defined]
 
-    def _insert_tweet(self, user_id: int, message: str, parent_id: int | None, tries: int = 5) -> Tweet:
-        id_ = ids.generate_id() if parent_id is None else ids.generate_id(parent_id)
-        tweet = Tweet(id=id_, user_id=user_id, message=message, date=ids.date_of(id_), parent_id=parent_id)
-        try:
-            with self._session.begin_nested():
-                self._session.add(tweet)
-        except IntegrityError:
-            # Another process took this id within the same millisecond.
-            if tries == 1:
-                raise
-            return self._insert_tweet(user_id, message, parent_id, tries - 1)
+    def _insert_tweet(self, user_id: int, message: str, parent_id: int | None) -> Tweet:
+        values: dict[str, Any] = {"user_id": user_id, "message": message, "parent_id": parent_id}
+        for _ in range(ID_TRIES):
+            values["id"] = ids.generate_id() if parent_id is None else ids.generate_id(parent_id)
+            values["date"] = ids.date_of(values["id"])
+            tweet = Tweet(**values)
+            # False if another process took this id within the same millisecond.
+            if insert_new(self._session, Tweet, **values):
+                make_transient_to_detached(tweet)
+                break
+        self._session.add(tweet)  # raises IntegrityError when it is flushed if no id was free
         return tweet
 
     def _index(self, tweet: Tweet) -> None:
