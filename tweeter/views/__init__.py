@@ -1,4 +1,4 @@
-"""The pages. Each module is one room: timelines, tweets, accounts, settings, people, search, drafts, errors."""
+"""The web pages, one module per area: timelines, tweets, accounts, settings, people, search, drafts, errors."""
 
 from pyramid.config import Configurator
 
@@ -16,6 +16,6 @@ def includeme(config: Configurator) -> None:
     config.include(".metrics")
     config.include(".export")
     settings = config.get_settings()
-    if not settings["tweeter.lab"] and not settings["pyramid.reload_templates"]:  # both change what a page shows
+    if not settings["tweeter.lab"] and not settings["pyramid.reload_templates"]:  # both change the HTML of a page
         config.registry["frames"] = Frames()
     config.scan()

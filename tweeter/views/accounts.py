@@ -1,4 +1,4 @@
-"""Signing up, in and out."""
+"""Sign-up, sign-in and sign-out."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def login_form(request: Request) -> dict[str, Any] | Response:
 
 @view_config(route_name="login", request_method="POST", renderer="tweeter:templates/login.jinja2")
 def login(request: Request) -> dict[str, Any] | Response:
-    """An unknown name and a wrong password get the same answer, after the same time."""
+    """Unknown usernames and wrong passwords get the same response after the same time."""
     if request.identity is not None:
         return already_signed_in(request)
     username, password = posted(request, "username").strip(), posted(request, "password")
@@ -63,7 +63,7 @@ def login(request: Request) -> dict[str, Any] | Response:
 
 @view_config(route_name="logout", request_method="POST", require_csrf=False)
 def logout(request: Request) -> Response:
-    """From another tab's session too. Where nobody is signed in, a form of another site changes nothing either."""
+    """Accepts the token of another tab's session. Without a signed-in user, a forged form changes nothing."""
     if drafts.from_this_site(request):
         return HTTPSeeOther("/", headers=sign_out(request, "You are signed out."))
     if request.identity is not None:
@@ -72,13 +72,13 @@ def logout(request: Request) -> Response:
 
 
 def already_signed_in(request: Request) -> Response:
-    """On to where the form leads to, whatever name was typed: somebody signed in in another tab."""
+    """The user signed in in another tab: redirects to the form's target, whatever username was typed."""
     request.session.flash(f"You are signed in already, as @{request.identity.username}.")
     return see(posted(request, "next") or request.GET.get("next", "/"))
 
 
 def sign_in(request: Request, user: Any) -> Headers:
-    """The headers that sign this browser in. Its session begins anew, so that nobody can have planted it."""
+    """The headers that sign this browser in. Starts a new session, which prevents session fixation."""
     drafts.renew_session(request, drafts.DRAFT)
     known = request.registry["sign_in_guard"].remember(user.username)
     return [*remember(request, user.id, auth_version=user.auth_version), *known]
@@ -91,7 +91,7 @@ def sign_out(request: Request, message: str) -> Headers:
 
 
 def check_own_password(request: Request, password: str, field: str) -> None:
-    """Whoever found a browser signed in must not be able to guess the password either.
+    """Checks the current user's password, with the limits of a sign-in: a hijacked browser cannot guess it.
 
     Raises Refused, TooManyRequests, Busy.
     """
@@ -100,7 +100,7 @@ def check_own_password(request: Request, password: str, field: str) -> None:
 
 
 def _check_password(request: Request, username: str, password: str) -> Any:
-    """The account, if the password is its own; None otherwise, after the same time.
+    """The account if the password is correct, else None, after the same time.
 
     Raises TooManyRequests, Busy.
     """
@@ -116,7 +116,7 @@ def _check_password(request: Request, username: str, password: str) -> Any:
 def _find(request: Request, username: str) -> Any:
     if not USERNAME.fullmatch(username):
         return None
-    # A session of its own, that ends before the hashing: it takes long, and nobody should wait for the database.
+    # A session of its own that ends before the slow hashing, so no database connection waits for it.
     with request.registry["sessions"]() as session:
         return session.execute(
             select(User.id, User.username, User.password_hash, User.auth_version).where(
@@ -126,10 +126,10 @@ def _find(request: Request, username: str) -> Any:
 
 
 def _rehash(request: Request, user: Any, password: str) -> None:
-    """Hashes again where the settings' cost is another by now, while the password is known."""
+    """Hashes the password again if the hash has other cost parameters than the settings."""
     passwords = request.registry["passwords"]
     if passwords.outdated(user.password_hash):
         hashed = passwords.hash(password)
-        # Unless the password was changed meanwhile: to hash takes long, and the old one must not come back.
+        # Hashing takes long. If the password was changed in that time, the old one must not be restored.
         unchanged = (User.id == user.id) & (User.password_hash == user.password_hash)
         request.dbsession.execute(update(User).where(unchanged).values(password_hash=hashed))

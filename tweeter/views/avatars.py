@@ -1,4 +1,4 @@
-"""Pictures of people: a small bird each, drawn from the username."""
+"""Avatars: small birds, drawn from the username."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-# Ground and plumage; then breasts, any of which goes with any plumage, on light pages and on dark ones.
+# Background and plumage. Every breast colour below fits every plumage, on light and dark pages.
 PLUMAGES = [
     ("#f3d9b1", "#5b4636"), ("#cfe3d4", "#2f5d50"), ("#f6cfc4", "#7a2e3a"), ("#d5dbf0", "#37406b"),
     ("#f5e6a8", "#6b5b1e"), ("#e4d3ea", "#5a3d6b"), ("#cde6ea", "#1f5f6b"), ("#f2d6de", "#8a2f5c"),
@@ -24,14 +24,14 @@ BEAKS = ["M46 27l12 4-12 4z", "M47 28l8 3-8 3z", "M46 26c6 0 10 3 11 8-4-1-8 0-1
 
 @view_config(route_name="avatar", request_method="GET")
 def avatar(request: Request) -> Response:
-    """Needs no account to exist: it is drawn from the name alone, so it never changes."""
+    """Depends on the name only, so it never changes and needs no account."""
     response = Response(draw(request.matchdict["username"]), content_type="image/svg+xml", charset="UTF-8")
     response.cache_control = "public, max-age=31536000, immutable"
     return response
 
 
 def draw(username: str) -> str:
-    """The SVG, with attributes instead of styles: the page's policy allows no others."""
+    """The SVG. It uses attributes instead of styles, which the Content-Security-Policy forbids."""
     digest = hashlib.blake2b(username.lower().encode(), digest_size=7).digest()
     ground, plumage = PLUMAGES[digest[0] % len(PLUMAGES)]
     breast = BREASTS[digest[6] % len(BREASTS)]

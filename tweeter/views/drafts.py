@@ -1,6 +1,6 @@
-"""Drafts: what was typed into a form that could not be taken is in its form again.
+"""Drafts: texts of a form that was not accepted are shown in that form again.
 
-A form can't be taken if somebody signed out, or out and in again, in another tab since its page was loaded.
+A form is not accepted if the user signed out, or out and in again, in another tab after its page was loaded.
 """
 
 import json
@@ -13,29 +13,29 @@ from pyramid.request import Request
 
 from tweeter.views.forms import posted
 
-# The fields that people type into, by the route of the form. Passwords are kept nowhere.
+# The text fields to keep, by the route of the form. Passwords are never kept.
 FIELDS = {
     "tweets": ("message",),
     "settings": ("display_name", "bio"),
     "signup": ("username", "display_name"),
     "login": ("username",),
 }
-DRAFT, EARLIER_TOKENS = "typed", "earlier_tokens"  # keys of the session
-LONGEST = 2000  # characters of a draft, compressed: the session is a cookie
+DRAFT, EARLIER_TOKENS = "typed", "earlier_tokens"  # session keys
+LONGEST = 2000  # characters of a compressed draft: the session is a cookie
 MOST_TOKENS = 3
 
 Draft = dict[str, str]
 
 
 def typed(request: Request) -> Draft:
-    """What was typed into the form that was sent, by field; empty where nothing was."""
+    """The texts of the submitted form by field; empty if all are empty."""
     route = request.matched_route.name if request.matched_route else ""
     draft = {name: posted(request, name) for name in FIELDS.get(route, ())}
     return draft if any(draft.values()) else {}
 
 
 def keep(request: Request, draft: Draft) -> bool:
-    """Keeps a draft in the session until `take`; False if it is too long for that."""
+    """Keeps a draft in the session until `take`. Returns False if it is too long."""
     data = packed(draft)
     if fits := len(data) <= LONGEST:
         request.session[DRAFT] = data
@@ -43,12 +43,12 @@ def keep(request: Request, draft: Draft) -> bool:
 
 
 def packed(draft: Draft) -> str:
-    """The draft as the session keeps it."""
+    """The draft as stored in the session."""
     return b64encode(zlib.compress(json.dumps(draft).encode(), 9)).decode()
 
 
 def take(request: Request, form: str) -> Draft:
-    """The draft of this form, once; empty where there is none."""
+    """Returns the draft of this form and removes it; empty if there is none."""
     if DRAFT not in request.session:
         return {}
     draft: Draft = json.loads(zlib.decompress(b64decode(request.session[DRAFT])))
@@ -59,11 +59,11 @@ def take(request: Request, form: str) -> Draft:
 
 
 def from_this_site(request: Request) -> bool:
-    """Whether one of our pages sent this form, of an earlier session too: other sites must not fill in ours."""
+    """Whether one of our pages sent this form, also in an earlier session. Other sites must not fill in our forms."""
     if request.headers.get("Origin", "").partition("://")[2] == request.host_url.partition("://")[2]:
         return True
     if "session" not in request.cookies:
-        return False  # and begin none: its cookie would replace the one that a browser does not send from other sites
+        return False  # and starts no session: its cookie would replace the one withheld from cross-site requests
     if check_csrf_token(request, raises=False):
         return True
     token = posted(request, "csrf_token").encode()
@@ -71,7 +71,7 @@ def from_this_site(request: Request) -> bool:
 
 
 def renew_session(request: Request, *kept: str) -> None:
-    """Begins a new session with these keys of the old one, whose token is known from now on as an earlier one."""
+    """Starts a new session with these keys of the old one, and remembers the old token as an earlier one."""
     session = request.session
     state = {key: session[key] for key in kept if key in session}
     state[EARLIER_TOKENS] = [session.get_csrf_token(), *session.get(EARLIER_TOKENS, ())][:MOST_TOKENS]

@@ -1,4 +1,4 @@
-"""A page for everything that can go wrong. None of them asks SQL for more than who is signed in, most not even that."""
+"""An error page for each failure. At most it loads the current user from SQL; most pages do not even do that."""
 
 import logging
 from typing import Any
@@ -36,7 +36,7 @@ PAGES = {
     503: ("Back in a moment", "The database does not answer. Nothing you posted before is lost; please try again."),
 }
 
-# Why a limit is reached, where it is not that one account or address did a lot of something.
+# Messages for limits that were reached by several accounts or addresses, not by the current one alone.
 LIMITS = {
     "sign_in": "Somebody tried this name too often without knowing the password.",
     "sign_in_name": "Somebody tried this name too often without knowing the password.",
@@ -46,14 +46,14 @@ LIMITS = {
 
 
 def error_page(request: Request, status: int, message: str = "", ask: bool = True, **values: Any) -> Response:
-    """The page of a status. Without `ask` nobody looks up who is signed in, because that could fail again."""
+    """The page of a status. With `ask=False` the current user is not loaded, because that could fail again."""
     heading, usual = PAGES.get(status, ("That did not work", "Please try again."))
     me = safe_identity(request) if ask else None
     values = {"title": heading, "typed": _typed(request)} | values
     values |= {"message": message or usual, "status": status, "me": me}
     try:
         response = render_to_response("tweeter:templates/error.jinja2", values, request=request)
-    except Exception:  # the templates may be what is broken
+    except Exception:  # the templates themselves may be broken
         log.exception("the page of %s can't be shown", status)
         response = Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{usual}")
     response.status_int = status
@@ -62,7 +62,7 @@ def error_page(request: Request, status: int, message: str = "", ask: bool = Tru
 
 @exception_view_config(HTTPException)
 def http_error(error: HTTPException, request: Request) -> Response:
-    """What Pyramid and the views raise. Redirections are themselves."""
+    """Error pages for exceptions of Pyramid and the views. Redirects pass through."""
     if error.status_int < 400:
         return error
     response = error_page(request, error.status_int, _sentence(error), ask=error.status_int < 500)
@@ -74,7 +74,7 @@ def http_error(error: HTTPException, request: Request) -> Response:
 
 @notfound_view_config()
 def not_found(error: HTTPException, request: Request) -> Response:
-    """404; or 405, where there is such an address, but not for this method."""
+    """404, or 405 if the route exists with other methods."""
     if isinstance(error, PredicateMismatch) and request.matched_route:
         methods = _methods(request.registry).get(request.matched_route.name, frozenset())
         if methods and request.method not in methods:
@@ -85,21 +85,21 @@ def not_found(error: HTTPException, request: Request) -> Response:
 
 
 def _typed(request: Request) -> str:
-    """What was typed, for its writer to copy."""
+    """The submitted texts, for the user to copy."""
     try:
         return "\n".join(filter(None, (posted(request, name) for name in ("display_name", "bio", "message"))))
-    except Exception:  # the form may be what is broken
+    except Exception:  # the form itself may be malformed
         return ""
 
 
 def _sentence(error: HTTPException) -> str:
-    """What our views say is a sentence; Pyramid's own details are paths, and words for developers."""
+    """Details from our views are sentences. Pyramid's own (paths, hints for developers) are not shown."""
     detail = str(error.detail or "")
     return detail if detail.endswith(".") and not detail.startswith("/") else ""
 
 
 def _methods(registry: Registry) -> dict[str, frozenset[str]]:
-    """The methods that each route answers."""
+    """The allowed methods of each route."""
     found: dict[str, set[str]] = {}
     for view in registry.introspector.get_category("views") or []:
         route, methods = view["introspectable"]["route_name"], view["introspectable"]["request_methods"]
@@ -110,7 +110,7 @@ def _methods(registry: Registry) -> dict[str, frozenset[str]]:
 
 @forbidden_view_config()
 def forbidden(error: HTTPException, request: Request) -> Response:
-    """Whoever is not signed in is asked to, and comes back to where the form was, with what was typed in it."""
+    """Redirects to the sign-in page, and from there back to the form, with its draft."""
     if safe_identity(request) is not None:
         return error_page(request, 403)
     draft = drafts.typed(request)
@@ -120,7 +120,7 @@ def forbidden(error: HTTPException, request: Request) -> Response:
 
 
 def _page_of(request: Request) -> str:
-    """The page that somebody was on when they sent this."""
+    """The page from which the request was sent."""
     if request.method in ("GET", "HEAD"):
         return str(request.path_qs)
     route = request.matched_route.name if request.matched_route else ""
@@ -142,7 +142,7 @@ def _page_of(request: Request) -> str:
 @exception_view_config(BadCSRFToken)
 @exception_view_config(BadCSRFOrigin)
 def bad_csrf(error: Exception, request: Request) -> Response:
-    """Mostly a page from before somebody signed in or out in another tab: its form is shown again, filled in."""
+    """Usually the user signed in or out in another tab after loading the page: shows the form and its draft again."""
     cookie = "session" in request.cookies
     if not cookie and _came_over_http(request):
         return error_page(
@@ -168,7 +168,7 @@ def bad_csrf(error: Exception, request: Request) -> Response:
 
 
 def _came_over_http(request: Request) -> bool:
-    """Whether a browser keeps none of our cookies. Where a proxy hides that it came over https, it says so itself."""
+    """Whether the browser discards our Secure cookies. Behind a proxy that hides https, the Origin header shows it."""
     secure = request.registry.settings["tweeter.secure_cookies"]
     return secure and request.scheme == "http" and not request.headers.get("Origin", "").startswith("https:")
 
@@ -181,7 +181,7 @@ def refused(error: Refused, request: Request) -> Response:
 
 @exception_view_config(TryAgain)
 def try_again(error: TryAgain, request: Request) -> Response:
-    """The page says when to send it again; what was typed is in its form again then."""
+    """The page says when to retry. The draft is in the form again."""
     status, reason = 429, LIMITS.get(getattr(error, "limit", ""), PAGES[429][1])
     title = PAGES[429][0]
     if isinstance(error, Busy):
@@ -216,9 +216,9 @@ def _wait(seconds: int) -> str:
 @exception_view_config(DatabaseError)
 @exception_view_config(PoolTimeout)
 def sql_is_down(error: Exception, request: Request) -> Response:
-    """The database does not answer: so nothing here may ask it."""
+    """SQL is unreachable, so this page runs no statement."""
     if type(error) not in (OperationalError, InterfaceError, DatabaseError, PoolTimeout):
-        return server_error(error, request)  # a constraint, or SQL that is wrong: the database did answer
+        return server_error(error, request)  # a violated constraint or invalid SQL: the database did respond
     if not is_error_retryable(request, error):
         log.error("the database does not answer: %s", error)
     response = error_page(request, HTTPServiceUnavailable.code, ask=False)

@@ -1,7 +1,7 @@
-"""Everything of mine as JSON.
+"""Export of all data of the current user as JSON.
 
-It is written to a temporary file first, and then handed over to the server as a whole. A reader who takes hours, or
-never reads on, holds neither a thread nor a connection to SQL; the server closes the file with the reader's connection.
+It is written to a temporary file first; then the server sends the file. A client that reads slowly, or never, holds
+neither a thread nor an SQL connection; the server closes the file when the client disconnects.
 """
 
 import os
@@ -26,23 +26,23 @@ from tweeter.models.meta import SessionFactory
 from tweeter.security import SIGNED_IN
 
 ROWS_AT_ONCE = 1000
-WRITERS = 2  # exports that are written at a time: it is work for the processor
-UNREAD = 50  # exports that are on their way to readers; each is a file on the disk
+WRITERS = 2  # exports written concurrently: writing is CPU-bound
+UNREAD = 50  # exports being written or downloaded; each is a file on disk
 BLOCK = 262_144  # bytes
 
 _json = msgspec.json.encode
 
 
 class Exports:
-    """The exports of this process: one at a time for each account, and not too many for all."""
+    """The exports of this process: one per account at a time, and a limit for all together."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._accounts: set[int] = set()  # whose export is written or sent
+        self._accounts: set[int] = set()  # accounts whose export is being written or downloaded
         self._writers = threading.Semaphore(WRITERS)
 
     def file(self, user_id: int) -> "ExportFile":
-        """The file for an export; until it is closed the account can have no other. Raises an HTTPException."""
+        """The file for an export. An account gets another only after this one is closed. Raises an HTTPException."""
         with self._lock:
             if user_id in self._accounts:
                 raise HTTPTooManyRequests(
@@ -56,7 +56,7 @@ class Exports:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """For a block that writes. Raises HTTPServiceUnavailable while too many others do."""
+        """Surrounds the writing of an export. Raises HTTPServiceUnavailable if too many others are written."""
         if not self._writers.acquire(blocking=False):
             raise _busy()
         try:
@@ -66,7 +66,7 @@ class Exports:
 
 
 class ExportFile(FileIO):
-    """A file without a name, gone with its end. `closed_by` is called once, whoever closes it: also the collector."""
+    """An unnamed file that vanishes when closed. Calls `closed_by` once, also if the garbage collector closes it."""
 
     def __init__(self, closed_by: Callable[[], None]) -> None:
         with closing(tempfile.TemporaryFile(buffering=0)) as file:
@@ -90,7 +90,7 @@ def _busy() -> HTTPServiceUnavailable:
 
 @view_config(route_name="export", request_method="GET", permission=SIGNED_IN, limit="export")
 def export(request: Request) -> Response:
-    """One file, however many tweets there are."""
+    """A single file, for any number of tweets."""
     me = request.identity
     exports: Exports = request.registry["exports"]
     file = exports.file(me.id)
@@ -116,7 +116,7 @@ def export(request: Request) -> Response:
 
 
 def write_export(sessions: SessionFactory, user_id: int, file: BinaryIO) -> None:
-    """Writes a JSON object: profile, tweets, followers, following, mentions. Reads a chunk of rows at a time.
+    """Writes a JSON object: profile, tweets, followers, following, mentions. Reads the rows in chunks.
 
     Raises Missing.
     """
@@ -176,7 +176,7 @@ def _people(sessions: SessionFactory, person: Any, where: Any) -> Iterator[list[
 
 
 def _walk(sessions: SessionFactory, query: Any, key: Any) -> Iterator[Any]:
-    """All rows, newest first, a thousand at a time by their key, each thousand in a session of its own."""
+    """All rows, newest first, by keyset pagination: 1,000 rows at a time, each chunk in a session of its own."""
     query = query.order_by(key.desc()).limit(ROWS_AT_ONCE)
     below = query
     while True:

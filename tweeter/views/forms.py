@@ -1,4 +1,4 @@
-"""What people send: fields, numbers in addresses, and forms that come back with what is wrong."""
+"""Request input: form fields, numbers in URLs, and forms shown again with their errors."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ GREATEST_PAGE = 100
 
 @dataclass
 class Form:
-    """What was typed, and what is wrong with it, by field; "" is the form as a whole."""
+    """Submitted values and error messages by field; "" is the form as a whole."""
 
     values: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -28,21 +28,21 @@ class Form:
 
 
 def refused(request: Request, error: Refused, values: dict[str, str], **fields: str) -> Form:
-    """The form to show again. Nothing of the request is committed. `fields` renames fields of the action."""
+    """The form to show again. Rolls the request back. `fields` renames fields of the action."""
     request.tm.doom()
-    request.dbsession.close()  # its page may need a connection, and other writers need not wait for it
+    request.dbsession.close()  # the page may need a connection, and other writers should not wait
     request.response.status_int = 400
     return Form(values, {fields.get(error.field, error.field): str(error)})
 
 
 def posted(request: Request, name: str) -> str:
-    """A field of the form; what is missing is empty, as is a file where a text belongs."""
+    """A form field; "" if it is missing or a file."""
     value = request.POST.get(name, "")
     return value if isinstance(value, str) else ""
 
 
 def see(url: str, **options: Any) -> HTTPSeeOther:
-    """After a form: go and look there."""
+    """Redirects after a form (303)."""
     return HTTPSeeOther(local_url(url), **options)
 
 
@@ -51,25 +51,25 @@ def go(url: str) -> HTTPFound:
 
 
 def number(text: str, what: str, least: int = 1, most: int = MAX_ID + 1) -> int:
-    """A whole number in plain digits. Raises HTTPBadRequest."""
+    """Parses a whole number in ASCII digits. Raises HTTPBadRequest."""
     if not (text.isascii() and text.isdecimal()) or len(text) > 16 or not least <= int(text) <= most:
         raise HTTPBadRequest(f"“{what}” must be a whole number from {least:,} to {most:,}.")
     return int(text)
 
 
 def parameter(request: Request, name: str, default: int = 0, least: int = 1) -> int:
-    """A number of the query string."""
+    """A number from the query string."""
     text = request.GET.get(name)
     return default if text is None else number(text, name, least)
 
 
 def written(request: Request) -> int:
-    """The number of the viewer's last write, which every page that they get has to contain."""
+    """The number of the viewer's last write, which each of their pages must contain."""
     return request.identity.last_write if request.identity else 0
 
 
 def page_limit(request: Request) -> int:
-    """How many the page shows: 20, or what `?limit=` says, up to 100."""
+    """The page size: `?limit=`, up to 100; 20 by default."""
     text = request.GET.get("limit")
     if text is None:
         return PAGE
@@ -83,7 +83,7 @@ def page_cursor(request: Request) -> Cursor:
 
 
 def page_url(request: Request, path: str = "", **parameters: int | str | None) -> str | None:
-    """This page with `before` of another page; None where that is None: there is none."""
+    """This page's URL with the cursor of another page; None if a parameter is None, because there is no such page."""
     if None in parameters.values():
         return None
     if "limit" in request.GET:

@@ -1,4 +1,4 @@
-"""Whether the site can answer, for whoever watches it."""
+"""The health check, for monitoring and load balancers."""
 
 import threading
 from concurrent.futures import Future
@@ -16,7 +16,7 @@ PATIENCE = 3.0  # seconds
 
 
 class Probe:
-    """Asks SQL whether it is there, in a thread of its own: a database that hangs must not hang whoever asks."""
+    """Checks in a thread of its own whether SQL responds: a hanging database must not hang the caller."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -24,7 +24,7 @@ class Probe:
         self._running: Future[bool] | None = None
 
     def answers(self, seconds: float = PATIENCE) -> bool:
-        """Whether it answered within so many seconds. All who ask meanwhile wait for the same answer."""
+        """Whether SQL responded within so many seconds. Concurrent callers share one check."""
         with self._lock:
             if self._running is None or self._running.done():
                 self._running = Future()
@@ -40,13 +40,13 @@ class Probe:
             with self._engine.connect() as connection:
                 connection.execute(select(User.id).limit(1))
             answer.set_result(True)
-        except Exception:  # refused, not migrated, no database at all: whatever it is, it does not answer
+        except Exception:  # refused, not migrated, no database: all count as down
             answer.set_result(False)
 
 
 @view_config(route_name="healthz", request_method="GET")
 def healthz(request: Request) -> Response:
-    """200 and the backend's name; 503 when SQL does not answer. A store that is down does not stop the site."""
+    """200 and the backend's name; 503 if SQL does not respond. The site works without its store."""
     answers = request.registry["probe"].answers()
     status, sql = (200, "ok") if answers else (503, "down")
     backend = request.registry.getUtility(ITimelines).name

@@ -1,4 +1,4 @@
-"""What every template finds at hand: who is signed in, and what the page cost."""
+"""Values for every template: the current user, and the costs of the page."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ from tweeter.views.tweens import count
 
 
 def add_globals(event: BeforeRender) -> None:
-    """What a view returns itself goes before: error pages say who is signed in, because asking could fail again."""
+    """Values of the view have precedence: error pages pass the current user, because loading it could fail again."""
     request, values = event["request"], event.rendering_val
     if request is None or not isinstance(values, dict):
         return
@@ -35,7 +35,7 @@ def add_globals(event: BeforeRender) -> None:
 
 
 def static_path(request: Request, name: str) -> str:
-    """The address of a static file. It is the same as long as the process lives, and there are four on each page."""
+    """The URL of a static file, cached: it never changes while the process runs, and each page has four."""
     known: dict[tuple[str, str], str] = request.registry["static_paths"]
     key = request.script_name, name
     if key not in known:
@@ -44,7 +44,7 @@ def static_path(request: Request, name: str) -> str:
 
 
 def costs(request: Request) -> str:
-    """The line at the foot: who answered, how fast, with how much work."""
+    """The line in the footer: the backend, its time and its work."""
     meter = measure.current() or measure.Meter()
     name = meter.answered_by or request.registry.getUtility(ITimelines).name
     line = (
@@ -57,17 +57,17 @@ def costs(request: Request) -> str:
 
 
 def flashes(request: Request) -> list[str]:
-    """The messages left by the page before. Looks before it takes: taking writes the cookie anew."""
+    """The flash messages. Peeks first, because popping writes the session cookie again."""
     session = request.session
     return session.pop_flash() if session.peek_flash() else []
 
 
 def safe_identity(request: Request) -> Identity | None:
-    """Who is signed in, for error pages: nobody, where it can't be found out."""
+    """The current user, for error pages; None if loading it fails."""
     policy = request.registry.getUtility(ISecurityPolicy)
     try:
         return policy.known_identity(request) or policy.identity(request)
-    except Exception:  # the transaction may be in any state by now, and the page has to come
+    except Exception:  # the transaction may be in any state, and the error page must be shown
         return None
 
 

@@ -1,4 +1,4 @@
-"""`GET /metrics`, for those networks that the settings name."""
+"""`GET /metrics`, for the networks in `tweeter.metrics`."""
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pyramid.config import Configurator
@@ -10,16 +10,16 @@ from tweeter.interfaces import IDelivery
 
 
 def metrics(request: Request) -> Response:
-    """All metrics as Prometheus reads them."""
+    """All metrics in the format of Prometheus."""
     if not is_from(request.registry["metrics_networks"], request):
-        # Not HTTPForbidden: to sign in would not help.
+        # Not HTTPForbidden: signing in would not help.
         return Response("Metrics are not for this address.\n", status=403, content_type="text/plain")
     request.registry.getUtility(IDelivery).observe()
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
 
 
 def includeme(config: Configurator) -> None:
-    """Adds the route, if `tweeter.metrics` names any network: otherwise there is no such page."""
+    """Adds the route only if `tweeter.metrics` names a network."""
     networks = parse_networks(config.get_settings()["tweeter.metrics"], "tweeter.metrics")
     if networks:
         config.registry["metrics_networks"] = networks

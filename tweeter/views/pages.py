@@ -1,4 +1,4 @@
-"""The timelines: home, public, mentions; and whether there is anything newer."""
+"""Timeline pages: home, public, mentions; and polling for newer tweets."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def public(request: Request) -> Response | dict[str, Any]:
 
 
 def framed(request: Request, template: str, values: dict[str, Any]) -> Response | dict[str, Any]:
-    """The page from its reader's frame, where the site keeps frames."""
+    """The page, assembled from the reader's frame if frames are enabled."""
     frames: Frames | None = request.registry.get("frames")
     return values if frames is None else frames.page(request, template, values)
 
@@ -46,10 +46,10 @@ def everybody(request: Request) -> dict[str, Any]:
 
 
 def home(request: Request, form: Form | None = None) -> dict[str, Any]:
-    """The home page; with a form, what was typed and what is wrong with it."""
+    """The home page; with a form, its values and errors."""
     timeline = Timeline.home(request.identity.id)
     page = request.timelines.page(timeline, page_cursor(request), written(request))
-    # What is refused is shown at the form's address, where there are no other pages.
+    # A rejected form is shown at the form's URL, which has no other pages.
     values = timeline_page(request, page, timeline, "Home", path="/")
     return values | {"form": form or Form(drafts.take(request, "tweets") if values["first"] else {})}
 
@@ -57,7 +57,7 @@ def home(request: Request, form: Form | None = None) -> dict[str, Any]:
 def timeline_page(
     request: Request, page: Page, timeline: Timeline | None, title: str, path: str = ""
 ) -> dict[str, Any]:
-    """What the template of a timeline needs. Only its newest page asks whether there is anything newer."""
+    """The values of a timeline's template. Only its newest page polls for newer tweets."""
     first = "before" not in request.GET
     poll = None
     if timeline and first:
@@ -73,9 +73,9 @@ def timeline_page(
 
 
 def _poll_url(timeline: Timeline, page: Page, me: int | None) -> str:
-    """Where to ask for newer tweets: after the newest that is not ahead of the clock. Those that are have been seen.
+    """The URL to poll, after the newest tweet that is not ahead of the clock. Those ahead are listed as seen.
 
-    The viewer's own tweets do not count: they are on the page before the tweets that others posted just before.
+    The viewer's own tweets do not count: they appear before tweets that others posted just earlier.
     """
     now = ids.latest_id()
     ahead = [tweet.id for tweet in page.tweets if tweet.id > now]
@@ -90,7 +90,7 @@ def _poll_url(timeline: Timeline, page: Page, me: int | None) -> str:
     route_name="mentions", request_method="GET", renderer="tweeter:templates/mentions.jinja2", permission=SIGNED_IN
 )
 def mentions(request: Request) -> dict[str, Any]:
-    """Tweets with @me in them."""
+    """Tweets that mention the current user."""
     cursor = page_cursor(request)
     query = (
         select(Mention.tweet_id)
@@ -109,9 +109,9 @@ def mentions(request: Request) -> dict[str, Any]:
 
 @view_config(route_name="newer", request_method="GET")
 def newer(request: Request) -> Response:
-    """How many tweets of others there are after `since`, up to now. Browsers poll it, so mostly it answers 304.
+    """Counts tweets of others after `since`, up to now. Browsers poll it, so most responses are 304.
 
-    It fills no store: anybody can ask it for any profile.
+    It backfills no store, because anybody can request any profile.
     """
     timeline = _timeline(request)
     if timeline is None:
@@ -132,7 +132,7 @@ def newer(request: Request) -> Response:
 
 
 def _timeline(request: Request) -> Timeline | None:
-    """Which timeline is asked for; None for the home timeline of nobody."""
+    """The requested timeline; None for a home timeline without a signed-in user."""
     kind = request.GET.get("timeline", "")
     if kind == "public":
         return Timeline.public()

@@ -1,4 +1,4 @@
-"""Profiles, following, and lists of people."""
+"""Profiles, follows, and lists of people."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -84,12 +84,12 @@ def unfollow(request: Request) -> Response:
 
 
 def _back(request: Request, username: str) -> Response:
-    """To the page with the button, which a form in a list of people names."""
+    """Redirects to the page with the button, which forms in lists of people name."""
     return see(posted(request, "next") or f"/@{username}")
 
 
 def checked_name(request: Request) -> str:
-    """The name in the address, if anybody could have it: the database is asked for nothing else."""
+    """The username in the URL. Malformed ones get 404 without a statement."""
     username: str = request.matchdict["username"]
     if not USERNAME.fullmatch(username):
         raise HTTPNotFound("There is nobody of that name.")
@@ -97,7 +97,7 @@ def checked_name(request: Request) -> str:
 
 
 def find(request: Request) -> User:
-    """Whom the address names, whatever its case. Raises HTTPNotFound."""
+    """The user in the URL, case-insensitively. Raises HTTPNotFound."""
     username = checked_name(request)
     with request.read_session() as session:
         user = session.scalar(select(User).where(User.username_key == username.lower()))
@@ -107,7 +107,7 @@ def find(request: Request) -> User:
 
 
 def canonical(request: Request, user: User) -> Response | None:
-    """The redirection to the name as it is written by its owner."""
+    """A redirect to the username in its owner's spelling; None if the URL has it."""
     if request.matchdict["username"] == user.username:
         return None
     _, slash, rest = request.path_info[2:].partition("/")
@@ -116,7 +116,7 @@ def canonical(request: Request, user: User) -> Response | None:
 
 
 def followed(request: Request, ids: Iterable[int]) -> Sequence[int]:
-    """Those of the ids whom the signed-in person follows."""
+    """The ids that the current user follows."""
     me = request.identity
     others = [id_ for id_ in ids if me and id_ != me.id]
     if not others:

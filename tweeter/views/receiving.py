@@ -1,7 +1,7 @@
-"""What is looked at before anything else of a request: is it text, and how long is it?
+"""Checks of a raw request, before anything else: its encoding and its length.
 
-What can't be read is replaced by nothing, so that whatever stands around the site (the debug toolbar, the log, retries)
-can read the request, and it is refused on a page of the site.
+Unreadable input is replaced by nothing. So everything around the site (the debug toolbar, the log, retries) can read
+the request, and the site rejects it with an error page.
 """
 
 from collections.abc import Callable
@@ -31,16 +31,16 @@ DATES = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE")
 
 
 def receive(request: Request) -> None:
-    """Makes a request readable. pyramid_retry asks it first, and takes None for "as usual".
+    """Makes a request readable. It is pyramid_retry's activate hook; None means the default number of attempts.
 
-    What is refused is not read; check_tween says so, once there is a page for it.
+    Rejected parts are not read; check_tween raises the error later, where error pages work.
     """
     environ = request.environ
     environ[REFUSAL] = limit_body(environ, request.registry.settings["tweeter.max_body"])
     for check in (_check_path, _check_host, _check_query, _check_form):
         try:
             check(request)
-        except Exception:  # bytes that are no UTF-8, a boundary that is none, an encoding that nobody knows
+        except Exception:  # invalid UTF-8, an invalid boundary, an unknown encoding
             environ[REFUSAL] = environ[REFUSAL] or unreadable
     _drop_bad_headers(environ)
 
@@ -50,7 +50,7 @@ def unreadable() -> HTTPBadRequest:
 
 
 def limit_body(environ: Environ, limit: int) -> type[Exception] | None:
-    """Reads the body; or says how it is refused, and leaves it empty."""
+    """Reads the body, or returns why it is rejected and leaves it empty."""
     declared = environ.get("CONTENT_LENGTH") or ""
     refusal: type[Exception] | None = None
     body = b""
@@ -63,7 +63,7 @@ def limit_body(environ: Environ, limit: int) -> type[Exception] | None:
         if len(body) > limit:
             refusal = HTTPRequestEntityTooLarge
         elif declared and len(body) < int(declared):
-            refusal = HTTPBadRequest  # the browser went away in the middle: half a form is none
+            refusal = HTTPBadRequest  # the browser disconnected: half a form is invalid
     _set_body(environ, b"" if refusal else body)
     return refusal
 
@@ -98,17 +98,17 @@ def _check_query(request: Request) -> None:
 
 
 def _check_form(request: Request) -> None:
-    """WebOb would put a replacement for what it can't read in a form, and the view would keep it."""
+    """WebOb would replace unreadable characters of a form, and the view would store the replacements."""
     environ = request.environ
     if environ["CONTENT_LENGTH"] == "0" and not environ.get("CONTENT_TYPE"):
         return
-    probe = BaseRequest(environ)  # keeps for itself which encoding the form claims to have
+    probe = BaseRequest(environ)  # the charset of the form is cached on this object
     body = probe.body
     try:
         (body if probe.content_type.startswith("multipart/") else unquote_to_bytes(body)).decode()
         for text in chain.from_iterable(probe.POST.items()):
             if isinstance(text, str):
-                text.encode()  # lone surrogates can't be
+                text.encode()  # lone surrogates fail here
     except Exception:
         environ["CONTENT_TYPE"] = ""
         _set_body(environ, b"")
@@ -116,7 +116,7 @@ def _check_form(request: Request) -> None:
 
 
 def _drop_bad_headers(environ: Environ) -> None:
-    """Leaves out cookies that are no text, and dates that are none: a page is no worse without them."""
+    """Removes undecodable cookies and invalid dates: the page works without them."""
     cookies = environ.get("HTTP_COOKIE", "")
     if "\\" in cookies or not cookies.isascii():
         environ["HTTP_COOKIE"] = ";".join(part for part in cookies.split(";") if _is_cookie(part))
@@ -138,7 +138,7 @@ def _is_cookie(part: str) -> bool:
 
 
 def check_tween(handler: Handler, registry: Registry) -> Handler:
-    """Refuses what can't be read, and what is for another site."""
+    """Rejects unreadable requests and requests for other hosts."""
     hosts = parse_hosts(registry.settings["tweeter.allowed_hosts"])
 
     def check(request: Request) -> Response:

@@ -1,7 +1,7 @@
-"""Searching people, words and #tags.
+"""Search for people, words and #tags.
 
-Everything is folded by `text.fold`, when it is stored and when it is asked for, so both databases find the same. Tags
-have an index of their own. Words and names are looked for in the rows, so a page reads a bounded number of them.
+Stored texts and queries are folded by `text.fold`, so both databases find the same. Tags have an index of their own.
+Words and names are searched by scanning rows, so a page reads a bounded number of them.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from tweeter.views.people import followed
 PEOPLE = 10
 LONGEST = text.LONGEST_HASHTAG + 1
 ROWS_AT_ONCE = 50_000
-MOST_ROWS = 500_000  # tweets that one page looks through
-MOST_PEOPLE = 500_000  # accounts whose names are looked through
-ENOUGH = 0.25  # seconds; then a page ends as if it had looked through MOST_ROWS
-SECONDS = 2.0  # for any one statement
+MOST_ROWS = 500_000  # scanned tweets per page
+MOST_PEOPLE = 500_000  # accounts whose names are scanned
+ENOUGH = 0.25  # seconds; then a page ends as if it had scanned MOST_ROWS
+SECONDS = 2.0  # limit of each statement
 
 
 class Found(NamedTuple):
-    """A page of a search. If the page ended before it was full, `looked_until` is the id it looked down to."""
+    """A page of a search. If it ended before it was full, `looked_until` is the id down to which it searched."""
 
     page: Page
     looked_until: int | None = None
@@ -42,7 +42,7 @@ def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)
     first = "before" not in request.GET
-    # In a transaction, to which PostgreSQL's time limit belongs.
+    # In a transaction, because PostgreSQL's time limit is set for one.
     with request.registry["sessions"]() as session, time_limit(session, SECONDS):
         people = find_people(session, q) if q and first else []
         page, looked_until = find_tweets(session, q, cursor) if q else Found(Page((), None))
@@ -59,9 +59,9 @@ def search(request: Request) -> dict[str, Any]:
 
 
 def find_people(session: Session, q: str) -> Sequence[User]:
-    """Those whose username begins with it or whose name contains it, the most followed first.
+    """Users whose username begins with it or whose name contains it, most followers first.
 
-    They are looked for among the first MOST_PEOPLE accounts. Who has exactly this username is always among them.
+    Scans the first MOST_PEOPLE accounts. The user with exactly this username is always included.
     """
     words = text.fold(q)
     name = words.removeprefix("@")
@@ -77,7 +77,7 @@ def find_people(session: Session, q: str) -> Sequence[User]:
 
 
 def find_tweets(session: Session, q: str, cursor: Cursor) -> Found:
-    """Tweets that contain it, or have it as a hashtag where it is one; newest first."""
+    """Tweets that contain the text, or have it as their hashtag if it is one; newest first."""
     parts = list(text.segments(q))
     if len(parts) == 1 and parts[0].kind == "hashtag":
         found, looked_until = _tagged(session, text.fold(parts[0].value), cursor), None
@@ -95,7 +95,7 @@ def _tagged(session: Session, tag: str, cursor: Cursor) -> list[int]:
 
 
 def _containing(session: Session, words: str, cursor: Cursor) -> tuple[list[int], int | None]:
-    """The ids of a page and one more; fewer, and the id down to which all were looked at, if that was enough work."""
+    """A page of ids and one more. If the work is bounded before that: fewer, and the id down to which it searched."""
     found: list[int] = []
     before, end = cursor.before, monotonic() + ENOUGH
     for _ in range(MOST_ROWS // ROWS_AT_ONCE):

@@ -15,7 +15,7 @@ from tweeter.views import drafts
 from tweeter.views.accounts import check_own_password, sign_out
 from tweeter.views.forms import Form, posted, refused, see
 
-PATIENCE = 2.0  # seconds that somebody who leaves waits until the counters of a few neighbours are right
+PATIENCE = 2.0  # seconds that closing an account waits for the counters of its followers and followees
 
 
 @view_config(
@@ -33,7 +33,7 @@ def settings(request: Request) -> dict[str, Any]:
     limit="settings",
 )
 def change(request: Request) -> dict[str, Any] | Response:
-    """One of the forms of the page, told apart by the field `action`."""
+    """Dispatches to one of the page's forms by the field `action`."""
     forms = {
         "profile": change_profile,
         "password": change_password,
@@ -57,7 +57,7 @@ def change_profile(request: Request) -> dict[str, Any] | Response:
 
 
 def change_password(request: Request) -> dict[str, Any] | Response:
-    """Ends every session but this one, which gets a new cookie."""
+    """Ends all other sessions; this one gets a new cookie."""
     try:
         check_own_password(request, posted(request, "current_password"), "current_password")
         user = request.actions.set_password(request.identity.id, posted(request, "new_password"))
@@ -68,13 +68,13 @@ def change_password(request: Request) -> dict[str, Any] | Response:
 
 
 def sign_out_everywhere(request: Request) -> Response:
-    """Ends every session of the account, this one too."""
+    """Ends all sessions of the account, including this one."""
     request.actions.sign_out_everywhere(request.identity.id)
     return HTTPSeeOther("/", headers=sign_out(request, "You are signed out everywhere."))
 
 
 def close(request: Request) -> dict[str, Any] | Response:
-    """Asks twice, and for the password both times: the second page is a form of its own."""
+    """Requires two confirmations, each with the password: the second page is a form of its own."""
     confirmed = posted(request, "confirm") == "yes"
     try:
         check_own_password(request, posted(request, "password"), "close_password")

@@ -1,4 +1,4 @@
-"""What happens around every request: its costs are measured, and its response gets its headers."""
+"""Tweens: cost measurement, response headers, retries."""
 
 import logging
 from collections.abc import Callable
@@ -31,21 +31,21 @@ STRICT = [
     ("Cross-Origin-Opener-Policy", "same-origin"),
 ]
 STRICT_TRANSPORT = f"max-age={365 * 24 * 3600}"
-INVISIBLE = dict.fromkeys(map(ord, "\t\r\n"))  # browsers overlook them in an address
+INVISIBLE = dict.fromkeys(map(ord, "\t\r\n"))  # browsers ignore them in a URL
 METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"))
 
 log = logging.getLogger(__name__)
 
 
 def measure_tween(handler: Handler, registry: Registry) -> Handler:
-    """Measures the request, and tells the browser in a Server-Timing header."""
+    """Measures the request and reports the costs in a Server-Timing header."""
 
     def measure_request(request: Request) -> Response:
         with measure.measuring() as meter:
             response = handler(request)
             try:
                 account(request, response, meter)
-            except Exception:  # what the request did is committed: nothing may fail any more
+            except Exception:  # the transaction is committed: nothing may fail now
                 log.exception("a request could not be counted")
             backend = meter.answered_by or registry.getUtility(ITimelines).name
             timing = (
@@ -61,7 +61,7 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
 
 
 def account(request: Request, response: Response, meter: measure.Meter) -> None:
-    """The metrics and the log line of a request."""
+    """Records the metrics and the log line of a request."""
     route = request.matched_route.name if request.matched_route else ""
     method = request.method if request.method in METHODS else "other"
     metrics.child(metrics.REQUESTS, route, method, response.status[:3]).observe(meter.seconds)
@@ -71,7 +71,7 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     logs.requests.info(
         "%s %s",
         request.method,
-        quote(request.environ.get("PATH_INFO", "").encode("latin-1"), safe="/@"),  # it may be no text at all
+        quote(request.environ.get("PATH_INFO", "").encode("latin-1"), safe="/@"),  # it may be undecodable
         extra={
             "route": route,
             "status": response.status_int,
@@ -84,12 +84,12 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
 
 
 def headers_tween(handler: Handler, registry: Registry) -> Handler:
-    """Adds the headers that make browsers strict. What somebody signed in was shown is kept nowhere."""
+    """Adds the security headers. Pages for signed-in users are never cached."""
     production = registry.settings["tweeter.production"]
 
     def add_headers(request: Request) -> Response:
         response = handler(request)
-        headers = response.headerlist  # WebOb's own mapping goes through the list for each name
+        headers = response.headerlist  # WebOb's own mapping scans the list for each name
         present = {name.lower() for name, _ in headers}
         headers += [header for header in STRICT if header[0].lower() not in present]
         if "cache-control" not in present:
@@ -105,9 +105,9 @@ def headers_tween(handler: Handler, registry: Registry) -> Handler:
 
 
 def make_relative(request: Request, response: Response) -> None:
-    """Redirects within the site without naming its host: the Host header may be an attacker's, and a cache may keep it.
+    """Makes redirects relative: the Host header may be an attacker's, and a cache could store it.
 
-    WebOb would put it before each path when the response is sent, and has no other way to keep it from that.
+    WebOb would prefix the host when it sends the response; replacing its method is the only way to prevent that.
     """
     path = response.location.translate(INVISIBLE).removeprefix(request.host_url)
     if path.startswith("/") and not path.startswith("//"):
@@ -116,9 +116,9 @@ def make_relative(request: Request, response: Response) -> None:
 
 
 def retry_tween(handler: Handler, registry: Registry) -> Handler:
-    """Marks what zope.sqlalchemy does not know to be worth a retry: a locked SQLite, a connection that was lost.
+    """Marks errors as retryable that zope.sqlalchemy does not: a locked SQLite database, a lost connection.
 
-    Nothing is committed yet where either is noticed.
+    Both occur before anything is committed.
     """
 
     def mark(request: Request) -> Response:
@@ -145,13 +145,13 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def includeme(config: Configurator) -> None:
-    # Its own check of `debugtoolbar.hosts` sees only the proxy, where there is one.
+    # Behind a proxy, the toolbar's own check of `debugtoolbar.hosts` would see only the proxy's address.
     if allow_toolbar := getattr(config, "set_debugtoolbar_request_authorization", None):
         hosts = parse_networks(" ".join(config.get_settings()["debugtoolbar.hosts"]), "debugtoolbar.hosts")
         allow_toolbar(partial(is_from, hosts))
-    # Below the debug toolbar, where there is one: neither its time nor its own pages are ours.
+    # Below the debug toolbar: its time and its own pages are not measured.
     outside = ("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS)
     config.add_tween("tweeter.views.tweens.measure_tween", under=outside, over="tweeter.views.tweens.headers_tween")
     config.add_tween("tweeter.views.tweens.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
-    # Within the exception views, so that they know whether the request is tried again.
+    # Below the exception views, so that they know whether the request will be retried.
     config.add_tween("tweeter.views.tweens.retry_tween", under=EXCVIEW, over="tweeter.views.receiving.check_tween")

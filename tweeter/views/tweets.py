@@ -1,4 +1,4 @@
-"""Posting, one tweet with what it answers and what answers it, and deleting."""
+"""Posting and deleting tweets, and the page of one tweet with its ancestors and replies."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ GREATEST_DEPTH = 20
     limit="post",
 )
 def post(request: Request) -> dict[str, Any] | Response:
-    """A new tweet: then to where it stands. What is refused comes back on the page it was typed on."""
+    """Posts a tweet and redirects to it, or shows a rejected one in the form it was typed into."""
     message, parent = posted(request, "message"), posted(request, "parent_id")
     parent_id = number(parent, "parent_id") if parent else None
     try:
@@ -59,16 +59,16 @@ def show(request: Request) -> dict[str, Any]:
 
 @view_config(route_name="delete", request_method="POST", permission=SIGNED_IN, limit="delete")
 def delete(request: Request) -> Response:
-    """Only one's own; `tweeter.actions` sees to it."""
+    """Deletes one of the current user's tweets; `tweeter.actions` checks the owner."""
     request.actions.delete(request.identity.id, int(request.matchdict["id"]))
     request.session.flash("Your tweet is deleted.")
     return see(f"/@{request.identity.username}")
 
 
 def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str, Any]:
-    """The tweet, what it answers above it, the answers below it, oldest first. A tweet that is gone has a page too.
+    """A tweet, its ancestors above it, its replies below it, oldest first. Deleted tweets have a page, too.
 
-    An answer may have a lower id than its parent: a loaded one that is dated before it, or one from a slower clock.
+    A reply may have a lower id than its parent: a loaded one with an earlier date, or one from a slower clock.
     """
     limit = page_limit(request)
     after = parameter(request, "after", least=0)
@@ -87,7 +87,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
         request.response.status_int = 404
     ancestors = [tweets[ancestor] for ancestor in above if ancestor in tweets]
     answers = [tweets[answer] for answer in below[:limit] if answer in tweets]
-    more = below[limit - 1] if len(below) > limit else None  # from the ids: a tweet may be deleted between the two
+    more = below[limit - 1] if len(below) > limit else None  # from the ids: a tweet may be deleted in between
     return {
         "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "This tweet is gone",
         "tweet": tweet,
@@ -101,7 +101,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
 
 
 def _ancestor_ids(session: Session, id_: int) -> list[int]:
-    """What the tweet answers, what that answers, and so on; the oldest first."""
+    """The parent, its parent, and so on; the oldest first."""
     chain = (
         select(Tweet.id, Tweet.parent_id, literal(0).label("depth"))
         .where(Tweet.id == id_, Tweet.user_id.not_in(closed_users))
