@@ -1,9 +1,9 @@
-"""The lab: every backend beside the others, on the pages of one's own site. `tweeter.lab = true`, in development only.
+"""The lab: all backends side by side, on the pages of your own site. `tweeter.lab = true`, in development only.
 
-It is there for the networks of `tweeter.lab.hosts` only: it empties and breaks stores, and anybody can sign up.
+Only the networks in `tweeter.lab.hosts` can use it: it empties and breaks stores, and anybody can sign up.
 
-What is compared can be extended: `config.add_lab_step(Step(…))` adds a row to the steps of the talk, for whoever is
-included after this module.
+Comparisons can be extended: `config.add_lab_step(Step(…))` adds a row to the steps of the talk. Call it in a module
+that is included after this one.
 """
 
 from typing import Any
@@ -22,18 +22,18 @@ SESSION_KEY = "lab.backend"
 
 
 def add_lab_step(config: Configurator, step: steps.Step) -> None:
-    """Directive: one more step to compare, behind those that are there."""
+    """Directive: appends a step to the comparison."""
     config.registry["lab"].steps.append(step)
 
 
 def switched_to(request: Request) -> str:
-    """The backend that this browser is shown; empty for the site's own, and for whoever is not signed in."""
+    """The backend chosen for this browser; empty for the site's own, and without a signed-in user."""
     name = request.session.get(SESSION_KEY, "")
     return name if name in request.registry["lab"].backends and request.identity is not None else ""
 
 
 def switch(request: Request, name: str) -> None:
-    """Shows this browser another backend from now on; the empty name is the site's own."""
+    """Chooses the backend for this browser; the empty name is the site's own."""
     if name:
         request.session[SESSION_KEY] = name
     elif SESSION_KEY in request.session:
@@ -41,7 +41,7 @@ def switch(request: Request, name: str) -> None:
 
 
 class FromLabHosts:
-    """Route predicate: for everybody else the pages of the lab do not exist."""
+    """Route predicate: for all other addresses the pages of the lab do not exist."""
 
     def __init__(self, value: bool, config: Configurator) -> None:
         self._value = value
@@ -66,20 +66,20 @@ def choose_timelines(request: Request) -> ITimelines:
 
 
 def add_globals(event: BeforeRender) -> None:
-    """Every page says so when it is shown by another backend than the site's own."""
+    """Pages served by another backend than the site's own say so."""
     request = event["request"]
     if request is not None and isinstance(event.rendering_val, dict):
-        # Error pages say themselves who is signed in, because to ask could fail again.
+        # Error pages pass the current user themselves, because loading it could fail again.
         event["switched_to"] = switched_to(request) if event.get("me") else ""
         event["lab_is_here"] = may_use(request)
         event["own_backend"] = request.registry["lab"].default.name
         meter = measure.current()
         if event["switched_to"] and meter is not None and not meter.answered_by:
-            meter.answered_by = event["switched_to"]  # a page without a timeline says so at its foot, too
+            meter.answered_by = event["switched_to"]  # pages without a timeline also show it in the footer
 
 
 def includeme(config: Configurator) -> None:
-    """The pages of the lab and its switch. The stores were taken hold of before, by `instruments`."""
+    """Adds the pages of the lab and its switch. `instruments` wrapped the stores before."""
     config.registry["lab"] = Lab(config.registry)
     config.registry["lab_networks"] = parse_networks(config.get_settings()["tweeter.lab.hosts"], "tweeter.lab.hosts")
     config.registry["choose_timelines"] = choose_timelines

@@ -1,4 +1,4 @@
-"""Asks several timelines for the same page, and measures each: cold, warm, and what it took."""
+"""Reads the same page from several timelines and measures each, cold and warm."""
 
 import time
 from collections import Counter
@@ -12,11 +12,11 @@ from tweeter.measure import Meter, Statement
 from tweeter.values import Cursor, Page, Timeline, TweetView
 
 COLD_ROUNDS, WARM_ROUNDS = 3, 7  # reads of each
-BUDGET = 1.0  # seconds for the reads of a kind of all together; each is read twice at least
+BUDGET = 1.0  # seconds for all cold or all warm reads together; at least two reads of each
 
 
 class Cost(NamedTuple):
-    """What one read took. Bytes are those over the sockets of stores: there are none where nothing is far away."""
+    """The costs of one read. Bytes are those on the sockets of stores; in-process stores have none."""
 
     seconds: float
     answered_by: str
@@ -42,14 +42,14 @@ class Cost(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A tweet of either side; `word` is empty where both show it alike."""
+    """A tweet of either page; `word` is empty if both show it in the same way."""
 
     tweet: TweetView
     word: str
 
 
 class Answer(NamedTuple):
-    """What one of the contenders answered. `cold` is None where nothing was dropped for it."""
+    """The result of one contender. `cold` is None if nothing was dropped for it."""
 
     page: Page
     marks: list[Mark]
@@ -62,7 +62,7 @@ class Answer(NamedTuple):
 
 
 def read(timelines: ITimelines, timeline: Timeline, cursor: Cursor) -> tuple[Page, Cost]:
-    """One page and what it took."""
+    """One page and its costs."""
     with measure.measuring(keep_statements=True) as meter:
         page = timelines.page(timeline, cursor)
         return page, Cost.of(meter, meter.seconds)
@@ -71,11 +71,11 @@ def read(timelines: ITimelines, timeline: Timeline, cursor: Cursor) -> tuple[Pag
 def ask_all(
     contenders: Mapping[str, ITimelines], reference: ITimelines, timeline: Timeline, cursor: Cursor
 ) -> dict[str, Answer]:
-    """The answers of all contenders, by name.
+    """The results of all contenders, by name.
 
-    First each is asked as it is, and compared. Then what is kept ready is dropped before each of some cold reads; not
-    where something differs, because that would heal it. Then all are read warm. All of it in turns: a moment in which
-    the machine is busy with something else is nobody's fault.
+    First, each is read without changes and compared. Then cold reads: the timeline is dropped before each, except
+    where the pages differ, because a drop would repair that. Then warm reads. Contenders take turns in each round, so
+    that other load on the machine affects all of them.
     """
     found = {name: _compare_as_it_is(timelines, reference, timeline, cursor) for name, timelines in contenders.items()}
     kept = {
@@ -96,14 +96,14 @@ def _compare_as_it_is(
         marks = compare(page.tweets, reference.page(timeline, cursor).tweets)
         if attempt == 2 or not any(mark.word for mark in marks):
             break
-        time.sleep(0.3)  # somebody may just have posted
+        time.sleep(0.3)  # a recent post may not be delivered yet
     return page, marks
 
 
 def _read_in_turns(
     contenders: Mapping[str, Any], timeline: Timeline, cursor: Cursor, rounds: int, cold: bool = False
 ) -> dict[str, Cost]:
-    """What the last read of each took, with the median of the times of all."""
+    """The costs of the last read of each, with the median time of all its reads."""
     costs: dict[str, list[Cost]] = {name: [] for name in contenders}
     names = list(contenders)
     deadline = time.monotonic() + BUDGET
@@ -119,11 +119,11 @@ def _read_in_turns(
 
 
 def compare(shown: Iterable[TweetView], expected: Iterable[TweetView]) -> list[Mark]:
-    """Every tweet of both sides, newest first, with what is wrong with it: missing, extra, twice, order or text."""
+    """All tweets of both pages, newest first, with the difference: missing, extra, twice, order or text."""
     shown, expected = list(shown), list(expected)
     there, wanted = {tweet.id: tweet for tweet in shown}, {tweet.id: tweet for tweet in expected}
     times = Counter(tweet.id for tweet in shown)
-    # In which order both show what both have; a tweet that stands twice counts where it stands first.
+    # The order of the tweets that both pages have; a repeated tweet counts at its first position.
     ours = [id_ for id_ in dict.fromkeys(tweet.id for tweet in shown) if id_ in wanted]
     theirs = [tweet.id for tweet in expected if tweet.id in there]
     moved = {id_ for id_, other in zip(ours, theirs, strict=True) if id_ != other}

@@ -1,4 +1,4 @@
-"""The lab's table: which backends are there, whether they can be asked, and what happened to them here."""
+"""The lab's table of backends: which exist, whether they are reachable, and what was done to them."""
 
 import time
 from collections import deque
@@ -18,14 +18,14 @@ from tweeter.lab.steps import Step
 from tweeter.plugins import dotted
 from tweeter.timelines import BACKENDS, private_server
 
-REMEMBERED = 6  # things that happened
-PATIENCE = 3.0  # seconds that a page waits for a store that is being caught up
+REMEMBERED = 6  # recent events shown
+PATIENCE = 3.0  # seconds that a page waits for a store that is catching up
 
 
 class Status(NamedTuple):
-    """`word` is answers, absent, broken or behind; `text` says why it is not there, or how it is broken.
+    """`word` is answers, absent, broken or behind; `text` is the reason for absent, or the way it is broken.
 
-    `ours`: its server is one that `tweeter services` starts.
+    `ours`: its server was started by `tweeter services`.
     """
 
     word: str
@@ -39,11 +39,11 @@ class Status(NamedTuple):
 
 @dataclass
 class Backend:
-    """One backend; `instrument` is None where it keeps nothing that could be emptied."""
+    """One backend; `instrument` is None if it has no store."""
 
     timelines: ITimelines
     instrument: Instrument | None = None
-    ours: bool = False  # as of Status
+    ours: bool = False  # see Status
 
     @property
     def name(self) -> str:
@@ -55,18 +55,18 @@ class Backend:
 
     @property
     def store(self) -> CountingStore:
-        """Of one that keeps something; raises TypeError for others."""
+        """The backend's store. Raises TypeError if it has none."""
         if self.instrument is None:
             raise TypeError(f"{self.name} has no store")
         return self.instrument.store
 
     @property
     def trusted(self) -> bool:
-        """Whether pages are its own answer; SQL's otherwise."""
+        """Whether its pages come from the backend itself, not from SQL."""
         return self.materialized is None or self.materialized.live()
 
     def status(self, patience: float = 0.0) -> Status:
-        """Whether it answers by itself; a store that is being caught up is waited for, `patience` seconds at most."""
+        """Its current status. Waits up to `patience` seconds for a store that is catching up."""
         if self.materialized is None or self.trusted:
             return Status("answers")
         if self.instrument is not None and self.instrument.broken:
@@ -74,7 +74,7 @@ class Backend:
         try:
             self.materialized.store.incarnation()
         except SiteUnknown:
-            pass  # the first look is under way
+            pass  # the first connection attempt is in progress
         except BackendUnavailable as error:
             return Status("absent", str(error), self.ours)
         deadline = time.monotonic() + patience
@@ -83,12 +83,12 @@ class Backend:
         return Status("answers" if self.trusted else "behind")
 
     def pending(self) -> int:
-        """Events that are not delivered to it yet, as of the last `observe` of the delivery."""
+        """The number of undelivered events, as of the last `observe` of the delivery."""
         return int(REGISTRY.get_sample_value("tweeter_outbox_pending", {"backend": self.name}) or 0)
 
 
 class Lab:
-    """One for each application."""
+    """The lab of one application."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -99,12 +99,12 @@ class Lab:
 
     @property
     def default(self) -> ITimelines:
-        """What answers those who did not switch."""
+        """The timelines for users who did not switch."""
         return self._registry.getUtility(ITimelines)
 
     @cached_property
     def backends(self) -> dict[str, Backend]:
-        """By their short names, in the order of the setting."""
+        """The backends by short name, in the order of the setting."""
         named = {name: timelines for name, timelines in self._registry.getUtilitiesFor(ITimelines) if name}
         wanted = self._registry.settings["tweeter.lab.backends"].split()
         order = {spec.rpartition(".")[2]: place for place, spec in enumerate(wanted)}
@@ -116,18 +116,18 @@ class Lab:
         return {backend.name: backend for backend in found}
 
     def statuses(self, patience: float = 0.0) -> dict[str, Status]:
-        """Of all backends, by name; `patience` as of Backend.status."""
+        """The status of each backend, by name; `patience` as in Backend.status."""
         return {name: backend.status(patience) for name, backend in self.backends.items()}
 
     def _is_ours(self, name: str) -> bool:
         settings = self._registry.settings
-        specs = [settings["tweeter.timelines"], *settings["tweeter.timelines.shadow"].split()]  # the lab's are shadows
-        modules = {dotted(BACKENDS, spec) for spec in specs}  # which may register other names than their own, too
+        specs = [settings["tweeter.timelines"], *settings["tweeter.timelines.shadow"].split()]  # the lab's: shadow stores
+        modules = {dotted(BACKENDS, spec) for spec in specs}  # these may register under other names
         return name in modules and private_server("tweeter.lab.backends", name, settings) is not None
 
     @property
     def stores(self) -> list[Backend]:
-        """The backends that are kept ready."""
+        """The backends with a materialized store."""
         return [backend for backend in self.backends.values() if backend.instrument is not None]
 
     @property
@@ -135,7 +135,7 @@ class Lab:
         return self._registry.getUtility(IDelivery)
 
     def contender(self, step: Step) -> ITimelines:
-        """What a step asks. Where that is not the backend itself, it is as much to be trusted."""
+        """The timelines of a step. If they are not the backend's own, they follow its circuit."""
         if step.name not in self._contenders:
             self._contenders[step.name] = step.make(self, self._registry)
         return self._contenders[step.name]

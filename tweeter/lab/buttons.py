@@ -1,4 +1,4 @@
-"""What the lab's buttons do. All of them are forms, sent by somebody who is signed in."""
+"""The lab's buttons. All are forms of a signed-in user."""
 
 from collections.abc import Callable
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from tweeter.views.forms import posted, see
 
 @view_config(route_name="lab_switch", request_method="POST", permission=SIGNED_IN)
 def switch_backend(request: Request) -> Response:
-    """Moves this browser's session to another backend, or back to the site's own."""
+    """Switches this browser's session to another backend, or back to the site's own."""
     name = posted(request, "backend")
     if name:
         _backend(request, name)
@@ -32,10 +32,10 @@ def switch_backend(request: Request) -> Response:
 
 @view_config(route_name="lab_store", request_method="POST", permission=SIGNED_IN)
 def do_to_store(request: Request) -> Response:
-    """Empties, drops, breaks or mends."""
+    """Empties, drops, breaks or repairs."""
     lab: Lab = request.registry["lab"]
     backend = _backend(request, posted(request, "backend"))
-    # A session of its own: the form's begins as a writer, and a store that was mended waits for the deliverer's writes.
+    # A session of its own: the form's session holds the write lock, and a repaired store waits for the relay's writes.
     with request.registry["sessions"]() as session:
         whose = find(session, posted(request, "user") or request.identity.username)
     happened = happen(lab, backend, posted(request, "action"), request.identity.username, (whose.id, whose.username))
@@ -45,7 +45,7 @@ def do_to_store(request: Request) -> Response:
 
 @view_config(route_name="lab_post", request_method="POST", permission=SIGNED_IN)
 def post(request: Request) -> Response:
-    """A post to 10, 1,000 or 20,000 followers."""
+    """Posts to 10, 1,000 or 20,000 followers."""
     sizes = {str(size): size for size in crowds.NAMES}
     size = sizes.get(posted(request, "followers"))
     if size is None:
@@ -58,7 +58,7 @@ def post(request: Request) -> Response:
 
 @view_config(route_name="lab_tidy", request_method="POST", permission=SIGNED_IN)
 def tidy(request: Request) -> Response:
-    """Takes the test accounts away."""
+    """Removes the test accounts."""
     registry = request.registry
     lab: Lab = registry["lab"]
 

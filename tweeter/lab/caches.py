@@ -1,4 +1,4 @@
-"""The tweet caches of two steps of the talk, over whatever cache the store has."""
+"""The tweet caches of two steps of the talk, over any store's cache."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,30 +11,30 @@ from tweeter.values import TweetView
 
 @implementer(ITweetCache)
 class NoCache:
-    """Knows no tweet, so SQL is asked for all of them, in one statement."""
+    """Caches nothing, so SQL loads all tweets in one statement."""
 
     def set_site(self, site_id: str) -> None:
-        """Has no keys."""
+        """Does nothing: there are no keys."""
 
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         return {}
 
     def lease(self, ids: Iterable[int]) -> None:
-        """There is nothing to lease."""
+        """Does nothing."""
 
     def fill(self, lease: None, tweets: Mapping[int, TweetView | None]) -> None:
-        """Keeps nothing."""
+        """Stores nothing."""
 
     def invalidate(self, ids: Iterable[int]) -> None:
-        """Knew nothing."""
+        """Does nothing."""
 
     def clear(self) -> None:
-        """Is clear."""
+        """Does nothing."""
 
 
 @implementer(ITweetCache)
 class OneByOneCache:
-    """Asks another cache for one tweet at a time, each in a round trip of its own."""
+    """Reads another cache one tweet at a time, with a round trip for each."""
 
     def __init__(self, cache: ITweetCache) -> None:
         self._cache = cache

@@ -1,7 +1,7 @@
-"""Test accounts with 10, 1,000 or 20,000 followers: made and taken away again in bulk, a chunk in each transaction.
+"""Test accounts with 10, 1,000 or 20,000 followers, created and removed in bulk, one chunk per transaction.
 
-Nobody can sign in to them, and their names and bios say what they are. A follower is made together with whom they
-follow, before anybody can have read their timeline; so nothing that is kept ready changes, and no event is needed.
+Nobody can sign in to them; their names and bios say what they are. A follower and its follow are inserted in the same
+transaction, before its timeline can have been read. So no materialized timeline changes, and no event is needed.
 """
 
 from typing import Any
@@ -20,13 +20,13 @@ from tweeter.passwords import Passwords
 
 NAMES = {10: "lab_ten", 1_000: "lab_thousand", 20_000: "lab_crowd"}
 BIO = "A test account of the lab. A button there takes it away again."
-CHUNK = 1_000  # accounts in one transaction
+CHUNK = 1_000  # accounts per transaction
 
 
 def author_id(session: Session, size: int) -> int:
-    """The id of the account with so many followers, which is made where it is missing.
+    """The id of the account with so many followers. Creates it if it is missing.
 
-    Raises Refused where somebody else has the name.
+    Raises Refused if another user has the name.
     """
     name = NAMES[size]
     insert_new(session, User, username=name, username_key=name, display_name=f"Lab, {size:,} followers", bio=BIO)
@@ -37,7 +37,7 @@ def author_id(session: Session, size: int) -> int:
 
 
 def gather(sessions: SessionFactory, size: int, job: Job) -> tuple[int, list[int]]:
-    """The id of the account with so many followers, and theirs; who is missing is made."""
+    """The id of the account with so many followers, and their ids. Creates missing ones."""
     with sessions() as session:
         begin_immediate(session)
         author = author_id(session, size)
@@ -83,7 +83,7 @@ def _count(session: Session, author: int, step: int) -> None:
 
 
 def how_many(session: Session) -> int:
-    """Accounts of the lab that are there."""
+    """The number of the lab's accounts."""
     return session.scalar(select(func.count()).select_from(User).where(*_ours())) or 0
 
 
@@ -92,12 +92,12 @@ def _ours() -> tuple[Any, ...]:
 
 
 def _followers() -> tuple[Any, ...]:
-    """Those of ours who follow one account and say nothing: all that is in their timelines is that account's."""
+    """Lab accounts that follow one account and have no tweets: their timelines hold only that account's tweets."""
     return *_ours(), User.following_count == 1, User.tweets_count == 0
 
 
 def tidy(sessions: SessionFactory, passwords: Passwords, job: Job) -> None:
-    """Takes all accounts of the lab away. Whoever got to know others is closed like any account."""
+    """Removes all accounts of the lab. Those with other follows or tweets are closed like any account."""
     with sessions() as session:
         timer = Timer(job.phase("Accounts taken away", how_many(session), "accounts"))
     while removed := _remove_chunk(sessions):
@@ -116,7 +116,7 @@ def tidy(sessions: SessionFactory, passwords: Passwords, job: Job) -> None:
 
 
 def _remove_chunk(sessions: SessionFactory) -> int:
-    """Some of those who follow one of our accounts, and nobody else, and whom nobody follows; and who said nothing."""
+    """Removes a chunk of silent followers: they follow one lab account, have no followers, and have no tweets."""
     with sessions() as session:
         begin_immediate(session)
         authors = select(User.id).where(User.username_key.in_(list(NAMES.values())), User.bio == BIO)

@@ -1,4 +1,4 @@
-"""SQL statements and their plans, for people to read."""
+"""SQL statements and their plans, formatted for people."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tweeter import measure
 from tweeter.measure import Statement
 
-SHOWN = 5  # of a list of values
+SHOWN = 5  # values shown of a list
 LONGEST = 200  # characters of a parameter
 
 _LIST = re.compile(r"\bIN \(([^()]+)\)")
@@ -17,7 +17,7 @@ _CLAUSE = re.compile(r"\s+(?=(?:FROM|LEFT OUTER JOIN|(?<!OUTER )JOIN|WHERE|ORDER
 
 
 def statement_text(statement: Statement) -> str:
-    """The statement, each clause on a line of its own, long lists of values shortened."""
+    """The statement, one clause per line, long lists of values shortened."""
     lines, depth = [], 0
     for line in _CLAUSE.split(_LIST.sub(_shortened, " ".join(statement.sql.split()))):
         lines.append("   " * depth + line)
@@ -26,7 +26,7 @@ def statement_text(statement: Statement) -> str:
 
 
 def parameters_text(statement: Statement) -> str:
-    """The parameters in the driver's order; by name where it has names."""
+    """The parameters in the driver's order, with names if it uses any."""
     parameters = statement.parameters
     if isinstance(parameters, dict):
         values = [f"{name} = {_value(value)}" for name, value in parameters.items()]
@@ -36,7 +36,7 @@ def parameters_text(statement: Statement) -> str:
 
 
 def explain(engine: Engine, statement: Statement) -> str:
-    """How the database answers it. PostgreSQL really does it again, to tell rows and times."""
+    """The plan of the statement. PostgreSQL executes it again (EXPLAIN ANALYZE) for row counts and times."""
     if not statement.sql.lstrip().upper().startswith("SELECT"):
         return ""
     sqlite = engine.dialect.name == "sqlite"
@@ -50,7 +50,7 @@ def explain(engine: Engine, statement: Statement) -> str:
 
 
 def _sqlite_tree(rows: Any) -> str:
-    """SQLite's plan is a tree: each row has its number, and its parent's."""
+    """SQLite's plan is a tree: each row has its id and its parent's."""
     depth = {0: -1}
     lines = []
     for number, parent, _, detail in rows:

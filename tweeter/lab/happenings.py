@@ -1,4 +1,4 @@
-"""Things that are done to a backend, and what a page cost before and after them."""
+"""Actions on a backend, with the costs of a page before and after them."""
 
 import time
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from tweeter.values import Cursor, Timeline
 if TYPE_CHECKING:
     from tweeter.lab.bench import Backend, Lab
 
-CATCH_UP = 5.0  # seconds that the page waits for a store that was mended
+CATCH_UP = 5.0  # seconds that the page waits for a repaired store
 
 
 class Happening(NamedTuple):
-    """What was done, by whom, and the reads of one home timeline around it."""
+    """What was done, by whom, and the reads of one home timeline before and after it."""
 
     date: datetime
     by: str
@@ -29,9 +29,9 @@ class Happening(NamedTuple):
 
 
 def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, str]) -> Happening:
-    """Does it and tells. `user` is whose home timeline is read, and dropped: id and name.
+    """Performs the action and records it. `user` is the id and name of the owner of the home timeline to read or drop.
 
-    Raises Refused where it can't be done.
+    Raises Refused if it is impossible.
     """
     instrument = backend.instrument
     if instrument is None:
@@ -55,7 +55,7 @@ def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, 
     def look(label: str) -> tuple[str, Cost]:
         return label, read(backend.timelines, timeline, Cursor())[1]
 
-    backend.timelines.page(timeline, Cursor())  # whatever was cold before is not what this is about
+    backend.timelines.page(timeline, Cursor())  # warm up: a timeline that was cold before is no effect of the action
     before = look("before")
     said, do = deeds[what]
     try:
@@ -86,7 +86,7 @@ def _break(instrument: Instrument, how: str) -> str:
 
 
 def _mend(lab: "Lab", backend: "Backend", instrument: Instrument) -> str:
-    """Says how long it took until the store answered again, and what had been waiting for it."""
+    """Repairs the store. Returns how many events were pending, and how long the store took to catch up."""
     lab.delivery.observe()
     waiting = backend.pending()
     instrument.mend()

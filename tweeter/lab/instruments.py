@@ -1,7 +1,7 @@
-"""What the lab puts between the timelines and their stores: it counts deliveries, and it can break a store.
+"""The lab's wrappers around stores and caches: they count deliveries and can break a store.
 
-Included before the machinery is built, because every store is wrapped when its backend registers it. Without the lab
-nothing of this exists.
+Included before the machinery is built, because each store is wrapped when its backend registers it. Without the lab
+none of this exists.
 """
 
 import logging
@@ -24,14 +24,14 @@ from tweeter.timelines import BACKENDS, Elsewhere
 
 log = logging.getLogger(__name__)
 
-MENDS_AFTER = 300.0  # seconds, so that a break that was forgotten harms nobody
+MENDS_AFTER = 300.0  # seconds, so that a forgotten break does no harm
 WATCHED = 20  # tweets at a time
 WAYS = ("refuse", "hang")
 
 
 @dataclass
 class Delivered:
-    """How many timelines were told of a tweet. Times are of `perf_counter`, 0 while nothing happened."""
+    """The number of timelines a tweet was delivered to. Times are of `perf_counter`, 0 before the delivery begins."""
 
     timelines: int = 0
     began: float = 0.0
@@ -39,7 +39,7 @@ class Delivered:
 
 
 class Tally:
-    """Counts this process's deliveries of tweets that somebody watches; of all others it knows nothing."""
+    """Counts this process's deliveries of watched tweets; ignores all other tweets."""
 
     def __init__(self) -> None:
         self._watched: dict[int, Delivered] = {}
@@ -60,7 +60,7 @@ class Tally:
 
 
 class Stand:
-    """Stands for a store or a cache, which can be exchanged, and provides what that one provides."""
+    """A proxy for a store or a cache. Its target can be exchanged; it provides the target's interfaces."""
 
     def __init__(self, target: Any) -> None:
         self.target = target
@@ -81,7 +81,7 @@ class Stand:
 
 
 class CountingStore(Stand):
-    """A store whose deliveries are counted."""
+    """A store that counts deliveries."""
 
     def __init__(self, target: ITimelineStore, tally: Tally) -> None:
         super().__init__(target)
@@ -110,7 +110,7 @@ class CountingStore(Stand):
 
 
 class Instrument:
-    """One backend's store and cache, as the lab holds them."""
+    """The wrapped store and cache of one backend."""
 
     def __init__(
         self, name: str, store: ITimelineStore, cache: ITweetCache, elsewhere: Elsewhere | None = None
@@ -132,11 +132,11 @@ class Instrument:
 
     @property
     def mends_in(self) -> float:
-        """Seconds until it mends by itself."""
+        """Seconds until it is repaired automatically."""
         return max(0.0, self._mends_at - monotonic())
 
     def break_it(self, how: str, seconds: float = MENDS_AFTER) -> None:
-        """From now on whoever asks the store is refused, or waits for an answer that never comes; really so."""
+        """Replaces the store by one that connects to a real port, which refuses connections or never responds."""
         if self._elsewhere is None:
             raise TypeError(f"{self.name} is at no address")
         with self._lock:
@@ -153,7 +153,7 @@ class Instrument:
         log.warning("the lab broke %s: %s", self.name, how)
 
     def mend(self) -> None:
-        """Back to the real store; its deliverer brings it up to date before it is trusted again."""
+        """Restores the real store. The relay brings it up to date before the circuit closes."""
         with self._lock:
             if self.broken:
                 log.info("the lab mended %s", self.name)
@@ -173,21 +173,21 @@ class Instrument:
 
 
 def _closed_door() -> socket.socket:
-    """A port that is taken, and at which nobody listens."""
+    """A bound port without a listener: connections are refused."""
     door = socket.socket()
     door.bind((HOST, 0))
     return door
 
 
 def _silent_door() -> socket.socket:
-    """A port at which the kernel takes connections, and nobody ever reads from them."""
+    """A port where the kernel accepts connections, and no process reads from them."""
     door = _closed_door()
     door.listen(128)
     return door
 
 
 def _refuse_namesakes(specs: Iterable[str]) -> None:
-    """The lab knows a backend by the last part of its dotted name. Raises SettingError where two have the same."""
+    """The lab names a backend by the last part of its dotted name. Raises SettingError if two have the same."""
     named: dict[str, str] = {}
     for spec in specs:
         name = dotted(BACKENDS, spec)
@@ -197,7 +197,7 @@ def _refuse_namesakes(specs: Iterable[str]) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Makes the backends of the lab shadows, so that deliveries reach them, and takes hold of every store."""
+    """Makes the lab's backends shadow stores, so that events are delivered to them, and wraps every store."""
     settings = config.get_settings()
     if settings["tweeter.production"]:
         raise SettingError("tweeter.lab lets anybody break the stores: it can't be on where tweeter.production is")

@@ -1,4 +1,4 @@
-"""Long work in the background, one at a time, with its progress."""
+"""Long work in the background, one job at a time, with progress."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Phase:
-    """A part of the work: so many steps of so many. `note` says what the numbers don't."""
+    """A part of the work: `done` of `total` steps. `note` adds what the numbers don't show."""
 
     name: str
     total: int
@@ -24,18 +24,18 @@ class Phase:
 
     @property
     def share(self) -> float:
-        """From 0 to 100."""
+        """The progress in percent."""
         return min(100.0, 100 * self.done / self.total) if self.total else 100.0
 
     @property
     def rate(self) -> float | None:
-        """Steps a second; None where there were too few to tell."""
+        """Steps per second; None if there were too few to tell."""
         return self.done / self.seconds if self.done > 1 and self.seconds > 0.0005 else None
 
 
 @dataclass
 class Job:
-    """What runs, or ran last. `look` brings its phases up to date; some go on after its end."""
+    """The current or the last job. `look` updates its phases; some continue after its end."""
 
     title: str
     phases: list[Phase] = field(default_factory=list)
@@ -44,13 +44,13 @@ class Job:
     running: bool = True
 
     def phase(self, name: str, total: int, unit: str = "") -> Phase:
-        """Begins another part; several may be under way."""
+        """Starts another phase; several may run at once."""
         self.phases.append(Phase(name, total, unit))
         return self.phases[-1]
 
 
 class Timer:
-    """Advances a phase, with the time since it began."""
+    """Advances a phase and records the time since it began."""
 
     def __init__(self, phase: Phase) -> None:
         self._phase = phase
@@ -62,14 +62,14 @@ class Timer:
 
 
 class Jobs:
-    """Runs one Job at a time, in a thread."""
+    """Runs one job at a time, in a thread."""
 
     def __init__(self) -> None:
         self.current: Job | None = None
         self._lock = threading.Lock()
 
     def start(self, title: str, work: Callable[[Job], None]) -> Job:
-        """Raises Refused while another runs."""
+        """Starts a job. Raises Refused while another runs."""
         with self._lock:
             if self.current is not None and self.current.running:
                 raise Refused(f"The lab is busy: {self.current.title}. Wait for its end.")

@@ -1,4 +1,4 @@
-"""A post of somebody with many followers, and its deliveries as they arrive."""
+"""A post of an author with many followers, and its deliveries as they happen."""
 
 import time
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from tweeter.models.meta import begin_immediate
 from tweeter.timelines import plans
 from tweeter.values import Timeline
 
-OWN = 3  # timelines besides the followers': the public one, the author's profile and home
+OWN = 3  # timelines besides the followers': public, the author's profile and home
 CHUNK = 1_000
-LOOK = 0.05  # seconds
-STALLED = 20.0  # seconds without any delivery, until the job is over; its page goes on looking
+LOOK = 0.05  # seconds between updates
+STALLED = 20.0  # seconds without any delivery until the job ends; its page continues to update
 
 
 def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Callable[[Job], None]:
-    """The work of a Job: gathers the followers, makes their timelines warm or cold, posts, and watches."""
+    """The work of a job: creates the followers, makes their timelines warm or cold, posts, watches the deliveries."""
 
     def work(job: Job) -> None:
         sessions = registry["sessions"]
@@ -68,7 +68,7 @@ def _prepare(
                 store.drop(keys)
                 timer.advance(len(keys))
                 continue
-            # As any reader does, but with one query for the chunk: they all follow the author, and nobody else.
+            # Like a reader's backfill, but one query serves the chunk: all follow this author and no other account.
             tokens = [store.begin_fill(key) for key in keys]
             ids, floor = read()
             for key, token in zip(keys, tokens, strict=True):
@@ -80,7 +80,7 @@ def _prepare(
 
 
 class Watched(NamedTuple):
-    """A tweet's deliveries to one backend."""
+    """The deliveries of a tweet to one backend."""
 
     backend: Backend
     delivered: Delivered
@@ -91,7 +91,7 @@ class Watched(NamedTuple):
         return self.phase.done == self.phase.total
 
     def look(self) -> None:
-        # A delivery that was interrupted begins anew: then some are told twice.
+        # An interrupted delivery starts again, so some timelines are counted twice.
         self.phase.done = min(self.delivered.timelines, self.phase.total)
         self.phase.seconds = max(0.0, self.delivered.latest - self.delivered.began)
         answers = self.complete or self.backend.status().answers
@@ -104,7 +104,7 @@ def _look(watched: list[Watched]) -> None:
 
 
 def _watch(watched: list[Watched]) -> None:
-    """Until all is delivered to the stores that answer, or nothing happens any more."""
+    """Waits until all is delivered to the reachable stores, or nothing is delivered any more."""
     seen, since = -1, time.monotonic()
     while time.monotonic() - since < STALLED:
         _look(watched)

@@ -1,7 +1,7 @@
 """The steps of the talk (David Cramer, "Building Scalable Web Apps", EuroPython 2011), in its order.
 
-A step says in two sentences what changed and what it costs, and which timelines to ask for its figures. Others add
-theirs with `config.add_lab_step`.
+A step says in two sentences what changed and what it costs, and names the timelines that are measured for it. Other
+modules add steps with `config.add_lab_step`.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tweeter.timelines.push import PushTimelines
 
 
 class Step(NamedTuple):
-    """`backend` has to answer for the step to be tried. `make(lab, registry)` gives the timelines to ask."""
+    """The step is measured if `backend` is reachable. `make(lab, registry)` returns the timelines to measure."""
 
     name: str
     title: str
@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
 
 def as_it_is(backend: str) -> Callable[[Any, Registry], ITimelines]:
-    """The backend as the site has it."""
+    """The backend as configured for the site."""
 
     def make(lab: Any, registry: Registry) -> ITimelines:
         timelines: ITimelines = lab.backends[backend].timelines
@@ -38,7 +38,7 @@ def as_it_is(backend: str) -> Callable[[Any, Registry], ITimelines]:
 def with_cache(
     name: str, backend: str, make_cache: Callable[[ITweetCache], ITweetCache]
 ) -> Callable[[Any, Registry], ITimelines]:
-    """The backend's own store, and another cache of tweets over it."""
+    """The backend's own store with another tweet cache."""
 
     def make(lab: Any, registry: Registry) -> ITimelines:
         instrument = lab.backends[backend].instrument

@@ -1,4 +1,4 @@
-"""The pages of the lab: backends side by side, the steps of the talk, and where things are made to happen."""
+"""The pages of the lab: backends side by side, the steps of the talk, and the live page with its buttons."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ MARKS = {
 
 
 class Whose(NamedTuple):
-    """Whose home timeline is asked for."""
+    """The owner of the requested home timeline."""
 
     id: int
     username: str
@@ -47,7 +47,7 @@ class Whose(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """A statement for people to read."""
+    """A statement and its plan as text."""
 
     text: str
     parameters: str
@@ -58,7 +58,7 @@ class Explained(NamedTuple):
     route_name="lab", request_method="GET", renderer="tweeter:templates/lab_compare.jinja2", permission=SIGNED_IN
 )
 def side_by_side(request: Request) -> dict[str, Any]:
-    """The same page of every backend. Their timelines are dropped and filled again for the cold figures."""
+    """The same page from every backend. Cold reads drop the timelines and backfill them."""
     values, whose = asked_for(request)
     if whose is None:
         return values
@@ -81,7 +81,7 @@ def side_by_side(request: Request) -> dict[str, Any]:
     route_name="lab_steps", request_method="GET", renderer="tweeter:templates/lab_steps.jinja2", permission=SIGNED_IN
 )
 def step_by_step(request: Request) -> dict[str, Any]:
-    """What each step of the talk changes, with figures of this machine."""
+    """The effect of each step of the talk, measured on this machine."""
     values, whose = asked_for(request)
     if whose is None:
         return values
@@ -103,7 +103,7 @@ def step_by_step(request: Request) -> dict[str, Any]:
     route_name="lab_live", request_method="GET", renderer="tweeter:templates/lab_live.jinja2", permission=SIGNED_IN
 )
 def live(request: Request) -> dict[str, Any]:
-    """The buttons, and what became of them."""
+    """The buttons and the results of earlier actions."""
     values, whose = asked_for(request)
     lab: Lab = request.registry["lab"]
     lab.delivery.observe()
@@ -130,18 +130,18 @@ def live(request: Request) -> dict[str, Any]:
     permission=SIGNED_IN,
 )
 def progress(request: Request) -> dict[str, Any]:
-    """What is under way, and nothing else."""
+    """The progress of the job, as a fragment of the page."""
     return {"job": looked_at(request.registry["lab"].jobs.current)}
 
 
 @view_config(route_name="lab_state", request_method="GET", permission=SIGNED_IN)
 def state(request: Request) -> Response:
-    """Which backends answer at this moment. Pages of the lab poll it, and are loaded anew when it has changed."""
+    """The status of each backend. The lab's pages poll it and reload after a change."""
     return Response(json_body={"state": state_of(request.registry["lab"].statuses())}, charset="UTF-8")
 
 
 def state_of(statuses: Mapping[str, Status]) -> str:
-    """`redis:answers memcached:absent`, to be compared."""
+    """`redis:answers memcached:absent`, for comparison."""
     return " ".join(f"{name}:{status.word}" for name, status in statuses.items())
 
 
@@ -152,9 +152,9 @@ def looked_at(job: Job | None) -> Job | None:
 
 
 def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
-    """What every page of the lab has: the form, and whose timeline it asks for; None where there is nobody like that.
+    """Values of all lab pages: the form, and the owner of the requested timeline; None if there is no such user.
 
-    Raises HTTPBadRequest for a limit that is none of LIMITS.
+    Raises HTTPBadRequest for a limit that is not in LIMITS.
     """
     text = request.GET.get("limit", str(LIMITS[0]))
     if text not in map(str, LIMITS):
@@ -174,7 +174,7 @@ def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
 
 
 def find(session: Session, username: str) -> Whose:
-    """Whom a name means. Raises Missing."""
+    """The user of that name. Raises Missing."""
     row = None
     if USERNAME.fullmatch(username):
         columns = [getattr(User, name) for name in Whose._fields]
@@ -186,12 +186,12 @@ def find(session: Session, username: str) -> Whose:
 
 def measured(request: Request, contenders: Mapping[str, ITimelines], whose: Whose, limit: int) -> dict[str, Answer]:
     reference = PullTimelines("reference", request.registry["sessions"])
-    with measure.measuring():  # the foot tells of this page, not of all that it asks for
+    with measure.measuring():  # the footer counts this page only, not the measured reads
         return ask_all(contenders, reference, Timeline.home(whose.id), Cursor(limit=limit))
 
 
 def scales_of(answers: Iterable[Answer]) -> dict[str, float]:
-    """The longest bar of each kind, in seconds."""
+    """The maximum of each group of bars, in seconds."""
     answers = list(answers)
     return {
         "cold": max((answer.cold.seconds for answer in answers if answer.cold), default=1.0),
@@ -200,7 +200,7 @@ def scales_of(answers: Iterable[Answer]) -> dict[str, float]:
 
 
 def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, str]]]:
-    """The tweets that any of them shows otherwise than SQL, newest first, with the mark of each."""
+    """The tweets on which any backend differs from SQL, newest first, with the mark of each."""
     found: dict[int, tuple[TweetView, dict[str, str]]] = {}
     for name, answer in answers.items():
         for tweet, word in answer.marks:
@@ -210,7 +210,7 @@ def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, 
 
 
 def explained(request: Request, answer: Answer) -> list[tuple[str, list[Explained]]]:
-    """The statements of the cold and of the warm read, with their plans."""
+    """The statements of the cold and the warm read, with their plans."""
     engine = request.registry["engine"]
 
     def read(cost: Cost) -> list[Explained]:

@@ -1,4 +1,4 @@
-"""What private servers have in common: a process, a free port, a temporary folder, stopped by their own handle."""
+"""Base class of private servers: a process, a free port, a temporary folder."""
 
 import atexit
 import os
@@ -19,14 +19,14 @@ from tweeter.errors import TweeterError
 
 HOST = "127.0.0.1"
 LOCAL = ("localhost", HOST)
-PORTS = 15_000, 32_768  # Linux takes those from 32,768 for outgoing connections, unless it is told otherwise
+PORTS = 15_000, 32_768  # by default Linux uses ports from 32,768 for outgoing connections
 PATIENCE = 30  # seconds to start or to stop
 
 _reserved: dict[int, socket.socket] = {}
 
 
 class NotInstalled(TweeterError):
-    """A server's program is missing; the text names the Debian package it comes with."""
+    """A server's program is missing. The message names its Debian package."""
 
     def __init__(self, program: str, package: str) -> None:
         super().__init__(f"{program} is not installed; it comes with the Debian package {package}")
@@ -34,7 +34,7 @@ class NotInstalled(TweeterError):
 
 
 def find(program: str, package: str, *folders: Path) -> str:
-    """The path of a program, looked for in the folders and then on PATH.
+    """The path of a program, searched in the folders and then on PATH.
 
     Raises NotInstalled.
     """
@@ -47,10 +47,10 @@ def find(program: str, package: str, *folders: Path) -> str:
 
 
 def free_port() -> int:
-    """Reserves a port and returns it: no other process that asks gets it before `release_port` or this one's end.
+    """Reserves a free port until `release_port` or the end of this process, and returns it.
 
-    The port lies below the range that the kernel uses for outgoing connections. A connection to it is refused until a
-    server listens. The server has to set SO_REUSEADDR, as Redis, memcached, PostgreSQL, waitress and asyncio do.
+    The port is below the range of the kernel's outgoing connections. Connections to it are refused until a server
+    listens. The server must set SO_REUSEADDR, as Redis, memcached, PostgreSQL, waitress and asyncio do.
     """
     while True:
         with suppress(OSError):
@@ -58,39 +58,39 @@ def free_port() -> int:
 
 
 def reserve_port(port: int) -> int:
-    """Reserves one certain port. Raises OSError where it is taken."""
+    """Reserves this port. Raises OSError if it is in use."""
     holder = socket.socket()
     try:
-        holder.bind((HOST, port))  # fails beside any other socket at the port
+        holder.bind((HOST, port))  # fails if any other socket is bound to the port
     except OSError:
         holder.close()
         raise
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # from now on a server may listen beside it
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lets a server listen beside this socket
     _reserved[port] = holder
     return port
 
 
 def release_port(port: int) -> None:
-    """Lets others take a reserved port; nothing where this process did not reserve it."""
+    """Releases a reserved port. Does nothing if this process did not reserve it."""
     if holder := _reserved.pop(port, None):
         holder.close()
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process has (its resident set), as Linux tells."""
+    """The resident set size of a process in bytes, from Linux."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Server:
-    """One process. `start` and `stop` as often as one likes: it keeps its port, and forgets what it held."""
+    """One server process. It can be started and stopped repeatedly: it keeps its port and loses its data."""
 
-    user = "nobody"  # who runs it when root starts it
+    user = "nobody"  # the user that runs it if root starts it
     stop_signal = signal.SIGTERM
 
     def __init__(self) -> None:
         root = os.geteuid() == 0
         self._owner: dict[str, Any] = {}
-        # Root's own TMPDIR may be closed to the user that the server runs as.
+        # Root's own TMPDIR may be inaccessible to the user that runs the server.
         self.folder = Path(tempfile.mkdtemp(prefix="tweeter-server-", dir="/tmp" if root else None))
         if root:
             user = pwd.getpwnam(self.user if _exists(self.user) else "nobody")
@@ -105,23 +105,23 @@ class Server:
         raise NotImplementedError
 
     def answers(self) -> bool:
-        """Whether this process answers at the port, and no other."""
+        """Whether this process, and no other, responds at the port."""
         raise NotImplementedError
 
     @staticmethod
     def refuses_at(port: int) -> str:
-        """Why a server that answers there lets nobody in without a password; empty where it does."""
+        """Why a server at this port rejects clients without a password; empty if it accepts them."""
         return ""
 
     def start(self) -> None:
-        """Returns once the server answers."""
+        """Starts the server and waits until it responds."""
         for _ in range(5):
             first = not self.port
             self.port = self.port or free_port()
             if self._begin():
                 return
             if first:
-                self.port = 0  # somebody else took the port meanwhile
+                self.port = 0  # another process took the port
         raise RuntimeError(f"{type(self).__name__} does not start:\n{self.log}")
 
     @property
@@ -130,7 +130,7 @@ class Server:
 
     @property
     def alive(self) -> bool:
-        """False also where it ended by itself."""
+        """Whether it runs; False if it exited by itself."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -139,22 +139,22 @@ class Server:
 
     @property
     def resident(self) -> int:
-        """Bytes of memory that the process has, without its children's."""
+        """The resident set size in bytes, without child processes."""
         return resident(self.pid)
 
     def stop(self) -> None:
-        """Ends it in order."""
+        """Shuts it down cleanly."""
         self._end(self.stop_signal)
 
     def kill(self) -> None:
-        """Ends it like a crash."""
+        """Kills it, as a crash would."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """It hangs from now on: connections stay open, nothing is answered."""
+        """Suspends it: connections stay open, requests get no response."""
         process = self._running()
         process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # it takes effect a moment later
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # the signal takes effect asynchronously
 
     def resume(self) -> None:
         self._running().send_signal(signal.SIGCONT)
@@ -165,7 +165,7 @@ class Server:
         return self._process
 
     def close(self) -> None:
-        """Stops it for good and removes its folder."""
+        """Stops it permanently and removes its folder."""
         self.stop()
         release_port(self.port)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -176,7 +176,7 @@ class Server:
         return (self.folder / "log").read_text(errors="replace")
 
     def run(self, *command: str) -> None:
-        """Runs a program to its end as the user who owns the folder."""
+        """Runs a program to completion, as the folder's owner."""
         with (self.folder / "log").open("ab") as log:
             result = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=_environment(),
@@ -186,8 +186,8 @@ class Server:
             raise RuntimeError(f"{command[0]} failed:\n{self.log}")
 
     def _begin(self) -> bool:
-        # A process that is killed takes its servers with it; one that is interrupted closes them in order itself.
-        # The kernel takes the thread that starts a server for its parent: the end of that thread ends the server too.
+        # If this process is killed, its servers end with it; if it is interrupted, it closes them cleanly itself.
+        # PDEATHSIG refers to the thread that starts a server: when that thread ends, the server ends, too.
         setpriv = shutil.which("setpriv")
         leash = [setpriv, "--pdeathsig", self.stop_signal.name] if setpriv else []
         with (self.folder / "log").open("ab") as log:
@@ -217,7 +217,7 @@ class Server:
 
 
 def talk(port: int, question: bytes) -> bytes:
-    """What a server answers first, 4,096 bytes at most; nothing where there is none."""
+    """The first response of a server, up to 4,096 bytes; empty if there is no server."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection:
             connection.sendall(question)

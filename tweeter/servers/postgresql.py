@@ -1,4 +1,4 @@
-"""A private PostgreSQL, as quick as one may be that need not survive a crash."""
+"""A private PostgreSQL, tuned for speed: it need not survive a crash."""
 
 import signal
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from tweeter.servers.base import Server, find
 
 
 class PostgreSQL(Server):
-    user = "postgres"  # it refuses to run as root
-    stop_signal = signal.SIGINT  # the fast shutdown: doesn't wait for those who are connected
+    user = "postgres"  # PostgreSQL refuses to run as root
+    stop_signal = signal.SIGINT  # fast shutdown: does not wait for connected clients
 
     def __init__(self, **options: str) -> None:
         self._options = options  # as in postgresql.conf
@@ -29,7 +29,7 @@ class PostgreSQL(Server):
         return f"postgresql+psycopg://tweeter@{self.host}:{self.port}/{database}"
 
     def execute(self, statement: str) -> None:
-        """A statement outside any transaction, in the database `postgres`."""
+        """Runs a statement outside of transactions, in the database `postgres`."""
         with self._connect() as connection:
             connection.execute(statement.encode())
 

@@ -1,4 +1,4 @@
-"""A private Redis, which keeps nothing on disk."""
+"""A private Redis without persistence."""
 
 from collections.abc import Sequence
 

@@ -1,31 +1,31 @@
-"""What a backend has to pass, to be run from its own tests.
+"""The published tests for backends, for a backend's own test suite.
 
     from tweeter.testing import TimelineStoreSuite, TweetCacheSuite
 
     class TestMyStore(TimelineStoreSuite):
         @pytest.fixture
         def make_store(self):
-            return lambda capacity=10, fill_seconds=30.0: MyStore(...)   # an empty store that knows its site
+            return lambda capacity=10, fill_seconds=30.0: MyStore(...)   # an empty store with its site's id
 
         @pytest.fixture
         def damages(self):
-            return [lambda store, key: ...]        # each puts a damaged value under the key, whatever is there
+            return [lambda store, key: ...]        # each overwrites the key's value with a damaged one
 
     class TestMyCache(TweetCacheSuite):
         @pytest.fixture
         def make_cache(self):
-            return lambda: MyCache(...)                                   # an empty cache that knows its site
+            return lambda: MyCache(...)                                   # an empty cache with its site's id
 
         @pytest.fixture
         def damages(self):
             return [lambda cache, id: ...]
 
-and, for the whole: `one_answer(site, backends, faults, neighbour)` gives a stateful hypothesis test in which people
-post, answer, delete, follow, rename and close while caches are wiped, processes restart, and each `Fault` of yours
-breaks and mends servers; the neighbour is another site with the same stores. Every backend has to give the same pages
-after each step.
+For a whole site, `one_answer(site, backends, faults, neighbour)` returns a stateful Hypothesis test. People post,
+reply, delete, follow, rename and close accounts while caches are wiped, processes restart, and each `Fault` breaks and
+repairs servers. `neighbour` is another site with the same stores. After each step, every backend must return the same
+pages.
 
-Needs the packages of the extra `testing`.
+Requires the packages of the extra `testing`.
 """
 
 from tweeter.testing.caches import TweetCacheSuite

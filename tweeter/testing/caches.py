@@ -1,4 +1,4 @@
-"""The tests of every ITweetCache."""
+"""Contract tests for ITweetCache."""
 
 from collections.abc import Callable
 
@@ -12,13 +12,13 @@ from tweeter.values import TweetView
 
 
 def tweet(id_: int, message: str = "Grüße, 世界 👩‍👩‍👧\n\x00", name: str = "Ann") -> TweetView:
-    """A tweet with everything in it that an encoding could trip over."""
+    """A tweet with characters that are hard to encode."""
     return TweetView(id_, MAX_ID, "ann", name, message, 1_341_100_972_123, id_ - 1 if id_ > 1 else None, None)
 
 
 class TweetCacheSuite(DamagedTweets):
-    """Needs a fixture `make_cache`: `make_cache()` gives an empty cache that knows its site; and `damages`, as of
-    DamagedTweets. `private = True` where the cache belongs to one process alone.
+    """Requires a fixture `make_cache`: `make_cache()` returns an empty cache with its site's id; and `damages`, as in
+    DamagedTweets. Set `private = True` if the cache lives in one process.
     """
 
     private = False

@@ -1,4 +1,4 @@
-"""Properties of damaged values: each is cold, or a miss, for its own key, and nothing else changes or fails."""
+"""Properties of damaged values: each is cold, or a miss, for its own key only; nothing else changes or fails."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,9 +11,9 @@ from tweeter.values import TweetView
 
 END = MAX_ID + 1
 KEYS = ["home:1", "home:2", "public"]
-COMMON = 4  # how often a step is drawn, beside the rarer ones
+COMMON = 4  # weight of a common step, relative to the rarer ones
 
-# hypothesis runs a test many times in one fixture; each run makes a store of its own.
+# Hypothesis runs a test many times per fixture; each run creates its own store.
 many = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 steps = st.lists(
@@ -30,7 +30,7 @@ steps = st.lists(
 
 
 class _Timelines:
-    """A store beside a model of what it should hold: ids and a floor for each warm key."""
+    """A store and a model of its expected contents: ids and a floor for each warm key."""
 
     def __init__(self, store: ITimelineStore, damages: Sequence[Callable[[ITimelineStore, str], object]]) -> None:
         self._store = store
@@ -54,7 +54,7 @@ class _Timelines:
                     assert token
                     self._damage(key, number)
                     store.fill(key, token, [number], 0)
-                    if store.read(key, END, 1000) is not None:  # the fill made it whole
+                    if store.read(key, END, 1000) is not None:  # the fill replaced the damaged value
                         self._warm[key] = {number}, 0
             case "damage":
                 self._damage(key, number)
@@ -91,7 +91,7 @@ class _Timelines:
                 self._warm[key][0].add(id_)
 
     def check(self, key: str) -> None:
-        """The store has what the model has, down to its own floor, which truncations may have raised."""
+        """The store matches the model, down to the store's floor, which truncation may have raised."""
         found = self._store.read(key, END, 1000)
         if key not in self._warm:
             assert found is None
@@ -103,8 +103,8 @@ class _Timelines:
 
 
 class DamagedTimelines:
-    """Needs a fixture `damages`: a sequence of functions, each of which puts a damaged value under the key of a store,
-    whatever is there: `damage(store, key)`.
+    """Requires a fixture `damages`: a sequence of functions `damage(store, key)`.
+    Each writes a damaged value under the key, whether it exists or not.
     """
 
     @many
@@ -130,8 +130,8 @@ class DamagedTimelines:
 
 
 class DamagedTweets:
-    """Needs a fixture `damages`: a sequence of functions, each of which puts a damaged value under the id in a cache,
-    whatever is there: `damage(cache, id)`.
+    """Requires a fixture `damages`: a sequence of functions `damage(cache, id)`.
+    Each writes a damaged value under the id, whether it exists or not.
     """
 
     @many

@@ -1,4 +1,4 @@
-"""What can happen to the servers of a store, for `one_answer` and other tests that go on meanwhile."""
+"""Faults of a store's servers, for `one_answer` and other tests that run during them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """`strike` makes it happen; `mend` makes the servers work again, where that does not go without saying.
+    """`strike` injects the fault; `mend` repairs the servers, if they do not recover by themselves.
 
-    Between the two the site goes on, and SQL may answer. After a fault without `mend` the store is to answer at once;
-    after a `harmless` one it has to answer all the time.
+    In between, the site keeps working, and SQL may serve the pages. After a fault without `mend` the store must serve
+    again at once; after a `harmless` one it must serve all the time.
     """
 
     name: str

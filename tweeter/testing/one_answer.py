@@ -1,4 +1,4 @@
-"""Law 1 as a stateful hypothesis test: whatever happens, every backend gives the pages that SQL gives."""
+"""Invariant 1 as a stateful Hypothesis test: every backend returns the pages that SQL returns, whatever happens."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,17 +17,17 @@ from tweeter.testing.faults import Fault
 from tweeter.testing.site import Process, Site
 from tweeter.values import Truncated
 
-PAGE = 3  # with a capacity of a few ids, so that pages cross the floor all the time
+PAGE = 3  # with a capacity of a few ids, so pages often cross the floor
 
 
 def one_answer(
     site: Site, backends: Sequence[str], faults: Sequence[Fault] = (), neighbour: Site | None = None
 ) -> type[RuleBasedStateMachine]:
-    """A state machine class over the processes of `site`, which may be restarted with any of `backends`.
+    """A state machine class for the processes of `site`, which may be restarted with any of `backends`.
 
     Run it with `run_state_machine_as_test(one_answer(site, backends), settings=…)`. The site should have a small
-    `tweeter.capacity`. One of the `faults` at a time happens to the servers, and is mended some steps later.
-    `neighbour` is a site on another database, with as many processes, that uses the same stores with the same settings.
+    `tweeter.capacity`. At most one of `faults` is active at a time; it is repaired some steps later. `neighbour` is a
+    site on another database, with as many processes, that uses the same stores with the same settings.
     """
     processes = st.integers(0, len(site.processes) - 1)
     whom = st.integers(0, 1_000_000)
@@ -41,7 +41,7 @@ def one_answer(
             super().__init__()
             self._named = 0
             self._fault: Fault | None = None
-            self._doubted: float | None = None  # how often stores had been, when a harmless fault struck
+            self._doubted: float | None = None  # the count of fallbacks when a harmless fault was injected
             for self.site in sites:
                 self.site.empty()
                 for _ in range(3):
@@ -50,7 +50,7 @@ def one_answer(
         @precondition(lambda self: len(sites) > 1)
         @rule()
         def go_to_the_neighbour(self) -> None:
-            """All steps are the other site's from now on."""
+            """All later steps run on the other site."""
             self.site = sites[1 - sites.index(self.site)]
 
         def _user(self, number: int) -> int:
@@ -156,7 +156,7 @@ def one_answer(
         def wipe(self, process: int) -> None:
             timelines = self._process(process).timelines
             if IMaterializedTimelines.providedBy(timelines):
-                with suppress(BackendUnavailable):  # while a fault lasts
+                with suppress(BackendUnavailable):  # during a fault
                     timelines.clear()
 
         @somebody
@@ -223,5 +223,5 @@ def one_answer(
 
 
 def _times_doubted() -> float:
-    """How often SQL had to take over from a store, by the processes of this test."""
+    """The number of fallbacks from a store to SQL, in the processes of this test."""
     return sum(sample.value for metric in DISTRUSTED.collect() for sample in metric.samples if "_total" in sample.name)

@@ -1,4 +1,4 @@
-"""A site of several processes on one database, and a plain Python model of what it should show."""
+"""A site of several processes on one database, and a model in plain Python of its expected pages."""
 
 import contextlib
 import time
@@ -25,16 +25,16 @@ CHEAP = {
 }
 
 
-PATIENCE = 20  # seconds until everything is delivered
+PATIENCE = 20  # seconds until all events are delivered
 
 
 class Process:
-    """What one process of the site has: a registry with its timelines and its delivery."""
+    """One process of the site: a registry with its timelines and its delivery."""
 
     def __init__(self, url: str, backend: str, **settings: str) -> None:
         self.backend = backend
         self.settings = settings
-        self.ill = False  # its store may be broken: SQL may answer
+        self.ill = False  # during a fault of the store: SQL may serve pages
         own = {"sqlalchemy.url": url, "tweeter.timelines": backend, **CHEAP, **settings}
         self._stack = contextlib.ExitStack()
         self.registry = self._stack.enter_context(tweeter.site(merge(own, {}, {})))
@@ -44,7 +44,7 @@ class Process:
 
     @contextlib.contextmanager
     def acting(self, deliver: bool = True) -> Iterator[Actions]:
-        """Actions in one transaction; delivered after it, unless the process is to die between the two."""
+        """Actions in one transaction. Without `deliver`, simulates a crash between the commit and the wake-up."""
         with self.sessions() as session:
             begin_immediate(session)
             yield self.actions(session)
@@ -56,19 +56,19 @@ class Process:
         return Actions(session, self.registry["passwords"])
 
     def page(self, timeline: Timeline, cursor: Cursor) -> Page:
-        """A page as a request would get it."""
+        """A page as a request gets it."""
         self.settle()
         page: Page = self.timelines.page(timeline, cursor)
         return page
 
     @property
     def reads_store(self) -> bool:
-        """Whether pages are the backend's own."""
+        """Whether pages come from the backend itself."""
         circuit = getattr(self.timelines, "circuit", None)
         return circuit is None or circuit.closed
 
     def settle(self) -> None:
-        """Waits until everything is delivered and the store answers; while it is ill, until it does or SQL does."""
+        """Waits until everything is delivered and the store serves pages. During a fault SQL may serve them instead."""
         deadline = time.monotonic() + PATIENCE
         while not (self.ill and self._served_by_sql()):
             if self.delivery.drain(0.05 if self.ill else PATIENCE):
@@ -76,11 +76,11 @@ class Process:
             assert time.monotonic() < deadline, f"{self.backend} does not catch up"
 
     def _served_by_sql(self) -> bool:
-        """Another process may deliver: then the circuit of this one is closed, and its pages are too old."""
+        """If another process delivers, this one's circuit may be closed although its pages are too old."""
         return IMaterializedTimelines.providedBy(self.timelines) and not self.timelines.live()
 
     def walk(self, timeline: Timeline, limit: int = 20) -> list[Page]:
-        """All pages from the newest to the end."""
+        """All pages, from the newest to the oldest."""
         pages = [self.page(timeline, Cursor(limit=limit))]
         while (older := pages[-1].older) is not None:
             pages.append(self.page(timeline, Cursor(before=older, limit=limit)))
@@ -92,7 +92,7 @@ class Process:
 
 @dataclass
 class Model:
-    """What should be there, in plain Python."""
+    """The expected contents of the site, in plain Python."""
 
     names: dict[int, str] = field(default_factory=dict)
     usernames: dict[int, str] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Model:
     tweets: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)  # id: author, message, parent
 
     def ids(self, timeline: Timeline) -> list[int]:
-        """The ids of a timeline, newest first."""
+        """The expected ids of a timeline, newest first."""
         user = timeline.user_id
         match timeline.kind:
             case "public":
@@ -112,7 +112,7 @@ class Model:
         return sorted((id_ for id_, (author, _, _) in self.tweets.items() if author in shown), reverse=True)
 
     def view(self, id_: int) -> TweetView:
-        """A tweet as it should be shown."""
+        """The expected tweet."""
         author, message, parent = self.tweets[id_]
         answered = self.tweets.get(parent or 0)
         return TweetView(
@@ -132,7 +132,7 @@ class Model:
 
 
 class Site:
-    """Processes with different backends on one database, any of which can be restarted with another backend."""
+    """Processes with different backends on one database. Each can be restarted with another backend."""
 
     def __init__(self, url: str, backends: Iterable[str], **settings: str) -> None:
         self._url = url
@@ -148,7 +148,7 @@ class Site:
 
     @property
     def ill(self) -> bool:
-        """Stores may be broken: SQL may answer. Otherwise they have to."""
+        """Whether a fault may be active. If so, SQL may serve pages; otherwise the stores must."""
         return self._ill
 
     @ill.setter
@@ -158,12 +158,12 @@ class Site:
             process.ill = ill
 
     def restart(self, number: int, backend: str) -> None:
-        """A process ends, and another begins in its place."""
+        """Stops a process and starts another in its place."""
         self.processes[number].close()
         self.processes[number] = self._start(backend)
 
     def empty(self) -> None:
-        """Nobody and nothing, without new processes: as a bulk load would do it."""
+        """Removes all users and tweets without restarting the processes, as a bulk load does."""
         with self.processes[0].sessions() as session:
             begin_immediate(session)
             for table in (Mention, Relationship, Tweet, User, OutboxEvent):
@@ -177,7 +177,7 @@ class Site:
             process.close()
 
     def differences(self, limit: int = 20) -> list[str]:
-        """What any process shows otherwise than the model says; nothing, if law 1 holds."""
+        """The differences between the pages of all processes and the model; none if invariant 1 holds."""
         return [
             f"{process.backend} #{number}: {timeline.key}: {difference}"
             for number, process in enumerate(self.processes)

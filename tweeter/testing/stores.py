@@ -1,4 +1,4 @@
-"""The tests of every ITimelineStore."""
+"""Contract tests for ITimelineStore."""
 
 import threading
 import time
@@ -24,8 +24,8 @@ def fill(store: ITimelineStore, key: str, ids: list[int], floor: int = 0) -> Non
 
 
 class TimelineStoreSuite(DamagedTimelines):
-    """Needs a fixture `make_store`: `make_store(capacity=…, fill_seconds=…)` gives an empty store that knows its site;
-    and `damages`, as of DamagedTimelines.
+    """Requires a fixture `make_store`: `make_store(capacity=…, fill_seconds=…)` returns an empty store with its site's
+    id; and `damages`, as in DamagedTimelines.
     """
 
     @pytest.fixture
@@ -147,7 +147,7 @@ class TimelineStoreSuite(DamagedTimelines):
             store.add(["home:1"], id_)
         kept, floor, _ = store.read("home:1", END, 1000)
         everything = filled | set(added)
-        # Complete down to the floor, and not shorter than it has to be.
+        # Complete down to the floor, and no shorter than necessary.
         assert kept == sorted((id_ for id_ in everything if id_ >= floor), reverse=True)
         assert len(kept) >= min(len(everything), 10)
         assert floor == 0 or len(everything) > 10
@@ -178,7 +178,7 @@ class TimelineStoreSuite(DamagedTimelines):
         store.fill("home:1", token, [102, 101, 100], 100)
         assert store.read("home:1", END, 20) == Slice([102, 101, 100], 100)
 
-    # taking out
+    # removal
 
     def test_removed_ids_are_gone_and_the_rest_stays(self, store):
         fill(store, "home:1", [9, 7, 5], floor=5)
@@ -241,7 +241,7 @@ class TimelineStoreSuite(DamagedTimelines):
         store.set_site("other")
         assert [store.read(key, END, 20) for key in [*keys, "home:3"]] == [None] * 4
 
-    # many at once
+    # concurrency
 
     def test_threads_that_begin_to_fill_share_one_token(self, store):
         tokens = together(8, lambda n: store.begin_fill("home:1"))
@@ -270,7 +270,7 @@ class TimelineStoreSuite(DamagedTimelines):
 
 
 def together(threads: int, work: Callable[[int], object]) -> list[object]:
-    """Runs work(0), work(1) … at the same time; their results, or the error of one of them."""
+    """Runs work(0), work(1) … concurrently. Returns their results, or raises the error of one of them."""
     results: list[object] = [None] * threads
     errors: list[BaseException] = []
     start = threading.Barrier(threads)
