@@ -1,7 +1,7 @@
-"""What the time of a request is spent on: a sampling profile, by the parts of the site.
+"""How the time of a request is divided among the parts of the site: a sampling profiler.
 
-Every half millisecond a signal notes which part the process is in: the innermost function whose module belongs to one.
-The requests go through the whole application, in one thread, without a web server and its sockets.
+Every half millisecond a signal handler records the current part: that of the innermost function whose module belongs
+to one. Requests pass through the whole application in one thread, without a web server and its sockets.
 """
 
 import signal
@@ -18,7 +18,7 @@ from tweeter.bench.web import site_app
 
 EVERY = 0.0005  # seconds
 
-# Modules, or packages with all that is in them; the first that fits.
+# Modules, or packages with everything in them; the first match counts.
 PARTS = {
     "store: ids and tweets": ("tweeter.backends", "redis", "pymemcache"),
     "timelines and hydration": ("tweeter.timelines", "tweeter.delivery"),
@@ -36,7 +36,7 @@ OTHER = "anything else"
 
 
 def breakdown(settings: dict[str, Any], path: str, cookie: str, requests: int) -> dict[str, float]:
-    """The share of each part in the time of a request. Runs in the main thread of its process."""
+    """The share of each part in the time of a request. Must run in the main thread of its process."""
     app = site_app(settings)
     trusted(app.registry)
     for _ in range(max(2, requests // 10)):

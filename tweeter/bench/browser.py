@@ -1,4 +1,4 @@
-"""A browser for benchmarks: one connection that is kept, cookies, and the tokens of forms."""
+"""An HTTP client for benchmarks: one keep-alive connection, cookies, and CSRF tokens."""
 
 import http.client
 import re
@@ -23,7 +23,7 @@ class Answer(NamedTuple):
 
     @property
     def answered_by(self) -> str:
-        """The backend that the page came from; empty where it had none."""
+        """The backend that served the page; empty for pages without a timeline."""
         found = _BACKEND.search(self.headers.get("Server-Timing", ""))
         return found[1] if found else ""
 
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 
 class Browser:
-    """Asks one site, one thing at a time. Follows nothing: a redirect is an answer."""
+    """Sends requests to one site, one at a time. Does not follow redirects."""
 
     def __init__(self, address: Address) -> None:
         self._connection = http.client.HTTPConnection(*address, timeout=60)
@@ -45,23 +45,23 @@ class Browser:
         self._connection.close()
 
     def at(self, address: Address) -> "Browser":
-        """The same cookies at another address."""
+        """A browser with the same cookies at another address."""
         other = Browser(address)
         other._cookies = dict(self._cookies)
         return other
 
     @property
     def cookie(self) -> str:
-        """What a request sends of its cookies."""
+        """The Cookie header."""
         return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
 
     def get(self, path: str) -> Answer:
         return self._ask("GET", path)
 
     def send(self, path: str, **fields: str) -> Answer:
-        """Posts a form. The token is taken from the last page that had one, or from one that is got for it.
+        """Posts a form. The token is that of the last page that had one, or of a page that is fetched for it.
 
-        Raises CommandError where no page has one.
+        Raises CommandError if no page has a token.
         """
         for page in ("/login", "/settings"):
             if not self._token:
@@ -71,19 +71,19 @@ class Browser:
         return self._ask("POST", path, urlencode({"csrf_token": self._token, **fields}))
 
     def sign_in(self, username: str, password: str, path: str = "/login") -> None:
-        """By the form of that path, which may be "/signup". Raises CommandError where the site does not let one in."""
+        """Submits the form at `path`, which may be "/signup". Raises CommandError if signing in fails."""
         answer = self.send(path, username=username, password=password)
         if answer.status != http.client.SEE_OTHER:
             raise CommandError(f"{username} can't sign in: {answer.status}")
-        self._token = ""  # the session begins anew
+        self._token = ""  # the session is new
 
     def request(self, path: str) -> bytes:
-        """The bytes that ask for a page on a connection that is kept alive."""
+        """The bytes of a GET request on a keep-alive connection."""
         cookie = f"Cookie: {self.cookie}\r\n" if self._cookies else ""
         return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{cookie}\r\n".encode("ascii")
 
     def form(self, path: str, **fields: str) -> bytes:
-        """The bytes that post a form on a connection that is kept alive, with the token of the last page."""
+        """The bytes of a POST request on a keep-alive connection, with the token of the last page."""
         body = urlencode({"csrf_token": self._token, **fields})
         return (
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\nCookie: {self.cookie}\r\n"

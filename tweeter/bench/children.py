@@ -1,4 +1,4 @@
-"""Processes that do what they are told: begun fresh, so that nothing of ours counts, and gone when we are."""
+"""Child processes that call functions for their parent: each starts fresh, and ends with the parent."""
 
 import multiprocessing
 import os
@@ -13,15 +13,15 @@ from tweeter.errors import TweeterError
 
 T = TypeVar("T")
 
-PATIENCE = 10  # seconds to end in
+PATIENCE = 10  # seconds to exit
 
 
 class ChildError(TweeterError):
-    """What went wrong in the other process."""
+    """An error in the child process."""
 
 
 class Child:
-    """One process. Its functions are those of modules: they are imported there, and arguments and answers are sent."""
+    """One process. It imports the functions, which must be defined in modules; arguments and results are pickled."""
 
     def __init__(self) -> None:
         fresh = multiprocessing.get_context("spawn")
@@ -31,17 +31,17 @@ class Child:
         theirs.close()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What the function returns. Raises ChildError with the text of what it raises."""
+        """Calls the function and returns its result. Raises ChildError with the text of its error."""
         self.begin(function, *arguments)
         result: T = self.result()
         return result
 
     def begin(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Has the function called, and does not wait: `result` does."""
+        """Starts the call without waiting; `result` waits."""
         self._pipe.send((function, arguments))
 
     def result(self) -> Any:
-        """What the function that was begun returns. Raises ChildError."""
+        """The result of the call that `begin` started. Raises ChildError."""
         try:
             answer, error = self._pipe.recv()
         except EOFError:
@@ -60,16 +60,16 @@ class Child:
 
 
 def _obey(pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one who tells us what to do
-    with suppress(EOFError, ConnectionError):  # which has ended
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this process
+    with suppress(EOFError, ConnectionError):  # the parent has ended
         while True:
             function, arguments = pipe.recv()
             pipe.send(_done(function, arguments))
-    os._exit(0)  # threads of a site may run
+    os._exit(0)  # threads of a site may still run
 
 
 def _done(function: Callable[..., Any], arguments: Any) -> tuple[Any, str]:
-    """What the function returns, or the text of what it raises."""
+    """The result of the function, or the text of its error."""
     try:
         return function(*arguments), ""
     except TweeterError as error:

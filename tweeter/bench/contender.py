@@ -1,4 +1,4 @@
-"""A backend that is measured, and whether what it says is right."""
+"""A measured backend, and whether its pages are correct."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,15 +18,15 @@ from tweeter.models.meta import begin_immediate
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Page, Timeline
 
-PATIENCE = 120.0  # seconds that a delivery may take
+PATIENCE = 120.0  # seconds, for a delivery
 EXAMPLES = 5
 
-# New accounts of a workload cost what the database takes, not what the password hash is set to.
+# New accounts of a workload should measure the database, not the cost of the password hash.
 CHEAP = {"tweeter.argon2.time_cost": 1, "tweeter.argon2.memory_kib": 8}
 
 
 class Answers:
-    """Counts a backend's pages that were compared with SQL's."""
+    """Counts the pages of a backend that were compared with SQL's."""
 
     def __init__(self, backend: str) -> None:
         self._backend = backend
@@ -35,7 +35,7 @@ class Answers:
         self._examples: list[str] = []
 
     def read(self, answered_by: str) -> None:
-        """Notes where a page came from."""
+        """Counts a page by what served it."""
         self._read += 1
         self._fallbacks += answered_by.endswith(", from SQL")
 
@@ -59,7 +59,7 @@ class Answers:
 
 
 class Contender:
-    """A backend on a database of its own: everything goes the way of a request, but for the HTML."""
+    """A backend on a database of its own. Operations take the path of a request, without the HTML."""
 
     def __init__(self, registry: Registry, answers: Answers, name: str) -> None:
         self.name = name
@@ -75,7 +75,7 @@ class Contender:
         return bool(IMaterializedTimelines.providedBy(self.timelines))
 
     def read(self, timeline: Timeline, cursor: Cursor = Cursor()) -> tuple[Page, Cost]:  # noqa: B008 (a value)
-        """A page, and what it took."""
+        """A page and its cost."""
         with measure.measuring() as meter:
             began = perf_counter()
             page = self.timelines.page(timeline, cursor)
@@ -85,7 +85,7 @@ class Contender:
 
     @contextmanager
     def acting(self) -> Iterator[Actions]:
-        """Actions in a transaction, whose commit ends the block. Nothing is delivered by it."""
+        """Actions in a transaction, which commits at the end of the block. Does not wake the delivery."""
         settings = self.registry.settings
         with self.sessions() as session:
             begin_immediate(session)
@@ -93,7 +93,7 @@ class Contender:
             session.commit()
 
     def post(self, user_id: int, message: str) -> tuple[Cost, Cost]:
-        """A tweet: the time until it is committed, and until it is in the timeline of the last follower."""
+        """Posts a tweet: the costs until it is committed, and until it is in the last follower's timeline."""
         with measure.measuring() as meter:
             began = perf_counter()
             with self.acting() as actions:
@@ -105,12 +105,12 @@ class Contender:
         return Cost(committed, 0, meter.sql), Cost(delivered, meter.round_trips, meter.sql)
 
     def drain(self) -> None:
-        """Waits until all is delivered."""
+        """Waits until all events are delivered."""
         if not self.delivery.drain(PATIENCE):
             raise RuntimeError(f"{self.name} does not catch up within {PATIENCE:.0f} seconds")
 
     def check(self, timeline: Timeline, cursor: Cursor, page: Page) -> None:
-        """Compares a page with what SQL says. What is only on its way is waited for."""
+        """Compares a page with SQL's. If they differ, waits for pending events and compares again."""
         expected = self.pull.page(timeline, cursor)
         late = page != expected
         if late:
@@ -121,7 +121,7 @@ class Contender:
 
 @contextmanager
 def contenders(scratch: Scratch, answers: Mapping[str, Answers], url: str, **more: Any) -> Iterator[list[Contender]]:
-    """A Contender for each backend, each upon a copy of the database of its own, so that all begin equal."""
+    """A Contender for each backend, each on its own copy of the database, so that all start from the same state."""
     with ExitStack() as stack:
         found = []
         for backend, counted in answers.items():

@@ -1,8 +1,8 @@
-"""Delivery of a tweet to the warm timelines of many followers, end to end, beside what the bare servers can do.
+"""Delivery of a tweet to the warm timelines of many followers, end to end, compared with the bare servers.
 
-Follower ids come from SQL, every answer is read, timelines that grow too long are trimmed, one process sends to one
-server. Beside it: redis-benchmark with pipelined RPUSHX, the way of the talk (redis-py's pipelines of ZADD and a trim),
-and for memcached a bare socket that appends the same ids. All contenders have timelines of the same size.
+Follower ids come from SQL, every response is read, timelines that grow too long are trimmed, and one process sends to
+one server. Compared with redis-benchmark with pipelined RPUSHX, with the talk's way (redis-py pipelines of ZADD and a
+trim), and for memcached with a bare socket that appends the same ids. All contenders' timelines have the same size.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from tweeter.interfaces import ITimelines
 from tweeter.models.meta import begin_immediate
 from tweeter.values import Cursor, Timeline, TweetCreated
 
-SMALL, SMALL_LEAST = 100_000, 1 / 1.5  # followers; there the reads from SQL before and after the writes count, too
-CHECKED = 100  # timelines that are looked at after each delivery
+SMALL, SMALL_LEAST = 100_000, 1 / 1.5  # followers; here the reads from SQL before and after the writes matter, too
+CHECKED = 100  # timelines checked after each delivery
 MIB = 2**20
 PATIENCE = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": "10000"}
 
@@ -41,7 +41,7 @@ OURS_MEMCACHED, BARE = "tweeter, memcached", "a bare socket, memcached"
 class _Site(NamedTuple):
     author: int
     followers: range
-    shuffled: list[int]  # in which order timelines are made
+    shuffled: list[int]  # the order in which timelines are created
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +136,7 @@ def _memcached(scratch: Scratch, site: _Site, args: argparse.Namespace, figures:
 
 
 def _read(registry: Registry, site: _Site) -> str:
-    """Has the site make the first follower's timeline, of which the others are copies; its key."""
+    """Backfills the first follower's timeline, which is copied for the others. Returns its key."""
     timeline = Timeline.home(site.followers[0])
     by_hand(registry).page(timeline, Cursor(limit=1))
     return timeline.key
@@ -154,7 +154,7 @@ class _Deliveries:
         self._computed: list[float] = []
 
     def run(self) -> float:
-        """Posts, has it delivered, looks whether it came; the seconds that the delivery took."""
+        """Posts, has the tweet delivered, and checks timelines. Returns the seconds of the delivery."""
         event = _post(self._registry, self._site.author)
         delivered = self._process.deliver(event)
         self._computed.append(delivered.computed)
@@ -172,7 +172,7 @@ class _Deliveries:
         return f"The process that delivers to {self._timelines.name} computes for {micros:.2f} µs a timeline."
 
     def memory(self) -> list[Ratio]:
-        """By how much the sender grew during a delivery, at most; nothing where the system does not tell."""
+        """The maximal growth of the sender's memory during a delivery; empty on systems without that information."""
         name = f"growth of the process that delivers to {self._timelines.name}"
         return [Ratio(name, max(self._grown) / MIB, most=50, unit="MiB")] if self._grown else []
 

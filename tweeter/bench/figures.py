@@ -1,4 +1,4 @@
-"""Figures: contenders in rotation, medians, ratios and what they have to reach, a table, the machine they are of."""
+"""Results of benchmarks: rotation of contenders, medians, ratios with targets, a table, data of the machine."""
 
 import json
 import math
@@ -13,23 +13,23 @@ from typing import Any, NamedTuple, Protocol
 
 from tweeter.cli.progress import Progress
 
-WIDTH = 120  # columns, where nobody looks
-LEAST_ROUNDS = 5  # of each, below which nothing can be said of what is above what
+WIDTH = 120  # columns, without a terminal
+LEAST_ROUNDS = 5  # of each; fewer allow no conclusion about which contender is faster
 PACKAGES = ("tweeter", "SQLAlchemy", "psycopg", "redis", "hiredis", "pymemcache", "pyramid", "waitress", "Jinja2")
 
 
 class Report(Protocol):
-    """What a benchmark found."""
+    """The result of a benchmark."""
 
     def show(self) -> None:
-        """Prints it."""
+        """Prints the report."""
 
     def data(self) -> dict[str, Any]:
-        """All of it, for a JSON file."""
+        """Everything, for a JSON file."""
 
 
 class Ratio(NamedTuple):
-    """A claim: `value` has to be at least, or at most, what is given; a ratio without either only informs."""
+    """A claim with its target: `value` must be at least `least`, or at most `most`. Without either it only informs."""
 
     name: str
     value: float
@@ -51,25 +51,25 @@ class Ratio(NamedTuple):
 
 @dataclass
 class Figures:
-    """The Report of a benchmark: for each contender the values of its runs, and the ratios between them."""
+    """The Report of a benchmark: the values of each contender's runs, and the ratios between contenders."""
 
     title: str
-    unit: str  # of all runs
+    unit: str  # of all values
     runs: dict[str, list[float]] = field(default_factory=dict)
     ratios: list[Ratio] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    shares: dict[str, dict[str, float]] = field(default_factory=dict)  # of each whole, its parts
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)  # of each whole, the shares of its parts
 
     def add(self, runs: Mapping[str, Sequence[float]]) -> None:
         self.runs |= {name: list(values) for name, values in runs.items()}
 
     def compare(self, name: str, one: str, other: str, least: float | None = None, most: float | None = None) -> None:
-        """The median of what one made of the other in each round: neighbours in time are compared."""
+        """The median of the ratios of each round: only values that are close in time are compared."""
         rounds = [a / b for a, b in zip(self.runs[one], self.runs[other], strict=True)]
         self.ratios.append(Ratio(name, statistics.median(rounds), least, most))
 
     def show(self) -> None:
-        # Imported here, because it takes longer to import than most commands run.
+        # Imported here, because importing it takes longer than most commands run.
         from rich.console import Console
         from rich.table import Table
 
@@ -106,7 +106,7 @@ class Figures:
 def rotate(
     progress: Progress, contenders: Mapping[str, Callable[[], float]], rounds: int, name: str = "Measuring"
 ) -> dict[str, list[float]]:
-    """Every contender once, then all of them again: A B C, A B C. The figures of each."""
+    """Runs every contender once, then all of them again: A B C, A B C. Returns the values of each."""
     progress.phase(name, rounds * len(contenders))
     figures: dict[str, list[float]] = {contender: [] for contender in contenders}
     for _ in range(rounds):
@@ -117,10 +117,10 @@ def rotate(
 
 
 def significant(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether all rounds of one lie above all rounds of the other.
+    """Whether all values of `one` are above all values of `other`.
 
-    With five rounds each that happens by chance once in 126 times (H. Mann and D. Whitney, 1947: the greatest U of all
-    252 orders, on either side).
+    With five rounds each, this happens by chance once in 126 times (H. Mann and D. Whitney, 1947: the maximal U among
+    all 252 orders, on either side).
     """
     if min(len(one), len(other)) < LEAST_ROUNDS:
         return False
@@ -128,7 +128,7 @@ def significant(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """The least value that so many percent of the values do not exceed (nearest rank)."""
+    """The smallest value that at least so many percent of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
     if not ordered:
         raise ValueError("there are no values")
@@ -136,7 +136,7 @@ def percentile(values: Iterable[float], percent: float) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures are of."""
+    """The machine on which the values were measured."""
     return {
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu(),
@@ -147,7 +147,7 @@ def machine() -> dict[str, Any]:
 
 
 def save(path: str, report: Report, servers: Mapping[str, str], arguments: Mapping[str, Any]) -> None:
-    """The raw numbers as JSON, with the machine and the arguments that led to them."""
+    """Writes the raw numbers as JSON, with the machine and the arguments."""
     content = {"machine": machine(), "servers": dict(servers), "arguments": dict(arguments)} | report.data()
     Path(path).write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
 
@@ -161,14 +161,14 @@ def _cpu() -> str:
 
 
 def _short(value: float) -> str:
-    """Three figures that count."""
+    """Three significant digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
 
 
 def duration(seconds: float, _: Any = None) -> str:
-    """A time in the unit that fits it: 1.2 ms."""
+    """A duration in a suitable unit: 1.2 ms."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size or unit == "µs":
             return f"{float(f'{seconds / size:.3g}'):,g} {unit}"
@@ -176,8 +176,8 @@ def duration(seconds: float, _: Any = None) -> str:
 
 
 def make_console() -> Any:
-    """The rich Console where tables go: as wide as the terminal, or wide enough for a file."""
-    # Imported here, because it takes longer to import than most commands run.
+    """The rich Console for tables: as wide as the terminal, or wide enough for a file."""
+    # Imported here, because importing it takes longer than most commands run.
     from rich.console import Console
 
     console = Console(highlight=False)

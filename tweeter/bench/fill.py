@@ -1,15 +1,15 @@
-"""Fills of cold home timelines by PostgreSQL, by the number of followees and how much they tweet.
+"""Backfill of cold home timelines on PostgreSQL, by the number of followees and how much they tweet.
 
-A row is of readers who follow equally many of one kind:
+Each row measures readers with equally many followees of one kind:
 
-    quiet    the third of the people who tweet least
-    any      drawn from all
+    quiet    the third of the users who tweet least
+    any      drawn from all users
     active   the sixteenth who tweet most
-    silent   people who never tweeted, or not for years, and five of the quiet
+    silent   users who never tweeted, or not for years, and five quiet ones
 
-On one of two sites people tweet equally often; on the other, as on real ones, the n-th most active tweets 1/n as often
-as the first. Each reader's timeline is read by every plan in turn, after once that is not counted. Ten million tweets
-take some minutes and 4 GB of disk.
+There are two sites: on one, all users tweet equally often; on the other, as on real sites, the n-th most active tweets
+1/n as often as the first. Every plan in turn reads each reader's timeline; the first reads are not counted. Ten million
+tweets take some minutes and 4 GB of disk.
 """
 
 import argparse
@@ -31,33 +31,33 @@ from tweeter.timelines import plans, queries
 from tweeter.values import Cursor, Timeline
 
 FOLLOWEES = (10, 30, 100, 300, 1000, 1500, 3000, 5000)
-# Whose tweet it is, of so many users; user 1 is the most active.
+# The author of a tweet, among so many users; user 1 is the most active.
 AUTHORS = {"power law": "greatest(1, floor(:users ^ random()))", "uniform": "1 + floor(random() * :users)"}
-# The first and the last of whom one follows, as parts of all users.
+# The range of possible followees, as fractions of all users.
 KINDS = {"quiet": (0.67, 1.0), "any": (0.0, 1.0), "active": (0.0, 0.0625), "silent": (1.0, 1.25)}
-SPEAKING = 5  # of the silent
-OLD = 3  # tweets of every second one of the silent, from before all others
-LONGEST = 8  # milliseconds that a fill may take, and 95 of 100 fills
-# So that the indexes have room in PostgreSQL's memory, as they would have.
+SPEAKING = 5  # quiet followees of a silent reader
+OLD = 3  # tweets of every second silent user, older than all others
+LONGEST = 8  # milliseconds: target for the median and for the 95th percentile of a backfill
+# So that the indexes fit into PostgreSQL's memory, as in production.
 ROOM = {"shared_buffers": "2GB", "maintenance_work_mem": "512MB", "max_wal_size": "8GB"}
-TOO_LONG = 0.5  # seconds, after which a plan is not measured again on the same kind of reader
+TOO_LONG = 0.5  # seconds; a slower plan is not measured again on this kind of reader
 SPACING = 5000  # milliseconds between tweets
 FIRST = 600_000_000_000  # milliseconds after the epoch of ids
 
 
 class Row(NamedTuple):
-    """Milliseconds for readers of one kind: median and 95th percentile of each plan, the one that is used first."""
+    """Milliseconds for one kind of reader: median and 95th percentile of each plan, the one in use first."""
 
     site: str
     kind: str
     followees: int
-    ids: int  # the fewest that a fill began with
+    ids: int  # the fewest ids of a backfill
     milliseconds: dict[str, tuple[float, float]]
-    fills: list[float]  # milliseconds of each
+    fills: list[float]  # milliseconds of each backfill
 
     @property
     def ratio(self) -> float:
-        """How many times as long the talk's join takes."""
+        """The time of the talk's join, relative to the backfill."""
         return self.milliseconds["join"][0] / self.milliseconds["fill"][0]
 
 
@@ -129,8 +129,8 @@ def line(row: Row) -> str:
 def build(
     engine: Engine, author: str, users: int, tweets: int, followees: Sequence[int], readers: int
 ) -> dict[tuple[str, int], list[int]]:
-    """Fills an empty database; the ids of readers by kind and number of followees."""
-    Base.metadata.create_all(engine)  # does nothing where migrations were run
+    """Populates an empty database. Returns the ids of readers by kind and number of followees."""
+    Base.metadata.create_all(engine)  # does nothing after migrations
     groups: dict[tuple[str, int], list[int]] = {}
     people = int(max(last for _, last in KINDS.values()) * users)
     with engine.begin() as connection:
@@ -139,7 +139,7 @@ def build(
             connection.execute(text(statement), values)
 
         run("SELECT setseed(0.5)")
-        # Rows that are known to be right are not checked one by one, and an index is made quicker than it is kept.
+        # The rows are valid, so checks are skipped; building an index at the end is faster than maintaining it.
         run("SET LOCAL session_replication_role = replica")
         run("DROP INDEX ix_tweets_user_id_id")
         run(
@@ -189,7 +189,7 @@ def build(
 def measure_readers(
     engine: Engine, site: str, kind: str, followees: int, readers: Sequence[int], runs: int, capacity: int
 ) -> Row:
-    """The row of some readers who follow equally many."""
+    """The row of readers with equally many followees."""
     sessions = make_sessions(engine)
     cursor = Cursor(limit=capacity + 1)
     fewest = []
@@ -210,7 +210,7 @@ def measure_readers(
                 if seconds[name] and seconds[name][-1] > TOO_LONG:
                     continue
                 with sessions() as session:
-                    session.connection()  # begins
+                    session.connection()  # starts the transaction
                     began = perf_counter()
                     read(session, reader)
                     took = perf_counter() - began

@@ -1,7 +1,6 @@
-"""Memory of materialised timelines: by how much the site's process and the store's server grow.
+"""Memory of materialized timelines: the growth of the site's process and of the store's server.
 
-Measured in a process and on servers that have just begun, because memory that something else gave back would be used
-again.
+Measured in a new process and on newly started servers: elsewhere, memory that was freed before would be reused.
 """
 
 import gc
@@ -24,7 +23,7 @@ from tweeter.values import Cursor, Timeline
 def measure_memory(
     scratch: Scratch, answers: Mapping[str, Answers], url: str, users: Sequence[int]
 ) -> Iterator[Footprint]:
-    """What the home timelines of these users take, on each backend: they are read once."""
+    """The memory that the home timelines of these users take, on each backend. Each timeline is read once."""
     scratch.progress.phase("Memory", len(answers))
     stores = [server for server in scratch.servers if not isinstance(server, PostgreSQL)]
     for backend in answers:
@@ -41,11 +40,11 @@ def measure_memory(
 
 
 def fill(settings: dict[str, Any], users: list[int]) -> tuple[int, int]:
-    """Reads everybody's home page; how many ids are materialised then, and by how many bytes this process grew."""
+    """Reads every home page. Returns the number of materialized ids and the growth of this process in bytes."""
     with machinery(settings) as registry:
         timelines = trusted(registry)
         pull = PullTimelines("sql", registry["sessions"])
-        for user in users:  # what the database's driver keeps is not the backend's
+        for user in users:  # memory that the database driver keeps is not the backend's
             pull.page(Timeline.home(user + 1), Cursor())
         gc.collect()
         before = resident(os.getpid())

@@ -1,4 +1,4 @@
-"""Servers that were given to measure on: reached, told apart from others', and left as they were found."""
+"""User-provided servers to measure on: connects to them, and removes only the keys of the benchmark."""
 
 import socket
 import time
@@ -12,12 +12,12 @@ from redis.exceptions import RedisError
 from tweeter.backends.memcached import addresses
 from tweeter.cli.common import CommandError, describe
 
-AT_ONCE = 1000  # keys
+AT_ONCE = 1000  # keys per request
 
 
 @contextmanager
 def redis_client(url: str) -> Iterator[redis.Redis]:
-    """A client of redis-py. Raises CommandError where the server can't be reached."""
+    """A redis-py client. Raises CommandError if the server is unreachable."""
     try:
         with closing(redis.Redis.from_url(url)) as client:
             client.ping()
@@ -28,7 +28,7 @@ def redis_client(url: str) -> Iterator[redis.Redis]:
 
 @contextmanager
 def memcached_socket(servers: str) -> Iterator[socket.socket]:
-    """A connection to the first server. Raises CommandError where it can't be reached."""
+    """A connection to the first server. Raises CommandError if it is unreachable."""
     address = addresses(servers)[0]
     try:
         if isinstance(address, str):
@@ -57,22 +57,22 @@ def clean_redis(url: str, prefix: str) -> None:
 
 
 def clean_memcached(servers: str, prefix: str) -> None:
-    """Removes every key with the prefix, from each server."""
+    """Removes every key with the prefix from each server."""
     for server in servers.replace(",", " ").split():
         with memcached_socket(server) as connection:
-            # A listing may leave out what was read a moment ago: it is asked for until it was empty twice.
+            # A listing may omit recently read keys, so it is repeated until it was empty twice.
             quiet = 0
             while quiet < 2:
                 names = memcached_names(connection, prefix)
                 quiet = 0 if names else quiet + 1
                 time.sleep(0.05)
-                for name in names:  # each answer is awaited: a listing may not follow what is not answered yet
+                for name in names:  # awaits each response: a listing must not follow unread responses
                     connection.sendall(b"delete %s\r\n" % name)
                     connection.recv(100)
 
 
 def memcached_names(connection: socket.socket, prefix: str) -> list[bytes]:
-    """The names that are there and begin with the prefix, as memcached lists them."""
+    """The existing keys with the prefix, as memcached lists them."""
     connection.sendall(b"lru_crawler metadump all\r\n")
     data = b""
     while not data.endswith(b"END\r\n"):

@@ -1,8 +1,8 @@
-"""Follow graphs that are the same each time: power laws as on Twitter, and people with exactly so many followees.
+"""Reproducible follow graphs: power laws as on Twitter, and users with an exact number of followees.
 
-The number of people who have k followers falls as k^-2.276: H. Kwak, C. Lee, H. Park, S. Moon, What is Twitter, a
-Social Network or a News Media? (WWW 2010). Whom one follows is drawn by such weights, as in the model of F. Chung and
-L. Lu (Connected components in random graphs with given expected degree sequences, 2002).
+The number of people with k followers falls as k^-2.276: H. Kwak, C. Lee, H. Park, S. Moon, What is Twitter, a Social
+Network or a News Media? (WWW 2010). Followees are drawn by such weights, as in the model of F. Chung and L. Lu
+(Connected components in random graphs with given expected degree sequences, 2002).
 """
 
 from collections.abc import Sequence
@@ -14,44 +14,44 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.int64]
 
 EXPONENT = 2.276
-# The weight of the person of rank r is (r + OFFSET)^-1/(EXPONENT - 1): without the offset the first would be followed
-# by nearly everybody.
+# The weight of the user of rank r is (r + OFFSET)^-1/(EXPONENT - 1). Without the offset nearly all users would follow
+# the first one.
 OFFSET = 10
-MOST_FOLLOWEES = 2_000  # as Twitter had it, and never more than a fourth of all
+MOST_FOLLOWEES = 2_000  # as on Twitter, and never more than a quarter of all users
 
 
 class Graph(NamedTuple):
-    """Users are numbers from 0. The pairs (follower, followee) are in order, and there is none twice."""
+    """Users are numbers from 0. The pairs (follower, followee) are sorted and distinct."""
 
     users: int
     followers: Numbers
     followees: Numbers
 
     def followers_of_each(self) -> Numbers:
-        """How many followers each user has."""
+        """The number of followers of each user."""
         return np.bincount(self.followees, minlength=self.users)
 
     def followees_of_each(self) -> Numbers:
-        """How many each user follows."""
+        """The number of followees of each user."""
         return np.bincount(self.followers, minlength=self.users)
 
 
 class Planted(NamedTuple):
-    """A graph, and those who were added to it: by how many they follow, and by how many follow them."""
+    """A graph, and the users that were added to it, by their number of followees or followers."""
 
     graph: Graph
     readers: dict[int, int]  # number of followees: user
     authors: dict[int, int]  # number of followers: user
-    fans: list[int]  # all who follow any of these
+    fans: list[int]  # all followers of these users
 
 
 def power_law(users: int, mean: float, seed: int) -> Graph:
-    """A graph in which one follows `mean` others or a little less, most people fewer, a few very many."""
+    """A graph where users follow `mean` others on average or slightly fewer: most fewer, a few very many."""
     if users < 2:
         raise ValueError("a graph needs two users at least")
     random = np.random.default_rng(seed)
     most = max(1, min(MOST_FOLLOWEES, users // 4))
-    least = mean * (EXPONENT - 2) / (EXPONENT - 1)  # of a power law with this mean
+    least = mean * (EXPONENT - 2) / (EXPONENT - 1)  # the minimum of a power law with this mean
     degrees = np.minimum(least * random.random(users) ** (-1 / (EXPONENT - 1)), most)
     degrees = np.maximum(1, np.rint(degrees)).astype(np.int64)
     followers = np.repeat(np.arange(users), degrees)
@@ -62,9 +62,9 @@ def power_law(users: int, mean: float, seed: int) -> Graph:
 def plant(graph: Graph, followees: Sequence[int], followers: Sequence[int], constant: int, seed: int) -> Planted:
     """Adds a reader for each number of followees, and an author for each number of followers.
 
-    Readers have `constant` followers, authors as many followees. Who follows one of them also follows those with more
-    followers, so that the followers of the greatest are all that there are. Raises ValueError where the graph has too
-    few users for a number.
+    Readers have `constant` followers, authors as many followees. The followers of an added user also follow all added
+    users with more followers, so the followers of the largest are the union. Raises ValueError if the graph has too few
+    users for a number.
     """
     most = max([*followees, *followers, constant])
     if most > graph.users:
@@ -83,7 +83,7 @@ def plant(graph: Graph, followees: Sequence[int], followers: Sequence[int], cons
 
 
 def popularity(users: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """The cumulative shares of a power law, in an order that tells nothing."""
+    """The cumulative shares of a power law, in random order."""
     weights = (np.arange(users) + OFFSET) ** (-1 / (EXPONENT - 1))
     cumulative = np.cumsum(random.permutation(weights))
     shares: NDArray[np.float64] = cumulative / cumulative[-1]
@@ -91,14 +91,14 @@ def popularity(users: int, random: np.random.Generator) -> NDArray[np.float64]:
 
 
 def zipf(users: int, alpha: float, random: np.random.Generator) -> NDArray[np.float64]:
-    """The cumulative shares of Zipf's law with this coefficient, in an order that tells nothing."""
+    """The cumulative shares of Zipf's law with this exponent, in random order."""
     cumulative = np.cumsum(random.permutation(np.arange(1, users + 1) ** -alpha))
     shares: NDArray[np.float64] = cumulative / cumulative[-1]
     return shares
 
 
 def pick(shares: NDArray[np.float64], count: int, random: np.random.Generator) -> Numbers:
-    """So many numbers, each with the probability that its share of the cumulative shares is."""
+    """Draws so many numbers with the probabilities of the cumulative shares."""
     return np.searchsorted(shares, random.random(count), side="right").astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""The growing series: a home page and a post, while followees, followers, users or tweets grow tenfold and tenfold."""
+"""The growth series: a home page and a post, while followees, followers, users or tweets grow tenfold repeatedly."""
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from tweeter.values import Cursor, Timeline
 
 
 class Person(NamedTuple):
-    """Whose pages and posts are the point x of a series."""
+    """The user whose pages and posts are the point x of a series."""
 
     series: str
     x: int
@@ -24,7 +24,7 @@ class Person(NamedTuple):
 
 
 class Site(NamedTuple):
-    """A database that is to be copied for each backend, and whom one finds in it."""
+    """A database that is copied for each backend, and the users in it."""
 
     url: str
     planted: Planted
@@ -34,7 +34,7 @@ class Site(NamedTuple):
 def make_site(
     scratch: Scratch, plan: Plan, seed: int, users: int, tweets: int, followees: Sequence[int], followers: Sequence[int]
 ) -> Site:
-    """A site of so many users, and of people with exactly so many followees, or followers."""
+    """A site of so many users, and of users with exact numbers of followees or followers."""
     planted = plant(
         power_law(users, plan.follows_each, seed), followees, followers, min(plan.constant, users), seed + 1
     )
@@ -60,7 +60,7 @@ def grow_people(scratch: Scratch, plan: Plan, answers: Mapping[str, Answers], si
 def grow_site(
     scratch: Scratch, plan: Plan, answers: Mapping[str, Answers], series: str, size: int, site: Site
 ) -> Iterator[Measurement]:
-    """One point of the series of users or of tweets: somebody with 100 followees and 100 followers."""
+    """One point of the series of users or of tweets, for a user with 100 followees and 100 followers."""
     (user,) = site.planted.readers.values()
     with contenders(scratch, answers, site.url) as every:
         warm_up(every, site, scratch.progress)
@@ -69,7 +69,7 @@ def grow_site(
 
 
 def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
-    """Everybody to whom is delivered has been here, so that deliveries cost what they cost at the worst."""
+    """Makes all followers' timelines warm: the worst case for a delivery."""
     materialized = [contender for contender in every if contender.materialized]
     progress.phase("Warming timelines", len(site.planted.fans) * len(materialized))
     for contender in materialized:
@@ -78,14 +78,14 @@ def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
             if number % 100 == 0:
                 progress.advance(100)
         progress.advance(len(site.planted.fans) % 100)
-    for contender in every:  # connections are made, statements are prepared
+    for contender in every:  # opens connections and prepares statements
         contender.post(site.planted.fans[0] + 1, "The first post of all is not counted.")
 
 
 def measure_people(
     plan: Plan, every: Sequence[Contender], people: Sequence[Person], progress: Progress
 ) -> Iterator[Measurement]:
-    """Home pages and posts of these people. In each round everybody has their turn on each backend."""
+    """Measures home pages and posts of these users. In each round every user has a turn on every backend."""
     rounds: dict[tuple[Person, str, str], list[list[Cost]]] = {}
     gc.collect()
     for number in range(plan.rounds):

@@ -1,7 +1,7 @@
-"""Load on a web server: keep-alive connections, each of which asks again as soon as it is answered.
+"""A load generator for web servers: keep-alive connections that send the next request after each response.
 
-It runs in a process of its own. It takes some 30 µs a request, so it keeps up with any one server process that
-renders pages; how busy it was is part of what it tells.
+It runs in a process of its own. A request takes it some 30 µs, so it keeps up with any single server process that
+renders pages; it reports its own CPU share.
 """
 
 import selectors
@@ -18,22 +18,22 @@ RECEIVED = 262_144  # bytes at a time
 
 
 class Load(NamedTuple):
-    """What came of it. Only requests that were asked and answered within the time count."""
+    """The result. Only requests sent and answered within the measured time count."""
 
-    rate: float  # requests a second
-    median: float  # seconds of a request
-    slowest: float  # the 99th percentile
-    busy: float  # the share of the time in which this process computed
-    answers: int  # with those that do not count
-    unanswered: int  # connections that got no answer at all
+    rate: float  # requests per second
+    median: float  # seconds per request
+    slowest: float  # the 99th percentile, in seconds
+    busy: float  # the CPU share of this process
+    answers: int  # including uncounted responses
+    unanswered: int  # connections without any response
 
 
 class WrongAnswer(TweeterError):
-    """Something else than a page with status 200, or a redirect (303) after a form."""
+    """A response other than a page with status 200 or a redirect (303) after a form."""
 
 
 class _Connection:
-    """One keep-alive connection, and the answer that it waits for."""
+    """One keep-alive connection, and the response it waits for."""
 
     def __init__(self, address: tuple[str, int], requests: Iterator[bytes]) -> None:
         self.socket = socket.create_connection(address, timeout=30)
@@ -43,14 +43,14 @@ class _Connection:
 
     def ask(self) -> None:
         self._data = b""
-        self._missing = -1  # bytes; not known before the headers are there
+        self._missing = -1  # bytes; unknown before the headers have arrived
         self.asked = time.perf_counter()
         request = next(self._requests)
         self._expected = b" 303 " if request.startswith(b"POST") else b" 200 "
         self.socket.sendall(request)
 
     def receive(self) -> bool:
-        """Takes what there is; True once the answer is complete."""
+        """Reads available bytes. Returns True once the response is complete."""
         chunk = self.socket.recv(RECEIVED)
         if not chunk:
             raise WrongAnswer("The server closed a connection that was to be kept alive.")
@@ -70,7 +70,7 @@ class _Connection:
 def load(
     address: tuple[str, int], requests: bytes | Sequence[bytes], connections: int, seconds: float, warm_up: float
 ) -> Load:
-    """Sends a request, or one after another of several, for `seconds`, after a time that does not count.
+    """Sends a request, or several in rotation, for `seconds`, after a warm-up that does not count.
 
     Raises WrongAnswer.
     """
@@ -98,7 +98,7 @@ def load(
 
 
 def _ask_for(selector: selectors.BaseSelector, seconds: float) -> list[float]:
-    """Goes on for so long; how long each answer took that came meanwhile."""
+    """Continues for so many seconds. Returns the seconds of each response that arrived in that time."""
     times = []
     end = time.perf_counter() + seconds
     while (now := time.perf_counter()) < end:

@@ -13,16 +13,16 @@ from tweeter.models.site import site_id
 from tweeter.plugins import dotted
 from tweeter.timelines import BACKENDS
 
-# The backends for whose shared stores a scratch site has servers.
+# Backends with shared stores for which a scratch site has servers.
 REDIS, MEMCACHED = (f"{BACKENDS}.{name}" for name in ("redis", "memcached"))
 
 
 @contextmanager
 def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
-    """The site of complete settings: `registry["sessions"]`, and the timelines and delivery utilities.
+    """A site with these complete settings: `registry["sessions"]`, and the timelines and delivery utilities.
 
-    Nothing is delivered before `trusted` starts the delivery. Raises CommandError for a shared store that may be the
-    site's own.
+    Nothing is delivered before `trusted` starts the delivery. Raises CommandError for a shared store that may belong to
+    a real site.
     """
     with tweeter.site(settings, deliver=False) as registry:
         _check_stores(registry, dotted(BACKENDS, settings["tweeter.timelines"]))
@@ -30,7 +30,7 @@ def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
 
 
 def _check_stores(registry: Registry, chosen: str) -> None:
-    """Measuring clears stores. A module may also register others than the one it was chosen for."""
+    """Benchmarks clear stores. A module may register more backends than the chosen one."""
     for name, timelines in registry.getUtilitiesFor(ITimelines):
         shared = IMaterializedTimelines.providedBy(timelines) and not timelines.store.private
         if name and shared and not (name == chosen and chosen in (REDIS, MEMCACHED)):
@@ -41,9 +41,9 @@ def _check_stores(registry: Registry, chosen: str) -> None:
 
 
 def trusted(registry: Registry, seconds: float = 30) -> Any:
-    """The registry's timelines, once they answer from their store.
+    """The registry's timelines, once they read from their store.
 
-    Raises CommandError where they don't in time.
+    Raises CommandError if they do not in time.
     """
     timelines, delivery = registry.getUtility(ITimelines), registry.getUtility(IDelivery)
     delivery.start()
@@ -53,7 +53,7 @@ def trusted(registry: Registry, seconds: float = 30) -> Any:
 
 
 def by_hand(registry: Registry) -> Any:
-    """The registry's timelines, read although nothing is delivered in the background: the caller delivers."""
+    """The registry's timelines, readable without a background delivery: the caller delivers."""
     timelines = registry.getUtility(ITimelines)
     timelines.set_site(site_id(registry["sessions"]))
     timelines.store.expect(timelines.store.incarnation())

@@ -1,4 +1,4 @@
-"""Memory that a home timeline takes in each store, warm and cold, beside the sorted set of the talk."""
+"""Memory of a home timeline in each store, warm and cold, compared with the talk's sorted set."""
 
 import argparse
 import gc
@@ -19,20 +19,20 @@ from tweeter.interfaces import ITimelines
 from tweeter.values import Cursor, Timeline, TweetCreated
 
 KB = 1000
-LARGEST = 9.0  # KB that 800 ids may take in Redis
-TALK = 200  # sorted sets are so large that fewer of them will do
-TRACED = 300  # timelines in the memory of the process; to trace memory takes time
+LARGEST = 9.0  # KB: target for 800 ids in Redis
+TALK = 200  # sorted sets: they are so large that fewer suffice
+TRACED = 300  # timelines in the process's memory; tracing memory is slow
 
 Gauge = Callable[[], int]
 
 
 class _Site(NamedTuple):
-    """`tweets` of one author, whom the readers follow; another author whom only those who never come back follow."""
+    """`tweets` of one author, whom the readers follow; only users who never come back follow another author."""
 
     tweets: list[int]
     readers: range
     absent: range
-    latest: TweetCreated  # the other author's
+    latest: TweetCreated  # by the other author
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -85,10 +85,10 @@ def _fill(scratch: Scratch, registry: Registry, timelines: int, entries: int) ->
 
 
 def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures, backend: str, used: Gauge) -> None:
-    """Fills the readers' timelines by reading them; then delivers a tweet to those who never read."""
+    """Measures the readers' timelines while reads backfill them, then a delivery to users who never read."""
     trusted(registry)
     first, *others = site.readers
-    _read(registry, [first])  # and with it all that is needed once: scripts, connections, the tweets
+    _read(registry, [first])  # includes one-time costs: scripts, connections, the tweets
     scratch.progress.phase(f"Filling {backend}", len(others))
     before = used()
     for start in range(0, len(others), 100):
@@ -113,7 +113,7 @@ def _read(registry: Registry, readers: Sequence[int]) -> None:
 
 
 def _memcached_bytes(servers: str) -> int:
-    """What the items take, headers included."""
+    """The bytes of all items, headers included."""
     total = 0
     for server in servers.replace(",", " ").split():
         with memcached_socket(server) as connection:

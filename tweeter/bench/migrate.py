@@ -1,4 +1,4 @@
-"""The tables of a scratch database, made by the migrations of a checkout or of an installed package."""
+"""Creates the tables of a scratch database with the migrations of a checkout or an installed package."""
 
 from alembic import command
 from alembic.config import Config
@@ -13,7 +13,7 @@ def migrate(url: str) -> None:
 
 
 def unmigrate(url: str) -> None:
-    """Leaves the database as it was."""
+    """Removes the tables again."""
     command.downgrade(_config(url), "base")
     engine = make_engine(url)
     with engine.begin() as connection:

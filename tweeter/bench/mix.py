@@ -1,8 +1,8 @@
-"""A site under load over HTTP: posts, follows and pages at once, on each backend beside `sql`.
+"""A site under load over HTTP: concurrent posts, follows and pages, on each backend compared with `sql`.
 
-Two processes of the site on one database and one store, each waitress with the settings of the ini file. Signed-in
-people post, follow, unfollow and read; requests are drawn at random, and each connection sends the next one as soon as
-it has the response to the last. The share of pages from SQL says by which reason a store did not serve them.
+Two processes of the site share a database and a store; each is waitress with the settings of the ini file. Signed-in
+users post, follow, unfollow and read. Requests are drawn at random; each connection sends the next one when it has the
+response to the last. The share of pages from SQL is reported by the reason why a store did not serve them.
 """
 
 import argparse
@@ -26,15 +26,15 @@ from tweeter.metrics import fallbacks
 
 BACKENDS = ("sql", "redis", "memcached", "memory")
 PROCESSES = 2
-READERS = 32  # people who are signed in
-FOLLOWEES = 30  # of each
+READERS = 32  # signed-in users
+FOLLOWEES = 30  # of each reader
 AUTHORS = 1000
 TWEETS_EACH = 20
 WARM_UP = 1.0  # seconds before each measurement
 # Percent of the requests; the rest are home pages.
 MIXES = {"30 % posts": {"post": 30, "follow": 15, "profile": 5}, "1 % posts": {"post": 1, "follow": 1, "profile": 5}}
-LEAST = {"30 % posts": 1.0, "1 % posts": 1.2}  # times what `sql` does
-FRESH = ("stale", "no checkpoint", "own write")  # reasons that have to do with freshness
+LEAST = {"30 % posts": 1.0, "1 % posts": 1.2}  # targets, relative to `sql`
+FRESH = ("stale", "no checkpoint", "own write")  # fallback reasons that concern freshness
 MOST_STALE = 0.01  # of the pages
 
 
@@ -46,12 +46,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 class _Requests(NamedTuple):
-    """What the people of one site send, as bytes."""
+    """The requests of the users of one site, as bytes."""
 
     kinds: dict[str, list[bytes]]
 
     def drawn(self, mix: dict[str, int], chance: random.Random, number: int = 2000) -> list[bytes]:
-        """A sequence of requests of a mix."""
+        """A random sequence of requests of a mix."""
         weights = mix | {"home": 100 - sum(mix.values())}
         kinds = chance.choices(list(weights), list(weights.values()), k=number)
         return [chance.choice(self.kinds[kind]) for kind in kinds]

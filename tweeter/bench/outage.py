@@ -1,8 +1,8 @@
-"""Outages of the store: what pages and posts cost meanwhile, beside those of sql, and how soon it answers again.
+"""Outages of the store: the cost of pages and posts compared with sql, and the time until the store serves again.
 
-Two real sites on one database, one on `sql` and one on the backend, whose server stands behind a proxy that refuses,
-hangs, or changes between that and working ("flapping"). People with a browser each ask both sites in turn, so both are
-measured under the same load in the same moments. Afterwards everybody's home page must be that of sql.
+Two real sites share a database; one runs on `sql`, the other on the backend, whose server is behind a proxy that
+refuses, hangs, or alternates between that and working ("flapping"). Users with a browser each send requests to both
+sites in turn, so both are measured under the same load. Afterwards every home page must equal that of sql.
 """
 
 import argparse
@@ -28,27 +28,27 @@ Outage = Literal["refused", "hung", "flapping"]
 OUTAGES: tuple[Outage, ...] = ("refused", "hung", "flapping")
 BACKENDS = ("redis", "memcached")
 FLAPS = 0.2, 1.0  # seconds; each state lasts between these
-POST_EVERY = 10  # requests of each person
+POST_EVERY = 10  # requests of each user
 PASSWORD = "for a benchmark"  # noqa: S105
-TWEETS = 5  # of each person, before it begins
-LONGEST_RETURN = 30.0  # seconds that are waited for the store to answer again
-PERCENT = 99  # of the requests took no longer than what is told
-SLOWER = 3  # times what sql takes, at most
-RETURN = 10  # seconds, at most
+TWEETS = 5  # of each user, before the outage
+LONGEST_RETURN = 30.0  # seconds to wait for the store to serve again
+PERCENT = 99  # the percentile that is reported
+SLOWER = 3  # target: at most so many times sql's
+RETURN = 10  # target: at most so many seconds
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one outage cost. `pages` and `posts` are the seconds of each, by site: "sql", and the backend's name."""
+    """The cost of one outage. `pages` and `posts` are the seconds of each, by site: "sql" and the backend's name."""
 
     backend: str
     outage: Outage
     pages: dict[str, list[float]]
     posts: dict[str, list[float]]
-    returned: float  # seconds from the end of the outage until the store answered; LONGEST_RETURN if it did not
-    right: bool  # after that every home page was that of SQL
-    failed: int  # requests that were not answered as they should be
-    distrusted: int  # how often /metrics counted that SQL took over
+    returned: float  # seconds from the end of the outage until the store served pages; LONGEST_RETURN if it did not
+    right: bool  # afterwards every home page equalled SQL's
+    failed: int  # requests with a wrong response
+    distrusted: int  # fallbacks to SQL, from /metrics
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +68,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     figures = Figures(f"Requests during outages of {args.seconds:g} seconds", f"ms, {PERCENT}th percentile")
     found: dict[tuple[str, Outage], list[Result]] = {}
     for backend in backends:
-        scratch.settings(backend)  # starts its server: a missing one is told before the first outage
+        scratch.settings(backend)  # starts its server: a missing one is reported before the first outage
     scratch.progress.phase("Outages", args.runs * len(backends) * len(outages))
     for number in range(args.runs):
         for backend in backends:
@@ -87,15 +87,15 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
 
 
 def _tell(figures: Figures, results: Sequence[Result]) -> None:
-    """Puts the figures of all runs of one outage there."""
+    """Adds the figures of all runs of one outage."""
     backend = results[0].backend
     name = f"{backend} {results[0].outage}"
     for kind in ("pages", "posts"):
         ours, sqls = (f"{name}: {kind} of {site}" for site in (backend, "sql"))
         for contender, site in ((ours, backend), (sqls, "sql")):
             figures.add({contender: [percentile(getattr(result, kind)[site], PERCENT) * 1000 for result in results]})
-        # A post waits for one timeout when the store hangs, once in each thread: what that is of all posts depends on
-        # how many there are, so only pages have to reach something.
+        # When the store hangs, a post waits for one timeout, once per thread. The share of such posts depends on their
+        # number, so only pages have a target.
         figures.compare(f"{name}: {kind} / those of sql", ours, sqls, most=SLOWER if kind == "pages" else None)
     figures.ratios.append(Ratio(f"{name}: return", max(result.returned for result in results), most=RETURN, unit="s"))
     figures.ratios.append(Ratio(f"{name}: requests that failed", sum(result.failed for result in results), most=0))
@@ -140,7 +140,7 @@ def measure(
 
 
 class Person:
-    """Somebody who is signed in on both sites, and what their requests took."""
+    """A user who is signed in on both sites, and the durations of their requests."""
 
     def __init__(self, sites: dict[str, Address], number: int) -> None:
         self.name = f"person{number}_{time.time_ns() // 1_000_000:x}"
@@ -150,7 +150,7 @@ class Person:
         self.failed = 0
 
     def settle(self, others: Sequence["Person"]) -> None:
-        """Signs up, follows those who came before, says something. Raises CommandError where one can't."""
+        """Signs up, follows the earlier users, and posts. Raises CommandError on failure."""
         first, *rest = self.browsers.values()
         first.sign_in(self.name, PASSWORD, "/signup")
         for browser in rest:
@@ -161,14 +161,14 @@ class Person:
             raise CommandError(f"{self.name} can't follow and post: {wrong}")
 
     def live(self, until: float, chance: random.Random) -> None:
-        """Asks both sites in turn for the home page, and posts now and then."""
+        """Requests the home page of both sites in turn, and posts now and then."""
         number = 0
         while time.monotonic() < until:
             number += 1
-            # Whose turn is first is by chance: a post on one makes a delivery for both.
+            # In random order: a post on one site causes a delivery for both.
             for name in chance.sample(sorted(self.browsers), len(self.browsers)):
                 browser = self.browsers[name]
-                posting = number % POST_EVERY == 1  # a short run has one, too
+                posting = number % POST_EVERY == 1  # so that a short run has one, too
                 began = time.perf_counter()
                 answer = browser.send("/tweets", message=f"{number} on {name}") if posting else browser.get("/")
                 (self.posts if posting else self.pages)[name].append(time.perf_counter() - began)
@@ -206,7 +206,7 @@ def _live(persons: Sequence[Person], proxy: Proxy, outage: Outage, seconds: floa
 
 
 def _wait(person: Person, backend: str) -> float | None:
-    """The moment (monotonic) at which the store answers pages; None if it never does."""
+    """The moment (monotonic) at which the store serves pages again; None if it never does."""
     deadline = time.monotonic() + LONGEST_RETURN
     while time.monotonic() < deadline:
         if person.browsers[backend].get("/").answered_by == backend:
@@ -223,9 +223,9 @@ def _distrusted(person: Person, backend: str) -> float:
 
 @contextmanager
 def _proxied(scratch: Scratch, backend: str) -> Iterator[tuple[Proxy, dict[str, Any]]]:
-    """A proxy before the backend's server, and the settings that lead through it.
+    """A proxy in front of the backend's server, and the settings that lead through it.
 
-    Raises CommandError for servers that were given and that it can't stand before.
+    Raises CommandError for user-provided servers that it cannot proxy.
     """
     if backend == "redis":
         url = urlsplit(scratch.redis)

@@ -1,9 +1,9 @@
-"""The warm home page as HTML, signed in, beside Pyramid's own "hello" and beside plain templates of constants.
+"""The warm home page as HTML, signed in, compared with Pyramid's own "hello" and with plain templates of constants.
 
-Everything is included: session, user, timeline, tweets, the log. All are served by waitress with the settings of the
-ini file and the loop of `tweeter.serve`, each in a process of its own; another process keeps connections busy. One
-"hello" runs on waitress's own loop, which the loop of `tweeter.serve` beats by up to two. Where nothing else is said
-the page is from redis.
+Everything is included: session, user, timeline, tweets, the log. Each server is waitress with the settings of the ini
+file and the loop of `tweeter.serve`, in a process of its own; another process generates the load. One "hello" runs on
+waitress's own loop, which the loop of `tweeter.serve` beats by up to two. Unless stated otherwise, the page is from
+redis.
 """
 
 import argparse
@@ -27,10 +27,10 @@ from tweeter.bench.web import Served, serving, site_app
 from tweeter.cli.common import CommandError, count
 
 FIRST, LARGE = SIZES = (20, MOST)  # tweets
-LEAST = (1.3, 3.0)  # times what the rival in the site does
-OF_HELLO = {"redis": 0.25, "memory": 0.25, "memcached": 0.2}  # at least, a page of 20
+LEAST = (1.3, 3.0)  # targets, relative to the rival in the site
+OF_HELLO = {"redis": 0.25, "memory": 0.25, "memcached": 0.2}  # targets for a page of 20 tweets
 LARGE_OF_HELLO = 0.15
-OF_THE_BEST = 0.95  # the rate with any number of connections but one
+OF_THE_BEST = 0.95  # target for any number of connections but one, relative to the best rate
 OURS, IN_SITE, BARE, HELLO = "tweeter", "plain templates", "bare templates of ready parts", "hello"
 PLAIN_HELLO = "hello, waitress's own loop"
 MANY_FOLLOWEES = "tweeter, 20 tweets, many followees"
@@ -79,7 +79,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         many = sign_in(stack, site.address, identities[1], "redis")
         generator = stack.enter_context(closing(Child()))
         loads: list[Load] = []
-        computed: dict[str, list[float]] = {}  # milliseconds of the server's processor for each request
+        computed: dict[str, list[float]] = {}  # CPU milliseconds of the server per request
 
         def ask(name: str, served: Served, request: bytes, connections: int = args.connections) -> None:
             def run() -> float:
@@ -151,7 +151,7 @@ def _of_the_machine(loads: list[Load], computed: dict[str, list[float]]) -> Iter
 
 
 def _check_same(ours: Answer, rival: Answer, size: int) -> None:
-    """Raises CommandError unless both show the same tweets, to the letter, and as many as they were asked for."""
+    """Raises CommandError unless both pages show exactly the same tweets, `size` of them."""
     one, other = (re.findall(r"<article.*?</article>", page.text, re.DOTALL) for page in (ours, rival))
     if one != other or len(one) != size:
         raise CommandError(f"The rival does not show the same {size} tweets: {len(one)} and {len(other)}.")

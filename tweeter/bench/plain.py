@@ -1,13 +1,13 @@
-"""The rivals of the home page: the same page out of constants, by plain templates; and `hello`, which shows nothing.
+"""The rivals of the home page: the same page of constants in plain templates; and `hello`, which shows nothing.
 
-`in_site` is one more page of the whole site, with its session and all that stands around a request, but without store
-and SQL. The tweets are constants; their template stands in a loop, and their links and dates are made for each request,
-as in any application that keeps no HTML.
+`in_site` adds a page to the whole site, with its session and everything around a request, but without store and SQL.
+The tweets are constants, rendered by their template in a loop; links and dates are made for each request, as in any
+application that caches no HTML.
 
-`bare` is what no page out of templates can cost less than: nothing is around it (no session, no transaction, no log),
-and links and dates are constants too.
+`bare` is the lower bound for a page from templates: nothing is around it (no session, no transaction, no log), and
+links and dates are constants, too.
 
-Of the site's templates one line is another: where a page takes the HTML of its tweets from the cache.
+One line of the site's templates is replaced: the one where a page takes the HTML of its tweets from the cache.
 """
 
 import shutil
@@ -33,15 +33,15 @@ LOOP = "{%% for tweet in tweets %%}{%% set message, iso, shown = made_of(tweet) 
 
 
 class Constants(NamedTuple):
-    """What the page shows."""
+    """The content of the page."""
 
     me: Identity
     tweets: Sequence[TweetView]
-    older: str  # the address of the next page
+    older: str  # the URL of the next page
 
 
 def hello(settings: dict[str, Any]) -> Router:
-    """Pyramid's own first application: one view, and nothing around it."""
+    """Pyramid's own first application: a single view and nothing else."""
     with Configurator() as config:
         config.add_route("hello", "/")
         config.add_view(lambda request: Response("Hello World!"), route_name="hello")
@@ -49,7 +49,7 @@ def hello(settings: dict[str, Any]) -> Router:
 
 
 def bare(settings: dict[str, Any], folder: str, constants: Constants) -> Router:
-    """A WSGI application that has one page, `/?limit=20`. The folder is for its templates."""
+    """A WSGI application with a single page, `/?limit=20`. `folder` is for its templates."""
     made = {tweet: made_of(tweet) for tweet in constants.tweets}
     nothing = {"costs": str, "flashes": list, "get_csrf_token": lambda: "f" * 40, "made_of": made.__getitem__}
     with Configurator(settings={"jinja2.trim_blocks": "true", "jinja2.lstrip_blocks": "true"} | settings) as config:
@@ -61,7 +61,7 @@ def bare(settings: dict[str, Any], folder: str, constants: Constants) -> Router:
 
 
 def in_site(settings: dict[str, Any], folder: str, constants: Constants) -> Router:
-    """The site, with one more page: `/constants?limit=20`."""
+    """The site with one more page: `/constants?limit=20`."""
     return tweeter.main({}, **settings | {"pyramid.includes": __name__, "folder": folder, "constants": constants})
 
 
@@ -75,7 +75,7 @@ def includeme(config: Configurator) -> None:
 
 
 def _home(folder: str) -> str:
-    """The path of a home page with a loop in it; all templates are copied to its folder."""
+    """The path of a home page template with a loop. All templates are copied to its folder."""
     shutil.copytree(TEMPLATES, folder)
     parts = Path(folder, "parts.jinja2")
     text = parts.read_text(encoding="utf-8")

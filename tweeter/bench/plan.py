@@ -1,39 +1,39 @@
-"""How much a run measures: what is done in under two minutes to see that it works, and what one publishes."""
+"""The sizes of a run: a quick one of less than two minutes, to see that it works, and a full one, for publication."""
 
 from typing import Any, NamedTuple
 
 
 class Plan(NamedTuple):
-    """Sizes. A series' database has `tweets_each` tweets for each user, unless it is the tweets that grow."""
+    """Sizes. The database of a series has `tweets_each` tweets per user, except where the number of tweets grows."""
 
     followees: tuple[int, ...]
     followers: tuple[int, ...]
     users: tuple[int, ...]
     tweets: tuple[int, ...]
-    base_users: int  # of the site on which people grow and memory is measured
+    base_users: int  # users of the site for growing people and for memory
     tweets_each: int
     follows_each: int  # on average
-    rounds: int  # in which the backends take turns
-    reads: int  # warm home pages in each round
-    cold: int  # cold ones
+    rounds: int  # in which backends take turns
+    reads: int  # warm home pages per round
+    cold: int  # cold home pages per round
     posts: int
-    workload_users: int  # of the site on which workloads are run
-    operations: int  # of each
-    replayed: int  # tweets of a file
-    reads_per_post: int  # between them
-    timelines: int  # whose memory is measured
+    workload_users: int  # users of the site for workloads
+    operations: int  # of each workload
+    replayed: int  # tweets replayed from a file
+    reads_per_post: int  # page reads between two posts
+    timelines: int  # timelines whose memory is measured
 
     @property
     def constant(self) -> int:
-        """How many followees and followers somebody has while something else grows."""
+        """The number of followees and followers while something else grows."""
         return min(100, self.base_users)
 
     def data(self) -> dict[str, Any]:
-        """The sizes by their names, as JSON has them."""
+        """The sizes by name, for JSON."""
         return {name: list(size) if isinstance(size, tuple) else size for name, size in self._asdict().items()}
 
 
-# Five rounds: that all of one report's are above all of another's happens by chance once in 126 times.
+# Five rounds: all of one report's are above all of another's by chance once in 126 times.
 FULL = Plan(
     followees=(10, 30, 100, 300, 1_000, 3_000, 5_000),
     followers=(10, 30, 100, 300, 1_000, 3_000, 10_000),

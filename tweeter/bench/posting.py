@@ -1,4 +1,4 @@
-"""Processes of a site that post, deliver and watch: what a child of `tweeter bench relay` does."""
+"""Processes of a site that post, deliver and watch: the functions for the children of `tweeter bench relay`."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models.meta import begin_immediate
 from tweeter.values import Cursor, Timeline
 
-PATIENCE = 60  # seconds until everything is delivered
+PATIENCE = 60  # seconds until all events are delivered
 
 _registry: Any = None  # of this process
 
@@ -30,7 +30,7 @@ def site_process(settings: dict[str, Any], delivers: bool = True) -> Iterator[Ch
 
 
 def begin(settings: Mapping[str, Any], delivers: bool = True) -> None:
-    """Starts a site here. Without `delivers` it only records events and wakes the relays of other processes."""
+    """Starts a site in this process. Without `delivers` it only records events and wakes other processes' relays."""
     global _registry
     _registry = tweeter.make_registry(dict(settings) | {"tweeter.delivery": "inline" if delivers else "relay"})
     if delivers:
@@ -40,19 +40,19 @@ def begin(settings: Mapping[str, Any], delivers: bool = True) -> None:
 
 
 def end() -> None:
-    """Ends the site: another process delivers from now on, without the wait that the death of a holder costs."""
+    """Stops the site and releases its lease, so that another process takes over without the wait after a crash."""
     tweeter.shut_down(_registry)
 
 
 def begin_watch(settings: Mapping[str, Any]) -> None:
-    """Only reads the store, here."""
+    """Starts a site in this process that only reads the store."""
     global _registry
     _registry = tweeter.make_registry(dict(settings))
     by_hand(_registry)
 
 
 def post(registry: Registry, author: int) -> int:
-    """A tweet, committed; its id."""
+    """Commits a tweet. Returns its id."""
     with registry["sessions"]() as session:
         begin_immediate(session)
         id_ = Actions(session, registry["passwords"]).post(author, "Of everyday size, as most are.").id
@@ -61,7 +61,7 @@ def post(registry: Registry, author: int) -> int:
 
 
 def post_and_wake(author: int, count: int, pause: float) -> dict[int, float]:
-    """Posts so many tweets, so many seconds apart; when each was committed (monotonic), by id."""
+    """Posts so many tweets, `pause` seconds apart. Returns when each was committed (monotonic), by id."""
     wake = _registry.getUtility(IDelivery).wake
     committed = {}
     for _ in range(count):
@@ -73,7 +73,7 @@ def post_and_wake(author: int, count: int, pause: float) -> dict[int, float]:
 
 
 def post_beside(author: int, celebrity: int, count: int, pause: float) -> dict[int, float]:
-    """As `post_and_wake`, while the celebrity's last tweet is on its way to the followers, always."""
+    """Like `post_and_wake`, while at any time a tweet of the celebrity is being fanned out."""
     delivery = _registry.getUtility(IDelivery)
     [relay] = delivery.relays
     committed: dict[int, float] = {}
@@ -86,7 +86,7 @@ def post_beside(author: int, celebrity: int, count: int, pause: float) -> dict[i
 
 
 def post_and_deliver(author: int, count: int) -> float:
-    """Seconds that so many posts take, one after another, until the last is delivered."""
+    """The seconds of so many posts in a row, until the last is delivered."""
     began = time.perf_counter()
     post_and_wake(author, count, 0.0)
     _registry.getUtility(IDelivery).drain(PATIENCE)
@@ -94,7 +94,7 @@ def post_and_deliver(author: int, count: int) -> float:
 
 
 def watch(follower: int, count: int) -> dict[int, float]:
-    """When each of so many new tweets was first in the follower's home timeline (monotonic), by id."""
+    """When each of so many new tweets first appeared in the follower's home timeline (monotonic), by id."""
     store, key = _registry.getUtility(ITimelines).store, Timeline.home(follower).key
     last = store.read(key, Cursor().before, 1).ids[0]
     seen: dict[int, float] = {}

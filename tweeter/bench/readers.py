@@ -1,4 +1,4 @@
-"""Two readers for `tweeter bench page`: one follows few, the other many; the newest tweets are the same for both."""
+"""Two readers for `tweeter bench page`: one with few followees, one with many; both see the same newest tweets."""
 
 import http.client
 import time
@@ -21,9 +21,9 @@ from tweeter.values import Cursor, Timeline
 
 FEW = 10  # followees
 MOST = 100  # tweets on a page
-RECENT = 80  # tweets of each of the few: both timelines are full, and differ by the followees alone
+RECENT = 80  # tweets of each of the few: both timelines are full, and differ by the followees only
 PASSWORD = "only for measuring"  # noqa: S105 (nobody else can reach the site)
-WARM = 30  # seconds that it may take until the store answers
+WARM = 30  # seconds to wait until the store serves pages
 
 MESSAGES = (
     "The kettle has opinions about the weather, and so have I.",
@@ -34,7 +34,7 @@ MESSAGES = (
 
 
 def fill(scratch: Scratch, registry: Registry, followees: int) -> tuple[Identity, Identity]:
-    """Two readers, one of whom follows few, the other many; the newest tweets are the same for both."""
+    """Two readers, one with few followees, one with many; both see the same newest tweets."""
     moment = numbers(time.time_ns() // 1_000_000 - 30 * 24 * 3600 * 1000, 60_000)  # a tweet a minute
     few = min(FEW, followees)
     with bulk_rows(registry["engine"], scratch.progress) as rows:
@@ -53,14 +53,14 @@ def fill(scratch: Scratch, registry: Registry, followees: int) -> tuple[Identity
 
 
 def sign_in(stack: ExitStack, site: Address, identity: Identity, backend: str) -> Browser:
-    """Signs in, and reads until the backend's store answers. Raises CommandError where it does not."""
+    """Signs in, and reads until the backend's store serves the page. Raises CommandError if it does not."""
     browser = stack.enter_context(closing(Browser(site)))
     sign_in_as(browser, identity.username, backend)
     return browser
 
 
 def sign_in_as(browser: Browser, username: str, backend: str) -> None:
-    """As `sign_in`, in a browser that is there."""
+    """Like `sign_in`, in an existing browser."""
     browser.sign_in(username, PASSWORD)
     deadline = time.monotonic() + WARM
     while True:

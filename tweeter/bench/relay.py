@@ -1,8 +1,8 @@
 """The relay: how quickly it delivers, what that costs the database, and how soon another takes over.
 
 Catching up is measured on events of authors with few followers, whose timelines are warm. A watcher in a process of its
-own tells when the last follower's timeline has a tweet. Posts on the store and on `sql` take turns, on databases of
-their own on one server.
+own reports when the last follower's timeline has a tweet. Posts on the store and on `sql` take turns, on separate
+databases of one server.
 """
 
 import argparse
@@ -33,21 +33,21 @@ from tweeter.models.outbox import encode
 from tweeter.values import Cursor, Timeline, TweetCreated
 
 AUTHORS = 100
-FOLLOWERS = 10  # of each
+FOLLOWERS = 10  # of each author
 CAUGHT_UP = 120  # seconds
 ROUND = 100  # posts in a row
-STATISTICS = 1.5  # seconds by which PostgreSQL's lag at most
-PAUSE = 0.01  # seconds between posts that are watched
-LEAST_RATE = {"redis": 5000, "memcached": 2500, "memory": 5000}  # events a second
+STATISTICS = 1.5  # seconds: maximal delay of PostgreSQL's statistics
+PAUSE = 0.01  # seconds between watched posts
+LEAST_RATE = {"redis": 5000, "memcached": 2500, "memory": 5000}  # events per second
 ONE_PROCESS, TWO_PROCESSES = ((2, 5), (3, 10))  # ms: median, 99th percentile
-TURNS = 5  # with and without an open transaction
+TURNS = 5  # with and without an open transaction each
 ROW = 1024  # bytes
-POLLED = (5, 15)  # where nothing but polling wakes the relay
+POLLED = (5, 15)  # ms, if only polling wakes the relay
 
 
 class _Site(NamedTuple):
     authors: range
-    followers: range  # FOLLOWERS of each author, in their order
+    followers: range  # FOLLOWERS of each author, in the order of authors
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
 
 
 def _fill(scratch: Scratch, registry: Registry) -> _Site:
-    """People; every home timeline is warm."""
+    """Users whose home timelines are all warm."""
     with bulk_rows(registry["engine"], scratch.progress) as rows:
         authors = rows.people(AUTHORS)
         followers = rows.people(AUTHORS * FOLLOWERS, "reader")
@@ -129,7 +129,7 @@ def _latency(scratch: Scratch, settings: dict[str, Any], site: _Site, posts: int
         with ExitStack() as stack:
             watcher = stack.enter_context(closing(Child()))
             watcher.call(begin_watch, settings)
-            # The first posts, the last delivers.
+            # The first process posts, the last one delivers.
             site_processes = [
                 stack.enter_context(site_process(settings, delivers=number == processes - 1))
                 for number in range(processes)
@@ -154,7 +154,7 @@ def _latency(scratch: Scratch, settings: dict[str, Any], site: _Site, posts: int
 
 
 def _milliseconds(committed: Mapping[int, float], seen: Mapping[int, float]) -> list[float]:
-    """How long each tweet took to the last follower. Raises CommandError where one did not come."""
+    """The milliseconds of each tweet to the last follower. Raises CommandError if one did not arrive."""
     if missing := committed.keys() - seen.keys():
         raise CommandError(f"{len(missing)} of {len(committed)} tweets did not come to the last follower.")
     return [1000 * (seen[id_] - moment) for id_, moment in committed.items()]
@@ -163,7 +163,7 @@ def _milliseconds(committed: Mapping[int, float], seen: Mapping[int, float]) -> 
 def _beside_a_celebrity(
     scratch: Scratch, settings: dict[str, Any], site: _Site, args: argparse.Namespace, figures: Figures
 ) -> None:
-    """Small authors' posts while fan-outs to very many followers are under way."""
+    """Posts of small authors during fan-outs to very many followers."""
     posts = max(args.posts // 10, 1)
     with machinery(settings) as registry, bulk_rows(registry["engine"], scratch.progress) as rows:
         [celebrity] = rows.people(1, "celebrity")
@@ -186,8 +186,8 @@ def _beside_a_celebrity(
 def _beside_a_transaction(
     scratch: Scratch, settings: dict[str, Any], site: _Site, seconds: int, figures: Figures
 ) -> None:
-    """Posts while a transaction that writes is open on PostgreSQL, and without it, in turns."""
-    if settings["sqlalchemy.url"].startswith("sqlite"):  # there writers take turns
+    """Posts with and without an open writing transaction on PostgreSQL, in turns."""
+    if settings["sqlalchemy.url"].startswith("sqlite"):  # where writers take turns
         return
     backend = settings["tweeter.timelines"]
     author, last = site.authors[6], site.followers[7 * FOLLOWERS - 1]
@@ -219,7 +219,7 @@ def _beside_a_transaction(
 
 
 def _takeover(settings: dict[str, Any], figures: Figures) -> None:
-    """kill -9 of the process that holds the lease, until a checkpoint of the other one is in the store."""
+    """The time from kill -9 of the lease holder until the store has a checkpoint of the other process."""
     with ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(closing(Child())).call(begin, settings, True)
@@ -243,7 +243,7 @@ def _takeover(settings: dict[str, Any], figures: Figures) -> None:
 
 
 def _cost(scratch: Scratch, posts: int, figures: Figures) -> None:
-    """A post on redis, committed and delivered, beside the same post on sql: time, and what it writes in SQL."""
+    """A post on redis, committed and delivered, compared with the same post on sql: time, and what it writes in SQL."""
     with ExitStack() as stack:
         contenders = {}
         for backend in ("sql", "redis"):
@@ -284,7 +284,7 @@ def _written(engine: Engine) -> int:
 
 
 def _progress_writes(engine: Engine) -> float:
-    """How often the rows of `consumers` were written so far; PostgreSQL tells a second later."""
+    """The number of writes to the rows of `consumers` so far; PostgreSQL reports it a second later."""
     if engine.dialect.name != "postgresql":
         return 0
     time.sleep(STATISTICS)

@@ -1,4 +1,4 @@
-"""What a delivery is compared with: the bare servers, and the way of the talk."""
+"""The rivals of a delivery: the bare servers, and the talk's way."""
 
 import csv
 import io
@@ -21,9 +21,9 @@ SECONDS = 600
 
 
 def redis_benchmark(url: str, stem: str, keys: int, id: int, pipeline: int) -> float:
-    """RPUSHX to so many keys at random, `stem` and a number of twelve digits: commands a second.
+    """RPUSHX to so many random keys, `stem` and a number of twelve digits. Returns commands per second.
 
-    Raises NotInstalled, and CommandError where it fails.
+    Raises NotInstalled, and CommandError if it fails.
     """
     program = find("redis-benchmark", "redis-tools")
     parts = urlsplit(url)
@@ -40,7 +40,7 @@ def redis_benchmark(url: str, stem: str, keys: int, id: int, pipeline: int) -> f
 
 
 def the_talk(client: redis.Redis, stem: str, followers: Sequence[int], id: int, capacity: int) -> float:
-    """Seconds to deliver an id as the talk does: ZADD, and a trim, for each follower, in redis-py's pipelines."""
+    """Delivers an id as in the talk: ZADD and a trim per follower, in redis-py's pipelines. Returns the seconds."""
     began = time.perf_counter()
     rest = iter(followers)
     while some := list(islice(rest, TALK_AT_ONCE)):
@@ -54,11 +54,11 @@ def the_talk(client: redis.Redis, stem: str, followers: Sequence[int], id: int, 
 
 
 def bare_memcached(connection: socket.socket, stem: bytes, followers: Sequence[int], id: int) -> float:
-    """Seconds for a bare socket to append 8 bytes to each follower's value, every answer read.
+    """Appends 8 bytes to each follower's value over a bare socket and reads every response. Returns the seconds.
 
-    The next commands are sent before the last are answered.
+    The next commands are sent before the responses to the last are read.
 
-    Raises CommandError where a value is not there.
+    Raises CommandError if a value is missing.
     """
     end = b" 0 0 8\r\n%b\r\n" % id.to_bytes(8)
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""People, follows and tweets by the million, for sites that nobody else uses meanwhile."""
+"""Bulk inserts of users, follows and tweets by the million, for sites without other writers."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +20,7 @@ TABLES = ("users", "relationships", "tweets", "hashtags")
 
 
 class Rows:
-    """Inserts without the site's rules: names are not looked at, nothing is announced to any store."""
+    """Inserts without the site's rules: names are not checked, and no events are recorded."""
 
     def __init__(self, engine: Engine, progress: Progress) -> None:
         self._database = BulkDatabase(engine)
@@ -29,7 +29,7 @@ class Rows:
         self._progress = progress
 
     def people(self, count: int, prefix: str = "user", password_hash: str = "") -> range:
-        """Adds so many people, user1, user2…; their ids."""
+        """Adds so many users, user1, user2, … Returns their ids."""
         columns = (
             "username", "username_key", "display_name", "folded_name", "bio", "password_hash", "auth_version",
             "tweets_count", "followers_count", "following_count", "date",
@@ -43,11 +43,11 @@ class Rows:
         return range(last - count + 1, last + 1)
 
     def follows(self, pairs: Iterable[tuple[int, int]], count: int) -> None:
-        """Follower and followee of each."""
+        """Inserts pairs of follower and followee."""
         self._insert(Relationship, "Follows", ("from_user_id", "to_user_id"), pairs, count)
 
     def tweets(self, tweets: Iterable[tuple[int, int, str]], count: int) -> None:
-        """Id, author and message of each; the date is the id's."""
+        """Inserts tweets: id, author and message of each; the date is the id's."""
         hashtags: list[tuple[str, int]] = []
 
         def row(id_: int, user_id: int, message: str) -> tuple[Any, ...]:
@@ -59,7 +59,7 @@ class Rows:
         self._insert(Hashtag, "Hashtags", ("tag", "tweet_id"), hashtags, len(hashtags))
 
     def finish(self) -> None:
-        """Brings the counters up to date, and tells the planner what there is."""
+        """Updates the counters and the planner's statistics."""
         self._progress.phase("Counting", None)
         with self._database.staging():
             for counter, table, column in (
@@ -74,7 +74,7 @@ class Rows:
                 )
         self._progress.phase("Analyzing", None)
         if self._database.postgresql:
-            # As autovacuum would have done by the time a site has grown so large: indexes alone can answer then.
+            # As autovacuum would have done on a site that grew to this size: enables index-only scans.
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text(f"VACUUM ANALYZE {', '.join(TABLES)}"))
         else:
@@ -100,7 +100,7 @@ class Rows:
 
 @contextmanager
 def bulk_rows(engine: Engine, progress: Progress) -> Iterator[Rows]:
-    """Rows to insert; counted and analyzed at the end of the block."""
+    """Inserts rows; counters and statistics are updated at the end of the block."""
     with closing(Rows(engine, progress)) as rows:
         yield rows
         rows.finish()

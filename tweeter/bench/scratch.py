@@ -1,4 +1,4 @@
-"""A site to measure on: a database and servers of its own, gone when the measuring ends."""
+"""A scratch site to measure on: a private database and servers, removed at the end."""
 
 import logging
 import os
@@ -37,20 +37,20 @@ FOR_MEASURING = {
     "shared_buffers": "512MB", "work_mem": "64MB", "maintenance_work_mem": "256MB", "max_wal_size": "4GB",
     "jit": "off",
 }  # fmt: skip
-MEMCACHED_MEGABYTES = 4096  # at most; it takes what it needs
+MEMCACHED_MEGABYTES = 4096  # limit; it allocates memory on demand
 
-# What the scratch site has of its own, and the environment must not have another for.
+# Settings that the scratch site sets itself; environment variables must not override them.
 STORES = ("tweeter.redis.url", "tweeter.redis.prefix", "tweeter.memcached.servers", "tweeter.memcached.prefix")
 
-# What would measure something else: the debug toolbar, templates that are looked at for changes.
+# Settings that would distort measurements: the debug toolbar, reloading of templates.
 DEBUGGING = ("pyramid.includes", "pyramid.reload_templates", "pyramid.debug_all", "pyramid.reload_all", "tweeter.lab")
 
 
 class Scratch:
-    """Databases and servers, made when they are first asked for and removed at the end of the `with` block.
+    """Databases and servers, created on first use and removed at the end of the `with` block.
 
-    What is given is used in their place: servers under a prefix of their own, a database only if it is empty. The
-    site's own database and stores are never touched, whatever its ini file or the environment say.
+    User-provided ones are used instead: servers under a separate prefix, a database only if it is empty. The site's own
+    database and stores are never touched, whatever its ini file or the environment say.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class Scratch:
         self._memcached = memcached_servers
         self._stack = ExitStack()
         self._databases = 0
-        self.postgresql_options = dict(FOR_MEASURING)  # of a private one that was not started yet
-        self.servers: list[Server] = []  # private ones that run
+        self.postgresql_options = dict(FOR_MEASURING)  # of a private server that is not started yet
+        self.servers: list[Server] = []  # private servers that run
 
     def __enter__(self) -> Self:
         self._stack.__enter__()
@@ -79,7 +79,7 @@ class Scratch:
             self.prefix = f"{self.folder.name}:"
             self._stack.enter_context(_without_variables())
             self._stack.callback(logging.disable, logging.root.manager.disable)
-            logging.disable(logging.INFO)  # migrations, and stores that start cold, are no news here
+            logging.disable(logging.INFO)  # migrations and cold starts of stores are expected here
         except BaseException:
             self._stack.close()
             raise
@@ -101,7 +101,7 @@ class Scratch:
 
     @cached_property
     def memcached(self) -> str:
-        """The addresses of memcached servers, as `tweeter.memcached.servers` has them."""
+        """The addresses of memcached servers, in the format of `tweeter.memcached.servers`."""
         if self._memcached:
             for server in self._memcached.replace(",", " ").split():
                 with memcached_socket(server):
@@ -115,7 +115,7 @@ class Scratch:
         return self.new_database()
 
     def new_database(self) -> str:
-        """The URL of one more migrated database; there can be only one where a URL was given."""
+        """The URL of another migrated database. If a URL was given, there can be only one."""
         kind = self._database
         if kind and kind not in DATABASES:
             return self._given_database(kind)
@@ -157,7 +157,7 @@ class Scratch:
 
     @contextmanager
     def copy(self, url: str) -> Iterator[str]:
-        """The URL of a copy of a database to which nobody is connected; it is gone after the block."""
+        """The URL of a copy of a database without open connections. The copy is removed after the block."""
         self._databases += 1
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
@@ -170,7 +170,7 @@ class Scratch:
         else:
             raise CommandError(SEVERAL_DATABASES)
         engine = make_engine(copied)
-        renew_site_id(make_sessions(engine))  # both may be used on one server
+        renew_site_id(make_sessions(engine))  # both may share one store
         engine.dispose()
         try:
             yield copied
@@ -178,7 +178,7 @@ class Scratch:
             self.drop(copied)
 
     def drop(self, url: str) -> None:
-        """Removes a database that was made here."""
+        """Removes a database that was created here."""
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             for end in ("", "-wal", "-shm"):
@@ -187,7 +187,7 @@ class Scratch:
             self._postgresql.execute(f"DROP DATABASE {parsed.database} WITH (FORCE)")
 
     def versions(self) -> dict[str, str]:
-        """Of the servers that were used."""
+        """The versions of the servers that were used."""
         found = {}
         if "database" in self.__dict__ or self._databases:
             engine = make_engine(self.database)
@@ -204,14 +204,14 @@ class Scratch:
         return found
 
     def start(self, server: AnyServer) -> AnyServer:
-        """Starts a private server, which is stopped and forgotten at the end."""
+        """Starts a private server, which is stopped and removed at the end."""
         self._stack.callback(server.close)
         server.start()
         self.servers.append(server)
         return server
 
     def settings(self, backend: str, **more: Any) -> dict[str, Any]:
-        """The ini file's settings, on the scratch database and servers, and `more` of them."""
+        """The ini file's settings for the scratch database and servers, with `more` added."""
         chosen = {key: value for key, value in self._site.items() if key not in DEBUGGING}
         chosen |= {
             "sqlalchemy.url": self.database,
@@ -223,7 +223,7 @@ class Scratch:
             **UNLIMITED,
             "tweeter.sql_timeout_ms": 0,
         }
-        # A backend goes by two names, and under both it must not meet the site's store.
+        # A backend has a short and a dotted name; neither may lead to the site's store.
         module = dotted(BACKENDS, backend)
         if module == REDIS:
             chosen |= {"tweeter.redis.url": self.redis, "tweeter.redis.prefix": self.prefix}
@@ -238,7 +238,7 @@ class Scratch:
 
 @contextmanager
 def _without_variables() -> Iterator[None]:
-    """Variables win over settings. Those of the site were read with its ini file, and would lead back to it."""
+    """Environment variables override settings. They were read with the ini file, and would lead back to the site."""
     names = [variable(key) for key in (*KNOWN, *STORES)]
     taken = {name: os.environ.pop(name) for name in (*names, *(f"{n}_FILE" for n in names)) if name in os.environ}
     try:

@@ -1,4 +1,4 @@
-"""A process that delivers: its time, and the memory it takes, are those of the delivery alone."""
+"""A process that only delivers, so that its CPU time and memory are those of the delivery."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -11,29 +11,29 @@ from tweeter.bench.children import Child
 from tweeter.bench.machinery import by_hand
 from tweeter.values import TweetCreated
 
-_timelines: Any = None  # of the process that delivers
+_timelines: Any = None  # of the delivering process
 
 
 class Delivered(NamedTuple):
     seconds: float
-    computed: float  # seconds of the processor, in this process
-    grown: int | None  # bytes by which the process grew meanwhile, at most; None where the system does not tell
+    computed: float  # CPU seconds of this process
+    grown: int | None  # maximal growth of this process in bytes; None on systems without that information
 
 
 class Sender:
-    """The handle of the process."""
+    """The handle of the delivering process."""
 
     def __init__(self, child: Child) -> None:
         self._child = child
 
     def deliver(self, event: TweetCreated) -> Delivered:
-        """Delivers a committed event to the end."""
+        """Delivers a committed event completely."""
         return self._child.call(_deliver, event)
 
 
 @contextmanager
 def sender(settings: Mapping[str, Any], warm_up: TweetCreated) -> Iterator[Sender]:
-    """A process with a site of these settings, which has delivered one event already: all is imported and connected."""
+    """A process with a site of these settings, after it has delivered one event: all is imported and connected."""
     with closing(Child()) as child:
         child.call(_begin, dict(settings))
         one = Sender(child)
@@ -57,7 +57,7 @@ def _deliver(event: TweetCreated) -> Delivered:
 
 
 def _memory(name: str, forget_peak: bool = False) -> int | None:
-    """Bytes of resident memory: VmRSS now, VmHWM at most since it was forgotten. Linux tells."""
+    """Bytes of resident memory from Linux: VmRSS is the current value, VmHWM the peak since it was last reset."""
     try:
         if forget_peak:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

@@ -1,7 +1,7 @@
-"""Warm timelines by the million: one is made by the site itself, the others are copies of it under their own names.
+"""Warm timelines by the million: the site creates one, the others are copies under their own names.
 
-They are made in shuffled order. In the order of the followers, they would lie beside each other in the server's memory,
-and a delivery would be up to twice as fast as it ever is on a site.
+They are created in shuffled order. In the order of the followers they would be adjacent in the server's memory, and a
+delivery would be up to twice as fast as on a real site.
 """
 
 import random
@@ -36,7 +36,7 @@ def in_parts(numbers: Sequence[int]) -> Iterator[list[int]]:
 
 
 class RedisKey:
-    """A key of a Redis server as it was, to be put back and copied."""
+    """A snapshot of a Redis key, to restore and copy it."""
 
     def __init__(self, client: redis.Redis, name: bytes) -> None:
         self._client = client
@@ -46,11 +46,11 @@ class RedisKey:
 
     @property
     def stem(self) -> bytes:
-        """The name without the number at its end."""
+        """The name without the trailing number."""
         return self.name.rstrip(b"0123456789")
 
     def copy(self, stem: bytes, numbers: Sequence[int], digits: int = 0) -> None:
-        """Makes the key `stem` + number for each number, with as many digits at least."""
+        """Creates the key `stem` + number for each number, zero-padded to at least `digits`."""
         self._client.restore(self.name, self._milliseconds, self._content, replace=True)  # type: ignore[arg-type]
         copy = self._client.register_script(COPY)
         for part in in_parts(numbers):
@@ -58,7 +58,7 @@ class RedisKey:
 
 
 class MemcachedValue:
-    """A value of a memcached server as it was, to be put under other names."""
+    """A snapshot of a memcached value, to store it under other names."""
 
     def __init__(self, connection: socket.socket, prefix: str, end: str) -> None:
         self._connection = connection
@@ -72,14 +72,14 @@ class MemcachedValue:
 
     @property
     def stem(self) -> bytes:
-        """The name without the number at its end."""
+        """The name without the trailing number."""
         return self.name.rstrip(b"0123456789")
 
     def copy(self, numbers: Sequence[int]) -> None:
         """Sets `stem` + number for each number, without an expiry."""
         stem, end = self.stem, b" 0 0 %d\r\n%b\r\n" % (len(self._data), self._data)
         for part in in_parts(numbers):
-            # All but the last are told to say nothing, so that no answer is left unread.
+            # All but the last are sent with noreply, so that no response stays unread.
             sets = [b"set %b%d%b" % (stem, number, end.replace(b"\r\n", b" noreply\r\n", 1)) for number in part[:-1]]
             sets.append(b"set %b%d%b" % (stem, part[-1], end))
             self._connection.sendall(b"".join(sets))

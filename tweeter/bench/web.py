@@ -1,4 +1,4 @@
-"""Web servers that are measured: each is waitress in a process of its own, with the settings of the ini file."""
+"""Measured web servers: each is waitress in a process of its own, with the settings of the ini file."""
 
 import os
 import threading
@@ -16,31 +16,31 @@ from tweeter.bench.browser import Address
 from tweeter.bench.children import Child
 from tweeter.serve import make_server
 
-# Where the ini file's server listens, and what it runs on, is not ours.
+# The ini file's listening address is not used.
 ELSEWHERE = frozenset(("listen", "host", "port", "ipv4", "ipv6", "unix_socket", "unix_socket_perms", "sockets"))
 RUNNERS = ("use", "paste.server_runner")
 
 
 def server_settings(ini: str) -> dict[str, str]:
-    """What the ini file tells waitress; its defaults where the file has no server."""
+    """The ini file's waitress settings; the defaults if the file has no server section."""
     found = plaster.get_loader(ini, protocols=["wsgi"]).get_settings("server:main")
     ours = any(found.get(key) in ("egg:waitress#main", "egg:waitress", "tweeter.serve:serve") for key in RUNNERS)
     return {key: value for key, value in found.items() if ours and key not in {*ELSEWHERE, *RUNNERS}}
 
 
 def site_app(settings: dict[str, Any]) -> Router:
-    """The site itself, as pserve would have it."""
+    """The site as pserve would build it."""
     return tweeter.main({}, **settings)
 
 
 class Served(NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     address: Address
     child: Child
 
     def cpu(self) -> float:
-        """Seconds that its process has computed."""
+        """CPU seconds of its process."""
         return self.child.call(time.process_time)
 
 
@@ -48,9 +48,9 @@ class Served(NamedTuple):
 def serving(
     ini: str, log: str, make_app: Callable[..., Router], *arguments: Any, start: Callable[..., Any] = make_server
 ) -> Iterator[Served]:
-    """A server of the application that `make_app(*arguments)` makes there.
+    """Runs a server for the application that `make_app(*arguments)` returns in the server's process.
 
-    It logs as the ini file says, only that standard error is the file `log`. `start` makes the server.
+    It logs as the ini file says, except that standard error is the file `log`. `start` creates the server.
     """
     with closing(Child()) as child:
         yield Served(child.call(_serve, ini, log, server_settings(ini), start, make_app, arguments), child)

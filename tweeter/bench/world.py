@@ -1,4 +1,4 @@
-"""A site full of people and tweets, written into an empty migrated database within seconds."""
+"""A populated site, written into an empty migrated database within seconds."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -17,15 +17,15 @@ from tweeter.models import Base
 from tweeter.text import fold
 
 ROWS_AT_ONCE = 50_000
-DAYS = 30  # before now, over which the tweets are spread
+DAYS = 30  # days before now over which the tweets are spread
 TEXTS = 1_000
-# Lengths of tweets: most are short, a bump at the limit.
+# Lengths of tweets: most are short, with a peak at the limit.
 LONGEST = 140
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeio"]
 
 
 class Written(NamedTuple):
-    """What stands in the database now. Users are the rows 1, 2, 3… as numbers from 0; `u1` is the first one's name."""
+    """The contents of the database. Users are the rows 1, 2, 3…, numbered from 0; `u1` is the first one's name."""
 
     users: int
     follows: int
@@ -33,9 +33,9 @@ class Written(NamedTuple):
 
 
 def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: Progress) -> Written:
-    """Writes users, relationships with their counters, and tweets of the last 30 days; some post far more than others.
+    """Writes users, relationships with their counters, and tweets of the last 30 days; activity varies widely.
 
-    Fan-out and home pages meet the indexes and the statistics of a site that has been there for long.
+    Indexes and statistics are in the state of a long-running site.
     """
     random = np.random.default_rng([seed, tweets])
     authors = pick(popularity(graph.users, random), tweets, random)
@@ -47,7 +47,7 @@ def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: 
     with closing(BulkDatabase(engine)) as database:
         if database.postgresql:
             with database.staging():
-                database.execute("SET session_replication_role = replica")  # the rows are right: no row is checked
+                database.execute("SET session_replication_role = replica")  # the rows are valid: skips their checks
         for table in tables:
             _indexes(database, engine, table, DropIndex)
         counts = (
@@ -79,7 +79,7 @@ def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: 
             with database.staging():
                 database.execute("SELECT setval(pg_get_serial_sequence('users', 'id'), :last)", last=graph.users)
     with engine.connect() as connection:
-        # On PostgreSQL also what index-only scans need to know.
+        # On PostgreSQL also sets the visibility map, for index-only scans.
         vacuum = "VACUUM ANALYZE" if engine.dialect.name == "postgresql" else "ANALYZE"
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(vacuum))
     return Written(graph.users, len(graph.followers), tweet_ids)
@@ -106,7 +106,7 @@ def _insert(
 
 
 def _indexes(database: BulkDatabase, engine: Engine, table: Table, statement: Any) -> None:
-    """Drops the indexes, or makes them again: one sort is faster than a million insertions."""
+    """Drops or creates the indexes: one sort is faster than a million insertions."""
     with database.staging():
         for index in sorted(table.indexes, key=lambda index: index.name or ""):
             database.execute(str(statement(index).compile(dialect=engine.dialect)))
@@ -117,13 +117,13 @@ def _moments(count: int, random: np.random.Generator) -> tuple[Numbers, Numbers]
     now = time.time_ns() // 1_000_000
     ms = np.sort(random.integers(now - DAYS * 86_400_000, now - 1_000, count))
     order = np.arange(count)
-    # Ids grow even where two tweets share a millisecond.
+    # Ids increase even if two tweets share a millisecond.
     tweet_ids = np.maximum.accumulate(((ms - ids.EPOCH_MS) << ids.SEQUENCE_BITS) - order) + order
     return ms, tweet_ids
 
 
 def _dates(epoch_ms: Numbers) -> list[str]:
-    """Moments as both databases take them for UTCDateTime."""
+    """Moments in the format that both databases accept for UTCDateTime."""
     return [f"{date[:10]} {date[11:]}000" for date in np.datetime_as_string(epoch_ms.astype("M8[ms]"), unit="ms")]
 
 

@@ -121,7 +121,7 @@ class Lab:
 
     def _is_ours(self, name: str) -> bool:
         settings = self._registry.settings
-        specs = [settings["tweeter.timelines"], *settings["tweeter.timelines.shadow"].split()]  # the lab's: shadow stores
+        specs = [settings["tweeter.timelines"], *settings["tweeter.timelines.shadow"].split()]  # the lab's: shadows
         modules = {dotted(BACKENDS, spec) for spec in specs}  # these may register under other names
         return name in modules and private_server("tweeter.lab.backends", name, settings) is not None
 

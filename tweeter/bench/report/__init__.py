@@ -4,7 +4,7 @@
     tweeter bench development.ini --follows follows.txt.gz --tweets tweets.jsonl.gz --output results
     tweeter bench --compare before/bench.json after/bench.json
 
-The report is one HTML file, with the numbers beside it as JSON (`schema`) and CSV.
+The report is a self-contained HTML file, with the numbers beside it as JSON (`schema`) and CSV.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tweeter.plugins import built_in, load
 from tweeter.servers import NotInstalled
 from tweeter.timelines import BACKENDS
 
-NAME = "bench"  # of the files
+NAME = "bench"  # stem of the file names
 KINDS = ("json", "csv", "html")
 
 
@@ -54,7 +54,7 @@ class Found(NamedTuple):
 
     @property
     def code(self) -> int:
-        """What the command ends with: 1 where an answer was wrong."""
+        """The exit code: 1 if a page was wrong."""
         return 1 if self.result.differed else 0
 
     def show(self) -> None:
@@ -74,7 +74,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Found:
     recording = _recording(args)
     names = SYNTHETIC if args.workloads is None else [name for name in args.workloads if name != REPLAY]
     backends = _backends(scratch, args.backends)
-    # What plots and graphs need is an extra of its own.
+    # Plots and graphs need the packages of an extra.
     from tweeter.bench.report.measure import Wanted, measure
     from tweeter.bench.report.page import write_html
 
@@ -96,12 +96,12 @@ def _recording(args: argparse.Namespace) -> tuple[Path, Path] | None:
     if len(files) == 1 or (not files and REPLAY in (args.workloads or ())):
         raise CommandError("A replay needs both --follows and --tweets.")
     for path in files:
-        size(path)  # what is not there is told now, and not after everything else
+        size(path)  # reports a missing file now, not after everything else
     return (files[0], files[1]) if files and (args.workloads is None or REPLAY in args.workloads) else None
 
 
 def _backends(scratch: Scratch, names: list[str] | None) -> list[str]:
-    """Those that were named; else all that are built in and whose servers are installed, SQL first."""
+    """The named backends; else all built-in ones whose servers are installed, SQL first."""
     if names is not None:
         for name in names:
             load("--backends", name, BACKENDS)
@@ -109,7 +109,7 @@ def _backends(scratch: Scratch, names: list[str] | None) -> list[str]:
             raise CommandError("Two of the backends have the same name; a report could not tell them apart.")
         for name in names:
             with scratch.machinery(name):
-                pass  # what can't be measured is told now, and not after some of the others
+                pass  # fails now for an unavailable backend, not after measuring others
         return names
     found = []
     for name in sorted(built_in(BACKENDS), key=lambda name: (name != "sql", name)):

@@ -1,4 +1,4 @@
-"""What is still to be done, and how long that may take."""
+"""The remaining steps of a run, and an estimate of their time."""
 
 from collections.abc import Callable, Sequence
 from time import monotonic
@@ -8,7 +8,7 @@ from tweeter.cli.progress import Progress
 
 
 class Step(NamedTuple):
-    """A part of a long run. `weight` is what it is thought to take, in any unit that all steps share."""
+    """A part of a long run. `weight` is its estimated duration, in a unit that all steps share."""
 
     name: str
     weight: float
@@ -16,8 +16,8 @@ class Step(NamedTuple):
 
 
 class Agenda:
-    """Does steps one after the other. It is a Progress too: phases of a step are told with the number of the step and
-    with the time that is left, which the steps that are done foretell.
+    """Runs steps in sequence. It is also a Progress: it labels the phases of a step with the step's number and with the
+    remaining time, estimated from the finished steps.
     """
 
     def __init__(self, progress: Progress) -> None:

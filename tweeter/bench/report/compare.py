@@ -1,4 +1,4 @@
-"""Two reports side by side: what became faster or slower, and what may be chance."""
+"""Compares two reports: what became faster or slower, and what may be chance."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tweeter.bench.figures import duration, make_console, significant
 from tweeter.bench.report.schema import Result, read_json
 
-LEAST_CHANGE = 1.05  # what is less is of no use to anybody
+LEAST_CHANGE = 1.05  # smaller changes are irrelevant
 
 
 class Change(NamedTuple):
@@ -31,7 +31,7 @@ def changes(one: Result, other: Result) -> Iterator[Change]:
     runs = {(run.workload, run.backend): run for run in other.workloads}
     for run in one.workloads:
         if (again := runs.get((run.workload, run.backend))) is not None:
-            # Seconds for an operation, so that a ratio means the same everywhere.
+            # Seconds per operation, so that a ratio has the same meaning everywhere.
             before, after = ([1 / rate for rate in each.throughput] for each in (run, again))
             yield _change(run.workload, run.backend, before, after, 1 / run.rate, 1 / again.rate)
 
@@ -45,7 +45,7 @@ def _change(
 
 
 def differences(one: Result, other: Result) -> Iterator[str]:
-    """What else is not the same, so that ratios may be of something else than the code."""
+    """Other differences between the runs: a ratio may be due to them instead of the code."""
     for name in ("seed", "quick", "plan", "settings", "machine", "servers", "backends"):
         before, after = getattr(one, name), getattr(other, name)
         if before == after:
@@ -59,9 +59,9 @@ def differences(one: Result, other: Result) -> Iterator[str]:
 
 
 def show(before: Path, after: Path) -> None:
-    """Prints the ratios of two JSON files. Raises CommandError where one is no report."""
+    """Prints the ratios of two JSON files. Raises CommandError if one is not a report."""
     one, other = read_json(before), read_json(after)
-    # Imported here, because it takes longer to import than most commands run.
+    # Imported here, because importing it takes longer than most commands run.
     from rich.table import Table
 
     console = make_console()

@@ -1,4 +1,4 @@
-"""The whole run: sites are made, backends take turns on them, and all that was found becomes one Result."""
+"""The whole run: creates the sites, measures the backends in turn, and collects the Result."""
 
 import time
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from tweeter.bench.workloads import REPLAY, Workload, World
 from tweeter.bench.workloads.replay import read_recording
 from tweeter.bench.workloads.runner import run as run_workload
 
-# What of the settings a figure depends on.
+# Settings that influence the figures.
 SETTINGS = ("tweeter.capacity", "tweeter.delivery", "tweeter.outbox.keep_hours")
 
 
 class Wanted(NamedTuple):
-    """What is to be measured."""
+    """What to measure."""
 
     plan: Plan
     quick: bool
@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
 
 
 class Numbered:
-    """The people and tweets of a site that was written by `write_world`."""
+    """The users and tweets of a site that was written by `write_world`."""
 
     def __init__(self, site: Site) -> None:
         self._tweets = site.written.tweet_ids
@@ -53,7 +53,7 @@ class Numbered:
 
 
 class _Session:
-    """One run, and what it has found so far."""
+    """One run and its results so far."""
 
     def __init__(self, scratch: Scratch, wanted: Wanted) -> None:
         self.scratch = scratch
@@ -67,7 +67,7 @@ class _Session:
 
     @cached_property
     def base(self) -> Site:
-        """The site on which people grow, and memory is measured."""
+        """The site for growing users and for memory."""
         plan, seed = self.plan, self.wanted.seed
         tweets = plan.base_users * plan.tweets_each
         return make_site(self.scratch, plan, seed, plan.base_users, tweets, plan.followees, plan.followers)
@@ -114,14 +114,14 @@ class _Session:
             )  # fmt: skip
 
     def steps(self) -> list[Step]:
-        """All that is to be done. Weights are seconds on a small machine, roughly."""
+        """All steps of the run. Weights are approximate seconds on a small machine."""
         plan, backends = self.plan, len(self.answers)
         person = backends * plan.rounds * (plan.reads * 0.002 + plan.cold * 0.01 + plan.posts * 0.02)
         row = 4e-6 * (1 + plan.follows_each)
         people = len(plan.followees) + len(plan.followers)
         warming = max([*plan.followers, plan.constant]) * backends * 0.002
         steps = []
-        if self.wanted.recording:  # first, because files that others made may be wrong
+        if self.wanted.recording:  # first, because the user's files may be invalid
             weight = 30 + backends * plan.replayed * (0.01 + plan.reads_per_post * 0.001)
             steps.append(Step(REPLAY, weight, partial(self.replay, *self.wanted.recording)))
         steps.append(Step("people", people * person + warming + 5, self.people))
@@ -139,7 +139,7 @@ class _Session:
 
 
 def measure(scratch: Scratch, wanted: Wanted) -> Result:
-    """Measures all that is wanted."""
+    """Measures everything in `wanted`."""
     began = time.monotonic()
     created = datetime.now(UTC)
     session = _Session(scratch, wanted)

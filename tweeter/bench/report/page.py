@@ -1,4 +1,4 @@
-"""The HTML report: one file that needs nothing else."""
+"""The report as a self-contained HTML file."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,23 +12,23 @@ from tweeter.bench.plan import Plan
 from tweeter.bench.report import plots
 from tweeter.bench.report.schema import Measurement, Result, Times
 
-# For a reader: what grows, and what is measured. What is not here goes by its own name.
+# For readers: what grows, and what is measured. Anything else is shown by its own name.
 UNITS = {"followees": "people one follows", "users": "users of the site", "tweets": "tweets on the site"}
 MEASURES = {"home": "A home page", "delivered": "A post until its last follower has it"}
-BESIDE = {"home": ("cold",), "delivered": ("commit",)}  # what the table says besides
+BESIDE = {"home": ("cold",), "delivered": ("commit",)}  # further rows of the table
 
-STANDS_OUT = 1.5  # times as high as both ends of its line: a point that the sentence names
+STANDS_OUT = 1.5  # a point so many times as high as both ends of its line is named in the sentence
 
 
 class Table(NamedTuple):
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    left: int = 2  # columns that are words
+    left: int = 2  # columns of text
 
 
 class Chart(NamedTuple):
-    """A plot, what one is to see in it, and its numbers."""
+    """A plot, its summary in a sentence, and its numbers."""
 
     id: str
     heading: str
@@ -62,7 +62,7 @@ def series_of(result: Result, series: str, measure: str) -> dict[str, list[Measu
 
 
 def growth_charts(result: Result) -> Iterator[Chart]:
-    """Two for each series: a home page, and a post."""
+    """Two charts per series: a home page and a post."""
     for series in dict.fromkeys(point.series for point in result.measurements):
         for measure, name in MEASURES.items():
             lines = series_of(result, series, measure)
@@ -91,9 +91,9 @@ TABLES = {"cold": "A home page that had to be filled first", "commit": "Time unt
 
 
 def growth_sentence(lines: Mapping[str, Sequence[Measurement]], unit: str) -> str:
-    """What one sees: "From 10 to 5,000 people one follows the median becomes: sql 14×, redis 1.1×."
+    """The summary: "From 10 to 5,000 people one follows the median becomes: sql 14×, redis 1.1×."
 
-    A line that climbs and comes down again has its highest point told too: "sql 1.2×, but 9.5× at 100,000".
+    For a line that rises and falls again it adds the highest point: "sql 1.2×, but 9.5× at 100,000".
     """
     first, last = next((points[0].x, points[-1].x) for points in lines.values())
     factors = "; ".join(f"{backend} {_factors(points)}" for backend, points in lines.items())
@@ -101,7 +101,7 @@ def growth_sentence(lines: Mapping[str, Sequence[Measurement]], unit: str) -> st
 
 
 def _factors(points: Sequence[Measurement]) -> str:
-    """By how much the last point is above the first, and the highest where it stands out."""
+    """The ratio of the last point to the first, and the highest point if it stands out."""
     first, last = points[0].times.median, points[-1].times.median
     highest = max(points, key=lambda point: point.times.median)
     grown = _times(last / first)
@@ -111,7 +111,7 @@ def _factors(points: Sequence[Measurement]) -> str:
 
 
 def constant_sentence(plan: Plan) -> str:
-    """What everything has that does not grow in a plot."""
+    """The sizes that are constant while others grow."""
     return (
         f"Where they do not grow, somebody has {plan.constant:,} followees and {plan.constant:,} followers, "
         f"and the site has {plan.base_users:,} users and {plan.base_users * plan.tweets_each:,} tweets; "
@@ -120,7 +120,7 @@ def constant_sentence(plan: Plan) -> str:
 
 
 def workload_charts(result: Result) -> list[Chart]:
-    """The throughput of every mix."""
+    """The throughput of each mix."""
     rows = {
         name: {run.backend: run.throughput for run in result.workloads if run.workload == name}
         for name in dict.fromkeys(run.workload for run in result.workloads)
@@ -142,7 +142,7 @@ def workload_charts(result: Result) -> list[Chart]:
 
 
 def best_sentence(rounds: Mapping[str, Sequence[float]]) -> str:
-    """Whose throughput is highest: one backend's, or that of several which chance may have put in this order."""
+    """The backend with the highest throughput, or several whose order may be chance."""
     order = sorted(rounds, key=lambda backend: statistics.median(rounds[backend]), reverse=True)
     first, *others = order
     alike = [backend for backend in others if not significant(rounds[first], rounds[backend])]
@@ -202,7 +202,7 @@ def answers_table(result: Result) -> Table:
 
 
 def costs_table(result: Result) -> Table:
-    """What each page cost in round trips and SQL, over all series."""
+    """The round trips and SQL statements of each page, over all series."""
     rows = []
     for measure, name in {"home": "home page, warm", "cold": "home page, cold", "delivered": "post"}.items():
         for backend in result.backends:

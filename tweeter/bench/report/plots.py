@@ -1,7 +1,7 @@
-"""Plots as SVG, to stand within an HTML page: readable in print, in grey, in the dark and by the colour-blind.
+"""Plots as inline SVG for an HTML page: readable in print, in grayscale, in dark mode and by the colour-blind.
 
-Colours are those of M. Okabe and K. Ito (Color Universal Design, 2008). No line is told apart by its colour alone: each
-has its own marker, its own dashes, and its name at its end.
+Colours are those of M. Okabe and K. Ito (Color Universal Design, 2008). Lines differ not only in colour: each has its
+own marker, its own dashes, and its name at its end.
 """
 
 import io
@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tweeter.bench.figures import duration
 
-INK = "#1a1a1b"  # becomes the colour of the page's text
+INK = "#1a1a1b"  # replaced by the text colour of the page
 FAINT = "#8a8a8b"
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("s", "o", "^", "D", "v", "P", "X")
@@ -48,7 +48,7 @@ LEAST_GAP = 15  # points between two names at the ends of lines
 
 
 class Point(NamedTuple):
-    """A median, and how far the 95th and 99th percentiles are from it."""
+    """A median, and the distances of the 95th and 99th percentiles from it."""
 
     x: float
     median: float
@@ -59,7 +59,7 @@ class Point(NamedTuple):
 def growth(
     name: str, title: str, lines: Mapping[str, Sequence[Point]], x_label: str, y_label: str, order: Sequence[str]
 ) -> str:
-    """Lines of medians on logarithmic axes. A bar from each reaches to the 95th percentile, thinner to the 99th."""
+    """Lines of medians on logarithmic axes. A bar from each reaches to the 95th percentile, a thinner to the 99th."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 4.1), layout="constrained")
         axes = figure.add_subplot()
@@ -68,7 +68,7 @@ def growth(
         ends = []
         for backend, points in lines.items():
             place = order.index(backend)
-            # Side by side, so that no bar hides another's.
+            # Shifted sideways, so that bars do not overlap.
             shift = 1.035 ** (place - (len(order) - 1) / 2)
             xs = [point.x * shift for point in points]
             colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
@@ -82,7 +82,7 @@ def growth(
             ends.append((xs[-1], points[-1].median, backend, colour))
         every_x = sorted({point.x for points in lines.values() for point in points})
         axes.set_xlim(every_x[0] / 1.25, every_x[-1] * 1.25)
-        # A number that would touch the next one is left out; its mark stays.
+        # A label that would touch the next one is omitted; its tick mark stays.
         told = [f"{x:,.0f}" if after >= 2 * x else "" for x, after in pairwise([*every_x, every_x[-1] * 2])]
         axes.set_xticks(every_x, told)
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -132,7 +132,7 @@ def dots(
 
 
 def bars(name: str, title: str, parts: Mapping[str, Mapping[str, float]], x_label: str, order: Sequence[str]) -> str:
-    """A bar for each backend, of parts one after the other: filled, and hatched."""
+    """A bar for each backend, made of parts: the first filled, the second hatched."""
     hatches = ("", "////", "....")
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.9 + 0.42 * len(order)), layout="constrained")
@@ -179,7 +179,7 @@ def _whole_steps(points: Iterable[Point]) -> tuple[float, float]:
 
 
 def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """The name of each line at its end; where two would touch, both step aside."""
+    """Writes the name of each line at its end; names that would overlap are moved apart."""
     figure.draw_without_rendering()
     scale = figure.dpi / 72
     places = sorted(
@@ -202,7 +202,7 @@ def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, st
 
 
 def _svg(figure: Figure, name: str, title: str) -> str:
-    """The figure as an element of a page: no XML header, ids of its own, text in the colour of the page."""
+    """The figure as an element of a page: no XML header, unique ids, text in the colour of the page."""
     file = io.StringIO()
     figure.savefig(
         file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None}

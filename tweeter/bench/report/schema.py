@@ -1,7 +1,7 @@
-"""What a run of all workloads found: the JSON file, and the same numbers as a table for spreadsheets.
+"""The result of a run of all workloads: the JSON file, and the same numbers as a CSV table.
 
 The JSON file is a `Result`, and its field names are those of the classes below. Times are in seconds, memory is in
-bytes. `version` grows when a field changes its meaning or goes; a reader may rely on the rest of it.
+bytes. `version` increases when a field changes its meaning or is removed; readers may rely on all other fields.
 """
 
 import csv
@@ -21,9 +21,9 @@ VERSION = 1
 
 
 class Times(msgspec.Struct, frozen=True):
-    """How long something took that was done `count` times; `rounds` has the median of each round.
+    """The durations of an operation that was repeated `count` times; `rounds` has the median of each round.
 
-    Round trips to the store and SQL statements are averages of one time.
+    Round trips to the store and SQL statements are averages per repetition.
     """
 
     count: int
@@ -37,10 +37,10 @@ class Times(msgspec.Struct, frozen=True):
 
 
 class Measurement(msgspec.Struct, frozen=True):
-    """One point of a growing series: `measure` at `x` of what the series is named after.
+    """One point of a growth series: `measure` at `x` of the quantity that names the series.
 
-    Measures: `home` is a warm home page, `cold` one that had to be filled first; of a post, `commit` is the time until
-    its transaction is committed, `delivered` until it is in the timeline of the last follower.
+    Measures: `home` is a warm home page, `cold` one that was backfilled first; of a post, `commit` is the time until
+    its transaction is committed, `delivered` until it is in the last follower's timeline.
     """
 
     series: str
@@ -51,9 +51,9 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A workload on a backend. `seconds` has all operations and, at the end, what was not delivered yet.
+    """A workload on a backend. `seconds` covers all operations and the delivery of the events pending at the end.
 
-    `throughput` is operations a second, of each round; `operations` has the times of each kind.
+    `throughput` is operations per second of each round; `operations` has the times of each kind.
     """
 
     workload: str
@@ -65,14 +65,14 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        """Operations a second, over all."""
+        """Operations per second over all rounds."""
         return self.count / self.seconds
 
 
 class Footprint(msgspec.Struct, frozen=True):
-    """By how much memory grew when home timelines were materialised: of the site's process and of the store's server.
+    """The growth of memory while home timelines are materialized: of the site's process and of the store's server.
 
-    `servers` is None where the server is not ours to look at.
+    `servers` is None if the server's memory cannot be measured.
     """
 
     backend: str
@@ -83,10 +83,10 @@ class Footprint(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """Pages that were compared with SQL's answer to the same question.
+    """Pages that were compared with SQL's result for the same request.
 
-    `late` pages were right once what was on its way was delivered; `differed` ones stayed wrong. `fallbacks` are pages
-    that SQL answered instead of the backend, of all that were `read`; `reasons` counts them by reason.
+    `late` pages were correct once pending events were delivered; `differed` ones stayed wrong. `fallbacks` are pages
+    that SQL served instead of the backend, out of all that were `read`; `reasons` counts them by reason.
     """
 
     backend: str
@@ -100,7 +100,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A whole report. `sources` tells of each workload where its mix comes from; `plan` has the sizes."""
+    """A whole report. `sources` names the origin of each workload's mix; `plan` has the sizes."""
 
     schema: str
     version: int
@@ -129,7 +129,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Cost(NamedTuple):
-    """What one thing that was done took."""
+    """The cost of one operation."""
 
     seconds: float
     round_trips: int = 0
@@ -137,7 +137,7 @@ class Cost(NamedTuple):
 
 
 def summarize(rounds: Sequence[Sequence[Cost]]) -> Times:
-    """The Times of all that was done, in rounds."""
+    """The Times of all operations, in rounds."""
     every = [cost for batch in rounds for cost in batch]
     seconds = [cost.seconds for cost in every]
     return Times(
@@ -157,7 +157,7 @@ def write_json(result: Result, path: Path) -> None:
 
 
 def read_json(path: Path) -> Result:
-    """Raises CommandError for a file that can't be read or is no Result of this version."""
+    """Raises CommandError for a file that can't be read or is not a Result of this version."""
     try:
         content = path.read_bytes()
         found = msgspec.json.decode(content)
@@ -179,7 +179,7 @@ COLUMNS = ("part", "name", "x", "backend", "measure", "figure", "value", "unit")
 
 
 def write_csv(result: Result, path: Path) -> None:
-    """Every number of the result, one a line."""
+    """Every number of the result, one per line."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -217,5 +217,5 @@ def _figures(times: Times) -> Iterator[tuple[str, float, str]]:
 
 
 def label(backend: str) -> str:
-    """What a report calls a backend: the last part of its dotted name."""
+    """The name of a backend in reports: the last part of its dotted name."""
     return backend.rpartition(".")[2]

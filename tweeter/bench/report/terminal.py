@@ -1,4 +1,4 @@
-"""What was found, on a terminal."""
+"""The result on a terminal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,8 +10,8 @@ SERIES = {"home": "Home page: median (99 %)", "delivered": "Post until delivered
 
 
 def show(result: Result) -> None:
-    """Prints tables of the same numbers as the report has."""
-    # Imported here, because it takes longer to import than most commands run.
+    """Prints tables with the numbers of the report."""
+    # Imported here, because importing it takes longer than most commands run.
     from rich.table import Table
 
     console = make_console()
@@ -52,7 +52,7 @@ def show(result: Result) -> None:
 
 
 def verdict(result: Result) -> str:
-    """How many answers were checked, and how many were wrong."""
+    """How many pages were checked, and how many were wrong."""
     lines = [
         f"{result.checked:,} answers were checked against SQL, "
         + (f"{result.differed:,} differed." if result.differed else "none differed.")

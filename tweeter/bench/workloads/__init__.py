@@ -1,6 +1,6 @@
-"""Workloads: what many people do, as a stream of operations that a seed makes the same each time.
+"""Workloads: the actions of many users, as a stream of operations that a seed reproduces.
 
-`retwis` is the module `tweeter.bench.workloads.retwis`; a name with a dot is any importable module. It has
+`retwis` is the module `tweeter.bench.workloads.retwis`; a name with a dot is any importable module. It contains
 
     SOURCE = "where the mix comes from, in a sentence"
 
@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from tweeter.bench.workloads.operations import Operation
 from tweeter.errors import TweeterError
 
-if TYPE_CHECKING:  # numpy is an extra, and the names of workloads are told without it
+if TYPE_CHECKING:  # numpy is an extra, and listing workloads must work without it
     from tweeter.bench.graphs import Numbers
 
 SYNTHETIC = ("retwis", "twip", "benchbase-twitter")
-REPLAY = "replay"  # of files: it brings a world of its own
+REPLAY = "replay"  # of files: it has its own world
 
 
 class World(NamedTuple):
-    """What a workload knows of the site it begins on."""
+    """What a workload knows about the site on which it begins."""
 
-    followers: "Numbers"  # of each user, how many
+    followers: "Numbers"  # the number of followers of each user
     tweets: int
 
     @property
@@ -34,7 +34,7 @@ class World(NamedTuple):
 
 
 class Workload(NamedTuple):
-    """A workload that was found by its name."""
+    """A workload with its name."""
 
     name: str
     source: str
@@ -42,9 +42,9 @@ class Workload(NamedTuple):
 
 
 def find(spec: str) -> Workload:
-    """The workload of a name, or of the dotted name of a module.
+    """The workload with this name, or in the module with this dotted name.
 
-    Raises TweeterError where there is none, or where it is not complete.
+    Raises TweeterError if it does not exist or is incomplete.
     """
     name = spec if "." in spec else f"{__name__}.{spec.replace('-', '_')}"
     try:

@@ -1,10 +1,10 @@
-"""BenchBase's twitter: profiles above all.
+"""BenchBase's twitter: mostly profiles.
 
-The weights are those of `config/postgres/sample_twitter_config.xml` in cmu-db/benchbase: get tweet 1, tweets of those
-one follows 1, followers 7, tweets of one user 90, insert tweet 1. Users are drawn evenly, as `TwitterWorker` does; a
-profile is 10 tweets and a list of followers 20 names, as `TwitterConstants` has them. D. Difallah, A. Pavlo, C. Curino,
-P. Cudré-Mauroux: OLTP-Bench (VLDB 2013). The tweets of those one follows are a home page here, newest first; BenchBase
-takes those of 20 followees in any order. Its trace of tweet ids is replaced by an even draw.
+The weights are those of `config/postgres/sample_twitter_config.xml` in cmu-db/benchbase: get tweet 1, tweets of the
+followees 1, followers 7, tweets of one user 90, insert tweet 1. Users are drawn uniformly, as `TwitterWorker` does; a
+profile is 10 tweets and a list of followers 20 names, as in `TwitterConstants`. D. Difallah, A. Pavlo, C. Curino,
+P. Cudré-Mauroux: OLTP-Bench (VLDB 2013). The tweets of the followees are a home page here, newest first; BenchBase
+takes those of 20 followees in any order. Its trace of tweet ids is replaced by a uniform draw.
 """
 
 from collections.abc import Iterator

@@ -1,14 +1,14 @@
-"""What a workload asks for, one operation at a time: frozen values that know of no database.
+"""The operations of a workload: immutable values without reference to a database.
 
-Users and tweets are numbers from 0, in the order in which the world was made; the runner knows their ids. So the same
-seed gives the same operations, whatever answers them.
+Users and tweets are numbers from 0, in the order in which the world was created; the runner maps them to ids. So the
+same seed produces the same operations on every backend.
 """
 
 from typing import NamedTuple
 
 
 class AddUser(NamedTuple):
-    """Somebody signs up; the number is the next one."""
+    """A user signs up and gets the next number."""
 
     user: int
 
@@ -30,19 +30,19 @@ class ReadHome(NamedTuple):
 
 
 class ReadNews(NamedTuple):
-    """What has come into the user's home timeline since they last looked, a page of it at most."""
+    """New tweets in the user's home timeline since their last look, up to a page."""
 
     user: int
 
 
 class LogIn(NamedTuple):
-    """The user comes back and reads the first page."""
+    """The user signs in and reads the first page."""
 
     user: int
 
 
 class LogOut(NamedTuple):
-    """The user leaves: the next look is at a whole page again."""
+    """The user signs out: their next look reads a whole page again."""
 
     user: int
 

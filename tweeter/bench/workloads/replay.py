@@ -1,8 +1,8 @@
-"""A graph and tweets of one's own, in their real order, only faster.
+"""Replays recorded tweets on their follow graph, in their real order, but faster.
 
-What was said before the busiest stretch is the past: it is loaded. The stretch itself, the shortest time in which so
-many tweets were posted, is posted again, tweet after tweet. Between two tweets people look at their home pages: such as
-post within the same thousand tweets, because it is them who are there.
+The busiest stretch is the shortest time in which `count` tweets were posted. Tweets from before it are loaded; those of
+the stretch are posted one after the other. Between two tweets, users read their home pages: authors of the surrounding
+thousand tweets, because these users were active then.
 """
 
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ from tweeter.cli.progress import Progress
 from tweeter.models import User
 from tweeter.models.meta import make_engine, make_sessions
 
-AROUND = 1_000  # tweets before and after, whose authors are there to read
+AROUND = 1_000  # tweets before and after, whose authors read
 
 
 class Recording(NamedTuple):
-    """A database that holds the past, and what is to be done on it. It knows the ids behind the numbers of users."""
+    """A database with the loaded past, and the tweets to replay. It maps numbers of users to ids."""
 
     url: str
     names: list[str]
@@ -67,7 +67,7 @@ class Recording(NamedTuple):
 
 
 def replay(tweets: list[tuple[int, str]], reads_per_post: int, seed: int) -> Iterator[Operation]:
-    """The posts, and after each so many home pages of people who are there."""
+    """The posts, and after each of them so many home pages of active users."""
     random = np.random.default_rng(seed)
     for number, (author, message) in enumerate(tweets):
         yield Post(author, message)
@@ -77,7 +77,7 @@ def replay(tweets: list[tuple[int, str]], reads_per_post: int, seed: int) -> Ite
 
 
 def read_recording(scratch: Scratch, follows: Path, tweets: Path, count: int, reads_per_post: int) -> Recording:
-    """Loads the past into a database of its own. Raises CommandError for files that can't be read or hold nothing."""
+    """Loads the past into a separate database. Raises CommandError for files that are unreadable or empty."""
     settings = scratch.settings("sql")
     every = _read(tweets, settings["tweeter.message_limit"], scratch.progress)
     if not every:
@@ -110,7 +110,7 @@ def read_recording(scratch: Scratch, follows: Path, tweets: Path, count: int, re
 
 
 def busiest(times: list[int], count: int) -> int:
-    """Where the shortest time begins in which so many tweets were posted; the times are in order."""
+    """The start of the shortest time in which so many tweets were posted; the times are sorted."""
     if count >= len(times):
         return 0
     moments = np.array(times)

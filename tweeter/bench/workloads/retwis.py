@@ -1,10 +1,10 @@
-"""Retwis, as the client of TAPIR runs it: many posts for every look.
+"""Retwis, as TAPIR's client runs it: many posts per read.
 
 The weights and the Zipf-like choice of users are those of `store/benchmark/retwisClient.cc` in UWSysLab/tapir: 5 % add
 a user, 15 % follow, 30 % post, 50 % read a timeline. I. Zhang, N. Kr. Sharma, A. Szekeres, A. Krishnamurthy, D. Ports:
 Building Consistent Transactions with Inconsistent Replication (SOSP 2015), measures with the coefficient 0.75. That
-client reads and writes keys of a store in the numbers that each action would need; here the actions are done. A
-timeline is a page of 20 tweets instead of 1 to 10 keys.
+client reads and writes as many keys of a store as each action would need; here the actions are performed. A timeline
+is a page of 20 tweets instead of 1 to 10 keys.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Runs a workload on all backends, a slice on each in turn, and compares pages with SQL's outside of what is timed."""
+"""Runs a workload on all backends in turns, slice by slice, and compares pages with SQL's outside the timed part."""
 
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
@@ -29,13 +29,13 @@ from tweeter.models import Relationship, User
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page, Timeline
 
-CHECK_EVERY = 7  # pages of timelines, of which one is compared with SQL's
-PROFILE = 10  # tweets, as BenchBase has it
+CHECK_EVERY = 7  # timeline pages, one of which is compared with SQL's
+PROFILE = 10  # tweets, as in BenchBase
 PEOPLE = 20
 
 
 class Directory(Protocol):
-    """Whose ids and names are behind the numbers of a workload."""
+    """Maps the numbers of a workload to ids and names."""
 
     def user_id(self, user: int) -> int: ...
 
@@ -45,19 +45,19 @@ class Directory(Protocol):
 
 
 class Player:
-    """Does the operations of one workload on one backend, and keeps what they took."""
+    """Runs the operations of one workload on one backend, and records their costs."""
 
     def __init__(self, contender: Contender, directory: Directory) -> None:
         self._contender = contender
         self._directory = directory
-        self._seen: dict[int, int] = {}  # user: the newest tweet they saw since they came
+        self._seen: dict[int, int] = {}  # user: the newest tweet they have seen since signing in
         self._pages = 0
         self.costs: dict[str, list[list[Cost]]] = {}
 
     def warm_up(self, operations: Sequence[Operation]) -> None:
-        """Whoever is going to read, or is going to be read, has been here before: Pequod's clients begin so too.
+        """Makes the timelines warm that will be read, as Pequod's clients do.
 
-        What is cold costs what the growing series say.
+        The growth series show the cost of cold ones.
         """
         if self._contender.materialized:
             for timeline in dict.fromkeys(map(self._timeline, operations)):
@@ -73,7 +73,7 @@ class Player:
         return None
 
     def play(self, operations: Sequence[Operation]) -> float:
-        """Does them one after the other; returns the seconds they took, with what was delivered afterwards."""
+        """Runs the operations one after the other. Returns the seconds, including the delivery of pending events."""
         costs: dict[str, list[Cost]] = {}
         for operation in operations:
             if (cost := self._do(operation)) is not None:
@@ -129,7 +129,7 @@ class Player:
         return page, cost
 
     def _write(self, act: Callable[[], None]) -> Cost:
-        """As a request does it: it answers after the commit, once the delivery was woken."""
+        """Like a request: returns after the commit and the wake-up of the delivery."""
         with measuring() as meter:
             began = perf_counter()
             act()
@@ -166,7 +166,7 @@ def run(
     seed: int,
     progress: Progress,
 ) -> Iterator[Run]:
-    """The workload on every Contender, in so many slices, between which they take turns."""
+    """Runs the workload on every Contender, in so many slices, taking turns."""
     operations = list(workload.operations(world, count, seed))
     players = [(contender, Player(contender, directory)) for contender in every]
     progress.phase(f"{workload.name}, warming", len(every))

@@ -1,11 +1,11 @@
-"""Twip, Pequod's Twitter: people who look again and again at what is new, and seldom say something.
+"""Twip, Pequod's Twitter: users who poll for new tweets often and post rarely.
 
 Weights and behaviour are those of `app/twitternew.thh` and of the comparisons in `scripts/exp/paperexperiments.py` in
-bryankate/pequod: of the 70 % of users who are active, read 100, subscribe 10, log in 5, log out 5, post 1. Who is
-logged in looks in turn; a look asks for what came since the last one, the first after a login for a whole page. Who
-posts is drawn by a weight that grows with the logarithm of the number of followers. B. Kate, E. Kohler, M. Kester,
+bryankate/pequod: of the 70 % of users who are active, read 100, subscribe 10, log in 5, log out 5, post 1. Signed-in
+users read in turn; a read returns the tweets since the last one, the first after a login a whole page. Authors of posts
+are drawn by a weight that grows with the logarithm of the number of followers. B. Kate, E. Kohler, M. Kester,
 N. Narula, Y. Mao, R. Morris: Easy Freshness with Pequod Cache Joins (NSDI 2014) compares systems by the total time.
-Left out is the look of everybody at the end, which makes distributed runs alike.
+The final read of all users, which makes distributed runs comparable, is left out.
 """
 
 from collections import deque
@@ -46,13 +46,13 @@ def operations(world: World, count: int, seed: int) -> Iterator[Operation]:
             case _ if logged_in:
                 logged_in.rotate(-1)
                 yield ReadNews(logged_in[-1])
-            case _:  # everybody has left: somebody comes back
+            case _:  # all users have signed out: one signs in
                 logged_in.append(logged_out.popleft())
                 yield LogIn(logged_in[-1])
 
 
 def _post_shares(followers: Numbers, random: np.random.Generator) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Pequod's: 0 without followers, 0.1 up to 9 of them, then 1 to 2 log10(followers) at random."""
+    """Pequod's weights: 0 without followers, 0.1 for up to 9 of them, then 1 to 2 log10(followers) at random."""
     most = np.maximum(1, (2 * np.log10(np.maximum(followers, 1))).astype(np.int64))
     weights = np.where(followers < 10, 0.1, random.integers(0, 1 << 30, len(followers)) % most + 1)
     weights = np.where(followers == 0, 0.0, weights)
