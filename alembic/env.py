@@ -12,12 +12,12 @@ config = context.config
 
 
 def run() -> None:
-    given = config.get_main_option("sqlalchemy.url")  # by a program, which looks after logging itself
+    given = config.get_main_option("sqlalchemy.url")  # set by a program that configures logging itself
     settings = {"sqlalchemy.url": given} if given else read_settings(config.config_file_name)
     url = settings["sqlalchemy.url"]
     options = {
         "target_metadata": tweeter.models.Base.metadata,
-        "render_as_batch": url.startswith("sqlite"),  # SQLite can't alter most of a table in place
+        "render_as_batch": url.startswith("sqlite"),  # SQLite's ALTER TABLE supports few changes
     }
     if context.is_offline_mode():
         context.configure(url=url, literal_binds=True, **options)

@@ -1,4 +1,4 @@
-"""What `pshell development.ini` has at hand."""
+"""Names available in `pshell development.ini`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from tweeter import models
 
 
 def setup(env: dict[str, Any]) -> Iterator[None]:
-    """The models, a session, the timelines, and `tm`, whose `tm.commit()` keeps what was changed."""
+    """The models, a session, the timelines, and `tm`; `tm.commit()` commits the changes."""
     request = env["request"]
     request.tm.begin()
     env["models"] = models

@@ -75,7 +75,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_mentions_tweet_id"), "mentions", ["tweet_id"])
-    # The number of the transaction that records an event; SQLite, where writers take turns, needs none.
+    # The id of the transaction that records an event. SQLite needs none, because its writers take turns.
     transaction = (
         sa.text("(pg_current_xact_id()::text::bigint)") if op.get_context().dialect.name == "postgresql" else None
     )

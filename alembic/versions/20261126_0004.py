@@ -28,7 +28,7 @@ NAMES_AT_ONCE = 10_000  # SQLite takes 32,766 parameters in a statement
 
 log = logging.getLogger("alembic.runtime.migration")
 
-# The tables as they are here, whatever the models become.
+# Table definitions of this revision, independent of later models.
 users = sa.table(
     "users", sa.column("id"), sa.column("username"), sa.column("username_key"), sa.column("display_name"),
     sa.column("folded_name"), sa.column("password_hash"), sa.column("date", UTCDateTime()),
@@ -70,7 +70,7 @@ def downgrade() -> None:
 
 
 def _chunks(table: sa.TableClause) -> Iterator[Sequence[sa.Row[Any]]]:
-    """The rows in the order of their ids, with progress."""
+    """The rows in the order of their ids, in chunks, with progress."""
     connection = op.get_bind()
     total = connection.scalar(sa.select(sa.func.count()).select_from(table))
     done, last = 0, 0
@@ -107,7 +107,7 @@ def _fold_messages(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> No
     of_these = mentions.c.tweet_id.between(rows[0].id, rows[-1].id)
     there = {(user_id, tweet_id) for user_id, tweet_id in connection.execute(sa.select(mentions).where(of_these))}
     dates = {row.id: row.date for row in rows}
-    # A tweet can't mean an account that was opened after it, but that of a file has the date of its loading.
+    # A mention can't mean an account created after the tweet, except a loaded account: its date is that of the load.
     new = [
         {"user_id": user_id, "tweet_id": tweet_id}
         for (user_id, tweet_id), user in linked.items()

@@ -22,7 +22,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # What the site has not removed yet is removed now, or it would be there again.
+    # Removes rows of closed accounts that the site has not removed yet; otherwise they would reappear.
     for counter, one, other in (
         ("followers_count", "to_user_id", "from_user_id"), ("following_count", "from_user_id", "to_user_id"),
     ):  # fmt: skip

@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Shared stores start cold: what the old rows say cannot be said in the new form.
+    # Shared stores start cold: the old rows cannot be converted to the new format.
     op.drop_table("consumers")
     op.create_table(
         "consumers",

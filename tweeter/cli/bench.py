@@ -1,4 +1,4 @@
-"""`tweeter bench`: what the parts can do, in figures, on a scratch site with servers of its own."""
+"""`tweeter bench`: benchmarks on a scratch site with servers of its own."""
 
 import argparse
 import importlib
@@ -14,13 +14,13 @@ from tweeter.cli.common import CommandError, add_ini, check_writable, read_setti
 from tweeter.cli.progress import progress
 
 BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage", "relay", "mix")
-DEFAULT = "report"  # what is measured when nothing is named
+DEFAULT = "report"  # the default benchmark
 
-EXTRA = ("numpy", "matplotlib")  # packages that a site does not need
+EXTRA = ("numpy", "matplotlib")  # packages of the extra, which a site does not need
 
-FLAGS = frozenset(("--quick",))  # options that no value follows
+FLAGS = frozenset(("--quick",))  # options without a value
 
-SECRETIVE = frozenset(("database", "redis", "memcached"))  # arguments with passwords in them
+SECRETIVE = frozenset(("database", "redis", "memcached"))  # arguments that may contain passwords
 
 DESCRIPTION = """
 Measures on a scratch site: its database and servers are private ones, started from Debian's packages and removed at the
@@ -84,18 +84,18 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def in_order(words: Sequence[str]) -> list[str]:
-    """The words of the command line, with what to measure before the others: any order will do.
+    """Moves the benchmark to the front of the command line, so that words may be in any order.
 
-    Nothing named is the report; `--compare` is the comparison of two.
+    The default is the report; `--compare` compares two reports.
     """
     if "--compare" in words:
         return ["compare", *(word for word in words if word != "--compare")]
     for place, word in enumerate(words):
-        # What follows an option is its value: a backend may be called like a benchmark.
+        # The word after an option is its value: a backend may have the name of a benchmark.
         option = words[place - 1] if place else ""
         if word in (*BENCHMARKS, "compare") and (option in FLAGS or not option.startswith("--")):
             return [word, *words[:place], *words[place + 1 :]]
-    # A first word that is no file is a benchmark that there is not: argparse tells which there are.
+    # A first word that is not a file is an unknown benchmark: argparse lists the known ones.
     file = any(mark in word for word in words[:1] for mark in "-./#")
     return [DEFAULT, *words] if file and set(words) - {"-h", "--help"} else list(words)
 

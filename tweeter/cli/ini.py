@@ -1,4 +1,4 @@
-"""`tweeter ini`: the ini file of a production site, where there is no checkout to take it from."""
+"""`tweeter ini`: the ini file of a production site, for installations without a checkout."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ _PACKAGE = Path(tweeter.__file__).parent
 
 
 def migrations() -> str:
-    """Where Alembic finds the migrations of an installed wheel, or of a checkout: its script_location."""
+    """Alembic's script_location: the migrations of an installed wheel or of a checkout."""
     return "tweeter:migrations" if (_PACKAGE / "migrations").exists() else str(_PACKAGE.parent / "alembic")
 
 

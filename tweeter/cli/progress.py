@@ -1,4 +1,4 @@
-"""How far a long command has come: a bar on a terminal, a line now and then elsewhere; on stderr both."""
+"""Progress of long commands, on stderr: a bar on a terminal, otherwise a line from time to time."""
 
 import sys
 from collections.abc import Iterator
@@ -10,21 +10,21 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress(Protocol):
-    """Where a command reports. One phase runs at a time."""
+    """The interface for reporting progress. One phase runs at a time."""
 
     def phase(self, name: str, total: int | None) -> None:
-        """Begins a phase of so many steps; None where nobody knows how many."""
+        """Starts a phase of so many steps; None if the number is unknown."""
 
     def advance(self, steps: int) -> None:
-        """So many more steps are done."""
+        """Reports that so many more steps are done."""
 
     def say(self, line: str) -> None:
-        """Prints a line without spoiling the bar."""
+        """Prints a line without disturbing the bar."""
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Bars where stderr is a terminal, lines elsewhere."""
+    """Bars if stderr is a terminal, otherwise lines."""
     if not sys.stderr.isatty():
         lines = Lines()
         try:
@@ -32,7 +32,7 @@ def progress() -> Iterator[Progress]:
         finally:
             lines.end()
         return
-    # Imported here, because it takes longer to import than most commands run.
+    # Imported here, because importing it takes longer than most commands run.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as RichProgress
@@ -68,7 +68,7 @@ class Bars:
         self._rich.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
-        """A phase of which nobody knew how long it takes would look as if it went on for ever."""
+        """Completes the bar of a phase with an unknown number of steps; otherwise it would be animated forever."""
         if self._endless:
             self._rich.update(self._task, total=1, completed=1)
 

@@ -1,4 +1,4 @@
-"""`tweeter relay`: delivers to the shared stores in a process of its own."""
+"""`tweeter relay`: delivers events to the shared stores in a process of its own."""
 
 import argparse
 import sys
@@ -16,19 +16,19 @@ from tweeter.delivery.position import Log, Position
 from tweeter.errors import BackendUnavailable
 from tweeter.models.site import known_site
 
-COUNTED = 100_000  # events behind, at most
+COUNTED = 100_000  # the maximal count of pending events
 IDLE = 3600.0  # seconds
 
 
 class Status(NamedTuple):
-    """A shared store: who delivers to it, and how far."""
+    """The delivery to a shared store: its lease holder and its progress."""
 
     store: str
     holder: str  # the host and process id of the relay; empty if there is none now
     age: float | None  # seconds since the log was last read to its end; None without a checkpoint
     behind: int  # events that are not applied
     in_flight: int
-    problem: str = ""  # why the store cannot be asked
+    problem: str = ""  # why the store is unreachable
 
     @property
     def live(self) -> bool:

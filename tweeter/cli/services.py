@@ -1,4 +1,4 @@
-"""`tweeter services`: private servers of the backends, for as long as one looks at the site with them."""
+"""`tweeter services`: private servers for the backends, until Ctrl-C."""
 
 import argparse
 import sys
@@ -15,10 +15,10 @@ LOOK_EVERY = 0.5  # seconds
 
 
 class Service(NamedTuple):
-    """A server that a backend expects on this machine: how to make it, and its port."""
+    """A server that a backend expects on this machine: how to create it, and its port."""
 
     name: str
-    make: Any  # a kind of tweeter.servers.Server that can be asked at a port before it is made
+    make: Any  # a subclass of tweeter.servers.Server that can probe a port without an instance
     port: int
 
     @property
@@ -76,7 +76,7 @@ def _services(settings: Mapping[str, Any]) -> Iterator[Service]:
 
 
 def _package(service: Service) -> str:
-    """The Debian package that is missing; empty where none is."""
+    """The missing Debian package; empty if none is missing."""
     try:
         service.make().close()
     except NotInstalled as error:

@@ -1,4 +1,4 @@
-"""`tweeter site-id`: by what a database's keys in shared stores are told apart from other sites'."""
+"""`tweeter site-id`: the id that separates the keys of this site from those of others in shared stores."""
 
 import argparse
 import sys

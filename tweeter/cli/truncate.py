@@ -1,4 +1,4 @@
-"""`tweeter truncate`: materialised timelines forget what is old, as the talk's clean-up does."""
+"""`tweeter truncate`: removes old ids from materialized timelines, as the talk's clean-up does."""
 
 import argparse
 from datetime import timedelta

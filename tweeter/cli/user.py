@@ -1,4 +1,4 @@
-"""`tweeter user add|password|close`: accounts, for those who look after a site."""
+"""`tweeter user add|password|close`: account administration."""
 
 import argparse
 import getpass
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         if args.verb == "close":
             with site.acting() as actions:
                 username = actions.find(name).username
-            # Asked for outside of the transaction: nobody shall wait for somebody who thinks it over.
+            # Asked outside of the transaction, so that no lock is held while the user decides.
             if not args.yes and not _confirmed(username):
                 raise CommandError(f"{username} was not closed.")
             _close(site, name)
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _close(site: Site, name: str) -> None:
-    """Closes the account and removes its rows, and those of any other account that is closed."""
+    """Closes the account and removes its rows, together with those of other closed accounts."""
     with site.acting() as actions:
         user = actions.find(name)
         rows = 1 + user.tweets_count + user.followers_count + user.following_count
@@ -89,7 +89,7 @@ def _close(site: Site, name: str) -> None:
 
 
 def _password(given: str | None) -> str:
-    """Raises CommandError or Refused where it can't be used."""
+    """Raises CommandError or Refused for an unusable password."""
     if given is None and not sys.stdin.isatty():
         given = sys.stdin.readline().rstrip("\r\n")
     elif given is None:

@@ -1,4 +1,4 @@
-"""`tweeter verify`: does the backend show what SQL says?"""
+"""`tweeter verify`: compares the backend's timelines with SQL."""
 
 import argparse
 import random
@@ -19,7 +19,7 @@ from tweeter.models.meta import SessionFactory
 from tweeter.timelines.verify import PAGES, Verifier
 from tweeter.values import Timeline
 
-SHOWN = 20  # differences that are printed
+SHOWN = 20  # printed differences
 CATCH_UP = 30.0  # seconds
 CAUGHT_UP = 5.0
 IDS_AT_ONCE = 10_000
@@ -89,7 +89,7 @@ def _count_of(wrong: int, repaired: int) -> str:
 
 
 def _users(sessions: SessionFactory, args: argparse.Namespace) -> tuple[int, Iterator[int]]:
-    """How many users, and their ids."""
+    """The number of users to verify, and their ids."""
     if args.user:
         names = {name.lower().removeprefix("@"): name for name in args.user}
         with sessions() as session:
@@ -107,7 +107,7 @@ def _users(sessions: SessionFactory, args: argparse.Namespace) -> tuple[int, Ite
 
 
 def _sample(ids: Iterator[int], size: int, chance: random.Random) -> list[int]:
-    """Some of the ids, each with the same chance; however many there are, no more than those are kept."""
+    """A uniform random sample of the ids (reservoir sampling): only `size` of them are in memory."""
     sample = list(islice(ids, size))
     for number, id_ in enumerate(ids, size):
         place = chance.randrange(number + 1)
@@ -118,7 +118,7 @@ def _sample(ids: Iterator[int], size: int, chance: random.Random) -> list[int]:
 
 
 def _every_user(sessions: SessionFactory) -> Iterator[int]:
-    """A chunk at a time, in transactions of their own: one that lasts as long as the command would hold up others."""
+    """Reads chunks of ids in separate transactions: one long transaction would block other sessions."""
     last = 0
     while True:
         query = select(User.id).where(User.id > last, ~User.closed).order_by(User.id).limit(IDS_AT_ONCE)

@@ -18,7 +18,7 @@ from tweeter.lab.steps import Step
 from tweeter.plugins import dotted
 from tweeter.timelines import BACKENDS, private_server
 
-REMEMBERED = 6  # recent events shown
+REMEMBERED = 6  # number of actions shown
 PATIENCE = 3.0  # seconds that a page waits for a store that is catching up
 
 

@@ -1,4 +1,4 @@
-"""`tweeter demo`: a small lively site to look at, with an account to sign in with."""
+"""`tweeter demo`: a small lively site, with an account to sign in with."""
 
 import argparse
 from collections import Counter
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def make_demo(site: Site, moment: datetime) -> str:
-    """Adds the demo as it looks at that moment, in one transaction; returns what to tell."""
+    """Adds the demo as of that moment, in one transaction. Returns the lines to print."""
     username, password = demo_account(site.settings["tweeter.demo_account"])
     password_hash = site.passwords.hash(password)
     with site.sessions.begin() as session:
@@ -62,7 +62,7 @@ def make_demo(site: Site, moment: datetime) -> str:
 
 
 def demo_account(value: str) -> tuple[str, str]:
-    """The name and the password of the setting. Raises CommandError or Refused."""
+    """The username and the password of the setting. Raises CommandError or Refused."""
     words = (value or DEFAULT_ACCOUNT).split()
     if len(words) != 2 or not text.USERNAME.fullmatch(words[0]):
         raise CommandError("tweeter.demo_account must be a username and a password, with a space between them.")
@@ -71,7 +71,7 @@ def demo_account(value: str) -> tuple[str, str]:
 
 
 def _is_there(session: Session) -> bool:
-    """Some of the demo's people are here: those who stand out, by what their profiles say."""
+    """Whether the demo was loaded: recognizes its notable people by their profiles."""
     profiles = {(name.lower(), name_, bio) for name, name_, bio in _outstanding()}
     names = {f"{name}{end}" for name, _, _ in profiles for end in ("", "_2", "_3")}
     rows = session.execute(
@@ -90,7 +90,7 @@ def _outstanding() -> list[tuple[str, str, str]]:
 
 
 def _make_world(session: Session, username: str, account_taken: bool) -> World:
-    """The world, its people renamed until nobody else has their names."""
+    """The demo's world, with people renamed until all usernames are unused."""
     taken = {username.lower()} if account_taken else set()
     while True:
         world = make_world(taken, None if account_taken else username)
@@ -105,7 +105,7 @@ def _taken(session: Session, keys: set[str]) -> set[str]:
 
 
 def _write(session: Session, world: World, moment: datetime, password_hash: str) -> int:
-    """Inserts the world up to the moment, counters included. Returns how many tweets that were."""
+    """Inserts the world up to the moment, counters included. Returns the number of tweets."""
     midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = midnight - timedelta(days=DAYS - 1)
     start_ms = round(start.timestamp() * 1000)
@@ -171,7 +171,7 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
 
 
 def _give_ids(session: Session, wanted: list[int]) -> list[int]:
-    """These ids, in order, or the next ones that are free."""
+    """These ids, in order; if an id is taken, the next free one."""
     taken: set[int] = set()
     for i in range(0, len(wanted), AT_ONCE):
         taken |= set(session.scalars(select(Tweet.id).where(Tweet.id.in_(wanted[i : i + AT_ONCE]))))
@@ -179,7 +179,7 @@ def _give_ids(session: Session, wanted: list[int]) -> list[int]:
     last = 0
     for first in wanted:
         id_ = max(first, last + 1)
-        # Only what was moved is looked up by itself, which hardly ever happens.
+        # Only shifted ids need a query of their own, which is rare.
         while id_ in taken or (id_ != first and session.get(Tweet, id_) is not None):
             id_ += 1
         given.append(id_)

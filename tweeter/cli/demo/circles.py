@@ -1,13 +1,13 @@
-"""What the demo's people write about: circles of friends with a hobby or a job in common.
+"""The topics of the demo's people: circles of friends with a common hobby or job.
 
-A word in braces is drawn from the circle's words, or from the words that all share (`talk.WORDS`).
+A word in braces is drawn from the circle's words, or from the common words (`talk.WORDS`).
 """
 
 from typing import NamedTuple
 
 
 class Circle(NamedTuple):
-    """People with something in common. `share` is how many of them there are, against the other circles."""
+    """People with a common interest. `share` is their number relative to the other circles."""
 
     key: str
     share: int

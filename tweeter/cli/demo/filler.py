@@ -1,4 +1,4 @@
-"""From a template to a text: words in braces are drawn, again and again until none is left."""
+"""Renders templates: words in braces are replaced at random, until none is left."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _SLUGS = (
 
 
 class Filler:
-    """Fills templates. What is said twice in one text (`{bread} … {bread}`) is the same word."""
+    """Fills templates. A slot that occurs twice in a text (`{bread} … {bread}`) gets the same word."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -31,7 +31,7 @@ class Filler:
         text = template
         while _SLOT.search(text):
             text = _SLOT.sub(draw, text)
-        # Some write in small letters throughout; a sentence that begins with a drawn word begins properly.
+        # Some people write in lower case only; a sentence that begins with a slot is capitalized.
         return text[0].upper() + text[1:] if template.startswith("{") else text
 
     def _link(self) -> str:

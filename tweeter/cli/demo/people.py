@@ -1,4 +1,4 @@
-"""The demo's people: who they are, what they are called, where they live."""
+"""The demo's people: characters, names and time zones."""
 
 import unicodedata
 from random import Random
@@ -12,7 +12,7 @@ PEOPLE = 300
 
 
 class Person(NamedTuple):
-    """Somebody, before they have an id. `fame` weighs who is followed, `pace` is tweets a day, `hours` from UTC."""
+    """A person without an id. `fame` is a weight of followers, `pace` is tweets a day, `hours` is the UTC offset."""
 
     username: str
     display_name: str
@@ -52,7 +52,7 @@ _BY_HAND = str.maketrans({"ł": "l", "ø": "o", "ð": "d", "þ": "th", "ı": "i"
 
 
 def make_people(rng: Random, fill: Filler, taken: set[str]) -> list[Person]:
-    """The stars, those who write in other languages, and everybody else. No username (in lower case) is in `taken`."""
+    """The stars, people who write in other languages, and all others. No username (in lower case) is in `taken`."""
     people: list[Person] = []
     used = set(taken)
 
@@ -75,7 +75,7 @@ def make_people(rng: Random, fill: Filler, taken: set[str]) -> list[Person]:
             break
         bio = fill(rng.choice(circle.bios), circle.words) if rng.random() < 0.85 else ""
         name = f"{given} {family}" if rng.random() < 0.8 else given
-        # Popularity and talkativeness both have long tails: a few chatty and famous, many who mostly read.
+        # Popularity and activity both have long tails: a few chatty and famous people, many who mostly read.
         pace = min(14.0, 0.55 * rng.paretovariate(1.15)) if rng.random() < 0.86 else 0.0
         fame = rng.paretovariate(0.9)
         add(Person(_username(rng, given, family, circle), name, bio, hours, pace, min(fame, 90), circle))
@@ -83,7 +83,7 @@ def make_people(rng: Random, fill: Filler, taken: set[str]) -> list[Person]:
 
 
 def free_name(username: str, used: set[str]) -> str:
-    """The username, with a number behind it where somebody has it."""
+    """The username, with a number appended if it is taken."""
     name, number = username, 1
     while name.lower() in used:
         number += 1
@@ -101,7 +101,7 @@ def _couples() -> list[tuple[str, str, float]]:
 
 
 def _families(families: str) -> list[str]:
-    """Words, with "de" and "van" kept before their name."""
+    """Words, with "de" and "van" joined to their name."""
     return families.replace("de ", "de~").replace("van ", "van~").replace("~", "\u00a0").split(" ")
 
 

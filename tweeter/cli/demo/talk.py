@@ -1,4 +1,4 @@
-"""What the demo's people say whatever their circle: small talk, answers, other languages; and who stands out."""
+"""Texts of the demo independent of circles: small talk, replies, other languages; and the stars."""
 
 from typing import NamedTuple
 
@@ -310,7 +310,7 @@ LANGUAGES = (
 
 
 class Star(NamedTuple):
-    """Somebody whom everybody knows. `fame` is a weight of followers, `pace` tweets a day."""
+    """A famous person. `fame` is a weight of followers, `pace` tweets a day."""
 
     username: str
     name: str
@@ -499,7 +499,7 @@ STARS = (
     ),
 )
 
-# What happens around the account one signs in with: (hours before the end of the window, text).
+# Tweets of and about the account to sign in with: (hours before the end of the window, text).
 DEMO_BIO = "Just here to look around."
 DEMO_TWEETS = (
     (137.0, "Hello, is this thing on?"),

@@ -1,4 +1,4 @@
-"""The demo's world: who follows whom, and who says what when. The same each time but for the day it ends on."""
+"""The demo's world: who follows whom, and who posts what when. Reproducible, except for the day on which it ends."""
 
 import math
 from random import Random
@@ -11,9 +11,9 @@ from tweeter.cli.demo.talk import DEMO_BIO, DEMO_MENTIONS, DEMO_TWEETS, REJOINDE
 from tweeter.text import count_characters
 
 SEED = 2011
-DAYS = 6  # the last one is today, of which only what is past is shown
+DAYS = 6  # the last one is today, of which only the past is shown
 MESSAGE_LIMIT = 140
-HOUR = 3_600_000  # milliseconds, as all times here; they count from the beginning of the first day, UTC
+HOUR = 3_600_000  # all times here are milliseconds since the beginning of the first day, UTC
 END = DAYS * 24 * HOUR
 
 _AWAKE = (2, 1, 1, 1, 1, 3, 8, 14, 16, 13, 11, 11, 14, 12, 10, 10, 11, 14, 17, 20, 21, 19, 13, 6)
@@ -22,24 +22,24 @@ _EMOJI = ("✨", "🌻", "😅", "🙌", "☕", "💛", "🫖", "🎉", "🌧️
 
 
 class Post(NamedTuple):
-    """A tweet of the demo: the index of its author, when, what, and the tweet it answers."""
+    """A tweet of the demo: the index of its author, time, text, and its parent."""
 
     author: int
     time: int
     text: str
     parent: "Post | None" = None
-    of_circle: bool = False  # it is about what the author's circle does
+    of_circle: bool = False  # it is about the topic of the author's circle
 
 
 class World(NamedTuple):
     people: list[Person]
-    demo: int | None  # the index of the account one signs in with
+    demo: int | None  # the index of the account to sign in with
     follows: set[tuple[int, int]]
     posts: list[Post]  # in the order of time
 
 
 def make_world(taken: set[str], demo_account: str | None) -> World:
-    """Everything, up to the end of the last day. No new username (in lower case) is in `taken`."""
+    """The whole world, up to the end of the last day. No new username (in lower case) is in `taken`."""
     rng = Random(SEED)  # noqa: S311 (the same people each time is what is wanted)
     fill = Filler(rng)
     names = {*taken, demo_account.lower()} if demo_account else taken
@@ -54,7 +54,7 @@ def make_world(taken: set[str], demo_account: str | None) -> World:
 
 
 def _make_follows(rng: Random, people: list[Person]) -> set[tuple[int, int]]:
-    """Everybody knows the famous; friends share a circle or a language, and often follow back."""
+    """All people know the famous; friends share a circle or a language, and often follow back."""
     follows: set[tuple[int, int]] = set()
     for i, person in enumerate(people):
         count = min(120, int(7 + 6 * rng.paretovariate(1.3)))
@@ -80,7 +80,7 @@ def _interest(person: Person, other: Person) -> float:
 
 
 def _draw(rng: Random, count: int, weights: list[float]) -> list[int]:
-    """Different indexes, the heavier the likelier."""
+    """Distinct indexes, drawn by weight."""
     keys = [(rng.random() ** (1 / weight), i) for i, weight in enumerate(weights) if weight > 0]
     return [i for _, i in sorted(keys, reverse=True)[:count]]
 
@@ -133,7 +133,7 @@ class _Talk:
         return (person.circle.texts, person.circle.words) if dice < 0.82 else (SMALL_TALK, WORDS)
 
     def _answers(self, root: Post) -> list[Post]:
-        """A conversation: followers answer, the author answers some of them, and on it goes."""
+        """A conversation: followers reply, the author replies to some of them, and so on."""
         rng = self._rng
         audience = self._followers[root.author]
         if not audience:
@@ -173,7 +173,7 @@ class _Talk:
     def _say(
         self, i: int, time: int, texts: tuple[str, ...], words: dict[str, tuple[str, ...]], to: str = "", **given: str
     ) -> str | None:
-        """Something that nobody has said yet; None if nothing comes to mind."""
+        """A text that was not used before; None if none is found."""
         rng, person = self._rng, self._people[i]
         friends = [j for j in self._friends[i] if self._people[j].circle is person.circle] or self._friends[i]
         given["friend"] = "@" + self._people[rng.choice(friends)].username if friends else "somebody"

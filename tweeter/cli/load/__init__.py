@@ -1,9 +1,8 @@
-"""`tweeter load`: people, follows and tweets out of files, by the hundred thousand.
+"""`tweeter load`: bulk loading of users, follows and tweets from files.
 
-Three steps, none of which keeps more than a batch in memory: the files are read into temporary tables (`stage`), put
-in order there (`tweets.arrange`), and written in short transactions, each of which leaves a site that is whole
-(`people`, `tweets`, `links`). Whatever is there already is left alone, so that a load can be repeated, and goes on
-where it was interrupted.
+It has three steps, each with at most a batch in memory: files are read into temporary tables (`stage`), ordered there
+(`tweets.arrange`), and written in short transactions, each of which leaves a consistent site (`people`, `tweets`,
+`links`). Existing rows are not changed. Loading is idempotent, and a repeated load continues where it was interrupted.
 """
 
 import argparse
@@ -78,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _telling_sites(sessions: SessionFactory) -> Iterator[None]:
-    """At the end of the block, also where it is interrupted, running sites are told once that all timelines are cold.
+    """At the end of the block, even if it is interrupted, makes all timelines of running sites cold, once.
 
-    Until then they show what they showed before.
+    Until then they show the old pages.
     """
-    site_id(sessions)  # makes the row in which changes are noted
+    site_id(sessions)  # creates the row in which changes are noted
     try:
         yield
     except BaseException:
@@ -100,9 +99,9 @@ def load(
     password_hash: str = "",
     strict: bool = False,
 ) -> list[str]:
-    """Loads the files; returns what to tell.
+    """Loads the files. Returns the lines of the summary.
 
-    Raises CommandError for a file that can't be read and, if strict, for a bad line.
+    Raises CommandError for an unreadable file and, if strict, for a bad line.
     """
     with (
         _telling_how_to_go_on() as writing,
@@ -153,7 +152,7 @@ def _counted(what: str, **counts: int) -> list[str]:
 
 @contextmanager
 def _telling_how_to_go_on() -> Iterator[list[bool]]:
-    """Whatever ends the block early says what is loaded by then. The list has something in it once writing began."""
+    """If the block ends early, reports what is loaded. The list is non-empty once writing has begun."""
     writing: list[bool] = []
     try:
         yield writing

@@ -1,4 +1,4 @@
-"""Ids for tweets of the past: made from their time, and not taken yet."""
+"""Allocates unused ids for tweets of the past, from their time."""
 
 # ruff: noqa: S608 (nothing but our own words and numbers is put into the SQL)
 
@@ -10,17 +10,17 @@ _LAST_IN_BLOCK = (1 << ids.SEQUENCE_BITS) - 1
 
 
 class Allocator:
-    """Ids for one batch of load_order, asked for in the order of their time.
+    """Ids for one batch of load_order, allocated in the order of time.
 
-    Within a millisecond they begin after the greatest that is taken there. Where all 4096 are taken they spill
-    over into the next milliseconds. A block is an id without its low bits: what one millisecond has.
+    In a millisecond they continue after the highest existing id. If all 4096 are used, they spill over into the
+    following milliseconds. A block is an id without its low bits: the ids of one millisecond.
     """
 
     def __init__(self, database: BulkDatabase, after: int, last: int) -> None:
         self._database = database
-        # By the row number: SQLite would read a whole index where the table was small when it was analyzed.
+        # By primary key: SQLite would scan a whole index if the table was small when it was analyzed.
         self._tweets = tweets = "tweets" if database.postgresql else "tweets NOT INDEXED"
-        self._last = 0  # no tweet has the id 0: pages begin after it
+        self._last = 0  # ids start at 1: the first page begins after 0
         rows = database.execute(
             f"""
             SELECT DISTINCT ms, (
@@ -35,7 +35,7 @@ class Allocator:
         self._greatest: dict[int, int | None] = {block_of(ms): greatest for ms, greatest in rows}
 
     def next(self, epoch_ms: int) -> int:
-        """The next id of this moment; greater than all that were given before."""
+        """The next id of this millisecond; greater than all ids allocated before."""
         id_ = max(ids.first_id_of_ms(epoch_ms), self._last + 1)
         while (greatest := self._greatest_of(id_ >> ids.SEQUENCE_BITS)) is not None and greatest >= id_:
             id_ = greatest + 1
@@ -45,11 +45,11 @@ class Allocator:
         return id_
 
     def taken(self, epoch_ms: int) -> bool:
-        """Whether the moment has tweets already."""
+        """Whether the millisecond already has tweets."""
         return self._greatest_of(block_of(epoch_ms)) is not None
 
     def longest_spill(self) -> int:
-        """Over how many blocks the tweets of one moment of the batch may be spread; 1 where none spilled over."""
+        """The maximal number of blocks that the tweets of one millisecond may be spread over; 1 without a spill."""
         return max(map(self._spread, list(self._greatest)), default=1)
 
     def _spread(self, block: int) -> int:
@@ -59,7 +59,7 @@ class Allocator:
         return end - block + 1
 
     def _greatest_of(self, block: int) -> int | None:
-        """The greatest id that was taken in the block before this batch."""
+        """The highest id of the block before this batch."""
         if block not in self._greatest:
             self._greatest[block] = self._database.execute(
                 f"SELECT max(id) FROM {self._tweets} WHERE id >= :first AND id < :end",

@@ -1,4 +1,4 @@
-"""One connection for a bulk load: temporary tables, many rows at once, transactions that can be repeated."""
+"""The connection of a bulk load: temporary tables, many rows at once, repeatable transactions."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,23 +13,23 @@ from tweeter.models.meta import now
 
 T = TypeVar("T")
 
-# Rows that are written in one transaction. On SQLite a second's work, because nobody else can write meanwhile; on
-# PostgreSQL more, because an author who is counted once instead of twice is half the work.
+# Rows per transaction. On SQLite a second's work, because other writers are blocked in that time; on PostgreSQL
+# more, because counting an author once instead of twice is half the work.
 BATCH = {"sqlite": 20_000, "postgresql": 50_000}
 TRIES = 6
-# Between two transactions others may write. SQLite's waiting writers look every 100 ms at most whether they may.
+# Pause for other writers after each transaction. SQLite's waiting writers retry at least every 100 ms.
 BREATH = 0.03  # seconds
 
 
 class BulkDatabase:
-    """What the steps of a load share. Temporary tables live until `close`."""
+    """The database of all steps of a load. Temporary tables live until `close`."""
 
     def __init__(self, engine: Engine) -> None:
         self._connection = engine.connect()
         self.postgresql = engine.dialect.name == "postgresql"
         self.batch = BATCH[engine.dialect.name]
         settings = (
-            # Memory of this one connection in the server, not here.
+            # Memory of this connection in the server, not in this process.
             ("SET temp_buffers = '64MB'", "SET work_mem = '64MB'", "SET jit = off")
             if self.postgresql
             else ("PRAGMA temp.cache_size = -16384", "PRAGMA cache_size = -16384")
@@ -39,16 +39,16 @@ class BulkDatabase:
                 self.execute(setting)
 
     def close(self) -> None:
-        """Ends the connection, and with it the temporary tables."""
+        """Closes the connection, which drops the temporary tables."""
         self._connection.invalidate()
         self._connection.close()
 
     def execute(self, sql: str, **parameters: Any) -> Any:
-        """The CursorResult of a statement with `:name` parameters."""
+        """Executes a statement with `:name` parameters. Returns its CursorResult."""
         return self._connection.execute(text(sql), parameters)
 
     def insert_rows(self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-        """Adds rows as fast as the driver can."""
+        """Inserts rows as fast as the driver can."""
         names = ", ".join(columns)
         driver: Any = self._connection.connection.driver_connection
         if self.postgresql:
@@ -60,7 +60,7 @@ class BulkDatabase:
             driver.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608 (our names)
 
     def create(self, table: str, columns: str) -> None:
-        """Makes a temporary table. INTEGER is what SQLite calls it; it has 64 bits in both."""
+        """Creates a temporary table. The type INTEGER, SQLite's name, has 64 bits in both databases."""
         if self.postgresql:
             columns = columns.replace("INTEGER", "BIGINT")
         self.execute(f"CREATE TEMPORARY TABLE {table} ({columns})")
@@ -69,29 +69,29 @@ class BulkDatabase:
         self.execute(f"TRUNCATE {table}" if self.postgresql else f"DELETE FROM {table}")  # noqa: S608
 
     def analyze(self, *tables: str) -> None:
-        """Tells the planner what the tables hold."""
+        """Updates the planner's statistics."""
         with self.staging():
             for table in tables:
                 self.execute(f"ANALYZE {table}")
 
     def date(self, epoch_ms: str) -> str:
-        """SQL for a moment, as `UTCDateTime` keeps it, of SQL for milliseconds since 1970."""
+        """SQL that converts milliseconds since 1970 (SQL, too) to the format of `UTCDateTime`."""
         if self.postgresql:
             return f"to_timestamp({epoch_ms} / 1000.0)"
         return f"strftime('%Y-%m-%d %H:%M:%f', {epoch_ms} / 1000.0, 'unixepoch') || '000'"
 
     @contextmanager
     def staging(self) -> Iterator[None]:
-        """A transaction that writes to temporary tables only, and so keeps nobody waiting."""
+        """A transaction that only writes to temporary tables, and so blocks no other writer."""
         self._connection.execution_options(sqlite_begin="DEFERRED")
         with self._connection.begin():
             yield
 
     def commit(self, work: Callable[[bool], T], changed: Callable[[T], Any] = bool) -> T:
-        """Does the work in one transaction; where it changed something, it notes that running sites have to be told.
+        """Runs `work` in one transaction. If it changed something, records that running sites must be notified.
 
-        Somebody may post, follow or close an account at the same moment. Then the work is done again from the start;
-        its argument says that it has to look at everything again (True), which would be slow each time.
+        If a concurrent post, follow or closed account conflicts, `work` runs again. Its argument is then True: it must
+        check everything again, which would be too slow for every run.
         """
         for tries_left in reversed(range(TRIES)):
             try:
@@ -109,16 +109,16 @@ class BulkDatabase:
         return result
 
     def note_change(self) -> None:
-        """With it, in one transaction: should this process die, running sites make their timelines cold themselves."""
+        """Recorded in the same transaction: if this process dies, running sites make their timelines cold on their own."""
         self._connection.execute(update(site.Site).values(loading_until=now() + site.LOAD_SILENCE))
 
     def breathe(self) -> None:
-        """Lets others write."""
+        """Pauses for other writers."""
         if not self.postgresql:
             time.sleep(BREATH)
 
     def batches(self, table: str, size: int | None = None) -> Iterator[tuple[int, int, int]]:
-        """The `n` of a temporary table in batches: greater than the first, up to the second; and how many."""
+        """Batches of a temporary table by `n`: (exclusive start, inclusive end, number of rows)."""
         after = 0
         while True:
             with self.staging():
@@ -134,7 +134,7 @@ class BulkDatabase:
 
 
 def _worth_repeating(error: IntegrityError | OperationalError) -> bool:
-    """Somebody was in the way: a conflict, a deadlock, a lock. A full disk or a lost connection is none of these."""
+    """Whether a concurrent transaction caused it: a conflict, a deadlock, a lock. A full disk does not count."""
     if isinstance(error, IntegrityError):
         return True
     state = getattr(error.orig, "sqlstate", None) or ""

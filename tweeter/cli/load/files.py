@@ -1,4 +1,4 @@
-"""Lines out of plain or gzipped files, in memory that does not depend on the file or on its longest line."""
+"""Reads lines of plain or gzipped files in bounded memory, whatever the size of the file and of its longest line."""
 
 import codecs
 import gzip
@@ -19,10 +19,10 @@ _PACKED = {b"PK\3\4": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\
 
 
 def read_lines(path: Path, advance: Callable[[int], None]) -> Iterator[tuple[int, bytes | None]]:
-    """Numbers from 1 and lines without their ends, which are LF or CR LF, or CR throughout; None for a line that is
-    longer than LONGEST_LINE.
+    """Line numbers from 1, and lines without their ends (LF, CR LF, or CR throughout); None for a line that is longer
+    than LONGEST_LINE.
 
-    `advance` is told how many bytes of the file were read. Raises CommandError for a file that can't be read.
+    Calls `advance` with the number of bytes read. Raises CommandError for an unreadable file.
     """
     number = 0
     for chunk in _split(_chunks(path, advance)):
@@ -32,7 +32,7 @@ def read_lines(path: Path, advance: Callable[[int], None]) -> Iterator[tuple[int
 
 
 def size(path: Path) -> int | None:
-    """Bytes of a file; None for a pipe."""
+    """The size of a file in bytes; None for a pipe."""
     try:
         status = path.stat()
     except OSError as error:
@@ -41,7 +41,7 @@ def size(path: Path) -> int | None:
 
 
 def _split(chunks: Iterator[bytes]) -> Iterator[list[bytes | None]]:
-    """What lies between line feeds. Of a line that is too long only its length is kept in mind."""
+    """Splits at line feeds. A line that is too long is discarded while it is read."""
     rest, too_long = b"", False
     for chunk in chunks:
         first, *others = chunk.split(b"\n")
@@ -61,7 +61,7 @@ def _split(chunks: Iterator[bytes]) -> Iterator[list[bytes | None]]:
 def _chunks(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
     try:
         with path.open("rb", buffering=CHUNK) as raw:
-            # By its first bytes rather than its name: what is gzipped is read as such whatever it is called.
+            # Detected by the first bytes, not by the name.
             head = cast(io.BufferedReader, raw).peek(2)[:2]
             zipped = head == _GZIP
             if path.suffix == ".gz" and head and not zipped:
@@ -89,7 +89,7 @@ def _chunks(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
 
 
 def _check_encoding(path: Path, beginning: bytes) -> None:
-    """Raises CommandError for what would be a bad line after the other."""
+    """Raises CommandError for an encoding that would make every line a bad one."""
     for head, kind in _PACKED.items():
         if beginning.startswith(head):
             raise CommandError(f"{path} is a {kind} file; only plain and gzipped files can be read")

@@ -1,8 +1,7 @@
-"""Which tweet replies to which.
+"""Links replies to their parents.
 
-Most replies get their parent when they are written. What is left for the end: replies that are dated before what they
-reply to, those that were there already without the parent that the file tells, and those of earlier files, if this one
-has their parents.
+Most replies get their parent when they are written. The rest is linked at the end: replies dated before their parents,
+existing replies whose parent only this file names, and replies of earlier files, if this one has their parents.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ LINKS_AT_ONCE = 1_000
 
 
 def arrange_links(database: BulkDatabase) -> None:
-    """Makes load_links: of each `n` that answers something, its parent's name, and `n` if it is in the file."""
+    """Creates load_links: for each reply `n`, its parent's source id, and the parent's `n` if it is in the file."""
     with database.staging():
         database.create("load_links", "n INTEGER PRIMARY KEY, line INTEGER, parent TEXT, parent_n INTEGER")
         database.execute(
@@ -35,7 +34,7 @@ def arrange_links(database: BulkDatabase) -> None:
 
 
 def write_links(database: BulkDatabase, path: Path, warnings: Complaints) -> None:
-    """Adds the parents that are still missing; keeps, and complains of, those that no file had yet."""
+    """Adds the missing parents. Remembers, and complains about, parents that no file had so far."""
     database.analyze("load_given")
     for after, last, _ in database.batches("load_links", LINKS_AT_ONCE):
         database.commit(partial(_add_parents, database, after, last))
@@ -50,7 +49,7 @@ def write_links(database: BulkDatabase, path: Path, warnings: Complaints) -> Non
 
 
 def link_earlier_replies(database: BulkDatabase) -> None:
-    """Adds the parents of replies that were loaded by an earlier command than what they reply to."""
+    """Adds the parents of replies that an earlier command loaded before their parents."""
     after = -1
     while rows := database.commit(partial(_add_late_parents, database, after)):
         after = rows[-1][0]
@@ -88,10 +87,10 @@ def _add_late_parents(database: BulkDatabase, after: int, again: bool) -> Sequen
 
 
 def _link(database: BulkDatabase, links: Sequence[tuple[int, int]]) -> int:
-    """Gives replies their parents, where they have none. Returns how many."""
+    """Sets the parents of replies that have none. Returns their number."""
     added = 0
     for child, parent in links:
-        # Whoever walks up a conversation must arrive: tweets that would answer each other in a circle don't.
+        # Walks up a conversation must terminate, so links that would close a circle are skipped.
         if database.execute(_IS_ABOVE, child=child, parent=parent).first() is None:
             link = "UPDATE tweets SET parent_id = :parent WHERE id = :child AND parent_id IS NULL"
             added += database.execute(link, child=child, parent=parent).rowcount

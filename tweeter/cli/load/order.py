@@ -1,15 +1,15 @@
-"""Which of the tweets of one millisecond comes first: most archives tell seconds, and many begin with the newest."""
+"""The order of tweets of one millisecond: most archives have a resolution of seconds, many begin with the newest."""
 
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.stage import Stage
 
 
 def prepare_order(database: BulkDatabase, stage: Stage) -> tuple[str, list[str]]:
-    """The order of the tweets of a millisecond in load_tweets, as `t`: what to join, and by what to order.
+    """The order of the tweets of a millisecond in load_tweets (`t`): a JOIN clause, and the ORDER BY columns.
 
-    Within a millisecond their ids decide, if all are numbers; these grow with time unless the file shows otherwise.
-    Else their lines decide; later ones are newer unless the file shows otherwise. A reply that would come before its
-    parent is moved to behind it.
+    Within a millisecond they are ordered by their ids, if all are numbers; these increase with time unless the file
+    shows otherwise. Else they are ordered by line; later lines are newer unless the file shows otherwise. A reply that
+    would precede its parent is moved behind it.
     """
     line = "-{}.line" if stage.dates_rise < 0 else "{}.line"
     rank = "-{}.rank" if stage.ids_rise < 0 else "{}.rank"
@@ -18,7 +18,7 @@ def prepare_order(database: BulkDatabase, stage: Stage) -> tuple[str, list[str]]
         if not numbers:
             rank = line
         elif numbers < tweets:
-            # Where not all of a millisecond are numbers, lines are the only order they have in common.
+            # If not all ids of a millisecond are numbers, the line is their only common order.
             database.execute(
                 "UPDATE load_tweets SET rank = NULL "
                 "WHERE ms IN (SELECT ms FROM load_tweets GROUP BY ms HAVING count(rank) < count(*))"
@@ -32,15 +32,15 @@ def prepare_order(database: BulkDatabase, stage: Stage) -> tuple[str, list[str]]
 
 
 def _arrange_threads(database: BulkDatabase, rank: str) -> bool:
-    """Makes load_threads, of the replies of the same millisecond as their parents; False where all are in order.
+    """Creates load_threads for replies in the same millisecond as their parents. Returns False if all are in order.
 
-    `top` is the greatest rank of the tweet and of those above it, `depth` is how many these are: in the order of both,
-    every reply comes after its parent, and nothing else moves.
+    `top` is the greatest rank of the tweet and its ancestors, `depth` is the number of these ancestors: ordered by
+    both, every reply follows its parent, and nothing else moves.
     """
     database.execute("CREATE INDEX load_tweets_source ON load_tweets (source)")
     child, parent = rank.format("t"), rank.format("p")
     pairs = "FROM load_tweets AS t JOIN load_tweets AS p ON p.source = t.parent AND p.ms = t.ms AND p.line <> t.line"
-    # Of equal ranks (the ids 7 and 07) the lines decide.
+    # Equal ranks (the ids 7 and 07) are ordered by line.
     if database.execute(f"SELECT 1 {pairs} WHERE {parent} >= {child} LIMIT 1").first() is None:
         return False
     database.create("load_threads", "line INTEGER PRIMARY KEY, above INTEGER, top INTEGER, depth INTEGER")
@@ -50,7 +50,7 @@ def _arrange_threads(database: BulkDatabase, rank: str) -> bool:
         SELECT t.line, p.line, CASE WHEN {parent} > {child} THEN {parent} ELSE {child} END, 1 {pairs}
         """
     ).rowcount
-    # Each step looks twice as far up as the one before. The tweets of a circle never come to its end.
+    # Pointer doubling: each step looks twice as far up as the last. It is bounded, so circles terminate, too.
     for _ in range(count.bit_length()):
         database.execute(
             """

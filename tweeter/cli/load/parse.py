@@ -1,4 +1,4 @@
-"""What one line of a file says, or why it says nothing."""
+"""Parses one line of a file, or says why it is invalid."""
 
 import json
 import re
@@ -12,9 +12,9 @@ import msgspec
 
 from tweeter import ids, text
 
-# Real tweets have had 280 characters for years; a site may allow fewer to those who post on it.
+# Real tweets have had 280 characters for years; a site may have a lower limit for its own posts.
 LOADED_LIMIT_FACTOR = 10
-LONGEST_SOURCE_ID = 100  # characters; longer ones are told apart by their digest
+LONGEST_SOURCE_ID = 100  # characters; longer ones are identified by their digest
 _MICROSECOND = timedelta(microseconds=1)
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000  # milliseconds
@@ -23,13 +23,13 @@ _AT = re.compile(r" - at `\$\.(\w+)`$")
 
 
 class BadLine(Exception):
-    """A line that can't be loaded; the message is the reason."""
+    """A line that can't be loaded. The message is the reason."""
 
 
 class LoadedTweet(NamedTuple):
-    """A line of the tweets file. `source_id` is its name within the file, `parent` that of what it answers.
+    """A line of the tweets file. `source_id` is its id in the file, `parent` that of the tweet it replies to.
 
-    `name` is the author's as the file has it, `username` as the site has it.
+    `name` is the author's name in the file, `username` the one on the site.
     """
 
     name: str
@@ -94,14 +94,14 @@ def _decode_tweet(line: bytes) -> _Line:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        # Half of an emoji, where a message was cut to a length. Python reads it, and it is dropped on the way back.
+        # A message was cut within an emoji. Python's json accepts the lone surrogate, and encoding drops it.
         with suppress(ValueError):
             return _decoder.decode(json.dumps(json.loads(line), ensure_ascii=False).encode(errors="ignore"))
         raise
 
 
 def parse_name(name: str) -> str:
-    """A user's name as the file has it, without an @. Raises BadLine."""
+    """A username as in the file, without an @. Raises BadLine."""
     name = name.removeprefix("@")
     if not text.USERNAME.fullmatch(username_of(name)):
         raise BadLine(f"{_short(name)} is no username: 1 to 20 letters, digits or underscores")
@@ -109,7 +109,7 @@ def parse_name(name: str) -> str:
 
 
 def username_of(name: str) -> str:
-    """The name as it will be shown. What is made of digits gets a `u` before it."""
+    """The username on the site. A name of digits is prefixed with `u`."""
     return "u" + name if is_number(name) else name
 
 
@@ -118,14 +118,14 @@ def is_number(name: str) -> bool:
 
 
 def parse_date(date: int | float | str) -> int:
-    """Milliseconds since 1970, cut off like everywhere in Tweeter. Raises BadLine."""
+    """Milliseconds since 1970, truncated like everywhere in Tweeter. Raises BadLine."""
     try:
         if isinstance(date, str) and _NUMBER.fullmatch(date.strip()):
             date = float(date) if "." in date else int(date)
         if isinstance(date, int):
             epoch_ms = date * 1000
         elif isinstance(date, float):
-            # A float of today holds no more than microseconds; without rounding .123 could become .122.
+            # Today's timestamps as floats are exact to microseconds only; without rounding, .123 could become .122.
             epoch_ms = round(date * 1_000_000) // 1000
         else:
             moment = datetime.fromisoformat(date.strip())
@@ -134,7 +134,7 @@ def parse_date(date: int | float | str) -> int:
             epoch_ms = (moment - _UNIX) // _MICROSECOND // 1000
     except (ValueError, OverflowError):
         raise BadLine(f"{_short(date)} is no date: seconds since 1970 or ISO 8601") from None
-    # Local times that are told without their offset may be ahead of UTC, as may be the clock that told them.
+    # Local times without an offset may be ahead of UTC, and so may the clock of the source.
     end_of_tomorrow = (time.time_ns() // 1_000_000 // _DAY + 2) * _DAY
     if ids.EPOCH_MS <= epoch_ms < end_of_tomorrow:
         return epoch_ms
@@ -164,7 +164,7 @@ def _parse_source_id(source_id: str | int | None) -> str | None:
     if source_id is None or source_id == "":
         return None
     name = str(source_id)
-    if len(name) > LONGEST_SOURCE_ID or "\0" in name:  # PostgreSQL keeps neither in an index
+    if len(name) > LONGEST_SOURCE_ID or "\0" in name:  # PostgreSQL can index neither
         return "sha256:" + sha256(name.encode()).hexdigest()
     return name
 
@@ -177,7 +177,7 @@ def _decode(line: bytes) -> str:
 
 
 def _reason(error: str) -> str:
-    """msgspec's words with the field first: "date: expected `int | float | str`, got `bool`"."""
+    """msgspec's message with the field first: "date: expected `int | float | str`, got `bool`"."""
     if match := _AT.search(error):
         error = error[: match.start()]
         return f"{match[1]}: {error[0].lower()}{error[1:]}"

@@ -1,4 +1,4 @@
-"""From the temporary tables into users and relationships."""
+"""Writes users and relationships from the temporary tables."""
 
 # ruff: noqa: S608 (nothing but our own words is put into the SQL)
 
@@ -10,7 +10,7 @@ from tweeter.cli.progress import Progress
 
 
 def write_users(database: BulkDatabase, progress: Progress, password_hash: str) -> int:
-    """Adds whom the files name and the site does not have, in the order in which they appear. Returns how many."""
+    """Adds missing users of the files in their order of appearance. Returns their number."""
     with database.staging():
         database.create("load_missing", "n INTEGER PRIMARY KEY, key TEXT, name TEXT")
         missing = database.execute(
@@ -46,12 +46,12 @@ def _add_users(database: BulkDatabase, add: str, after: int, last: int, password
 
 
 def write_follows(database: BulkDatabase, progress: Progress) -> tuple[int, int]:
-    """Adds the relationships that are new, and counts them. Returns how many the files have, and how many are new."""
+    """Adds new relationships and updates the counters. Returns the numbers of pairs in the files and of new ones."""
     with database.staging():
         database.create("load_pairs", "n INTEGER PRIMARY KEY, follower_id INTEGER, followee_id INTEGER")
         database.create("load_fresh", "follower_id INTEGER, followee_id INTEGER")
-        # In the order of the primary key, which fills its pages one after the other and counts
-        # for each follower only once.
+        # In the order of the primary key: fills its pages sequentially, and updates the counter of each follower
+        # only once.
         new = database.execute(
             """
             INSERT INTO load_pairs (n, follower_id, followee_id)
@@ -117,7 +117,7 @@ def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> 
     return new
 
 
-# Somebody followed, or closed an account, since the pairs were made.
+# Skips pairs that were followed, or whose accounts were closed, since the pairs were collected.
 _STILL_NEW = """
     AND EXISTS (SELECT 1 FROM users WHERE id = p.follower_id AND NOT closed)
     AND EXISTS (SELECT 1 FROM users WHERE id = p.followee_id AND NOT closed)

@@ -1,4 +1,4 @@
-"""From the files into temporary tables: everything is read, and checked, before anything is written."""
+"""Reads the files into temporary tables: everything is read and checked before anything is written."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from tweeter.cli.progress import Progress
 
 ROWS_AT_ONCE = 10_000
 NAMES_REMEMBERED = 50_000
-PRINTED = 20  # complaints of each kind that are printed; the others are counted
+PRINTED = 20  # printed complaints of each kind; the others are only counted
 
 
 class Complaints:
-    """Prints the first of a kind, counts all."""
+    """Prints the first complaints of a kind, and counts all."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -63,11 +63,11 @@ class Stage:
         self._names = 0
         self.tweets = self.follows = 0
         self.any_source = self.any_parent = False
-        # Sums of +1 and -1 for each two lines of different times: do they rise, and do the ids with them?
+        # Sums of +1 and -1 for successive lines of different times: whether the dates increase, and the ids with them.
         self.dates_rise = self.ids_rise = 0
 
     def read_follows(self, path: Path) -> None:
-        """Raises CommandError for a file that can't be read and, if strict, for a bad line."""
+        """Raises CommandError for an unreadable file and, if strict, for a bad line."""
         add = self._tables["load_follows"].add
         with self._reading(path, lambda: self.follows):
             for number, line in self._lines(path):
@@ -81,7 +81,7 @@ class Stage:
                     add((self._key(pair[0]), self._key(pair[1])))
 
     def read_tweets(self, path: Path) -> None:
-        """As `read_follows`."""
+        """Raises the same errors as `read_follows`."""
         add = self._tables["load_tweets"].add
         add_mention, add_hashtag = self._tables["load_mentions"].add, self._tables["load_hashtags"].add
         before, rank_before = 0, None
@@ -112,7 +112,7 @@ class Stage:
                     add_hashtag((number, tag))
 
     def check_names(self) -> None:
-        """Raises CommandError where two users of the files would become one."""
+        """Raises CommandError if two users of the files would get the same username."""
         with self._database.staging():
             keys = self._database.execute(
                 "SELECT key FROM load_names GROUP BY key HAVING min(number) <> max(number) ORDER BY key"
@@ -125,7 +125,7 @@ class Stage:
             )
 
     def _key(self, name: str) -> str:
-        """The username in lower case; whoever was not met lately becomes a row of load_names."""
+        """The username in lower case. Adds a row to load_names unless the name was seen recently."""
         key = self._keys.get(name)
         if key is None:
             if len(self._keys) >= NAMES_REMEMBERED:
@@ -161,7 +161,7 @@ class Stage:
 
 
 class Rows:
-    """Rows on their way into a table."""
+    """Buffered rows for a table."""
 
     def __init__(self, database: BulkDatabase, table: str, columns: tuple[str, ...]) -> None:
         self._database = database

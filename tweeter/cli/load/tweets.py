@@ -1,9 +1,9 @@
-"""From the temporary tables into tweets, mentions and hashtags.
+"""Writes tweets, mentions and hashtags from the temporary tables.
 
-Tweets are written in the order of their time, so that a load that was interrupted has written a beginning, and goes on
-from there to the same ids. Within a millisecond (most archives tell seconds) they are written in the order of their
-ids where these are numbers that grow with time, else of their lines, which is backwards in a file whose newest tweets
-come first; in either case a reply comes after what it replies to.
+Tweets are written in the order of time. So an interrupted load has written a prefix, and a repeated one continues from
+there with the same ids. Within a millisecond (most archives have a resolution of seconds) tweets are ordered by their
+ids if these are numbers that increase with time, else by line, which is backwards in a file with the newest tweets
+first. In either case a reply follows its parent.
 """
 
 # ruff: noqa: S608 (nothing but our own words is put into the SQL)
@@ -25,9 +25,9 @@ class Written(NamedTuple):
 
 
 def arrange(database: BulkDatabase, stage: Stage) -> int:
-    """Makes load_order: `n` by time; `twin`, a line that says the same; the how-manieth of the twins this is.
+    """Creates load_order: `n` by time; `twin`, the first of all identical lines; `occurrence`, its number among these.
 
-    Returns how many lines are left out, because their id was there before.
+    Returns the number of lines omitted because their id occurred before.
     """
     with database.staging():
         # Two lines with the same id are the same tweet.
@@ -44,7 +44,7 @@ def arrange(database: BulkDatabase, stage: Stage) -> int:
         database.create("load_given", "n INTEGER PRIMARY KEY, id INTEGER, fresh INTEGER")
         database.create("load_who", "n INTEGER, user_id INTEGER")
         database.create("load_there", "user_id INTEGER, ms INTEGER, message TEXT, id INTEGER")
-        if not database.postgresql:  # which joins by hash, and can't have the longest messages in an index
+        if not database.postgresql:  # PostgreSQL uses a hash join, and cannot index the longest messages
             database.execute("CREATE INDEX load_there_same ON load_there (user_id, ms, message)")
     database.analyze("load_tweets")
     join, order = prepare_order(database, stage)
@@ -67,7 +67,7 @@ def arrange(database: BulkDatabase, stage: Stage) -> int:
         database.execute("CREATE INDEX load_order_line ON load_order (line)")
     database.analyze("load_order")
     with database.staging():
-        # Whom a message names, as far as they exist.
+        # Mentioned users, as far as they exist.
         database.execute(
             """
             INSERT INTO load_who (n, user_id)
@@ -85,7 +85,7 @@ def arrange(database: BulkDatabase, stage: Stage) -> int:
 
 
 def write_tweets(database: BulkDatabase, progress: Progress, has_sources: bool, has_links: bool) -> Written:
-    """Adds the tweets that are new, with their mentions, hashtags and counts. Returns how many."""
+    """Adds new tweets with their mentions, hashtags and counters. Returns the numbers."""
     with database.staging():
         total = database.execute("SELECT count(*) FROM load_order").scalar_one()
     progress.phase("Writing tweets", total)
@@ -118,7 +118,7 @@ class _Step:
 
     def write(self, after: int, last: int, again: bool) -> Written:
         execute, batch = self._database.execute, {"after": after, "last": last}
-        # The second time without those whose account was closed since.
+        # In a repeated transaction, without users whose accounts were closed since.
         still_open = "AND EXISTS (SELECT 1 FROM users WHERE id = {}.user_id AND NOT closed)" if again else ""
         author, named = still_open.format("o"), still_open.format("w")
         rows = execute(
@@ -154,9 +154,9 @@ class _Step:
         return Written(new, mentions)
 
     def _existing(self, first: int, last: int, blocks: int) -> dict[int, list[int]]:
-        """Under the `twin` of those lines that the site has already: the ids of its tweets, in order.
+        """For the `twin` of each line that exists on the site: the ids of its tweets, in order.
 
-        A tweet is looked for in so many milliseconds from its own on.
+        Searches so many milliseconds, beginning with the tweet's own.
         """
         database, batch = self._database, {"first": first, "last": last}
         same_moment = f"""
@@ -166,7 +166,7 @@ class _Step:
             AND tweets.date = {database.date("w.ms")}
             """
         if database.postgresql:
-            # OFFSET 0 keeps it as it is written: looked up by author and time, whatever the planner believes.
+            # OFFSET 0 forces a look-up by author and time, whatever the planner estimates.
             found = f"JOIN LATERAL (SELECT id, message FROM tweets WHERE {same_moment} OFFSET 0) AS tweets ON true"
         else:
             found = f"JOIN tweets ON {same_moment}"
@@ -197,7 +197,7 @@ class _Step:
         return existing
 
 
-# What a line answers: an earlier line (in time) of the same file, else what an earlier load knew under that name.
+# The parent of a line: an earlier line (by time) of the same file, else a tweet of an earlier load with that id.
 # Later lines have no id yet; `write_links` adds them at the end.
 _PARENTS = """
     LEFT JOIN load_links AS l ON l.n = g.n
