@@ -136,7 +136,7 @@ def _read(path: Path, message_limit: int, progress: Progress) -> list[LoadedTwee
 
 
 def _ids(site: Site, names: list[str]) -> list[int]:
-    """The ids of these people; whoever never followed, was followed or posted before is added."""
+    """The ids of these users. Adds users who never followed, were followed or posted before."""
     with site.sessions() as session:
         known = set(session.scalars(select(User.username_key)))
         if missing := [name for name in names if name.lower() not in known]:

@@ -109,7 +109,7 @@ class BulkDatabase:
         return result
 
     def note_change(self) -> None:
-        """Recorded in the same transaction: if this process dies, running sites make their timelines cold on their own."""
+        """Recorded in the same transaction: if this process dies, running sites drop their timelines on their own."""
         self._connection.execute(update(site.Site).values(loading_until=now() + site.LOAD_SILENCE))
 
     def breathe(self) -> None:
