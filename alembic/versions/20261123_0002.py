@@ -1,4 +1,4 @@
-"""The ids that loaded files gave to tweets
+"""Source ids of loaded tweets
 
 Revision ID: 0002
 Revises: 0001

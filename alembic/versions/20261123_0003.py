@@ -1,4 +1,4 @@
-"""How far each shared store has been delivered to; which request recorded an event
+"""Checkpoints of shared stores; the request that recorded an event
 
 Revision ID: 0003
 Revises: 0002

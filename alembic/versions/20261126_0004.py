@@ -1,6 +1,6 @@
-"""Hashtags, and folded messages and names to search in
+"""Hashtags; folded messages and names for search
 
-Mentions follow the rules of today as well, and a display name without anything visible becomes the username.
+Mentions are updated to the current rules; a display name without visible characters becomes the username.
 
 Revision ID: 0004
 Revises: 0003
@@ -24,7 +24,7 @@ branch_labels = None
 depends_on = None
 
 ROWS_AT_ONCE = 5_000
-NAMES_AT_ONCE = 10_000  # SQLite takes 32,766 parameters in a statement
+NAMES_AT_ONCE = 10_000  # SQLite allows 32,766 parameters per statement
 
 log = logging.getLogger("alembic.runtime.migration")
 

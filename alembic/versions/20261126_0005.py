@@ -1,4 +1,4 @@
-"""The id of the site, which is part of every key in shared stores; whether a bulk load is under way
+"""The id of the site, which is part of every key in shared stores; whether a bulk load is in progress
 
 Revision ID: 0005
 Revises: 0004

@@ -1,4 +1,4 @@
-"""Sessions of signed-in browsers. Everybody has to sign in again once.
+"""Sessions of signed-in browsers. All users must sign in again once.
 
 Revision ID: 0006
 Revises: 0005

@@ -1,4 +1,4 @@
-"""Replies that were loaded before their parents
+"""Replies loaded before their parents
 
 Revision ID: 0007
 Revises: 0006

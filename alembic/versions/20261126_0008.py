@@ -1,4 +1,4 @@
-"""Accounts that are closed, whose rows are removed later
+"""Closed accounts, whose rows are removed later
 
 Revision ID: 0008
 Revises: 0007

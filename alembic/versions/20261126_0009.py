@@ -1,4 +1,4 @@
-"""Checkpoints of shared stores, the outbox in the order of transactions, last writes of accounts, the restore epoch
+"""Checkpoints of shared stores, the outbox in transaction order, last writes of accounts, the restore epoch
 
 Revision ID: 0009
 Revises: 0008

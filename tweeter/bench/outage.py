@@ -48,7 +48,7 @@ class Result:
     returned: float  # seconds from the end of the outage until the store served pages; LONGEST_RETURN if it did not
     right: bool  # afterwards every home page equalled SQL's
     failed: int  # requests with a wrong response
-    distrusted: int  # fallbacks to SQL, from /metrics
+    distrusted: int  # how often the circuit opened, from /metrics
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ PATIENCE = 3.0  # seconds that a page waits for a store that is catching up
 class Status(NamedTuple):
     """`word` is answers, absent, broken or behind; `text` is the reason for absent, or the way it is broken.
 
-    `ours`: its server was started by `tweeter services`.
+    `ours`: its server is one that `tweeter services` starts.
     """
 
     word: str
@@ -135,7 +135,7 @@ class Lab:
         return self._registry.getUtility(IDelivery)
 
     def contender(self, step: Step) -> ITimelines:
-        """The timelines of a step. If they are not the backend's own, they follow its circuit."""
+        """The timelines of a step. If they are not the backend's own, they share its circuit."""
         if step.name not in self._contenders:
             self._contenders[step.name] = step.make(self, self._registry)
         return self._contenders[step.name]

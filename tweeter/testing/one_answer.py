@@ -41,7 +41,7 @@ def one_answer(
             super().__init__()
             self._named = 0
             self._fault: Fault | None = None
-            self._doubted: float | None = None  # the count of fallbacks when a harmless fault was injected
+            self._doubted: float | None = None  # the count of opened circuits when a harmless fault was injected
             for self.site in sites:
                 self.site.empty()
                 for _ in range(3):
@@ -223,5 +223,5 @@ def one_answer(
 
 
 def _times_doubted() -> float:
-    """The number of fallbacks from a store to SQL, in the processes of this test."""
+    """How often a circuit opened in the processes of this test."""
     return sum(sample.value for metric in DISTRUSTED.collect() for sample in metric.samples if "_total" in sample.name)

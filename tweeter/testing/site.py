@@ -76,7 +76,7 @@ class Process:
             assert time.monotonic() < deadline, f"{self.backend} does not catch up"
 
     def _served_by_sql(self) -> bool:
-        """If another process delivers, this one's circuit may be closed although its pages are too old."""
+        """Also true for a closed circuit with an old checkpoint, which occurs if another process delivers."""
         return IMaterializedTimelines.providedBy(self.timelines) and not self.timelines.live()
 
     def walk(self, timeline: Timeline, limit: int = 20) -> list[Page]:

@@ -71,7 +71,7 @@ def demo_account(value: str) -> tuple[str, str]:
 
 
 def _is_there(session: Session) -> bool:
-    """Whether the demo was loaded: recognizes its notable people by their profiles."""
+    """Whether the demo was loaded: looks for its notable people by their profiles."""
     profiles = {(name.lower(), name_, bio) for name, name_, bio in _outstanding()}
     names = {f"{name}{end}" for name, _, _ in profiles for end in ("", "_2", "_3")}
     rows = session.execute(
