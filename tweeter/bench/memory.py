@@ -27,7 +27,7 @@ Gauge = Callable[[], int]
 
 
 class _Site(NamedTuple):
-    """`tweets` of one author, whom the readers follow; only users who never come back follow another author."""
+    """`tweets` of one author, whom the readers follow; another author is followed by users who never come back."""
 
     tweets: list[int]
     readers: range

@@ -1,4 +1,4 @@
-"""Private servers for tests, benchmarks and the lab: each has a free port and a temporary folder."""
+"""Private servers for tests, benchmarks and the lab: a free port, a temporary folder, a handle that stops them."""
 
 from tweeter.servers.base import (
     HOST,

@@ -1,4 +1,4 @@
-"""Base class of private servers: a process, a free port, a temporary folder."""
+"""Base class of private servers: a process, a free port, a temporary folder, a handle that stops it."""
 
 import atexit
 import os

@@ -91,7 +91,7 @@ def sign_out(request: Request, message: str) -> Headers:
 
 
 def check_own_password(request: Request, password: str, field: str) -> None:
-    """Checks the current user's password, with the limits of a sign-in: a hijacked browser cannot guess it.
+    """Checks the current user's password under the sign-in limits: an intruder at an open browser must not guess it.
 
     Raises Refused, TooManyRequests, Busy.
     """

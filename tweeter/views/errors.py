@@ -36,7 +36,7 @@ PAGES = {
     503: ("Back in a moment", "The database does not answer. Nothing you posted before is lost; please try again."),
 }
 
-# Messages for limits that were reached by several accounts or addresses, not by the current one alone.
+# Reasons for limits, unless the reason is that one account or address did something too often.
 LIMITS = {
     "sign_in": "Somebody tried this name too often without knowing the password.",
     "sign_in_name": "Somebody tried this name too often without knowing the password.",

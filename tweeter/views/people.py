@@ -84,7 +84,7 @@ def unfollow(request: Request) -> Response:
 
 
 def _back(request: Request, username: str) -> Response:
-    """Redirects to the page with the button, which forms in lists of people name."""
+    """Redirects to the page with the button; forms in lists of people send its URL."""
     return see(posted(request, "next") or f"/@{username}")
 
 

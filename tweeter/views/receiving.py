@@ -1,7 +1,7 @@
 """Checks of a raw request, before anything else: its encoding and its length.
 
-Unreadable input is replaced by nothing. So everything around the site (the debug toolbar, the log, retries) can read
-the request, and the site rejects it with an error page.
+Unreadable input is removed. So everything around the site (the debug toolbar, the log, retries) can read the request,
+and the site rejects it with an error page.
 """
 
 from collections.abc import Callable

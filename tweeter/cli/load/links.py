@@ -90,7 +90,7 @@ def _link(database: BulkDatabase, links: Sequence[tuple[int, int]]) -> int:
     """Sets the parents of replies that have none. Returns their number."""
     added = 0
     for child, parent in links:
-        # Walks up a conversation must terminate, so links that would close a circle are skipped.
+        # Walking up a conversation must terminate, so links that would close a circle are skipped.
         if database.execute(_IS_ABOVE, child=child, parent=parent).first() is None:
             link = "UPDATE tweets SET parent_id = :parent WHERE id = :child AND parent_id IS NULL"
             added += database.execute(link, child=child, parent=parent).rowcount
