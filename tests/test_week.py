@@ -112,7 +112,7 @@ def test_home_and_profile_of_some_people_are_what_the_files_say(make_ini, databa
                 assert three_pages(process, profile) == files.profile(user)
             # Warm, a page costs two round trips and no SQL, however many one follows.
             with measure.measuring() as meter:
-                page = memory.timelines.home(home.user_id, Cursor())
+                page = memory.timelines.page(home, Cursor())
             assert meter.sql == 0
             assert meter.round_trips == (2 if page.tweets else 1)
     finally:

@@ -150,9 +150,8 @@ class Projector:
             new = {author: array("q", set(ids).difference(written[author])) for author, ids in new.items()}
             written, added = written | small, {}
         self.guard()
-        if fanned_out := [event.tweet_id for event in created if event.user_id in small]:
-            self._hydrator.load(fanned_out)  # for the first who read them
-        return [event for event in created if event.user_id not in small]  # whose streams load them
+        loaded = self._hydrator.load([event.tweet_id for event in created])  # for the first who read them
+        return [event for event in created if event.user_id not in small and loaded[event.tweet_id] is not None]
 
     def _read_audience(self, authors: Collection[int]) -> dict[int, Sequence[int]]:
         """The followers of those authors who have few."""
