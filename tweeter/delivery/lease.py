@@ -89,7 +89,7 @@ class Held:
         self._proven = began
 
     def prove(self) -> None:
-        """As of Lease."""
+        """See Lease."""
 
     def abandon(self) -> None:
         if self._connection is not None and self._engine.dialect.name == "postgresql":
@@ -116,7 +116,7 @@ class Held:
                         self.prove()
 
     def release(self) -> None:
-        """As of Lease."""
+        """See Lease."""
         self._over.set()
         if self._keeper is not None:
             self._keeper.join()

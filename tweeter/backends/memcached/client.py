@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A server's part of the keys, and its answer: None if everything on the server is cold."""
+    """A server's part of the keys, and its response: None if everything on the server is cold."""
 
     server: int
     keys: list[str]
@@ -110,7 +110,7 @@ class Servers:
         raise BackendUnavailable("memcached: cleared again and again")
 
     def commands(self, commands: Mapping[int, Iterable[bytes]]) -> dict[int, list[bytes]]:
-        """The answers to commands with names made earlier, which may belong to an old generation."""
+        """The responses to commands with names made earlier, which may belong to an old generation."""
         replies = self._exchange({server: Request(blocks=blocks(each)) for server, each in commands.items()})
         for server, reply in replies.items():
             self._epoch(server, reply)

@@ -35,8 +35,8 @@ class Pools:
     def exchange(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """One round trip with these servers: sends to all, then reads from all. No request, no round trip.
 
-        A long request is sent block by block, each before the answer to the previous one: the server never waits for
-        the next block, and the buffers of neither side fill up.
+        A long request is sent block by block, each before the response to the previous one is read: the server never
+        waits for the next block, and the buffers of neither side fill up.
 
         Raises BackendUnavailable.
         """

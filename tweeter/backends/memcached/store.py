@@ -222,7 +222,7 @@ class MemcachedTimelineStore:
         """Drops the timelines that exist although they refused an id.
 
         Memcached returns NOT_STORED for a missing timeline, but also if the value would become too large, or if there
-        is no memory for its copy. Missing timelines add nothing to the answer here.
+        is no memory for its copy. Missing timelines add nothing to the response here.
         """
         self.drop(
             name.removeprefix(self._name(answer.epoch, "")).decode()

@@ -1,8 +1,8 @@
-"""One connection to one memcached server: pipelines many commands and reads their answers in bulk.
+"""One connection to one memcached server: pipelines many commands and reads their responses in bulk.
 
-pymemcache waits for the answer to each append before it sends the next; a fan-out has thousands. So its parts are used
-(addresses, names, the pool, the errors), but not its exchange. Every wait ends at a deadline, even if an answer arrives
-byte by byte, and anything that is not an answer of memcached is an error.
+pymemcache waits for the response to each append before it sends the next; a fan-out has thousands. So its parts are
+used (addresses, names, the pool, the errors), but not its exchange. Every wait ends at a deadline, even if a response
+arrives byte by byte, and anything that is not a response of memcached is an error.
 """
 
 import os
@@ -41,7 +41,7 @@ class Found(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Commands that are each answered by one line, and their number."""
+    """Commands whose response is one line each, and their number."""
 
     data: bytes
     commands: int
@@ -108,7 +108,7 @@ class Connection:
         count_bytes(sent=len(data))
 
     def lines(self, count: int) -> list[bytes]:
-        """The answers to `count` commands."""
+        """The responses to `count` commands."""
         while self._data.count(b"\r\n", self._at) < count:
             self._receive()
         *lines, self._data = self._data[self._at :].split(b"\r\n", count)
@@ -120,7 +120,7 @@ class Connection:
         return lines
 
     def values(self, names: Sequence[bytes]) -> dict[bytes, Found]:
-        """The answer to `gets` of these names, which ends the exchange."""
+        """The response to `gets` of these names, which ends the exchange."""
         wanted = set(names)
         found: dict[bytes, Found] = {}
         while (line := self._line()) != b"END":

@@ -208,7 +208,7 @@ def _limit(connection: Any, seconds: float) -> None:
 
 
 def _named(error: BaseException, name: str) -> BaseException:
-    """The failure as an error of redis-py, which distinguishes "no answer in time" from "no connection"."""
+    """The failure as an error of redis-py, which distinguishes "no response in time" from "no connection"."""
     if isinstance(error, builtins.TimeoutError | BlockingIOError):
         return TimeoutError(f"{name} does not answer in time")
     if isinstance(error, OSError | hiredis.HiredisError):
