@@ -35,7 +35,7 @@ class Refusal(Exception):
 
     @property
     def damaged(self) -> bool:
-        """Whether the key holds a value of a type that the command does not fit: the server itself works."""
+        """Whether the key holds a value of the wrong type for the command; the server itself works."""
         return self.code == "WRONGTYPE"
 
 
