@@ -1,7 +1,7 @@
-"""What people do: the rows and their outbox event in one transaction; after the commit somebody delivers it.
+"""The actions of users: rows and outbox event in one transaction; the relay delivers the event after the commit.
 
-Whoever makes the Actions owns the transaction. All rules are here, so that a form, a command and a test meet the
-same ones: what they don't allow raises Refused, with words for the person who tried.
+The caller owns the transaction. All business rules are here, so they apply equally to forms, commands and tests. An
+action that they do not allow raises Refused, with a message for the user.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ ID_TRIES = 5
 
 
 class Actions:
-    """What one can do within the session's transaction. Ids go in, rows come out."""
+    """The actions, within the session's transaction. They take ids and return rows."""
 
     def __init__(self, session: Session, passwords: Passwords, message_limit: int = 140) -> None:
         self._session = session
@@ -54,7 +54,7 @@ class Actions:
             username_key=username.lower(),
             display_name=check_display_name(display_name) or username,
             bio=check_bio(bio),
-            password_hash=self._passwords.hash(password),  # takes long, so before anything is locked
+            password_hash=self._passwords.hash(password),  # slow, so before anything is locked
         )
         try:
             with self._session.begin_nested():
@@ -64,7 +64,7 @@ class Actions:
         return user
 
     def change_profile(self, user_id: int, display_name: str, bio: str) -> None:
-        """A new name or bio. An empty name is the username."""
+        """Changes name and bio. An empty name becomes the username."""
         user = self._user(user_id, lock=True)
         name = check_display_name(display_name) or user.username
         user.bio = check_bio(bio)
@@ -75,9 +75,9 @@ class Actions:
         self._session.flush()
 
     def set_password(self, user_id: int, password: str) -> User:
-        """A new password; it ends every session that was begun with the old one."""
+        """Sets a new password, and ends every session that began with the old one."""
         check_password(password)
-        password_hash = self._passwords.hash(password)  # takes long, so before anything is locked
+        password_hash = self._passwords.hash(password)  # slow, so before anything is locked
         user = self._user(user_id, lock=True)
         user.password_hash = password_hash
         user.auth_version = user.auth_version + 1
@@ -89,13 +89,13 @@ class Actions:
         self._count(User.id == user_id, auth_version=1)
 
     def close_account(self, user_id: int) -> None:
-        """Closes the account: with its tweets and follows it is on no page from now on, and its name is free again.
+        """Closes the account: no page shows it, its tweets or its follows from now on, and its username is free again.
 
-        The rows go later (`tweeter.closing`): there may be millions, and nobody is to wait for locks on all neighbours.
+        The rows are removed later (`tweeter.closing`): there may be millions, which would lock all neighbours too long.
         """
         user = self._user(user_id, lock=True)
         user.closed = True
-        user.username_key = f"!{user_id}"  # which no name can be
+        user.username_key = f"!{user_id}"  # not a valid username
         user.display_name = user.bio = user.password_hash = ""
         user.auth_version = user.auth_version + 1
         outbox.record(self._session, AccountClosed(user_id))
@@ -104,7 +104,7 @@ class Actions:
     # tweets
 
     def post(self, user_id: int, message: str, parent_id: int | None = None) -> Tweet:
-        """A new tweet; an answer where a parent is given."""
+        """Posts a tweet; a reply if a parent is given."""
         session = self._session
         message = check_message(message, self._message_limit)
         if parent_id is not None and self._author(parent_id) is None:
@@ -118,7 +118,7 @@ class Actions:
         return tweet
 
     def delete(self, user_id: int, tweet_id: int) -> None:
-        """Deletes one's own tweet. Answers to it stay."""
+        """Deletes a tweet of the user. Replies to it stay."""
         author_id = self._author(tweet_id)
         if author_id is None:
             raise Missing("This tweet is gone.")
@@ -134,7 +134,7 @@ class Actions:
     # relationships
 
     def follow(self, user_id: int, username: str) -> None:
-        """Following twice changes nothing."""
+        """Follows a user. Idempotent."""
         followee = self.find(username)
         if followee.id == user_id:
             raise Refused("You can't follow yourself.")
@@ -148,7 +148,7 @@ class Actions:
             self._session.flush()
 
     def unfollow(self, user_id: int, username: str) -> None:
-        """Unfollowing whom one doesn't follow changes nothing."""
+        """Unfollows a user. Idempotent."""
         followee = self.find(username)
         if not self._follows(user_id, followee.id):
             return
@@ -161,9 +161,9 @@ class Actions:
             self._session.flush()
 
     def find(self, username: str) -> User:
-        """The user of that name, whatever its case."""
+        """The user with that username, case-insensitive."""
         user = None
-        if text.USERNAME.fullmatch(username):  # PostgreSQL would not even take a NUL in a text
+        if text.USERNAME.fullmatch(username):  # PostgreSQL raises an error for a NUL in a text
             user = self._session.scalar(select(User).where(User.username_key == username.lower()))
         if user is None:
             raise Missing(f"There is nobody called {text.clean_line(username)[:20]}.")
@@ -178,7 +178,7 @@ class Actions:
         return user
 
     def _author(self, tweet_id: int) -> int | None:
-        """Whose tweet it is; None where it is gone."""
+        """The id of the tweet's author; None if the tweet is deleted."""
         open_ = Tweet.user_id.not_in(closed_users)
         return self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
 
@@ -186,9 +186,9 @@ class Actions:
         return self._session.get(Relationship, (user_id, followee_id), populate_existing=True) is not None
 
     def _lock(self, *user_ids: int) -> None:
-        """Locks the accounts, in the order of their ids, so that two who follow each other can't deadlock.
+        """Locks the accounts, in the order of their ids, so that two users who follow each other cannot deadlock.
 
-        It also lets the same request, sent twice at once, come one after the other.
+        It also serializes a request that was sent twice at once.
         """
         found = User.id.in_(user_ids) & ~User.closed
         rows = select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
@@ -196,7 +196,7 @@ class Actions:
             raise Missing("This account is closed.")
 
     def _wrote(self, user_id: int, **steps: int) -> int:
-        """Counts, and notes the event that is recorded next as the account's last write."""
+        """Updates counters, and stores the number of the next recorded event as the account's last write."""
         number = outbox.NUMBER[self._session.get_bind().dialect.name]
         return self._count(User.id == user_id, {"last_write": number}, **steps)
 
@@ -222,18 +222,18 @@ class Actions:
         return tweet
 
     def _index(self, tweet: Tweet) -> None:
-        """Records whom the tweet mentions, and its hashtags."""
+        """Records the tweet's mentions and hashtags."""
         names, tags = text.entities(tweet.message)
         self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
         if names:
-            # Locked, so that an account which is being closed is either still there at the commit or not found here.
+            # Locked, so that an account that is being closed either still exists at the commit or is not found here.
             mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
             for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
                 self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
 
 
 def check_message(message: str, limit: int) -> str:
-    """The message, cleaned."""
+    """Returns the cleaned message. Raises Refused."""
     message = text.clean_message(message)
     if not message:
         raise Refused("Write something first.", "message")
@@ -280,7 +280,7 @@ def _request_actions(request: Request) -> Actions:
 
 
 def includeme(config: Configurator) -> None:
-    """Adds `request.actions`: the actions within the request's transaction, delivered after its commit."""
+    """Adds `request.actions`: the actions within the request's transaction; their events are delivered after it."""
     settings = config.get_settings()
     config.registry["passwords"] = Passwords.of(settings)
     config.add_request_method(_request_actions, "actions", reify=True)

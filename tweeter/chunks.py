@@ -1,4 +1,4 @@
-"""Work on an unbounded number of rows: a chunk in each transaction, and turns for others in between."""
+"""Work on an unbounded number of rows: one chunk per transaction, with rests for other writers in between."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,16 +7,16 @@ from sqlalchemy.orm import Session
 
 from tweeter.models.meta import SessionFactory, begin_immediate
 
-CHUNK = 500  # rows in a transaction; and ids in an event
+CHUNK = 500  # rows per transaction, and ids per event
 LONGEST_REST = 0.1  # seconds
 
 
 def in_chunks(
     sessions: SessionFactory, work: Callable[[Session], int], goes_on: Callable[[], bool] = lambda: True
 ) -> Iterator[int]:
-    """Does `work(session)` in transactions of its own until it returns 0; yields what it returned each time.
+    """Runs `work(session)` in separate transactions until it returns 0; yields each result.
 
-    It rests as long as it works, because SQLite's writers have no queue: whoever asks again at once would always win.
+    It rests as long as it works, because SQLite's writers have no queue: without rests it would starve them.
     """
     while goes_on():
         began = time.monotonic()

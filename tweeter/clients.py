@@ -1,7 +1,7 @@
-"""Where a request comes from, and by which name of the site.
+"""The client address of a request, and the host name it was sent to.
 
-A proxy that waitress does not trust (`trusted_proxy`) makes everybody look like the proxy. So a header that proxies add
-counts against a request: who is let in because of an address needs that address in these headers too.
+Behind a proxy that waitress does not trust (`trusted_proxy`), every client seems to have the proxy's address. So the
+headers that proxies add count against a request: access by address requires an allowed address in these headers, too.
 """
 
 import re
@@ -16,7 +16,7 @@ from tweeter.errors import SettingError
 Networks = list[IPv4Network | IPv6Network]
 Environ = Mapping[str, Any]
 
-# Headers by which a proxy names the client, and headers that only tell that there is a proxy.
+# Headers in which a proxy names the client, and headers that only reveal a proxy.
 NAMING = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_CF_CONNECTING_IP", "HTTP_TRUE_CLIENT_IP")
 TELLING = ("HTTP_VIA", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_PORT",
            "HTTP_X_FORWARDED_BY", "HTTP_X_FORWARDED_SERVER", "HTTP_X_FORWARDED_SSL")  # fmt: skip
@@ -27,7 +27,7 @@ _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
 
 
 def parse_networks(text: str, setting: str) -> Networks:
-    """The networks of a setting: `127.0.0.1 10.0.0.0/8 ::1`. Raises SettingError."""
+    """Parses the networks of a setting: `127.0.0.1 10.0.0.0/8 ::1`. Raises SettingError."""
     try:
         return [ip_network(part) for part in text.replace(",", " ").split()]
     except ValueError as error:
@@ -35,9 +35,9 @@ def parse_networks(text: str, setting: str) -> Networks:
 
 
 def is_from(networks: Networks, request: Request) -> bool:
-    """Whether the client lies in one of the networks: the peer, and every client that proxies name.
+    """Whether the peer, and every client that proxies name, is in one of the networks.
 
-    A loopback address that a proxy names is nobody's: anybody can send such a header.
+    A loopback address in a proxy's header never counts: anybody can send such a header.
     """
     peer = _address(request.remote_addr or "")
     named = [_address(name) for name in _named(request.environ)]
@@ -47,10 +47,10 @@ def is_from(networks: Networks, request: Request) -> bool:
 
 
 def client_network(request: Request) -> str:
-    """What a limit by address counts: an IPv4 address, or the /64 of an IPv6 address, which is what one client gets.
+    """The key of a limit by address: an IPv4 address, or the /64 network of an IPv6 address, which one client gets.
 
-    It is the peer's: whoever sends an X-Forwarded-For would choose what it says. Behind a proxy, waitress'
-    `trusted_proxy` makes it the client's.
+    It is the peer's address, because clients can send any X-Forwarded-For. Behind a proxy, waitress' `trusted_proxy`
+    makes it the client's.
     """
     address = _address(request.remote_addr or "")
     if isinstance(address, IPv6Address):
@@ -59,13 +59,13 @@ def client_network(request: Request) -> str:
 
 
 def may_be_proxy(address: str) -> bool:
-    """Whether an address that sends a lot may be a proxy in front of the site, rather than a visitor."""
+    """Whether an address with many requests may be a proxy in front of the site instead of a visitor."""
     parsed = _address(address)
     return parsed is None or parsed.is_private
 
 
 def parse_hosts(text: str) -> frozenset[str]:
-    """The names of a setting: `example.org www.example.org .example.net`. Raises SettingError."""
+    """Parses the host names of a setting: `example.org www.example.org .example.net`. Raises SettingError."""
     hosts = frozenset(text.lower().replace(",", " ").split())
     for host in hosts:
         if not _HOST.fullmatch(host):
@@ -76,7 +76,7 @@ def parse_hosts(text: str) -> frozenset[str]:
 
 
 def split_host(header: str) -> str:
-    """The name in a Host header, in lower case, without the port; empty where it is none."""
+    """The host name in a Host header, in lower case, without the port; empty if it is invalid."""
     name, colon, port = header.lower().rpartition(":")
     if not colon or port.endswith("]"):
         name, port = header.lower(), ""
@@ -84,13 +84,13 @@ def split_host(header: str) -> str:
 
 
 def is_allowed(hosts: frozenset[str], host: str) -> bool:
-    """Whether the site goes by that name. `.example.org` is example.org and everything below it. No names: any."""
+    """Whether the host is allowed. `.example.org` allows example.org and all subdomains; an empty set allows any."""
     parts = host.split(".")
     return not hosts or host in hosts or any("." + ".".join(parts[n:]) in hosts for n in range(len(parts)))
 
 
 def _named(environ: Environ) -> Iterator[str]:
-    """The clients that proxies name; an empty name where there is a proxy that names none."""
+    """The clients that proxies name; an empty name for a proxy that names none."""
     found = False
     for header in NAMING:
         if header in environ:

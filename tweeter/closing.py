@@ -1,8 +1,8 @@
 """Removes the rows of closed accounts, a chunk at a time (`chunks.in_chunks`).
 
-An account is closed by one row: `closed` is set, and every page leaves it out from then on. It may have a million
-followers and tweets, so their rows are removed afterwards (`tweeter.housekeeping`, `tweeter user close`). Whoever
-begins goes on where another was killed, and several may be at it: each chunk is right by itself.
+Closing an account sets `closed` in its row, and every page excludes it from then on. It may have a million followers
+and tweets, so their rows are removed afterwards (`tweeter.housekeeping`, `tweeter user close`). Each chunk is complete
+in itself: any process continues where another was killed, and several may work at once.
 """
 
 from typing import Any
@@ -16,19 +16,19 @@ from tweeter.values import TweetsDeleted
 
 
 def remove_some(session: Session, limit: int = CHUNK) -> int:
-    """Removes some rows of a closed account in the session's transaction; returns how many, 0 where there are none."""
+    """Removes a chunk of rows of a closed account in the session's transaction; returns their number, 0 if none."""
     user_id = session.scalar(select(User.id).where(User.closed).order_by(User.id).limit(1))
     if user_id is None:
         return 0
     if removed := _remove(session, user_id, limit):
         return removed
-    # A bulk load may have added rows just now. It locks the account, as every foreign key does.
+    # A bulk load may just have added rows. It locks the account, because foreign keys do.
     session.scalar(select(User.id).where(User.id == user_id).with_for_update())
     return _remove(session, user_id, limit) or _rows(session, delete(User).where(User.id == user_id)) or 1
 
 
 def _remove(session: Session, user_id: int, limit: int) -> int:
-    """Up to `limit` rows that are the account's."""
+    """Removes up to `limit` rows of the account."""
     removed = 0
     for remove in (_remove_tweets, _remove_follows, _remove_mentions):
         if removed < limit:
@@ -40,20 +40,20 @@ def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
     ids = _chunk(session, Tweet.id, Tweet.user_id == user_id, limit)
     if not ids:
         return 0
-    # No page shows them any more, but some stores may not have been told of the closing yet.
+    # No page shows them any more, but AccountClosed may not be applied to every store yet.
     outbox.record(session, TweetsDeleted(tuple(ids), user_id))
     session.flush()
     return _rows(session, delete(Tweet).where(Tweet.user_id == user_id, Tweet.id.between(ids[-1], ids[0])))
 
 
 def _remove_follows(session: Session, user_id: int, limit: int) -> int:
-    """Follows in both directions, and their part of the counters of those on the other side."""
+    """Removes follows in both directions, and adjusts the counters of the users on the other side."""
     own, others = Relationship.from_user_id, Relationship.to_user_id
     followees = _chunk(session, others, own == user_id, limit)
     followers = _chunk(session, own, others == user_id, limit - len(followees)) if len(followees) < limit else []
     if not followees and not followers:
         return 0
-    # In the order of ids, as everybody locks. Nobody waits for the counters of those who are closed themselves.
+    # Lock in the order of ids, as all actions do. The counters of closed accounts need no update.
     neighbours = User.id.in_({*followees, *followers}) & ~User.closed
     session.scalars(select(User.id).where(neighbours).order_by(User.id).with_for_update(key_share=True)).all()
     removed = 0
@@ -76,7 +76,7 @@ def _remove_mentions(session: Session, user_id: int, limit: int) -> int:
 
 
 def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:
-    """The greatest ids first: `sql` has to skip the tweets of closed accounts among the newest."""
+    """A chunk of keys, the greatest first: `sql` must skip the tweets of closed accounts among the newest."""
     return list(session.scalars(select(key).where(where).order_by(key.desc()).limit(limit)).all())
 
 
@@ -86,5 +86,5 @@ def _rows(session: Session, statement: Any) -> int:
 
 
 def any_left(session: Session) -> bool:
-    """Whether rows of closed accounts are still there."""
+    """Whether rows of closed accounts are left."""
     return bool(session.scalar(select(exists().where(User.closed))))

@@ -1,4 +1,4 @@
-"""The cookies of the site: the session of forms and messages, the ticket of who is signed in, and known browsers."""
+"""The cookies of the site: the session of forms and messages, the ticket of the current user, and known browsers."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from pyramid.session import BaseCookieSessionFactory
 from webob.cookies import RequestCookies, SignedSerializer, make_cookie
 
 DAY = 24 * 60 * 60
-FLASHES = 3  # the newest; more than a page should begin with
+FLASHES = 3  # messages kept, the newest: a page should not begin with more
 LONGEST_SESSION = 2950  # bytes of JSON; signed and in base64 a cookie takes 4,064
 KNOWN_BROWSER_DAYS = 365
 
@@ -22,15 +22,15 @@ Headers = list[tuple[str, str]]
 
 
 def derive(secret: str, purpose: str) -> str:
-    """A secret of its own for each purpose, so that what is signed for one is worth nothing for another."""
+    """Derives a separate secret for each purpose, so that a signature for one is invalid for another."""
     return hashlib.blake2b(purpose.encode(), key=hashlib.sha512(secret.encode()).digest(), digest_size=32).hexdigest()
 
 
 class SessionSerializer:
     """The session as JSON that fits into a cookie.
 
-    The cookie is written after the commit, when nothing may fail any more: what does not fit is left out. Old messages
-    go first, then all messages, then the draft.
+    The cookie is written after the commit, when nothing may fail any more, so data that does not fit is omitted: old
+    messages first, then all messages, then the draft.
     """
 
     def loads(self, data: bytes) -> Any:
@@ -49,7 +49,7 @@ class SessionSerializer:
 
 
 class Signer(SignedSerializer):
-    """As WebOb's, of which it reads and writes the same cookies. It remembers which were signed by it."""
+    """Like WebOb's serializer, with the same cookies. It caches verified signatures."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -60,7 +60,7 @@ class Signer(SignedSerializer):
         return base64.urlsafe_b64encode(self._sign(data) + data).rstrip(b"=")
 
     def loads(self, bstruct: bytes) -> Any:
-        """Raises ValueError for what is not signed."""
+        """Raises ValueError for an invalid signature."""
         return self.serializer.loads(self._verified(bstruct))
 
     def _verify(self, bstruct: bytes) -> bytes:
@@ -80,7 +80,7 @@ def _parsed(header: str) -> dict[str, str]:
 
 
 def parse_once(environ: dict[str, Any]) -> None:
-    """Gives WebOb the cookies of a request as it has parsed them before: browsers send the same again and again."""
+    """Gives WebOb the parsed cookies of a request from a cache: browsers send the same header again and again."""
     if header := environ.get("HTTP_COOKIE"):
         environ["webob._parsed_cookies"] = (_parsed(header), header)
 
@@ -111,16 +111,16 @@ class Ticket:
         return secrets.token_urlsafe(32)
 
     def read(self, request: Request) -> str:
-        """The token that the browser sent; empty without one."""
+        """The token that the browser sent; empty if there is none."""
         token: str = request.cookies.get("ticket", "")
         return token if len(token) == 43 and token.isascii() else ""
 
     def hash(self, token: str) -> bytes:
-        """What the table has. Keyed, so that a new `tweeter.secret` ends every session."""
+        """The token's hash in the table. Keyed, so that a new `tweeter.secret` ends every session."""
         return hashlib.blake2b(token.encode("ascii"), key=self._key, digest_size=32).digest()
 
     def headers(self, token: str | None) -> Headers:
-        """Sets the cookie; None takes it away."""
+        """Headers that set the cookie; None deletes it."""
         cookie = make_cookie(
             "ticket", token, max_age=self._lifetime, secure=self._secure, httponly=True, samesite="Lax"
         )
@@ -128,9 +128,9 @@ class Ticket:
 
 
 class KnownBrowser:
-    """The cookie of a browser that somebody has signed in with, as OWASP's "device cookies".
+    """The cookie of a browser in which a user has signed in, after OWASP's "device cookies".
 
-    Wrong passwords for that name are counted for this browser alone, so that an attacker elsewhere does not keep it
+    Wrong passwords for that name in this browser are counted separately, so that an attacker elsewhere cannot lock it
     out.
     """
 
@@ -139,7 +139,7 @@ class KnownBrowser:
         self._secure = secure
 
     def read(self, request: Request, username: str) -> str:
-        """An id of the browser, if somebody of that name has signed in with it; empty otherwise."""
+        """The id of the browser if the user of that name has signed in with it; else empty."""
         id_, _, signature = request.cookies.get("browser", "").partition(".")
         return id_ if signature and hmac.compare_digest(self._sign(id_, username).encode(), signature.encode()) else ""
 

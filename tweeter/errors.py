@@ -1,4 +1,4 @@
-"""What can go wrong, in the words of the project rather than of a driver."""
+"""The errors of the project, independent of drivers."""
 
 from pyramid.exceptions import ConfigurationError
 
@@ -8,23 +8,23 @@ class TweeterError(Exception):
 
 
 class BackendUnavailable(TweeterError):
-    """A timeline store or tweet cache could not be asked; the driver's error is its __cause__.
+    """A timeline store or tweet cache failed; the driver's error is its __cause__.
 
-    Raised by stores and caches only; readers answer from SQL then.
+    Raised by stores and caches only; readers fall back to SQL.
     """
 
 
 class SiteUnknown(BackendUnavailable):
-    """A shared store or cache was asked before it knew which site's keys are meant: its relay has not looked yet."""
+    """A shared store or cache was called before `set_site`: its relay has not read the site id yet."""
 
     def __init__(self) -> None:
         super().__init__("the site's id is not known yet")
 
 
 class Refused(TweeterError):
-    """An action that the rules do not allow; the message is for the person who tried.
+    """An action that the rules do not allow; the message is for the user.
 
-    `field` names the form field it is about, if it is about one.
+    `field` names the form field that caused it, if there is one.
     """
 
     def __init__(self, message: str, field: str = "") -> None:
@@ -33,19 +33,19 @@ class Refused(TweeterError):
 
 
 class NotYours(Refused):
-    """Somebody tried to change what belongs to somebody else."""
+    """A user tried to change another user's data."""
 
 
 class Missing(Refused):
-    """What the action is about does not exist (any more)."""
+    """The object of the action does not exist (any more)."""
 
 
 class TookTooLong(TweeterError):
-    """A statement ran into its time limit."""
+    """A statement exceeded its time limit."""
 
 
 class TryAgain(TweeterError):
-    """Not now; `seconds` until it is worth trying again."""
+    """Refused for now; a retry is worthwhile after `seconds`."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"try again in {seconds} seconds")
@@ -65,4 +65,4 @@ class Busy(TryAgain):
 
 
 class SettingError(ConfigurationError, TweeterError):
-    """A setting that is missing or makes no sense; the message says what is allowed."""
+    """A missing or invalid setting; the message says what is allowed."""

@@ -1,7 +1,7 @@
-"""Work in the background: prunes the outbox, removes the rows of closed accounts, ends bulk loads that died.
+"""Background work: prunes the outbox, removes the rows of closed accounts, ends bulk loads that died.
 
 Each process has a thread for it, under every backend. It works in chunks, in short transactions; several processes may
-do so at once.
+work at once.
 """
 
 import logging
@@ -26,7 +26,7 @@ PRUNE_EVERY = 600.0
 
 
 class Housekeeper:
-    """Starts and stops with the application."""
+    """The background thread; starts and stops with the application."""
 
     def __init__(self, sessions: SessionFactory, keep: timedelta) -> None:
         self._sessions = sessions
@@ -43,29 +43,29 @@ class Housekeeper:
         self._starting = threading.Lock()
 
     def restart(self) -> None:
-        """In a forked process, which does not have the thread of its parent."""
+        """Called in a forked process, which does not have its parent's thread."""
         self._reset()
         self.start()
 
     def start(self) -> None:
-        """Starts the thread, unless it runs."""
+        """Starts the thread unless it is running."""
         if self._thread is None:
             with self._starting:
                 if self._thread is None and not self._stopped.is_set():
-                    self._awake.set()  # the first pass at once: another process may have been killed in the middle
+                    self._awake.set()  # first pass at once: another process may have been killed during its work
                     self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
                     self._thread.start()
 
     def wake(self, patience: float) -> None:
-        """An account was closed. Waits until its rows are removed, `patience` seconds at most."""
+        """Called after an account was closed. Waits until its rows are removed, `patience` seconds at most."""
         self.start()
         with self._passed:
-            goal = self._begun + 1  # the pass that runs now may have looked already
+            goal = self._begun + 1  # the current pass may have missed the account
             self._awake.set()
             self._passed.wait_for(lambda: self._done >= goal, patience)
 
     def stop(self) -> None:
-        """Ends the thread after the chunk that it is at."""
+        """Ends the thread after its current chunk."""
         self._stopped.set()
         self._awake.set()
         if self._thread is not None:
@@ -88,7 +88,7 @@ class Housekeeper:
                 self._passed.notify_all()
 
     def tidy(self) -> None:
-        """One pass: all that is to be done now."""
+        """Does one pass of all work that is due."""
         end_load(self._sessions, dead=True)
         removed = sum(in_chunks(self._sessions, remove_some, self._goes_on))
         if removed:

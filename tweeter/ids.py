@@ -1,10 +1,9 @@
-"""Tweet ids: 53-bit integers made from their time, so that id order is time order.
+"""Tweet ids: 53-bit integers that contain their time, so that id order is time order.
 
     id = milliseconds since 2006-01-01T00:00:00Z (41 bits) << 12 | 12 bits unique within the millisecond
 
-The shape is Twitter's Snowflake, shortened to what a sorted-set score (an IEEE double) and a number in
-JavaScript hold exactly. The epoch lies before the first tweet, so that what is loaded from the past fits;
-it ends in 2075.
+The format is Twitter's Snowflake, shortened to the 53 bits that a sorted-set score (an IEEE double) and a number in
+JavaScript represent exactly. The epoch is before the first tweet, so that archives fit; it ends in 2075.
 """
 
 import secrets
@@ -16,21 +15,21 @@ EPOCH = datetime(2006, 1, 1, tzinfo=UTC)
 EPOCH_MS = int(EPOCH.timestamp() * 1000)
 SEQUENCE_BITS = 12
 MAX_ID = 2**53 - 1
-# A reply follows a parent whose process has a clock that is fast, by up to this; not one that is dated years ahead.
+# A reply gets an id above its parent's if the parent's clock is ahead by at most this; not if it is dated years ahead.
 GREATEST_DRIFT_MS = 60_000
 _MS = timedelta(milliseconds=1)
 
 
 def first_id(date: datetime) -> int:
-    """The smallest id a tweet of that moment can have: 'older than date' is `id < first_id(date)`.
+    """The smallest id of a tweet of that moment: 'older than date' is `id < first_id(date)`.
 
-    Raises ValueError for a moment that no id can carry (before 2006 or after 2075).
+    Raises ValueError for a moment that no id can represent (before 2006 or after 2075).
     """
     return first_id_of_ms((date - EPOCH) // _MS + EPOCH_MS)
 
 
 def first_id_of_ms(epoch_ms: int) -> int:
-    """As `first_id`, of milliseconds since 1970."""
+    """Like `first_id`, for milliseconds since 1970."""
     id_ = (epoch_ms - EPOCH_MS) << SEQUENCE_BITS
     if not 0 <= id_ <= MAX_ID:
         raise ValueError("the date must lie between 2006-01-01 and 2075-09-07")
@@ -38,15 +37,15 @@ def first_id_of_ms(epoch_ms: int) -> int:
 
 
 def date_of(id_: int) -> datetime:
-    """The moment an id was made from, to the millisecond."""
+    """The time that an id contains, to the millisecond."""
     return EPOCH + (id_ >> SEQUENCE_BITS) * _MS
 
 
 class IdGenerator:
-    """Makes ids that only grow within this process, whatever the clock does.
+    """Makes ids that only grow within this process, even if the clock is set back.
 
-    The low bits start at random, so that two processes that post within one millisecond are told apart
-    but once in 4096 times; whoever inserts meets the database's primary key then and asks for another.
+    The low bits start at random, so two processes that post within one millisecond collide once in 4096 times. Then the
+    insert violates the primary key, and is repeated with another id.
     """
 
     def __init__(self) -> None:
@@ -54,7 +53,7 @@ class IdGenerator:
         self._last = 0
 
     def next(self, parent_id: int = 0) -> int:
-        """A new id; that of a reply is greater than its parent's, also where the parent's clock is a minute ahead."""
+        """A new id. A reply's is greater than its parent's, even if the parent's clock is up to a minute ahead."""
         now, after = _epoch_ms(), (parent_id >> SEQUENCE_BITS) + EPOCH_MS + 1
         if now < after <= now + GREATEST_DRIFT_MS:
             now = after
@@ -64,7 +63,7 @@ class IdGenerator:
             return self._last
 
     def latest(self) -> int:
-        """The greatest id of the present. It is ahead of the clock only where this process made ids that are."""
+        """The greatest id of the current time. It is ahead of the clock only if this process made ids that are."""
         return max(first_id_of_ms(_epoch_ms() + 1) - 1, self._last)
 
 

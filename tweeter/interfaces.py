@@ -1,21 +1,21 @@
 """The contracts between the parts. Read this before any implementation.
 
-A view asks ITimelines. `sql` answers from the tables (pull); every other backend is one class (push) over an
-ITimelineStore, which keeps ids, and an ITweetCache, which keeps tweets. IDelivery tells them what was committed.
-The values they speak in are in `tweeter.values`.
+Views read ITimelines. `sql` reads the tables (fan-out on read, pull); every other backend is one class (fan-out on
+write, push) over an ITimelineStore, which keeps ids, and an ITweetCache, which keeps tweets. IDelivery brings committed
+events to them. Their values are in `tweeter.values`.
 """
 
 from zope.interface import Attribute, Interface
 
 
 class ITimelines(Interface):
-    """Pages of timelines. All implementations answer with the same pages."""
+    """Pages of timelines. All implementations return the same pages."""
 
     name = Attribute("What the pages' foot calls it: the last part of the backend's dotted name.")
 
     def page(timeline, cursor, written=0):
-        """A Page of the Timeline: `public` has everybody's tweets, `profile` a user's own, `home` those and the tweets
-        of everybody whom the user follows. Raises Missing where there is no such user.
+        """A Page of the Timeline: `public` contains all tweets, `profile` a user's own, `home` the user's own and those
+        of the user's followees. Raises Missing if there is no such user.
 
         `written` is the number of the viewer's last write: the page contains it.
         """
@@ -29,59 +29,59 @@ class IMaterializedTimelines(ITimelines):
     circuit = Attribute("Whether pages read the store: see tweeter.delivery.circuit.")
 
     def live():
-        """Whether a page would be read from the store now: it is reachable, and not behind the commits."""
+        """Whether pages are read from the store now: it is reachable, and not behind the commits."""
 
     def set_site(site_id):
-        """As of ITimelineStore, for the store and its cache."""
+        """See ITimelineStore; for the store and its cache."""
 
     def drop(timeline):
-        """Makes one Timeline cold, and forgets the tweets in it."""
+        """Makes one Timeline cold, and invalidates its cached tweets."""
 
     def peek(timeline):
-        """A Slice of all that is materialized of a Timeline; None if it is cold."""
+        """A Slice of all materialized ids of a Timeline; None if it is cold."""
 
     def clear():
         """Makes everything cold."""
 
 
 class ITimelineStore(Interface):
-    """Ordered ids under a timeline's key ("home:42"). Knows nothing of SQL, tweets or users.
+    """Ordered ids under a timeline's key ("home:42"). Independent of SQL, tweets and users.
 
-    A key is missing (cold), being filled (a token and what fan-out appended since), or warm. Only warm and filling
-    keys take new ids, so users who never come back cost nothing. Any key may vanish at any time.
+    A key is missing (cold), in backfill (a token and the ids that fan-out appended since), or warm. Only keys that
+    exist take new ids, so inactive users cost nothing. Any key may vanish at any time.
 
-    A value that is damaged (of another type, cut short, written by others) makes its own key cold, and nothing else
-    fails: whichever method meets it drops it, goes on, and reports it with `tweeter.metrics.count_damaged`.
-    Every method raises BackendUnavailable when the store as a whole can't be asked.
+    A damaged value (of another type, cut short, written by others) makes its own key cold and affects nothing else: the
+    method that finds it drops it, continues, and reports it with `tweeter.metrics.count_damaged`.
+    Every method raises BackendUnavailable if the store as a whole fails.
     """
 
     private = Attribute("True where the store belongs to this process alone.")
     identity = Attribute("Names the store: what another process with the same settings would share.")
 
     def set_site(site_id):
-        """From now on every key is this site's: the id (ASCII letters and digits) has to be part of each key's name.
+        """Selects the site: its id (ASCII letters and digits) must be part of each key's name from now on.
 
-        Sites with databases of their own may share a server, also with the same settings. `clear` and `truncate`
-        concern this site's keys only. Called before any other method; until then those raise SiteUnknown, a
-        BackendUnavailable. Called again when the id changes: what was written under another id is another site's. A
-        private store has nothing to do.
+        Several sites, each with its own database, may share a server, even with the same settings. `clear` and
+        `truncate` affect only this site's keys. Called before any other method; until then those raise SiteUnknown, a
+        BackendUnavailable. Called again when the id changes: keys under another id belong to another site. A private
+        store does nothing.
         """
 
     def incarnation():
-        """A text that changes when what the store holds may not be what was last written to it.
+        """A text that identifies the run of the store's servers: it changes when the data may not be the last written.
 
-        A server that is started again comes back with what it had saved at some time. Asked every half second, also
-        while the store is not trusted, so it has to find out whether the store can be written to, not only reached.
+        A restarted server comes back with data that it saved earlier. The relay calls this to probe the store, also
+        while the circuit is open. So it must check that the store can be written, not only reached.
         """
 
     def expect(incarnation):
-        """Every other method is to raise BackendUnavailable as soon as it meets another incarnation."""
+        """Fencing: every other method must raise BackendUnavailable from now on if it meets another incarnation."""
 
     def checkpoint():
-        """The value of the last `set_checkpoint`; of several servers the least; None where any server has none."""
+        """The value of the last `set_checkpoint`; of several servers the least; None if any server has none."""
 
     def set_checkpoint(value):
-        """Keeps a value (bytes) beside the data, on every server, whatever is there; `clear` leaves it.
+        """Stores a value (bytes) beside the data, on every server, unconditionally; `clear` keeps it.
 
         Values are compared as bytes.
         """
@@ -89,52 +89,52 @@ class ITimelineStore(Interface):
     def read(key, before, limit):
         """A Slice of the newest `limit` ids below `before`; None unless the key is warm.
 
-        The slice has the checkpoint of the server that holds the key, read in the same exchange.
+        The slice contains the checkpoint of the server that holds the key, read in the same exchange.
         """
 
     def begin_fill(key):
-        """Puts a token into a missing key, atomically, and returns it; None if the key exists.
+        """Puts a backfill token into a missing key, atomically, and returns it; None if the key exists.
 
-        A token that is older than the time a fill may take counts as missing.
+        A token that is older than the time limit of a backfill counts as missing.
         """
 
     def fill(key, token, ids, floor):
-        """Swaps the token for the ids, in one step, and keeps what was added behind it. True if it did.
+        """Replaces the token by the ids, atomically, and keeps the ids that were added behind it. True if it did.
 
-        Does nothing, and returns False, where the token is gone or another's.
+        Does nothing, and returns False, if the key has no token or another one.
         """
 
     def add(keys, id):
-        """Adds the id to those of the keys that exist; in any order, any number of times.
+        """Adds the id to those of the keys that exist. Idempotent; ids may come in any order.
 
-        A timeline that outgrows its capacity loses its oldest ids, and its floor rises above all that it lost. A store
-        may be lazy about it, up to twice the capacity.
+        A timeline that exceeds its capacity is trimmed: it loses its oldest ids, and its floor rises above them. A
+        store may trim late, at up to twice the capacity.
         """
 
     def remove(key, ids):
-        """Takes the ids out of the key's timeline, where they are there."""
+        """Removes the ids from the key's timeline, if they are there."""
 
     def drop(keys):
-        """Makes the keys cold; fills that are under way there will do nothing."""
+        """Makes the keys cold; backfills in progress there will do nothing."""
 
     def truncate(before_id):
-        """Takes all ids below `before_id` out of every timeline; floors rise where something was lost."""
+        """Removes all ids below `before_id` from every timeline; floors rise where ids were lost."""
 
     def clear():
         """Makes every key cold."""
 
 
 class IBulkStore(ITimelineStore):
-    """A store that takes many ids in few exchanges. Optional: `add` does for all others."""
+    """A store that adds many ids in few exchanges. Optional: for other stores `add` is called."""
 
     def add_batch(ids_by_key):
-        """As `add`, for each {key: ids}."""
+        """Like `add`, for each {key: ids}."""
 
     def add_to_each(kind, chunks, id):
         """Adds the id to the keys `kind:number` of the numbers in all chunks, as `add` would.
 
-        Yields every chunk once it has been written; before that it may have asked for some of those after. A chunk is a
-        sequence of numbers, greater than 0, none of them twice. May be closed before its end.
+        Yields each chunk once it is written; it may have read some later chunks before that. A chunk is a sequence of
+        distinct numbers greater than 0. The generator may be closed before its end.
         """
 
 
@@ -142,63 +142,63 @@ class IPageStore(ITimelineStore):
     """A store that has ids and tweets on one server. Optional: a page then takes one exchange instead of two."""
 
     def read_page(key, limit):
-        """What `read` answers for the newest ids, and {id: TweetView or None} of the ITweetCache.
+        """The result of `read` for the newest ids, and {id: TweetView or None} from the ITweetCache.
 
         Both come from one exchange; the checkpoint is not newer than the tweets. Tweets may be missing for any reason:
-        the caller asks the cache for those.
+        the caller reads those from the cache.
         """
 
 
 class ITweetCache(Interface):
     """Tweets by id, many at a time.
 
-    It is filled the way timelines are, without locks: whoever misses takes a lease before reading SQL, and the fill
-    leaves out what was invalidated meanwhile. An id that SQL does not have is kept as gone (None).
+    It is filled without locks, as timelines are: after a miss the reader takes a lease (stale-set guard) before reading
+    SQL, and the fill omits ids that were invalidated since. An id that SQL does not have becomes a tombstone (None).
 
-    A value that is damaged, or of a version of TweetView that this process does not have, is a miss: it is dropped and
-    reported as in ITimelineStore. `tweeter.timelines.packing` packs tweets so that all of these are noticed.
-    Every method raises BackendUnavailable when the cache as a whole can't be asked.
+    A damaged value, or one of another version of TweetView, is a miss: it is dropped and reported as in ITimelineStore.
+    `tweeter.timelines.packing` packs tweets so that both are detected.
+    Every method raises BackendUnavailable if the cache as a whole fails.
     """
 
     def set_site(site_id):
-        """As of ITimelineStore."""
+        """See ITimelineStore."""
 
     def get_many(ids):
-        """{id: TweetView, or None if known to be gone}; misses are left out."""
+        """{id: TweetView, or None for a tombstone}; misses are omitted."""
 
     def lease(ids):
         """Takes a lease on missing ids, before SQL is read for them."""
 
     def fill(lease, tweets):
-        """Keeps {id: TweetView or None}, but for ids that were invalidated or leased again since."""
+        """Stores {id: TweetView or None}, except for ids that were invalidated or leased again since."""
 
     def invalidate(ids):
-        """Forgets the ids; leases on them are void."""
+        """Removes the ids; leases on them become void."""
 
     def clear():
-        """Forgets everything."""
+        """Removes everything."""
 
 
 class IDelivery(Interface):
     """How committed events reach the materialized timelines."""
 
     def start():
-        """Starts the threads of this process, unless they run."""
+        """Starts the threads of this process, unless they are running."""
 
     def stop():
-        """Ends the threads, and releases what they hold."""
+        """Ends the threads, and releases their leases."""
 
     def restart():
         """Called in a forked process, which has none of its parent's threads: starts its own.
 
-        What the parent holds stays the parent's.
+        The parent's leases stay the parent's.
         """
 
     def wake():
-        """Called after a commit that recorded events: has them delivered soon. Returns at once and never raises."""
+        """Called after a commit that recorded events: wakes the relays. Returns at once and never raises."""
 
     def drain(seconds):
-        """Waits until all that is committed is delivered and pages read the stores; False if that takes longer."""
+        """Waits until all committed events are delivered and pages read the stores; False if that takes longer."""
 
     def observe():
-        """Brings the metrics of the outbox up to date."""
+        """Updates the metrics of the outbox."""

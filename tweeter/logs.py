@@ -2,7 +2,7 @@
 
     {"event": "GET /", "status": 200, "ms": 3.1, "request_id": "0f3a…", "logger": "tweeter.requests", …}
 
-Everything that a request logs carries its id, and so do the outbox events it records and their deliveries.
+Every line that a request logs contains its id, as do the outbox events that it records and their deliveries.
 """
 
 import logging
@@ -36,7 +36,7 @@ class JSONFormatter(structlog.stdlib.ProcessorFormatter):
 
 
 def _add_request_id(logger: Any, name: str, event: Any) -> Any:
-    """The id of the request that logs this, unless the line has one of its own."""
+    """Adds the id of the current request, unless the line has one."""
     meter = measure.current()
     if meter is not None:
         event.setdefault("request_id", meter.request_id)

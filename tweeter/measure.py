@@ -1,6 +1,6 @@
-"""What one request cost: SQL statements, round trips to the stores, and who answered.
+"""Measures the cost of a request: SQL statements, round trips to the stores, and the backend that served it.
 
-The counts are of the current context (a request, a command), so they need not be handed through every call.
+The counts belong to the current context (a request, a command), so they need not be passed through every call.
 """
 
 import random
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 
 class Statement(NamedTuple):
-    """A statement as the database's driver was given it."""
+    """A statement as passed to the database driver."""
 
     sql: str
     parameters: Any
@@ -33,7 +33,7 @@ class Meter:
     bytes_received: int = 0
     answered_by: str = ""
     request_id: str = field(default_factory=lambda: f"{random.getrandbits(64):016x}")  # no secret
-    statements: list[Statement] | None = None  # kept where somebody wants to read them
+    statements: list[Statement] | None = None  # recorded on request
     _in_timeline: int = 0
 
     @property
@@ -50,7 +50,7 @@ def current() -> Meter | None:
 
 @contextmanager
 def measuring(keep_statements: bool = False) -> Iterator[Meter]:
-    """Counts everything within the block on a meter of its own."""
+    """Counts everything within the block on a new meter."""
     meter = Meter(statements=[] if keep_statements else None)
     token = _current.set(meter)
     try:
@@ -61,7 +61,7 @@ def measuring(keep_statements: bool = False) -> Iterator[Meter]:
 
 @contextmanager
 def timeline_read() -> Iterator[None]:
-    """SQL within the block is SQL for a timeline; the rest of a request is for people, sessions and the log."""
+    """Counts SQL within the block as SQL of a timeline; a request's other SQL is for users, sessions and the outbox."""
     meter = _current.get()
     if meter is None:
         yield
@@ -86,7 +86,7 @@ def count_sql(seconds: float, sql: str = "", parameters: Any = ()) -> None:
 
 @contextmanager
 def round_trip() -> Iterator[None]:
-    """One exchange with a store; stores and caches wrap each of theirs in it."""
+    """Counts one exchange with a store; stores and caches wrap each exchange in it."""
     meter = _current.get()
     if meter is None:
         yield
@@ -100,13 +100,13 @@ def round_trip() -> Iterator[None]:
 
 
 def count_bytes(sent: int = 0, received: int = 0) -> None:
-    """Called by stores for what went over their sockets."""
+    """Called by stores with the bytes sent and received over their sockets."""
     if (meter := _current.get()) is not None:
         meter.bytes_sent += sent
         meter.bytes_received += received
 
 
 def answered(backend: str) -> None:
-    """Notes which backend's answer the page shows; `memory, from SQL` tells of a fall-back."""
+    """Records the backend that served the page; `memory, from SQL` means a fallback."""
     if (meter := _current.get()) is not None:
         meter.answered_by = backend

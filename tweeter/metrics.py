@@ -1,4 +1,4 @@
-"""What the site counts about itself, for Prometheus; `GET /metrics` shows it to the networks of `tweeter.metrics`.
+"""The metrics of the site, for Prometheus; `GET /metrics` shows them to the networks of `tweeter.metrics`.
 
 Every name begins with `tweeter_`. The label `backend` is the last part of a backend's dotted name.
 """
@@ -21,7 +21,7 @@ log = logging.getLogger("tweeter.delivery")
 stores_log = logging.getLogger("tweeter.stores")
 
 REPORT_EVERY = 60.0  # seconds between log lines about damaged values of one backend
-_reported: dict[str, tuple[float, int]] = {}  # by backend: when, and how many were damaged since
+_reported: dict[str, tuple[float, int]] = {}  # by backend: time of the last line, and damaged values since
 _reporting = Lock()
 
 REQUESTS = Histogram(
@@ -73,12 +73,12 @@ OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Age of the oldest row i
 
 @lru_cache(maxsize=1000)
 def child(metric: Metric, *labels: str) -> Metric:
-    """As `metric.labels`, for what every page counts: the library checks the labels and takes a lock each time."""
+    """Like `metric.labels`, but cached for every page: the library checks the labels and takes a lock each time."""
     return metric.labels(*labels)
 
 
 def count_delivery(backend: str, event: Event, date: datetime, request_id: str | None) -> None:
-    """An event that a request committed at `date` is applied now."""
+    """Counts an event, committed at `date`, that has just been applied."""
     delay = max(0.0, (datetime.now(UTC) - date).total_seconds())
     DELIVERIES.labels(backend, type(event).__name__).inc()
     DELAY.labels(backend).observe(delay)
@@ -86,7 +86,7 @@ def count_delivery(backend: str, event: Event, date: datetime, request_id: str |
 
 
 def fallbacks(backend: str) -> dict[str, float]:
-    """How many pages of a backend SQL has served in this process, by reason."""
+    """The number of a backend's pages that fell back to SQL in this process, by reason."""
     [family] = FALLBACKS.collect()
     return {
         sample.labels["reason"]: sample.value
@@ -96,13 +96,13 @@ def fallbacks(backend: str) -> dict[str, float]:
 
 
 def show_pending(backend: str, events: int, seconds: float) -> None:
-    """How many events are not applied yet, and the age of the oldest."""
+    """Shows the number of pending events, and the age of the oldest in seconds."""
     PENDING.labels(backend).set(events)
     AGE.labels(backend).set(seconds)
 
 
 def count_damaged(backend: str, damaged: Mapping[str, str]) -> None:
-    """Values that a store dropped because they were damaged: why, by key. Logs at most one line a minute."""
+    """Counts damaged values that a store dropped; `damaged` has the reason by key. Logs at most one line a minute."""
     if not damaged:
         return
     DAMAGED.labels(backend).inc(len(damaged))

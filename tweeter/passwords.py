@@ -1,4 +1,4 @@
-"""Passwords, by argon2id."""
+"""Hashes passwords with argon2id."""
 
 import os
 import threading
@@ -14,15 +14,15 @@ from tweeter.errors import Busy
 
 LEAST_LENGTH = 8
 GREATEST_LENGTH = 200
-WAITING = 3  # threads that may wait for their turn; the others of the server answer pages meanwhile
+WAITING = 3  # threads that may wait for their turn; the server's other threads keep serving pages
 PATIENCE = 3.0  # seconds
 
 
 class Passwords:
-    """Hashes and checks passwords at the cost that the settings tell.
+    """Hashes and checks passwords at the cost that the settings define.
 
     One hash takes a processor for a quarter of a second. So `at_once` are computed at a time (0: one for every two
-    processors, four at most), a few threads wait, and whoever comes then is told to come back: raises Busy.
+    processors, four at most), a few threads wait, and further calls raise Busy.
     """
 
     def __init__(self, time_cost: int, memory_kib: int, at_once: int = 0) -> None:
@@ -33,7 +33,7 @@ class Passwords:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Passwords":
-        """At the cost of a site's settings."""
+        """Passwords with the cost of a site's settings."""
         return cls(*(settings[f"tweeter.argon2.{name}"] for name in ("time_cost", "memory_kib", "at_once")))
 
     def hash(self, password: str) -> str:
@@ -41,7 +41,7 @@ class Passwords:
             return self._hasher.hash(password)
 
     def check(self, password_hash: str, password: str) -> bool:
-        """Takes the same time whether or not there is such a user: an empty hash is checked against a decoy."""
+        """Takes the same time for existing and unknown users: an empty hash is checked against a decoy."""
         password_hash, known = password_hash or self._decoy(), bool(password_hash)
         with self._turn():
             try:
@@ -50,7 +50,7 @@ class Passwords:
                 return False
 
     def outdated(self, password_hash: str) -> bool:
-        """The cost was changed since: hash again, now that the password is known."""
+        """Whether the hash has another cost than the settings: hash again while the password is known."""
         return self._hasher.check_needs_rehash(password_hash)
 
     @lru_cache(maxsize=1)  # noqa: B019 (lives as long as the application)

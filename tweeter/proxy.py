@@ -1,10 +1,10 @@
-"""A TCP proxy that fails on demand: what a site does without its store, for tests and benchmarks.
+"""A TCP proxy for fault injection: tests and benchmarks use it to make a store fail.
 
     with closing(Proxy(server.host, server.port)) as proxy:
         ...                  # the store is at proxy.address
         proxy.become("swallow")
 
-After Toxiproxy, of which only this much is needed.
+Modelled on Toxiproxy, with only the needed features.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from typing import Any, Literal
 from tweeter.servers import HOST, free_port, release_port
 
 Mode = Literal["pass", "refuse", "swallow", "hold", "cut"]
-RECEIVED = 65_536  # bytes at a time
-LOOK = 0.01  # seconds between looks whether what is held may go on
+RECEIVED = 65_536  # bytes per read
+LOOK = 0.01  # seconds between checks whether held data may be forwarded
 
 
 class Proxy:
-    """Stands before a server on a port of its own. The modes:
+    """Listens on a port of its own in front of a server. The modes:
 
-    pass      every byte in both directions
-    refuse    no connection, and those that were there are gone
-    swallow   it takes connections and bytes, and answers nothing: the server hangs
-    hold      the server hangs, and later does everything that it was told meanwhile
-    cut       it ends each connection in the middle of the server's next answer
+    pass      forwards all data in both directions
+    refuse    refuses connections, and aborts existing ones
+    swallow   accepts connections and data, and returns nothing: the server seems to hang
+    hold      the server seems to hang, and receives all held data later
+    cut       ends each connection in the middle of the server's next response
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -47,11 +47,11 @@ class Proxy:
         return f"{self.host}:{self.port}"
 
     def become(self, mode: Mode) -> None:
-        """From now on, for all connections. Those that swallowed something are out of step and end with it."""
+        """Sets the mode of all connections. Connections that swallowed data are out of sync, and end with that mode."""
         self._do(self._become(mode))
 
     def close(self) -> None:
-        """Ends everything; nobody can connect any more."""
+        """Ends all connections and stops listening."""
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -74,7 +74,7 @@ class Proxy:
         self._mode = mode
         if mode != "refuse" and self._listener is None:
             await self._listen()
-        await asyncio.sleep(0)  # what was aborted is closed then
+        await asyncio.sleep(0)  # lets aborted connections close
 
     async def _end(self) -> None:
         await self._become("refuse")
@@ -98,7 +98,7 @@ class Proxy:
             writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool = False) -> None:
-        """One direction, to its end, which is the end of the other too."""
+        """Forwards one direction until it ends, which also ends the other."""
         with contextlib.suppress(OSError):
             while data := await reader.read(RECEIVED):
                 while self._mode == "hold":

@@ -1,11 +1,11 @@
-"""Limits on what one account or one address may do: `tweeter.limits.post = 500/hour`.
+"""Rate limits per account and per address: `tweeter.limits.post = 500/hour`.
 
 A view names its limit, `@view_config(…, limit="post")`; then each valid request counts for the account, or for the
-address of somebody who is not signed in. What is over the limit raises TooManyRequests before the view runs.
+address if it is anonymous. A request over the limit raises TooManyRequests before the view runs.
 
-The counters are those of the `limits` library (a sliding window). They are shared by all processes where the backend
-brings a storage for them: a function `limits_storage(settings)` in its module. `tweeter.limits.storage` names another
-backend for it. While that storage fails, each process counts in its own memory.
+The counters come from the `limits` library (a sliding window). All processes share them if the backend provides a
+storage: a function `limits_storage(settings)` in its module. `tweeter.limits.storage` selects another backend for it.
+While that storage fails, each process counts in its own memory.
 """
 
 import logging
@@ -38,12 +38,12 @@ NONE = "none"
 PAUSE = 5.0  # seconds after a failure until a request tries the shared storage again
 HINT_EVERY = 60.0  # seconds
 NAMES = [key.removeprefix(PREFIX) for key in KNOWN if key.startswith(PREFIX) and key != f"{PREFIX}storage"]
-UNLIMITED = {PREFIX + name: NONE for name in NAMES}  # settings of a site that is measured
-BY_ADDRESS = frozenset(("sign_up",))  # also of those who are signed in: each sign-up would begin anew otherwise
+UNLIMITED = {PREFIX + name: NONE for name in NAMES}  # settings for benchmarks
+BY_ADDRESS = frozenset(("sign_up",))  # also for signed-in users: else each sign-up would begin a new count
 
 
 class RateLimits:
-    """All limits of a site, by name. `site` gives its id, which keeps the counters of sites on one server apart."""
+    """All limits of a site, by name. `site` returns its id, which separates the counters of sites on one server."""
 
     def __init__(
         self, specs: Mapping[str, str], shared: Storage | None = None, site: Callable[[], str] = lambda: ""
@@ -57,25 +57,25 @@ class RateLimits:
         self._next_hint = 0.0
 
     def hit(self, name: str, *who: str) -> None:
-        """Counts one more. Raises TooManyRequests where that is one too many."""
+        """Counts one more. Raises TooManyRequests if that exceeds the limit."""
         key = (self._site(), name, *who)
         for item in self._items[name]:
             if not self._ask(methodcaller("hit", item, *key)):
                 raise self._refusal(name, item, key)
 
     def check(self, name: str, *who: str) -> None:
-        """Raises TooManyRequests where one more would be too many; counts nothing."""
+        """Raises TooManyRequests if one more would exceed the limit; counts nothing."""
         key = (self._site(), name, *who)
         for item in self._items[name]:
             if not self._ask(methodcaller("test", item, *key)):
                 raise self._refusal(name, item, key)
 
     def is_new(self, name: str, *who: str) -> bool:
-        """Whether nothing is counted of them at present."""
+        """Whether nothing is currently counted for `who`."""
         return all(self._window(item, (self._site(), name, *who))[::2] == (0, 0) for item in self._items[name])
 
     def hint(self, address: str) -> None:
-        """Says in the log what may be wrong where an address is refused that could be a proxy's."""
+        """Logs a possible misconfiguration if the refused address may be a proxy's."""
         if may_be_proxy(address) and time.monotonic() > self._next_hint:
             self._next_hint = time.monotonic() + HINT_EVERY
             log.warning(
@@ -85,11 +85,11 @@ class RateLimits:
             )
 
     def _refusal(self, name: str, item: limits.RateLimitItem, key: Sequence[str]) -> TooManyRequests:
-        """The seconds until the window has room for one more, if nobody else takes it."""
+        """The error, with the seconds until the window has room for one more if there are no other requests."""
         return TooManyRequests(until_room(*self._window(item, key), item.get_expiry(), item.amount), name)
 
     def _window(self, item: limits.RateLimitItem, key: Sequence[str]) -> tuple[int, float, int, float]:
-        """Of the window before and of the present one: the count, and the seconds until it does not count any more."""
+        """For the previous and the current window: the count, and the seconds until it expires."""
         window = methodcaller("get_sliding_window", item.key_for(*key), item.get_expiry())
         found: tuple[int, float, int, float] = self._ask(lambda limiter: window(limiter.storage))
         return found
@@ -98,7 +98,7 @@ class RateLimits:
         if self._shared is not None and self._may_try():
             try:
                 found = ask(self._shared)
-            except Exception as error:  # whatever its driver raises: no limit is worth a broken page
+            except Exception as error:  # any error of its driver: a limit must not break a page
                 if not self._next_try:
                     log.warning("the storage of limits fails; this process counts in its own memory: %s", error)
                 self._next_try = time.monotonic() + PAUSE
@@ -110,7 +110,7 @@ class RateLimits:
         return ask(self._own)
 
     def _may_try(self) -> bool:
-        """Whether to ask the shared storage; while it fails, one request every few seconds finds out."""
+        """Whether to use the shared storage; while it fails, one request every PAUSE seconds probes it."""
         if not self._next_try:
             return True
         with self._lock:
@@ -121,20 +121,20 @@ class RateLimits:
 
 
 def until_room(before: int, before_left: float, now: int, now_left: float, length: int, most: int) -> int:
-    """The seconds until a sliding window of `length` seconds has room for one more, if nobody else takes it.
+    """The seconds until a sliding window of `length` seconds has room for one more, if there are no other requests.
 
-    `before` and `now` are the counts of the window before and of the present one, with the seconds until they do not
-    count any more. The one before fades away while the present one lasts.
+    `before` and `now` are the counts of the previous and the current window, each with the seconds until it expires.
+    The weight of the previous window decreases during the current one.
     """
     if now < most:
         seconds = before_left - (most - now) * length / before if before else 0
-    else:  # the next window has to begin, and this one to fade
+    else:  # the next window must begin, and the weight of this one decrease
         seconds = now_left - length + length * (1 - most / now)
     return max(0, math.floor(seconds)) + 1
 
 
 def parse(name: str, spec: str) -> list[limits.RateLimitItem]:
-    """The items of `100/10 minutes`, of `20/minute; 500/day`, or none of `none`. Raises SettingError."""
+    """Parses `100/10 minutes`, `20/minute; 500/day`, or `none`, which has no items. Raises SettingError."""
     if spec.strip().lower() == NONE:
         return []
     try:

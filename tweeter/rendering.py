@@ -1,4 +1,4 @@
-"""Tweets and texts as HTML. Nothing here knows who reads or when, so what it returns can be kept and shown to all."""
+"""Renders tweets and texts as HTML. The results do not depend on viewer or time, so they are cached for everyone."""
 
 import time
 from collections.abc import Iterable
@@ -27,10 +27,10 @@ def tweets_html(tweets: Iterable[TweetView]) -> Markup:
 
 
 def tweets_bytes(tweets: Iterable[TweetView]) -> bytes:
-    """As `tweets_html`, in UTF-8.
+    """Like `tweets_html`, in UTF-8.
 
-    They are kept by value, all that stands in them, so that with a new name, or without its parent, it is another tweet
-    to the cache. A template that changed is noticed within a blink.
+    Cached by all values of the TweetView: a tweet with a new author name, or without its parent, has another cache key.
+    A changed template is detected within BLINK seconds.
     """
     _look_at_template(int(time.monotonic() / BLINK))
     return b"\n".join(map(_article, tweets))
@@ -50,18 +50,18 @@ def _article(tweet: TweetView) -> bytes:
 
 
 def made_of(tweet: TweetView) -> tuple[Markup, str, str]:
-    """What the template of a tweet does not make itself: its text, its date for machines, its date for people."""
+    """Values for the template of a tweet: its text as HTML, its date for machines, its date for readers."""
     date = tweet.date
     iso = date.isoformat(timespec="seconds").replace("+00:00", "Z")
     return text_html(tweet.message), iso, f"{date.day} {date:%b %Y, %H:%M}"
 
 
 def text_html(message: str, kind: str = "message") -> Markup:
-    """What somebody wrote as a paragraph of the class `kind`, each line with a direction of its own.
+    """A user's text as a paragraph of the class `kind`; each line has a direction of its own.
 
-    Links, @mentions and #hashtags can be clicked, and have no part in the direction of their line. A line that has
-    nothing else goes on in the direction of the line before it; the paragraph has that of its first line. Texts that
-    were stored under older rules are cleaned as today.
+    Links, @mentions and #hashtags become links, and do not affect the direction of their line. A line without other
+    text takes the direction of the previous line; the paragraph takes that of the first line. Texts that were stored
+    under older rules are cleaned by today's.
     """
     lines: list[list[str]] = [[]]
     plain, tags = [""], []
@@ -99,7 +99,7 @@ def _entity(segment: text.Segment) -> str:
 
 @lru_cache(maxsize=1)
 def icons() -> TemplateModule:
-    """The drawings of `icons.jinja2`, by name."""
+    """The icons of `icons.jinja2`, by name."""
     return _templates.get_template("icons.jinja2").module
 
 

@@ -6,9 +6,9 @@ from pyramid.request import Request
 
 
 def make_request_class(config: Configurator) -> None:
-    """Puts everything that `add_request_method` added into a class of requests.
+    """Puts everything that `add_request_method` added into one request class.
 
-    Pyramid makes a class for each request to add it, which takes 40 µs: a tenth of a page. Has to be called last.
+    Otherwise Pyramid would create a class for each request, which takes 40 µs: a tenth of a page. Must be called last.
     """
     config.commit()
     extensions = config.registry.queryUtility(IRequestExtensions)

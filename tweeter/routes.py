@@ -1,4 +1,4 @@
-"""Every URL of the site, on one screen."""
+"""Every URL of the site."""
 
 import hashlib
 from pathlib import Path
@@ -37,7 +37,7 @@ def includeme(config: Configurator) -> None:
 
 
 def _version() -> str:
-    """Changes with the files, so that browsers may keep them for long."""
+    """A version that changes with the static files, so that browsers may cache them for long."""
     digest = hashlib.blake2b(digest_size=6)
     for path in sorted(STATIC.rglob("*")):
         if path.is_file():

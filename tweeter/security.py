@@ -1,4 +1,4 @@
-"""Who is signed in: sessions and their tickets; and addresses that are safe to go on to."""
+"""Authentication: sessions and their tickets; and validation of redirect targets."""
 
 import logging
 from datetime import timedelta
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 SIGNED_IN = "signed in"
 IDENTITY = "tweeter identity"  # an attribute of requests
 _UNSYNCHRONIZED = {"synchronize_session": False}
-RENEWED_AFTER = 0.1  # of its lifetime; then a session that is used is prolonged
-PRUNED = 100  # sessions; each that begins deletes so many that are over
+RENEWED_AFTER = 0.1  # of its lifetime: then a session in use is prolonged
+PRUNED = 100  # expired sessions that each new one deletes, at most
 
 
 class Identity(NamedTuple):
-    """The signed-in person, as one query finds them: pages need nothing else of their own row."""
+    """The current user, loaded in one statement: pages need nothing else of the user's row."""
 
     id: int
     username: str
@@ -62,7 +62,7 @@ class SecurityPolicy:
         self._statement = statement
 
     def identity(self, request: Request) -> Identity | None:
-        # A request keeps it: Pyramid's RequestLocalCache would take longer for that than all the rest.
+        # Cached in the request's __dict__: Pyramid's RequestLocalCache would take longer than everything else here.
         try:
             found: Identity | None = request.__dict__[IDENTITY]
         except KeyError:
@@ -70,7 +70,7 @@ class SecurityPolicy:
         return found
 
     def known_identity(self, request: Request) -> Identity | None:
-        """The identity if it was asked for already; never touches SQL."""
+        """The identity if it is loaded already; never runs SQL."""
         found: Identity | None = request.__dict__.get(IDENTITY)
         return found
 
@@ -79,15 +79,15 @@ class SecurityPolicy:
         return identity.id if identity else None
 
     def permits(self, request: Request, context: Any, permission: str) -> Allowed | Denied:
-        """There is one permission: to be signed in. What belongs to whom is for `tweeter.actions` to say."""
+        """There is one permission: to be signed in. `tweeter.actions` checks ownership."""
         if self.identity(request) is None:
             return Denied("nobody is signed in")
         return Allowed("signed in")
 
     def remember(self, request: Request, userid: int, *, auth_version: int) -> Headers:
-        """Begins a session in the request's transaction, and ends the one that this browser had.
+        """Begins a session in the request's transaction, and ends this browser's old one.
 
-        It is void if the user's `auth_version` is another by then.
+        The new session is void if the user's `auth_version` has changed since it was read.
         """
         session: Session = request.dbsession
         self._end(request)
@@ -106,7 +106,7 @@ class SecurityPolicy:
         return self._ticket.headers(token)
 
     def forget(self, request: Request, **options: Any) -> Headers:
-        """Ends this browser's session, in the request's transaction: no copy of its cookie is worth anything then."""
+        """Ends this browser's session in the request's transaction, which makes all copies of its cookie void."""
         self._end(request)
         return self._ticket.headers(None)
 
@@ -124,18 +124,18 @@ class SecurityPolicy:
         if row is None:
             return None
         *values, expires = row
-        # Forms may begin or end a session; its new cookie must not be overwritten.
+        # Not on forms: they may begin or end a session, whose new cookie must not be overwritten.
         if request.method in ("GET", "HEAD") and expires - moment < self._lifetime * (1 - RENEWED_AFTER):
             self._renew(request, token, moment + self._lifetime)
         return Identity(*values)
 
     def _renew(self, request: Request, token: str, expires: Any) -> None:
-        """Prolongs a session that is used. One more statement, every few days."""
+        """Prolongs a session in use. Takes one more statement every few days."""
         renewed = update(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
         try:
             with request.registry["statements"].connect() as connection:
                 connection.execute(renewed.values(expires=expires))
-        except DBAPIError as error:  # read-only, or locked for long: the next page tries again
+        except DBAPIError as error:  # the database is read-only or locked: the next page tries again
             log.warning("a session can't be prolonged: %s", error.orig)
             return
         headers = self._ticket.headers(token)
@@ -143,7 +143,7 @@ class SecurityPolicy:
 
 
 def local_url(url: str, default: str = "/") -> str:
-    """The path to go on to, if it is one of this site; whatever a browser could take for another site is not."""
+    """Returns the redirect target if it is a path that no browser can take for another site; else `default`."""
     if not url.startswith("/") or url.startswith("//") or len(url) > 2000:
         return default
     if "\\" in url or any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
@@ -152,7 +152,7 @@ def local_url(url: str, default: str = "/") -> str:
         parts = urlsplit(url)
     except ValueError:
         return default
-    if parts.scheme or parts.netloc or "//" in parts.path:  # "/.//evil" is "//evil" to whoever resolves it
+    if parts.scheme or parts.netloc or "//" in parts.path:  # "/.//evil" resolves to "//evil"
         return default
     return quote(url, safe="/?&=%#@:;,+!~*'()$-._")
 
@@ -169,5 +169,5 @@ def includeme(config: Configurator) -> None:
     config.set_session_factory(session_factory(secret, secure, lifetime))
     config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
     config.set_default_csrf_options(require_csrf=True)
-    # pyramid_tm would ask who is signed in for every request, static files too, and before errors have their pages.
+    # pyramid_tm would load the current user for every request, even for static files, and before error pages work.
     settings["tm.annotate_user"] = False

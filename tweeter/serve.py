@@ -1,14 +1,14 @@
-"""waitress as an ini file starts it, with a bound that it lacks and a loop for many connections.
+"""Starts waitress from an ini file, with an additional timeout and an epoll loop for many connections.
 
     [server:main]
     paste.server_runner = tweeter.serve:serve
 
-waitress closes a connection that is idle for `channel_timeout` seconds, except where the reader does not read: to
-close it waits until it can write. The kernel can end such a connection after the same time.
+waitress closes a connection that is idle for `channel_timeout` seconds, unless the client does not read: waitress waits
+until it can write before it closes. The kernel ends such a connection after the same time (TCP_USER_TIMEOUT).
 
-waitress's loop asks every connection twice before each wait. With 128 connections its thread is always busy, and each
-thread that makes a page waits for it whenever it comes back from SQL or a store. `Sockets` asks the connections that
-may have changed, and waits by epoll. `tweeter bench page` on 2 cores, a page of 20 tweets from Redis, 1, 8 and 128
+waitress's loop checks every connection twice before each wait. With 128 connections its thread is always busy, and each
+thread that serves a page waits for it after every call to SQL or a store. `Sockets` only checks connections that may
+have changed, and waits with epoll. `tweeter bench page` on 2 cores, a page of 20 tweets from Redis, 1, 8 and 128
 connections: 915, 815 and 77 pages/s with waitress's loop (switch interval 1 ms), 897, 889 and 874 with this one.
 """
 
@@ -25,21 +25,21 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.wasyncore import readwrite
 
-EVERY = 1.0  # seconds between looks at all connections: waitress marks idle ones for closing outside the loop
+EVERY = 1.0  # seconds between checks of all connections: waitress marks idle ones for closing outside the loop
 
 
 class Sockets(dict[int, Any]):
-    """The dispatchers of a server by their file descriptors: in place of waitress's map, and of its loop.
+    """The dispatchers of a server by file descriptor; replaces waitress's map and its loop.
 
-    What a dispatcher waits for changes by what the loop has it do, and by the thread that serves its request.
+    The loop, and the thread that serves its request, change the events for which a dispatcher waits.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.changed: deque[int] = deque()
-        self.served: dict[int, int] = {}  # by thread: the descriptor that it serves at this moment
+        self.served: dict[int, int] = {}  # by thread: the descriptor that it is serving
         self._epoll = select.epoll()
-        self._awaited: dict[int, int] = {}  # events of epoll
+        self._awaited: dict[int, int] = {}  # by descriptor: the registered events of epoll
         self._listening: list[int] = []
         self._looked = 0.0
 
@@ -52,7 +52,7 @@ class Sockets(dict[int, Any]):
         self._await(fd, 0)
 
     def loop(self, timeout: float, map: Any = None, use_poll: bool = True, count: int | None = None) -> None:
-        """As waitress.wasyncore.loop; the second and third arguments are for its sake."""
+        """Replaces waitress.wasyncore.loop; `map` and `use_poll` exist only for its signature."""
         while self and (count is None or count > 0):
             self._look()
             for fd, events in self._epoll.poll(timeout):
@@ -63,7 +63,7 @@ class Sockets(dict[int, Any]):
                 count -= 1
 
     def _look(self) -> None:
-        """Finds out what the dispatchers wait for."""
+        """Updates the events for which the dispatchers wait."""
         if (now := time.monotonic()) - self._looked > EVERY:
             self._looked = now
             self._listening = [fd for fd, dispatcher in self.items() if dispatcher.accepting]
@@ -91,7 +91,7 @@ class Sockets(dict[int, Any]):
 
 
 class Channel(HTTPChannel):
-    """A connection. It is among those `served` until the loop can see all that its thread did."""
+    """A connection. It stays in `served` until the loop can see all changes by its thread."""
 
     def service(self) -> None:
         sockets, thread, fd = self._map, get_ident(), self._fileno
@@ -103,20 +103,20 @@ class Channel(HTTPChannel):
             del sockets.served[thread]
 
     def handle_close(self) -> None:
-        """Only the loop closes: it may be about to use the descriptor."""
+        """Leaves closing to the loop, which may be about to use the descriptor."""
         if get_ident() in self._map.served:
             self.will_close = True
         else:
             super().handle_close()
 
     def _flush_some(self, do_close: bool = True) -> bool:
-        """A thread sends 100 Continue while the loop may be sending, or closing."""
+        """Takes the lock: a thread may send 100 Continue while the loop is sending or closing."""
         with self.outbuf_lock:
             return self.connected and super()._flush_some(do_close)
 
 
 def make_server(app: Router, **options: Any) -> Any:
-    """A server of waitress with its own options."""
+    """Makes a waitress server; `options` are waitress's."""
     epoll = hasattr(select, "epoll")  # Linux
     sockets: Any = Sockets() if epoll else {}
     server = create_server(app, map=sockets, **options)
@@ -133,6 +133,6 @@ def make_server(app: Router, **options: Any) -> Any:
 
 
 def serve(app: Router, global_config: dict[str, str], **options: Any) -> int:
-    """For PasteDeploy: serves until the process ends."""
+    """The server runner for PasteDeploy: serves until the process ends."""
     waitress.serve(app, _server=make_server, **options)
     return 0

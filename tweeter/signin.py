@@ -13,10 +13,10 @@ from tweeter.text import USERNAME
 
 
 class SignInGuard:
-    """Limits wrong passwords: by name and address, by name from everywhere, and by the names an address tries.
+    """Limits wrong passwords: by name and address, by name from all addresses, and by the names an address tries.
 
-    A browser that the name's owner has signed in with is counted for itself alone. So nobody can lock an owner out,
-    also where all visitors have one address because a proxy is not set up.
+    Browsers in which the name's owner has signed in are counted separately. So an attacker cannot lock the owner out,
+    even if all visitors share one address because a proxy is not configured.
     """
 
     def __init__(self, rates: RateLimits, browsers: KnownBrowser) -> None:
@@ -24,7 +24,7 @@ class SignInGuard:
         self._browsers = browsers
 
     def check(self, request: Request, username: str) -> None:
-        """Before the password is looked at. Raises TooManyRequests."""
+        """Called before the password is checked. Raises TooManyRequests."""
         name, browser, address = self._who(request, username)
         if browser:
             self._rates.check("sign_in", name, browser)
@@ -38,7 +38,7 @@ class SignInGuard:
             raise
 
     def failed(self, request: Request, username: str) -> None:
-        """The password was wrong."""
+        """Counts a wrong password."""
         name, browser, address = self._who(request, username)
         first = self._rates.is_new("sign_in", name, browser or address)
         counts: list[tuple[str, ...]] = [("sign_in", name, browser or address)]
@@ -47,15 +47,15 @@ class SignInGuard:
             if first:
                 counts.append(("sign_in_address", address))
         for count in counts:
-            with suppress(TooManyRequests):  # others failed at the same time
+            with suppress(TooManyRequests):  # a concurrent failure reached the limit
                 self._rates.hit(*count)
 
     def remember(self, username: str) -> Headers:
-        """The cookie of a browser that the owner of the name has signed in with."""
+        """The cookie of a browser in which the owner of the name has signed in."""
         return self._browsers.headers(username)
 
     def _who(self, request: Request, username: str) -> tuple[str, str, str]:
-        # Names that nobody can have are one name, or they would fill the store.
+        # All invalid names count as one, or they would fill the store.
         name = username.lower() if USERNAME.fullmatch(username) else ""
         return name, self._browsers.read(request, name), client_network(request)
 
@@ -65,4 +65,4 @@ def includeme(config: Configurator) -> None:
     settings = config.get_settings()
     browsers = KnownBrowser(settings["tweeter.secret"], settings["tweeter.secure_cookies"])
     config.registry["sign_in_guard"] = SignInGuard(config.registry["rate_limits"], browsers)
-    config.registry["passwords"].check("", "")  # makes the decoy, or the first unknown name would take longer
+    config.registry["passwords"].check("", "")  # creates the decoy; else the first unknown name would take longer

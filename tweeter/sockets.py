@@ -1,31 +1,31 @@
-"""What the stores' connections have in common."""
+"""Functions shared by the connections of the stores."""
 
 import socket
 import ssl
 import struct
 from contextlib import suppress
 
-ALMOST = 0.95  # of the time that is given
+ALMOST = 0.95  # of the timeout
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 
 def throw_away_unsent(connection: socket.socket) -> None:
-    """Called before a connection is closed in the middle of something: what was not sent yet never will be.
+    """Discards unsent data; called before a connection is closed in the middle of an exchange.
 
-    Otherwise the kernel would go on trying, and what was given up could reach a server minutes later, when timelines
-    have been dropped and filled without it.
+    Otherwise the kernel would keep trying to send it, and abandoned commands could reach a server minutes later, when
+    timelines have been dropped and backfilled without them.
     """
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
 
 def limit_waits(connection: socket.socket, seconds: float) -> None:
-    """How long the socket waits for the server. It raises TimeoutError, or BlockingIOError.
+    """Sets how long the socket waits for the server. After that it raises TimeoutError, or BlockingIOError.
 
-    The kernel keeps the time: Python's own timeouts would ask it before each send and each receive.
+    The kernel enforces the limit: Python's own timeouts take a system call before each send and each receive.
     """
-    if isinstance(connection, ssl.SSLSocket):  # it may have to do several things to receive once
+    if isinstance(connection, ssl.SSLSocket):  # one receive may take several system calls
         connection.settimeout(seconds)
         return
     connection.settimeout(None)
@@ -35,5 +35,5 @@ def limit_waits(connection: socket.socket, seconds: float) -> None:
 
 
 def time_to_wait(left: float, timeout: float) -> float:
-    """The limit for a wait when `left` of the timeout is left. It mostly stays the same: no system call."""
+    """The limit for a wait when `left` seconds of the timeout remain. It rarely changes, which saves system calls."""
     return timeout if left > timeout * ALMOST else max(left, 0.001)

@@ -1,4 +1,4 @@
-"""What people write: cleaning, measuring and folding it, and finding the links, @mentions and #hashtags in it."""
+"""Rules for texts: cleaning, measuring and folding them, and finding links, @mentions and #hashtags."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ import regex
 
 USERNAME = regex.compile(r"[A-Za-z0-9_]{1,20}")
 # A letter with three accents is 4 code points, and a family emoji is 7. A text may have this many for each character
-# of its limit, so that no towers of accents make a short text large.
+# of its limit, so that stacks of accents cannot make a short text large.
 CODE_POINTS_PER_CHARACTER = 8
 LONGEST_HASHTAG = 100  # code points, folded
 
-# Control characters, and the bidirectional embeddings and overrides with which a text can pretend to be another.
-# Plain direction marks and joiners stay: whole scripts and emoji need them.
+# Control characters, and the bidirectional embeddings and overrides with which a text can spoof another.
+# Plain direction marks and joiners stay, because scripts and emoji need them.
 _UNWANTED = regex.compile(
     r"[[\p{Cc}--\n]\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]", regex.V1
 )
-# What shows nothing by itself: spaces, formats, fillers and selectors, marks without a letter, and what is drawn
-# empty (Braille blank, object replacement, null notehead, blank hieroglyphs).
+# Characters that are invisible by themselves: spaces, formats, fillers and selectors, marks without a letter, and
+# characters with an empty glyph (Braille blank, object replacement, null notehead, blank hieroglyphs).
 _UNSEEN = r"\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{M}\u2800\ufffc\U0001d159\U00013441\U00013442"
 _INVISIBLE = regex.compile(rf"[{_UNSEEN}]", regex.V1)
 _BLANK_LINES = regex.compile(rf"\n(?:[[{_UNSEEN}]--\n]*+\n)++", regex.V1)
@@ -26,14 +26,14 @@ _BLANK_BEGINNING = regex.compile(rf"\A[{_UNSEEN}]*\n", regex.V1)
 _BLANK_END = regex.compile(rf"\n[{_UNSEEN}]*+\Z", regex.V1)
 _SPACE = regex.compile(r"\s+")
 _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
-# Flags apart: for each of them \X looks back to where they begin, and so takes the square of their number.
+# Flags are matched separately: for each flag \X looks back to the first one, which takes quadratic time.
 _GRAPHEME = regex.compile(r"\p{Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*|\X")
 _STRONG = regex.compile(r"(?P<ltr>\p{Bidi_Class=L})|[\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
 
-# Signs that begin a mention or a hashtag, with their full-width and small forms.
+# The signs before a mention or a hashtag, with their full-width and small forms.
 _AT = "@\uff20\ufe6b"
 _HASH = "#\uff03\ufe5f"
-# Names are Latin letters, so only these can continue one. Full-width letters stand in East Asian text.
+# Usernames are Latin letters, so only these can continue one. Full-width letters belong to East Asian text.
 _LATIN = r"[[\p{Latin}--[\uff21-\uff3a\uff41-\uff5a]]0-9_]"
 _MENTION = rf"""
     (?<!{_LATIN}\p{{Mn}}?|[{_AT}/])
@@ -42,9 +42,9 @@ _MENTION = rf"""
     (?!{_LATIN}|\p{{M}}|[{_AT}])
 """
 
-# Marks are part of a hashtag, but not those that make an emoji out of what is before them (# and digits too).
+# Marks are part of a hashtag, except those that turn the character before them into an emoji (# and digits, too).
 _TAG = r"(?:[\p{L}\p{N}_[\p{M}--[\ufe0e\ufe0f\u20e3]]](?![\ufe0f\u20e3]))"
-# Joiners and marks that stand within words of some scripts, as the standard for identifiers (UAX 31) has them.
+# Joiners and marks within words of some scripts, as defined by the standard for identifiers (UAX 31).
 _WITHIN_TAG = r"[\u200c\u200d\u00b7\u05be\u05f3\u05f4\u0f0b\u30a0\u30fb\uff65\u301c\uff5e]"
 _HASHTAG = rf"""
     (?<![\p{{L}}\p{{N}}_&/{_HASH}[\p{{M}}--[\ufe0e\ufe0f\u20e3]]])
@@ -52,8 +52,8 @@ _HASHTAG = rf"""
     (?P<hashtag>{_TAG}(?:{_TAG}|{_WITHIN_TAG}++(?={_TAG}))*+)
 """
 
-# No link goes on after these: spaces and what can't be seen, brackets and sentence marks of other scripts, and
-# full-width forms. Marks that stand within words are not among them.
+# Characters that end a link: spaces and invisible characters, brackets and sentence marks of other scripts, and
+# full-width forms; not the marks that occur within words.
 _LINK_ENDS = (
     r'\s<>"`{}|\\^'
     r"[[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800\ufffc]"
@@ -62,7 +62,7 @@ _LINK_ENDS = (
     r"[[\uff01-\uff5e\uffe0-\uffe6]--[\p{L}\p{N}]]"
     r"\u2014\u2015\u2e3a\u2e3b"
 )
-# An apostrophe or an asterisk only within a word; else it is a quote or emphasis that ends.
+# An apostrophe or an asterisk is part of a link only within a word; else it ends a quotation or emphasis.
 _IN_LINK = rf"(?:[^{_LINK_ENDS}'*()\[\]]|['\u2019*](?=[\p{{Latin}}0-9/]))"
 _PAIRED = rf"\((?:{_IN_LINK}|\({_IN_LINK}*+\))*+\)|\[(?:{_IN_LINK}|\[{_IN_LINK}*+\])*+\]"
 _LINK = rf"""
@@ -78,7 +78,7 @@ _TRAILING = ".,;:!?\u00b7\u05f3\u05f4\u0f0b\u30fb\uff65\u301c\u200c\u200d"
 
 
 class Segment(NamedTuple):
-    """A piece of a message. `kind` is "text", "link", "mention" or "hashtag"; `value` what it leads to."""
+    """A piece of a message. `kind` is "text", "link", "mention" or "hashtag"; `value` is its target."""
 
     kind: str
     text: str
@@ -91,9 +91,9 @@ class Entities(NamedTuple):
 
 
 def clean_message(text: str) -> str:
-    """The message as it is stored: composed (NFC), one kind of line break, single blank lines between visible ones.
+    """The message in stored form: composed (NFC), one kind of line break, single blank lines between visible ones.
 
-    A text without anything visible becomes the empty text.
+    A text without visible characters becomes empty.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
     text = _UNWANTED.sub("", unicodedata.normalize("NFC", text))
@@ -106,7 +106,7 @@ def clean_message(text: str) -> str:
 
 
 def clean_line(text: str) -> str:
-    """As `clean_message`, for a text of one line."""
+    """Like `clean_message`, for a text of one line."""
     return _SPACE.sub(" ", clean_message(text.replace("\r", " ").replace("\n", " ")))
 
 
@@ -119,14 +119,14 @@ def count_characters(text: str) -> int:
 
 
 def length(text: str) -> int:
-    """How much of a limit the text takes: its characters, or an eighth of its code points where that is more."""
+    """The length that counts for a limit: the text's characters, or an eighth of its code points if that is more."""
     return max(count_characters(text), -(-len(text) // CODE_POINTS_PER_CHARACTER))
 
 
 def fold(text: str) -> str:
     """The text without differences of case, width and invisible characters (Unicode's NFKC_Casefold).
 
-    What people search with and what they search in are folded here, so every database finds the same.
+    Queries and searched texts are folded here, so every database finds the same.
     """
     if text.isascii():
         return text.lower()
@@ -143,7 +143,7 @@ def direction(text: str) -> str:
 
 
 def segments(message: str) -> Iterator[Segment]:
-    """The message in pieces, in order; their texts together are the message."""
+    """Splits the message into pieces, in order; the concatenation of their texts is the message."""
     end = position = 0
     while match := _ENTITY.search(message, position):
         kind = match.lastgroup or ""
@@ -162,7 +162,7 @@ def segments(message: str) -> Iterator[Segment]:
 
 
 def entities(message: str) -> Entities:
-    """Whom the message mentions, in lower case, and its hashtags, without `#` and folded: what `segments` shows."""
+    """The mentions of the message in lower case, and its hashtags without `#`, folded; as `segments` finds them."""
     found = Entities(set(), set())
     if _SIGN.search(message):
         for kind, _, value in segments(message):
@@ -174,5 +174,5 @@ def entities(message: str) -> Entities:
 
 
 def _trim_link(link: str, before: str) -> str:
-    """The link without the punctuation that ends a sentence, and without emphasis that began just `before` it."""
+    """The link without punctuation that ends a sentence, and without the end of emphasis that began `before` it."""
     return link.rstrip(_TRAILING + before if before in ("_", "~") else _TRAILING)

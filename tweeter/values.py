@@ -1,4 +1,4 @@
-"""The frozen values that cross an interface. Nothing here knows of a database, a store or a request."""
+"""The frozen values that cross an interface. Independent of databases, stores and requests."""
 
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
@@ -11,14 +11,14 @@ Kind = Literal["public", "home", "profile"]
 
 
 class Timeline(NamedTuple):
-    """Which timeline: `Timeline.PUBLIC`, `Timeline.home(42)`, `Timeline.profile(42)`."""
+    """Identifies a timeline: `Timeline.public()`, `Timeline.home(42)`, `Timeline.profile(42)`."""
 
     kind: Kind
     user_id: int = 0
 
     @property
     def key(self) -> str:
-        """The name it has in every store: `public`, `home:42`, `profile:42`."""
+        """Its key in every store: `public`, `home:42`, `profile:42`."""
         return f"{self.kind}:{self.user_id}" if self.user_id else self.kind
 
     @classmethod
@@ -35,9 +35,9 @@ class Timeline(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """Which part of a timeline: the newest `limit` tweets with `after < id < before`.
+    """A part of a timeline (keyset pagination): the newest `limit` tweets with `after < id < before`.
 
-    Without `backfill` a cold timeline stays cold: SQL answers. So polls, which anybody can send, fill no store.
+    Without `backfill` a cold timeline stays cold and SQL serves the page: polls, which anybody can send, fill no store.
     """
 
     before: int = MAX_ID + 1
@@ -47,9 +47,9 @@ class Cursor(NamedTuple):
 
 
 class TweetView(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A tweet as every reader sees it: what one needs to render it, and nothing that depends on who reads it.
+    """A tweet as every reader sees it: everything needed to render it, and nothing that depends on the viewer.
 
-    `parent_username` is None where the tweet that was answered is gone (or nothing was answered).
+    `parent_username` is None if the parent is deleted, or the tweet is not a reply.
     """
 
     id: int
@@ -74,17 +74,16 @@ class Page(NamedTuple):
 
     @classmethod
     def cut(cls, tweets: list[TweetView], limit: int) -> "Page":
-        """A page out of one tweet more than it holds, if there is one more."""
+        """Makes a page from at most `limit` + 1 tweets; the extra one shows that another page follows."""
         page = tuple(tweets[:limit])
         return cls(page, page[-1].id if len(tweets) > limit else None)
 
 
 class Slice(NamedTuple):
-    """What a store holds of a timeline: ids, newest first, none below `floor`.
+    """A part of a materialized timeline: ids, newest first, none below `floor`.
 
-    `floor` is the id down to which the timeline is complete, 0 where nothing is missing.
-    Fewer ids than were asked for mean that the materialised timeline ends here. `checkpoint` is the store's, read in
-    the same exchange.
+    `floor` is the id down to which the timeline is complete, 0 if nothing is missing. Fewer ids than requested mean
+    that the materialized timeline ends here. `checkpoint` is the store's, read in the same exchange.
     """
 
     ids: list[int]
@@ -92,11 +91,11 @@ class Slice(NamedTuple):
     checkpoint: bytes | None = None
 
 
-# What happened: the events of the outbox. Encoded as JSON with the class's name as "type".
+# The events of the outbox, encoded as JSON with the class name as "type".
 
 
 class Event(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
-    """Something that was committed and that materialised timelines have to follow."""
+    """A committed change that must be applied to materialized timelines."""
 
 
 class TweetCreated(Event, frozen=True):
@@ -122,25 +121,25 @@ class Unfollowed(Event, frozen=True):
 
 
 class ProfileChanged(Event, frozen=True):
-    """Something of the author that stands in every one of their tweets."""
+    """A change of the author's data that each of their tweets contains."""
 
     user_id: int
 
 
 class AccountClosed(Event, frozen=True):
-    """The account is gone with its tweets, whose rows are removed later; TweetsDeleted tells of that."""
+    """The account is closed. Its tweets are removed later, and recorded as TweetsDeleted."""
 
     user_id: int
 
 
 class Truncated(Event, frozen=True):
-    """Materialised timelines shall forget what is older than this id (SQL does not)."""
+    """Removes ids below `before_id` from materialized timelines, not from SQL."""
 
     before_id: int
 
 
 class Reloaded(Event, frozen=True):
-    """So much changed (a bulk load) that every timeline is cold."""
+    """A bulk load changed so much that every timeline becomes cold."""
 
 
 AnyEvent = TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded

@@ -1,10 +1,10 @@
 """Timelines in the memory of the process: `tweeter.timelines = memory`.
 
-The talk says not to try it at home. Here it is for those who start with one machine and for all who want to see the
-mechanism without a server. Each process has its own and follows the outbox to keep it right.
+The talk says not to try it at home. It suits sites on one machine, and shows the mechanism without a server. Each
+process has a store of its own, which a relay keeps up to date from the outbox.
 
-    tweeter.memory.timelines = 100000    # the most timelines kept; those that were read longest ago go first
-    tweeter.memory.tweets = 200000       # the most tweets kept
+    tweeter.memory.timelines = 100000    # timelines kept at most; the least recently read are evicted first
+    tweeter.memory.tweets = 200000       # tweets kept at most
 """
 
 import operator
@@ -29,15 +29,15 @@ from tweeter.values import Slice, TweetView
 
 T = TypeVar("T")
 
-LOCKED = 500  # timelines that are written to while readers wait
+LOCKED = 500  # timelines written per acquisition of the lock, during which readers wait
 SETTINGS = ("tweeter.memory.timelines", "tweeter.memory.tweets")
-DAMAGE = (AttributeError, TypeError, ValueError, OverflowError)  # what an object raises that is no timeline
+DAMAGE = (AttributeError, TypeError, ValueError, OverflowError)  # raised by an object that is not a timeline
 
-FILL_SECONDS = 30.0  # a fill that takes longer was given up by whoever began it
+FILL_SECONDS = 30.0  # a backfill that takes longer was abandoned by its reader
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """As itertools.batched, which Python has from 3.12 on."""
+    """Like itertools.batched, which Python has from 3.12 on."""
     left = iter(items)
     while batch := list(islice(left, size)):
         yield batch
@@ -46,7 +46,7 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 class _Entry:
     """A timeline: ids in ascending order, none below its floor.
 
-    While `token` is set it is being filled, and has what was added since.
+    While `token` is set, a backfill is in progress, and `ids` are those added since it began.
     """
 
     __slots__ = ("began", "floor", "ids", "token")
@@ -79,7 +79,7 @@ class _Entry:
 
 @implementer(IBulkStore)
 class MemoryTimelineStore:
-    """A dictionary of timelines, the one read last at its end."""
+    """A dictionary of timelines, with the most recently read one at its end (LRU)."""
 
     private = True
     identity = "memory"
@@ -93,7 +93,7 @@ class MemoryTimelineStore:
         self._lock = threading.Lock()
 
     def set_site(self, site_id: str) -> None:
-        """Nobody else has this store."""
+        """Does nothing: no other site uses this store."""
 
     def checkpoint(self) -> bytes | None:
         return self._checkpoint
@@ -105,7 +105,7 @@ class MemoryTimelineStore:
         return "this process"
 
     def expect(self, incarnation: str) -> None:
-        """There is no other."""
+        """Does nothing: there is no other run."""
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         def read(entry: _Entry) -> Slice | None:
@@ -186,7 +186,7 @@ class MemoryTimelineStore:
             self._entries.clear()
 
     def _with(self, key: str, work: Callable[[_Entry], T]) -> T | None:
-        """What the work makes of the timeline; None where there is none. What is no timeline is dropped."""
+        """Calls `work` on the timeline and returns its result; None if there is no timeline. Drops a damaged one."""
         if (entry := self._entries.get(key)) is None:
             return None
         try:
@@ -209,14 +209,14 @@ class MemoryTimelineStore:
 
 
 class _Lease:
-    """Stands in the place of tweets until they are filled in."""
+    """A lease: takes the place of tweets until they are filled in."""
 
     __slots__ = ()
 
 
 @implementer(ITweetCache)
 class MemoryTweetCache:
-    """A dictionary of tweets, the one read last at its end."""
+    """A dictionary of tweets, with the most recently read one at its end (LRU)."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -224,7 +224,7 @@ class MemoryTweetCache:
         self._lock = threading.Lock()
 
     def set_site(self, site_id: str) -> None:
-        """Nobody else has this cache."""
+        """Does nothing: no other site uses this cache."""
 
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         found: dict[int, TweetView | None] = {}

@@ -1,4 +1,4 @@
-"""SQL alone, as the talk begins: `tweeter.timelines = sql`."""
+"""The SQL backend, with which the talk begins: `tweeter.timelines = sql`."""
 
 from pyramid.config import Configurator
 

@@ -1,4 +1,4 @@
-"""What failed before, and when that makes an event poison."""
+"""Counts failed attempts, and decides when an event is poison."""
 
 import time
 
@@ -7,23 +7,23 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from tweeter.delivery.position import LoggedEvent
 from tweeter.errors import BackendUnavailable
 
-ATTEMPTS = 3  # at an event, after which it is poison
+ATTEMPTS = 3  # per event; then it is poison
 
 
 class Attempts:
-    """What failed before, also under an earlier lease: a batch that failed is tried again one event at a time."""
+    """Failed attempts, also those under earlier leases: a failed batch is tried again one event at a time."""
 
     def __init__(self) -> None:
         self.careful = 0  # events still to be applied one at a time
         self.under_way = 0  # events that are being applied
-        self._tried: dict[int, tuple[int, float]] = {}  # how often, and since when (monotonic), by the event's id
+        self._tried: dict[int, tuple[int, float]] = {}  # by event id: attempts, and the first one's monotonic time
 
     def failed(self) -> None:
-        """Something failed, and if it was an event it is not known which."""
+        """A batch failed; any of its events may be the cause."""
         self.careful, self.under_way = max(self.careful, self.under_way), 0
 
     def exhausted(self, logged: LoggedEvent, seconds: float = 0.0) -> bool:
-        """Counts an attempt at this event; true where it was the third, and the first is so many seconds ago."""
+        """Counts an attempt at this event; true from the third on if the first is at least `seconds` ago."""
         count, began = self._tried.get(logged.id, (0, time.monotonic()))
         self._tried[logged.id] = (count + 1, began)
         return count + 1 >= ATTEMPTS and time.monotonic() - began >= seconds
@@ -33,7 +33,7 @@ class Attempts:
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether the store or SQL fails, and not the event; unless it is always the same event's."""
+    """Whether the error looks like an outage of the store or of SQL. If one event keeps causing it, that is poison."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, BackendUnavailable | OperationalError | InterfaceError)

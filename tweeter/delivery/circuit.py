@@ -1,4 +1,4 @@
-"""Whether pages read a store: a circuit breaker (Nygard, "Release It!") for each store of a process.
+"""Decides whether pages read a store: a circuit breaker (Nygard, "Release It!") for each store of a process.
 
     STARTING ── the relay reached the store ──▶ CLOSED ◀───────────────── it worked for the probation ──┐
         │                                         │ a page or the relay fails                            │
@@ -19,7 +19,7 @@ from tweeter.metrics import DISTRUSTED, TRUSTED
 
 log = logging.getLogger(__name__)
 
-PROBATION = 1.0  # seconds that a store which failed has to work; doubled when it fails again soon
+PROBATION = 1.0  # seconds that a failed store must work before the circuit closes; doubled if it fails again soon
 LONGEST_PROBATION = 6.0
 SOON = 60.0
 
@@ -47,7 +47,7 @@ class Circuit:
         TRUSTED.labels(name).set(0)
 
     def failed(self, why: str) -> None:
-        """The store cannot be read or written: from now on SQL serves the pages."""
+        """The store cannot be read or written: opens the circuit, so SQL serves the pages."""
         with self._lock:
             self.failures += 1
             if self.state is State.CLOSED:
@@ -71,11 +71,11 @@ class Circuit:
                 log.info("%s: circuit closed, the store serves its pages", self.name)
 
     def forgive(self) -> None:
-        """Ends the probation, for a caller that would rather risk another failure than wait."""
+        """Ends the probation, for a caller that prefers the risk of another failure to waiting."""
         self._probation = 0.0
 
     def abandon(self) -> None:
-        """In a forked process: a thread of the parent may have held the lock."""
+        """Called in a forked process: replaces the lock, which a thread of the parent may have held."""
         self._lock = threading.Lock()
 
     def _enter(self, state: State) -> None:

@@ -1,4 +1,4 @@
-"""The row of each shared store in SQL: its checkpoint of a second ago at most, for when the store has lost its own."""
+"""The row of each shared store in SQL: a copy of its checkpoint, a second old at most, in case the store loses it."""
 
 import hashlib
 from datetime import timedelta
@@ -16,14 +16,14 @@ LONGEST_NAME = 200  # as the column has it
 
 
 class Row(NamedTuple):
-    """The checkpoint, and which run of the store's servers it is true of."""
+    """The checkpoint, and the run of the store's servers to which it applies."""
 
     checkpoint: bytes
     run: str
 
 
 def name_of(identity: str) -> str:
-    """The name of a store's row."""
+    """The name of a store's row; long identities are hashed."""
     return identity if len(identity) <= LONGEST_NAME else hashlib.sha256(identity.encode()).hexdigest()
 
 
@@ -33,7 +33,7 @@ def read(connection: Connection, name: str) -> Row | None:
 
 
 def write(connection: Connection, name: str, checkpoint: bytes, run: str) -> None:
-    """Over a connection in autocommit."""
+    """Updates or inserts the row. The connection must be in autocommit."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     moment = now()
     values = {"checkpoint": checkpoint, "incarnation": run, "date": moment}
@@ -43,9 +43,9 @@ def write(connection: Connection, name: str, checkpoint: bytes, run: str) -> Non
 
 
 def lowest_needed(session: Session, keep: timedelta) -> int | None:
-    """The least number of an event that a shared store may still lack; None where none lacks any.
+    """The least number of an event that a shared store may still lack; None if no store needs events.
 
-    Stores that nothing was delivered to for longer than `keep` start cold, and so need nothing.
+    Stores without a delivery for longer than `keep` start cold, so they need no events.
     """
     lowest = []
     for data in session.scalars(select(Consumer.checkpoint).where(Consumer.date > now() - keep)):
@@ -53,18 +53,18 @@ def lowest_needed(session: Session, keep: timedelta) -> int | None:
         if checkpoint is not None:
             lowest.append(checkpoint.position.seen.xmin)
         elif data:
-            return 0  # of another version
+            return 0  # a checkpoint of another version: keep all events
     return min(lowest, default=None)
 
 
 def applied_last(session: Session) -> set[int]:
-    """The ids of the events that shared stores applied last: by these they are known to follow this database's log."""
+    """The ids of the events that shared stores applied last: they prove that a store follows this database's log."""
     found = map(decode, session.scalars(select(Consumer.checkpoint)))
     return {checkpoint.last[0] for checkpoint in found if checkpoint is not None}
 
 
 def prune(session: Session, keep: timedelta) -> int:
-    """Deletes some events of the outbox that are older than `keep` and that no shared store needs; returns how many."""
+    """Deletes a chunk of events that are older than `keep` and that no shared store needs; returns their number."""
     return outbox.prune(session, keep, lowest_needed(session, keep), applied_last(session))
 
 

@@ -1,4 +1,4 @@
-"""What the holder of a lease does: it applies the outbox to the store, and keeps the store's checkpoint."""
+"""The lease holder: applies the outbox to the store, and maintains the store's checkpoint."""
 
 import logging
 import os
@@ -25,31 +25,31 @@ from tweeter.values import Timeline, TweetCreated
 
 log = logging.getLogger(__name__)
 
-EVENTS = 250  # of a batch
-IN_FLIGHT = 100  # long events at most, as the checkpoint lists them
-RENEWED = 0.35  # seconds between checkpoints, also when nothing happens; pages do without one for a second
+EVENTS = 250  # per batch, at most
+IN_FLIGHT = 100  # long events at most, because the checkpoint lists them
+RENEWED = 0.35  # seconds between checkpoints, also when nothing happens; pages accept one for a second
 RECORDED = 1.05  # seconds between writes of the checkpoint to SQL
-REST = 0.004  # seconds for each event of a batch, in which the next batch grows
+REST = 0.004  # seconds per event of a batch, in which the next batch grows
 LONGEST_REST = 0.025
-SLICE = 0.01  # seconds of long fan-outs between two looks at the outbox
-FLAPPING = 5.0  # seconds within which a store that fails at an event may be to blame itself
-STRETCH = 60.0  # seconds that a stretch of a large fan-out takes at most, from one read of its followers to the other
+SLICE = 0.01  # seconds of long fan-outs between two reads of the outbox
+FLAPPING = 5.0  # seconds within which repeated failures at one event may still be an outage
+STRETCH = 60.0  # seconds between the two reads of a stretch of followers in a large fan-out, at most
 
-_UNKNOWN = datetime.fromtimestamp(0, UTC)  # the date of an event that is known from a checkpoint
+_UNKNOWN = datetime.fromtimestamp(0, UTC)  # the date of an event that comes from a checkpoint
 
 
 class _Running(NamedTuple):
-    """A long event under way."""
+    """A long event in progress."""
 
     logged: LoggedEvent
     stream: Stream
 
 
 class Holder:
-    """Delivers to one store from the acquisition of the lease to its end. For one thread.
+    """Delivers to one store while the lease is held. For one thread.
 
-    `name` is the store's, `run` the run of its servers; events are kept for `keep` seconds; `rest` sleeps between
-    batches. Every method raises LostLease, BackendUnavailable and SQLAlchemy's errors; then a new Holder goes on from
+    `name` is the store's, `run` the run id of its servers; events are kept for `keep` seconds; `rest` sleeps between
+    batches. Every method raises LostLease, BackendUnavailable and SQLAlchemy's errors; then a new Holder continues from
     the last checkpoint.
     """
 
@@ -85,13 +85,13 @@ class Holder:
         self._last = (0, 0, 0)
         self._running: list[_Running] = []
         self._written = 0.0  # when the checkpoint was written to the store (monotonic)
-        self._recorded = 0.0  # when it was written to SQL
-        self._changed = True  # since then
+        self._recorded = 0.0  # when it was written to SQL (monotonic)
+        self._changed = True  # events were applied since then
 
     def begin(self, acquired: float, now: Callable[[], float]) -> None:
-        """Goes on from the store's checkpoint, from SQL's row if that is lost, or cold.
+        """Continues from the store's checkpoint, from the row in SQL if that is lost, or starts cold.
 
-        `acquired` is when the lease was (monotonic), `now` the database's clock.
+        `acquired` is when the lease was acquired (monotonic), `now` the database's clock.
         """
         stored = self._store.checkpoint()
         row = consumers.read(self.log.connection, self._name)
@@ -103,7 +103,7 @@ class Holder:
         if found is not None:
             self._sequence = found.sequence
             if found.holder and not self._store.private:
-                # It did not release the lease: it may be alive, and write for so long.
+                # The old holder did not release the lease: it may be alive, and may write until then.
                 time.sleep(max(0.0, acquired + self._lease.waits - time.monotonic()))
         if why := self._why_cold(found, bool(stored or row), now()):
             log.info("%s starts cold: %s", self._name, why)
@@ -114,13 +114,13 @@ class Holder:
                 stream = self._projector.stream(each.event, each.resume)
                 self._running.append(_Running(LoggedEvent(each.id, each.number, _UNKNOWN, each.event, None), stream))
             if found.holder and any(isinstance(each.event, TweetCreated) for each in found.in_flight):
-                # It was killed before it read a stretch of followers again: who left may have the tweet.
+                # The old holder may not have read a stretch of followers again: former followers may have the tweet.
                 left = self.log.left_since(found.time - STRETCH)
                 self._guard()
                 self._store.drop([Timeline.home(user_id).key for user_id in left])
 
     def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float) -> str:
-        """Why the store cannot go on from a checkpoint; nothing if it can."""
+        """The reason why the store cannot continue from a checkpoint; empty if it can."""
         if found is None:
             return "its checkpoint is lost, or it was left half cleared" if was_there else "it is new"
         if found.epoch != self._site.epoch:
@@ -132,17 +132,17 @@ class Holder:
         return ""
 
     def _start_cold(self) -> None:
-        # In this order: what is backfilled before the log's end was read may lack what came between.
+        # Read the log's end first: a backfill before that may lack events committed in between.
         end = self.log.end()
         self._last = self.log.newest()
         self._guard()
         with self._kept():
-            self._store.set_checkpoint(COLD)  # from here on pages do not read it, also if this process dies
+            self._store.set_checkpoint(COLD)  # stops pages from reading it, even if this process dies
             self._timelines.clear()
         self._position, self._time = end.position, end.time
 
     def look(self) -> float:
-        """Applies what the outbox has new. Returns seconds to wait until the next look."""
+        """Applies the new events of the outbox. Returns the seconds to wait until the next call."""
         self._guard()
         began = time.monotonic()
         room = min(1 if self._attempts.careful else EVENTS, IN_FLIGHT - len(self._running))
@@ -171,36 +171,36 @@ class Holder:
         if batch.more or self._running:
             return 0
         if batch.events:
-            # The quicker events come, the more of them are applied together.
+            # The faster events come, the larger are the batches.
             self._rest(min(REST * len(batch.events), LONGEST_REST))
         return max(0.0, min(POLL, RENEWED - (time.monotonic() - self._written)))
 
     def _go_on(self) -> float:
-        """As `look`, with the long events that are in flight alone."""
+        """Like `look`, but reads no new events: continues the long events in flight."""
         self._step()
         self._write(self._me)
         return 0
 
     def release(self) -> None:
-        """The last checkpoint: the next holder may begin at once."""
+        """Writes the last checkpoint, without a holder: the next one may begin at once."""
         self._write("")
 
     def close(self) -> None:
-        """Gives up what is under way."""
+        """Abandons the streams in progress."""
         for each in self._running:
             each.stream.close()
 
     def _guard(self) -> None:
-        """Called before each write to the store."""
+        """Called before each write to the store: proves the lease if the last proof is too old."""
         if time.monotonic() - self._lease.proven > self._lease.writes:
             self._lease.prove()
 
     def _kept(self) -> AbstractContextManager[None]:
-        """For what may take longer than a holder may be silent."""
+        """Keeps the lease for a block that may take longer than a holder may be silent."""
         return nullcontext() if self._store.private else self._lease.kept()
 
     def _apply(self, events: list[LoggedEvent]) -> list[_Running]:
-        """Applies a batch; returns what goes on as streams."""
+        """Applies a batch; returns the long events, which continue as streams."""
         known = [logged for logged in events if logged.event is not None]
         if unknown := [logged for logged in events if logged.event is None]:
             self._poison(unknown[0], "this version can't decode it", len(unknown))
@@ -213,7 +213,7 @@ class Holder:
             raise
         except Exception as error:
             if is_outage(error):
-                # The outbox was read a moment ago. What fails again and again is this event alone.
+                # SQL works: the outbox was just read. If only this event fails repeatedly, it is poison.
                 if len(events) > 1 or not self._attempts.exhausted(events[0], FLAPPING):
                     raise
                 self._poison(events[0], repr(error))
@@ -231,7 +231,7 @@ class Holder:
         return running
 
     def _step(self) -> None:
-        """Some steps of the long events, in turns."""
+        """Does steps of the long events in turns, for SLICE seconds."""
         ends = time.monotonic() + SLICE
         while self._running and time.monotonic() < ends:
             each = self._running[0]
@@ -252,7 +252,7 @@ class Holder:
                 self._count(each.logged)
 
     def _poison(self, logged: LoggedEvent, why: str, count: int = 1) -> None:
-        """What the event would have changed is unknown, so that everything starts cold; the events behind it go on."""
+        """Skips events and makes the whole store cold, because their changes are unknown. Later events are applied."""
         log.error("event %d can't be applied to %s, which starts cold: %s", logged.id, self._name, why)
         POISONED.labels(self._timelines.name).inc(count)
         self._attempts.forget(logged)
@@ -266,7 +266,7 @@ class Holder:
             count_delivery(self._timelines.name, logged.event, logged.date, logged.request_id)
 
     def _write(self, holder: str) -> None:
-        """The checkpoint, to the store and, once in a while, to SQL. `holder` is empty where the lease is released."""
+        """Writes the checkpoint to the store and, every RECORDED seconds, to SQL. `holder` is empty on release."""
         self._sequence += 1
         in_flight = tuple(
             InFlight(each.logged.id, each.logged.number, each.stream.event, each.stream.resume)  # type: ignore[arg-type]

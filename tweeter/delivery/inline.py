@@ -1,4 +1,4 @@
-"""Delivery by the processes of the site themselves: `tweeter.delivery = inline`, the embedded default."""
+"""Delivery inside the processes of the site: `tweeter.delivery = inline`, the default."""
 
 import time
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ from tweeter.models.meta import SessionFactory
 
 @implementer(IDelivery)
 class InlineDelivery:
-    """The relays of one process, one for each store, and what wakes those of other processes.
+    """The relays of one process, one for each store, and the notifier that wakes those of other processes.
 
-    `engine` gives each relay connections of its own, in autocommit. With `delivers` false only private stores are
-    delivered to; the relays of the shared ones watch their circuits.
+    `engine` gives each relay connections of its own, in autocommit. With `delivers` false the relays deliver only to
+    private stores; those of shared stores only probe for their circuits.
     """
 
     def __init__(

@@ -1,15 +1,15 @@
-"""Who delivers to a shared store: one relay of all processes, for as long as it lives.
+"""The lease of a shared store: it elects one relay of all processes to deliver, for as long as that relay lives.
 
-PostgreSQL: a session-level advisory lock on a connection of its own. It is free as soon as the process dies. The
-holder reads the outbox over the same connection, so each read proves that the lock is still held, and the server knows
-when the holder was last heard of; one that is silent (stopped, or cut off) is ended by the next candidate. Behind a
-transaction pooler clients share sessions, and a row lease on the database's clock serves.
+PostgreSQL: a session-level advisory lock on a connection of its own. It is released when the process dies. The holder
+reads the outbox over the same connection, so each read proves that the lock is held, and the server knows the time of
+the holder's last statement; the next candidate ends the session of a silent holder (stopped, or cut off). Behind a
+transaction pooler clients share sessions; a row lease on the database's clock is used instead.
 
-SQLite: a lock on a file beside the database. It is free as soon as the process dies.
+SQLite: a lock on a file beside the database. It is released when the process dies.
 
-The lease does not fence writes to the store, so the holder keeps three rules. It writes only within `WRITES` seconds of
-its last proof. A new holder waits that long before it writes, unless the old one released the lease. What a holder
-wrote too late all the same, because it was stopped in between, it drops (see `tweeter.timelines.projector`).
+The lease does not fence writes to the store, so three rules apply. The holder writes only within `WRITES` seconds of
+its last proof. A new holder waits that long before it writes, unless the old one released the lease. A holder that was
+stopped in between and wrote too late drops the timelines it wrote (see `tweeter.timelines.projector`).
 """
 
 import os
@@ -32,10 +32,10 @@ class LostLease(Exception):
 
 
 class Lease(Protocol):
-    """Not for two threads at once."""
+    """A lease of one store. Not thread-safe."""
 
     def acquire(self) -> Connection | None:
-        """The connection to read the outbox with, in autocommit, if nobody else holds the lease."""
+        """Tries to get the lease. Returns the connection to read the outbox with, in autocommit; None if it is held."""
 
     @property
     def writes(self) -> float:
@@ -43,30 +43,30 @@ class Lease(Protocol):
 
     @property
     def waits(self) -> float:
-        """Seconds after it got the lease that a new holder waits before it writes, unless the old one released it."""
+        """Seconds that a new holder waits after acquisition before it writes, unless the old one released the lease."""
 
     @property
     def proven(self) -> float:
-        """The time (monotonic) before the last proof."""
+        """The time (monotonic) just before the last proof."""
 
     def heard(self, began: float) -> None:
-        """A statement over the connection succeeded that began then (monotonic): that may be a proof."""
+        """Reports a successful statement over the connection that began then (monotonic): it may count as a proof."""
 
     def prove(self) -> None:
-        """Proves that the lease is held, now. Raises LostLease."""
+        """Proves that the lease is held now. Raises LostLease."""
 
     def kept(self) -> AbstractContextManager[None]:
-        """Keeps the lease for a block that may take long without a statement. Nothing else may use it meanwhile."""
+        """Keeps the lease during a block that may run long without a statement and does not use the lease itself."""
 
     def release(self) -> None:
-        """Lets the next one have it at once. Does nothing where it is not held."""
+        """Releases the lease for the next candidate. Does nothing if it is not held."""
 
     def abandon(self) -> None:
-        """In a forked process: the lease stays the parent's, and ends with the parent."""
+        """Called in a forked process: the lease stays the parent's, and ends with the parent."""
 
 
 class Held:
-    """What all leases have in common: a connection while the lease is held, and the time of the last proof."""
+    """Base class of leases: a connection while the lease is held, and the time of the last proof."""
 
     writes = WRITES
     waits = WRITES
@@ -89,11 +89,11 @@ class Held:
         self._proven = began
 
     def prove(self) -> None:
-        """As of Lease."""
+        """See Lease."""
 
     def abandon(self) -> None:
         if self._connection is not None and self._engine.dialect.name == "postgresql":
-            # Or the server would think that the parent lives. psycopg never touches it: it was made by the parent.
+            # Otherwise the server would keep the parent's session. psycopg does not use the parent's socket here.
             os.close(self._connection.connection.dbapi_connection.pgconn.socket)  # type: ignore[union-attr]
 
     @contextmanager
@@ -116,7 +116,7 @@ class Held:
                         self.prove()
 
     def release(self) -> None:
-        """As of Lease."""
+        """See Lease."""
         self._over.set()
         if self._keeper is not None:
             self._keeper.join()
@@ -129,7 +129,7 @@ class Held:
                 connection.close()
 
     def _execute(self, statement: TextClause, **values: object) -> Any:
-        """The statement's first value. An error of the database closes the connection, and so ends the lease."""
+        """Returns the statement's first value. A database error closes the connection, which ends the lease."""
         with self._using:
             try:
                 if self._connection is None:

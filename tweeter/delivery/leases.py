@@ -1,4 +1,4 @@
-"""The kinds of leases: on PostgreSQL, behind a transaction pooler, on SQLite, and for a process's own store."""
+"""The kinds of leases: on PostgreSQL, behind a transaction pooler, on SQLite, and for a private store."""
 
 import fcntl
 import hashlib
@@ -43,7 +43,7 @@ class AdvisoryLease(Held):
 
 
 class RowLease(Held):
-    """A row of `consumers` on PostgreSQL, for where a transaction pooler lends sessions to everybody."""
+    """A row of `consumers` on PostgreSQL, for use behind a transaction pooler, where clients share sessions."""
 
     writes = ROW - 0.4
     waits = 0.0  # the row lasts longer than the old holder may write
@@ -80,7 +80,7 @@ class RowLease(Held):
 
 
 class FileLease(Held):
-    """A lock on a file beside the SQLite database. A stopped holder keeps it; SQL serves the pages until it goes on."""
+    """A lock on a file beside the SQLite database. A stopped holder keeps it; SQL serves pages until it continues."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         super().__init__(engine, name)
@@ -104,7 +104,7 @@ class FileLease(Held):
         return self._connection
 
     def prove(self) -> None:
-        """The kernel takes the lock from nobody."""
+        """The kernel never revokes the lock."""
         self._proven = time.monotonic()
 
     def abandon(self) -> None:
@@ -119,7 +119,7 @@ class FileLease(Held):
 
 
 class NoLease(Held):
-    """For a store that belongs to one process."""
+    """For the private store of one process."""
 
     writes = inf
 
@@ -128,7 +128,7 @@ class NoLease(Held):
         return self._connection
 
     def prove(self) -> None:
-        """Nobody else can have it."""
+        """No other process can hold it."""
 
 
 def make_lease(engine: Engine, name: str) -> Lease:
@@ -139,20 +139,20 @@ def make_lease(engine: Engine, name: str) -> Lease:
 
 
 def behind_pooler(engine: Engine) -> bool:
-    """Whether a pooler stands between: it tells its clients another process id than the server's own."""
+    """Whether the connection goes through a pooler: a pooler reports another process id than the server's own."""
     with engine.connect() as connection:
         told = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
         return told != connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
 
 
-# An advisory lock with one key is shown as its two halves.
+# pg_locks shows the key of an advisory lock as two halves.
 _LOCK = """
     locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND objsubid = 1 AND (classid::int8 << 32 | objid::int8) = :key
 """
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:key)")
 _HAVE_LOCK = text(f"SELECT count(*) FROM pg_locks WHERE {_LOCK} AND pid = pg_backend_pid()")  # noqa: S608
-# The holder's last statement is its heartbeat, on the server's own clock; one that still runs is none of its making.
+# The holder's last statement is its heartbeat, on the server's clock. A holder with a running statement is not silent.
 _END_SILENT = text(
     f"""
     SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity AS holder USING (pid)

@@ -1,9 +1,9 @@
-"""How far a store has been delivered to, and what the outbox has beyond it.
+"""Positions in the outbox, and reading the events beyond a position.
 
-Every event carries a number that says when it becomes visible: on PostgreSQL its transaction id, on SQLite its own id.
-Ids of events are handed out in the order of inserts and transactions commit in another order, so "greater than the last
-id" would skip events. A position is therefore a snapshot, as in PgQ (Skytools): new is what the old snapshot could not
-see. On SQLite writers take turns, and the snapshot is "all up to an id".
+Every event has a number that decides its visibility: on PostgreSQL its transaction id, on SQLite its own id. Events get
+their ids in the order of inserts, but transactions commit in another order, so "greater than the last id" would skip
+events. A position is therefore a snapshot, as in PgQ (Skytools): the new events are those that the old snapshot could
+not see. On SQLite writers take turns, and the snapshot is "all up to an id".
 """
 
 import time
@@ -44,8 +44,8 @@ class Snapshot(NamedTuple):
     def cut(self, xmax: int) -> "Snapshot":
         """The part below `xmax`.
 
-        PostgreSQL hands a number out again after a crash if nothing of its transaction reached the disk: that of one
-        that was rolled back, or that only sent a NOTIFY. An event's number is durable, and so is all below it.
+        After a crash PostgreSQL reuses a number if nothing of its transaction reached the disk: the transaction was
+        rolled back, or only sent a NOTIFY. An event's number is durable, and so are all numbers below it.
         """
         if xmax >= self.xmax:
             return self
@@ -53,7 +53,7 @@ class Snapshot(NamedTuple):
 
 
 class Position(NamedTuple):
-    """All that `seen` sees is applied; of what `to` sees besides, the events up to `last`, in order of (number, id)."""
+    """All events that `seen` sees are applied; of those that only `to` sees, the ones up to `last` (number, id)."""
 
     seen: Snapshot = Snapshot()
     to: Snapshot | None = None
@@ -65,9 +65,9 @@ class Position(NamedTuple):
 
 
 class LoggedEvent(NamedTuple):
-    """A row of the outbox. `event` is None where this version of Tweeter cannot decode the payload.
+    """A row of the outbox. `event` is None if this version of Tweeter cannot decode the payload.
 
-    `check` is a checksum of the payload: ids are given again in a database that was restored.
+    `check` is a checksum of the payload, because a restored database reuses ids.
     """
 
     id: int
@@ -79,10 +79,10 @@ class LoggedEvent(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one read of the log found: events, the position once they are applied, and whether there is more.
+    """The result of one read of the log: events, the position once they are applied, and whether there are more.
 
     `time` is the database's clock (seconds since 1970; SQLite's is its host's) just before the snapshot: unless there
-    is more, all that was committed before it is contained in the position. No events means that there are no more.
+    are more, the position contains everything that was committed before it. No events means that there are no more.
     """
 
     events: list[LoggedEvent]
@@ -99,7 +99,7 @@ class Log:
         self._postgresql = connection.dialect.name == "postgresql"
 
     def end(self) -> Batch:
-        """The position of a reader that skips all that is committed; no events."""
+        """The position behind all committed events; returns no events."""
         began = time.time()
         row = self.connection.execute(_END[self.connection.dialect.name]).one()
         if not self._postgresql:
@@ -107,7 +107,7 @@ class Log:
         return Batch([], Position(Snapshot.parse(row.snapshot).cut(row.newest + 1)), False, row.time)
 
     def read(self, position: Position, limit: int) -> Batch:
-        """The next events beyond a position, `limit` at most, in one statement. Changes nothing."""
+        """The next events beyond a position, `limit` at most, in one statement. Read-only."""
         return self._read_snapshots(position, limit) if self._postgresql else self._read_ids(position, limit)
 
     def _read_ids(self, position: Position, limit: int) -> Batch:
@@ -135,22 +135,22 @@ class Log:
         return Batch(events, Position((to or now).cut(newest + 1)), to is not None, rows[0].time)
 
     def left_since(self, moment: float) -> set[int]:
-        """Who unfollowed somebody since then (seconds since 1970)."""
+        """The ids of users who unfollowed somebody since `moment` (seconds since 1970)."""
         rows = self.connection.execute(_UNFOLLOWED, {"since": datetime.fromtimestamp(moment, UTC)})
         events = (_logged(0, 0, row).event for row in rows)
         return {event.follower_id for event in events if isinstance(event, Unfollowed)}
 
     def newest(self) -> tuple[int, int, int]:
-        """(id, number, check) of the newest event; zeros where there is none."""
+        """(id, number, check) of the newest event; zeros if there is none."""
         row = self.connection.execute(_NEWEST).one_or_none()
         if row is None:
             return (0, 0, 0)
         return (row.id, row.transaction_id if self._postgresql else row.id, _check(row.payload))
 
     def knows(self, event: tuple[int, int, int]) -> bool:
-        """Whether the outbox still has the event (id, number, check), or there was none yet (zeros).
+        """Whether the outbox contains the event (id, number, check); true for zeros, which stand for no event.
 
-        It does not if the event was pruned, or the database restored.
+        False if the event was pruned, or the database was restored.
         """
         id_, number, check = event
         if not id_:
@@ -188,12 +188,12 @@ _POSITION = [
 
 
 def _snapshots(bound: str) -> Any:
-    """Two walks along one index: what was open in the old snapshot, and what came after it.
+    """Two scans of one index: the transactions open in the old snapshot, and those after it.
 
     `statement_timestamp()` is earlier than the statement's snapshot, and `pg_current_snapshot()` is that snapshot.
     """
     part = f"(transaction_id, id) > (:number, :id) {bound} ORDER BY transaction_id, id LIMIT :limit"
-    return text(  # no value stands in the text
+    return text(  # the text contains no values
         f"""
         SELECT clock.snapshot, clock.time, events.*
         FROM (SELECT pg_current_snapshot()::text AS snapshot,
@@ -210,7 +210,7 @@ def _snapshots(bound: str) -> Any:
     )
 
 
-# Rows of a later transaction than the snapshot's came with a dump, from another server.
+# Rows with a transaction id above the snapshot's came with a dump from another server.
 _NEW = (
     _snapshots("AND transaction_id < pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
     .bindparams(*_POSITION)

@@ -1,7 +1,7 @@
-"""Delivery by processes of their own: `tweeter.delivery = relay`.
+"""Delivery in separate processes: `tweeter.delivery = relay`.
 
-The processes of the site record events and wake the relays, `tweeter relay INI`. What is private to a process
-(`memory`) its own relay keeps up to date.
+The processes of the site record events and wake the relays (`tweeter relay INI`). Each process still has a relay for
+its private store (`memory`).
 """
 
 from functools import partial

@@ -1,7 +1,7 @@
 """The relay of one store in one process: a thread that delivers while it holds the lease, and stands by otherwise.
 
-For a shared store the lease elects one relay of all processes. A private store is its own process's: there every relay
-delivers.
+For a shared store the lease elects one relay of all processes. A private store belongs to its process, whose relay
+always delivers.
 """
 
 import logging
@@ -30,12 +30,12 @@ from tweeter.models.site import Known, known_site
 log = logging.getLogger(__name__)
 
 STANDBY = 0.15  # seconds between attempts to get the lease, and between probes
-COUNTED = 1000  # events that are not delivered, at most
-SITE = 0.5  # seconds between looks at the site's id, which an operator may change
+COUNTED = 1000  # pending events that `behind` counts, at most
+SITE = 0.5  # seconds between reads of the site's id, which an operator may change
 
 
 class Relay:
-    """`delivers` is False where relays of other processes deliver to the shared stores for this one."""
+    """The relay of one store. `delivers` is False if relays of other processes deliver to the shared stores."""
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class Relay:
         self._holder: Holder | None = None
         self._attempts = Attempts()
         self._site: Known | None = None
-        self._asked = 0.0  # when the site was looked at (monotonic)
-        self._run = ""  # of the store's servers, as last probed
-        self._known: Checkpoint | None = None  # the last one seen
+        self._asked = 0.0  # when the site was read (monotonic)
+        self._run = ""  # run id of the store's servers, as last probed
+        self._known: Checkpoint | None = None  # the last checkpoint read or written
         self._blind = False  # SQL cannot be read
         self._notifier = notifier
         self._wakeups: Wakeups | None = None
@@ -73,7 +73,7 @@ class Relay:
     # for other threads
 
     def start(self) -> None:
-        """Starts the thread, unless it runs."""
+        """Starts the thread unless it is running."""
         if self._thread is None:
             self._wakeups = Wakeups(self._notifier)
             self._thread = threading.Thread(
@@ -89,7 +89,7 @@ class Relay:
             self._thread.join()
 
     def abandon(self) -> None:
-        """In a forked process: leaves everything to the parent, whose relay this is."""
+        """Called in a forked process: leaves the lease to the parent, whose relay this is."""
         self._circuit.abandon()
         if self._lease is not None:
             self._lease.abandon()
@@ -99,7 +99,7 @@ class Relay:
             self._wakeups.wake()
 
     def hurry(self) -> None:
-        """Ends the rest between two batches: somebody waits for the next one."""
+        """Ends the rest between two batches, because a caller waits for the next one."""
         self._hurry.set()
 
     @property
@@ -113,9 +113,9 @@ class Relay:
         return len(self._holder.checkpoint.in_flight) if self._holder and self._holder.checkpoint else 0
 
     def behind(self) -> tuple[int, float]:
-        """How many events are not delivered (1,000 at most are counted), and the age of the oldest, in seconds.
+        """The number of pending events (counted up to 1,000), and the age of the oldest, in seconds.
 
-        By the store's checkpoint, or the last one known while it can't be read. Raises SQLAlchemy's errors.
+        Uses the store's checkpoint, or the last known one while the store cannot be read. Raises SQLAlchemy's errors.
         """
         with suppress(BackendUnavailable):
             self._known = decode(self._store.checkpoint()) or self._known
@@ -126,7 +126,7 @@ class Relay:
         return count, max(0.0, batch.time - batch.events[0].date.timestamp()) if batch.events else 0.0
 
     def observe(self) -> None:
-        """Brings the metrics up to date. Raises SQLAlchemy's errors."""
+        """Updates the metrics. Raises SQLAlchemy's errors."""
         show_pending(self.timelines.name, *self.behind())
         if (checkpoint := self._known) is not None:
             LAG.labels(self.timelines.name).set(max(0.0, checkpoint.age(self._clock())))
@@ -134,7 +134,7 @@ class Relay:
         HOLDS.labels(self.timelines.name).set(self.holds)
 
     def drained(self) -> bool:
-        """Whether the store has everything that is committed, and pages read it."""
+        """Whether the store contains all committed events, and pages read it."""
         try:
             checkpoint = decode(self._store.checkpoint())
             if checkpoint is None or checkpoint.in_flight or checkpoint.age(self._clock()) > FRESH:
@@ -148,7 +148,7 @@ class Relay:
         except SiteUnknown:
             return False
         except BackendUnavailable as error:
-            self._circuit.failed(str(error))  # where no page is read nothing else finds out
+            self._circuit.failed(str(error))  # without page reads nothing else would detect it
             return False
         except SQLAlchemyError:
             return False
@@ -186,7 +186,7 @@ class Relay:
         wakeups.close()
 
     def _look_at_site(self) -> Known:
-        """The site, as of half a second ago at most. Where it is another one everything begins anew."""
+        """The site, at most half a second old. If it has changed, gives up the lease."""
         if self._site is not None and time.monotonic() - self._asked < SITE:
             return self._site
         site = known_site(self._sessions)
@@ -207,7 +207,7 @@ class Relay:
         return wait
 
     def _stand_by(self, site: Known, wakeups: Wakeups) -> float:
-        """Probes the store while the circuit is not closed, and tries to get the lease. Returns seconds to wait."""
+        """Probes the store while the circuit is not closed, and tries to get the lease. Returns the seconds to wait."""
         if not self._circuit.closed:
             self._probe(site)
         self._clock.measure()
@@ -229,7 +229,7 @@ class Relay:
         return 0
 
     def _probe(self, site: Known) -> str:
-        """Finds out whether the store can be reached and written; returns the run of its servers."""
+        """Checks whether the store can be read and written; returns the run id of its servers."""
         run = str(self._store.incarnation())
         if run != self._run:
             self._store.expect(run)
@@ -240,7 +240,7 @@ class Relay:
         return run
 
     def _belongs(self, checkpoint: Checkpoint, site: Known) -> bool:
-        """Whether a checkpoint speaks of this database, and not of what it was before a restore."""
+        """Whether a checkpoint belongs to this database, and not to its state before a restore."""
         if (checkpoint.site, checkpoint.epoch) != site:
             return False
         with self._sessions() as session:
@@ -251,10 +251,10 @@ class Relay:
         self._hurry.clear()
 
     def _let_go(self) -> None:
-        """What the database and the store are may have changed: everything is found out anew."""
+        """Discards holder and lease: the database and the store may have changed."""
         if self._holder is not None:
             try:
-                self._holder.close()  # it drops what it may have written too late
+                self._holder.close()  # drops timelines that it may have written too late
             finally:
                 self._holder = None
         lease, self._lease = self._lease, None

@@ -1,4 +1,4 @@
-"""Wake-ups: they make delivery quick and may be lost. Correctness rests on reading the outbox, never on a signal."""
+"""Wake-ups: signals that make delivery fast and may be lost. Correctness depends on reading the outbox only."""
 
 import select
 import socket
@@ -12,17 +12,17 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 CHANNEL = "tweeter_outbox"
-POLL = 0.25  # seconds: without any signal the outbox is read as often
+POLL = 0.25  # seconds between reads of the outbox without any signal
 COALESCED = 0.002  # seconds between two notifications
-BUSY_FOR = 1.0  # seconds since the last event during which SQLite is asked often
-BUSY, IDLE = 0.002, 0.008  # seconds between looks at SQLite's data_version, which take microseconds
+BUSY_FOR = 1.0  # seconds after the last change during which the BUSY interval applies
+BUSY, IDLE = 0.002, 0.008  # seconds between reads of SQLite's data_version, which take microseconds
 
 
 class Wakeups:
-    """What one thread waits on: calls of `wake` by others, and what the database tells its connection."""
+    """The wake-ups of one thread: calls of `wake` by other threads, and signals of the database to its connection."""
 
     def __init__(self, notifier: "Notifier | None" = None) -> None:
-        self._notifier = notifier  # of this process: what it says is no news
+        self._notifier = notifier  # of this process, whose notifications are ignored
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -31,16 +31,16 @@ class Wakeups:
         self._busy_until = 0.0
 
     def wake(self) -> None:
-        """Ends the wait of the thread, or its next one. Never blocks."""
+        """Ends the current or next wait of the thread. Never blocks."""
         if not self._woken:
             self._woken = True
-            with suppress(OSError):  # full: it is awake
+            with suppress(OSError):  # full: the thread wakes up anyway
                 self._writer.send(b"!")
 
     def listen(self, connection: Connection) -> None:
-        """Has PostgreSQL tell this connection what `Notifier` says in other processes. Does nothing on SQLite."""
+        """Subscribes this connection to notifications by `Notifier` in other processes. Does nothing on SQLite."""
         if connection.dialect.name == "postgresql":
-            # For what comes in the middle of a statement, whose snapshot may be older.
+            # The handler catches notifications that arrive during a statement, whose snapshot may be older.
             add_handler: Any = connection.connection.dbapi_connection.add_notify_handler  # type: ignore[union-attr]
             add_handler(lambda notification: self._notified(notification.pid))
             connection.execute(text(f"LISTEN {CHANNEL}"))
@@ -50,7 +50,7 @@ class Wakeups:
             self._woken = True
 
     def wait(self, seconds: float, connection: Connection | None = None) -> None:
-        """Waits until it is woken, or the database has something new, `seconds` at most.
+        """Waits for a wake-up or a signal of the database, `seconds` at most.
 
         Raises SQLAlchemy's errors.
         """
@@ -70,7 +70,7 @@ class Wakeups:
         server = connection.connection.dbapi_connection.pgconn  # type: ignore[union-attr]
         ends = time.monotonic() + seconds
         while True:
-            # Before the socket: some may have come with the last statement's result.
+            # Check these before the socket: some may have come with the last statement's result.
             while notification := server.notifies():
                 self._notified(notification.be_pid)
             if self._woken or (left := ends - time.monotonic()) <= 0:
@@ -81,7 +81,7 @@ class Wakeups:
             try:
                 server.consume_input()
             except psycopg.OperationalError:
-                return  # the next statement says what is wrong
+                return  # the next statement raises the error
 
     def _wait_sqlite(self, seconds: float, connection: Connection) -> None:
         ends = time.monotonic() + seconds
@@ -106,7 +106,7 @@ class Notifier:
     """Wakes the relays of other processes, from a thread with a connection of its own."""
 
     def __init__(self, engine: Engine) -> None:
-        self.backend = 0  # the server's process that notifies
+        self.backend = 0  # process id of the server's backend that sends the notifications
         self._engine = engine
         self._awake = threading.Event()
         self._stopped = False
@@ -128,14 +128,14 @@ class Notifier:
 
     def _loop(self) -> None:
         while not self._stopped:
-            # A signal that is lost is one that the relays do without.
+            # Signals may be lost: the relays poll.
             with suppress(SQLAlchemyError), self._engine.connect() as connection:
                 connection.execute(text("SET synchronous_commit = off"))
                 self.backend = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
                 while not self._stopped:
                     self._awake.wait()
                     self._awake.clear()
-                    # Within the author's transaction it would take a lock of the whole database until the commit.
+                    # Inside the author's transaction, NOTIFY would take a lock of the whole database until the commit.
                     connection.execute(text(f"NOTIFY {CHANNEL}"))
                     time.sleep(COALESCED)
             if not self._stopped:

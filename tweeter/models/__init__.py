@@ -1,4 +1,4 @@
-"""The tables, and `request.dbsession`, whose transaction ends with the request's."""
+"""The tables, and `request.dbsession`, a session in the request's transaction."""
 
 import zope.sqlalchemy
 from pyramid.config import Configurator
@@ -42,10 +42,10 @@ _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def request_session(request: Request) -> Session:
-    """A session of the request's transaction. Requests that may change something begin as writers.
+    """A session in the request's transaction. Requests that may change something begin as writers.
 
-    pyramid_tm begins no transaction for requests that only read: pages use `read_session`. One that asks for this
-    session has a transaction from here on, which is rolled back with the request's end.
+    pyramid_tm begins no transaction for read-only requests, because pages use `read_session`. A read-only request that
+    uses this session begins a transaction here, which is rolled back at the end of the request.
     """
     if request.method in _SAFE_METHODS:
         try:
@@ -57,16 +57,16 @@ def request_session(request: Request) -> Session:
         zope.sqlalchemy.register(session, transaction_manager=request.tm)
     else:
         session = request.registry["writing_sessions"]()
-        # "changed", because zope.sqlalchemy would roll back what it can't see changing (Core statements).
+        # "changed", because zope.sqlalchemy would roll back changes that it cannot see (Core statements).
         zope.sqlalchemy.register(session, transaction_manager=request.tm, initial_state="changed")
     return session
 
 
 def read_session(request: Request) -> Session:
-    """A session for pages, to be used in a `with` block: every statement has a snapshot of its own.
+    """A session for pages, for use in a `with` block: every statement has a snapshot of its own.
 
-    It holds a connection from its first statement to the end of the block, so within the block nothing else may need
-    one: neither `request.timelines` nor `request.identity`.
+    It holds a connection from its first statement to the end of the block. So nothing else within the block may use a
+    connection: neither `request.timelines` nor `request.identity`.
     """
     session: Session = request.registry["read_sessions"]()
     return session
@@ -75,8 +75,8 @@ def read_session(request: Request) -> Session:
 def includeme(config: Configurator) -> None:
     """Adds `request.dbsession` for actions and `request.read_session()` for pages.
 
-    In the registry are "engine", "sessions" (short transactions), "statements" (an engine in autocommit, which takes
-    half the time for a single statement) and "read_sessions" (on that).
+    The registry gets "engine", "sessions" (short transactions), "statements" (an engine in autocommit, which takes half
+    the time for a single statement) and "read_sessions" (sessions on "statements").
     """
     settings = config.get_settings()
     settings["tm.manager_hook"] = "pyramid_tm.explicit_manager"

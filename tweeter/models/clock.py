@@ -1,18 +1,18 @@
-"""The database's clock, as one process knows it: the one clock that ages of pages are compared on."""
+"""The database's clock, as one process knows it: the clock on which the ages of pages are compared."""
 
 import time
 from math import inf
 
 from sqlalchemy import Engine, text
 
-MEASURED = 10.0  # seconds between measurements; two monotonic clocks part by less than a millisecond in that time
+MEASURED = 10.0  # seconds between measurements; two monotonic clocks drift by less than a millisecond in that time
 
 
 class DatabaseClock:
-    """Seconds since 1970 by the database's clock. SQLite has its host's.
+    """Seconds since 1970 by the database's clock. SQLite uses its host's clock.
 
-    On PostgreSQL it is this process's monotonic clock plus an offset, which `measure` finds in one statement. It never
-    says less than the true time. Before the first measurement it says infinity: everything is too old.
+    On PostgreSQL it is this process's monotonic clock plus an offset, which `measure` reads in one statement. It is
+    never behind the true time. Before the first measurement it returns infinity: everything is too old.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -25,7 +25,7 @@ class DatabaseClock:
         return time.time() if self._local else time.monotonic() + self._offset
 
     def measure(self) -> None:
-        """Measures the offset, unless that was done a moment ago. Raises SQLAlchemy's errors."""
+        """Measures the offset, at most once in MEASURED seconds. Raises SQLAlchemy's errors."""
         began = time.monotonic()
         if self._local or began - self._measured < MEASURED:
             return

@@ -1,4 +1,4 @@
-"""How far each shared store has been delivered to: a row for each."""
+"""How far each shared store was delivered to: one row per store."""
 
 from datetime import datetime
 
@@ -11,9 +11,9 @@ from tweeter.models.meta import Base, UTCDateTime
 class Consumer(Base):
     """A shared store as a reader of the outbox.
 
-    `checkpoint` is what the store itself has, a second later at most (see `tweeter.delivery.checkpoint`).
-    `incarnation` tells which run of the store's servers that is true of. `holder` and `held_until` are the row lease;
-    only behind a transaction pooler they are used.
+    `checkpoint` is a copy of the store's own, at most a second old (see `tweeter.delivery.checkpoint`).
+    `incarnation` is the run of the store's servers to which it applies. `holder` and `held_until` are the row lease,
+    used only behind a transaction pooler.
     """
 
     __tablename__ = "consumers"

@@ -1,4 +1,4 @@
-"""The drivers of both databases: fetching rows counts as SQL time, and a PostgreSQL that hangs is an error."""
+"""The drivers of both databases: fetching rows counts as SQL time, and a hanging PostgreSQL raises an error."""
 
 import sqlite3
 import threading
@@ -12,11 +12,11 @@ from psycopg.pq import TransactionStatus
 from tweeter import measure
 
 MOMENT = 0.25  # seconds
-GRACE = 0.5  # seconds that a server has to cancel a statement
+GRACE = 0.5  # seconds for the server to cancel a statement
 
 
 class TimedFetch:
-    """A cursor whose fetching is added to the SQL time of the current request.
+    """A cursor that adds the time of fetching to the SQL time of the current request.
 
     SQLite computes most rows when they are fetched; psycopg decodes them then.
     """
@@ -46,7 +46,7 @@ class SQLiteCursor(TimedFetch, sqlite3.Cursor):
 
 
 class SQLiteConnection(sqlite3.Connection):
-    """A connection with such cursors."""
+    """A connection whose cursors are SQLiteCursors."""
 
     def cursor(self, factory: Any = SQLiteCursor) -> Any:
         return super().cursor(factory)
@@ -57,7 +57,7 @@ class PostgreSQLCursor(TimedFetch, psycopg.Cursor[Any]):
 
 
 class PatientConnection(psycopg.Connection[Any]):
-    """A connection that gives up where the server does not even cancel what takes too long. Then it shuts its door."""
+    """A connection that closes, and shuts its door, if the server does not even cancel a statement in time."""
 
     door: "Door"
 
@@ -66,21 +66,21 @@ class PatientConnection(psycopg.Connection[Any]):
             return super().wait(gen, interval, self.door.patience + GRACE if timeout is None else timeout)
         except psycopg.OperationalError as error:
             if timeout is not None or self.pgconn.transaction_status != TransactionStatus.ACTIVE:
-                raise  # lost, or refused by the server
+                raise  # the connection is lost, or the server returned an error
             self.close()
             self.door.shut = True
             raise SQLHangs(f"no answer from PostgreSQL within {self.door.patience + GRACE:g} s") from error
 
 
 class SQLHangs(psycopg.OperationalError):
-    """The server holds the connection and does not answer: to try again would only take as long once more."""
+    """The server keeps the connection open and does not respond. A retry would only wait as long again."""
 
 
 class Door:
     """Opens the connections to one server, on which a statement may take `patience` seconds.
 
-    After a server did not answer in time, one connection is tried at a time, and others wait for it only for a moment:
-    a hanging database must not hold every thread for the whole timeout again and again.
+    After a server did not respond in time, one thread at a time tries to connect, and the others wait only MOMENT
+    seconds for it: a hanging database must not block every thread for the whole timeout again and again.
     """
 
     def __init__(self, patience: float) -> None:
@@ -97,7 +97,7 @@ class Door:
         with ExitStack() as stack:
             stack.callback(self._trying.release)
             if not self.shut:
-                stack.close()  # it does answer: the others need not wait any more
+                stack.close()  # it responds again: the other threads need not wait
             return self._connect(args, options)
 
     def _connect(self, args: Any, options: Any) -> PatientConnection:

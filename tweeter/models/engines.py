@@ -1,4 +1,4 @@
-"""The engines of a site, out of its settings: `sqlalchemy.url` and every other option of SQLAlchemy's create_engine.
+"""The engines of a site, from its settings: `sqlalchemy.url` and every other option of SQLAlchemy's create_engine.
 
 sqlalchemy.url = postgresql+psycopg://tweeter@localhost/tweeter
 sqlalchemy.pool_size = 8
@@ -22,7 +22,7 @@ from tweeter.settings import setting
 
 PREFIX = "sqlalchemy."
 EXAMPLES = "Examples: sqlite:///tweeter.sqlite, postgresql+psycopg://user:password@host/database"
-# Options that are no texts. These have variables in the environment, too: SQLALCHEMY_POOL_SIZE.
+# Options that are not strings. These have environment variables, too: SQLALCHEMY_POOL_SIZE.
 KINDS = {
     "connect_args": dict, "echo": bool, "echo_pool": bool, "execution_options": dict, "hide_parameters": bool,
     "insertmanyvalues_page_size": int, "label_length": int, "max_identifier_length": int, "max_overflow": int,
@@ -30,13 +30,13 @@ KINDS = {
     "poolclass": type, "query_cache_size": int, "use_insertmanyvalues": bool,
 }  # fmt: skip
 
-POOLED = {"max_overflow", "pool_size", "pool_timeout", "pool_use_lifo"}  # options that make no sense without a pool
+POOLED = {"max_overflow", "pool_size", "pool_timeout", "pool_use_lifo"}  # options that are invalid without a pool
 
 
 def engine_of(settings: Mapping[str, Any], door: drivers.Door | None = None, **options: Any) -> Engine:
-    """The engine of the settings; `options` win over theirs, and the door is as of `make_engine`.
+    """The engine that the settings describe; `options` override them, and `door` is that of `make_engine`.
 
-    Raises SettingError for a URL or an option that can't be used.
+    Raises SettingError for an invalid URL or option.
     """
     names = {key.removeprefix(PREFIX) for key in settings if key.startswith(PREFIX)}
     given = {name: _option(settings, name) for name in names | KINDS.keys() if name != "url"}
@@ -46,11 +46,11 @@ def engine_of(settings: Mapping[str, Any], door: drivers.Door | None = None, **o
     try:
         url = make_url(settings[PREFIX + "url"])
         url.get_dialect().import_dbapi()
-    except (ArgumentError, ImportError) as error:  # of which NoSuchModuleError is one
+    except (ArgumentError, ImportError) as error:  # NoSuchModuleError is an ArgumentError
         raise SettingError(f"Invalid sqlalchemy.url: {error}. {EXAMPLES}") from error
     try:
         drivers.check_connect_args(url.get_driver_name(), given.get("connect_args", {}))
-    except Exception as error:  # what a driver raises is its own
+    except Exception as error:  # drivers raise errors of their own
         raise SettingError(f"Invalid sqlalchemy.connect_args: {error}") from error
     try:
         engine = make_engine(url, door, **given)
@@ -63,7 +63,7 @@ def engine_of(settings: Mapping[str, Any], door: drivers.Door | None = None, **o
 
 
 def _option(settings: Mapping[str, Any], name: str) -> Any:
-    """The value of an option, of the type that create_engine expects; empty where it is not set."""
+    """The value of an option, of the type that create_engine expects; empty if it is not set."""
     key, kind = PREFIX + name, KINDS.get(name, str)
     if not isinstance(settings.get(key, ""), str):
         return settings[key]  # set by a program, not by an ini file

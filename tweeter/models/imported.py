@@ -1,4 +1,4 @@
-"""Under which ids files knew the tweets that were loaded from them."""
+"""The ids that loaded tweets had in their files."""
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,7 @@ from tweeter.models.meta import Base
 
 
 class Imported(Base):
-    """A later file may answer a tweet by the id that an earlier file gave it. The latest use of an id counts."""
+    """Lets a later file reply to a tweet by its id in an earlier file. The latest use of an id counts."""
 
     __tablename__ = "imported"
 
@@ -18,7 +18,7 @@ class Imported(Base):
 
 
 class Unlinked(Base):
-    """A reply that was loaded before its parent, and the id by which its file knew the parent."""
+    """A reply that was loaded before its parent, and the parent's id in the file."""
 
     __tablename__ = "unlinked"
 

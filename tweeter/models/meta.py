@@ -1,4 +1,4 @@
-"""What all tables share: names of constraints, types, the engine."""
+"""Shared by all tables: names of constraints, types, the engine."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ from tweeter.errors import TookTooLong
 from tweeter.models import drivers
 from tweeter.text import fold
 
-# Alembic needs to name constraints to be able to drop them again.
+# Alembic can only drop constraints that have names.
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -47,12 +47,12 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
-# SQLite makes only an INTEGER primary key the row's own number.
+# In SQLite only an INTEGER primary key is the rowid.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A moment: always aware and in UTC here, `timestamptz` in PostgreSQL, a text that sorts in SQLite."""
+    """A timezone-aware datetime in UTC: `timestamptz` in PostgreSQL, a sortable text in SQLite."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -67,43 +67,43 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 def now() -> datetime:
-    """The present, to the millisecond, as ids have it."""
+    """The current time in UTC, to the millisecond, the resolution of ids."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def folded(column: str) -> Callable[[DefaultExecutionContext], str]:
-    """The default of a column that holds another one folded."""
-    return lambda context: fold(context.get_current_parameters()[column] or "")  # no value is a constraint's matter
+    """The default of a column that contains another column folded."""
+    return lambda context: fold(context.get_current_parameters()[column] or "")  # constraints reject a missing value
 
 
 SessionFactory = Callable[[], Session]
 
 LONG_REST = 1.0  # seconds
-INSTRUCTIONS_BETWEEN_LOOKS = 10_000  # of SQLite's machine; it does some ten million a second
+INSTRUCTIONS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine, which runs some ten million per second
 QUERY_CANCELED = "57014"  # PostgreSQL's code
-POOL_TIMEOUT = 5  # seconds that a thread waits for a connection, where the settings bound the pool
+POOL_TIMEOUT = 5  # seconds that a thread waits for a connection if the settings limit the pool
 WRITING = {"sqlite_begin": "IMMEDIATE"}
 
 
 def make_engine(url: str | URL, door: drivers.Door | None = None, **options: Any) -> Engine:
     """An engine that counts its statements and, on SQLite, loses no update.
 
-    SQLite is set to write-ahead logging, so that readers and the writer don't wait for each other. A transaction
-    that will write says so when it begins (`begin_immediate`); one that finds out later could not get the lock
-    without breaking its snapshot, and SQLite would refuse it at once.
+    SQLite uses write-ahead logging, so readers and the writer do not wait for each other. A writing transaction must
+    begin as a writer (`begin_immediate`): SQLite cannot upgrade a reader to a writer without breaking its snapshot,
+    and refuses at once.
 
-    With a door PostgreSQL cancels what takes longer than its `patience`; if not even that is answered, the connection
-    is given up (`drivers.SQLHangs`). `options` are those of SQLAlchemy's create_engine.
+    With a door PostgreSQL cancels statements that take longer than its `patience`; if the server does not respond even
+    then, the connection is closed (`drivers.SQLHangs`). `options` are those of SQLAlchemy's create_engine.
     """
     parsed = make_url(url)
     arguments: dict[str, Any] = {}
     if parsed.get_backend_name() == "sqlite":
         arguments = {"timeout": 30, "factory": drivers.SQLiteConnection}  # seconds a writer waits for another
     elif parsed.get_backend_name() == "postgresql":
-        # A server that is lost, rather than stopped, is noticed after seconds and not after hours.
+        # A server that disappears without closing its connections is detected after seconds, not hours.
         arguments = {"connect_timeout": 5, "keepalives_idle": 30, "keepalives_interval": 5, "tcp_user_timeout": 15_000}
-        # To compile a statement takes longer than any of ours takes to run.
+        # JIT compilation takes longer than any statement here takes to run.
         arguments["options"] = "-c jit=off"
         arguments["cursor_factory"] = drivers.PostgreSQLCursor
         if door:
@@ -114,11 +114,11 @@ def make_engine(url: str | URL, door: drivers.Door | None = None, **options: Any
     dialect: Any = parsed.get_dialect()
     pooled = issubclass(options.get("poolclass") or dialect.get_pool_class(parsed), QueuePool)
     if pooled and not {"pool_size", "max_overflow"} & options.keys():
-        options["pool_size"] = 0  # as many as there are threads: none uses more than one at a time
+        options["pool_size"] = 0  # unlimited: no thread uses more than one connection at a time
     if pooled:
-        # The connection used last comes first, so that few of them rest so long that they have to be checked.
+        # LIFO keeps connections busy, so that few of them rest long enough to need a check.
         options = {"pool_timeout": POOL_TIMEOUT, "pool_use_lifo": True} | options
-    # Parameters are people's messages and the hashes of their passwords: errors and logs must not tell them.
+    # Parameters contain messages and password hashes: errors and logs must not show them.
     engine = create_engine(parsed, **{"hide_parameters": True} | options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
@@ -136,20 +136,20 @@ def make_engine(url: str | URL, door: drivers.Door | None = None, **options: Any
 
 
 def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session]:
-    """Sessions for short transactions of their own, each with a fresh snapshot; those that will write say so."""
+    """Sessions for short transactions, each with a fresh snapshot; `writing` makes them begin as writers."""
     return sessionmaker(engine.execution_options(**WRITING) if writing else engine, expire_on_commit=False)
 
 
 def begin_immediate(session: Session) -> None:
-    """Begins the session's transaction, now, as one that will write. Must come before its first statement."""
+    """Begins the session's transaction as a writer, at once. Must be called before its first statement."""
     session.connection(execution_options=WRITING)
 
 
 @contextmanager
 def time_limit(session: Session, seconds: float) -> Iterator[None]:
-    """Limits what the session's statements in this block take: each of them on PostgreSQL, together on SQLite.
+    """Limits the time of the session's statements in this block: of each on PostgreSQL, of all together on SQLite.
 
-    Raises TookTooLong; the transaction can't go on after that.
+    Raises TookTooLong; the transaction cannot continue after that.
     """
     sqlite = session.get_bind().dialect.name == "sqlite"
     driver: Any = session.connection().connection.driver_connection
@@ -172,15 +172,15 @@ def time_limit(session: Session, seconds: float) -> Iterator[None]:
 
 
 def insert_new(session: Session, model: type[Base], **values: Any) -> bool:
-    """Inserts a row, unless it is there already. True if it was not, whoever else tries at the same time."""
+    """Inserts a row unless it exists. Returns whether it was inserted; safe under concurrency."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = insert(model).values(**values).on_conflict_do_nothing()
-    # PostgreSQL's driver tells no number of inserted rows.
+    # RETURNING, because PostgreSQL's driver does not report the number of inserted rows.
     return session.execute(statement.returning(literal(1))).first() is not None
 
 
 def _hide_row(context: ExceptionContext) -> None:
-    """PostgreSQL quotes the row that a constraint refused, with everything in it. Keeps the error's first sentence."""
+    """Keeps only an error's first sentence: PostgreSQL quotes the whole row that a constraint refused."""
     error, wrapped = context.original_exception, context.sqlalchemy_exception
     sentence = getattr(getattr(error, "diag", None), "message_primary", None)
     if sentence:
@@ -194,8 +194,8 @@ def _note_rest(connection: Any, record: Any) -> None:
 
 
 def _check_rested(dialect: Dialect, connection: Any, record: Any, fairy: Any) -> None:
-    """A connection that was closed while nobody used it is replaced. One that was used just now is taken to be open:
-    to ask each time would be as much work again as many a statement. Where it is not, the request is tried again."""
+    """Replaces a connection that was closed while idle. A recently used one is assumed to be open: checking each time
+    would cost as much as many a statement. If it is closed after all, the request is retried."""
     if monotonic() - record.info.get("rests_since", monotonic()) > LONG_REST:
         try:
             dialect.do_ping(connection)
@@ -204,7 +204,7 @@ def _check_rested(dialect: Dialect, connection: Any, record: Any, fairy: Any) ->
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, in _begin_sqlite
+    connection.isolation_level = None  # _begin_sqlite begins the transactions
     cursor = connection.cursor()
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -65536"):
         cursor.execute(f"PRAGMA {pragma}")

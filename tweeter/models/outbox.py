@@ -1,8 +1,7 @@
-"""The outbox: what happened, committed with what it is about.
+"""The outbox: events, committed in the transaction of the changes they describe (transactional outbox).
 
-A message sent to a queue beside the transaction can be lost, or tell of something that was rolled back. A row
-in the same transaction can't. (The pattern is known as the transactional outbox.) It is read as a log: every process
-that keeps timelines of its own reads it from where it last was.
+A message to a queue outside the transaction may be lost, or describe a change that was rolled back. A row in the same
+transaction cannot. The relays read the outbox as a log: each reads the events beyond its store's position.
 """
 
 from collections.abc import Collection
@@ -36,8 +35,8 @@ class OutboxEvent(Base):
     __tablename__ = "outbox"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    # PostgreSQL hands out ids in the order of inserts, and transactions commit in another: only its transaction
-    # number tells below which point no event can appear any more. Set by a default there, empty in SQLite.
+    # PostgreSQL assigns ids in the order of inserts, but transactions commit in another order: only the transaction
+    # id tells below which point no event can appear any more. Set by a server default there, empty in SQLite.
     transaction_id: Mapped[int | None] = mapped_column(BigInteger, FetchedValue())
     payload: Mapped[str] = mapped_column(Text)
     date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
@@ -46,7 +45,7 @@ class OutboxEvent(Base):
     __table_args__ = (
         Index(None, "transaction_id", "id"),
         Index(None, "date"),
-        # An id that is used twice would be an event that is never read.
+        # An event with a reused id would never be read.
         {"sqlite_autoincrement": True},
     )
 
@@ -57,7 +56,7 @@ def encode(event: Event) -> str:
 
 
 def record(session: Session, event: Event) -> None:
-    """Adds an event to the session's transaction; RECORDED is in the session's info then."""
+    """Adds an event to the session's transaction, and sets RECORDED in the session's info."""
     meter = measure.current()
     session.info[RECORDED] = True
     session.add(OutboxEvent(payload=encode(event), request_id=meter.request_id if meter else None))
@@ -74,7 +73,7 @@ NUMBER = {
 
 
 def size(session: Session) -> tuple[int, float]:
-    """How many rows there are at most (the span of their ids), and the age of the oldest, in seconds; zeros without."""
+    """The greatest possible number of rows (the span of their ids), and the age of the oldest, in seconds; or zeros."""
     ends = select(func.max(OutboxEvent.id) - func.min(OutboxEvent.id) + 1, func.min(OutboxEvent.date))
     span, oldest = session.execute(ends).one()
     return (span, max(0.0, (now() - oldest).total_seconds())) if oldest else (0, 0.0)
@@ -87,9 +86,9 @@ def prune(
     kept: Collection[int] = (),
     limit: int = 1000,
 ) -> int:
-    """Deletes some events that are older; returns how many.
+    """Deletes up to `limit` events that are older than `older_than`; returns their number.
 
-    Those whose number (see `NUMBER`) is `needed` or greater stay, and so do the newest and those with the ids `kept`,
+    It keeps events whose number (see `NUMBER`) is `needed` or greater, the newest event, and those with the ids `kept`,
     whatever their age.
     """
     newest = select(func.max(OutboxEvent.id)).scalar_subquery()

@@ -1,4 +1,4 @@
-"""Who is signed in where."""
+"""The sessions of signed-in users."""
 
 from datetime import datetime
 
@@ -9,10 +9,10 @@ from tweeter.models.meta import Base, UTCDateTime, now
 
 
 class LoginSession(Base):
-    """A browser that is signed in.
+    """The session of a signed-in browser.
 
-    The browser has the token; the table has its hash, so that a copy of the database signs nobody in. The session is
-    valid until `expires`, as long as the user's `auth_version` is the one that it began with.
+    The browser has the token; the table has its hash, so that a copy of the database does not allow signing in. The
+    session is valid until `expires`, as long as the user's `auth_version` equals the session's.
     """
 
     __tablename__ = "sessions"

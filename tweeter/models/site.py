@@ -1,4 +1,4 @@
-"""The one row that says which site a database belongs to."""
+"""The site id of a database, in a table with one row."""
 
 import secrets
 from collections.abc import Callable
@@ -13,25 +13,25 @@ from tweeter.models.consumer import Consumer
 from tweeter.models.meta import Base, SessionFactory, UTCDateTime, begin_immediate, insert_new, now
 from tweeter.values import Reloaded
 
-LOAD_SILENCE = timedelta(seconds=30)  # after which a bulk load that commits nothing is taken to be dead
+LOAD_SILENCE = timedelta(seconds=30)  # a bulk load that commits nothing for so long counts as dead
 
 
 class Site(Base):
     """`id` is random and part of every key in shared stores, so that sites can share a server and its settings.
 
-    The row is made when somebody first asks for the id, not by the migration: databases that are copied from one
-    migrated template get different ids.
+    The first read of the id creates the row, not the migration: so databases copied from one migrated template get
+    different ids.
     """
 
     __tablename__ = "site"
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[str] = mapped_column(String(16))
-    # A bulk load has written rows that no event tells of. The event follows at its end, or when it is dead, which it is
-    # taken to be after this moment.
+    # Set while a bulk load has written rows without events. One event follows when the load ends, or after this moment,
+    # when the load counts as dead.
     loading_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    # The restore epoch: how often the database moved to another server, where transaction ids begin anew; and which
-    # server that is.
+    # The restore epoch counts the moves of the database to another server, where transaction ids begin anew; `server`
+    # identifies the current one.
     epoch: Mapped[int] = mapped_column(default=0, server_default="0")
     server: Mapped[str] = mapped_column(String(40), default="", server_default="")
 
@@ -39,14 +39,14 @@ class Site(Base):
 
 
 class Known(NamedTuple):
-    """What a relay has to know of the site."""
+    """The site's id and restore epoch."""
 
     id: str
     epoch: int
 
 
 def known_site(sessions: SessionFactory) -> Known:
-    """The id and the restore epoch; makes the row where there is none, and begins an epoch on another server."""
+    """The id and the restore epoch; creates the row if there is none, and begins an epoch on another server."""
     with sessions() as session:
         server = _SERVERS[session.get_bind().dialect.name]
         row = session.execute(select(Site.id, Site.epoch, Site.server == server, server)).one_or_none()
@@ -63,16 +63,16 @@ def known_site(sessions: SessionFactory) -> Known:
 
 
 def site_id(sessions: SessionFactory) -> str:
-    """The id of the database's site; a new one where it has none yet."""
+    """The id of the database's site; a new one if it has none yet."""
     with sessions() as session:
         found = session.scalar(select(Site.id))
     return found or _write(sessions, lambda session: None)
 
 
 def renew_site_id(sessions: SessionFactory) -> str:
-    """Gives the database another id. Shared stores start cold: what they hold under the old id stays another's.
+    """Gives the database another id. Shared stores start cold: their keys under the old id are not read any more.
 
-    Whoever delivers under the old id stops, because the rows of `consumers` are gone.
+    Delivery under the old id stops, because the rows of `consumers` are deleted.
     """
 
     def renew(session: Session) -> None:
@@ -83,9 +83,9 @@ def renew_site_id(sessions: SessionFactory) -> str:
 
 
 def end_load(sessions: SessionFactory, dead: bool = False) -> None:
-    """Records what bulk loads owe: every materialised timeline is cold. `dead`: only if a load has died before its end.
+    """Records the event that bulk loads owe: every materialized timeline is cold. `dead`: only for loads that died.
 
-    Does nothing where nothing was written.
+    Does nothing if no load has written rows.
     """
     owed = Site.loading_until.is_not(None) if not dead else Site.loading_until < now()
     with sessions() as session:

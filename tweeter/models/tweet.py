@@ -10,7 +10,7 @@ from tweeter.text import LONGEST_HASHTAG
 
 
 class Tweet(Base):
-    """A message. Its id is made from its time (`tweeter.ids`), so the newest have the greatest ids."""
+    """A tweet. Its id contains its time (`tweeter.ids`), so newer tweets have greater ids."""
 
     __tablename__ = "tweets"
 
@@ -18,15 +18,15 @@ class Tweet(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     message: Mapped[str] = mapped_column(Text)
     date: Mapped[datetime] = mapped_column(UTCDateTime)
-    # No foreign key: an answer stays when what it answers is deleted, and still says that it answered something.
+    # No foreign key: a reply stays when its parent is deleted, and remains a reply.
     parent_id: Mapped[int | None] = mapped_column(BigId)
-    # What search reads.
+    # Read by search.
     folded: Mapped[str] = mapped_column(Text, default=folded("message"), server_default="", deferred=True)
 
     __table_args__ = (
         # The profile timeline; the home timeline, one followee at a time.
         Index(None, "user_id", "id"),
-        # The answers below a tweet. Most tweets answer nothing.
+        # The replies to a tweet. Partial, because most tweets are not replies.
         Index(
             "ix_tweets_parent_id_id",
             "parent_id",
@@ -38,7 +38,7 @@ class Tweet(Base):
 
 
 class Mention(Base):
-    """The tweet has `@username` of the user in it."""
+    """The tweet contains `@username` of the user."""
 
     __tablename__ = "mentions"
 
@@ -51,7 +51,7 @@ class Mention(Base):
 
 
 class Hashtag(Base):
-    """The tweet has `#tag` in it; `tag` is folded."""
+    """The tweet contains `#tag`; `tag` is folded."""
 
     __tablename__ = "hashtags"
 

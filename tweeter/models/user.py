@@ -1,4 +1,4 @@
-"""People and whom they follow."""
+"""Users and their follows."""
 
 from datetime import datetime
 
@@ -9,20 +9,20 @@ from tweeter.models.meta import Base, BigId, UTCDateTime, folded, now
 
 
 class User(Base):
-    """Somebody who posts.
+    """An account.
 
-    The counters are kept by `UPDATE … SET n = n + 1` in the transaction that changes what they count.
-    A new `auth_version` ends all sessions. `password_hash` is empty for those who were loaded from a file: nobody
-    can sign in as them until they are given a password.
+    The counters are updated by `UPDATE … SET n = n + 1` in the transaction that changes what they count. A new
+    `auth_version` ends all sessions. `password_hash` is empty for users loaded from a file: signing in as one of them
+    is impossible until a password is set.
 
-    A `closed` account is on no page any more, nor are its tweets and follows; `closing.remove_some` removes its rows.
+    No page shows a `closed` account, its tweets or its follows; `closing.remove_some` removes its rows.
     """
 
     __tablename__ = "users"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     username: Mapped[str] = mapped_column(String(20))
-    username_key: Mapped[str] = mapped_column(String(20), unique=True)  # lower case: names are unique whatever the case
+    username_key: Mapped[str] = mapped_column(String(20), unique=True)  # lower case: usernames are case-insensitive
     display_name: Mapped[str] = mapped_column(String(200))
     bio: Mapped[str] = mapped_column(Text, default="")
     password_hash: Mapped[str] = mapped_column(String(200), default="")
@@ -31,18 +31,18 @@ class User(Base):
     followers_count: Mapped[int] = mapped_column(default=0)
     following_count: Mapped[int] = mapped_column(default=0)
     date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
-    # What search reads.
+    # Read by search.
     folded_name: Mapped[str] = mapped_column(Text, default=folded("display_name"), server_default="", deferred=True)
     closed: Mapped[bool] = mapped_column(default=False, server_default=false())
-    # The number of this account's last write (see `outbox.NUMBER`): pages have to contain it.
+    # The number of this account's last write (see `outbox.NUMBER`): the viewer's pages must contain it.
     last_write: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
-    # Without AUTOINCREMENT SQLite would give the id of the last account that closed to the next one that opens.
+    # Without AUTOINCREMENT SQLite could give the id of a closed account to the next new one.
     __table_args__ = (
         CheckConstraint("tweets_count >= 0", "tweets_count"),
         CheckConstraint("followers_count >= 0", "followers_count"),
         CheckConstraint("following_count >= 0", "following_count"),
-        # Every page leaves closed accounts out, and mostly there are none.
+        # Every page excludes closed accounts, and mostly there are none.
         Index("ix_users_closed", "id", sqlite_where=text("closed = 1"), postgresql_where=text("closed")),
         {"sqlite_autoincrement": True},
     )
@@ -60,7 +60,7 @@ class Relationship(Base):
     to_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
 
     __table_args__ = (
-        # Fan-out walks an author's followers in chunks by id: this index alone answers it.
+        # A covering index for fan-out, which reads an author's followers in chunks by id.
         Index(None, "to_user_id", "from_user_id", unique=True),
         CheckConstraint("from_user_id <> to_user_id", "not_oneself"),
         {"sqlite_with_rowid": False},

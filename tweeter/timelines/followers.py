@@ -1,7 +1,7 @@
-"""The followers of an author as arrays of ids, 8 bytes each: a million of them are 8 MB, and compared in no time.
+"""Reads the followers of an author as arrays of ids, 8 bytes each: a million take 8 MB and are compared as memory.
 
-A row at a time they would cost a fan-out more than everything else it does. PostgreSQL packs a stretch of them into one
-value, as big-endian integers.
+Row by row, reading followers would cost a fan-out more than all its other work. PostgreSQL packs a stretch of them into
+one value, as big-endian integers.
 """
 
 import json
@@ -22,12 +22,12 @@ _rows = (
 
 
 def _packed(rows: Select[int]) -> Select[bytes]:
-    # An aggregate over a sorted subquery takes the rows in its order; ORDER BY within it would sort once more.
+    # An aggregate over a sorted subquery keeps its order; ORDER BY inside the aggregate would sort a second time.
     subquery = rows.subquery("rows")
     return select(func.string_agg(func.int8send(subquery.c.from_user_id), literal(b"", LargeBinary)))
 
 
-# To put a statement together takes longer than to read a thousand ids: these are put together once.
+# Built once: building a statement takes longer than reading a thousand ids.
 _rows_after = _rows.where(Relationship.from_user_id > bindparam("last")).limit(bindparam("limit"))
 _rows_between = _rows.where(Relationship.from_user_id.between(bindparam("first"), bindparam("last")))
 _AFTER = (_rows_after, _packed(_rows_after))
@@ -53,7 +53,7 @@ _OF_EACH_AS_TEXT = text(
 
 
 def after(session: Session, user_id: int, last: int, limit: int) -> "array[int]":
-    """The ids of the next `limit` followers, in ascending order; those greater than `last`."""
+    """The ids of the next `limit` followers above `last`, in ascending order."""
     return _read(session, *_AFTER, user_id=user_id, last=last, limit=limit)
 
 

@@ -1,4 +1,4 @@
-"""Whether a page may be read from a store, and what it gets besides: events that the relay has not applied yet."""
+"""Decides whether a store may serve a page, and merges events that the relay has not applied yet."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from tweeter.models.meta import SessionFactory
 from tweeter.timelines import queries
 from tweeter.values import Followed, Slice, Timeline, TweetCreated, TweetView, Unfollowed
 
-PENDING = 100  # events that a page merges at most, to have the viewer's last write
+PENDING = 100  # events that a page merges at most to contain the viewer's last write
 
 
 class Fallback(Exception):
-    """SQL has to serve this page; `reason` is a label of the metrics."""
+    """SQL must serve this page; `reason` is a label of the metrics."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -25,7 +25,7 @@ class Fallback(Exception):
 
 
 class Moment(NamedTuple):
-    """What a page is read at: a checkpoint, and whom the viewer followed and unfollowed after it."""
+    """The state that a page shows: a checkpoint, and the followees that the viewer added and removed after it."""
 
     checkpoint: Checkpoint
     followed: frozenset[int] = frozenset()
@@ -36,9 +36,9 @@ class Moment(NamedTuple):
 
 
 class Freshness:
-    """Compares a store's checkpoint with `clock`, the database's, and with the viewer's last write.
+    """Compares a store's checkpoint with the database's clock (`clock`) and with the viewer's last write.
 
-    Without a clock it accepts every checkpoint: benchmarks and tests deliver by hand.
+    Without a clock it accepts every checkpoint, for benchmarks and tests that deliver by hand.
     """
 
     def __init__(self, reads: SessionFactory, clock: Callable[[], float] | None) -> None:
@@ -47,7 +47,7 @@ class Freshness:
         self._decoded: tuple[bytes, Checkpoint | None] = (b"", None)
 
     def check(self, data: bytes | None, timeline: Timeline, written: int) -> Moment | None:
-        """What a page may be read at; None without a clock. `data` is the checkpoint. Raises Fallback."""
+        """The moment that a page shows; None without a clock. `data` is the encoded checkpoint. Raises Fallback."""
         if self.clock is None:
             return None
         known, checkpoint = self._decoded
@@ -56,12 +56,12 @@ class Freshness:
             self._decoded = (data or b"", checkpoint)
         if checkpoint is None:
             raise Fallback("no checkpoint")
-        if not -FRESH < checkpoint.age(self.clock()) < FRESH:  # in the future: the database's clock was set
+        if not -FRESH < checkpoint.age(self.clock()) < FRESH:  # below -FRESH: the database's clock was set back
             raise Fallback("stale")
         return self._pending(timeline, checkpoint, written) if checkpoint.lacks(written) else Moment(checkpoint)
 
     def merge(self, timeline: Timeline, found: Slice, before: int, count: int, moment: Moment | None) -> Slice:
-        """The slice with the ids that are not in the store yet. `count` ids below `before` were asked of the store."""
+        """Adds the ids that the store lacks so far. The slice was read from the store: `count` ids below `before`."""
         if moment is None or not (moment.checkpoint.in_flight or moment.followed):
             return found
         lowest = found.ids[-1] + 1 if len(found.ids) == count else found.floor
@@ -79,7 +79,7 @@ class Freshness:
         return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count]) if missing else found
 
     def _shown(self, timeline: Timeline, authors: set[int]) -> set[int]:
-        """Those of the authors whose tweets the timeline has."""
+        """The authors whose tweets the timeline contains."""
         if timeline.kind == "public":
             return authors
         shown = authors & {timeline.user_id}
@@ -89,9 +89,9 @@ class Freshness:
         return shown
 
     def _pending(self, timeline: Timeline, checkpoint: Checkpoint, written: int) -> Moment:
-        """The moment of the viewer's last write: the events after the checkpoint count as events in flight.
+        """A moment that contains the viewer's last write: the events after the checkpoint count as in flight.
 
-        Raises Fallback where they are too many, or of a later version.
+        Raises Fallback if there are more than PENDING, or one is of a later version.
         """
         with self._reads() as session:
             batch = Log(session.connection()).read(checkpoint.position, PENDING)
@@ -100,7 +100,7 @@ class Freshness:
             raise Fallback("own write")
         in_flight = list(checkpoint.in_flight)
         follows: dict[int, bool] = {}
-        for logged in sorted(batch.events):  # by id: rows are locked before ids of events are given
+        for logged in sorted(batch.events):  # by id: a transaction locks its rows before its event gets an id
             match logged.event:
                 case None:
                     raise Fallback("own write")
@@ -108,7 +108,7 @@ class Freshness:
                     if timeline == Timeline.home(follower):
                         follows[followee] = isinstance(event, Followed)
                 case TweetCreated(_, author) if timeline.kind == "home" and author != timeline.user_id:
-                    pass  # it may be a second late, and whether its author is followed would take another statement
+                    pass  # may be a second late; checking whether its author is followed would take one more statement
                 case event:
                     in_flight.append(InFlight(logged.id, logged.number, event))
         return Moment(

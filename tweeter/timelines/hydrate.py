@@ -1,4 +1,4 @@
-"""Hydration: ids into tweets, by the cache, and by one SQL query for what it misses."""
+"""Hydration: turns ids into tweets, from the cache, with one SQL query for its misses."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -25,9 +25,9 @@ class Hydrator:
         outdated: Callable[[TweetView], bool] | None = None,
         held: Mapping[int, TweetView | None] = MappingProxyType({}),
     ) -> dict[int, TweetView | None]:
-        """{id: TweetView, or None where the tweet is gone}, for every id.
+        """{id: TweetView, or None for a tombstone}, for every id.
 
-        `held` are tweets that the cache has answered already. Cached tweets that may be `outdated` are read from SQL.
+        `held` are tweets that the cache has returned already. Cached tweets that may be `outdated` are read from SQL.
         """
         wanted = list(ids)
         found = {id_: held[id_] for id_ in wanted if id_ in held}
@@ -43,9 +43,9 @@ class Hydrator:
         return found
 
     def load(self, ids: Sequence[int]) -> dict[int, TweetView | None]:
-        """As `tweets`, all from SQL; the cache has them afterwards."""
-        # The guard comes before the query, whose session begins its snapshot now: what is deleted or renamed after
-        # that voids the guard, so a slow reader cannot fill the cache with what was true before.
+        """Like `tweets`, but reads all of them from SQL and fills the cache."""
+        # The stale-set guard is taken before the query's snapshot begins. A later delete or rename voids the guard, so
+        # a slow reader cannot fill the cache with outdated tweets.
         lease = self.cache.lease(ids)
         with self._sessions() as session:
             loaded = queries.load_tweets(session, ids)

@@ -1,11 +1,11 @@
-"""Tweets and leases as bytes, for caches outside of the process.
+"""Encodes tweets and leases as bytes, for caches outside the process.
 
-    l token deadline       a lease: 8 random bytes, and when it ends, in seconds since 1970
-    v version MessagePack  a tweet, or nil where it is gone; the version is a digest of TweetView's fields
+    l token deadline       a lease: 8 random bytes, and its end in seconds since 1970
+    v version MessagePack  a tweet, or nil for a tombstone; the version is a digest of TweetView's fields
 
-Processes of two versions may share a cache during a deployment: each takes the other's values for misses and replaces
-them, which costs SQL statements and nothing else. One key holds both versions, so that an invalidation by either
-process reaches the other.
+During a rolling deployment, processes of two versions may share a cache: each treats the other's values as misses and
+replaces them, which only costs SQL statements. Both versions use one key, so that an invalidation by either process
+reaches the other.
 """
 
 import secrets
@@ -37,7 +37,7 @@ _decode = msgspec.msgpack.Decoder(TweetView | None).decode
 
 
 class Found(NamedTuple):
-    """The tweets among some values; and the ids of those that are neither tweet nor lease, each with the reason."""
+    """The decoded tweets, and the reason for each id whose value is neither a tweet nor a lease."""
 
     tweets: dict[int, TweetView | None]
     damaged: dict[int, str]
@@ -52,7 +52,7 @@ def pack(tweet: TweetView | None) -> bytes:
 
 
 def unpack(values: Iterable[tuple[int, Any]]) -> Found:
-    """Tweets out of pairs of an id and the bytes under its key. None is a miss; anything but bytes is damaged."""
+    """Decodes pairs of an id and the value of its key. None is a miss; a value other than bytes is damaged."""
     found = Found({}, {})
     for id_, data in values:
         if data is None:
@@ -62,7 +62,7 @@ def unpack(values: Iterable[tuple[int, Any]]) -> Found:
         elif data.startswith(VERSION):
             try:
                 tweet = _decode(memoryview(data)[len(VERSION) :])
-            except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors, and so is bad UTF-8
+            except (ValueError, RecursionError):  # msgspec's own errors and invalid UTF-8 are ValueErrors
                 found.damaged[id_] = "undecodable"
                 continue
             if tweet is None or tweet.id == id_:
@@ -77,6 +77,6 @@ def unpack(values: Iterable[tuple[int, Any]]) -> Found:
 
 
 def _may_be_held(lease: bytes) -> bool:
-    """Nobody would fill what is leased for ever."""
+    """Whether the lease has the right length and ends soon. One without an end would block fills for ever."""
     ends = int.from_bytes(lease[-4:]) - time.time()
     return len(lease) == _LEASE_LENGTH and -_SKEW < ends < LEASE_SECONDS + _SKEW

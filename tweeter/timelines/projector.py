@@ -1,7 +1,7 @@
 """The projector: applies events of the outbox to a store and its tweet cache.
 
-Every event is idempotent and may be applied in any order with others: adding an id twice adds it once, and what cannot
-be merged without a race is dropped, because cold is always right.
+Applying an event is idempotent, and events may be applied in any order: an id that is added twice is stored once, and a
+timeline that cannot be merged without a race is dropped, because cold is always right.
 """
 
 from array import array
@@ -26,7 +26,7 @@ from tweeter.values import (
 )
 
 SMALL = 500  # followers; the fan-outs of authors with more are streams
-REMEMBERED = 5000  # authors whose few followers are remembered
+REMEMBERED = 5000  # authors with few followers, whose followers are remembered
 
 _NOBODY: Sequence[int] = array("q")
 _KNOWN = TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded
@@ -35,9 +35,9 @@ _KNOWN = TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged |
 class Projector:
     """Applies events to one store and cache.
 
-    `guard` is called before and after each write and may raise: a relay that lost its lease must not write any more.
-    A process that was stopped just before a write makes it late, perhaps to readers who unfollowed in between: what it
-    wrote is dropped. Nothing guards what only makes timelines cold, which is always right.
+    `guard` is called before and after each write and raises once the relay has lost its lease. A process that was
+    stopped just before a write writes late, perhaps to readers who unfollowed in between: the timelines it wrote are
+    dropped. Writes that only make timelines cold need no guard, because cold is always right.
     """
 
     def __init__(
@@ -52,19 +52,19 @@ class Projector:
         self._cache = hydrator.cache
         self._sessions = sessions
         self._streams = Streams(store, hydrator, sessions, lambda: self.guard())
-        # The few followers that authors had when they were last read. Unfollowed takes them out: else the next tweet
-        # would be seen by those who left, until the followers are read again.
+        # The followers of authors with few, as last read. Unfollowed removes the author's entry: otherwise former
+        # followers would see the next tweet until the followers are read again.
         self._audience: dict[int, Sequence[int]] = {}
 
     def begin(self, guard: Callable[[], None]) -> None:
-        """Another holder applies events from now on: what was remembered may have missed some."""
+        """Begins a new lease. Other holders may have applied events since the followers were remembered."""
         self.guard = guard
         self._audience.clear()
 
     def apply(self, events: Sequence[Event]) -> list[Stream]:
-        """Applies a batch of events in few exchanges, but for the long ones, which come back as streams.
+        """Applies a batch of events in few round trips; returns streams for the long ones, which are still to be done.
 
-        Raises BackendUnavailable and SQLAlchemy's errors: then the whole batch has to be applied again.
+        Raises BackendUnavailable and SQLAlchemy's errors: then the whole batch must be applied again.
         """
         if unknown := [event for event in events if not isinstance(event, _KNOWN)]:
             raise TypeError(f"no rule for {unknown[0]!r}")
@@ -80,11 +80,11 @@ class Projector:
         return long + [self._streams.of(event) for event in self._fan_out_small(created)]
 
     def stream(self, event: Event, resume: int) -> Stream:
-        """A long event from where it was left."""
+        """The stream of a long event, continued after `resume`."""
         return self._streams.of(event, resume)
 
     def deliver(self, event: Event) -> Iterator[None]:
-        """Applies one event to its end, a step at a time."""
+        """Applies one event completely, step by step."""
         for stream in self.apply([event]):
             while stream.step():
                 yield
@@ -101,9 +101,9 @@ class Projector:
                 self._cache.clear()
 
     def _withdraw(self, deleted: Sequence[TweetsDeleted]) -> list[Stream]:
-        """Returns streams for tweets that have very many replies.
+        """Removes deleted tweets; returns streams for those with very many replies.
 
-        Home timelines keep the ids until they are read: to fan out deletes would cost as much as the tweets did.
+        Home timelines keep the ids until read repair: fanning out deletes would cost as much as fanning out the tweets.
         """
         by_author: dict[int, list[int]] = {}
         for event in deleted:
@@ -112,7 +112,7 @@ class Projector:
             return []
         tweet_ids = [id_ for ids in by_author.values() for id_ in ids]
         with self._sessions() as session:
-            replies = queries.some_reply_ids(session, tweet_ids, streams.CHUNK)  # they show that their parent is gone
+            replies = queries.some_reply_ids(session, tweet_ids, streams.CHUNK)  # they show that the parent is deleted
         self.guard()
         self._cache.invalidate([*tweet_ids, *replies])
         self._store.remove(Timeline.public().key, tweet_ids)
@@ -121,11 +121,11 @@ class Projector:
         return [] if len(replies) < streams.CHUNK else [self._streams.of(event) for event in deleted]
 
     def _fan_out_small(self, created: Sequence[TweetCreated]) -> Sequence[TweetCreated]:
-        """Fans out the tweets of authors with few followers, all at once; returns those of the others.
+        """Fans out the tweets of authors with few followers in one batch; returns the events of the other authors.
 
-        It writes to the followers that an author had when they were last read, and reads them again afterwards. The
-        timelines of those who are not among them any more are dropped; as long as there are others, they are written to
-        as well. Mostly that is one write and one statement.
+        It writes to the followers of each author as last read, and then reads them again. It drops the timelines of
+        those who left, writes to those who came, and repeats until the followers are unchanged. Mostly that is one
+        write and one statement.
         """
         if not created:
             return []
@@ -150,11 +150,11 @@ class Projector:
             new = {author: array("q", set(ids).difference(written[author])) for author, ids in new.items()}
             written, added = written | small, {}
         self.guard()
-        loaded = self._hydrator.load([event.tweet_id for event in created])  # for the first who read them
+        loaded = self._hydrator.load([event.tweet_id for event in created])  # fills the cache before the first read
         return [event for event in created if event.user_id not in small and loaded[event.tweet_id] is not None]
 
     def _read_audience(self, authors: Collection[int]) -> dict[int, Sequence[int]]:
-        """The followers of those authors who have few."""
+        """The followers of each author who has few; remembers them."""
         with self._sessions() as session:
             found = followers.of_each(session, sorted(authors), SMALL + 1)
         small: dict[int, Sequence[int]] = {author: ids for author, ids in found.items() if len(ids) <= SMALL}
@@ -179,7 +179,7 @@ class Projector:
             self._check_in_time(added)
 
     def _check_in_time(self, keys: Iterable[str]) -> None:
-        """Called after a write to these keys."""
+        """Called after a write to these keys: drops them if it was too late."""
         try:
             self.guard()
         except Exception:
@@ -187,10 +187,10 @@ class Projector:
             raise
 
     def _drop_those_who_left(self, written: Mapping[int, Sequence[int]], now: Mapping[int, Sequence[int]]) -> None:
-        """Drops the timelines that were written to and do not follow their author now.
+        """Drops the home timelines of readers who were written to and do not follow the author any more.
 
-        They may have been dropped and backfilled before the write. Whoever unfollows later than this second read has
-        the timeline dropped later than the write.
+        They may have been dropped and backfilled before the write. An unfollow after this second read drops the
+        timeline after the write.
         """
         left = {
             Timeline.home(follower_id).key
@@ -205,7 +205,7 @@ class Projector:
 def _made_cold(event: Event) -> Iterator[str]:
     match event:
         case Followed(follower_id) | Unfollowed(follower_id):
-            # To merge or unmerge would race with the fan-out of either side.
+            # Merging tweets in or out would race with fan-out.
             yield Timeline.home(follower_id).key
         case AccountClosed(user_id):
             yield Timeline.home(user_id).key

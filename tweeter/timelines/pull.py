@@ -1,4 +1,4 @@
-"""Fan-out on load: every page is asked of SQL, and nothing has to be kept right."""
+"""Fan-out on read: SQL serves every page; nothing is materialized."""
 
 from zope.interface import implementer
 
@@ -11,7 +11,7 @@ from tweeter.values import Cursor, Page, Timeline
 
 @implementer(ITimelines)
 class PullTimelines:
-    """The talk's queries. It hears of no event: it is never out of date."""
+    """The talk's queries. It needs no events: it is always up to date."""
 
     def __init__(self, name: str, sessions: SessionFactory) -> None:
         self.name = name

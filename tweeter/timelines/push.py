@@ -1,4 +1,4 @@
-"""Fan-out on write: timelines materialized in a store. One class for every store there is."""
+"""Fan-out on write: timelines materialized in a store. One class serves all stores."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,15 +18,15 @@ from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector
 from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 
-# A page whose ids turn out to be deleted is read on in larger and larger steps, up to this.
+# While a page lacks tweets because ids turn out to be deleted, reads double in size up to this.
 LARGEST_READ = 400
 
 
 @implementer(IMaterializedTimelines)
 class PushTimelines:
-    """Ids from a store, tweets from a cache; SQL backfills what is cold and goes on below the floor.
+    """Reads ids from a store and tweets from a cache; SQL backfills cold timelines and serves ids below the floor.
 
-    SQL serves a page where the store cannot be read, lags more than a second behind the commits, or lacks the viewer's
+    SQL serves a page if the store cannot be read, lags more than a second behind the commits, or lacks the viewer's
     last write. The page is the same, only slower. `sessions` are in autocommit: no two statements need one snapshot.
     """
 
@@ -41,7 +41,7 @@ class PushTimelines:
         circuit: Circuit | None = None,
         joined: bool = False,
     ) -> None:
-        """`joined`: the store is an IPageStore, whose tweets are those of the cache."""
+        """`joined`: the store is an IPageStore that returns the cache's tweets with the ids."""
         self.name = name
         self.store = store
         self.capacity = capacity
@@ -79,12 +79,12 @@ class PushTimelines:
 
     def set_site(self, site_id: str) -> None:
         if self.circuit.closed:
-            self.circuit.failed("it has another site id now")  # so that SQL serves a page that reads from both
+            self.circuit.failed("it has another site id now")  # SQL serves pages that would read from both site ids
         self.store.set_site(site_id)
         self._hydrator.cache.set_site(site_id)
 
     def read_at_any_age(self) -> None:
-        """From now on the checkpoint does not count: the caller delivers by hand, to measure the store alone."""
+        """Ignores the checkpoint from now on: the caller delivers by hand, to measure only the store."""
         self._freshness.clock = None
 
     def peek(self, timeline: Timeline) -> Slice | None:
@@ -100,7 +100,7 @@ class PushTimelines:
         self._hydrator.cache.clear()
 
     def _read(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
-        """One tweet more than the page, if there is one more. Raises Fallback."""
+        """The tweets of the page, and one more if another page follows. Raises Fallback."""
         failures = self.circuit.failures
         if not self.circuit.closed:
             raise Fallback("circuit")
@@ -141,7 +141,7 @@ class PushTimelines:
             if found.ids:
                 before = found.ids[-1]
             if len(found.ids) < count:
-                if found.floor > cursor.after + 1:  # the store's part ends, the timeline may go on
+                if found.floor > cursor.after + 1:  # the materialized part ends; the timeline may continue in SQL
                     rest = cursor._replace(before=before, limit=need - len(tweets) - 1)
                     with self._sessions() as session:
                         rest_of_page = plans.read_page(session, timeline, rest)
@@ -157,7 +157,7 @@ class PushTimelines:
         moment: Moment | None,
         held: Mapping[int, TweetView | None],
     ) -> list[TweetView]:
-        """The tweets that still exist; ids of the others leave the timeline (read repair)."""
+        """The tweets that still exist; removes the ids of the others from the timeline (read repair)."""
         if not ids:
             return []
         tweets = self._hydrator.tweets(ids, moment.checkpoint.outdated() if moment else None, held)
@@ -167,10 +167,10 @@ class PushTimelines:
         return [tweet for tweet in living if moment.shows(timeline, tweet)] if moment and moment.unfollowed else living
 
     def _backfill(self, timeline: Timeline, before: int, count: int) -> Slice:
-        """Fills a cold timeline from SQL and reads from that. Raises Fallback while another process fills it.
+        """Backfills a cold timeline from SQL and returns its slice. Raises Fallback while another process does so.
 
-        The backfill token is in the store before the query's snapshot begins. So whatever is committed later is either
-        appended behind the token by its fan-out, or drops the key, and then this backfill does nothing.
+        The backfill token is in the store before the query's snapshot begins. So for every later commit, delivery
+        either appends the id behind the token, or drops the key, and then this backfill does nothing.
         """
         token = self.store.begin_fill(timeline.key)
         if token is None:

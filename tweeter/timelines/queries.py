@@ -1,9 +1,9 @@
-"""The SQL of timelines: one predicate for each, whoever asks.
+"""The SQL of timelines: one predicate per timeline kind.
 
-`sql` pages are this; what fills a cold timeline, what continues below its floor and what verifies it is this too, so
-that no fall-back can answer a different question.
+Pages of `sql`, backfill, pages below the floor and `tweeter verify` all use it, so that a fallback cannot return
+different tweets.
 
-The statements are put together once, at the end of this module: that takes longer than most of them take to run.
+The statements are built once, at the end of this module: building one takes longer than running most of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,13 +33,13 @@ def read_ids(session: Session, timeline: Timeline, limit: int) -> list[int]:
 
 
 def check_user(session: Session, timeline: Timeline) -> None:
-    """Whether the timeline's user exists, for timelines in which nothing was found. Raises Missing."""
+    """Raises Missing if the timeline's user does not exist; called for empty timelines."""
     if timeline.user_id and session.scalar(_USER, {"user_id": timeline.user_id}) is None:
         raise Missing("There is no such user.")
 
 
 def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
-    """The tweets of these ids that exist, in one statement (for each 10,000)."""
+    """The tweets of these ids that exist, in one statement per 10,000 ids."""
     wanted = list(ids)
     found: dict[int, TweetView] = {}
     for start in range(0, len(wanted), IDS_PER_QUERY):
@@ -61,14 +61,14 @@ def some_reply_ids(session: Session, parent_ids: Iterable[int], limit: int) -> S
 
 
 def reply_ids(session: Session, parent_id: int, after: int, limit: int) -> Sequence[int]:
-    """The ids of the next `limit` replies to a tweet, in ascending order; those greater than `after`."""
+    """The ids of the next `limit` replies to a tweet above `after`, in ascending order."""
     return session.scalars(
         select(Tweet.id).where(Tweet.parent_id == parent_id, Tweet.id > after).order_by(Tweet.id).limit(limit)
     ).all()
 
 
 def sources(user_id: ColumnElement[int]) -> CompoundSelect[Any]:
-    """Whose tweets are in a home timeline: those one follows and, as if one followed oneself, one's own."""
+    """The ids of the authors of a home timeline: the user's followees and the user."""
     return union_all(
         select(Relationship.to_user_id.label("user_id")).where(
             Relationship.from_user_id == user_id, Relationship.to_user_id.not_in(closed_users)
@@ -78,7 +78,7 @@ def sources(user_id: ColumnElement[int]) -> CompoundSelect[Any]:
 
 
 def _read(session: Session, statement: "Select[*tuple[Any, ...]]", asked: dict[str, Any]) -> list[TweetView]:
-    rows = session.execute(statement, asked).all()  # to fetch them all at once is quicker than one by one
+    rows = session.execute(statement, asked).all()  # faster than fetching them one by one
     return [
         TweetView(id_, user_id, username, name, message, round(date.timestamp() * 1000), parent_id, parent_username)
         for id_, user_id, username, name, message, date, parent_id, parent_username in rows
@@ -100,7 +100,7 @@ def _ids(kind: Kind) -> Select[Any]:
 
 
 def _views(ids: Select[Any]) -> "Select[*tuple[Any, ...]]":
-    """What TweetViews are made of, newest first: author and answered author come in the same statement."""
+    """The columns of TweetViews, newest first; one statement joins the author and the parent's author."""
     page = ids.subquery("page")
     parent, parent_author = aliased(Tweet, name="parent"), aliased(User, name="parent_author")
     return (
@@ -125,7 +125,7 @@ def _views(ids: Select[Any]) -> "Select[*tuple[Any, ...]]":
 
 USER_ID = bindparam("user_id", type_=BigInteger)
 PART = and_(Tweet.id < bindparam("before"), Tweet.id > bindparam("after"))
-# The planner has to see a limit, also where the driver prepares the statement: so it stands in the text.
+# A literal in the statement's text: the planner must see the limit, even if the driver prepares the statement.
 LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
 
 _USER = select(User.id).where(User.id == USER_ID, ~User.closed)

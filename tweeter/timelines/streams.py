@@ -1,4 +1,4 @@
-"""Long events, applied a step at a time: large fan-outs, and tweets that leave the cache by the thousand."""
+"""Long events, applied step by step: large fan-outs, and invalidation of thousands of cached tweets."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -15,14 +15,14 @@ from tweeter.timelines import followers, queries
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.values import AccountClosed, Event, ProfileChanged, Timeline, TweetCreated, TweetsDeleted
 
-STRETCH = 8000  # followers read from SQL at a time (fewer at first), and read again once they are written
-CHUNK = 2000  # of them, written to the store at a time; and tweets read
+STRETCH = 8000  # followers per read from SQL (the first reads are smaller), and per second read after the write
+CHUNK = 2000  # followers per write to the store; tweets per read
 
 
 class Stream:
-    """A long event that is applied a step at a time, in turns with others.
+    """A long event that is applied step by step, in turns with others.
 
-    `resume` is the id up to which its followers (or tweets) are done: a stream that is begun again goes on after it.
+    `resume` is the id up to which its followers (or tweets) are done: a resumed stream continues after it.
     """
 
     def __init__(self, event: Event, resume: int, steps: Callable[[int], Iterator[int]]) -> None:
@@ -31,7 +31,7 @@ class Stream:
         self._steps = steps(resume)
 
     def step(self) -> bool:
-        """Does the next step; False if there was none left."""
+        """Does the next step; returns False if none was left."""
         done = next(self._steps, None)
         if done is None:
             return False
@@ -39,12 +39,12 @@ class Stream:
         return True
 
     def close(self) -> None:
-        """Gives up what is under way."""
+        """Abandons the stream."""
         self._steps.close()  # type: ignore[attr-defined]  # all are generators
 
 
 class Streams:
-    """Makes the streams of one store and cache. `guard` is as of Projector."""
+    """Makes the streams of one store and cache. `guard` is Projector's."""
 
     def __init__(
         self, store: ITimelineStore, hydrator: Hydrator, sessions: SessionFactory, guard: Callable[[], None]
@@ -56,7 +56,7 @@ class Streams:
         self._guard = guard
 
     def of(self, event: Event, resume: int = 0) -> Stream:
-        """A long event, from its beginning or from where it was left."""
+        """The stream of a long event, from its beginning or continued after `resume`."""
         match event:
             case TweetCreated(tweet_id, user_id):
                 return Stream(event, resume, lambda after: self._fan_out(tweet_id, user_id, after))
@@ -65,12 +65,12 @@ class Streams:
             case ProfileChanged(user_id):
                 return Stream(event, resume, lambda before: self._forget_author(user_id, before, replies=False))
             case AccountClosed(user_id):
-                # TweetsDeleted follows for what of the account was removed from SQL already.
+                # Tweets that are removed from SQL already have TweetsDeleted events of their own.
                 return Stream(event, resume, lambda before: self._forget_author(user_id, before, replies=True))
         raise TypeError(f"{event!r} is never a stream")
 
     def _fan_out(self, tweet_id: int, user_id: int, after: int) -> Iterator[int]:
-        """To the followers with an id above `after`; yields the ids up to which all have it."""
+        """Fans out to the followers with an id above `after`; yields the id up to which all of them have the tweet."""
         begun: deque[Sequence[int]] = deque()
         written = 0
         writing = self._add_to_each(self._cut(self._stretches(user_id, after), begun), tweet_id)
@@ -82,22 +82,22 @@ class Streams:
                     after = begun.popleft()[-1]
                     written = 0
                     if not self._hydrator.tweets([tweet_id])[tweet_id]:
-                        return  # deleted: readers leave out what was delivered
+                        return  # the tweet was deleted; read repair removes the ids delivered so far
                 yield after
         finally:
             writing.close()
-            for stretch in begun:  # it is given up in the middle of them
+            for stretch in begun:  # not empty if the stream is abandoned midway
                 self._drop_who_left_or_all(stretch, user_id)
 
     def _look_again(self, stretch: Sequence[int], user_id: int) -> None:
-        """As `_drop_those_who_left`, for a stretch of one author's followers."""
+        """Reads the followers of this stretch again after the write, and drops the timelines of those who left."""
         with self._sessions() as session:
             still = followers.between(session, user_id, stretch[0], stretch[-1])
         if still != stretch:
             self._store.drop([Timeline.home(follower_id).key for follower_id in set(stretch).difference(still)])
 
     def _drop_who_left_or_all(self, stretch: Sequence[int], user_id: int) -> None:
-        """As `_look_again`, for a relay that gives up: never raises what SQL or the store raise."""
+        """Like `_look_again`, for a relay that gives up: suppresses errors of SQL and the store."""
         with suppress(BackendUnavailable):
             try:
                 self._look_again(stretch, user_id)
@@ -113,9 +113,9 @@ class Streams:
             yield chunk
 
     def _stretches(self, user_id: int, after: int) -> Iterator[Sequence[int]]:
-        """The followers in ascending order, each stretch read in a transaction of its own.
+        """The followers in ascending order; each stretch is read in a transaction of its own.
 
-        The first ones are shorter, so that the store has work while the next one is read.
+        The first stretches are shorter, so that the store has work early while the next stretch is read.
         """
         for limit in chain(range(CHUNK, STRETCH, CHUNK), repeat(STRETCH)):
             with self._sessions() as session:
@@ -127,7 +127,7 @@ class Streams:
                 return
 
     def _cut(self, stretches: Iterable[Sequence[int]], begun: deque[Sequence[int]]) -> Iterator[Sequence[int]]:
-        """The stretches in chunks; notes which stretches were begun."""
+        """Cuts the stretches into chunks; appends each stretch to `begun` before its first chunk."""
         for stretch in stretches:
             begun.append(stretch)
             for first in range(0, len(stretch), CHUNK):
@@ -135,7 +135,7 @@ class Streams:
                 yield stretch[first : first + CHUNK]
 
     def _forget_author(self, user_id: int, before: int, replies: bool) -> Iterator[int]:
-        """Takes all tweets of an author out of the cache, newest first, and the replies to them."""
+        """Invalidates all cached tweets of an author, newest first, and with `replies` the replies to them."""
         before = before or MAX_ID + 1
         while True:
             with self._sessions() as session:
@@ -150,10 +150,10 @@ class Streams:
             yield before
 
     def _forget_replies(self, tweet_ids: Sequence[int], after: int) -> Iterator[int]:
-        """Takes the replies to these tweets out of the cache.
+        """Invalidates the cached replies to these tweets.
 
-        Most tweets have few, which one statement finds. Where there are many each tweet is read by itself, so that
-        every statement follows the index; only a single one can go on after a reply, several begin anew.
+        Mostly there are few, and one statement finds them. Many are read tweet by tweet, so that every statement is an
+        index scan. Only the stream of a single tweet can resume after a reply; one of several tweets starts over.
         """
         with self._sessions() as session:
             some = queries.some_reply_ids(session, tweet_ids, CHUNK)

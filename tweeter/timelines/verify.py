@@ -1,4 +1,4 @@
-"""Does a backend show what SQL says? The comparison behind `tweeter verify`."""
+"""Compares the timelines of a backend with SQL, for `tweeter verify`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ from tweeter.models.meta import SessionFactory
 from tweeter.timelines import queries
 from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 
-PAGES = 3  # of 20 tweets, compared in full; of the rest of what is materialised the ids are
-TRIES = 4  # on a running site, a difference may be a delivery that is under way
+PAGES = 3  # of 20 tweets, compared in full; of the remaining materialized part only the ids are compared
+TRIES = 4  # on a running site, a difference may be an unfinished delivery
 PAUSE = 0.25  # seconds
-BEYOND = 100  # ids that are asked of SQL beyond those that are materialised, in the place of deleted ones
+BEYOND = 100  # ids that are read from SQL in addition to the materialized ones, to make up for deleted tweets
 REMEMBERED = 20_000  # tweets
 REMEMBERED_SECONDS = 5.0
 
@@ -24,7 +24,7 @@ NO_PAGE = Page((), None)
 
 
 class Verdict(NamedTuple):
-    """What is wrong with one timeline, in words; nothing if it is as it should be."""
+    """The differences of one timeline from SQL, as text; empty if there are none."""
 
     timeline: Timeline
     differences: list[str]
@@ -32,9 +32,9 @@ class Verdict(NamedTuple):
 
 
 class Verifier:
-    """Compares timelines with SQL. Cold ones are filled by it, as by any reader.
+    """Compares timelines with SQL. It backfills cold ones, as any reader does.
 
-    Of SQL a timeline's ids are asked once, by the talk's join, and its tweets unless they were asked a moment ago.
+    It reads a timeline's ids from SQL once, by the talk's join, and those tweets that it has not read recently.
     """
 
     def __init__(self, timelines: ITimelines, sessions: SessionFactory, caught_up: Callable[[], object]) -> None:
@@ -46,7 +46,7 @@ class Verifier:
         self._since = 0.0
 
     def verify(self, timeline: Timeline, repair: bool = False) -> Verdict:
-        """The verdict on one timeline; with `repair`, what differs is made cold and verified again."""
+        """The verdict on one timeline; with `repair`, a timeline that differs is dropped and verified again."""
         differences = self._lasting(timeline)
         if not differences or not repair or self._materialized is None:
             return Verdict(timeline, differences)
@@ -81,7 +81,7 @@ class Verifier:
         return differences
 
     def _pages(self, timeline: Timeline) -> Iterator[Page]:
-        """The first pages as they are shown."""
+        """The first pages that the backend shows."""
         cursor = Cursor()
         for _ in range(PAGES):
             page = self._timelines.page(timeline, cursor)
@@ -91,7 +91,7 @@ class Verifier:
             cursor = cursor._replace(before=page.older)
 
     def _expected(self, session: Session, ids: list[int]) -> list[Page]:
-        """The first pages as they ought to be."""
+        """The first pages according to SQL."""
         if len(self._tweets) > REMEMBERED or time.monotonic() - self._since > REMEMBERED_SECONDS:
             self._tweets.clear()
             self._since = time.monotonic()
@@ -117,10 +117,10 @@ def _pages_differ(shown: list[Page], expected: list[Page]) -> Iterator[str]:
 
 
 def _held_differ(session: Session, held: Slice, expected: list[int], more: bool) -> str:
-    """What is wrong with all that is materialised, down to its floor; `more`: SQL has more than what is expected."""
+    """The difference of the materialized ids from SQL, down to the floor; `more`: SQL has more ids than `expected`."""
     if held.ids == [id_ for id_ in expected if id_ >= held.floor][: len(held.ids) + 1]:
         return ""
-    # Deleted tweets may stay until somebody reads them: no page shows them.
+    # Ids of deleted tweets stay until read repair; no page shows them.
     living = queries.load_tweets(session, held.ids)
     lowest = max(held.floor, expected[-1] if more else 0)
     return _ids_differ(

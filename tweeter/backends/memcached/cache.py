@@ -15,7 +15,7 @@ from tweeter.values import TweetView
 
 
 class _Place(NamedTuple):
-    """Where a lease stands, and the number memcached gave it there; whatever takes its place has another."""
+    """The place of a lease, and its CAS unique; any value that replaces it has another."""
 
     server: int
     name: bytes
@@ -27,7 +27,7 @@ _Lease = Mapping[int, _Place]
 
 @implementer(ITweetCache)
 class MemcachedTweetCache:
-    """A value for each tweet: the TweetView, nil where it is gone, or a lease; see `timelines.packing`."""
+    """One value per tweet: the TweetView, nil for a tombstone, or a lease; see `timelines.packing`."""
 
     def __init__(self, servers: Servers, seconds: float = 86_400) -> None:
         self._servers = servers
@@ -40,7 +40,7 @@ class MemcachedTweetCache:
         shares = self._servers.ask(map(str, ids), self._get)
         values = (answer.values for _, _, answer in shares if answer is not None)
         found = unpack((_id(name), value.data) for each in values for name, value in each.items())
-        if found.damaged:  # nobody could lease them
+        if found.damaged:  # they would block leases
             self.invalidate(found.damaged)
             count_damaged("memcached", {f"tweet {id_}": why for id_, why in found.damaged.items()})
         return found.tweets
@@ -83,7 +83,7 @@ class MemcachedTweetCache:
         self._servers.ask(map(str, ids), delete)
 
     def clear(self) -> None:
-        """Timelines too become cold: an epoch is of all that a server has."""
+        """Makes timelines cold, too: a server has one epoch for all values."""
         self._servers.change(Epoch.renewed)
 
     def _get(self, keys: Sequence[str], epoch: Epoch) -> Request:

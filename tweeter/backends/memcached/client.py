@@ -1,11 +1,11 @@
-"""The servers: which of them keeps a key, by what name, and whether that name still holds.
+"""The servers: the server and the name of each key, and whether that name is still valid.
 
-A key's server depends on the configured list alone. One that is down is not replaced by another: what it holds would
-come back with it, as it was before. Its keys can't be asked then, and SQL answers. Another list is another store (it is
-named after the list), which begins cold, so the keys may as well be spread by a plain remainder.
+The server of a key depends only on the configured list. A server that is down is not replaced by another, because its
+old data would come back with it. Reads of its keys fail, and SQL serves the pages. Another list is another store (it is
+named after the list), which starts cold, so a plain remainder suffices to distribute the keys.
 
-A server that was started again makes another incarnation of the whole store, which begins cold too: only so a server
-that is replaced, and later comes back in its old place, is never taken for one that was there all the time.
+A restarted server makes another incarnation of the whole store, which also starts cold. Otherwise a server that was
+replaced, and later comes back in its old place, could be taken for one that was there all the time.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,16 +20,16 @@ from tweeter.backends.memcached.wire import STORED, Address, Found, Request, blo
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.metrics import count_damaged
 
-ATTEMPTS = 10  # at a step that others interfere with
+ATTEMPTS = 10  # at a step in which other clients may interfere
 PROBE_SECONDS = 60
 LONGEST_NAME = 250  # memcached's own limit
 LONGEST_PREFIX = 100
-LONGEST_KEY = 100  # between the two stand the site's id, a kind and a generation
+LONGEST_KEY = 100  # the site's id, a kind and a generation come between prefix and key
 EPOCH, RUN, PROBE = "epoch", "run", "probe"
 
 
 class Answer(NamedTuple):
-    """What a server said in an epoch: a line for each command, and the values that are there of the names."""
+    """A server's response in an epoch: a line for each command, and the values found under the names."""
 
     epoch: Epoch
     lines: list[bytes]
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A server's part of the keys, and its answer: None where all there is cold."""
+    """A server's part of the keys, and its response: None if everything on the server is cold."""
 
     server: int
     keys: list[str]
@@ -45,9 +45,9 @@ class Share(NamedTuple):
 
 
 class Servers:
-    """All servers of one list, as one place for keys.
+    """All servers of one list, as one store.
 
-    `shared_prefix` begins the names of all keys, whichever site's they are.
+    `shared_prefix` begins the names of all keys of all sites.
     """
 
     def __init__(self, addresses: Sequence[Address], shared_prefix: str, timeout: float) -> None:
@@ -55,39 +55,39 @@ class Servers:
         self.names = self._pools.names
         self.shared_prefix = shared_prefix
         self._prefix = ""
-        self._epochs: list[Epoch | None] = [None] * len(addresses)  # as this process last saw them
+        self._epochs: list[Epoch | None] = [None] * len(addresses)  # as this process last read them
         self._expected: list[bytes] = []
 
     def set_site(self, site_id: str) -> None:
-        """As of ITimelineStore."""
+        """See ITimelineStore."""
         self._prefix = f"{self.shared_prefix}{site_id}:"
         self._epochs = [None] * len(self.names)
 
     @property
     def prefix(self) -> str:
-        """With what the names of the site's keys begin."""
+        """The prefix of the site's keys. Raises SiteUnknown before `set_site`."""
         if not self._prefix:
             raise SiteUnknown
         return self._prefix
 
     def name(self, kind: str, epoch: Epoch, key: str) -> bytes:
-        """The name that a key of a kind has in an epoch."""
+        """The name of a key of a kind in an epoch."""
         return f"{self.prefix}{kind}:{epoch.generation.decode()}:{key}".encode("ascii")
 
     def fixed(self, name: str) -> bytes:
-        """The name of what stands on every server."""
+        """The name of a value that every server has, independent of the epoch."""
         return f"{self.prefix}{name}".encode("ascii")
 
     def ask(self, keys: Iterable[str], build: Callable[[Sequence[str], Epoch], Request]) -> list[Share]:
-        """Sends each server the request that is built for its share of the keys and its epoch.
+        """Sends each server the request built for its share of the keys and its epoch.
 
-        Raises BackendUnavailable, also where a server is not the one that is expected; MemcacheIllegalInputError for a
-        key that memcached does not take.
+        Raises BackendUnavailable, also if a server has another run than expected; MemcacheIllegalInputError for a key
+        that memcached does not accept.
         """
         return self._ask(self._shared_out(keys), build)
 
     def ask_each(self, build: Callable[[Epoch], Request]) -> list[Share]:
-        """As `ask`, a request to every server."""
+        """Like `ask`, with a request to every server."""
         return self._ask({server: [] for server in range(len(self.names))}, lambda keys, epoch: build(epoch))
 
     def _ask(self, shares: dict[int, list[str]], build: Callable[[Sequence[str], Epoch], Request]) -> list[Share]:
@@ -106,18 +106,18 @@ class Servers:
                     answers[server] = None
                 elif before is not None and before.generation == epoch.generation:
                     answers[server] = Answer(epoch, *reply)
-                # Otherwise the names were of another generation: it is done again.
+                # Otherwise the names belonged to another generation: repeat with new names.
         raise BackendUnavailable("memcached: cleared again and again")
 
     def commands(self, commands: Mapping[int, Iterable[bytes]]) -> dict[int, list[bytes]]:
-        """The answers to commands by names that were made before, and that may be of a generation that is over."""
+        """The responses to commands with names made earlier, which may belong to an old generation."""
         replies = self._exchange({server: Request(blocks=blocks(each)) for server, each in commands.items()})
         for server, reply in replies.items():
             self._epoch(server, reply)
         return {server: reply.lines for server, reply in replies.items()}
 
     def begin(self, server: int) -> Epoch | None:
-        """Gives an epoch to a server that has none, or one that can't be read. Returns the one that is there then."""
+        """Gives an epoch to a server without a readable one. Returns the epoch that the server has afterwards."""
         reply = self._exchange({server: Request([self.fixed(RUN)])})[server]
         found = reply.values.get(self.fixed(EPOCH))
         if (epoch := Epoch.read(found)) is not None:
@@ -148,7 +148,7 @@ class Servers:
                 raise BackendUnavailable(f"memcached {self.names[server]}: its epoch can't be changed")
 
     def incarnation(self) -> str:
-        """The runs of all servers, each of which was just written to and read."""
+        """The runs of all servers. Writes to and reads from each of them."""
         probe = Request([self.fixed(RUN)], blocks([storing(b"set", self.fixed(PROBE), b"", PROBE_SECONDS)]))
         for _ in range(ATTEMPTS):
             replies = self._exchange(dict.fromkeys(range(len(self.names)), probe))
@@ -169,7 +169,7 @@ class Servers:
         raise BackendUnavailable("memcached: a server forgets at once what it is told")
 
     def expect(self, incarnation: str) -> None:
-        """From now on whoever meets a server of another run raises BackendUnavailable, but for `incarnation`."""
+        """Fences off other runs from now on: any call but `incarnation` raises BackendUnavailable for another run."""
         self._expected = [run.encode() for run in incarnation.split()]
 
     def _shared_out(self, keys: Iterable[str]) -> dict[int, list[str]]:
@@ -177,7 +177,7 @@ class Servers:
         if not keys:
             return {}
         joined = "".join(keys)
-        # To look at each costs as much as to append to it, so all are looked at together first.
+        # Checking each key costs as much as appending to it, so all are checked together first.
         if " " in joined or not (joined.isascii() and joined.isprintable()) or max(map(len, keys)) > LONGEST_KEY:
             for key in keys:
                 check_key_helper(key, allow_unicode_keys=False, key_prefix=b"-" * (LONGEST_NAME - LONGEST_KEY))
@@ -189,7 +189,7 @@ class Servers:
         return shares
 
     def _exchange(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
-        """The requests, and behind each of them one for the epoch, in one round trip."""
+        """Sends the requests, and after each a read of the epoch, in one round trip."""
         return self._pools.exchange(
             {n: request._replace(names=[*request.names, self.fixed(EPOCH)]) for n, request in requests.items()}
         )

@@ -1,19 +1,19 @@
-"""What makes all that a server holds cold at once.
+"""Epochs: make everything on a server cold at once.
 
-On every server stands an epoch, a small value under one name:
+Every server holds an epoch, a small value under one name:
 
     1 run generation mark
 
-`run` is random and stays as long as the server keeps its memory: the store's incarnation is made of it. `generation`
-is random too and part of every other name; a new one makes everything cold at once, for every process and for good,
-because none comes twice. `mark` is the id below which timelines were truncated. A server that was started again or
-replaced gets another epoch, so nothing that it held before is ever read.
+`run` is random and lasts as long as the server's memory: the store's incarnation is made of the runs. `generation` is
+random, too, and part of every other name. A new one makes everything cold at once, for every process and for good,
+because generations never repeat. `mark` is the id below which timelines were truncated. A restarted or replaced server
+gets another epoch, so its old data is never read.
 
-Beside it stands a copy of the run. A server that lost only its epoch, or whose epoch is damaged, keeps its run by the
-copy and gets another generation: all that it holds is cold, and nothing else happens.
+The server also holds a copy of the run. If only the epoch is lost or damaged, the server keeps its run, from the copy,
+and gets another generation: its data is cold, and nothing else happens.
 
-Every exchange asks for the epoch last, in the same round trip. If the generation is still the one that the names were
-made with, all that was done before it was done to what is valid; otherwise it is done again with new names.
+Every exchange reads the epoch last, in the same round trip. If the generation is still that of the names, all commands
+before it used valid names; otherwise they are repeated with new names.
 """
 
 import re
@@ -27,7 +27,7 @@ _EPOCH = re.compile(rb"1 (%s) (%s) ([0-9]{1,16})" % (_RUN.pattern, _RUN.pattern)
 
 
 class Epoch(NamedTuple):
-    """What holds for everything on a server."""
+    """The epoch of one server."""
 
     run: bytes
     generation: bytes
@@ -35,7 +35,7 @@ class Epoch(NamedTuple):
 
     @classmethod
     def new(cls, copy: Found | None = None) -> "Epoch":
-        """Of the run that a copy tells, if it does."""
+        """A new epoch, with the run from the copy if that is valid."""
         run = copy.data if copy is not None and _RUN.fullmatch(copy.data) else _random()
         return cls(run, _random(), 0)
 
@@ -48,7 +48,7 @@ class Epoch(NamedTuple):
         return b"1 %s %s %d" % self
 
     def renewed(self) -> "Epoch":
-        """With another generation."""
+        """The epoch with another generation."""
         return self._replace(generation=_random())
 
 

@@ -14,7 +14,7 @@ from tweeter.measure import round_trip
 
 
 class _Client(Client):
-    """Ends its connection when its thread, or the site, is over."""
+    """Closes its connection when its thread, or the site, ends."""
 
     def __del__(self) -> None:
         self.close()
@@ -25,7 +25,7 @@ class _HashClient(HashClient):
 
 
 class MemcachedLimits(MemcachedStorage):
-    """Sliding windows; each is a pair of numbers. Every thread has connections of its own."""
+    """Sliding windows; each is a pair of numbers. Each thread has its own connections."""
 
     def __init__(self, addresses: Sequence[Address], prefix: str, timeout: float) -> None:
         options = {
@@ -48,6 +48,6 @@ class MemcachedLimits(MemcachedStorage):
         with round_trip():
             try:
                 return ask(key=key, expiry=expiry, **options)
-            except (ValueError, MemcacheClientError):  # no number: it counts anew
+            except (ValueError, MemcacheClientError):  # the counter is not a number: reset it
                 self.clear_sliding_window(key, expiry)
                 return ask(key=key, expiry=expiry, **options)

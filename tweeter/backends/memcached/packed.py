@@ -1,7 +1,7 @@
-"""What stands under a timeline's name: a header of fixed width, and ids of 8 bytes behind it.
+"""The value of a timeline: a header of fixed width, followed by ids of 8 bytes.
 
-Fan-out appends ids without reading, in any order, some twice. The header has a checksum of itself and of the ids that
-it came with, so that a value that was cut short, or is of another version, is no timeline, whatever was appended since.
+Fan-out appends ids without reading, in any order, some twice. The header has a checksum of itself and of the ids it was
+written with. So a value that was cut short, or is of another version, is rejected even if ids were appended since.
 """
 
 import struct
@@ -15,16 +15,16 @@ from zlib import crc32
 from tweeter.ids import MAX_ID
 
 _HEADER = struct.Struct(">4sIQQQ")  # kind, number of ids, token or floor, ends, mark
-_CHECKED = _HEADER.size + 4  # the checksum stands behind it
+_CHECKED = _HEADER.size + 4  # the checksum follows the header
 _FILLING = b"TwF1"
 _WARM = b"TwW1"
 
 
 class Timeline(NamedTuple):
-    """A timeline as memcached has it. `word` is its token while it is being filled, then its floor.
+    """A timeline in memcached. `word` is its token during a backfill, and its floor afterwards.
 
-    `ends` is when it is forgotten, in milliseconds since 1970. `mark` is the epoch's when it began: truncation
-    concerns what was there before.
+    `ends` is its expiry in milliseconds since 1970. `mark` is the epoch's at its beginning: truncation only affects
+    timelines that began before it.
     """
 
     filling: bool
@@ -35,7 +35,7 @@ class Timeline(NamedTuple):
 
     @classmethod
     def read(cls, data: bytes) -> "Timeline | None":
-        """None for what is no timeline."""
+        """Decodes a value; None if it is not a timeline."""
         if len(data) < _CHECKED or (len(data) - _CHECKED) % 8:
             return None
         kind, count, word, ends, mark = _HEADER.unpack_from(data)

@@ -1,4 +1,4 @@
-"""Connections to all servers, and an exchange with many of them at once."""
+"""Connections to all servers, and exchanges with many servers at once."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -15,28 +15,28 @@ from tweeter.measure import round_trip
 
 
 class Reply(NamedTuple):
-    """A line for each command, and the values that are there of the names."""
+    """A line for each command, and the values found under the names."""
 
     lines: list[bytes]
     values: dict[bytes, Found]
 
 
 class Pools:
-    """A pool of connections for each server. An exchange takes no longer than about `timeout` (seconds)."""
+    """A pool of connections for each server. `timeout` (seconds) bounds an exchange, or each block of a long one."""
 
     def __init__(self, addresses: Sequence[Address], timeout: float) -> None:
         self.names = [a if isinstance(a, str) else f"{a[0]}:{a[1]}" for a in addresses]
         self._timeout = timeout
-        # Connections connect when they are used: the pool makes them under its lock.
+        # Connections connect at first use, because the pool creates them under its lock.
         self._pools: list[ObjectPool[Connection]] = [
             ObjectPool(partial(Connection, address, timeout), after_remove=Connection.close) for address in addresses
         ]
 
     def exchange(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
-        """One round trip with these servers: first all is sent, then all is read. No request, no round trip.
+        """One round trip with these servers: sends to all, then reads from all. No request, no round trip.
 
-        A long request goes block by block, the next being sent before the last is answered: the server never waits for
-        us, and neither side's buffers fill up.
+        A long request is sent block by block, each before the response to the previous one is read: the server never
+        waits for the next block, and the buffers of neither side fill up.
 
         Raises BackendUnavailable.
         """
@@ -62,11 +62,11 @@ class Pools:
                     for server, connection in connections.items():
                         if 0 < wave <= len(requests[server].blocks):
                             lines[server] += connection.lines(requests[server].blocks[wave - 1].commands)
-                            deadline = monotonic() + self._timeout  # it gets on
+                            deadline = monotonic() + self._timeout  # it makes progress
                 replies = {}
                 for server, connection in connections.items():
                     replies[server] = Reply(lines[server], connection.values(requests[server].names))
                 return replies
         except (OSError, ValueError, MemcacheError) as error:
-            reason = "timed out" if isinstance(error, BlockingIOError) else error  # the kernel's word for it
+            reason = "timed out" if isinstance(error, BlockingIOError) else error  # how the kernel reports a timeout
             raise BackendUnavailable(f"memcached {self.names[server]}: {reason}") from error

@@ -21,13 +21,13 @@ from tweeter.metrics import count_damaged
 from tweeter.values import Slice
 
 SLACK = 100  # ids over its capacity before a timeline is compacted
-SAMPLED = 256  # of so many that an id is added to, one is looked at
-LONGEST_LIFE = 2_592_000  # seconds; memcached takes more for a date
+SAMPLED = 256  # one of so many timelines is read after an append to all
+LONGEST_LIFE = 2_592_000  # seconds; memcached interprets more as a date
 LONGEST_IDENTITY = 200  # characters
 
 
 class _Held(NamedTuple):
-    """A timeline, and the value that it was read from."""
+    """A timeline, and the value from which it was decoded."""
 
     server: int
     epoch: Epoch
@@ -39,11 +39,11 @@ class _Held(NamedTuple):
 
 @implementer(IBulkStore)
 class MemcachedTimelineStore:
-    """A value for each timeline; see `packed` for what stands in it, and `client` for its name.
+    """One value per timeline; see `packed` for its format, and `client` for its name.
 
-    Ids are appended, which needs no read and does nothing where there is no value. All else is a swap: the value is
-    read, and replaced unless it was changed or dropped meanwhile. A reader that finds a value too long compacts it;
-    what nobody reads is found by samples.
+    Fan-out appends ids, which needs no read and does nothing if there is no value. Every other change is a
+    compare-and-swap: it fails if the value was changed or dropped since it was read. A reader compacts a value that is
+    too long; samples find long values that are never read.
     """
 
     private = False
@@ -113,7 +113,7 @@ class MemcachedTimelineStore:
             epoch = answer.epoch
             name = self._name(epoch, key)
             if (found := answer.values.get(name)) is None:
-                continue  # dropped again at once
+                continue  # dropped again in between
             timeline = Timeline.read(found.data)
             if timeline is not None:
                 if timeline.filling and timeline.word == word:
@@ -122,7 +122,7 @@ class MemcachedTimelineStore:
                     return None
             else:
                 self._report(key)
-            # A token that was left behind, or no timeline.
+            # An abandoned token, or a damaged value: replace it.
             ours = Timeline(True, word, ends, epoch.mark)
             if self._swap(_Held(server, epoch, name, found, ours), ours) == STORED:
                 return word
@@ -156,7 +156,7 @@ class MemcachedTimelineStore:
             yield chunk
 
     def add(self, keys: Iterable[str], id: int) -> None:
-        # Made command by command, they would take Python longer than memcached. In Latin-1 a byte is a character.
+        # Encoding each command would take Python longer than memcached takes for it. In Latin-1 a byte is a character.
         tail = f" 0 0 8\r\n{pack([id]).decode('latin-1')}\r\n"
 
         def append(keys: Sequence[str], epoch: Epoch) -> Request:
@@ -171,7 +171,7 @@ class MemcachedTimelineStore:
         self._append(keys, append)
 
     def _sample(self, keys: Sequence[str], epoch: Epoch) -> list[bytes]:
-        """The names of some of the keys, which are looked at after ids were appended to all."""
+        """The names of a sample of the keys, which is read after the append."""
         return [self._name(epoch, key) for key in keys[random.randrange(SAMPLED) :: SAMPLED]]  # noqa: S311
 
     def _append(self, keys: Iterable[str], append: Callable[[Sequence[str], Epoch], Request]) -> None:
@@ -206,7 +206,7 @@ class MemcachedTimelineStore:
         )
 
     def truncate(self, before_id: int) -> None:
-        """Only marks it: readers leave out what is below, in the timelines that are there now."""
+        """Only sets the mark: readers of the timelines that exist now omit ids below it."""
         self._servers.change(lambda epoch: epoch._replace(mark=max(epoch.mark, before_id)))
 
     def clear(self) -> None:
@@ -219,10 +219,10 @@ class MemcachedTimelineStore:
         return Request([self._name(epoch, key) for key in keys])
 
     def _drop_what_exists(self, refused: Sequence[str]) -> None:
-        """Makes cold what did not take an id though it is there.
+        """Drops the timelines that exist although they refused an id.
 
-        Memcached says NOT_STORED of a timeline that is missing, but also of one that would become too large, and of one
-        for whose copy it finds no memory. What is missing costs no answer here.
+        Memcached returns NOT_STORED for a missing timeline, but also if the value would become too large, or if there
+        is no memory for its copy. Missing timelines add nothing to the response here.
         """
         self.drop(
             name.removeprefix(self._name(answer.epoch, "")).decode()
@@ -232,10 +232,10 @@ class MemcachedTimelineStore:
         )
 
     def _held(self, key: str) -> _Held | None:
-        """What is under the key; what is no timeline is dropped."""
+        """The timeline under the key; drops a damaged value."""
 
         def get(keys: Sequence[str], epoch: Epoch) -> Request:
-            # The checkpoint first: other clients may write while memcached goes through the names.
+            # The checkpoint first: other clients may write while memcached works through the names.
             return Request([self._checkpoint_name, *self._get(keys, epoch).names])
 
         [(server, _, answer)] = self._servers.ask([key], get)
@@ -255,12 +255,12 @@ class MemcachedTimelineStore:
         count_damaged("memcached", {key: "no timeline"})
 
     def _compact(self, held: _Held, timeline: Timeline, ends: int) -> None:
-        """Leaves the ids that are shown, each once. Where others write meanwhile, it is left to the next who looks."""
+        """Keeps the ids that are shown, without duplicates. After a concurrent write it is left to the next reader."""
         ids, floor = timeline.shown(self._capacity, self._slack, held.epoch.mark)
         self._swap(held, Timeline(False, floor, ends, held.epoch.mark, ids))
 
     def _swap(self, held: _Held, timeline: Timeline) -> bytes:
-        """STORED if the value was still what it was; by the name it had, which may be out of date now."""
+        """Compare-and-swap: returns STORED if the value was unchanged. Uses its old name, which may be outdated."""
         command = storing(b"cas", held.name, timeline.data(), _seconds(timeline.ends), held.found.unique)
         [line] = self._servers.commands({held.server: [command]})[held.server]
         return line
@@ -271,7 +271,7 @@ def _now() -> int:
 
 
 def _seconds(ends: int) -> int:
-    """The time to live. Memcached counts whole seconds, of which the first may be short; 0 would be for ever."""
+    """The time to live. Memcached counts whole seconds, the first of which may be short; 0 would never expire."""
     return min(max(ceil((ends - _now()) / 1000), 0) + 1, LONGEST_LIFE)
 
 

@@ -1,8 +1,8 @@
-"""One connection to one memcached server: many commands in one go, their answers in bulk.
+"""One connection to one memcached server: pipelines many commands and reads their responses in bulk.
 
-pymemcache waits for the answer to each append before it sends the next; a fan-out has thousands. So its parts are used
-(addresses, names, the pool, the errors) and the exchange is our own. Every wait ends at a deadline, also where an
-answer drips in, and whatever is no answer of memcached's is an error.
+pymemcache waits for the response to each append before it sends the next; a fan-out has thousands. So its parts are
+used (addresses, names, the pool, the errors), but not its exchange. Every wait ends at a deadline, even if a response
+arrives byte by byte, and anything that is not a response of memcached is an error.
 """
 
 import os
@@ -24,16 +24,16 @@ NOT_STORED = b"NOT_STORED"
 TOO_LARGE = b"SERVER_ERROR object too large for cache"
 ANSWERS = frozenset({STORED, NOT_STORED, b"EXISTS", b"NOT_FOUND", b"DELETED", TOO_LARGE})
 
-BLOCK = 500  # commands sent in one go; two such blocks are under way at a time
-RECEIVED = 65_536  # bytes at a time
+BLOCK = 500  # commands per write; two such blocks are in flight at a time
+RECEIVED = 65_536  # bytes per recv
 
 Address = tuple[str, int] | str
 
 
 class Found(NamedTuple):
-    """A value, and the number that memcached gave to this version of it.
+    """A value, and its CAS unique, the number of this version of it.
 
-    What was stored with other flags than ours, which are 0, is in a format that is not ours: it has no data here.
+    Tweeter stores values with flags 0. A value with other flags has a foreign format, and its `data` is empty here.
     """
 
     data: bytes
@@ -41,38 +41,38 @@ class Found(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Commands that are answered by a line each, and how many they are."""
+    """Commands whose response is one line each, and their number."""
 
     data: bytes
     commands: int
 
 
 class Request(NamedTuple):
-    """Commands, and names to get when they are done."""
+    """Commands, and names to get after them."""
 
     names: Sequence[bytes] = ()
     blocks: Sequence[Block] = ()
 
     def wire(self) -> list[bytes]:
-        """The blocks as they are sent, the names with the last."""
+        """The writes: one per block, the last with the `gets` of the names."""
         *first, last = [block.data for block in self.blocks] or [b""]
         return [*first, b"%sgets %s\r\n" % (last, b" ".join(self.names))]
 
 
 def storing(verb: bytes, name: bytes, data: bytes, seconds: int = 0, unique: bytes = b"") -> bytes:
-    """The command add, set, append or cas."""
+    """Encodes the command add, set, append or cas."""
     return b"%s %s 0 %d %d%s\r\n%s\r\n" % (verb, name, seconds, len(data), b" " + unique if unique else b"", data)
 
 
 def blocks(commands: Iterable[bytes]) -> list[Block]:
-    """The commands in parts of a size at which neither side waits for the other."""
+    """Splits the commands into blocks small enough that neither side waits for the other."""
     rest: Iterator[bytes] = iter(commands)
     parts = iter(lambda: list(islice(rest, BLOCK)), [])
     return [Block(b"".join(part), len(part)) for part in parts]
 
 
 class Connection:
-    """Connects when it is first used. `deadline` (monotonic) is when the present exchange has to be over."""
+    """A connection, opened at first use. `deadline` (monotonic) is the end of the current exchange."""
 
     def __init__(self, address: Address, timeout: float) -> None:
         self.deadline = 0.0
@@ -86,18 +86,18 @@ class Connection:
         self._at = 0
 
     def open(self) -> None:
-        """Connects, unless it is connected; again after the server closed it, and in a forked process."""
+        """Connects unless connected; reconnects after the server closed the connection, and in a forked process."""
         if self._socket is not None and (self._process != os.getpid() or _readable(self._socket)):
             self._let_go()
             self._socket = None
         if self._socket is None:
             self._socket = _connect(self._address, self._timeout)
-            self._let_go = weakref.finalize(self, self._socket.close)  # also when nobody needs the store any more
+            self._let_go = weakref.finalize(self, self._socket.close)  # also when the store is garbage-collected
             self._process = os.getpid()
             self._data, self._at, self._limit = b"", 0, 0.0
 
     def close(self) -> None:
-        """Ends it at once, in the middle of whatever it does."""
+        """Closes the connection at once, even in the middle of an exchange."""
         if self._socket is not None:
             throw_away_unsent(self._socket)
             self._let_go()
@@ -108,7 +108,7 @@ class Connection:
         count_bytes(sent=len(data))
 
     def lines(self, count: int) -> list[bytes]:
-        """The answers to `count` commands."""
+        """The responses to `count` commands."""
         while self._data.count(b"\r\n", self._at) < count:
             self._receive()
         *lines, self._data = self._data[self._at :].split(b"\r\n", count)
@@ -120,7 +120,7 @@ class Connection:
         return lines
 
     def values(self, names: Sequence[bytes]) -> dict[bytes, Found]:
-        """The answer to `gets` of these names, which ends the exchange."""
+        """The response to `gets` of these names, which ends the exchange."""
         wanted = set(names)
         found: dict[bytes, Found] = {}
         while (line := self._line()) != b"END":
@@ -158,7 +158,7 @@ class Connection:
         self._at = 0
 
     def _waiting(self) -> socket.socket:
-        """The socket, set to wait no longer than until the deadline."""
+        """The socket, with a timeout that ends at the deadline."""
         left = self.deadline - monotonic()
         if self._socket is None or left <= 0:
             raise TimeoutError("timed out")
@@ -178,14 +178,14 @@ def _connect(address: Address, timeout: float) -> socket.socket:
             connection.close()
             raise
         return connection
-    # All addresses of the name are tried: memcached often listens on 127.0.0.1 only, and localhost is ::1 first.
+    # Tries all addresses of the name: memcached often listens on 127.0.0.1 only, and localhost resolves to ::1 first.
     connection = socket.create_connection(address, timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
 def _readable(connection: socket.socket) -> bool:
-    """There is something to read though nothing was asked: the server closed it, or it is out of step."""
+    """Whether there is unrequested data: the server closed the connection, or it is out of sync."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))

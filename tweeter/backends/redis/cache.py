@@ -15,7 +15,7 @@ from tweeter.values import TweetView
 
 @implementer(ITweetCache)
 class RedisTweetCache:
-    """A value for each tweet: the TweetView, nil where it is gone, or a lease; see `timelines.packing`."""
+    """One value per tweet: the TweetView, nil for a tombstone, or a lease; see `timelines.packing`."""
 
     def __init__(self, wire: Wire, seconds: float = 86_400) -> None:
         self._wire = wire
@@ -23,7 +23,7 @@ class RedisTweetCache:
 
     @property
     def prefix(self) -> str:
-        """What the names of its keys begin with; an id follows."""
+        """The prefix of the cache's keys; an id follows."""
         return f"{self._wire.prefix}tw:"
 
     def set_site(self, site_id: str) -> None:

@@ -1,7 +1,7 @@
-"""The slots of a Redis Cluster, and who holds them.
+"""The slots of a Redis Cluster, and the nodes that hold them.
 
-redis-py's RedisCluster knows them too, but it repeats and waits for seconds when a node is gone, closes connections
-that are in use when it looks again, and refuses scripts in pipelines; its pools and connections are used here, too.
+redis-py's RedisCluster does this too, but it retries for seconds when a node is down, closes connections in use when it
+refreshes the slots, and refuses scripts in pipelines. Its pools and connections are used here.
 """
 
 import threading
@@ -17,22 +17,21 @@ from redis.exceptions import ConnectionError, RedisError
 from tweeter.backends.redis.node import Node, Refusal
 
 CLUSTER_SLOTS = b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n"
-TRIES = 10_000  # keys, until one is a given node's
+TRIES = 10_000  # keys tried, at most, to find one that a given node holds
 
 Address = tuple[str, int]
 
 
 class Cluster:
-    """A Topology. Replicas are asked for nothing but who the masters are."""
+    """A Topology. Replicas are only asked for the masters."""
 
-    # A key that moves while all keys are gone through may be missed once: it was on neither side when that side was
-    # looked at. It would have to move twice to be missed twice.
+    # A scan may miss a key that moves to another node during it. To be missed in two scans the key must move twice.
     rounds = 2
 
     def __init__(self, seeds: Sequence[Address], connect: Callable[[str, int], Node], patience: float) -> None:
         self._seeds = list(seeds)
         self._connect = connect
-        self._patience = patience  # seconds to look for a node that answers
+        self._patience = patience  # seconds to search for a node that responds
         self._suspect: Address | None = None
         self._nodes: dict[Address, Node] = {}
         self._masters: list[Address] = []
@@ -48,7 +47,7 @@ class Cluster:
         return self._of(key_slot(key))
 
     def split(self, prefix: bytes, numbers: Sequence[int]) -> dict[Node, Sequence[int]]:
-        if b"{" in prefix:  # the slot may be that of a part of the key
+        if b"{" in prefix:  # a hash tag: the slot may depend on a part of the key only
             slots = [key_slot(b"%b%d" % (prefix, number)) for number in numbers]
         else:
             begun = crc_hqx(prefix, 0)
@@ -127,7 +126,7 @@ class Cluster:
         raise ConnectionError("no node of the cluster holds some of the slots")
 
     def _learn(self, answer: Any, host: str) -> None:
-        """Takes in what CLUSTER SLOTS answered: first and last slot, master, replicas. No host means who was asked."""
+        """Reads the reply of CLUSTER SLOTS: first and last slot, master, replicas. No host means the node asked."""
         owners: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         masters: dict[Address, None] = {}
         replicas: dict[Address, None] = {}

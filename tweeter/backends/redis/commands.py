@@ -1,4 +1,4 @@
-"""Commands as bytes: single ones, scripts, and the many of a fan-out."""
+"""Encodes commands as bytes: single commands, scripts, and the bulk commands of fan-outs and pages."""
 
 import hashlib
 from bisect import bisect_left
@@ -16,7 +16,7 @@ def pack(*words: str | bytes | int) -> bytes:
 
 
 class Script:
-    """Lua that the server knows by its digest. Touches one key, or a few in the slot of the first."""
+    """A Lua script, called by its digest. Touches one key, or several in the slot of the first."""
 
     def __init__(self, text: str, keys: int = 1) -> None:
         self.load = pack("SCRIPT", "LOAD", text)
@@ -24,7 +24,7 @@ class Script:
         self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-# The name of a command, or a script; its key; its arguments.
+# The name of a command or a Script, its key, its arguments.
 Call = tuple[Any, ...]
 
 
@@ -42,7 +42,7 @@ def appends(prefix: bytes, owners: Sequence[int], id: int) -> bytes:
     first = 0
     while first < len(owners):
         digits = len(str(owners[first]))
-        last = bisect_left(owners, 10**digits, first)  # those with as many digits: their keys are equally long
+        last = bisect_left(owners, 10**digits, first)  # ids with as many digits have keys of the same length
         begin = b"*3\r\n$6\r\nRPUSHX\r\n$%d\r\n%b" % (len(prefix) + digits, prefix)
         parts.append(_each(begin, owners[first:last], end))
         first = last
@@ -52,12 +52,12 @@ def appends(prefix: bytes, owners: Sequence[int], id: int) -> bytes:
 def gets(prefix: bytes, numbers: Sequence[int]) -> bytes:
     """GET of the key of each number, in Redis's protocol."""
     digits = len(str(max(numbers, default=0)))
-    if digits != len(str(min(numbers, default=0))):  # ids are of one length for centuries
+    if digits != len(str(min(numbers, default=0))):  # rare: ids keep one length for centuries
         return b"".join(gets(prefix, [number]) for number in numbers)
     begin = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b" % (len(prefix) + digits, prefix)
     return _each(begin, numbers, b"\r\n") if numbers else b""
 
 
 def _each(begin: bytes, numbers: Sequence[int], end: bytes) -> bytes:
-    """Every number between `begin` and `end`: "[1,2,3]", with the rest in place of the commas, is the fastest way."""
+    """Joins `begin`, number and `end` for every number. Replacing the commas of "[1,2,3]" is the fastest way."""
     return begin + msgspec.json.encode(list(numbers))[1:-1].replace(b",", end + begin) + end

@@ -1,4 +1,4 @@
-"""What goes wrong with Redis, in the words of the project: every error is BackendUnavailable."""
+"""Translates every error of Redis into BackendUnavailable."""
 
 import functools
 import re
@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from tweeter.backends.redis.node import Refusal
 from tweeter.errors import BackendUnavailable
 
-# What a Redis user has to be allowed: `select` only for a database other than 0, the last two only on a cluster.
+# The rights that a Redis user needs: `select` only for a database other than 0, the last two only on a cluster.
 RIGHTS = (
     "+info +scan +get +set +unlink +lrange +lindex +lset +lrem +ltrim +rpush +rpushx +pttl +pexpire "
     "+exists +incrby +rename +evalsha +script|load +select +cluster|slots +asking"
@@ -25,7 +25,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def translated(method: Method) -> Method:
-    """Raises BackendUnavailable for whatever goes wrong: refused, timed out, out of memory, no sense in the answer."""
+    """Raises BackendUnavailable for every failure: refused, timed out, out of memory, an invalid response."""
 
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -37,7 +37,7 @@ def translated(method: Method) -> Method:
 
 @contextmanager
 def translating() -> Iterator[None]:
-    """As `translated`, for a block."""
+    """Like `translated`, for a block."""
     try:
         yield
     except (RedisError, Refusal, hiredis.HiredisError, OSError, ValueError) as error:

@@ -1,6 +1,6 @@
 """The counters of `tweeter.ratelimits` in Redis.
 
-The scripts are those of the `limits` library. They go over the connections of this backend, which know every kind of
+The scripts come from the `limits` library. They run over this backend's connections, which support every kind of
 `tweeter.redis.url` and wait no longer than `tweeter.redis.timeout_ms`.
 """
 
@@ -16,12 +16,12 @@ from tweeter.backends.redis.node import Refusal
 from tweeter.backends.redis.wire import Wire
 from tweeter.errors import BackendUnavailable
 
-# A counter of another type, or that is no number: it counts anew.
+# A counter of another type, or not a number: it is reset.
 _DAMAGED = re.compile("WRONGTYPE|not an integer")
 
 
 class RedisLimits(RedisStorage):
-    """Sliding windows; each is a pair of keys in one slot."""
+    """Sliding windows; each uses two keys in one slot."""
 
     base_exceptions = BackendUnavailable
 

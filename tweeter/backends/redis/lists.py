@@ -1,4 +1,4 @@
-"""The list of a timeline, as Redis returns it: see `scripts` for what stands in it."""
+"""Parses the list of a timeline as Redis returns it; see `scripts` for the format."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _integers = msgspec.json.Decoder(list[int]).decode
 
 
 def parse(found: Sequence[bytes]) -> tuple[list[int], int]:
-    """The ids of a list, in ascending order, and the floor. Raises ValueError where it is no timeline."""
+    """The ids of a list, in ascending order, and the floor. Raises ValueError if the list is not a timeline."""
     header, *ids = _integers(b"[%b]" % b",".join(found))
     ids.sort()
     if len(ids) + 1 != len(found) or not 0 <= -header <= MAX_ID + 1 or (ids and not 0 < ids[0] <= ids[-1] <= MAX_ID):
@@ -20,7 +20,7 @@ def parse(found: Sequence[bytes]) -> tuple[list[int], int]:
 
 
 def newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
-    """The newest of some ids in ascending order, without those that stand there twice."""
+    """The newest `limit` ids below `before`, newest first, without duplicates. `ids` are in ascending order."""
     newest: list[int] = []
     last = None
     for place in range(bisect_left(ids, before) - 1, -1, -1):
@@ -34,10 +34,10 @@ def newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
 
 
 def parse_newest(header: bytes, found: Sequence[bytes], limit: int, asked: int) -> tuple[list[int], int] | None:
-    """The newest `limit` ids and the floor, out of what SORT found: the greatest numbers of a list, descending.
+    """The newest `limit` ids and the floor, from the result of SORT: the greatest numbers of a list, descending.
 
-    None unless it is certain: fewer than were asked for are all there are, the header last. Everything that is no
-    timeline is uncertain.
+    None if the result does not settle the page. Fewer numbers than `asked` are the whole list, with the header last. A
+    list that is not a timeline settles nothing.
     """
     try:
         floor, numbers = -int(header), [int(data) for data in found]

@@ -1,7 +1,7 @@
 """One Redis server: redis-py's pooled connections, and exchanges of many commands over them.
 
-Connections come from redis-py (addresses, TLS, passwords, Sentinel). What goes over them is written and read here in
-bulk: redis-py's own pipelines take ten times as long for it, and on a cluster they refuse scripts.
+Connections come from redis-py (addresses, TLS, passwords, Sentinel). Commands and replies are written and read here in
+bulk: redis-py's own pipelines take ten times as long, and refuse scripts on a cluster.
 """
 
 import builtins
@@ -20,14 +20,14 @@ from redis.exceptions import ConnectionError, TimeoutError
 from tweeter.measure import count_bytes
 from tweeter.sockets import limit_waits, throw_away_unsent, time_to_wait
 
-RECEIVED = 65_536  # bytes at a time
-LONG_REST = 1.0  # seconds after which a connection may have been closed by the server
+RECEIVED = 65_536  # bytes per recv
+LONG_REST = 1.0  # seconds idle after which the server may have closed a connection
 
 _MORE = object()
 
 
 class Refusal(Exception):
-    """An error that the server answered to one command: "OOM command not allowed …"."""
+    """An error reply of the server to one command, for example "OOM command not allowed …"."""
 
     @property
     def code(self) -> str:
@@ -35,16 +35,16 @@ class Refusal(Exception):
 
     @property
     def damaged(self) -> bool:
-        """The key holds a value of another type than the command is for: nothing is wrong with the server."""
+        """Whether the key holds a value of the wrong type for the command; the server itself works."""
         return self.code == "WRONGTYPE"
 
 
 class Stranger(ConnectionError):
-    """The server is another, or was started again: what it holds is not what is expected."""
+    """The server has another run id than expected: it was restarted, or is another server."""
 
 
 def identify(connection: Any) -> None:
-    """Called on each new connection: notes which run of which server it leads to."""
+    """Called on each new connection: stores the run id of its server."""
     connection.on_connect()
     connection.send_command("INFO", "server")
     connection.run_id = field(connection.read_response(), b"run_id")
@@ -52,7 +52,7 @@ def identify(connection: Any) -> None:
 
 
 def field(info: bytes, name: bytes) -> str:
-    """One line of what INFO answers.
+    """One field of the reply to INFO.
 
     Raises ValueError.
     """
@@ -63,9 +63,9 @@ def field(info: bytes, name: bytes) -> str:
 
 
 class Node:
-    """A server by its pool of connections; they have to be made with `identify`.
+    """A server and its pool of connections, which must be made with `identify`.
 
-    A connection that was used is kept at hand: the pool would ask it first whether it lives. Each system call lets
+    Used connections are kept outside the pool, which would first check whether they are alive. Each system call lets
     another thread compute, and with many threads that costs more than the call.
     """
 
@@ -73,21 +73,21 @@ class Node:
         self.name = name
         self._pool = pool
         self._timeout = timeout
-        self._at_hand: deque[tuple[Any, float]] = deque()  # and since when
+        self._at_hand: deque[tuple[Any, float]] = deque()  # idle connections, and since when
         self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"<Node {self.name}>"
 
     def begin(self, payload: bytes, replies: int, runs: Collection[str] | None = None) -> "Exchange":
-        """Writes commands that are answered by so many replies; whoever begins it reads or aborts it.
+        """Writes commands that get `replies` replies. The caller must read or abort the exchange.
 
-        Where `runs` is given, only to a server that is one of these runs: raises Stranger otherwise.
+        If `runs` is given, the server's run id must be one of them: raises Stranger otherwise.
         """
         connection = self._connection()
         try:
             if runs is not None and connection.run_id not in runs:
-                connection.disconnect()  # perhaps one from before; what would a new one lead to?
+                connection.disconnect()  # it may be an old connection; check the run id of a new one
                 connection.connect()
                 if connection.run_id not in runs:
                     raise Stranger(f"{self.name} was started again, or is another server")
@@ -103,25 +103,25 @@ class Node:
         return self.begin(payload, replies, runs).read()
 
     def release(self, connection: Any) -> None:
-        """Takes a connection back on which nothing is under way."""
+        """Takes back an idle connection."""
         self._at_hand.append((connection, time.monotonic()))
 
     def drop(self, connection: Any) -> None:
-        """Closes a connection in the middle of whatever it does."""
+        """Closes a connection at once, even in the middle of an exchange."""
         if connection._sock is not None:
             throw_away_unsent(connection._sock)
         connection.disconnect()
         self._pool.release(connection)
 
     def reconnect(self) -> None:
-        """Closes the connections that nobody uses, so that the next ones find the server that is the master now."""
+        """Closes the idle connections, so that the next ones connect to the current master."""
         while self._at_hand:
-            with suppress(IndexError):  # another thread was quicker
+            with suppress(IndexError):  # another thread was faster
                 self.drop(self._at_hand.pop()[0])
         self._pool.disconnect(inuse_connections=False)
 
     def _connection(self) -> Any:
-        if self._process != os.getpid():  # forked: these are our parent's
+        if self._process != os.getpid():  # forked: these connections belong to the parent
             self._at_hand, self._process = deque(), os.getpid()
         try:
             connection, since = self._at_hand.pop()
@@ -135,7 +135,7 @@ class Node:
 
 
 class Exchange:
-    """Commands that were written, and whose replies are not read yet; in one lot or in several, read in their order."""
+    """Commands that were written and whose replies are not read yet, in one or several lots, read in their order."""
 
     def __init__(self, node: Node, connection: Any, replies: int, timeout: float) -> None:
         self.node = node
@@ -146,11 +146,11 @@ class Exchange:
 
     @property
     def over(self) -> bool:
-        """All of it was read, or given up."""
+        """Whether all replies were read, or the exchange was aborted."""
         return self._connection is None
 
     def write(self, payload: bytes, replies: int) -> None:
-        """One more lot, while others are under way."""
+        """Writes one more lot while others are in progress."""
         try:
             _limit(self._connection, self._timeout)
             self._connection._sock.sendall(payload)
@@ -161,7 +161,7 @@ class Exchange:
         self._lots.append(replies)
 
     def read(self, deadline: float | None = None) -> list[Any]:
-        """The replies to the next lot, a Refusal where the server answers an error. No later than at the deadline."""
+        """The replies to the next lot, a Refusal for each error reply. Returns or raises by the deadline."""
         if self.over:
             raise ConnectionError(f"{self.node.name}: given up")
         connection, reader = self._connection, self._reader
@@ -194,21 +194,21 @@ class Exchange:
         return replies
 
     def abort(self) -> None:
-        """Gives the replies up; does nothing where they were read."""
+        """Drops the connection, unless the replies were read."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self.node.drop(connection)
 
 
 def _limit(connection: Any, seconds: float) -> None:
-    """How long the connection waits for the server."""
+    """Sets how long the connection waits for the server."""
     if connection.limit != seconds:
         limit_waits(connection._sock, seconds)
         connection.limit = seconds
 
 
 def _named(error: BaseException, name: str) -> BaseException:
-    """The failure in redis-py's words, which tell "no answer in time" from "no connection"."""
+    """The failure as an error of redis-py, which distinguishes "no response in time" from "no connection"."""
     if isinstance(error, builtins.TimeoutError | BlockingIOError):
         return TimeoutError(f"{name} does not answer in time")
     if isinstance(error, OSError | hiredis.HiredisError):

@@ -1,13 +1,13 @@
-"""The few steps that must be atomic, as scripts. Each touches one key, so they run on a cluster too.
+"""The few steps that must be atomic, as scripts. Each touches one key, so they run on a cluster, too.
 
-A timeline is a list. Its first element tells what follows:
+A timeline is a list. Its first element is a header:
 
-    t…              a token: the timeline is being filled, ids that came since stand behind it
-    0 or -floor     the timeline is warm, complete down to the floor; ids stand behind it in any order, some twice
+    t…              a backfill token: a backfill is in progress; the ids appended since follow
+    0 or -floor     the timeline is warm and complete down to the floor; ids follow in any order, some of them twice
 
-Integers, so that Redis packs them: 800 ids take 8 KB.
+Redis packs integers: 800 ids take 8 KB.
 
-A script that finds something else under the key deletes it and returns DAMAGED.
+A script that finds any other value deletes the key and returns DAMAGED.
 """
 
 from tweeter.backends.redis.commands import Script
@@ -32,7 +32,7 @@ local header, wrong = look('LINDEX', KEYS[1], 0)
 if wrong then return wrong end
 """
 
-# ARGV: token, milliseconds to live. Repeated, it finds its own token.
+# ARGV: token, milliseconds to live. Idempotent: a repeated call finds its own token.
 BEGIN_FILL = Script(f"""{_HEADER}
 if header then
   if header == ARGV[1] then return 1 end
@@ -57,16 +57,16 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """)
 
-# ARGV: milliseconds to live. Only of what is warm: a token has to end in time.
+# ARGV: milliseconds to live. Only warm timelines are prolonged: a token must expire in time.
 KEEP = Script(f"""{_HEADER}
 if not header or string.sub(header, 1, 1) == 't' then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """)
 
-# ARGV: capacity, an id below which nothing is kept (or 0). The floor rises above the highest id thrown away.
-# The oldest ids stand first, as a rule: where all of these are older than all others, and none stands there twice, the
-# list is only cut. Ids of one length are compared as they are: to make numbers of them takes longer than the rest.
-# Only what is thrown away has to be looked at closely: what is kept, a reader looks at.
+# ARGV: capacity, an id below which ids are dropped (or 0). The floor rises above the highest dropped id.
+# Usually the oldest ids come first: if these are older than all others and the list has no duplicates, LTRIM suffices.
+# Ids of one length are compared as strings: converting them to numbers would take longer than everything else.
+# Only the dropped ids are validated; readers validate those that are kept.
 TRIM = Script(f"""{_GUARD}
 local list, wrong = look('LRANGE', KEYS[1], 0, -1)
 if wrong then return wrong end
@@ -126,7 +126,7 @@ if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
 return #kept
 """)
 
-# ARGV: lease, value, milliseconds to live. What is no text any more is left to the next reader.
+# ARGV: lease, value, milliseconds to live. A value that is no string is left to the next reader.
 FILL_TWEET = Script("""
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])

@@ -22,15 +22,15 @@ from tweeter.metrics import count_damaged
 from tweeter.timelines.packing import unpack
 from tweeter.values import Slice, TweetView
 
-COMMANDS = 2000  # in one exchange: Redis works for 2 to 3 ms on them, while readers wait
-AHEAD = 8  # chunks that Redis has to work on while followers are read; it takes 16 KB of them, then other clients' turn
-TRIMMED = 50  # timelines at a time; each takes Redis some tenths of a millisecond
-SPARE = 2  # ids beyond a page: some may stand there twice
+COMMANDS = 2000  # per exchange: they take Redis 2 to 3 ms, during which readers wait
+AHEAD = 8  # chunks queued for Redis while followers are read; after each 16 KB it serves other clients
+TRIMMED = 50  # timelines per exchange; each takes Redis some tenths of a millisecond
+SPARE = 2  # ids read beyond a page, because some may be duplicates
 SLACK = 200  # ids over its capacity before a timeline is trimmed
 
 
 class _Chunk(NamedTuple):
-    """Ids on their way to the timelines of a chunk of users."""
+    """An id that is being appended to the timelines of a chunk of users."""
 
     owners: Sequence[int]
     parts: dict[Node, Sequence[int]]
@@ -39,9 +39,9 @@ class _Chunk(NamedTuple):
 
 @implementer(IBulkStore, IPageStore)
 class RedisTimelineStore:
-    """A list for each timeline; see `scripts` for what stands in it.
+    """One list per timeline; see `scripts` for the format.
 
-    `tweets` returns what the names of the RedisTweetCache's keys begin with, where it is on the same server.
+    `tweets` returns the prefix of the RedisTweetCache's keys, if it is on the same server.
     """
 
     private = False
@@ -64,7 +64,7 @@ class RedisTimelineStore:
         self._longest = 1 + capacity + min(SLACK, capacity)
         self._idle_ms = int(idle_seconds * 1000)
         self._fill_ms = int(fill_seconds * 1000)
-        self._in_use: deque[str] = deque(maxlen=1000)  # to be kept beyond their time, as soon as something is read
+        self._in_use: deque[str] = deque(maxlen=1000)  # keys whose expiry the next read prolongs
 
     @property
     def _prefix(self) -> str:
@@ -96,7 +96,7 @@ class RedisTimelineStore:
         self._wire.run([("SET", self._checkpoint_key(node), value) for node in self._wire.topology.nodes()])
 
     def _checkpoint_key(self, node: Node) -> bytes:
-        """A key that the node holds, so that data and checkpoint of one server come from the same moment."""
+        """A checkpoint key on this node, so that data and checkpoint of one server come from the same moment."""
         topology = self._wire.topology
         key = self._checkpoint_keys.get(node)
         if key is None or topology.node_of(key) is not node:
@@ -110,7 +110,7 @@ class RedisTimelineStore:
 
     @translated
     def read_page(self, key: str, limit: int) -> tuple[Slice | None, dict[int, TweetView | None]]:
-        """SORT answers the newest ids, as numbers, each with its tweet. What it does not answer for certain is read."""
+        """SORT returns the newest ids as numbers, with their tweets. If that does not settle the page, LRANGE does."""
         name = self._prefix + key
         if self._tweets is not None:
             sort = ("SORT", name, "DESC", "LIMIT", 0, limit + SPARE, "GET", "#", "GET", f"{self._tweets()}*")
@@ -118,7 +118,7 @@ class RedisTimelineStore:
             if header is None or (isinstance(header, bytes) and header.startswith(b"t")):
                 return None, {}
             if isinstance(pairs, Refusal) and FORBIDDEN.search(str(pairs)):
-                self._tweets = None  # the user may not read every key: from now on the cache is asked by itself
+                self._tweets = None  # the user may not read every key: from now on the cache is read separately
             elif not isinstance(header, Refusal) and not isinstance(pairs, Refusal):
                 found = parse_newest(header, pairs[::2], limit, limit + SPARE)
                 if found is not None:
@@ -133,10 +133,10 @@ class RedisTimelineStore:
         All in one exchange.
         """
         own = self._checkpoint_key(self._wire.topology.node_of(name.encode()))
-        # The checkpoint first: of what it says the ids have to contain all, and an exchange may arrive in parts.
+        # The checkpoint first: the ids must contain everything it covers, and an exchange may arrive in parts.
         calls: list[tuple[Any, ...]] = [("GET", own), more[0], ("PTTL", name), *more[1:]]
         asked = len(calls)
-        with suppress(IndexError):  # there is none, or another thread was quicker
+        with suppress(IndexError):  # there is none, or another thread was faster
             while len(calls) < asked + 2:
                 calls.append((scripts.KEEP, self._in_use.popleft(), self._idle_ms))
         replies = self._wire.run(calls)
@@ -191,7 +191,7 @@ class RedisTimelineStore:
             self._after_append(some, self._wire.run([("RPUSHX", name, *ids) for name, ids in some.items()]))
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
-        """The next chunks are asked for and encoded while Redis works on others."""
+        """Pipelined: reads and encodes the next chunks while Redis works on earlier ones."""
         under_way: deque[_Chunk] = deque()
         try:
             for owners in chunks:
@@ -234,7 +234,7 @@ class RedisTimelineStore:
         self._trim([name for name, length in both if isinstance(length, int) and length > self._longest])
 
     def _trim(self, names: Sequence[str | bytes], before_id: int = 0) -> None:
-        """A few at a time: others get their turn in between, and each few has its own time."""
+        """TRIMMED at a time: other clients get their turn in between, and each exchange has its own timeout."""
         for first in range(0, len(names), TRIMMED):
             some = names[first : first + TRIMMED]
             replies = self._wire.run([(scripts.TRIM, name, self._capacity, before_id) for name in some])
@@ -266,7 +266,7 @@ class RedisTimelineStore:
                 if set(map(type, lengths)) == {int} and max(lengths) <= self._longest:
                     continue
                 both = list(zip(part, lengths, strict=True))
-                # What was refused is done once more, one by one: slots move, and a full server says so again.
+                # Refused appends are repeated one by one: that follows moved slots, and a full server fails again.
                 refused = [owner for owner, length in both if isinstance(length, Refusal)]
                 self._append([f"{self._prefix}{kind}:{owner}" for owner in refused], id)
                 long = [owner for owner, length in both if isinstance(length, int) and length > self._longest]

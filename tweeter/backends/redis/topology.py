@@ -1,4 +1,4 @@
-"""Which server is asked for which key."""
+"""Maps keys to servers."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,9 +9,9 @@ from tweeter.backends.redis.node import Node
 
 
 class Topology(Protocol):
-    """The servers that hold the keys. Raises redis-py's errors where they can't be found."""
+    """The servers that hold the keys. Raises redis-py's errors if they cannot be found."""
 
-    rounds: int  # how often all servers have to be gone through so that none of the keys is missed
+    rounds: int  # scans of all servers that are needed so that no key is missed
 
     def nodes(self) -> list[Node]:
         """All servers that hold keys."""
@@ -20,26 +20,26 @@ class Topology(Protocol):
         """The server of a key."""
 
     def split(self, prefix: bytes, numbers: Sequence[int]) -> dict[Node, Sequence[int]]:
-        """The servers of many keys, which are a prefix and a number."""
+        """The servers of many keys, each made of the prefix and a number."""
 
     def key_on(self, node: Node, stem: str) -> bytes:
-        """A key that begins with the stem and is the server's."""
+        """A key that begins with the stem and that this server holds."""
 
     def refresh(self) -> bool:
-        """Finds out who holds what. True if that changed."""
+        """Reads the slots of all servers again. True if they changed."""
 
     def moved(self, slot: int, address: str, asked: Node) -> Node:
-        """A server said that another holds a slot now."""
+        """Handles MOVED: another server holds the slot now."""
 
     def at(self, address: str, asked: Node) -> Node:
-        """The server of an address that another named."""
+        """The server at an address that another server named."""
 
     def lost(self, node: Node) -> None:
-        """A server did not answer, or is the master no more."""
+        """Reports a server that did not respond, or is not the master any more."""
 
 
 class Single:
-    """One server, or a service whose present master the sentinels name."""
+    """One server, or a service whose current master the sentinels name."""
 
     rounds = 1
 

@@ -1,4 +1,4 @@
-"""`tweeter.redis.url`: one server, a service that sentinels watch, or a cluster.
+"""Parses `tweeter.redis.url`: one server, a service that sentinels watch, or a cluster.
 
     redis://localhost:6379/0          rediss://user:password@host:6379/0          unix:///run/redis.sock?db=0
     redis+sentinel://host:26379,host:26379/service?db=0        sentinels' own password: &sentinel_password=…
@@ -27,7 +27,7 @@ MOST_CONNECTIONS = 200  # of a process to a server
 
 
 def open_url(url: str, timeout: float) -> Topology:
-    """What the URL leads to. Nothing is connected yet, so a server that is away keeps no site from starting.
+    """The topology that the URL names. Does not connect, so a site starts while its server is down.
 
     Raises SettingError.
     """
@@ -39,15 +39,15 @@ def open_url(url: str, timeout: float) -> Topology:
 
 def _open(url: str, timeout: float) -> Topology:
     options: dict[str, Any] = {
-        # Version 2 of the protocol has all that is needed, and no messages that nobody asked for.
+        # Version 2 of the protocol suffices, and sends no unrequested messages.
         "protocol": 2,
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
         "max_connections": MOST_CONNECTIONS,
-        # The driver would try for more than four seconds, and a site whose threads all wait that long is down.
+        # The driver would retry for more than four seconds; a site whose threads all wait that long is down.
         "retry": Retry(NoBackoff(), 0),
         "redis_connect_func": identify,
-        "driver_info": None,  # two round trips for each new connection
+        "driver_info": None,  # would take two round trips for each new connection
     }
     parts = urlsplit(url)
     scheme, _, kind = parts.scheme.partition("+")
@@ -83,7 +83,7 @@ def _open(url: str, timeout: float) -> Topology:
 
 
 def without_secrets(url: str) -> str:
-    """The URL as it can be shown and compared: without user and password, in a length that fits a table."""
+    """The URL without user and password, for display and comparison; shortened to LONGEST_IDENTITY characters."""
     parts = urlsplit(url)
     query = urlencode([pair for pair in parse_qsl(parts.query) if not pair[0].endswith(("password", "username"))])
     shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))

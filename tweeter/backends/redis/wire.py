@@ -1,6 +1,6 @@
 """Runs many commands in one exchange: on one server, or on all servers of a cluster at once.
 
-Every command touches one key, and all of them may be repeated: what was sent and not answered may have been done.
+Every command touches one key and is safe to repeat: a command without a reply may have been executed.
 """
 
 import time
@@ -15,32 +15,32 @@ from tweeter.backends.redis.topology import Topology
 from tweeter.errors import SiteUnknown
 from tweeter.measure import round_trip
 
-PAUSE = 0.01  # seconds before a cluster in the middle of something is asked again; doubled each time
+PAUSE = 0.01  # seconds before the first retry on a cluster that is changing; doubled each time
 ATTEMPTS = 8
 UNSETTLED = {"TRYAGAIN", "CLUSTERDOWN"}
-NO_MASTER = {"READONLY", "MASTERDOWN"}  # another is, or will be
-SCANNED = 1000  # keys at a time
-AT_ONCE = 500  # commands
+NO_MASTER = {"READONLY", "MASTERDOWN"}  # another node is the master, or will be
+SCANNED = 1000  # keys per SCAN
+AT_ONCE = 500  # commands per exchange
 MOST_ROUNDS = 6
-OPTIONAL = {"SORT"}  # commands whose refusal is an answer
+OPTIONAL = {"SORT"}  # commands whose refusal is returned, not raised
 
 
 ASKING, SERVER, REPLICATION = pack("ASKING"), pack("INFO", "server"), pack("INFO", "replication")
 
-Batch = tuple[Node, bytes, int]  # encoded commands, and how many replies they get
+Batch = tuple[Node, bytes, int]  # a node, encoded commands, and the number of their replies
 
 
 class _Route(NamedTuple):
     place: int
     node: Node
-    asking: bool = False  # of the one that imports the slot
-    load: bool = False  # the script has to be sent first
+    asking: bool = False  # send ASKING first: the node imports the slot
+    load: bool = False  # send the script first
 
 
 class Wire:
-    """Commands to a topology. Raises redis-py's errors, and a Refusal where a server refused a command.
+    """Sends commands to a topology. Raises redis-py's errors, and a Refusal if a server refused a command.
 
-    `shared_prefix` begins the names of all keys, whichever site's they are.
+    `shared_prefix` begins the names of all keys of all sites.
     """
 
     def __init__(self, topology: Topology, timeout: float, shared_prefix: str) -> None:
@@ -51,20 +51,20 @@ class Wire:
         self._runs: Collection[str] | None = None
 
     def set_site(self, site_id: str) -> None:
-        """As of ITimelineStore."""
+        """See ITimelineStore."""
         self._prefix = f"{self.shared_prefix}{site_id}:"
 
     @property
     def prefix(self) -> str:
-        """With what the names of the site's keys begin."""
+        """The prefix of the site's keys. Raises SiteUnknown before `set_site`."""
         if not self._prefix:
             raise SiteUnknown
         return self._prefix
 
     def incarnation(self) -> str:
-        """Which runs of which servers hold the keys. Writes a key to each: a server that is only read from is no use.
+        """The run ids of the servers that hold the keys. Writes a key to each: a read-only server is of no use.
 
-        The replication id tells of a server that was a replica meanwhile, and has lost what its master did not have.
+        The replication id reveals a server that was a replica in between and lost the data that its master lacked.
         """
         stem = f"{self.prefix}probe"
         self.topology.refresh()
@@ -79,7 +79,7 @@ class Wire:
         return ",".join(sorted(f"{field(one, b'run_id')}:{field(other, b'master_replid')}" for one, other in infos))
 
     def expect(self, incarnation: str) -> None:
-        """From now on, only these servers are talked to; raises Stranger where another one answers."""
+        """Fences off other runs from now on: exchanges with a server of another run raise Stranger."""
         self._runs = frozenset(run.partition(":")[0] for run in incarnation.split(","))
 
     def call(self, *call: Any) -> Any:
@@ -87,10 +87,10 @@ class Wire:
         return self.run([call])[0]
 
     def run(self, calls: Sequence[Call], anyone: bool = False) -> list[Any]:
-        """The replies to all of the commands, each a name or Script, a key, and arguments.
+        """The replies to the commands; each command is a name or Script, a key, and arguments.
 
-        A Refusal is the reply of those whose key holds another type. `anyone`: also to servers that are not expected.
-        Many commands go some at a time, each lot with a timeout of its own.
+        The reply is a Refusal if the key holds another type. `anyone`: also accepts servers of other runs. Many
+        commands are sent in several exchanges, each with a timeout of its own.
         """
         replies: list[Any] = []
         for first in range(0, len(calls), AT_ONCE):
@@ -99,9 +99,9 @@ class Wire:
         return replies
 
     def values(self, prefix: str, numbers: Sequence[int]) -> list[Any]:
-        """The values of the keys that are the prefix and a number; encoded in bulk, for it is what every page asks.
+        """The values of the keys made of the prefix and a number; a Refusal for a value of another type.
 
-        A Refusal stands for one of another type.
+        Encoded in bulk, because every page calls it.
         """
         found: dict[int, Any] = {}
         start = prefix.encode()
@@ -115,21 +115,21 @@ class Wire:
             raise
         except RedisError:
             found = dict.fromkeys(numbers, Refusal())
-        # One by one, what was refused can be followed to where it is now.
+        # Refused commands are repeated one by one, so that redirections are followed.
         refused = [number for number, value in found.items() if isinstance(value, Refusal) and not value.damaged]
         found.update(zip(refused, self.run([("GET", f"{prefix}{number}") for number in refused]), strict=True))
         return [found[number] for number in numbers]
 
     def begin(self, batches: Iterable[Batch], under_way: Iterable[Exchange] = ()) -> list[Exchange]:
-        """Writes encoded commands, with the numbers of replies, to their nodes. Has to be read or aborted.
+        """Writes batches to their nodes. The returned exchanges must be read or aborted.
 
-        Where an exchange with the node is under way, they follow on its connection, and are read after what is there:
-        on connections of their own the server would work on all of them by turns and end them all at once.
+        If an exchange with the node is in progress, the commands use its connection, and their replies are read after
+        the earlier ones. On separate connections the server would work on all of them in turns and finish all late.
         """
         return self._begin(batches, self._runs, {exchange.node: exchange for exchange in under_way})
 
     def read(self, begun: Sequence[Exchange], deadline: float | None = None) -> list[list[Any]]:
-        """The replies to what was begun; Refusals are among them."""
+        """The replies of each exchange, Refusals among them."""
         deadline = deadline or time.monotonic() + self._timeout
         answers = []
         try:
@@ -145,7 +145,7 @@ class Wire:
         return answers
 
     def scan(self, prefix: str) -> Iterator[list[bytes]]:
-        """All keys with the prefix, some at a time, so that others get their turn in between; some of them twice."""
+        """All keys with the prefix, in chunks, so that other clients get turns in between; some keys come twice."""
         pattern = "".join(f"\\{letter}" if letter in "\\*?[]" else letter for letter in prefix) + "*"
         rounds = 0
         while rounds < self.topology.rounds or (self.topology.refresh() and rounds < MOST_ROUNDS):
@@ -200,7 +200,7 @@ class Wire:
                 self._exchange(calls, routes, replies, runs, deadline)
             except (TimeoutError, Stranger):
                 raise
-            except RedisError:  # a connection that was closed while nobody used it, or a master that is gone
+            except RedisError:  # an idle connection that the server closed, or a master that is down
                 if repeated:
                     raise
                 repeated = True
@@ -222,12 +222,12 @@ class Wire:
         return _Route(place, self.topology.node_of(key if isinstance(key, bytes) else key.encode()))
 
     def _again(self, route: _Route, call: Call, refusal: Refusal) -> _Route:
-        """Where a command goes that was refused; raises the Refusal where it can go nowhere."""
+        """The next route of a refused command; raises the Refusal if there is none."""
         match refusal.code:
             case "MOVED":
                 _, slot, address = str(refusal).split(" ")
                 return _Route(route.place, self.topology.moved(int(slot), address, route.node))
-            case "ASK":  # the slot is on its way, and this key is there already, or nowhere
+            case "ASK":  # the slot is migrating; this key has moved already, or does not exist
                 return _Route(route.place, self.topology.at(str(refusal).split(" ")[2], route.node), asking=True)
             case "NOSCRIPT" if not route.load:
                 return route._replace(load=True)
@@ -247,7 +247,7 @@ class Wire:
         deadline: float,
     ) -> None:
         """Writes to all nodes, then reads from all; puts the replies into their places."""
-        # What is written, and the place of its reply; -1 where nobody asks for it.
+        # Each command with the place of its reply; -1 if the reply is ignored.
         written: dict[Node, list[tuple[bytes, int]]] = {}
         for route in routes:
             call = calls[route.place]
@@ -270,6 +270,6 @@ def _is_refused(call: Call, reply: object) -> bool:
 
 
 def abort(begun: Iterable[Exchange]) -> None:
-    """Gives up what was begun and not read."""
+    """Aborts the exchanges that were not read."""
     for exchange in begun:
         exchange.abort()
