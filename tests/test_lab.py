@@ -364,7 +364,9 @@ def test_whoever_comes_later_adds_a_step(app, people):
     step = Step(
         "later", "With a queue", "25–26", "It waits in a queue. It costs a queue.", "memory", as_it_is("memory")
     )
-    add_lab_step(Configurator(registry=app.registry), step)
+    config = Configurator(registry=app.registry)
+    add_lab_step(config, step)
+    config.commit()
     page = people[0].get("/lab/steps")
     assert "With a queue" in page.text
     assert page.text.count("✓ the same 20") == 7

@@ -17,16 +17,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheIllegalInputError
-from pyramid.config import Configurator
 
 from tests import damages
 from tweeter import measure
-from tweeter.backends.memcached import addresses, includeme
+from tweeter.backends import memcached
+from tweeter.backends.memcached import addresses
 from tweeter.backends.memcached.cache import MemcachedTweetCache
 from tweeter.backends.memcached.client import ATTEMPTS, EPOCH, RUN, Servers
 from tweeter.backends.memcached.store import MemcachedTimelineStore
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
+from tweeter.plugins import with_declared
 from tweeter.servers import Memcached
 from tweeter.testing import Process, Site, TimelineStoreSuite, TweetCacheSuite, one_answer
 from tweeter.testing.caches import tweet
@@ -709,6 +710,5 @@ def test_servers_are_written_as_host_and_port(text, expected):
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, said):
-    config = Configurator(settings={f"tweeter.memcached.{key}": value for key, value in settings.items()})
     with pytest.raises(SettingError, match=said):
-        includeme(config)
+        with_declared({f"tweeter.memcached.{key}": value for key, value in settings.items()}, memcached)

@@ -21,6 +21,7 @@ from tests.people import PASSWORD, Browser, Person
 from tests.redis_servers import RedisCluster
 from tweeter.backends import memcached, redis
 from tweeter.errors import SettingError, TooManyRequests
+from tweeter.plugins import with_declared
 from tweeter.proxy import Proxy
 from tweeter.ratelimits import RateLimits, parse, until_room
 from tweeter.servers import Memcached, Redis
@@ -37,7 +38,13 @@ def make_storage(request: pytest.FixtureRequest) -> MakeStorage:
         return lambda prefix="t:": memory
     settings = settings_of_server(request, request.param)
     backend: Any = {"redis": redis, "memcached": memcached}[request.param]
-    return lambda prefix="t:": backend.limits_storage(settings | {f"tweeter.{request.param}.prefix": prefix})
+    return lambda prefix="t:": storage_of(backend, settings | {f"tweeter.{request.param}.prefix": prefix})
+
+
+def storage_of(backend: Any, settings: dict[str, str]) -> Storage:
+    """The storage that a backend's module makes of these settings."""
+    storage: Storage = backend.limits_storage(with_declared(settings, backend))
+    return storage
 
 
 def settings_of_server(request: pytest.FixtureRequest, backend: str) -> dict[str, str]:
@@ -141,7 +148,7 @@ def test_a_cluster_counts_too() -> None:
     with closing(RedisCluster()) as cluster:
         cluster.start()
         settings = {"tweeter.redis.url": cluster.url}
-        one, other = (RateLimits({"post": "2/day"}, redis.limits_storage(settings)) for _ in range(2))
+        one, other = (RateLimits({"post": "2/day"}, storage_of(redis, settings)) for _ in range(2))
         for name in map(str, range(30)):  # on each of the nodes
             one.hit("post", name)
             other.hit("post", name)
@@ -159,7 +166,7 @@ def test_several_servers_of_memcached_count_too() -> None:
         for server in servers:
             stack.enter_context(closing(server)).start()
         settings = {"tweeter.memcached.servers": " ".join(server.address for server in servers)}
-        one, other = (RateLimits({"post": "2/day"}, memcached.limits_storage(settings)) for _ in range(2))
+        one, other = (RateLimits({"post": "2/day"}, storage_of(memcached, settings)) for _ in range(2))
         for name in map(str, range(30)):
             one.hit("post", name)
             other.hit("post", name)
@@ -174,7 +181,7 @@ def proxied(request: pytest.FixtureRequest) -> Iterator[tuple[Proxy, Storage]]:
     with closing(Proxy(server.host, server.port)) as proxy:
         key, url = ("url", f"redis://{proxy.address}") if request.param == "redis" else ("servers", proxy.address)
         backend: Any = {"redis": redis, "memcached": memcached}[request.param]
-        yield proxy, backend.limits_storage({f"tweeter.{request.param}.{key}": url})
+        yield proxy, storage_of(backend, {f"tweeter.{request.param}.{key}": url})
 
 
 @pytest.mark.parametrize("fault", ["refuse", "swallow", "cut"])
@@ -205,7 +212,7 @@ def test_without_the_storage_each_process_counts_for_itself(
 def test_a_damaged_counter_costs_itself(request: pytest.FixtureRequest) -> None:
     key = "LIMITER//post/ada/3/1/day"
     settings = settings_of_server(request, "redis")
-    rates = RateLimits({"post": "3/day"}, redis.limits_storage(settings))
+    rates = RateLimits({"post": "3/day"}, storage_of(redis, settings))
     with RedisClient.from_url(settings["tweeter.redis.url"]) as client:
         for damage in (lambda name: client.set(name, "x"), lambda name: client.rpush(name, 1, 2)):
             rates.hit("post", "bob")
@@ -218,7 +225,7 @@ def test_a_damaged_counter_costs_itself(request: pytest.FixtureRequest) -> None:
 
 def test_a_damaged_counter_of_memcached_costs_itself(request: pytest.FixtureRequest) -> None:
     settings = settings_of_server(request, "memcached")
-    rates = RateLimits({"post": "3/day"}, memcached.limits_storage(settings))
+    rates = RateLimits({"post": "3/day"}, storage_of(memcached, settings))
     host, port = settings["tweeter.memcached.servers"].split(":")
     with closing(MemcachedClient((host, int(port)), default_noreply=False)) as client:
         rates.hit("post", "bob")

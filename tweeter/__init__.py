@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationExecutionError
 from pyramid.registry import Registry
 from pyramid.router import Router
 
@@ -36,7 +37,7 @@ def main(global_config: Mapping[str, str], **settings: str) -> Router:
 def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) -> Router:
     merged = merge(settings, global_config, os.environ)
     check_secret(merged)
-    with Configurator(settings=merged) as config:
+    with _configuring(merged) as config:
         config.include("pyramid_jinja2")
         if merged["tweeter.lab"]:
             config.include("tweeter.lab.instruments")
@@ -82,9 +83,21 @@ def site(settings: Mapping[str, Any], deliver: bool = True) -> Iterator[Registry
 
 def make_registry(settings: Mapping[str, Any]) -> Registry:
     """The machinery of merged settings, at rest: see `site`."""
-    with Configurator(settings=dict(settings)) as config:
+    with _configuring(settings) as config:
         config.include(machinery)
     return config.registry
+
+
+@contextmanager
+def _configuring(settings: Mapping[str, Any]) -> Iterator[Configurator]:
+    """A configurator that commits at the end of the block. A SettingError of an action is raised as itself."""
+    try:
+        with Configurator(settings=dict(settings)) as config:
+            yield config
+    except ConfigurationExecutionError as error:
+        if isinstance(error.evalue, SettingError):
+            raise error.evalue from error
+        raise
 
 
 _started: dict[int, Registry] = {}  # by their ids: a registry has no hash

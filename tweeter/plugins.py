@@ -1,12 +1,29 @@
-"""Modules that a setting names: backends, and ways of delivery."""
+"""Modules that a setting names: backends, and ways of delivery.
+
+Such a module may declare its own settings:
+
+    SETTINGS = {"tweeter.cabinet.drawers": Setting(int, 4, least=1, help="Drawers of the cabinet.")}
+
+They are parsed when the module is included, so its includeme finds them in `config.get_settings()`.
+"""
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import ModuleType
+from typing import Any
 
+from pyramid.config import Configurator
+
+from tweeter.declarations import Setting, read
 from tweeter.errors import SettingError
+
+# SETTINGS may also be a collection of names; the module then reads their values itself, with `settings.setting`.
+UNTYPED = Setting(str, "")
+
+# The order of configuration actions that need what every plugin has registered.
+REGISTERED = 10
 
 
 def dotted(package: str, spec: str) -> str:
@@ -36,23 +53,47 @@ def load(setting: str, spec: str, package: str) -> ModuleType:
     return module
 
 
+def include(config: Configurator, setting: str, spec: str, package: str) -> None:
+    """Includes the module that `setting = spec` names, after parsing the settings that it declares. See `load`."""
+    module = load(setting, spec, package)
+    config.get_settings().update(with_declared(config.get_settings(), module))
+    config.include(module)
+
+
+def with_declared(settings: Mapping[str, Any], module: ModuleType) -> dict[str, Any]:
+    """The settings with the values of those that the module declares. Raises SettingError."""
+    declared = declarations(module).items()
+    return {**settings, **{key: read(settings, key, each) for key, each in declared if each is not UNTYPED}}
+
+
+def declarations(module: ModuleType) -> dict[str, Setting]:
+    """The settings that a module declares in SETTINGS, by name."""
+    declared = getattr(module, "SETTINGS", ())
+    return dict(declared) if isinstance(declared, Mapping) else dict.fromkeys(declared, UNTYPED)
+
+
+def modules_of(package: str) -> list[str]:
+    """The dotted names of a package's own modules."""
+    return [f"{package}.{found.name}" for found in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+
+
 def built_in(package: str) -> list[str]:
     """The names of the package's own modules that can be included."""
-    names = (found.name for found in pkgutil.iter_modules(importlib.import_module(package).__path__))
-    return sorted(name for name in names if _can_be_included(importlib.import_module(f"{package}.{name}")))
+    names = modules_of(package)
+    return sorted(name.rpartition(".")[2] for name in names if _can_be_included(importlib.import_module(name)))
 
 
-def declared_settings(package: str, specs: Iterable[str]) -> set[str]:
-    """The names in SETTINGS of the package's own modules and of those with a dotted name, in use or not.
+def declared_settings(names: Iterable[str]) -> dict[str, Setting]:
+    """The settings that these modules declare, whether they are in use or not.
 
-    What can't be imported has none. Whoever uses it says so.
+    A module that can't be imported declares none. Loading it reports the error.
     """
-    own = (f"{package}.{found.name}" for found in pkgutil.iter_modules(importlib.import_module(package).__path__))
-    names: set[str] = set()
-    for name in (*own, *(spec for spec in specs if "." in spec.strip("."))):
+    found: dict[str, Setting] = {}
+    for name in names:
         with suppress(ImportError):
-            names.update(getattr(importlib.import_module(name), "SETTINGS", ()))
-    return names
+            if name.strip("."):
+                found |= declarations(importlib.import_module(name))
+    return found
 
 
 def _can_be_included(module: ModuleType) -> bool:

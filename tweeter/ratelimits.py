@@ -27,7 +27,7 @@ from pyramid.response import Response
 from tweeter.clients import client_network, may_be_proxy
 from tweeter.errors import SettingError, TooManyRequests
 from tweeter.models.site import site_id
-from tweeter.plugins import load
+from tweeter.plugins import load, with_declared
 from tweeter.settings import KNOWN
 from tweeter.timelines import BACKENDS
 
@@ -175,9 +175,10 @@ def includeme(config: Configurator) -> None:
     """Adds the view option `limit`, and the registry's "rate_limits"."""
     settings = config.get_settings()
     spec = settings[f"{PREFIX}storage"] or settings["tweeter.timelines"]
-    make = getattr(load(f"{PREFIX}storage", spec, BACKENDS), "limits_storage", None)
+    module = load(f"{PREFIX}storage", spec, BACKENDS)
+    make = getattr(module, "limits_storage", None)
     specs = {name: settings[PREFIX + name] for name in NAMES}
     sessions = config.registry["sessions"]
-    shared = (make(settings), lambda: site_id(sessions)) if make else ()
+    shared = (make(with_declared(settings, module)), lambda: site_id(sessions)) if make else ()
     config.registry["rate_limits"] = RateLimits(specs, *shared)
     config.add_view_deriver(limited)

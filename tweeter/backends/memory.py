@@ -24,13 +24,16 @@ from zope.interface import implementer
 from tweeter.interfaces import IBulkStore, ITweetCache
 from tweeter.measure import round_trip
 from tweeter.metrics import count_damaged
-from tweeter.settings import setting
+from tweeter.settings import Setting
 from tweeter.values import Slice, TweetView
 
 T = TypeVar("T")
 
 LOCKED = 500  # timelines written per acquisition of the lock, during which readers wait
-SETTINGS = ("tweeter.memory.timelines", "tweeter.memory.tweets")
+SETTINGS = {
+    "tweeter.memory.timelines": Setting(int, 100_000, 1, "Timelines kept; the least recently read go first."),
+    "tweeter.memory.tweets": Setting(int, 200_000, 1, "Tweets kept; the least recently read go first."),
+}
 DAMAGE = (AttributeError, TypeError, ValueError, OverflowError)  # raised by an object that is not a timeline
 
 FILL_SECONDS = 30.0  # a backfill that takes longer was abandoned by its reader
@@ -274,8 +277,6 @@ def includeme(config: Configurator) -> None:
     settings = config.get_settings()
     config.add_timeline_store(
         __name__,
-        store=MemoryTimelineStore(
-            settings["tweeter.capacity"], setting(settings, "tweeter.memory.timelines", int, 100_000, least=1)
-        ),
-        cache=MemoryTweetCache(setting(settings, "tweeter.memory.tweets", int, 200_000, least=1)),
+        store=MemoryTimelineStore(settings["tweeter.capacity"], settings["tweeter.memory.timelines"]),
+        cache=MemoryTweetCache(settings["tweeter.memory.tweets"]),
     )

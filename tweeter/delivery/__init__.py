@@ -16,7 +16,7 @@ from sqlalchemy import NullPool
 
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.models import engine_of
-from tweeter.plugins import load
+from tweeter.plugins import REGISTERED, include
 
 DeliveryFactory = Callable[..., IDelivery]
 
@@ -28,14 +28,25 @@ def materialized(registry: Registry) -> list[Any]:
 
 
 def set_delivery(config: Configurator, factory: DeliveryFactory) -> None:
-    """Directive: `factory(sessions, engine, clock, timelines, keep)` makes the IDelivery."""
+    """Directive: `factory(sessions, engine, clock, timelines, keep)` makes the IDelivery.
+
+    It is called at the commit of the configuration, when the timelines of every backend are registered. Two calls
+    conflict. `config.introspector` shows the delivery in the category "delivery".
+    """
     registry = config.registry
     keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
     engine = engine_of(config.get_settings(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    delivery = factory(registry["sessions"], engine, registry["clock"], materialized(registry), keep)
-    registry.registerUtility(delivery, IDelivery)
+    introspectable = config.introspectable("delivery", None, config.get_settings()["tweeter.delivery"], "delivery")
+    introspectable["factory"] = factory
+
+    def register() -> None:
+        delivery = factory(registry["sessions"], engine, registry["clock"], materialized(registry), keep)
+        registry.registerUtility(delivery, IDelivery)
+        introspectable["delivery"] = delivery
+
+    config.action("delivery", register, order=REGISTERED, introspectables=(introspectable,))
 
 
 def includeme(config: Configurator) -> None:
     config.add_directive("set_delivery", set_delivery)
-    config.include(load("tweeter.delivery", config.get_settings()["tweeter.delivery"], __name__))
+    include(config, "tweeter.delivery", config.get_settings()["tweeter.delivery"], __name__)

@@ -22,8 +22,14 @@ SESSION_KEY = "lab.backend"
 
 
 def add_lab_step(config: Configurator, step: steps.Step) -> None:
-    """Directive: appends a step to the comparison."""
-    config.registry["lab"].steps.append(step)
+    """Directive: appends a step to the comparison. Two steps of the same name conflict.
+
+    `config.introspector` lists the steps in the category "lab steps".
+    """
+    introspectable = config.introspectable("lab steps", step.name, step.title, "lab step")
+    introspectable["step"] = step
+    append = config.registry["lab"].steps.append
+    config.action(("lab step", step.name), append, (step,), introspectables=(introspectable,))
 
 
 def switched_to(request: Request) -> str:
@@ -83,7 +89,7 @@ def includeme(config: Configurator) -> None:
     config.registry["lab"] = Lab(config.registry)
     config.registry["lab_networks"] = parse_networks(config.get_settings()["tweeter.lab.hosts"], "tweeter.lab.hosts")
     config.registry["choose_timelines"] = choose_timelines
-    config.add_directive("add_lab_step", add_lab_step, action_wrap=False)
+    config.add_directive("add_lab_step", add_lab_step)
     for step in steps.TALK:
         config.add_lab_step(step)
     config.add_subscriber(add_globals, BeforeRender)

@@ -15,10 +15,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, Pool
 
+from tweeter.declarations import setting
 from tweeter.errors import SettingError
 from tweeter.models import drivers
 from tweeter.models.meta import make_engine
-from tweeter.settings import setting
 
 PREFIX = "sqlalchemy."
 EXAMPLES = "Examples: sqlite:///tweeter.sqlite, postgresql+psycopg://user:password@host/database"

@@ -6,6 +6,9 @@ calls one of the two directives this module adds:
     def includeme(config):
         config.add_timeline_store(__name__, store=MyStore(...), cache=MyCache(...))   # push, over a store
         config.add_timelines(__name__, MyTimelines(...))                              # something else altogether
+
+Both register at the commit of the configuration. Two calls with the same name conflict. `config.introspector` lists
+what was registered, in the category "timelines".
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +27,7 @@ from tweeter.interfaces import (
     ITimelineStore,
     ITweetCache,
 )
-from tweeter.plugins import dotted, load
+from tweeter.plugins import REGISTERED, dotted, include, load, with_declared
 from tweeter.timelines.push import PushTimelines
 
 BACKENDS = "tweeter.backends"
@@ -34,9 +37,7 @@ Elsewhere = Callable[[str, int], tuple[ITimelineStore, ITweetCache]]
 
 def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> None:
     """Directive: registers timelines under the dotted name of the module that brings them."""
-    interface = IMaterializedTimelines if IMaterializedTimelines.providedBy(timelines) else ITimelines
-    _verify(name, interface, timelines)
-    config.registry.registerUtility(timelines, ITimelines, name)
+    _add(config, name, timelines)
 
 
 def add_timeline_store(
@@ -49,20 +50,30 @@ def add_timeline_store(
     """
     _verify(name, ITimelineStore, store)
     _verify(name, ITweetCache, cache)
+    shown = {"store": store, "cache": cache}
     if instrument := config.registry.get("instrument_store"):
         store, cache = instrument(name, store, cache, elsewhere)
-    add_timelines(
-        config,
-        name,
-        PushTimelines(
-            name.rpartition(".")[2],
-            store,
-            cache,
-            config.registry["read_sessions"],
-            capacity=config.get_settings()["tweeter.capacity"],
-            clock=config.registry["clock"],
-            joined=IPageStore.providedBy(store),
-        ),
+    timelines = PushTimelines(
+        name.rpartition(".")[2],
+        store,
+        cache,
+        config.registry["read_sessions"],
+        capacity=config.get_settings()["tweeter.capacity"],
+        clock=config.registry["clock"],
+        joined=IPageStore.providedBy(store),
+    )
+    _add(config, name, timelines, **shown)
+
+
+def _add(config: Configurator, name: str, timelines: ITimelines, **shown: object) -> None:
+    interface = IMaterializedTimelines if IMaterializedTimelines.providedBy(timelines) else ITimelines
+    _verify(name, interface, timelines)
+    introspectable = config.introspectable("timelines", name, name, "timelines backend")
+    introspectable.update(name=name, timelines=timelines, **shown)
+    config.action(
+        ("timelines", name),
+        lambda: config.registry.registerUtility(timelines, ITimelines, name),
+        introspectables=(introspectable,),
     )
 
 
@@ -72,8 +83,9 @@ def private_server(setting: str, spec: str, settings: Mapping[str, Any]) -> tupl
     None where it needs no server, or one that is not ours to start.
     """
     expected: Callable[[Mapping[str, Any]], tuple[Any, int] | None] | None
-    expected = getattr(load(setting, spec, BACKENDS), "private_server", None)
-    return None if expected is None else expected(settings)
+    module = load(setting, spec, BACKENDS)
+    expected = getattr(module, "private_server", None)
+    return None if expected is None else expected(with_declared(settings, module))
 
 
 def _verify(name: str, interface: type, candidate: object) -> None:
@@ -88,16 +100,8 @@ def _request_timelines(request: Request) -> ITimelines:
     return timelines
 
 
-def includeme(config: Configurator) -> None:
-    """Adds `request.timelines`, the ITimelines that the settings chose."""
-    config.add_directive("add_timelines", add_timelines)
-    config.add_directive("add_timeline_store", add_timeline_store)
-    settings = config.get_settings()
-    config.include(load("tweeter.timelines", settings["tweeter.timelines"], BACKENDS))
-    chosen = dotted(BACKENDS, settings["tweeter.timelines"])
-    for spec in dict.fromkeys(settings["tweeter.timelines.shadow"].split()):
-        if dotted(BACKENDS, spec) != chosen:
-            config.include(load("tweeter.timelines.shadow", spec, BACKENDS))
+def _choose(config: Configurator, chosen: str) -> None:
+    """Registers the chosen backend's timelines without a name, too."""
     timelines = config.registry.queryUtility(ITimelines, chosen)
     if timelines is None:
         raise SettingError(
@@ -105,5 +109,18 @@ def includeme(config: Configurator) -> None:
             "it has to call config.add_timeline_store(__name__, …) or config.add_timelines(__name__, …)"
         )
     config.registry.registerUtility(timelines, ITimelines)
-    config.registry["choose_timelines"] = lambda request: timelines
+
+
+def includeme(config: Configurator) -> None:
+    """Adds `request.timelines`, the ITimelines that the settings chose."""
+    config.add_directive("add_timelines", add_timelines)
+    config.add_directive("add_timeline_store", add_timeline_store)
+    settings = config.get_settings()
+    include(config, "tweeter.timelines", settings["tweeter.timelines"], BACKENDS)
+    chosen = dotted(BACKENDS, settings["tweeter.timelines"])
+    for spec in dict.fromkeys(settings["tweeter.timelines.shadow"].split()):
+        if dotted(BACKENDS, spec) != chosen:
+            include(config, "tweeter.timelines.shadow", spec, BACKENDS)
+    config.action("chosen timelines", _choose, (config, chosen), order=REGISTERED)
+    config.registry["choose_timelines"] = lambda request: request.registry.getUtility(ITimelines)
     config.add_request_method(_request_timelines, "timelines", reify=True)

@@ -22,24 +22,15 @@ from tweeter.backends.memcached.limits import MemcachedLimits
 from tweeter.backends.memcached.store import LONGEST_LIFE, MemcachedTimelineStore
 from tweeter.backends.memcached.wire import Address
 from tweeter.errors import SettingError
-from tweeter.settings import setting
+from tweeter.settings import Setting
 
-SETTINGS = (
-    "tweeter.memcached.servers",
-    "tweeter.memcached.prefix",
-    "tweeter.memcached.timeout_ms",
-    "tweeter.memcached.idle_days",
-)
 DAY = 86_400
-DEFAULT_SERVER = "localhost:11211"
 
 
 def includeme(config: Configurator) -> None:
     settings = config.get_settings()
     named, timeout, prefix = _servers(settings)
-    days = setting(settings, "tweeter.memcached.idle_days", int, 7, least=1)
-    if days > LONGEST_LIFE // DAY:
-        raise SettingError(f"tweeter.memcached.idle_days must be at most {LONGEST_LIFE // DAY}, not {days}")
+    days = settings["tweeter.memcached.idle_days"]
 
     def at(named: Sequence[Address]) -> tuple[MemcachedTimelineStore, MemcachedTweetCache]:
         every = Servers(named, prefix, timeout)
@@ -59,15 +50,15 @@ def limits_storage(settings: Mapping[str, Any]) -> MemcachedLimits:
 def _servers(settings: Mapping[str, Any]) -> tuple[list[Address], float, str]:
     """The servers, how many seconds to wait for them, and what their keys begin with."""
     return (
-        addresses(setting(settings, "tweeter.memcached.servers", str, DEFAULT_SERVER)),
-        setting(settings, "tweeter.memcached.timeout_ms", int, 250, least=1) / 1000,
-        _prefix(setting(settings, "tweeter.memcached.prefix", str, "tweeter:")),
+        settings["tweeter.memcached.servers"],
+        settings["tweeter.memcached.timeout_ms"] / 1000,
+        settings["tweeter.memcached.prefix"],
     )
 
 
 def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Memcached], int] | None:
     """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
-    match addresses(setting(settings, "tweeter.memcached.servers", str, DEFAULT_SERVER)):
+    match settings["tweeter.memcached.servers"]:
         case [(host, port)] if host in servers.LOCAL:
             return servers.Memcached, int(port)
     return None
@@ -105,3 +96,13 @@ def _prefix(text: str) -> str:
             f"tweeter.memcached.prefix must be at most {LONGEST_PREFIX} ASCII characters without blanks, not {text!r}"
         )
     return text
+
+
+SETTINGS = {
+    "tweeter.memcached.servers": Setting(addresses, "localhost:11211", help="The servers, with blanks between."),
+    "tweeter.memcached.prefix": Setting(_prefix, "tweeter:", help="What every key begins with."),
+    "tweeter.memcached.timeout_ms": Setting(int, 250, 1, "Milliseconds until SQL serves the page instead."),
+    "tweeter.memcached.idle_days": Setting(
+        int, 7, 1, "Days until a timeline that is not read expires.", most=LONGEST_LIFE // DAY
+    ),
+}

@@ -21,16 +21,20 @@ from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
 from tweeter.errors import SettingError
-from tweeter.settings import setting
+from tweeter.settings import Setting
 
-SETTINGS = ("tweeter.redis.url", "tweeter.redis.prefix", "tweeter.redis.timeout_ms", "tweeter.redis.idle_days")
-DEFAULT_URL = "redis://localhost:6379/0"
+SETTINGS = {
+    "tweeter.redis.url": Setting(str, "redis://localhost:6379/0", help="A server, sentinels or a cluster."),
+    "tweeter.redis.prefix": Setting(str, "tweeter:", help="What every key begins with."),
+    "tweeter.redis.timeout_ms": Setting(int, 250, 1, "Milliseconds until SQL serves the page instead."),
+    "tweeter.redis.idle_days": Setting(int, 7, 1, "Days until a timeline that is not read expires."),
+}
 
 
 def includeme(config: Configurator) -> None:
     settings = config.get_settings()
     url, timeout, prefix = _server(settings)
-    idle = setting(settings, "tweeter.redis.idle_days", int, 7, least=1) * 86_400
+    idle = settings["tweeter.redis.idle_days"] * 86_400
 
     def at(url: str) -> tuple[RedisTimelineStore, RedisTweetCache]:
         wire = Wire(open_url(url, timeout), timeout, prefix)
@@ -56,17 +60,16 @@ def limits_storage(settings: Mapping[str, Any]) -> RedisLimits:
 def _server(settings: Mapping[str, Any]) -> tuple[str, float, str]:
     """The URL, how many seconds to wait for it, and what its keys begin with."""
     return (
-        setting(settings, "tweeter.redis.url", str, DEFAULT_URL),
-        setting(settings, "tweeter.redis.timeout_ms", int, 250, least=1) / 1000,
-        setting(settings, "tweeter.redis.prefix", str, "tweeter:"),
+        settings["tweeter.redis.url"],
+        settings["tweeter.redis.timeout_ms"] / 1000,
+        settings["tweeter.redis.prefix"],
     )
 
 
 def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Redis], int] | None:
     """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
-    url = setting(settings, "tweeter.redis.url", str, DEFAULT_URL)
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(settings["tweeter.redis.url"])
         port = parts.port or 6379
     except ValueError as error:
         raise SettingError(f"tweeter.redis.url: {error}") from error
