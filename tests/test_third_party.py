@@ -1,5 +1,7 @@
 """A backend that the project does not know of: a dotted name in the ini file, and nothing else is edited."""
 
+from contextlib import closing
+
 import pytest
 
 from tests.thirdparty.texts import TextTimelineStore
@@ -102,3 +104,26 @@ def test_verify_repairs_what_went_wrong_only_once(sqlite_url, people):
 def test_what_is_no_backend_is_refused_at_the_start_with_the_reason(sqlite_url, backend, said):
     with pytest.raises(SettingError, match=said):
         Process(sqlite_url, backend)
+
+
+def test_its_settings_are_parsed_as_it_declares_them(sqlite_url):
+    settings = {"tweeter.cabinet.drawers": "7"}
+    with closing(Process(sqlite_url, "tests.thirdparty.cabinet", **settings)) as process:
+        found = process.registry.settings
+        assert (found["tweeter.cabinet.drawers"], found["tweeter.cabinet.url"]) == (7, "cabinet://localhost")
+    with closing(Process(sqlite_url, "memory", **{"tweeter.timelines.shadow": "tests.thirdparty.cabinet"})) as process:
+        assert process.registry.settings["tweeter.cabinet.drawers"] == 4
+
+
+def test_the_environment_overrides_its_settings(sqlite_url, monkeypatch):
+    monkeypatch.setenv("TWEETER_CABINET_DRAWERS", "9")
+    with closing(Process(sqlite_url, "tests.thirdparty.cabinet", **{"tweeter.cabinet.drawers": "7"})) as process:
+        assert process.registry.settings["tweeter.cabinet.drawers"] == 9
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("many", "must be a whole number"), ("0", "at least 1"), ("101", "at most 100")]
+)
+def test_a_bad_value_of_its_settings_is_refused_at_the_start(sqlite_url, value, said):
+    with pytest.raises(SettingError, match=f"tweeter.cabinet.drawers .*{said}"):
+        Process(sqlite_url, "tests.thirdparty.cabinet", **{"tweeter.cabinet.drawers": value})

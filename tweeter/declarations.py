@@ -74,7 +74,7 @@ def parse(settings: Mapping[str, Any], key: str, declared: Setting) -> Any:
     if value is None or value == "":
         value = declared.default
         if value is None:
-            hint = f" ({declared.help})" if declared.help else ""
+            hint = f" ({declared.help.rstrip('.')})" if declared.help else ""
             raise SettingError(f"{key} must be set{hint}: in the ini file, or as {variable(key)} in the environment")
         if value == "":
             return value

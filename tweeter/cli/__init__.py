@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tweeter.cli.common import describe, ending_in_order, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("ini", "demo", "load", "user", "verify", "truncate", "site-id", "relay", "services", "bench")
+COMMANDS = ("ini", "demo", "load", "user", "verify", "truncate", "site-id", "settings", "relay", "services", "bench")
 
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 

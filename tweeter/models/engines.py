@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool, Pool
 
 from tweeter.declarations import setting
 from tweeter.errors import SettingError
+from tweeter.masking import mask
 from tweeter.models import drivers
 from tweeter.models.meta import make_engine
 
@@ -81,5 +82,5 @@ def _option(settings: Mapping[str, Any], name: str) -> Any:
             return found
     except (ValueError, TypeError, ImportError) as error:
         expected = 'a JSON object such as {"name": "value"}' if kind is dict else "a pool class such as NullPool"
-        raise SettingError(f"{key} must be {expected}, not {value!r}: {error}") from error
+        raise SettingError(f"{key} must be {expected}, not {mask(value)!r}: {error}") from error
     return value

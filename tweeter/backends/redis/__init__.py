@@ -20,11 +20,16 @@ from tweeter.backends.redis.limits import RedisLimits
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
-from tweeter.errors import SettingError
 from tweeter.settings import Setting
 
+
+def _url(text: str) -> str:
+    open_url(text, timeout=1.0)  # connects to nothing; raises SettingError
+    return text
+
+
 SETTINGS = {
-    "tweeter.redis.url": Setting(str, "redis://localhost:6379/0", help="A server, sentinels or a cluster."),
+    "tweeter.redis.url": Setting(_url, "redis://localhost:6379/0", help="A server, sentinels or a cluster."),
     "tweeter.redis.prefix": Setting(str, "tweeter:", help="What every key begins with."),
     "tweeter.redis.timeout_ms": Setting(int, 250, 1, "Milliseconds until SQL serves the page instead."),
     "tweeter.redis.idle_days": Setting(int, 7, 1, "Days until a timeline that is not read expires."),
@@ -68,10 +73,6 @@ def _server(settings: Mapping[str, Any]) -> tuple[str, float, str]:
 
 def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Redis], int] | None:
     """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
-    try:
-        parts = urlsplit(settings["tweeter.redis.url"])
-        port = parts.port or 6379
-    except ValueError as error:
-        raise SettingError(f"tweeter.redis.url: {error}") from error
+    parts = urlsplit(settings["tweeter.redis.url"])
     ours = parts.scheme == "redis" and parts.hostname in servers.LOCAL and "@" not in parts.netloc
-    return (servers.Redis, port) if ours else None
+    return (servers.Redis, parts.port or 6379) if ours else None
