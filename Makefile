@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(VENV)/.serve ## Make the environment in .venv and install Tweeter into it
@@ -36,6 +36,19 @@ services: install ## Run private Redis and memcached until Ctrl-C; INSTALL=yes i
 test: $(VENV)/.test servers ## Run all tests against real servers; make test ARGS="-k outbox"
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
+# Tests of seconds: without browsers, benchmarks, packages, clusters, histories and outages.
+SLOW := tests/browser tests/test_bench*.py tests/test_chaos.py tests/test_cold_starts.py tests/test_hard_cases.py \
+	tests/test_lab.py tests/test_load_live.py tests/test_many_replies.py tests/test_migrations.py tests/test_one_answer.py \
+	tests/test_outages.py tests/test_packaging.py tests/test_plans.py tests/test_pools.py tests/test_processes.py \
+	tests/test_redis_cluster.py tests/test_redis_large.py tests/test_takeovers.py tests/test_week.py tests/test_workloads.py
+
+.PHONY: coverage
+coverage: $(VENV)/.test servers ## Run the fast tests and show which lines they run; HTML in htmlcov/
+	$(BIN)/coverage erase
+	status=0; $(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile $(addprefix --ignore=,$(wildcard $(SLOW))) \
+		$(ARGS) || status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report && exit $$status
+
 .PHONY: lint
 lint: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .
@@ -48,7 +61,7 @@ dist: $(VENV)/.test ## Build the source distribution and the wheel in dist/
 
 .PHONY: clean
 clean: ## Remove all that was made, but for databases
-	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find tweeter tests alembic -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: servers

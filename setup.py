@@ -21,7 +21,7 @@ setup(
     description="A microblog whose timelines are answered by interchangeable backends",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="MIT",
+    license_expression="MIT",
     classifiers=[
         "Framework :: Pyramid",
         "Programming Language :: Python :: 3",
@@ -37,7 +37,7 @@ setup(
     ],
     package_dir={"tweeter.migrations": "alembic"},
     package_data={
-        "tweeter": ["templates/**/*", "static/**/*", "bench/report/*.jinja2", "bench/report/*.css"],
+        "tweeter": ["py.typed", "templates/**/*", "static/**/*", "bench/report/*.jinja2", "bench/report/*.css"],
         "tweeter.migrations": ["script.py.mako"],
     },
     install_requires=[
@@ -75,6 +75,7 @@ setup(
             "webtest>=3.0.7",
             "pytest>=8.3",
             "pytest-xdist>=3.6",
+            "coverage>=7.10",
             "hypothesis>=6.100",
             "playwright>=1.50",
             "axe-playwright-python>=0.1.4",

@@ -107,7 +107,9 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]) -> None:
-    needed = files(dist, "tweeter", ".py", ".jinja2", ".css", ".js", ".svg", ".yaml", ".ico", ".png", ".webmanifest")
+    needed = files(
+        dist, "tweeter", ".py", ".jinja2", ".css", ".js", ".svg", ".typed", ".yaml", ".ico", ".png", ".webmanifest"
+    )
     assert any(name.startswith("tweeter/templates/") for name in needed)
     assert any(name.startswith("tweeter/static/") for name in needed)
     migrations = {name.replace("alembic/", "tweeter/migrations/", 1) for name in files(dist, "alembic", ".py", ".mako")}
@@ -125,7 +127,8 @@ def test_the_source_holds_all_that_a_developer_needs(dist: Path) -> None:
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     needed = {
-        "README.md", "Makefile", "setup.py", "pyproject.toml", "development.ini", "production.ini", "testing.ini",
+        "README.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", "Makefile",
+        "setup.py", "pyproject.toml", "development.ini", "production.ini", "testing.ini",
         "alembic/env.py", "alembic/script.py.mako", ".ci/run", "tests/conftest.py", "tests/__init__.py",
     }  # fmt: skip
     needed |= files(dist, "docs", ".md", ".svg", ".png") | files(dist, "tests", ".py") | files(dist, "alembic", ".py")
@@ -226,6 +229,8 @@ def test_the_metadata(installed: Path) -> None:
     (metadata,) = installed.glob("tweeter-*.dist-info/METADATA")
     text = metadata.read_text(encoding="utf-8")
     assert "Requires-Python: >=3.11" in text
+    assert "License-Expression: MIT" in text
+    assert "License-File: LICENSE" in text
     for extra in ("testing", "lint", "dev"):
         assert f"Provides-Extra: {extra}" in text
     (entry_points,) = installed.glob("tweeter-*.dist-info/entry_points.txt")
