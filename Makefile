@@ -36,7 +36,7 @@ services: install ## Run private Redis and memcached until Ctrl-C; INSTALL=yes i
 test: $(VENV)/.test servers ## Run all tests against real servers; make test ARGS="-k outbox"
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
-# Tests of seconds: without browsers, benchmarks, packages, clusters, histories and outages.
+# What `make coverage` leaves out: browsers, benchmarks, packages, clusters, histories and outages.
 SLOW := tests/browser tests/test_bench*.py tests/test_chaos.py tests/test_cold_starts.py tests/test_hard_cases.py \
 	tests/test_lab.py tests/test_load_live.py tests/test_many_replies.py tests/test_migrations.py tests/test_one_answer.py \
 	tests/test_outages.py tests/test_packaging.py tests/test_plans.py tests/test_pools.py tests/test_processes.py \
