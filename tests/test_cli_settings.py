@@ -133,6 +133,8 @@ def test_a_setting_that_no_backend_in_use_reads_is_listed_where_it_is_set(
         ("tweeter.redis.url", "gopher://x", "tweeter.redis.url: "),
         ("tweeter.cabinet.drawers", "101", "tweeter.cabinet.drawers must be at most 100, not 101"),
         ("tweeter.capacty", "1", "there is no setting tweeter.capacty; did you mean tweeter.capacity?"),
+        ("tweeter.redis.url", "redis://ann:pass/word@h", "special characters in a password must be escaped"),
+        ("tweeter.redis.url", "redis://ann:pass#word@h", "special characters in a password must be escaped"),
         ("tweeter.cabinet.drawer", "1", "did you mean tweeter.cabinet.drawers?"),
     ],
 )

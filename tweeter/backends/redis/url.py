@@ -51,6 +51,8 @@ def _open(url: str, timeout: float) -> Topology:
     }
     parts = urlsplit(url)
     scheme, _, kind = parts.scheme.partition("+")
+    if parts.netloc and "@" in parts.path + parts.fragment:  # the errors of urllib would quote a part of the password
+        raise ValueError("special characters in a password must be escaped, such as / as %2F")
     if not kind:
         return Single(Node(without_secrets(url), ConnectionPool.from_url(url, **options), timeout))
     if kind not in {"cluster", "sentinel"} or scheme not in {"redis", "rediss"}:
