@@ -96,6 +96,16 @@ def test_pages_are_served_by_the_store_while_a_relay_delivers(web, ini, backend,
         assert told.startswith(f"{backend}: no relay holds the lease; 1 events behind")
 
 
+def test_a_relay_that_was_stopped_ends_by_a_signal_that_it_got_meanwhile(ini):
+    """As after Ctrl-Z and `kill`: the signal may reach any of its threads."""
+    for _ in range(3):
+        with relay(ini) as process:
+            process.send_signal(signal.SIGSTOP)
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)
+            assert process.wait(SECONDS) == 0
+
+
 def test_of_several_relays_another_takes_over(web, ini, capsys):
     with ExitStack() as stack:
         relays = [stack.enter_context(relay(ini)) for _ in range(2)]

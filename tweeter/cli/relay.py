@@ -17,7 +17,7 @@ from tweeter.errors import BackendUnavailable
 from tweeter.models.site import known_site
 
 COUNTED = 100_000  # the maximal count of pending events
-IDLE = 3600.0  # seconds
+IDLE = 0.5  # seconds; after SIGSTOP and SIGCONT a signal may reach another thread, and interrupts no sleep
 
 
 class Status(NamedTuple):
@@ -78,9 +78,11 @@ def run(args: argparse.Namespace) -> int:
             found = [_status(registry, timelines) for timelines in stores]
             print(*found, sep="\n")
             return 0 if all(status.live for status in found) else 1
-        tweeter.start(registry)
-        print(f"Delivering to {', '.join(each.name for each in stores)}. Ctrl-C or SIGTERM ends it.", file=sys.stderr)
         try:
+            tweeter.start(registry)
+            print(
+                f"Delivering to {', '.join(each.name for each in stores)}. Ctrl-C or SIGTERM ends it.", file=sys.stderr
+            )
             while True:
                 time.sleep(IDLE)
         except KeyboardInterrupt:

@@ -32,8 +32,11 @@ RECORDED = 1.05  # seconds between writes of the checkpoint to SQL
 REST = 0.004  # seconds per event of a batch, in which the next batch grows
 LONGEST_REST = 0.025
 SLICE = 0.01  # seconds of long fan-outs between two reads of the outbox
+CHECKED = 0.05  # seconds between checks that the log still contains the last event applied
 FLAPPING = 5.0  # seconds within which repeated failures at one event may still be an outage
 STRETCH = 60.0  # seconds between the two reads of a stretch of followers in a large fan-out, at most
+
+RESTORED = "the database was restored from a backup, or its outbox pruned further than this"
 
 _UNKNOWN = datetime.fromtimestamp(0, UTC)  # the date of an event that comes from a checkpoint
 
@@ -87,6 +90,7 @@ class Holder:
         self._written = 0.0  # when the checkpoint was written to the store (monotonic)
         self._recorded = 0.0  # when it was written to SQL (monotonic)
         self._changed = True  # events were applied since then
+        self._checked = 0.0  # when the log was last seen to contain the last event applied (monotonic)
 
     def begin(self, acquired: float, now: Callable[[], float]) -> None:
         """Continues from the store's checkpoint, from the row in SQL if that is lost, or starts cold.
@@ -126,7 +130,7 @@ class Holder:
         if found.epoch != self._site.epoch:
             return "the database moved to another server"
         if not self.log.knows(found.last):
-            return "the database was restored from a backup, or its outbox pruned further than this"
+            return RESTORED
         if now - found.time > self._keep:
             return "nothing was delivered to it for longer than events are kept"
         return ""
@@ -150,6 +154,12 @@ class Holder:
             return self._go_on()
         batch = self.log.read(self._position, room)
         self._lease.heard(began)
+        if began - self._checked > CHECKED:
+            self._checked = began
+            if not self.log.knows(self._last):
+                log.info("%s starts cold: %s", self._name, RESTORED)
+                self._start_cold()
+                return 0
         if batch.time - self._time > self._keep:
             log.info("%s starts cold: nothing was delivered to it for longer than events are kept", self._name)
             self._start_cold()

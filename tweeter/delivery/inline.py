@@ -8,6 +8,7 @@ from pyramid.config import Configurator
 from sqlalchemy import Engine
 from zope.interface import implementer
 
+from tweeter.delivery import consumers
 from tweeter.delivery.relays import Relay
 from tweeter.delivery.wakeup import Notifier
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
@@ -88,7 +89,7 @@ class InlineDelivery:
         for relay in self.relays:
             relay.observe()
         with self._sessions() as session:
-            events, seconds = outbox.size(session)
+            events, seconds = outbox.size(session, consumers.applied_last(session))
         OUTBOX_EVENTS.set(events)
         OUTBOX_SECONDS.set(seconds)
 

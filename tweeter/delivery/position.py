@@ -67,7 +67,7 @@ class Position(NamedTuple):
 class LoggedEvent(NamedTuple):
     """A row of the outbox. `event` is None if this version of Tweeter cannot decode the payload.
 
-    `check` is a checksum of the payload, because a restored database reuses ids.
+    `check` is a checksum of the row, because a restored database reuses ids.
     """
 
     id: int
@@ -145,7 +145,7 @@ class Log:
         row = self.connection.execute(_NEWEST).one_or_none()
         if row is None:
             return (0, 0, 0)
-        return (row.id, row.transaction_id if self._postgresql else row.id, _check(row.payload))
+        return (row.id, row.transaction_id if self._postgresql else row.id, _check(row))
 
     def knows(self, event: tuple[int, int, int]) -> bool:
         """Whether the outbox contains the event (id, number, check); true for zeros, which stand for no event.
@@ -158,7 +158,7 @@ class Log:
         row = self.connection.execute(_EVENT, {"id": id_}).one_or_none()
         if row is None or (self._postgresql and row.transaction_id != number):
             return False
-        return _check(row.payload) == check
+        return _check(row) == check
 
 
 def _logged(id_: int, number: int, row: Any) -> LoggedEvent:
@@ -166,11 +166,11 @@ def _logged(id_: int, number: int, row: Any) -> LoggedEvent:
         event: AnyEvent | None = _decode(row.payload)
     except msgspec.DecodeError:
         event = None
-    return LoggedEvent(id_, number, row.date, event, row.request_id, _check(row.payload))
+    return LoggedEvent(id_, number, row.date, event, row.request_id, _check(row))
 
 
-def _check(payload: str) -> int:
-    return crc32(payload.encode())
+def _check(row: Any) -> int:
+    return crc32(f"{row.payload} {row.request_id}".encode())
 
 
 _COLUMNS = "id, transaction_id, date, payload, request_id"
@@ -233,10 +233,10 @@ _END = {
     ),
     "sqlite": text("SELECT coalesce(max(id), 0) AS snapshot FROM outbox"),
 }
-_NEWEST = text("SELECT id, transaction_id, payload FROM outbox ORDER BY id DESC LIMIT 1")
+_NEWEST = text(f"SELECT {_COLUMNS} FROM outbox ORDER BY id DESC LIMIT 1").columns(**_ROWS)  # noqa: S608
 _UNFOLLOWED = (
     select(outbox.OutboxEvent.payload, outbox.OutboxEvent.date, outbox.OutboxEvent.request_id)
     .where(outbox.OutboxEvent.date > bindparam("since", type_=UTCDateTime))
     .where(outbox.OutboxEvent.payload.contains("Unfollowed"))
 )
-_EVENT = text("SELECT transaction_id, payload FROM outbox WHERE id = :id")
+_EVENT = text(f"SELECT {_COLUMNS} FROM outbox WHERE id = :id").columns(**_ROWS)  # noqa: S608

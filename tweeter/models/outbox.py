@@ -26,6 +26,7 @@ from tweeter import measure
 from tweeter.models.meta import Base, BigId, UTCDateTime, now
 from tweeter.values import Event
 
+COUNTED = 10_000  # rows that are counted one by one
 RECORDED = "events recorded"
 
 
@@ -57,9 +58,10 @@ def encode(event: Event) -> str:
 
 def record(session: Session, event: Event) -> None:
     """Adds an event to the session's transaction, and sets RECORDED in the session's info."""
-    meter = measure.current()
+    # Outside of requests it has an id of its own: a restored database may repeat the payload under the same number.
+    request_id = (measure.current() or measure.Meter()).request_id
     session.info[RECORDED] = True
-    session.add(OutboxEvent(payload=encode(event), request_id=meter.request_id if meter else None))
+    session.add(OutboxEvent(payload=encode(event), request_id=request_id))
 
 
 # The number of the event that this transaction records next, by dialect (see `tweeter.delivery.position`), in the
@@ -72,11 +74,23 @@ NUMBER = {
 }
 
 
-def size(session: Session) -> tuple[int, float]:
-    """The greatest possible number of rows (the span of their ids), and the age of the oldest, in seconds; or zeros."""
-    ends = select(func.max(OutboxEvent.id) - func.min(OutboxEvent.id) + 1, func.min(OutboxEvent.date))
-    span, oldest = session.execute(ends).one()
-    return (span, max(0.0, (now() - oldest).total_seconds())) if oldest else (0, 0.0)
+def size(session: Session, kept: Collection[int] = ()) -> tuple[int, float]:
+    """The number of rows, and the age of the oldest in seconds; zeros if there are none.
+
+    Beyond `COUNTED` rows the span of their ids is their number. Rows with the ids `kept` do not count.
+    """
+    others = OutboxEvent.id.not_in(kept)
+    count = session.scalar(
+        select(func.count()).select_from(select(OutboxEvent.id).where(others).limit(COUNTED + 1).subquery())
+    )
+    first = session.execute(
+        select(OutboxEvent.id, OutboxEvent.date).where(others).order_by(OutboxEvent.id).limit(1)
+    ).first()
+    if not count or first is None:
+        return 0, 0.0
+    if count > COUNTED:
+        count = (session.scalar(select(func.max(OutboxEvent.id))) or 0) - first.id + 1
+    return count, max(0.0, (now() - first.date).total_seconds())
 
 
 def prune(
