@@ -132,10 +132,10 @@ def test_page(ini, given, nothing_left, tmp_path):
     words = ["--followees", "12", "--connections", "2", "--others", "1,8", "--runs", "1", "--seconds", "0.2"]
     assert main(["bench", ini, "page", *words, "--profile", "60", *given, "--json", str(path)]) == 0
     found = json.loads(path.read_text())
-    assert len(found["runs"]) == 4 * 3 + 8
+    assert len(found["runs"]) == 4 * 3 + 7
     assert all(rate > 1 for [rate] in found["runs"].values())
     ratios = ratios_of(path)
-    assert {"12 followees / 10 followees", "100 tweets from redis / hello, waitress's own loop"} <= set(ratios)
+    assert {"12 followees / 10 followees", "100 tweets from redis / hello"} <= set(ratios)
     for backend in ("redis", "memory", "memcached"):
         assert 0 < ratios[f"20 tweets from {backend} / hello"] < 1
         assert max(ratios[f"{backend}: {n} connections / the best of 1, 2, 8"] for n in (1, 2, 8)) == 1

@@ -1,9 +1,8 @@
 """The warm home page as HTML, signed in, compared with Pyramid's own "hello" and with plain templates of constants.
 
 Everything is included: session, user, timeline, tweets, the log. Each server is waitress with the settings of the ini
-file and the loop of `tweeter.serve`, in a process of its own; another process generates the load. One "hello" runs on
-waitress's own loop, which the loop of `tweeter.serve` beats by up to two. Unless stated otherwise, the page is from
-redis.
+file and the loop of `tweeter.serve`, in a process of its own; another process generates the load. Unless
+stated otherwise, the page is from redis.
 """
 
 import argparse
@@ -12,8 +11,6 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
-
-from waitress.server import create_server
 
 from tweeter.bench.breakdown import breakdown
 from tweeter.bench.browser import Answer
@@ -32,7 +29,6 @@ OF_HELLO = {"redis": 0.25, "memory": 0.25, "memcached": 0.2}  # targets for a pa
 LARGE_OF_HELLO = 0.15
 OF_THE_BEST = 0.95  # target for any number of connections but one, relative to the best rate
 OURS, IN_SITE, BARE, HELLO = "tweeter", "plain templates", "bare templates of ready parts", "hello"
-PLAIN_HELLO = "hello, waitress's own loop"
 MANY_FOLLOWEES = "tweeter, 20 tweets, many followees"
 WARM_UP = 0.3  # seconds before each measurement
 
@@ -63,9 +59,9 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         identities = fill(scratch, registry, args.followees)
         shown = constants(registry, identities[0])
 
-        def server(name: str, make_app: Callable[..., Any], *more: Any, **how: Any) -> Served:
+        def server(name: str, make_app: Callable[..., Any], *more: Any) -> Served:
             log = str(scratch.folder / f"{name}.log")
-            return stack.enter_context(serving(args.ini, log, make_app, *more, **how))
+            return stack.enter_context(serving(args.ini, log, make_app, *more))
 
         sites = {backend: server(backend, site_app, scratch.settings(backend)) for backend in OF_HELLO}
         rivals = {
@@ -73,7 +69,6 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
             IN_SITE: (server("in_site", in_site, settings, str(scratch.folder / "in_site"), shown), "/constants"),
         }
         greeter = server("hello", hello, settings)
-        slower = server("plain_hello", hello, settings, start=create_server)
         site = sites["redis"]
         few = {backend: sign_in(stack, each.address, identities[0], backend) for backend, each in sites.items()}
         many = sign_in(stack, site.address, identities[1], "redis")
@@ -91,7 +86,6 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
             contenders[name] = run
 
         contenders: dict[str, Callable[[], float]] = {}
-        ask(PLAIN_HELLO, slower, few["redis"].request("/"))
         for connections in asked:
             ask(_kept(HELLO, connections), greeter, few["redis"].request("/"), connections)
             for backend, each in sites.items():
@@ -119,9 +113,6 @@ def _compare(figures: Figures, args: argparse.Namespace, asked: Sequence[int]) -
     for backend, least in OF_HELLO.items():
         figures.compare(f"20 tweets from {backend} / hello", _kept(backend, args.connections), greeting, least)
     figures.compare("100 tweets from redis / hello", _named(OURS, LARGE), greeting, LARGE_OF_HELLO)
-    for backend in OF_HELLO:
-        figures.compare(f"20 tweets from {backend} / {PLAIN_HELLO}", _kept(backend, args.connections), PLAIN_HELLO)
-    figures.compare(f"100 tweets from redis / {PLAIN_HELLO}", _named(OURS, LARGE), PLAIN_HELLO)
     for backend in OF_HELLO:
         rates = {connections: statistics.median(figures.runs[_kept(backend, connections)]) for connections in asked}
         for connections, rate in rates.items():

@@ -45,28 +45,19 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(
-    ini: str, log: str, make_app: Callable[..., Router], *arguments: Any, start: Callable[..., Any] = make_server
-) -> Iterator[Served]:
+def serving(ini: str, log: str, make_app: Callable[..., Router], *arguments: Any) -> Iterator[Served]:
     """Runs a server for the application that `make_app(*arguments)` returns in the server's process.
 
-    It logs as the ini file says, except that standard error is the file `log`. `start` creates the server.
+    It logs as the ini file says, except that standard error is the file `log`.
     """
     with closing(Child()) as child:
-        yield Served(child.call(_serve, ini, log, server_settings(ini), start, make_app, arguments), child)
+        yield Served(child.call(_serve, ini, log, server_settings(ini), make_app, arguments), child)
 
 
-def _serve(
-    ini: str,
-    log: str,
-    settings: Mapping[str, str],
-    start: Callable[..., Any],
-    make_app: Callable[..., Router],
-    arguments: Any,
-) -> Address:
+def _serve(ini: str, log: str, settings: Mapping[str, str], make_app: Callable[..., Router], arguments: Any) -> Address:
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 2)
     setup_logging(ini)
-    server = start(make_app(*arguments), **settings, listen="127.0.0.1:0")
+    server = make_server(make_app(*arguments), **settings, listen="127.0.0.1:0")
     threading.Thread(target=server.run, daemon=True).start()
     return "127.0.0.1", server.effective_port
