@@ -1,6 +1,7 @@
 """Laws 4 and 9: what was committed is delivered, also after the process that committed it died; pages are fresh."""
 
 import time
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -231,3 +232,16 @@ def test_the_sql_backend_has_nothing_to_deliver(database_url):
     tweet = post(process, ann)
     assert home(process, ann) == [tweet]
     process.close()
+
+
+@pytest.mark.parametrize("backend", ["memory", "redis"])
+def test_the_checkpoint_lists_a_long_event_only_until_its_end(sqlite_url, redis_server, backend, monkeypatch):
+    monkeypatch.setattr("tweeter.timelines.projector.SMALL", 0)
+    monkeypatch.setattr("tweeter.delivery.holder.RENEWED", 3600)  # seconds between checkpoints where nothing happens
+    own = {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": f"{sqlite_url[-30:]}:".replace("/", "-")}
+    with closing(Process(sqlite_url, backend, **own)) as process:
+        with process.acting() as actions:
+            ann, bob = actions.sign_up("ann", "password").id, actions.sign_up("bob", "password").id
+            actions.follow(ann, "bob")
+            actions.post(bob, "hello")
+        assert process.delivery.drain(20)

@@ -172,11 +172,12 @@ class Holder:
             self._last = (last.id, last.number, last.check)
             self._changed = True
         self._attempts.careful = max(0, self._attempts.careful - 1) if batch.events else 0
+        streamed = bool(self._running)  # the checkpoint must not list for long what ends now
         self._step()
         self._position = batch.position
         if not batch.more:
             self._time = batch.time
-        if batch.events or self._running or began - self._written >= RENEWED:
+        if batch.events or streamed or began - self._written >= RENEWED:
             self._write(self._me)
         if batch.more or self._running:
             return 0
