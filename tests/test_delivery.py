@@ -236,12 +236,15 @@ def test_the_sql_backend_has_nothing_to_deliver(database_url):
 
 @pytest.mark.parametrize("backend", ["memory", "redis"])
 def test_the_checkpoint_lists_a_long_event_only_until_its_end(sqlite_url, redis_server, backend, monkeypatch):
-    monkeypatch.setattr("tweeter.timelines.projector.SMALL", 0)
+    for name, value in (("projector.SMALL", 0), ("streams.CHUNK", 1), ("streams.STRETCH", 2)):
+        monkeypatch.setattr(f"tweeter.timelines.{name}", value)
+    monkeypatch.setattr("tweeter.delivery.holder.SLICE", 0.0001)  # seconds: it takes several looks at the outbox
     monkeypatch.setattr("tweeter.delivery.holder.RENEWED", 3600)  # seconds between checkpoints where nothing happens
     own = {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": f"{sqlite_url[-30:]}:".replace("/", "-")}
     with closing(Process(sqlite_url, backend, **own)) as process:
         with process.acting() as actions:
-            ann, bob = actions.sign_up("ann", "password").id, actions.sign_up("bob", "password").id
-            actions.follow(ann, "bob")
+            bob = actions.sign_up("bob", "password").id
+            for number in range(30):
+                actions.follow(actions.sign_up(f"ann{number}", "password").id, "bob")
             actions.post(bob, "hello")
         assert process.delivery.drain(20)
