@@ -17,7 +17,7 @@ from pyramid.registry import Registry
 from tweeter.actions import Actions
 from tweeter.bench.figures import Figures, Ratio, rotate
 from tweeter.bench.given import clean_redis, memcached_socket, redis_client
-from tweeter.bench.machinery import by_hand, machinery
+from tweeter.bench.machinery import PATIENT, by_hand, machinery
 from tweeter.bench.rivals import PIPELINES, bare_memcached, redis_benchmark, the_talk
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
@@ -32,7 +32,6 @@ from tweeter.values import Cursor, Timeline, TweetCreated
 SMALL, SMALL_LEAST = 100_000, 1 / 1.5  # followers; here the reads from SQL before and after the writes matter, too
 CHECKED = 100  # timelines checked after each delivery
 MIB = 2**20
-PATIENCE = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": "10000"}
 
 OURS, BENCHMARK, TALK = "tweeter, redis", "redis-benchmark", "the talk: ZADD and trim"
 OURS_MEMCACHED, BARE = "tweeter, memcached", "a bare socket, memcached"
@@ -75,7 +74,7 @@ def _fill(scratch: Scratch, registry: Registry, args: argparse.Namespace) -> _Si
 
 
 def _redis(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Figures) -> None:
-    settings = scratch.settings("redis", **PATIENCE)
+    settings = scratch.settings("redis", **PATIENT)
     stem = f"{scratch.prefix}key:"
     numbers = shuffled(range(len(site.followers)), args.seed)
     with machinery(settings) as registry, redis_client(scratch.redis) as client:
@@ -116,7 +115,7 @@ def _redis(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Fig
 
 def _memcached(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Figures) -> None:
     server = scratch.memcached.replace(",", " ").split()[0]
-    settings = scratch.settings("memcached", **PATIENCE) | {"tweeter.memcached.servers": server}
+    settings = scratch.settings("memcached", **PATIENT) | {"tweeter.memcached.servers": server}
     with machinery(settings) as registry, memcached_socket(server) as connection:
         timeline = MemcachedValue(connection, scratch.prefix, _read(registry, site))
 

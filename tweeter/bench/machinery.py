@@ -16,6 +16,9 @@ from tweeter.timelines import BACKENDS
 # Backends with shared stores for which a scratch site has servers.
 REDIS, MEMCACHED = (f"{BACKENDS}.{name}" for name in ("redis", "memcached"))
 
+# Settings of those that read or write a store directly: without a fall back to SQL, a late answer must not end them.
+PATIENT = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": "10000"}
+
 
 @contextmanager
 def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:

@@ -10,7 +10,7 @@ from pyramid.registry import Registry
 import tweeter
 from tweeter.actions import Actions
 from tweeter.bench.children import Child
-from tweeter.bench.machinery import by_hand, trusted
+from tweeter.bench.machinery import PATIENT, by_hand, trusted
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models.meta import begin_immediate
 from tweeter.values import Cursor, Timeline
@@ -47,7 +47,7 @@ def end() -> None:
 def begin_watch(settings: Mapping[str, Any]) -> None:
     """Starts a site in this process that only reads the store."""
     global _registry
-    _registry = tweeter.make_registry(dict(settings))
+    _registry = tweeter.make_registry(dict(settings) | PATIENT)
     by_hand(_registry)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, insert, text
 
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, Ratio, percentile
-from tweeter.bench.machinery import by_hand, machinery, trusted
+from tweeter.bench.machinery import PATIENT, by_hand, machinery, trusted
 from tweeter.bench.posting import begin, begin_watch, post_and_deliver, post_and_wake, post_beside, site_process, watch
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
@@ -223,7 +223,7 @@ def _takeover(settings: dict[str, Any], figures: Figures) -> None:
     with ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(closing(Child())).call(begin, settings, True)
-        registry = stack.enter_context(machinery(settings))
+        registry = stack.enter_context(machinery(settings | PATIENT))
         store = by_hand(registry).store
 
         def holder() -> str:
