@@ -1,6 +1,6 @@
 """Test accounts with 10, 1,000 or 20,000 followers, created and removed in bulk, one chunk per transaction.
 
-Nobody can sign in to them; their names and bios say what they are. A follower and its follow are inserted in the same
+They have no password; their names and bios say what they are. A follower and its follow are inserted in the same
 transaction, before its timeline can have been read. So no materialized timeline changes, and no event is needed.
 """
 
