@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from tweeter.cli.load.database import BulkDatabase
+from tweeter.bulk.database import BulkDatabase
 from tweeter.cli.progress import Progress
 from tweeter.ids import date_of
 from tweeter.models import Base, Hashtag, Relationship, Tweet, User

@@ -13,8 +13,8 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter.actions import check_password
+from tweeter.bulk.database import BulkDatabase
 from tweeter.cli.common import Site, add_ini, open_site
-from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.links import arrange_links, link_earlier_replies, write_links
 from tweeter.cli.load.people import write_follows, write_users
 from tweeter.cli.load.stage import Complaints, Stage

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 (nothing but our own words and numbers is put into the SQL)
 
 from tweeter import ids
-from tweeter.cli.load.database import BulkDatabase
+from tweeter.bulk.database import BulkDatabase
 from tweeter.errors import TweeterError
 
 _LAST_IN_BLOCK = (1 << ids.SEQUENCE_BITS) - 1

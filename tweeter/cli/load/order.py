@@ -1,6 +1,6 @@
 """The order of tweets of one millisecond: most archives have a resolution of seconds, many begin with the newest."""
 
-from tweeter.cli.load.database import BulkDatabase
+from tweeter.bulk.database import BulkDatabase
 from tweeter.cli.load.stage import Stage
 
 

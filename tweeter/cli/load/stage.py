@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tweeter import text
+from tweeter.bulk.database import BulkDatabase
 from tweeter.cli.common import CommandError
-from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.files import LONGEST_LINE, read_lines, size
 from tweeter.cli.load.parse import BadLine, is_number, parse_follow, parse_tweet, username_of
 from tweeter.cli.progress import Progress

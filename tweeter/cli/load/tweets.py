@@ -12,8 +12,8 @@ from functools import partial
 from typing import NamedTuple
 
 from tweeter import ids
+from tweeter.bulk.database import BulkDatabase
 from tweeter.cli.load.allocate import Allocator
-from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.order import prepare_order
 from tweeter.cli.load.stage import Stage
 from tweeter.cli.progress import Progress
