@@ -23,9 +23,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.conftest import check_searchable, engine_on, settings_of, write_ini
 from tweeter import ids
+from tweeter.bulk import database as bulk
 from tweeter.cli import main
 from tweeter.cli.common import CommandError, Site
-from tweeter.cli.load import database as bulk
 from tweeter.cli.load import files, links, load, stage
 from tweeter.cli.progress import Lines
 from tweeter.closing import remove_some

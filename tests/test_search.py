@@ -22,7 +22,7 @@ from tests.conftest import _database, alembic_config, check_searchable, engine_o
 from tests.people import Person, ids_on
 from tweeter import ids, text
 from tweeter.actions import Actions
-from tweeter.bench.rows import bulk_rows
+from tweeter.bulk.rows import bulk_rows
 from tweeter.cli.progress import Lines
 from tweeter.models import Hashtag, Mention, OutboxEvent, Tweet, User
 from tweeter.models.meta import begin_immediate, make_sessions

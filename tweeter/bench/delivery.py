@@ -19,10 +19,10 @@ from tweeter.bench.figures import Figures, Ratio, rotate
 from tweeter.bench.given import clean_redis, memcached_socket, redis_client
 from tweeter.bench.machinery import PATIENT, by_hand, machinery
 from tweeter.bench.rivals import PIPELINES, bare_memcached, redis_benchmark, the_talk
-from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.sender import Sender, sender
 from tweeter.bench.warm import AT_ONCE, MemcachedValue, RedisKey, shuffled
+from tweeter.bulk.rows import bulk_rows
 from tweeter.cli.common import CommandError, count
 from tweeter.ids import generate_id
 from tweeter.interfaces import ITimelines

@@ -11,8 +11,8 @@ from pyramid.registry import Registry
 from tweeter.bench.figures import Figures, Ratio
 from tweeter.bench.given import memcached_socket, redis_client
 from tweeter.bench.machinery import trusted
-from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
+from tweeter.bulk.rows import bulk_rows
 from tweeter.cli.common import CommandError, count
 from tweeter.ids import generate_id
 from tweeter.interfaces import ITimelines

@@ -17,9 +17,9 @@ from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, Ratio, rotate
 from tweeter.bench.load import Load, load
 from tweeter.bench.readers import PASSWORD, sign_in_as
-from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.web import Served, serving, site_app
+from tweeter.bulk.rows import bulk_rows
 from tweeter.cli.common import count
 from tweeter.ids import generate_id
 from tweeter.metrics import fallbacks

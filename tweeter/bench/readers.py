@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from tweeter.bench.browser import Address, Browser
 from tweeter.bench.plain import Constants
-from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
+from tweeter.bulk.rows import bulk_rows
 from tweeter.cli.common import CommandError
 from tweeter.ids import first_id_of_ms
 from tweeter.interfaces import ITimelines

@@ -21,8 +21,8 @@ from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, Ratio, percentile
 from tweeter.bench.machinery import PATIENT, by_hand, machinery, trusted
 from tweeter.bench.posting import begin, begin_watch, post_and_deliver, post_and_wake, post_beside, site_process, watch
-from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
+from tweeter.bulk.rows import bulk_rows
 from tweeter.cli.common import CommandError, count
 from tweeter.delivery.checkpoint import decode
 from tweeter.ids import generate_id

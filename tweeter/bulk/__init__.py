@@ -1,1 +1,1 @@
-"""Many rows at once: the connection of bulk writers (`database`), and the writer of people, follows and tweets (`rows`)."""
+"""Many rows at once: the connection of bulk writers (`database`); the writer of people, follows and tweets (`rows`)."""
