@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tweeter.cli.common import CommandError, add_ini, read_settings
 from tweeter.servers import HOST, NotInstalled
-from tweeter.timelines import private_server
+from tweeter.servers.expected import expected
 
 LOOK_EVERY = 0.5  # seconds
 
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 def _services(settings: Mapping[str, Any]) -> Iterator[Service]:
     specs = f"{settings['tweeter.lab.backends']} {settings['tweeter.timelines']} {settings['tweeter.timelines.shadow']}"
     for spec in dict.fromkeys(specs.split()):
-        if (found := private_server("tweeter.lab.backends", spec, settings)) is not None:
-            yield Service(spec.rpartition(".")[2], *found)
+        if (found := expected("tweeter.lab.backends", spec, settings)) and found.ours:
+            yield Service(spec.rpartition(".")[2], found.kind, found.port)
 
 
 def _package(service: Service) -> str:

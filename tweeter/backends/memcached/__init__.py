@@ -9,13 +9,12 @@ All processes of a site have to name the same servers in the same order, and rea
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pymemcache.client.base import normalize_server_spec
 from pyramid.config import Configurator
 
-from tweeter import servers
 from tweeter.backends.memcached.cache import MemcachedTweetCache
 from tweeter.backends.memcached.client import LONGEST_PREFIX, Servers
 from tweeter.backends.memcached.limits import MemcachedLimits
@@ -31,14 +30,9 @@ def includeme(config: Configurator) -> None:
     settings = config.get_settings()
     named, timeout, prefix = _servers(settings)
     days = settings["tweeter.memcached.idle_days"]
-
-    def at(named: Sequence[Address]) -> tuple[MemcachedTimelineStore, MemcachedTweetCache]:
-        every = Servers(named, prefix, timeout)
-        store = MemcachedTimelineStore(every, settings["tweeter.capacity"], idle_seconds=days * DAY)
-        return store, MemcachedTweetCache(every, seconds=days * DAY)
-
-    store, cache = at(named)
-    config.add_timeline_store(__name__, store=store, cache=cache, elsewhere=lambda host, port: at([(host, port)]))
+    every = Servers(named, prefix, timeout)
+    store = MemcachedTimelineStore(every, settings["tweeter.capacity"], idle_seconds=days * DAY)
+    config.add_timeline_store(__name__, store=store, cache=MemcachedTweetCache(every, seconds=days * DAY))
 
 
 def limits_storage(settings: Mapping[str, Any]) -> MemcachedLimits:
@@ -54,14 +48,6 @@ def _servers(settings: Mapping[str, Any]) -> tuple[list[Address], float, str]:
         settings["tweeter.memcached.timeout_ms"] / 1000,
         settings["tweeter.memcached.prefix"],
     )
-
-
-def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Memcached], int] | None:
-    """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
-    match settings["tweeter.memcached.servers"]:
-        case [(host, port)] if host in servers.LOCAL:
-            return servers.Memcached, int(port)
-    return None
 
 
 def addresses(text: str) -> list[Address]:
