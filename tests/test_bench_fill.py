@@ -2,8 +2,8 @@
 
 from tests.conftest import check_searchable, engine_on
 from tweeter.bench import fill
-from tweeter.cli.progress import Lines
-from tweeter.models.meta import make_sessions
+from tweeter.console.progress import Lines
+from tweeter.db.sessions import make_sessions
 from tweeter.timelines import plans, queries
 from tweeter.values import Timeline
 

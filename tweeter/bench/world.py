@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from tweeter import ids
 from tweeter.bench.graphs import Graph, Numbers, pick, popularity
 from tweeter.bulk.rows import bulk_rows
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 
 AT_ONCE = 50_000
 DAYS = 30  # days before now over which the tweets are spread

@@ -10,10 +10,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from tweeter.bulk.database import BulkDatabase
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 from tweeter.ids import date_of
 from tweeter.models import Base, Hashtag, Relationship, Tweet, User
-from tweeter.models.meta import now
+from tweeter.models.base import now
 from tweeter.text import entities, fold
 
 AT_ONCE = 50_000

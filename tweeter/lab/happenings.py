@@ -7,7 +7,7 @@ from tweeter.errors import BackendUnavailable, Refused
 from tweeter.lab.asking import Cost, read
 from tweeter.lab.bench import Backend, Happening, Lab
 from tweeter.lab.instruments import MENDS_AFTER, Instrument
-from tweeter.models.meta import now
+from tweeter.models.base import now
 from tweeter.values import Cursor, Timeline
 
 CATCH_UP = 5.0  # seconds that the page waits for a repaired store

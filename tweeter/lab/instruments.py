@@ -15,11 +15,11 @@ from typing import Any
 from pyramid.config import Configurator
 from zope.interface import directlyProvides, providedBy
 
+from tweeter.devtools.proxy import Mode, Proxy
+from tweeter.devtools.servers.expected import Expected, expected, moved
 from tweeter.errors import SettingError
 from tweeter.interfaces import ITimelineStore, ITweetCache
 from tweeter.plugins import dotted, load
-from tweeter.proxy import Mode, Proxy
-from tweeter.servers.expected import Expected, expected, moved
 from tweeter.timelines import BACKENDS, add_timeline_store, directives
 
 log = logging.getLogger(__name__)

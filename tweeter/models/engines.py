@@ -15,11 +15,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, Pool
 
+from tweeter.db import drivers
+from tweeter.db.engines import make_engine
 from tweeter.declarations import setting
 from tweeter.errors import SettingError
 from tweeter.masking import mask
-from tweeter.models import drivers
-from tweeter.models.meta import make_engine
 
 PREFIX = "sqlalchemy."
 EXAMPLES = "Examples: sqlite:///tweeter.sqlite, postgresql+psycopg://user:password@host/database"

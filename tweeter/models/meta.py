@@ -29,8 +29,8 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeDecorator
 
 from tweeter import measure
+from tweeter.db import drivers
 from tweeter.errors import TookTooLong
-from tweeter.models import drivers
 from tweeter.text import fold
 
 # Alembic can only drop constraints that have names.

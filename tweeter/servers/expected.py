@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from tweeter.devtools.servers.base import LOCAL, Server
+from tweeter.devtools.servers.memcached import Memcached
+from tweeter.devtools.servers.redis import Redis
 from tweeter.plugins import load, with_declared
-from tweeter.servers.base import LOCAL, Server
-from tweeter.servers.memcached import Memcached
-from tweeter.servers.redis import Redis
 from tweeter.timelines import BACKENDS
 
 

@@ -20,10 +20,10 @@ from pyramid.response import FileIter, Response
 from pyramid.view import view_config
 from sqlalchemy import select
 
+from tweeter.db.sessions import SessionFactory
 from tweeter.errors import Missing
 from tweeter.models import Mention, Relationship, Tweet, User
-from tweeter.models.meta import SessionFactory
-from tweeter.security import SIGNED_IN
+from tweeter.web.security import SIGNED_IN
 
 ROWS_AT_ONCE = 1000
 WRITERS = 2  # exports written concurrently: writing is CPU-bound

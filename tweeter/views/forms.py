@@ -9,8 +9,8 @@ from pyramid.request import Request
 
 from tweeter.errors import Refused
 from tweeter.ids import MAX_ID
-from tweeter.security import local_url
 from tweeter.values import Cursor
+from tweeter.web.security import local_url
 
 PAGE = 20
 GREATEST_PAGE = 100

@@ -5,8 +5,8 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from tweeter.clients import is_from, parse_networks
 from tweeter.interfaces import IDelivery
+from tweeter.web.clients import is_from, parse_networks
 
 
 def metrics(request: Request) -> Response:

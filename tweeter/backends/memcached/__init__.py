@@ -36,7 +36,7 @@ def includeme(config: Configurator) -> None:
 
 
 def limits_storage(settings: Mapping[str, Any]) -> MemcachedLimits:
-    """Where `tweeter.ratelimits` counts."""
+    """Where `tweeter.web.ratelimits` counts."""
     named, timeout, prefix = _servers(settings)
     return MemcachedLimits(named, f"{prefix}limits:", timeout)
 

@@ -51,7 +51,7 @@ def includeme(config: Configurator) -> None:
 
 
 def limits_storage(settings: Mapping[str, Any]) -> RedisLimits:
-    """Where `tweeter.ratelimits` counts."""
+    """Where `tweeter.web.ratelimits` counts."""
     url, timeout, prefix = _server(settings)
     return RedisLimits(Wire(open_url(url, timeout), timeout, prefix), f"{prefix}limits")
 
