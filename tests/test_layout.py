@@ -87,7 +87,7 @@ SITE = [room for room, level in LEVELS.items() if level <= LEVELS["main"]]
 
 def room_of(name: str) -> str:
     """The top-level module or package of a dotted name; `main` is the package itself."""
-    return (name.split(".") + ["main"])[1]
+    return ([*name.split("."), "main"])[1]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
