@@ -189,10 +189,10 @@ def test_a_request_its_event_and_its_delivery_share_an_id(site_with, lines):
     (request,) = [line for line in logged if line["event"] == "POST /tweets"]
     assert request["status"] == 303
     assert request["ms"] > 0
-    assert request["logger"] == "tweeter.web.requests"
+    assert request["logger"] == "tweeter.requests"
     (delivery,) = [line for line in logged if "TweetCreated" in line["event"]]
     assert delivery["request_id"] == request["request_id"]
-    assert len({line["request_id"] for line in logged if line["logger"] == "tweeter.web.requests"}) > 1
+    assert len({line["request_id"] for line in logged if line["logger"] == "tweeter.requests"}) > 1
 
 
 def test_a_delivery_by_a_thread_has_the_id_too(shared, lines):

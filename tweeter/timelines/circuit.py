@@ -17,7 +17,7 @@ from enum import Enum
 
 from tweeter.metrics import DISTRUSTED, TRUSTED
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("tweeter.delivery.circuit")
 
 PROBATION = 1.0  # seconds that a failed store must work before the circuit closes; doubled if it fails again soon
 LONGEST_PROBATION = 6.0

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from tweeter import outbox
 from tweeter.models import Consumer
 from tweeter.models.base import now
+from tweeter.outbox import events
 from tweeter.outbox.checkpoint import decode
 
 LONGEST_NAME = 200  # as the column has it
@@ -66,7 +66,7 @@ def applied_last(session: Session) -> set[int]:
 
 def prune(session: Session, keep: timedelta) -> int:
     """Deletes a chunk of events that are older than `keep` and that no shared store needs; returns their number."""
-    return outbox.prune(session, keep, lowest_needed(session, keep), applied_last(session))
+    return events.prune(session, keep, lowest_needed(session, keep), applied_last(session))
 
 
 _READ = select(Consumer.checkpoint, Consumer.incarnation).where(Consumer.name == bindparam("name"))

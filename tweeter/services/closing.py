@@ -1,8 +1,8 @@
 """Removes the rows of closed accounts, a chunk at a time (`chunks.in_chunks`).
 
 Closing an account sets `closed` in its row, and every page excludes it from then on. It may have a million followers
-and tweets, so their rows are removed afterwards (`tweeter.services.housekeeping`, `tweeter user close`). Each chunk is complete
-in itself: any process continues where another was killed, and several may work at once.
+and tweets, so `tweeter.services.housekeeping` or `tweeter user close` removes their rows afterwards. Each chunk is
+complete in itself: any process continues where another was killed, and several may work at once.
 """
 
 from typing import Any

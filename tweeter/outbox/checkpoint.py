@@ -30,7 +30,7 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True):
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     """All events up to `position` are applied, except those in flight.
 
-    `site` is the id of the site, `epoch` its restore epoch (see `tweeter.models.site`).
+    `site` is the id of the site, `epoch` its restore epoch (see `tweeter.outbox.site`).
 
     `sequence` grows with each checkpoint of a store. `time` is the database's clock (seconds since 1970) at which the
     log was last read to its end. `last` is the event applied last, (id, number, check): an outbox without that event

@@ -1,89 +1,19 @@
-"""Shared by all tables: names of constraints, types, the engine."""
+"""Engines that count their statements, detect dead connections and, on SQLite, lose no update."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Engine,
-    Integer,
-    MetaData,
-    create_engine,
-    event,
-    literal,
-    text,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext, make_url
-from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.exc import DisconnectionError, OperationalError
-from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.types import TypeDecorator
 
 from tweeter import measure
 from tweeter.db import drivers
-from tweeter.errors import TookTooLong
-from tweeter.text import fold
-
-# Alembic can only drop constraints that have names.
-NAMING_CONVENTION = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-
-# In SQLite only an INTEGER primary key is the rowid.
-BigId = BigInteger().with_variant(Integer, "sqlite")
-
-
-class UTCDateTime(TypeDecorator[datetime]):
-    """A timezone-aware datetime in UTC: `timestamptz` in PostgreSQL, a sortable text in SQLite."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def now() -> datetime:
-    """The current time in UTC, to the millisecond, the resolution of ids."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def folded(column: str) -> Callable[[DefaultExecutionContext], str]:
-    """The default of a column that contains another column folded."""
-    return lambda context: fold(context.get_current_parameters()[column] or "")  # constraints reject a missing value
-
-
-SessionFactory = Callable[[], Session]
 
 LONG_REST = 1.0  # seconds
-INSTRUCTIONS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine, which runs some ten million per second
-QUERY_CANCELED = "57014"  # PostgreSQL's code
 POOL_TIMEOUT = 5  # seconds that a thread waits for a connection if the settings limit the pool
-WRITING = {"sqlite_begin": "IMMEDIATE"}
 
 
 def make_engine(url: str | URL, door: drivers.Door | None = None, **options: Any) -> Engine:
@@ -133,50 +63,6 @@ def make_engine(url: str | URL, door: drivers.Door | None = None, **options: Any
     event.listen(engine, "before_cursor_execute", _note_start)
     event.listen(engine, "after_cursor_execute", _note_end)
     return engine
-
-
-def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session]:
-    """Sessions for short transactions, each with a fresh snapshot; `writing` makes them begin as writers."""
-    return sessionmaker(engine.execution_options(**WRITING) if writing else engine, expire_on_commit=False)
-
-
-def begin_immediate(session: Session) -> None:
-    """Begins the session's transaction as a writer, at once. Must be called before its first statement."""
-    session.connection(execution_options=WRITING)
-
-
-@contextmanager
-def time_limit(session: Session, seconds: float) -> Iterator[None]:
-    """Limits the time of the session's statements in this block: of each on PostgreSQL, of all together on SQLite.
-
-    Raises TookTooLong; the transaction cannot continue after that.
-    """
-    sqlite = session.get_bind().dialect.name == "sqlite"
-    driver: Any = session.connection().connection.driver_connection
-    try:
-        if sqlite:
-            end = monotonic() + seconds
-            driver.set_progress_handler(lambda: monotonic() > end, INSTRUCTIONS_BETWEEN_LOOKS)
-        else:
-            session.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": f"{seconds * 1000:.0f}"})
-        yield
-        if not sqlite:
-            session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
-    except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED or str(error.orig) == "interrupted":
-            raise TookTooLong from error
-        raise
-    finally:
-        if sqlite:
-            driver.set_progress_handler(None, 0)
-
-
-def insert_new(session: Session, model: type[Base], **values: Any) -> bool:
-    """Inserts a row unless it exists. Returns whether it was inserted; safe under concurrency."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(model).values(**values).on_conflict_do_nothing()
-    # RETURNING, because PostgreSQL's driver does not report the number of inserted rows.
-    return session.execute(statement.returning(literal(1))).first() is not None
 
 
 def _hide_row(context: ExceptionContext) -> None:

@@ -16,7 +16,7 @@ FRAGMENTS = 10_000  # some 2 KB each
 BLINK = 0.1  # seconds
 
 _templates = Environment(
-    loader=PackageLoader("tweeter", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    loader=PackageLoader("tweeter.web", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True,
 )  # fmt: skip
 

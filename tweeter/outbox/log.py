@@ -14,7 +14,7 @@ from zlib import crc32
 import msgspec
 from sqlalchemy import ARRAY, BigInteger, Connection, Integer, bindparam, select, text
 
-from tweeter import outbox
+from tweeter.models import OutboxEvent
 from tweeter.models.base import UTCDateTime
 from tweeter.values import AnyEvent, Unfollowed
 
@@ -175,8 +175,8 @@ def _check(row: Any) -> int:
 
 _COLUMNS = "id, transaction_id, date, payload, request_id"
 _ROWS: dict[str, Any] = {
-    "id": BigInteger, "transaction_id": BigInteger, "date": UTCDateTime, "payload": outbox.OutboxEvent.payload.type,
-    "request_id": outbox.OutboxEvent.request_id.type,
+    "id": BigInteger, "transaction_id": BigInteger, "date": UTCDateTime, "payload": OutboxEvent.payload.type,
+    "request_id": OutboxEvent.request_id.type,
 }  # fmt: skip
 _POSITION = [
     bindparam("xmax", type_=BigInteger),
@@ -235,8 +235,8 @@ _END = {
 }
 _NEWEST = text(f"SELECT {_COLUMNS} FROM outbox ORDER BY id DESC LIMIT 1").columns(**_ROWS)  # noqa: S608
 _UNFOLLOWED = (
-    select(outbox.OutboxEvent.payload, outbox.OutboxEvent.date, outbox.OutboxEvent.request_id)
-    .where(outbox.OutboxEvent.date > bindparam("since", type_=UTCDateTime))
-    .where(outbox.OutboxEvent.payload.contains("Unfollowed"))
+    select(OutboxEvent.payload, OutboxEvent.date, OutboxEvent.request_id)
+    .where(OutboxEvent.date > bindparam("since", type_=UTCDateTime))
+    .where(OutboxEvent.payload.contains("Unfollowed"))
 )
 _EVENT = text(f"SELECT {_COLUMNS} FROM outbox WHERE id = :id").columns(**_ROWS)  # noqa: S608

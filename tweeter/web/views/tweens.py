@@ -151,11 +151,7 @@ def includeme(config: Configurator) -> None:
         allow_toolbar(partial(is_from, hosts))
     # Below the debug toolbar: its time and its own pages are not measured.
     outside = ("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS)
-    config.add_tween(
-        "tweeter.web.views.tweens.measure_tween", under=outside, over="tweeter.web.views.tweens.headers_tween"
-    )
-    config.add_tween("tweeter.web.views.tweens.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
+    config.add_tween(f"{__name__}.measure_tween", under=outside, over=f"{__name__}.headers_tween")
+    config.add_tween(f"{__name__}.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
     # Below the exception views, so that they know whether the request will be retried.
-    config.add_tween(
-        "tweeter.web.views.tweens.retry_tween", under=EXCVIEW, over="tweeter.web.views.receiving.check_tween"
-    )
+    config.add_tween(f"{__name__}.retry_tween", under=EXCVIEW, over="tweeter.web.views.receiving.check_tween")

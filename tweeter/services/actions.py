@@ -92,7 +92,7 @@ class Actions:
     def close_account(self, user_id: int) -> None:
         """Closes the account: no page shows it, its tweets or its follows from now on, and its username is free again.
 
-        The rows are removed later (`tweeter.services.closing`): there may be millions, which would lock all neighbours too long.
+        `tweeter.services.closing` removes the rows later: there may be millions, which would lock others too long.
         """
         user = self._user(user_id, lock=True)
         user.closed = True
