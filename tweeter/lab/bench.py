@@ -116,12 +116,10 @@ class Lab:
     def backends(self) -> dict[str, Backend]:
         """The backends by short name, in the order of the setting."""
         named = {name: timelines for name, timelines in self._registry.getUtilitiesFor(ITimelines) if name}
-        wanted = self._registry.settings["tweeter.lab.backends"].split()
-        order = {spec.rpartition(".")[2]: place for place, spec in enumerate(wanted)}
         instruments = self._registry["instruments"]
-        found = [Backend(timelines, instruments.get(name)) for name, timelines in named.items()]
-        found.sort(key=lambda backend: order.get(backend.name, len(order)))
-        return {backend.name: backend for backend in found}
+        found = {each.name: Backend(each, instruments.get(name)) for name, each in named.items()}
+        wanted = [spec.rpartition(".")[2] for spec in self._registry.settings["tweeter.lab.backends"].split()]
+        return {name: found[name] for name in dict.fromkeys([*wanted, *found]) if name in found}
 
     def statuses(self, patience: float = 0.0) -> dict[str, Status]:
         """The status of each backend, by name; `patience` as in Backend.status."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tweeter.errors import BackendUnavailable, Refused
 from tweeter.lab.asking import Cost, read
 from tweeter.lab.bench import Backend, Happening, Lab
-from tweeter.lab.instruments import MENDS_AFTER, Instrument
+from tweeter.lab.instruments import Instrument
 from tweeter.models.base import now
 from tweeter.values import Cursor, Timeline
 
@@ -28,9 +28,8 @@ def happen(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str]
         "mend": ("mended", lambda: _mend(lab, backend, instrument)),
     }
     if instrument.breakable:
-        broken = f"It mends by itself in {MENDS_AFTER / 60:.0f} minutes."
-        deeds["refuse"] = ("refuses connections", lambda: instrument.break_it("refuse") or broken)
-        deeds["hang"] = ("takes connections and never answers", lambda: instrument.break_it("hang") or broken)
+        deeds["refuse"] = ("refuses connections", lambda: instrument.break_it("refuse"))
+        deeds["hang"] = ("takes connections and never answers", lambda: instrument.break_it("hang"))
     if what not in deeds:
         raise Refused(f"There is no “{what[:20]}” to do to {backend.name}.")
     if what == "mend" and not instrument.broken:

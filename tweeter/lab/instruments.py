@@ -6,6 +6,7 @@ none of this exists.
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -96,12 +97,12 @@ class CountingStore(Stand):
         self.tally.count(id, len(keys))
 
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
-        ids = {id_ for ids in ids_by_key.values() for id_ in ids}
-        for id_ in ids:
+        numbers = Counter(id_ for ids in ids_by_key.values() for id_ in ids)
+        for id_ in numbers:
             self.tally.begin(id_)
         self.target.add_batch(ids_by_key)
-        for id_ in ids:
-            self.tally.count(id_, sum(id_ in added for added in ids_by_key.values()))
+        for id_, timelines in numbers.items():
+            self.tally.count(id_, timelines)
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
         self.tally.begin(id)
@@ -138,8 +139,8 @@ class Instrument:
         """Seconds until it is repaired automatically."""
         return max(0.0, self._mends_at - monotonic())
 
-    def break_it(self, how: str, seconds: float = MENDS_AFTER) -> None:
-        """Replaces the store by one behind a proxy that refuses connections or never responds."""
+    def break_it(self, how: str, seconds: float = MENDS_AFTER) -> str:
+        """Replaces the store by one behind a proxy that refuses connections or never responds. Returns when it ends."""
         if self.server is None or self._at is None:
             raise TypeError(f"{self.name} is at no address")
         with self._lock:
@@ -153,6 +154,7 @@ class Instrument:
             self._timer.daemon = True
             self._timer.start()
         log.warning("the lab broke %s: %s", self.name, how)
+        return f"It mends by itself in {seconds / 60:.0f} minutes."
 
     def mend(self) -> None:
         """Restores the real store. The relay brings it up to date before the circuit closes."""
@@ -196,7 +198,7 @@ def includeme(config: Configurator) -> None:
     settings["tweeter.timelines.shadow"] = " ".join([settings["tweeter.timelines.shadow"], *backends])
     config.registry["instruments"] = {}
     config.include(directives)
-    config.add_directive("add_timeline_store", _add_wrapped, action_wrap=False)
+    config.add_directive("add_timeline_store", _add_wrapped)
 
 
 def _add_wrapped(config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache) -> None:
@@ -205,11 +207,12 @@ def _add_wrapped(config: Configurator, name: str, store: ITimelineStore, cache: 
     def at(host: str, port: int) -> tuple[ITimelineStore, ITweetCache]:
         found: list[tuple[ITimelineStore, ITweetCache]] = []
         other = Configurator(settings={**config.get_settings(), **moved(config.get_settings(), host, port)})
-        other.add_directive("add_timeline_store", lambda _, name, store, cache: found.append((store, cache)), False)
+        other.add_directive("add_timeline_store", lambda _, name, store, cache: found.append((store, cache)))
         other.include(name)
         return found[0]
 
-    server = expected("tweeter.lab.backends", name, config.get_settings())
+    server = expected(name, config.get_settings())
     held = Instrument(name.rpartition(".")[2], store, cache, server, at)
     config.registry["instruments"][name] = held
-    add_timeline_store(config, name, held.store, held.cache)
+    wrapped: Any = held.store, held.cache
+    add_timeline_store(config, name, *wrapped)
