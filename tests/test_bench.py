@@ -19,7 +19,7 @@ from tests.conftest import engine_on, running, serving
 from tweeter.bench import memory
 from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
-from tweeter.bench.given import memcached_names, memcached_socket
+from tweeter.bench.given import memcached_client, memcached_names
 from tweeter.bench.load import WrongAnswer, load
 from tweeter.bench.machinery import trusted
 from tweeter.bench.scratch import Scratch
@@ -96,8 +96,8 @@ def test_delivery_on_servers_that_are_given_leaves_what_others_have_there(
         client.set("another's bench", "1")
     assert main(["bench", "delivery", ini, "--followers", "300", "--runs", "1", *given]) == 0
     assert keys(redis_server) == {"another's bench"}
-    with memcached_socket(memcached_server.address) as connection:
-        assert memcached_names(connection, "tweeter-bench") == []
+    with memcached_client(memcached_server.address) as client:
+        assert memcached_names(client, "tweeter-bench") == []
 
 
 def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_server):

@@ -15,13 +15,13 @@ import pytest
 from tests.conftest import write_ini
 from tests.test_packaging import ROOT
 from tweeter.bench import plan
-from tweeter.bench import report as reports
 from tweeter.bench.contender import Answers, contenders
 from tweeter.bench.figures import significant
+from tweeter.bench.report import command
 from tweeter.bench.report.compare import changes, differences
 from tweeter.bench.report.page import best_sentence, constant_sentence, growth_sentence, series_of, write_html
 from tweeter.bench.report.plots import duration
-from tweeter.bench.report.schema import Cost, Measurement, Result, read_json, summarize, write_csv, write_json
+from tweeter.bench.schema import Cost, Measurement, Result, read_json, summarize, write_csv, write_json
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.cli.bench import in_order
@@ -40,7 +40,7 @@ TINY = plan.QUICK._replace(
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports, "QUICK", TINY)
+    monkeypatch.setattr(command, "QUICK", TINY)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def done(
     """The folder of a report on everything: all backends, all workloads, and a replay."""
     folder = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reports, "QUICK", TINY)
+        patch.setattr(command, "QUICK", TINY)
         words = ["bench", write_ini(folder, f"sqlite:///{sqlite_template}"), "--quick", "--seed", "5",
                  "--follows", str(WEEK / "follows.txt.gz"), "--tweets", str(WEEK / "tweets.jsonl.gz"),
                  "--database", "sqlite", "--redis", redis_server.url, "--memcached", memcached_server.address,
@@ -175,7 +175,7 @@ def test_the_same_numbers_make_the_same_page(done, result, tmp_path):
 
 
 def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(reports, "QUICK", TINY._replace(users=(), tweets=(), timelines=0))
+    monkeypatch.setattr(command, "QUICK", TINY._replace(users=(), tweets=(), timelines=0))
     words = ["bench", ini, "--quick", *given, "--output", str(tmp_path / "out"), "--workloads", "retwis"]
     assert main([*words, "--backends", "sql,tests.thirdparty.forgetful"]) == 1
     told = " ".join(capsys.readouterr().out.split())

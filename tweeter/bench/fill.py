@@ -23,12 +23,12 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from tweeter.bench.figures import Figures, Ratio, percentile
+from tweeter.bench.figures import Figures, percentile
+from tweeter.bench.machinery import engine_at
 from tweeter.bench.scratch import Scratch
 from tweeter.bulk.rows import bulk_rows
-from tweeter.console.commands import CommandError, count
+from tweeter.console.commands import CommandError, count, counts
 from tweeter.console.progress import Progress
-from tweeter.db.engines import make_engine
 from tweeter.db.sessions import make_sessions
 from tweeter.devtools.servers import NotInstalled
 from tweeter.ids import SEQUENCE_BITS
@@ -75,7 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=count, default=100_000, metavar="N", help="of each site (default 100000)")
     parser.add_argument("--tweets", type=count, default=10_000_000, metavar="N", help="of each (default 10000000)")
     parser.add_argument(
-        "--followees", type=_counts, default=FOLLOWEES, metavar="N,…", help=f"default {','.join(map(str, FOLLOWEES))}"
+        "--followees", type=counts, default=FOLLOWEES, metavar="N,…", help=f"default {','.join(map(str, FOLLOWEES))}"
     )
     parser.add_argument("--readers", type=count, default=10, metavar="N", help="who follow so many (default 10)")
     parser.add_argument("--runs", type=count, default=3, metavar="N", help="of each plan, in turns (default 3)")
@@ -92,18 +92,15 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     for site, author in AUTHORS.items():
         scratch.progress.say(f"Making a site, {site}")
         url = scratch.new_database()
-        engine = make_engine(url)
-        try:
+        rows = []
+        with engine_at(url) as engine:
             if engine.dialect.name != "postgresql":
                 raise NotInstalled("postgres", "postgresql")
             groups = build(engine, author, args.users, args.tweets, args.followees, args.readers, scratch.progress)
             scratch.progress.phase(f"Filling, {site}", len(groups))
-            rows = []
             for (kind, followees), readers in groups.items():
                 rows.append(measure_readers(engine, site, kind, followees, readers, args.runs, capacity))
                 scratch.progress.advance(1)
-        finally:
-            engine.dispose()
         scratch.drop(url)
         _tell(figures, site, rows)
     return figures
@@ -117,17 +114,13 @@ def _tell(figures: Figures, site: str, rows: Sequence[Row]) -> None:
         some = [row for row in rows if row.kind == kind]
         for place, name in enumerate(("median", "95th percentile")):
             worst = max(row.milliseconds["fill"][place] for row in some)
-            figures.ratios.append(Ratio(f"{site}, {kind}: {name}, of the slowest", worst, most=LONGEST, unit="ms"))
-        figures.ratios.append(Ratio(f"{site}, {kind}: join / fill, at best", max(row.ratio for row in some)))
+            figures.claim(f"{site}, {kind}: {name}, of the slowest", worst, most=LONGEST, unit="ms")
+        figures.claim(f"{site}, {kind}: join / fill, at best", max(row.ratio for row in some))
 
 
 def _possible(kind: str, followees: int, users: int) -> bool:
     first, last = KINDS[kind]
     return followees < (last - first) * users
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(count(word) for word in text.split(","))
 
 
 def line(row: Row) -> str:

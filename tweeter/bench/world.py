@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Engine
@@ -20,17 +20,10 @@ LONGEST = 140
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeio"]
 
 
-class Written(NamedTuple):
-    """The contents of the database. Users are the rows 1, 2, 3…, numbered from 0; `u1` is the first one's name."""
-
-    users: int
-    follows: int
-    tweet_ids: Numbers
-
-
-def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: Progress) -> Written:
+def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: Progress) -> Numbers:
     """Writes users, relationships with their counters, and tweets of the last 30 days; activity varies widely.
 
+    Users are the rows 1, 2, 3…, numbered from 0; `u1` is the first one's name. Returns the ids of the tweets.
     Indexes and statistics are in the state of a long-running site.
     """
     random = np.random.default_rng([seed, tweets])
@@ -44,7 +37,7 @@ def write_world(engine: Engine, graph: Graph, tweets: int, seed: int, progress: 
         rows.people(graph.users, "u", counters=counters)
         rows.follows(_tuples(graph.followers + 1, graph.followees + 1), len(graph.followers))
         rows.tweets(((id_, user, messages[n]) for id_, user, n in _tuples(tweet_ids, authors + 1, texts)), tweets)
-    return Written(graph.users, len(graph.followers), tweet_ids)
+    return tweet_ids
 
 
 def _tuples(*columns: Numbers) -> Iterator[tuple[Any, ...]]:

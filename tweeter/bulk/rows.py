@@ -1,10 +1,11 @@
 """Bulk inserts of users, follows and tweets by the million, for sites without other writers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice, repeat, starmap
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, text
 from sqlalchemy.schema import CreateIndex, DropIndex
@@ -12,12 +13,30 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 from tweeter.bulk.database import BulkDatabase
 from tweeter.console.progress import Progress
 from tweeter.ids import date_of
-from tweeter.models import Base, Hashtag, Relationship, Tweet, User
+from tweeter.models import Base
 from tweeter.models.base import now
 from tweeter.text import entities, fold
 
+T = TypeVar("T")
+
 AT_ONCE = 50_000
+COUNTERS = (
+    ("tweets_count", "tweets", "user_id"),
+    ("followers_count", "relationships", "to_user_id"),
+    ("following_count", "relationships", "from_user_id"),
+)
 TABLES = ("users", "relationships", "tweets", "hashtags")
+
+
+def in_parts(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The values in lists of so many."""
+    rest = iter(values)
+    return iter(lambda: list(islice(rest, size)), [])
+
+
+@lru_cache(maxsize=1000)  # made messages recur
+def _read(message: str) -> tuple[str, set[str]]:
+    return fold(message), entities(message).hashtags
 
 
 class Rows:
@@ -26,50 +45,53 @@ class Rows:
     def __init__(self, engine: Engine, progress: Progress) -> None:
         self._database = BulkDatabase(engine)
         self._engine = engine
-        self._dialect = engine.dialect
         self._progress = progress
+        self._counted = False
 
     def people(
         self,
         count: int,
         prefix: str = "user",
         password_hash: str = "",
-        counters: Iterable[tuple[int, int, int]] = repeat((0, 0, 0)),
+        counters: Iterable[tuple[int, int, int]] | None = None,
     ) -> range:
         """Adds so many users, user1, user2, … Returns their ids.
 
-        `counters` of tweets, followers and followees spare an update at the end, which leaves dead rows.
+        `counters` are the tweets, followers and followees of everybody: nothing is counted at the end.
         """
         columns = (
             "username", "username_key", "display_name", "folded_name", "bio", "password_hash", "auth_version",
             "tweets_count", "followers_count", "following_count", "date",
         )  # fmt: skip
-        date = now() - timedelta(days=365)
+        self._counted = counters is not None
+        date = self._date(now() - timedelta(days=365))
         names = (f"{prefix}{n}" for n in range(1, count + 1))
         rows = (
             (name, name.lower(), name, name.lower(), "", password_hash, 0, *counted, date)
-            for name, counted in zip(names, counters, strict=False)
+            for name, counted in zip(names, counters or repeat((0, 0, 0)), strict=False)
         )
-        self._insert(User, "People", columns, rows, count)
+        self._insert("users", "People", columns, rows, count)
         with self._database.staging():
             last = int(self._database.execute("SELECT max(id) FROM users").scalar_one())
         return range(last - count + 1, last + 1)
 
     def follows(self, pairs: Iterable[tuple[int, int]], count: int) -> None:
         """Inserts pairs of follower and followee."""
-        self._insert(Relationship, "Follows", ("from_user_id", "to_user_id"), pairs, count)
+        self._insert("relationships", "Follows", ("from_user_id", "to_user_id"), pairs, count)
 
     def tweets(self, tweets: Iterable[tuple[int, int, str]], count: int) -> None:
         """Inserts tweets: id, author and message of each; the date is the id's."""
         hashtags: list[tuple[str, int]] = []
 
         def row(id_: int, user_id: int, message: str) -> tuple[Any, ...]:
-            hashtags.extend((tag, id_) for tag in entities(message).hashtags)
-            return id_, user_id, message, date_of(id_), fold(message)
+            folded, tags = _read(message)
+            if tags:
+                hashtags.extend((tag, id_) for tag in tags)
+            return id_, user_id, message, self._date(date_of(id_)), folded
 
         columns = ("id", "user_id", "message", "date", "folded")
-        self._insert(Tweet, "Tweets", columns, starmap(row, tweets), count)
-        self._insert(Hashtag, "Hashtags", ("tag", "tweet_id"), hashtags, len(hashtags))
+        self._insert("tweets", "Tweets", columns, starmap(row, tweets), count)
+        self._insert("hashtags", "Hashtags", ("tag", "tweet_id"), hashtags, len(hashtags))
 
     def begin(self) -> None:
         """Drops indexes and checks: one sort at the end is faster than a million insertions, and the rows are valid."""
@@ -84,11 +106,7 @@ class Rows:
         if indexes:
             self._indexes(CreateIndex)
         with self._database.staging():
-            for counter, table, column in (
-                ("tweets_count", "tweets", "user_id"),
-                ("followers_count", "relationships", "to_user_id"),
-                ("following_count", "relationships", "from_user_id"),
-            ):
+            for counter, table, column in () if self._counted else COUNTERS:
                 self._database.execute(
                     f"UPDATE users SET {counter} = found.n "  # noqa: S608 (our own words)
                     f"FROM (SELECT {column} AS id, count(*) AS n FROM {table} GROUP BY {column}) AS found "
@@ -106,22 +124,21 @@ class Rows:
 
     def _indexes(self, statement: Any) -> None:
         with self._database.staging():
-            for table in (Relationship.__table__, Tweet.__table__):
+            for table in (Base.metadata.tables[name] for name in ("relationships", "tweets")):
                 for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                    self._database.execute(str(statement(index).compile(dialect=self._dialect)))
+                    self._database.execute(str(statement(index).compile(dialect=self._engine.dialect)))
+
+    def _date(self, date: datetime) -> datetime | str:
+        """A date in UTC as the driver stores it: see `UTCDateTime`."""
+        return date if self._database.postgresql else date.isoformat(" ", "microseconds")[:26]
 
     def _insert(
-        self, model: type[Base], name: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]], count: int
+        self, table: str, name: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], count: int
     ) -> None:
         self._progress.phase(name, count)
-        types = [model.__table__.c[column].type.dialect_impl(self._dialect) for column in columns]
-        binds = [type_.bind_processor(self._dialect) for type_ in types]
-        if any(binds):
-            rows = (tuple(bind(v) if bind else v for bind, v in zip(binds, row, strict=True)) for row in rows)
-        pending = iter(rows)
-        while some := list(islice(pending, AT_ONCE)):
+        for some in in_parts(rows, AT_ONCE):
             with self._database.staging():
-                self._database.insert_rows(model.__tablename__, columns, some)
+                self._database.insert_rows(table, columns, some)
             self._progress.advance(len(some))
 
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from tweeter.devtools.servers.base import LOCAL, Server
 from tweeter.devtools.servers.memcached import Memcached
 from tweeter.devtools.servers.redis import Redis
-from tweeter.plugins import load, with_declared
 from tweeter.timelines import BACKENDS
 
 
@@ -20,20 +19,17 @@ class Expected(NamedTuple):
     ours: bool
 
 
-def expected(setting: str, backend: str, settings: Mapping[str, Any]) -> Expected | None:
-    """The server of a backend that `setting` names.
+def expected(module: str, settings: Mapping[str, Any]) -> Expected | None:
+    """The server of the backend in this module, by parsed settings.
 
-    None for other modules than our own, for several servers, and for any address but a host and a port. Raises
-    SettingError.
+    None for other modules than our own, for several servers, and for any address but a host and a port.
     """
-    module = load(setting, backend, BACKENDS)
-    declared = with_declared(settings, module)
-    if module.__name__ == f"{BACKENDS}.redis":
-        url = urlsplit(declared["tweeter.redis.url"])
+    if module == f"{BACKENDS}.redis":
+        url = urlsplit(settings["tweeter.redis.url"])
         host, ours = url.hostname or "localhost", url.hostname in LOCAL and "@" not in url.netloc
         return Expected(Redis, host, url.port or 6379, ours) if url.scheme == "redis" else None
-    if module.__name__ == f"{BACKENDS}.memcached":
-        match declared["tweeter.memcached.servers"]:
+    if module == f"{BACKENDS}.memcached":
+        match settings["tweeter.memcached.servers"]:
             case [(host, port)]:
                 return Expected(Memcached, host, int(port), host in LOCAL)
     return None
