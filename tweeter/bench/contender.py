@@ -11,7 +11,7 @@ from tweeter import measure
 from tweeter.bench.machinery import acting, machinery, trusted
 from tweeter.bench.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch
-from tweeter.interfaces import IDelivery, IMaterializedTimelines
+from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds
 from tweeter.metrics import fallbacks
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Page, Timeline
@@ -63,7 +63,7 @@ class Contender:
         self.timelines = trusted(registry)
         self.delivery = registry.getUtility(IDelivery)
         self.answers = answers
-        self.pull = PullTimelines("sql", self.sessions)
+        self.pull = PullTimelines("sql", self.sessions, registry.getUtility(ITimelineKinds))
 
     @property
     def materialized(self) -> bool:

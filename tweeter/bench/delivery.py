@@ -145,7 +145,7 @@ class _Deliveries:
         event = TweetCreated(post(self._registry, self._site.author), self._site.author)
         self._delivered.append(self._process.call(deliver, event))
         for follower in random.sample(followers, min(CHECKED, len(followers))):
-            found = self._timelines.peek(Timeline.home(follower))
+            found = self._timelines.peek(Timeline("home", follower))
             if found is None or found.ids[0] != event.tweet_id:
                 raise CommandError(f"{self._timelines.name}: the tweet did not come to the timeline of {follower}.")
         return len(followers) / self._delivered[-1].seconds
@@ -162,7 +162,7 @@ class _Deliveries:
 @contextmanager
 def _deliveries(site: _Site, settings: Mapping[str, Any], figures: Figures) -> Iterator[tuple[_Deliveries, str]]:
     """Another process that delivers, and the key of the first follower's timeline, to be copied for the others."""
-    first = Timeline.home(site.followers[0])
+    first = Timeline("home", site.followers[0])
     with machinery(settings) as registry, closing(Child()) as process:
         by_hand(registry).page(first, Cursor(limit=1))
         process.call(begin_by_hand, settings)

@@ -59,7 +59,7 @@ def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
     for contender in materialized:
         for users in in_parts(site.planted.fans, 100):
             for user in users:
-                contender.timelines.page(Timeline.home(user + 1), Cursor())
+                contender.timelines.page(Timeline("home", user + 1), Cursor())
             progress.advance(len(users))
     for contender in every:  # opens connections and prepares statements
         contender.post(site.planted.fans[0] + 1, "The first post of all is not counted.")
@@ -77,7 +77,7 @@ def grow(
         for number in range(plan.rounds):
             for person in people:
                 for contender in rotated(every, number):
-                    for measure, costs in _once(plan, contender, Timeline.home(person.user + 1)).items():
+                    for measure, costs in _once(plan, contender, Timeline("home", person.user + 1)).items():
                         rounds.setdefault((person, contender.name, measure), []).append(costs)
                 scratch.progress.advance(1)
     for (person, backend, measure), values in rounds.items():
@@ -85,7 +85,7 @@ def grow(
 
 
 def _once(plan: Plan, contender: Contender, timeline: Timeline) -> dict[str, list[Cost]]:
-    posts = [contender.post(timeline.user_id, f"benchmarks say hello for the {n}th time") for n in range(plan.posts)]
+    posts = [contender.post(timeline.owner, f"benchmarks say hello for the {n}th time") for n in range(plan.posts)]
     costs = {"commit": [cost for cost, _ in posts], "delivered": [cost for _, cost in posts]}
     if contender.materialized:
         costs["cold"] = []

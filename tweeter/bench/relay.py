@@ -229,7 +229,7 @@ def _fill(scratch: Scratch, registry: Registry) -> tuple[range, range]:
 def _warm(registry: Registry, followers: range) -> None:
     timelines = registry.getUtility(ITimelines)
     for user in followers:
-        timelines.page(Timeline.home(user), Cursor(limit=1))
+        timelines.page(Timeline("home", user), Cursor(limit=1))
 
 
 def _cost(scratch: Scratch, posts: int, figures: Figures) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tweeter import measure
 from tweeter.errors import Missing
-from tweeter.interfaces import ITimelines
+from tweeter.interfaces import ITimelineKinds, ITimelines
 from tweeter.lab import crowds
 from tweeter.lab.asking import Answer, ask_all
 from tweeter.lab.bench import PATIENCE, Lab, Status
@@ -166,9 +166,9 @@ def awake(request: Request) -> tuple[Lab, dict[str, Status]]:
 
 def measured(request: Request, contenders: Mapping[str, ITimelines], whose: Whose, limit: int) -> dict[str, Any]:
     """The answers, and the maximum of each group of bars, in seconds."""
-    reference = PullTimelines("reference", request.registry["sessions"])
+    reference = PullTimelines("reference", request.registry["sessions"], request.registry.getUtility(ITimelineKinds))
     with measure.measuring():  # the footer counts this page only, not the measured reads
-        answers = ask_all(contenders, reference, Timeline.home(whose.id), Cursor(limit=limit))
+        answers = ask_all(contenders, reference, Timeline("home", whose.id), Cursor(limit=limit))
     scales = {
         "cold": max((answer.cold.seconds for answer in answers.values() if answer.cold), default=1.0),
         "warm": max((answer.warm.seconds for answer in answers.values()), default=1.0),

@@ -20,6 +20,7 @@ from tweeter.errors import SettingError
 from tweeter.interfaces import (
     IMaterializedTimelines,
     IPageStore,
+    ITimelineKinds,
     ITimelines,
     ITimelineStore,
     ITweetCache,
@@ -44,6 +45,7 @@ def add_timeline_store(config: Configurator, name: str, store: ITimelineStore, c
         store,
         cache,
         config.registry["read_sessions"],
+        config.registry.getUtility(ITimelineKinds),
         capacity=config.get_settings()["tweeter.capacity"],
         clock=config.registry["clock"],
         joined=IPageStore.providedBy(store),
@@ -94,6 +96,7 @@ def directives(config: Configurator) -> None:
 
 def includeme(config: Configurator) -> None:
     """Adds `request.timelines`, the ITimelines that the settings chose."""
+    config.include(".kinds")
     config.include(directives)
     settings = config.get_settings()
     include(config, "tweeter.timelines", settings["tweeter.timelines"], BACKENDS)

@@ -48,9 +48,9 @@ class Player:
     def _timeline(self, operation: op.Operation) -> Timeline | None:
         match operation:
             case op.ReadHome(user) | op.LogIn(user) | op.ReadNews(user):
-                return Timeline.home(self._world.user_id(user))
+                return Timeline("home", self._world.user_id(user))
             case op.ReadProfile(user):
-                return Timeline.profile(self._world.user_id(user))
+                return Timeline("profile", self._world.user_id(user))
         return None
 
     def play(self, operations: Sequence[op.Operation]) -> float:
