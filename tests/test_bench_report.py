@@ -17,6 +17,7 @@ from tests.test_packaging import ROOT
 from tweeter.bench import plan
 from tweeter.bench.contender import Answers, contenders
 from tweeter.bench.figures import significant
+from tweeter.bench.machinery import acting
 from tweeter.bench.report import command
 from tweeter.bench.report.compare import changes, differences
 from tweeter.bench.report.page import best_sentence, constant_sentence, growth_sentence, series_of, write_html
@@ -432,12 +433,12 @@ def test_each_contender_has_a_database_of_its_own_that_is_gone_afterwards(ini):
     with Scratch(read_settings(ini), Lines(), "sqlite") as scratch:
         url = scratch.new_database()
         with contenders(scratch, answers, url) as (one, other):
-            with one.acting() as actions:
+            with acting(one.registry) as actions:
                 user = actions.sign_up("ada", "a password").id
             one.post(user, "hello")
             urls = {str(each.registry["engine"].url) for each in (one, other)}
             assert url not in urls
             assert len(urls) == 2
-            with other.acting() as actions:
+            with acting(other.registry) as actions:
                 assert actions.sign_up("ada", "a password").id == user
         assert [Path(each.removeprefix("sqlite:///")).exists() for each in urls] == [False, False]

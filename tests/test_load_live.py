@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 
 from tests.conftest import write_ini
 from tests.test_cli_load import killed_load, load_tweets, messages, tweet, write
-from tweeter.cli.load import database as bulk
+from tweeter.bulk import database as bulk
 from tweeter.models import OutboxEvent
 from tweeter.models import Site as SiteRow
 from tweeter.models.base import now
