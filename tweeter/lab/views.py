@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
@@ -40,15 +40,6 @@ MARKS = {
 }
 
 
-class Whose(NamedTuple):
-    """The owner of the requested home timeline."""
-
-    id: int
-    username: str
-    display_name: str
-    following_count: int
-
-
 @page(route_name="lab", renderer="tweeter.web:templates/lab_compare.jinja2")
 def side_by_side(request: Request) -> dict[str, Any]:
     """The same page from every backend. Cold reads drop the timelines and backfill them."""
@@ -57,10 +48,8 @@ def side_by_side(request: Request) -> dict[str, Any]:
         return values
     lab, statuses = awake(request)
     contenders = {name: lab.backends[name].timelines for name, status in statuses.items() if status.answers}
-    values |= measured(request, contenders, whose, values["limit"]) | {
-        "statuses": statuses,
-        "state": state_of(statuses),
-    }
+    values |= measured(request, contenders, whose, values["limit"])
+    values |= {"statuses": statuses, "state": state_of(statuses)}
     answers = values["answers"]
     statements = {name: statements_of(request, answer) for name, answer in answers.items()}
     return values | {"differing": differing(answers), "statements": statements}
@@ -124,7 +113,7 @@ def looked_at(job: Job | None) -> Job | None:
     return job
 
 
-def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
+def asked_for(request: Request) -> tuple[dict[str, Any], User | None]:
     """Values of all lab pages: the form, and the owner of the requested timeline; None if there is no such user.
 
     Raises HTTPBadRequest for a limit that is not in LIMITS.
@@ -146,15 +135,13 @@ def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
     return values | {"whose": whose}, whose
 
 
-def find(session: Session, username: str) -> Whose:
+def find(session: Session, username: str) -> User:
     """The user of that name. Raises Missing."""
-    row = None
-    if USERNAME.fullmatch(username):
-        columns = [getattr(User, name) for name in Whose._fields]
-        row = session.execute(select(*columns).where(User.username_key == username.lower())).one_or_none()
-    if row is None:
+    named = select(User).where(User.username_key == username.lower())
+    user = session.scalar(named) if USERNAME.fullmatch(username) else None
+    if user is None:
         raise Missing(f"There is nobody called @{clean_line(username)[:20]}.")
-    return Whose(*row)
+    return user
 
 
 def awake(request: Request) -> tuple[Lab, dict[str, Status]]:
@@ -164,7 +151,7 @@ def awake(request: Request) -> tuple[Lab, dict[str, Status]]:
     return lab, lab.statuses(PATIENCE)
 
 
-def measured(request: Request, contenders: Mapping[str, ITimelines], whose: Whose, limit: int) -> dict[str, Any]:
+def measured(request: Request, contenders: Mapping[str, ITimelines], whose: User, limit: int) -> dict[str, Any]:
     """The answers, and the maximum of each group of bars, in seconds."""
     reference = PullTimelines("reference", request.registry["sessions"], request.registry.getUtility(ITimelineKinds))
     with measure.measuring():  # the footer counts this page only, not the measured reads
