@@ -37,7 +37,14 @@ setup(
     ],
     package_dir={"tweeter.migrations": "alembic"},
     package_data={
-        "tweeter": ["py.typed", "web/templates/**/*", "web/static/**/*", "bench/report/*.jinja2", "bench/report/*.css"],
+        "tweeter": [
+            "py.typed",
+            "web/templates/**/*",
+            "web/static/**/*",
+            "bench/report/*.jinja2",
+            "bench/report/*.css",
+            "lab/*.toml",
+        ],
         "tweeter.migrations": ["script.py.mako"],
     },
     install_requires=[
