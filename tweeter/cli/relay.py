@@ -15,7 +15,7 @@ from tweeter.errors import BackendUnavailable
 from tweeter.outbox import consumers
 from tweeter.outbox.checkpoint import FRESH, Checkpoint, decode
 from tweeter.outbox.log import Log, Position
-from tweeter.outbox.site import known_site
+from tweeter.outbox.site import site_identity
 
 COUNTED = 100_000  # the maximal count of pending events
 IDLE = 0.5  # seconds; after SIGSTOP and SIGCONT a signal may reach another thread, and interrupts no sleep
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _status(registry: Registry, timelines: Any) -> Status:
-    site = known_site(registry["sessions"])
+    site = site_identity(registry["sessions"])
     timelines.set_site(site.id)
     problem = ""
     checkpoint: Checkpoint | None = None
