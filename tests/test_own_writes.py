@@ -26,6 +26,8 @@ def process(request, database_url, redis_server, memcached_server):
         "tweeter.memcached.servers": memcached_server.address,
         "tweeter.redis.prefix": prefix,
         "tweeter.memcached.prefix": prefix,
+        "tweeter.redis.timeout_ms": "10000",  # no timeout is tested here
+        "tweeter.memcached.timeout_ms": "10000",
     }
     with closing(Process(database_url, request.param, **settings)) as process:
         yield process

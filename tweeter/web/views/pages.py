@@ -53,13 +53,11 @@ def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     return values | {"form": form or Form(drafts.take(request, "tweets") if values["first"] else {})}
 
 
-def timeline_page(
-    request: Request, page: Page, timeline: Timeline | None, title: str, path: str = ""
-) -> dict[str, Any]:
+def timeline_page(request: Request, page: Page, timeline: Timeline, title: str, path: str = "") -> dict[str, Any]:
     """The values of a timeline's template. Only its newest page polls for newer tweets."""
     first = "before" not in request.GET
     poll = None
-    if timeline and first:
+    if first:
         kind = request.registry.getUtility(ITimelineKinds)[timeline.kind]
         user = f"&user={timeline.owner}" if kind.owned and not kind.private else ""
         poll = f"/newer?timeline={timeline.kind}{user}&{_since(page, request.authenticated_userid)}"
