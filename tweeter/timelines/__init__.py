@@ -46,7 +46,7 @@ def add_timeline_store(
     """Directive: registers push timelines over a store and a cache. An IPageStore reads the tweets of this cache.
 
     `elsewhere(host, port)` makes the same store and cache at another address. The lab needs it to break the store: it
-    sends it to where nobody listens, or nobody answers.
+    directs it to an address at which no server listens, or none responds.
     """
     _verify(name, ITimelineStore, store)
     _verify(name, ITweetCache, cache)
@@ -96,6 +96,7 @@ def _verify(name: str, interface: type, candidate: object) -> None:
 
 
 def _request_timelines(request: Request) -> ITimelines:
+    """The ITimelines that serve this request: the backend of the settings, or that of the lab's switch."""
     timelines: ITimelines = request.registry["choose_timelines"](request)
     return timelines
 
