@@ -19,8 +19,8 @@ from zope.interface.interface import InterfaceClass, Method
 import tweeter
 from tweeter import cli, interfaces, values
 from tweeter.declarations import Setting
-from tweeter.models.engines import KINDS
-from tweeter.models.outbox import encode
+from tweeter.db.options import KINDS
+from tweeter.outbox import encode
 from tweeter.plugins import declarations, modules_of
 from tweeter.settings import KNOWN
 
