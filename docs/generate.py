@@ -18,8 +18,8 @@ from zope.interface.interface import InterfaceClass, Method
 
 import tweeter
 from tweeter import cli, interfaces, values
-from tweeter.declarations import Setting
 from tweeter.db.options import KINDS
+from tweeter.declarations import Setting
 from tweeter.outbox import encode
 from tweeter.plugins import declarations, modules_of
 from tweeter.settings import KNOWN
@@ -97,7 +97,7 @@ def directives() -> Iterator[str]:
     yield "# Directives"
     yield (
         "What a module can call on Pyramid's `config` in its `includeme`. A module that a setting names may also "
-        "define `SETTINGS`, `limits_storage` and `private_server`: see [Extending Tweeter](../extending.md)."
+        "define `SETTINGS` and `limits_storage`: see [Extending Tweeter](../extending.md)."
     )
     for name, (directive, _) in sorted(registry._directives.items()):
         if directive.__module__.startswith("tweeter"):

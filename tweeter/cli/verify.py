@@ -30,20 +30,20 @@ def add_parser(subparsers: Any) -> None:
         "verify",
         help="compare the backend's timelines with SQL",
         description=f"""Reads the public timeline, and the home and profile timelines of a sample of the users, from the
-        backend that the ini file names, and compares with SQL: {PAGES} pages in full, and the ids of all that is
-        materialised. Says what differs; exit code 1 if anything does.""",
+        backend that the ini file names, and compares them with SQL: the tweets of {PAGES} pages, and all materialized
+        ids. Lists the differences; the exit code is 1 if there are any.""",
     )
     add_ini(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--sample", type=natural, default=100, metavar="N", help="so many users at random (default 100)")
-    which.add_argument("--all", action="store_true", help="every user")
-    which.add_argument("--user", action="append", metavar="NAME", help="this user; can be repeated")
-    parser.add_argument("--store", metavar="BACKEND", help="another backend than the one that answers: a shadow store")
-    parser.add_argument("--seed", type=int, help="makes the sample the same each time")
+    which.add_argument("--sample", type=natural, default=100, metavar="N", help="number of random users (default 100)")
+    which.add_argument("--all", action="store_true", help="all users")
+    which.add_argument("--user", action="append", metavar="NAME", help="a user; can be repeated")
+    parser.add_argument("--store", metavar="BACKEND", help="compare another backend, for example a shadow")
+    parser.add_argument("--seed", type=int, help="the seed of the sample; the same seed gives the same users")
     parser.add_argument(
         "--repair",
         action="store_true",
-        help="make cold what differs, so that it is filled from SQL again; then the exit code tells what still differs",
+        help="make timelines that differ cold, so that they are backfilled; the exit code is 1 if any still differs",
     )
 
 

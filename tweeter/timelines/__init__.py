@@ -46,7 +46,7 @@ def add_timeline_store(
     """Directive: registers push timelines over a store and a cache. An IPageStore reads the tweets of this cache.
 
     `elsewhere(host, port)` makes the same store and cache at another address. The lab needs it to break the store: it
-    directs it to an address at which no server listens, or none responds.
+    sends it to where nobody listens, or nobody answers.
     """
     _verify(name, ITimelineStore, store)
     _verify(name, ITweetCache, cache)
