@@ -32,6 +32,32 @@ def test_everything_in_the_reference_is_explained(pages: dict[str, str]) -> None
     assert not [row for row in rows if not row.removesuffix("|").rpartition("|")[2].strip()]
 
 
+def blocks(language: str) -> str:
+    """The code blocks of this language in all documents."""
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS if path.name != "CHANGELOG.md"]
+    return "\n".join(re.findall(rf"^ *```{language}\n(.*?)^ *```", "\n".join(texts), re.MULTILINE | re.DOTALL))
+
+
+def test_every_setting_and_metric_in_the_documents_exists(pages: dict[str, str]) -> None:
+    named = set(re.findall(r"^ *(tweeter\.[\w.]+) *=", blocks("ini"), re.MULTILINE))
+    assert len(named) > 5
+    assert not [name for name in named - {"tweeter.cabinet.url"} if f"`{name}`" not in pages["settings.md"]]
+    metrics = {name for path in DOCUMENTS for name in re.findall(r"`(tweeter_\w+)`", path.read_text(encoding="utf-8"))}
+    assert not [name for name in metrics if f"`{name}`" not in pages["metrics.md"]]
+
+
+def test_every_command_in_the_documents_exists_with_its_options(pages: dict[str, str]) -> None:
+    lines = re.findall(r"^ *\$ .*?\btweeter ([a-z-]+) ([^#\n]*)", blocks("console"), re.MULTILINE)
+    assert len(lines) > 20
+    for command, rest in lines:
+        sections = re.findall(
+            rf"^##+ `tweeter {command}\b.*?(?=^## |\Z)", pages["commands.md"], re.MULTILINE | re.DOTALL
+        )
+        assert sections, command
+        for option in re.findall(r"--[a-z-]+", rest.split("|")[0]):
+            assert f"`{option}" in sections[0] or option == "--compare", (command, option)
+
+
 def anchors(path: Path) -> set[str]:
     """The anchors of a document's headings, as GitHub forms them."""
     text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
