@@ -26,13 +26,13 @@ _reporting = Lock()
 
 REQUESTS = Histogram(
     "tweeter_request_seconds",
-    "Requests and the time they took",
+    "Requests, and the seconds that they took",
     ["route", "method", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 READS = Counter(
     "tweeter_timeline_reads",
-    "Pages: warm (from the store), cold (backfilled from SQL), sql (fallback)",
+    "Pages of timelines: warm (from the store), cold (backfilled from SQL) or sql (SQL served the page)",
     ["backend", "answer"],
 )
 IDS = Counter(
@@ -58,17 +58,17 @@ FALLBACKS = Counter(
 )
 POISONED = Counter("tweeter_poison_events", "Events that could not be applied; the store started cold", ["backend"])
 PENDING = Gauge("tweeter_outbox_pending", "Events that are not delivered to a store yet", ["backend"])
-DAMAGED = Counter("tweeter_store_damaged_values", "Unreadable values that were dropped from the store", ["backend"])
+DAMAGED = Counter(
+    "tweeter_store_damaged_values", "Unreadable values in the store; dropped, and backfilled from SQL", ["backend"]
+)
 AGE = Gauge(
-    "tweeter_outbox_age_seconds", "Age of the oldest event that is not delivered yet, 0 without one", ["backend"]
+    "tweeter_outbox_age_seconds", "Seconds since the oldest event that is not delivered yet, 0 without one", ["backend"]
 )
-LAG = Gauge(
-    "tweeter_store_lag_seconds", "Seconds by which a page from the store may lag behind the commits", ["backend"]
-)
+LAG = Gauge("tweeter_store_lag_seconds", "Seconds that a page from the store may lag behind the commits", ["backend"])
 HOLDS = Gauge("tweeter_relay_holds_lease", "1 while this process delivers to the store", ["backend"])
 IN_FLIGHT = Gauge("tweeter_events_in_flight", "Long events that are being applied to the store", ["backend"])
-OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox")
-OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Age of the oldest row in the outbox, 0 without one")
+OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox; beyond 10,000 the span of their ids")
+OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Seconds since the oldest row in the outbox, 0 without one")
 
 
 @lru_cache(maxsize=1000)

@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
         "relay",
         help="deliver to the shared stores in a process of its own",
         description="""Delivers committed events to the shared stores (Redis, memcached) that the ini file names, until
-        SIGTERM or Ctrl-C. Any number of relays may run; a lease elects one for each store, and another takes over
+        SIGTERM or Ctrl-C. Any number of relays may run: a lease elects one for each store, and another takes over
         within a second. With `tweeter.delivery = relay` the web processes leave delivery to it. It also prunes the
         outbox and removes the rows of closed accounts.""",
     )
