@@ -37,10 +37,9 @@ test: $(VENV)/.test servers ## Run all tests against real servers; make test ARG
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 # What `make coverage` leaves out: browsers, benchmarks, packages, clusters, histories and outages.
-SLOW := tests/browser tests/test_bench*.py tests/test_chaos.py tests/test_cold_starts.py tests/test_hard_cases.py \
-	tests/test_lab.py tests/test_load_live.py tests/test_many_replies.py tests/test_migrations.py tests/test_one_answer.py \
-	tests/test_outages.py tests/test_packaging.py tests/test_plans.py tests/test_pools.py tests/test_processes.py \
-	tests/test_redis_cluster.py tests/test_redis_large.py tests/test_takeovers.py tests/test_week.py tests/test_workloads.py
+SLOW := tests/browser tests/property $(addprefix tests/integration/test_,$(addsuffix .py,bench* cold_starts hard_cases load_live \
+	many_replies migrations outages packaging pools processes takeovers workloads)) \
+	tests/contract/test_redis_cluster.py tests/contract/test_redis_large.py tests/web/test_lab.py
 
 .PHONY: coverage
 coverage: $(VENV)/.test servers ## Run the fast tests and show which lines they run; HTML in htmlcov/

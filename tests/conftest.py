@@ -26,7 +26,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 import tweeter
-from tests.people import Browser, Person
+from tests.support.people import Browser, Person
 from tweeter import text
 from tweeter.actions import Actions
 from tweeter.models import Hashtag, Tweet, User

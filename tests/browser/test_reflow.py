@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Opener, post, press, sign_up
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 
 # Each breakpoint of the style sheets from both sides, and common screens between.
 WIDTHS = (320, 360, 390, 600, 720, 721, 860, 861, 1100, 1101, 1280)
