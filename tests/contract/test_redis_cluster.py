@@ -23,6 +23,8 @@ from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill
 from tweeter.values import Cursor, Slice, Timeline
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cluster():

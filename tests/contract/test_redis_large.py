@@ -17,6 +17,7 @@ from tweeter.outbox.site import site_id
 from tweeter.testing import Process
 from tweeter.values import Truncated
 
+pytestmark = pytest.mark.slow
 TIMEOUT = 0.25  # as a site has it, unless it says otherwise
 
 

@@ -28,6 +28,7 @@ from tweeter.console.commands import CommandError, read_settings
 from tweeter.console.progress import Lines
 from tweeter.devtools.servers import Redis
 
+pytestmark = pytest.mark.slow
 SHARED = "tests.thirdparty.shared"
 
 

@@ -1,10 +1,14 @@
 """The benchmark of fills, small: it says what it measured, and what it measured is right."""
 
+import pytest
+
 from tests.conftest import check_searchable, engine_on
 from tweeter.bench import fill
 from tweeter.db.sessions import make_sessions
 from tweeter.timelines import plans, queries
 from tweeter.values import Timeline
+
+pytestmark = pytest.mark.slow
 
 
 def test_readers_follow_as_many_as_they_should_and_are_measured_by_every_plan(postgresql_url):

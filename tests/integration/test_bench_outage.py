@@ -9,6 +9,8 @@ from tweeter.cli import main
 from tweeter.console.commands import read_settings
 from tweeter.console.progress import Lines
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("backend", "outage"), [("redis", "flapping"), ("memcached", "hung")])
 def test_an_outage_is_measured_on_real_sites(ini, redis_server, memcached_server, backend, outage):

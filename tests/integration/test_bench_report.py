@@ -31,6 +31,7 @@ from tweeter.devtools.servers import Memcached, Redis
 from tweeter.plugins import built_in
 from tweeter.timelines import BACKENDS
 
+pytestmark = pytest.mark.slow
 WEEK = ROOT / "tests" / "data" / "week"
 TINY = plan.QUICK._replace(
     followees=(5, 20), followers=(5, 40), users=(60,), tweets=(200,), base_users=60, follows_each=5, rounds=2,

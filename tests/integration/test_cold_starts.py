@@ -16,6 +16,7 @@ from tweeter.outbox.site import renew_site_id
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline
 
+pytestmark = pytest.mark.slow
 SECONDS = 20
 
 

@@ -41,6 +41,7 @@ from tweeter.values import (
     Unfollowed,
 )
 
+pytestmark = pytest.mark.slow
 CAPACITY = 5
 TIMEOUT = 1.0
 PUBLIC = Timeline.public()

@@ -19,6 +19,8 @@ from tweeter.models.base import now
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ini(tmp_path, database_url):

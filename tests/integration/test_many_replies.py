@@ -17,6 +17,7 @@ from tweeter.timelines import projector, queries, streams
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.values import Cursor, Timeline, TweetsDeleted
 
+pytestmark = pytest.mark.slow
 REPLIES = 120_000  # as many as fail in one exchange with Redis
 CAUGHT_UP = 60  # seconds; it takes a few
 

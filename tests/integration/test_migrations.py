@@ -17,6 +17,8 @@ from sqlalchemy import inspect, text
 from tests.conftest import ROOT, alembic_config, engine_on
 from tweeter.models import Base
 
+pytestmark = pytest.mark.slow
+
 
 def described(url: str) -> dict[str, Any]:
     """All that the database knows of the tables."""

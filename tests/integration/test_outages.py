@@ -23,6 +23,7 @@ from tweeter.outbox.checkpoint import FRESH, decode
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline, Truncated
 
+pytestmark = pytest.mark.slow
 BACK = 10  # seconds within which everything is right again
 
 

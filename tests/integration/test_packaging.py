@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import ROOT
 from tweeter.devtools.servers import PostgreSQL, free_port
 
+pytestmark = pytest.mark.slow
 INI = """\
 [app:main]
 use = egg:tweeter

@@ -24,6 +24,7 @@ from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.settings import merge
 
+pytestmark = pytest.mark.slow
 ONE = {"sqlalchemy.pool_size": "1", "sqlalchemy.max_overflow": "0", "sqlalchemy.pool_timeout": "3"}
 
 

@@ -14,6 +14,7 @@ from tweeter.testing import Process
 from tweeter.timelines import projector
 from tweeter.values import Cursor, Timeline
 
+pytestmark = pytest.mark.slow
 CONTEXT = multiprocessing.get_context("spawn")
 PATIENCE = 60  # seconds for a process to end
 STEPS = 30

@@ -24,6 +24,7 @@ from tweeter.testing import Process
 from tweeter.timelines import followers, projector, streams
 from tweeter.values import Page, Timeline, TweetCreated
 
+pytestmark = pytest.mark.slow
 SECONDS = 30
 WATCHING = {"tweeter.delivery": "relay"}  # of a process that others deliver for
 PAUSE = 0.02  # seconds between looks

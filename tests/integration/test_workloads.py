@@ -33,6 +33,7 @@ from tweeter.models import Relationship, Tweet, User
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 
+pytestmark = pytest.mark.slow
 COUNT = 20_000
 
 

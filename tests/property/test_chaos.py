@@ -28,6 +28,7 @@ from tweeter.devtools.servers import Memcached, PostgreSQL, Redis
 from tweeter.outbox.checkpoint import FRESH
 from tweeter.testing import Process
 
+pytestmark = pytest.mark.slow
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "0"))
 PEOPLE = 8
 READERS = 2  # of them do not write: the others mostly wait for their own writes

@@ -17,6 +17,7 @@ from tweeter.errors import Refused
 from tweeter.testing import Fault, Process, Site, one_answer
 from tweeter.values import Cursor, Timeline
 
+pytestmark = pytest.mark.slow
 BACKENDS = ["sql", "memory", "redis", "memcached"]
 
 

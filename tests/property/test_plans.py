@@ -10,6 +10,7 @@ from tweeter.models.base import now
 from tweeter.timelines import plans, queries
 from tweeter.values import Cursor, Timeline
 
+pytestmark = pytest.mark.slow
 READER = 1
 PEOPLE = range(1, 9)
 LAST = 60

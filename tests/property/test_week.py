@@ -24,6 +24,7 @@ from tweeter.testing import Process
 from tweeter.timelines.verify import Verifier
 from tweeter.values import Cursor, Timeline
 
+pytestmark = pytest.mark.slow
 WEEK = Path(os.environ.get("TWEETER_WEEK", ROOT / "tests" / "data" / "week"))
 PEOPLE = 100  # of each kind
 SHOWN = 60  # three pages

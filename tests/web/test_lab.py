@@ -26,6 +26,7 @@ from tweeter.testing.caches import tweet
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 
+pytestmark = pytest.mark.slow
 PAGES = ("/lab", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state")
 BUTTONS = ("/lab/switch", "/lab/store", "/lab/post", "/lab/tidy")
 
