@@ -4,7 +4,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +26,39 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports_of(path: Path) -> Iterator[str]:
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
+def imports_of(path: Path) -> list[str]:
     """The dotted names of all that a module imports, and where `from a import b`, of both."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    names: list[str] = []
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             package = ".".join(name_of(path).split(".")[: -node.level]) if node.level else ""
             module = ".".join(filter(None, (package, node.module)))
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return names
 
 
-def strings_of(path: Path) -> Iterator[str]:
+def strings_of(path: Path) -> list[str]:
     """The string constants of a module, but for its documentation."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     documentation = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes_of(path)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
-            yield node.value
+    return [
+        node.value
+        for node in nodes_of(path)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation
+    ]
 
 
 def test_interfaces_import_nothing_of_the_project() -> None:
@@ -82,6 +90,7 @@ lab bench
 cli
 """
 LEVELS = {room: level for level, line in enumerate(ROOMS.strip().splitlines()) for room in line.split()}
+NAMES = {name_of(path) for path in MODULES}
 SITE = [room for room, level in LEVELS.items() if level <= LEVELS["main"]]
 
 
@@ -94,9 +103,8 @@ def room_of(name: str) -> str:
 def test_module_imports_only_rooms_below_its_own(path: Path) -> None:
     own = room_of(name_of(path))
     assert own in LEVELS, f"add {own} to the rooms"
-    modules = {name_of(each) for each in MODULES}
     for name in imports_of(path):
-        if name in modules and room_of(name) != own and name != "tweeter":
+        if name in NAMES and room_of(name) != own and name != "tweeter":
             assert LEVELS[room_of(name)] < LEVELS[own], f"{name_of(path)} imports {name}"
 
 
@@ -114,9 +122,10 @@ def test_a_module_can_be_read_at_a_sitting(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_says_what_it_is_for(path: Path) -> None:
-    source = path.read_text(encoding="utf-8")
-    if source.strip():
-        assert ast.get_docstring(ast.parse(source))
+    module = nodes_of(path)[0]
+    assert isinstance(module, ast.Module)
+    if module.body:
+        assert ast.get_docstring(module)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
