@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.children import act, holds, sign_up
 from tests.conftest import HERE, running, settings_of
-from tests.people import Browser, Person
-from tests.redis_servers import wait_until
+from tests.support.children import act, holds, sign_up
+from tests.support.people import Browser, Person
+from tests.support.redis_servers import wait_until
 from tweeter import measure
 from tweeter.cli import main
 from tweeter.errors import Missing, SettingError
