@@ -188,7 +188,7 @@ def test_without_its_epoch_all_that_a_server_holds_is_cold(memcached_server, epo
 
 
 @pytest.mark.parametrize("epoch", [None, b"", b"1 a b c", b"1 1111111111111111 2222222222222222 -1"])
-def test_a_server_that_lost_its_epoch_alone_is_cold_and_still_the_one_that_is_expected(trio, epoch):
+def test_server_without_its_epoch_is_cold_and_still_expected(trio, epoch):
     servers = servers_at(*trio)
     store, cache = MemcachedTimelineStore(servers, 10), MemcachedTweetCache(servers)
     keys = [f"home:{user}" for user in range(30)]
@@ -287,7 +287,7 @@ def test_a_long_timeline_is_compacted_when_it_is_read(memcached_server, monkeypa
     client.close()
 
 
-def test_a_timeline_that_nobody_reads_does_not_grow_for_ever(memcached_server):
+def test_unread_timeline_does_not_grow_without_bound(memcached_server):
     store = store_at(memcached_server, capacity=10, timeout=5)
     keys = [f"home:{user}" for user in range(100)]
     for key in keys:
@@ -326,7 +326,7 @@ def test_a_timeline_lives_on_when_it_is_read_in_the_second_half_of_its_time(memc
 # several processes
 
 
-def test_what_one_process_clears_is_cold_to_all_at_once(trio):
+def test_clearing_is_visible_to_all_processes_at_once(trio):
     one, other = (store_at(*trio, prefix=f"{trio[1].port}clear:") for _ in range(2))
     keys = [f"home:{user}" for user in range(20)]
     for key in keys:
@@ -575,7 +575,7 @@ def test_nonsense_is_unavailable(answer):
 
 
 @pytest.mark.parametrize("answer", [b"x", b"STORED\r\n", b"VALUE x:s:epoch 0 1 5\r\na\r\n"])
-def test_an_answer_that_drips_in_for_ever_costs_one_timeout(answer):
+def test_slow_trickling_response_costs_one_timeout(answer):
     with saying(answer, pause=0.05) as port:
         store = MemcachedTimelineStore(at([("127.0.0.1", port)]), 10)
         began = time.monotonic()

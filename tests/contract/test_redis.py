@@ -177,7 +177,7 @@ class TestStoreOverTLS(StoreSuite):
         return tls_server.url
 
 
-def test_a_server_whose_certificate_nobody_vouches_for_is_not_talked_to(tls_server):
+def test_server_with_untrusted_certificate_is_refused(tls_server):
     store = RedisTimelineStore(wire_to(tls_server.url.partition("?")[0]), 10)
     with pytest.raises(BackendUnavailable, match="(?i)certificate"):
         store.incarnation()
@@ -198,7 +198,7 @@ def test_a_server_whose_certificate_nobody_vouches_for_is_not_talked_to(tls_serv
         ("redis+cluster://one:eins", "tweeter.redis.url"),
     ],
 )
-def test_a_url_that_makes_no_sense_is_refused_at_the_start(url, hint):
+def test_invalid_url_is_rejected_at_startup(url, hint):
     with pytest.raises(SettingError, match=hint):
         open_url(url, 1)
 
@@ -296,7 +296,7 @@ def test_the_memory_of_a_timeline(wire, client):
     assert client.keys("t:s:tl:*") == ["t:s:tl:home:1"]
 
 
-def test_timelines_that_nobody_reads_are_forgotten_and_the_others_kept(wire, client):
+def test_unread_timelines_expire_and_read_ones_stay(wire, client):
     store = RedisTimelineStore(wire, 10, idle_seconds=100)
     fill(store, "home:1", [1])
     fill(store, "home:2", [1])
@@ -441,7 +441,7 @@ def test_a_timeline_without_an_end_gets_one_when_it_is_read(store, client):
     assert client.pttl("t:s:tl:home:1") > 0
 
 
-def test_one_that_was_started_again_is_a_stranger():
+def test_restarted_server_is_rejected():
     with closing(Redis()) as server:
         server.start()
         store = RedisTimelineStore(wire_to(server.url, TIMEOUT), 10)

@@ -150,7 +150,7 @@ def test_a_slot_that_moved_is_found_and_nothing_is_doubted(cluster, store):
     assert store.incarnation() == before
 
 
-def test_clearing_misses_no_key_that_moves_meanwhile(cluster, store):
+def test_clearing_includes_keys_of_migrating_slots(cluster, store):
     """One that was not yet seen where it was is missed if it goes where all has been seen."""
     store.expect(store.incarnation())
     first, *_, last = store._wire.topology.nodes()
@@ -178,7 +178,7 @@ def test_slots_are_those_of_the_protocol():
     assert key_slot(b"123456789") == 0x31C3 % SLOTS
 
 
-def test_a_single_server_url_to_a_cluster_says_what_is_wrong(cluster):
+def test_single_server_url_to_a_cluster_is_reported(cluster):
     member = next(member for member in cluster.running)
     store = RedisTimelineStore(wire_to(f"redis://{member.host}:{member.port}"), 10)
     with pytest.raises(BackendUnavailable, match=r"redis\+cluster://"):

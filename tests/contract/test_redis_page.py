@@ -106,7 +106,7 @@ def test_a_damaged_tweet_is_left_to_the_cache(client, redis_server):
         assert not client.exists(name)
 
 
-def test_a_user_who_may_not_read_every_key_gets_two_exchanges():
+def test_restricted_redis_user_gets_two_exchanges():
     with closing(Redis()) as server:
         server.start()
         with Client(port=server.port) as client:
@@ -146,7 +146,7 @@ def test_a_warm_page_is_one_exchange_and_heals(sqlite_url, client, redis_server)
 
 
 @given(st.lists(st.integers(-2, 12), max_size=12), st.integers(0, 9), st.integers(1, 8))
-def test_what_sort_answers_for_certain_is_what_the_list_says(ids, floor, limit):
+def test_certain_answers_of_sort_match_the_list(ids, floor, limit):
     found = [b"%d" % -floor, *(b"%d" % id_ for id_ in ids)]
     asked = limit + 2
     answer = parse_newest(found[0], sorted(found, key=int, reverse=True)[:asked], limit, asked)

@@ -108,7 +108,7 @@ def test_each_of_these_rights_is_needed_and_an_error_names_them(url, client, mis
     assert HINT in str(error.value)
 
 
-def test_keys_of_another_prefix_are_an_error_that_names_what_is_needed(url, client):
+def test_keys_of_another_prefix_raise_an_error_that_names_the_rights(url, client):
     allow(client, *EACH, keys="other:*")
     with pytest.raises(BackendUnavailable, match="tweeter.redis.prefix"):
         do_everything(url)
@@ -179,7 +179,7 @@ def test_these_rights_suffice_on_a_cluster_while_a_slot_moves():
         assert store.read("home:1", 10, 10) == Slice([2, 1], 0)
 
 
-def test_the_documentation_and_the_ini_files_name_what_is_needed():
+def test_documentation_and_ini_files_name_the_needed_rights():
     words = " ".join((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split())
     assert f"~tweeter:* {RIGHTS}" in words
     for name in ("development.ini", "production.ini"):

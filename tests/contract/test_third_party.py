@@ -67,7 +67,7 @@ def test_verify_finds_nothing_in_a_good_one(ini, people, capsys):
     assert "texts: 7 timelines compared with SQL, no difference." in capsys.readouterr().out
 
 
-def test_verify_finds_what_a_faulty_one_lost_and_says_that_repair_does_not_help(ini, people, capsys):
+def test_verify_reports_a_faulty_store_that_repair_cannot_fix(ini, people, capsys):
     ann, _ = people
     assert main(["verify", ini("tests.thirdparty.forgetful"), "--user", "ANN"]) == 1
     out, err = capsys.readouterr()
@@ -101,7 +101,7 @@ def test_verify_repairs_what_went_wrong_only_once(sqlite_url, people):
         ("tests.thirdparty", "has no includeme"),
     ],
 )
-def test_what_is_no_backend_is_refused_at_the_start_with_the_reason(sqlite_url, backend, said):
+def test_invalid_backend_is_rejected_at_startup_with_the_reason(sqlite_url, backend, said):
     with pytest.raises(SettingError, match=said):
         Process(sqlite_url, backend)
 

@@ -138,7 +138,7 @@ def test_a_new_account(acting: Acting, sessions: Sessions) -> None:
     assert counters(sessions, "ada_1") == (0, 0, 0)
 
 
-def test_without_a_name_one_is_called_by_the_username(people: dict[str, int], sessions: Sessions) -> None:
+def test_display_name_defaults_to_the_username(people: dict[str, int], sessions: Sessions) -> None:
     assert user(sessions, "ada").display_name == "ada"
 
 
@@ -181,7 +181,7 @@ def test_names_and_bios_that_are_too_long(
     assert caught.value.field == field
 
 
-def test_a_name_of_emoji_counts_as_one_sees_it(act: Act, sessions: Sessions) -> None:
+def test_emoji_in_names_count_as_seen(act: Act, sessions: Sessions) -> None:
     act("change_profile", "ada", "👨‍👩‍👧" * 20, "🇩🇪" * BIO_LENGTH)
     assert user(sessions, "ada").display_name == "👨‍👩‍👧" * 20
 
@@ -192,7 +192,7 @@ def test_the_longest_name_that_is_allowed_can_be_kept(act: Act, sessions: Sessio
     assert user(sessions, "ada").display_name == name
 
 
-def test_a_new_name_is_told_and_a_new_bio_is_not(act: Act, sessions: Sessions, people: dict[str, int]) -> None:
+def test_new_name_records_an_event_and_new_bio_does_not(act: Act, sessions: Sessions, people: dict[str, int]) -> None:
     act("change_profile", "ada", "Countess", "")
     assert all_events(sessions) == [ProfileChanged(people["ada"])]
     act("change_profile", "ada", "Countess", "A new bio")
@@ -285,13 +285,13 @@ def test_messages_that_are_refused(act: Act, sessions: Sessions, message: str) -
 
 
 @pytest.mark.parametrize("character", ["x", "é", "e\u0301", "🇩🇪", "👨‍👩‍👧‍👦", "日"])
-def test_a_message_may_have_140_characters_as_one_sees_them(act: Act, character: str) -> None:
+def test_message_limit_is_140_visible_characters(act: Act, character: str) -> None:
     assert act("post", "ada", character * 140)
     with pytest.raises(Refused, match="1 characters? too long"):
         act("post", "ada", character * 141)
 
 
-def test_one_answers_what_is_there(act: Act, sessions: Sessions) -> None:
+def test_reply_to_a_deleted_tweet_is_refused(act: Act, sessions: Sessions) -> None:
     parent = act("post", "ada", "question")
     answer = act("post", "bob", "answer", parent)
     with sessions() as session:
@@ -353,7 +353,7 @@ def test_following_and_unfollowing(act: Act, sessions: Sessions, people: dict[st
     assert counters(sessions, "ada") == counters(sessions, "bob") == (0, 0, 0)
 
 
-def test_whom_one_cannot_follow(act: Act, sessions: Sessions) -> None:
+def test_invalid_follows_are_refused(act: Act, sessions: Sessions) -> None:
     with pytest.raises(Refused, match="yourself"):
         act("follow", "ada", "Ada")
     for name in ("nobody", "", "x" * 5000, "a\x00b", "'"):
@@ -374,7 +374,7 @@ def test_whom_one_cannot_follow(act: Act, sessions: Sessions) -> None:
         ("close_account", ()), ("delete", (1,)),
     ],
 )  # fmt: skip
-def test_what_is_rolled_back_never_happened(
+def test_rollback_leaves_no_trace(
     act: Act, acting: Acting, sessions: Sessions, people: dict[str, int], monkeypatch: pytest.MonkeyPatch,
     name: str, arguments: tuple[Any, ...],
 ) -> None:  # fmt: skip
@@ -423,7 +423,7 @@ def while_uncommitted(acting: Acting, first: Callable[[Actions], Any], then: Cal
         return future.result(30)
 
 
-def test_one_username_for_whoever_comes_first(acting: Acting, sessions: Sessions) -> None:
+def test_concurrent_sign_ups_with_one_username_create_one_account(acting: Acting, sessions: Sessions) -> None:
     def sign_up(name: str) -> Callable[[], Any]:
         def call() -> str:
             with acting() as actions:
@@ -500,7 +500,7 @@ def test_what_comes_while_the_account_is_closed_is_refused(
     check_everything(sessions)
 
 
-def test_a_mention_of_somebody_who_just_left_is_only_text(
+def test_mention_of_a_closed_account_is_plain_text(
     act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]
 ) -> None:
     result = while_uncommitted(
@@ -524,7 +524,7 @@ def test_two_new_passwords_at_once_each_end_the_sessions_before(
     assert user(sessions, "ada").auth_version == before + 2
 
 
-def test_two_who_follow_each_other_at_once(act: Act, sessions: Sessions) -> None:
+def test_two_users_follow_each_other_concurrently(act: Act, sessions: Sessions) -> None:
     for _ in range(10):
         assert at_once(lambda: act("follow", "ada", "bob"), lambda: act("follow", "bob", "ada")) == [None, None]
         check_everything(sessions)
@@ -532,7 +532,7 @@ def test_two_who_follow_each_other_at_once(act: Act, sessions: Sessions) -> None
         check_everything(sessions)
 
 
-def test_two_who_follow_each_other_close_their_accounts_at_once(
+def test_two_mutual_followers_close_their_accounts_concurrently(
     acting: Acting, act: Act, sessions: Sessions, people: dict[str, int]
 ) -> None:
     for number in range(5):
@@ -590,7 +590,7 @@ def test_counters_never_drift(act: Act, acting: Acting, sessions: Sessions, peop
     check_everything(sessions)
 
 
-def test_neighbours_who_follow_and_mention_each_other_can_all_close_at_once(acting: Acting, sessions: Sessions) -> None:
+def test_mutual_followers_and_mentioners_can_all_close_concurrently(acting: Acting, sessions: Sessions) -> None:
     """Not even one of them has to try again: all take their locks in the same order."""
     names = [f"n{number}" for number in range(12)]
     with acting() as actions:

@@ -246,7 +246,7 @@ def test_a_wrong_ini_file_and_servers_that_are_away_are_told_in_a_line(ini, caps
     assert "Nobody can follow so many of 10 users." in capsys.readouterr().err
 
 
-def test_a_server_that_is_not_installed_is_told_with_its_package(ini, monkeypatch, capsys, nothing_left):
+def test_missing_server_is_reported_with_its_package(ini, monkeypatch, capsys, nothing_left):
     monkeypatch.setenv("PATH", "/nonexistent")
     assert main(["bench", "memory", ini, "--database", "sqlite"]) == 1
     assert "it comes with the Debian package redis-server" in capsys.readouterr().err
@@ -301,9 +301,7 @@ def test_a_private_store_of_a_module_of_ones_own_can_be_measured(ini):
         assert trusted(registry).store.private
 
 
-def test_a_database_that_is_given_has_to_be_empty_and_is_empty_afterwards(
-    ini, given, empty_url, postgresql_url, capsys, nothing_left
-):
+def test_given_database_must_be_empty_and_is_left_empty(ini, given, empty_url, postgresql_url, capsys, nothing_left):
     few = ["--timelines", "2", "--entries", "5", *given[2:]]
     assert main(["bench", "memory", ini, "--database", postgresql_url, *few]) == 1
     assert "this one has tables of a site" in capsys.readouterr().err

@@ -151,7 +151,7 @@ def test_the_files_of_a_report_agree(done, result):
     assert "none differed" in page
 
 
-def test_the_page_stands_alone_and_can_be_read_without_seeing_colours(done, result):
+def test_page_is_self_contained_and_readable_without_colours(done, result):
     page = (done / "bench.html").read_text(encoding="utf-8")
     assert not re.search(r'(?:src|href)="(?!#)', page)
     assert "url(http" not in page
@@ -208,7 +208,7 @@ def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, ca
         (["--database", "postgresql://localhost:1/mine"], "give no --database, or `sqlite` or `postgresql`"),
     ],
 )
-def test_what_can_not_be_measured_is_told_at_once(ini, words, reason, capsys):
+def test_impossible_measurement_is_reported_at_once(ini, words, reason, capsys):
     assert main(["bench", ini, "--quick", "--database", "sqlite", *words]) == 1
     assert reason in capsys.readouterr().err
 
@@ -237,7 +237,7 @@ def test_usage(ini, words, capsys):
     assert "usage: tweeter bench report" in capsys.readouterr().err
 
 
-def test_without_the_extra_all_other_commands_work_and_this_one_tells_what_to_install(ini, tmp_path):
+def test_without_the_extra_only_bench_fails_and_names_the_extra(ini, tmp_path):
     code = "import sys; sys.modules |= {'numpy': None, 'matplotlib': None}; import tweeter.cli as c; sys.exit(c.main())"
     reports = [str(ROOT / "docs" / "results" / "bench.json")] * 2
     for words, status in (
@@ -335,7 +335,7 @@ def test_other_machines_and_sizes_are_told(result):
     assert any(line.startswith("backends: ") for line in told)
 
 
-def test_what_only_one_report_has_is_not_compared(result):
+def test_figures_of_only_one_report_are_not_compared(result):
     other = msgspec.structs.replace(result, measurements=result.measurements[:3], workloads=[])
     assert len(list(changes(result, other))) == 3
 
@@ -349,7 +349,7 @@ def test_what_only_one_report_has_is_not_compared(result):
         ([1, 2, 3, 4], [6, 7, 8, 9], False),
     ],
 )
-def test_what_is_more_than_chance(one, other, clear):
+def test_significance(one, other, clear):
     assert significant(one, other) is clear
 
 
@@ -363,7 +363,7 @@ def test_what_is_more_than_chance(one, other, clear):
         (None, "can't be read: "),
     ],
 )
-def test_what_is_no_report_is_told(tmp_path, done, content, reason, capsys):
+def test_invalid_report_is_refused(tmp_path, done, content, reason, capsys):
     path = tmp_path / "report.json"
     if content is not None:
         path.write_text(content)
@@ -407,7 +407,7 @@ def test_a_line_that_comes_down_again_has_its_highest_point_told():
     )
 
 
-def test_only_what_is_more_than_chance_does_most():
+def test_best_needs_a_significant_difference():
     fast, close, slow = [10, 11, 12, 13, 14], [9, 10, 11, 12, 13], [1, 2, 3, 4, 5]
     assert best_sentence({"sql": slow, "redis": fast}) == "redis does most"
     assert best_sentence({"sql": slow, "redis": close, "memory": fast}) == "memory and redis are alike, and do most"
@@ -415,7 +415,7 @@ def test_only_what_is_more_than_chance_does_most():
     assert best_sentence({"sql": slow}) == "sql alone"
 
 
-def test_the_page_says_what_stays_as_it_is(done):
+def test_page_states_the_constant_sizes(done):
     assert "20,000 users and 200,000 tweets" in constant_sentence(plan.FULL)
     page = (done / "bench.html").read_text(encoding="utf-8")
     assert "somebody has 60 followees and 60 followers, and the site has 60 users and 300 tweets;" in page

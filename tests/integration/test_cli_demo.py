@@ -152,7 +152,7 @@ def test_ids_that_are_taken_are_left_alone(site, sessions):
         assert session.scalar(select(Tweet.message).where(Tweet.id == taken[0] + 2)) == posts[0].text
 
 
-def test_the_account_is_the_one_of_the_setting(tmp_path, sqlite_url, capsys):
+def test_account_name_comes_from_the_setting(tmp_path, sqlite_url, capsys):
     ini = Path(write_ini(tmp_path, sqlite_url))
     ini.write_text(ini.read_text() + "tweeter.demo_account = guest letmeinplease\n")
     assert main(["demo", str(ini)]) == 0
@@ -160,7 +160,7 @@ def test_the_account_is_the_one_of_the_setting(tmp_path, sqlite_url, capsys):
 
 
 @pytest.mark.parametrize("account", ["demo", "demo short", "demo a b", "d-mo demodemo"])
-def test_an_account_that_cannot_be_is_told(sqlite_url, account):
+def test_invalid_account_name_is_refused(sqlite_url, account):
     site = make_site(sqlite_url)
     with pytest.raises(TweeterError):
         make_demo(site._replace(settings=site.settings | {"tweeter.demo_account": account}), now())
@@ -173,6 +173,6 @@ def test_in_production_the_well_known_password_is_warned_of(site):
     assert "tweeter user password" in told
 
 
-def test_a_database_without_tables_is_told_how_to_get_them(tmp_path, empty_url, capsys):
+def test_missing_tables_are_reported_with_the_remedy(tmp_path, empty_url, capsys):
     assert main(["demo", write_ini(tmp_path, empty_url)]) == 1
     assert "upgrade head" in capsys.readouterr().err

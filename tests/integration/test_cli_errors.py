@@ -24,7 +24,7 @@ from tests.conftest import ROOT, write_ini
         ("tweeter.cli bench page {ini}", "tweeter"),
     ],
 )
-def test_a_setting_that_is_not_right_ends_every_command_with_one_line(
+def test_invalid_setting_ends_every_command_with_one_line(
     sqlite_url: str, tmp_path: Path, words: str, name: str
 ) -> None:
     ini = Path(write_ini(tmp_path, sqlite_url))
@@ -49,7 +49,7 @@ def test_a_setting_that_is_not_right_ends_every_command_with_one_line(
         ("nonsense", "Invalid sqlalchemy.url: .*"),
     ],
 )
-def test_migrations_of_a_database_that_is_not_there_end_with_one_line(url: str, said: str) -> None:
+def test_migrating_an_unreachable_database_ends_with_one_line(url: str, said: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "alembic", "-c", "production.ini", "upgrade", "head"],
         cwd=ROOT, env=os.environ | {"SQLALCHEMY_URL": url}, capture_output=True, text=True, check=False,

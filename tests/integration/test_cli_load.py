@@ -168,7 +168,7 @@ def test_both_files_become_people_follows_tweets_and_mentions(tmp_path, ini, eng
         (b"x" * (2 << 20), "longer than 1,048,576 bytes"),
     ],
 )
-def test_a_bad_line_is_told_with_its_number_and_skipped(tmp_path, sqlite_url, capsys, line, reason):
+def test_invalid_line_is_reported_with_its_number_and_skipped(tmp_path, sqlite_url, capsys, line, reason):
     ini = write_ini(tmp_path, sqlite_url)
     good = tweet("ann", "x" * 1400)
     assert load_tweets(tmp_path, ini, good, line, good) == 0
@@ -191,7 +191,7 @@ def test_a_bad_line_is_told_with_its_number_and_skipped(tmp_path, sqlite_url, ca
         (b"ann 12345678901234567890", "is no username"),
     ],
 )
-def test_a_bad_follow_is_told_with_its_number_and_skipped(tmp_path, sqlite_url, capsys, line, reason):
+def test_invalid_follow_is_reported_with_its_number_and_skipped(tmp_path, sqlite_url, capsys, line, reason):
     ini = write_ini(tmp_path, sqlite_url)
     assert load_follows(tmp_path, ini, "# first", "ann bob", line, "@bob\tann\r") == 0
     told = capsys.readouterr()
@@ -258,7 +258,7 @@ def test_a_file_of_bad_lines_only_loads_nothing(tmp_path, ini, sessions, capsys,
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
-def test_other_encodings_are_told_in_one_message(tmp_path, ini, capsys, encoding):
+def test_other_encodings_are_reported_in_one_message(tmp_path, ini, capsys, encoding):
     path = tmp_path / "t.jsonl"
     path.write_text(json.dumps(tweet("ann", "x")) + "\n", encoding=encoding)
     assert main(["load", ini, "--tweets", str(path)]) == 1
@@ -338,7 +338,7 @@ def test_empty_files_load_nothing(tmp_path, ini, sessions):
         assert session.scalars(select(OutboxEvent)).all() == []
 
 
-def test_a_database_without_tables_is_told_how_to_get_them(tmp_path, empty_url, capsys):
+def test_missing_tables_are_reported_with_the_remedy(tmp_path, empty_url, capsys):
     assert load_follows(tmp_path, write_ini(tmp_path, empty_url), "ann bob") == 1
     assert "upgrade head" in capsys.readouterr().err
 
@@ -352,7 +352,7 @@ def test_bad_usage_ends_with_code_2(tmp_path, sqlite_url, capsys):
         assert "usage:" in capsys.readouterr().err
 
 
-def test_an_ini_file_that_is_none_is_told(tmp_path, capsys):
+def test_invalid_ini_file_is_reported(tmp_path, capsys):
     (tmp_path / "bad.ini").write_text("no section\n")
     (tmp_path / "empty.ini").write_text("")
     for name in ("missing.ini", "bad.ini", "empty.ini"):
@@ -363,7 +363,7 @@ def test_an_ini_file_that_is_none_is_told(tmp_path, capsys):
 # people
 
 
-def test_users_who_are_there_already_are_used_whatever_the_case(tmp_path, ini, acting, engine, sessions):
+def test_existing_users_are_matched_case_insensitively(tmp_path, ini, acting, engine, sessions):
     with acting() as actions:
         ann = actions.sign_up("Ann", "a good password").id
         actions.post(ann, "posted here")
@@ -375,7 +375,7 @@ def test_users_who_are_there_already_are_used_whatever_the_case(tmp_path, ini, a
     check_counters(engine)
 
 
-def test_with_a_password_one_can_sign_in_as_anybody_new(tmp_path, ini, sessions):
+def test_loaded_users_can_sign_in_with_the_given_password(tmp_path, ini, sessions):
     assert load_follows(tmp_path, ini, "ann bob", options=["--password", "open sesame"]) == 0
     with sessions() as session:
         (password_hash,) = set(session.scalars(select(User.password_hash)))
@@ -547,7 +547,7 @@ def test_running_sites_are_told_once_at_the_end(tmp_path, ini, sessions, monkeyp
             assert session.scalars(select(SiteRow.loading_until)).all() == [None]
 
 
-def test_an_account_that_is_closed_meanwhile_is_left_out(tmp_path, ini, acting, engine, sessions, monkeypatch):
+def test_account_closed_during_the_load_is_skipped(tmp_path, ini, acting, engine, sessions, monkeypatch):
     monkeypatch.setattr(bulk, "BATCH", {"sqlite": 2, "postgresql": 2})
     breaths = Counter[str]()
 
@@ -639,7 +639,7 @@ main(sys.argv[2:])
         ("write_tweets", "What was loaded by then is kept. The same command completes the load."),
     ],
 )
-def test_a_load_that_is_interrupted_says_what_to_do(tmp_path, sqlite_url, number, step, said):
+def test_interrupted_load_prints_how_to_continue(tmp_path, sqlite_url, number, step, said):
     program = f"""
 import os, sys
 from tweeter.cli import load, main
@@ -790,7 +790,7 @@ def make_site(url: str) -> Site:
 
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loads=FILES, plugs=st.lists(st.integers(0, 12), min_size=8, max_size=8))
-def test_any_files_loaded_with_any_interruptions_give_what_plain_python_says(tmp_path, settings, engine, loads, plugs):
+def test_any_files_with_any_interruptions_match_the_model(tmp_path, settings, engine, loads, plugs):
     site = Site("site.ini", settings, engine, make_sessions(engine))
     with engine.begin() as connection:
         for table in ("unlinked", "imported", "mentions", "relationships", "tweets", "users"):

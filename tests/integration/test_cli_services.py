@@ -102,7 +102,7 @@ def test_ctrl_c_ends_make_services_where_its_job_ignores_it(ini, ports):
         assert process.wait(SECONDS) == 0
 
 
-def test_what_answers_already_is_used_as_it_is(ini, ports):
+def test_running_servers_are_used(ini, ports):
     with closing(Redis()) as mine:
         mine.port = ports[0]
         mine.start()
@@ -179,7 +179,7 @@ def test_an_ini_file_that_is_not_there(tmp_path):
 
 
 @pytest.mark.parametrize("install", ["", "no"])
-def test_make_services_installs_nothing_unless_it_is_told_to(ini, ports, tmp_path, install):
+def test_make_services_installs_nothing_by_default(ini, ports, tmp_path, install):
     tweeter = tmp_path / "tweeter"
     tweeter.write_text("#!/bin/bash\necho redis-server\n", encoding="utf-8")
     tweeter.chmod(0o755)

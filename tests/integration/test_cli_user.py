@@ -126,7 +126,7 @@ def test_close_does_not_ask_with_yes(ini, sessions):
         (["close", "nobody", "--yes"], "nobody called nobody"),
     ],
 )
-def test_what_is_not_allowed_is_told_and_ends_with_code_1(tmp_path, sqlite_url, piped, capsys, arguments, reason):
+def test_refused_input_is_reported_with_exit_code_1(tmp_path, sqlite_url, piped, capsys, arguments, reason):
     ini = write_ini(tmp_path, sqlite_url)
     main(["user", "add", ini, "ann", "--password", PASSWORD])
     piped("")
@@ -145,7 +145,7 @@ def test_bad_usage_ends_with_code_2(arguments, capsys):
     assert "usage:" in capsys.readouterr().err
 
 
-def test_a_database_without_tables_is_told_how_to_get_them(tmp_path, empty_url, capsys):
+def test_missing_tables_are_reported_with_the_remedy(tmp_path, empty_url, capsys):
     assert main(["user", "add", write_ini(tmp_path, empty_url), "ann", "--password", PASSWORD]) == 1
     assert "upgrade head" in capsys.readouterr().err
 

@@ -65,7 +65,7 @@ def test_a_process_that_dies_between_commit_and_delivery_loses_nothing(processes
     assert home(other, ann) == [tweet]
 
 
-def test_what_was_rolled_back_is_delivered_to_nobody(processes, ann):
+def test_rolled_back_events_are_not_delivered(processes, ann):
     one, other = processes
     home(other, ann)
 
@@ -153,7 +153,7 @@ def test_an_own_write_is_on_the_next_page_also_where_nothing_is_delivered(proces
         assert read(process, ann) == ([], "memory")  # anybody else waits for the delivery
 
 
-def test_a_store_that_nobody_delivers_to_serves_no_page_for_longer_than_a_second(processes, ann):
+def test_store_without_delivery_stops_serving_pages_after_a_second(processes, ann):
     one, _ = processes
     assert home(one, ann) == []
     assert read(one, ann) == ([], "memory")

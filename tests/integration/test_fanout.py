@@ -85,7 +85,7 @@ def test_followers_come_in_ascending_order_none_twice_and_none_left_out(crowd, l
         assert list(followers.between(session, AUTHOR, 12, 98)) == []
 
 
-def test_every_follower_gets_it_and_nobody_else(fan_out, store, small):
+def test_only_followers_get_the_tweet(fan_out, store, small):
     steps = list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     assert [held(store, fan) for fan in FANS] == [[TWEET]] * len(FANS)
     assert [held(store, other) for other in OTHERS] == [[], []]
@@ -114,7 +114,7 @@ def test_who_unfollows_or_follows_while_it_runs(fan_out, store, crowd, small, mo
     assert all(held(store, fan) == [TWEET] for fan in FANS if fan != 3)
 
 
-def test_followers_who_changed_since_the_last_tweet_of_their_author(fan_out, store, crowd):
+def test_followers_changed_since_the_last_tweet(fan_out, store, crowd):
     """The followers of the last tweet are remembered, and read again after the write."""
     list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     with crowd.begin() as session:
@@ -130,7 +130,7 @@ def test_followers_who_changed_since_the_last_tweet_of_their_author(fan_out, sto
     assert all(held(store, fan) == [TWEET + 1, TWEET] for fan in FANS if fan not in (3, 1000))
 
 
-def test_a_follower_who_unfollowed_is_not_written_to_again(fan_out, store, crowd, small, monkeypatch):
+def test_former_follower_is_not_written_to_again(fan_out, store, crowd, small, monkeypatch):
     """Not even until the followers are read again: their page would show it."""
     list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     with crowd.begin() as session:
@@ -142,7 +142,7 @@ def test_a_follower_who_unfollowed_is_not_written_to_again(fan_out, store, crowd
     assert held(store, 3) == []
 
 
-def test_an_author_who_gets_many_followers_or_few_again(fan_out, store, crowd, monkeypatch):
+def test_author_gains_and_loses_many_followers(fan_out, store, crowd, monkeypatch):
     list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     for tweet, few in ((TWEET + 1, len(FANS) - 1), (TWEET + 2, len(FANS))):
         monkeypatch.setattr(projector, "SMALL", few)

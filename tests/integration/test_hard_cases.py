@@ -255,7 +255,7 @@ def test_6_the_timeline_does_not_end_where_the_store_ends(push, ann, bob, post):
         assert shown(push, Timeline("home", ann), limit) == posted[::-1]
 
 
-def test_7_who_returns_after_a_long_time_finds_a_full_page(push, store, ann, bob, post):
+def test_7_returning_user_gets_a_full_page(push, store, ann, bob, post):
     """mastodon#2619, #5634, #6331, #4056: an empty home that looks final."""
     posted = post(bob, 4)
     for tweet in posted:
@@ -266,7 +266,7 @@ def test_7_who_returns_after_a_long_time_finds_a_full_page(push, store, ann, bob
     assert shown(push, Timeline("home", ann)) == posted[::-1]
 
 
-def test_8_to_fill_a_cold_home_takes_a_few_queries_however_many_one_follows(push, sessions, ann, bob, post):
+def test_8_backfill_of_a_cold_home_takes_few_queries_for_any_number_of_follows(push, sessions, ann, bob, post):
     """mastodon#12084, #33839: filled by asking for each followee, a home takes too long."""
     posted = post(bob, 3)
     statements = []
@@ -317,7 +317,7 @@ def test_9_a_tweet_committed_during_a_fill_is_not_lost(push, store, ann, bob, po
     assert shown(push, Timeline("home", ann)) == late
 
 
-def test_9_a_follow_during_a_fill_makes_the_fill_void(push, store, acting, ann, post):
+def test_9_follow_during_a_backfill_invalidates_it(push, store, acting, ann, post):
     with acting() as actions:
         carl = actions.sign_up("carl", "password").id
     tweet = post(carl)
@@ -372,7 +372,7 @@ def test_13_a_fan_out_costs_round_trips_by_the_chunk_not_by_the_follower(push, s
     assert meter.round_trips < 20  # three chunks of followers, a few for each
 
 
-def test_13_a_fan_out_of_a_tweet_deleted_meanwhile_ends(push, store, acting, ann, bob, post, monkeypatch):
+def test_13_fan_out_ends_if_the_tweet_is_deleted(push, store, acting, ann, bob, post, monkeypatch):
     tweet = post(bob)
     with acting() as actions:
         actions.delete(bob, tweet)
@@ -405,7 +405,7 @@ def test_14_another_list_of_servers_is_another_store_and_the_old_one_comes_back_
                     assert [tweet.id for tweet in process.page(Timeline("home", ann), Cursor()).tweets] == posted[::-1]
 
 
-def test_15_what_is_posted_while_one_pages_neither_repeats_nor_skips(push, pull, ann, bob, post):
+def test_15_new_tweets_during_paging_neither_repeat_nor_skip(push, pull, ann, bob, post):
     """takahe#505, mastodon-ios#1417."""
     for timelines in (push, pull):
         post(bob, 6)
@@ -449,7 +449,7 @@ def test_16_counters_are_what_can_be_counted_and_never_negative(acting, sessions
         assert session.get(User, bob).tweets_count == 1
 
 
-def test_17_a_late_tweet_stands_where_its_id_puts_it(push, ann, bob, post):
+def test_17_late_tweet_is_ordered_by_its_id(push, ann, bob, post):
     """takahe#435: order by arrival is another order on every machine."""
     posted = post(bob, 3)
     shown(push, Timeline("home", ann))
@@ -473,7 +473,7 @@ def test_talk_tweets_of_one_second_are_in_order(push, pull, acting, ann, bob):
             assert shown(timelines, Timeline("home", ann), limit) == posted[::-1]
 
 
-def test_talk_a_page_has_as_many_as_were_asked_for_and_the_next_one_goes_on(push, pull, ann, bob, post):
+def test_talk_pages_have_the_requested_size_and_continue(push, pull, ann, bob, post):
     """Its `zrevrange(key, offset, limit)` takes the index of the last for a count: 101 rows, then one or none."""
     posted = post(bob, 12)[::-1]
     for timelines in (pull, push):

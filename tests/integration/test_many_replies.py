@@ -71,7 +71,7 @@ def test_a_tweet_with_120_000_replies_is_deleted(processes):
         assert process.page(timeline, Cursor()) == sql.page(timeline, Cursor())
 
 
-def test_what_is_forgotten_or_delivered_may_be_as_many_as_there_are(processes):
+def test_stores_accept_any_number_of_keys(processes):
     _, process = processes
     assert process.delivery.drain(CAUGHT_UP)
     process.page(Timeline("public"), Cursor())

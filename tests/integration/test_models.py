@@ -68,7 +68,7 @@ def test_no_counter_is_ever_negative(sessions: Sessions, ada: int, counter: str)
         session.execute(update(User).values({counter: -1}))
 
 
-def test_nobody_follows_themselves(sessions: Sessions, ada: int) -> None:
+def test_users_cannot_follow_themselves(sessions: Sessions, ada: int) -> None:
     with pytest.raises(IntegrityError), sessions.begin() as session:
         session.add(Relationship(from_user_id=ada, to_user_id=ada))
 
@@ -78,7 +78,7 @@ def test_a_name_is_taken_whatever_its_case(sessions: Sessions, ada: int) -> None
         session.add(person("ADA"))
 
 
-def test_tweets_belong_to_somebody(sessions: Sessions, ada: int) -> None:
+def test_tweets_need_an_author(sessions: Sessions, ada: int) -> None:
     with pytest.raises(IntegrityError), sessions.begin() as session:
         session.add(Tweet(id=1, user_id=ada + 1, message="hi", date=datetime.now(UTC)))
 
@@ -170,7 +170,7 @@ def test_fetching_counts_as_sql(sessions: Sessions, fetch: Callable[[Any], Seque
             assert meter.sql_seconds > executed
 
 
-def test_nothing_is_counted_where_nobody_measures(sessions: Sessions) -> None:
+def test_nothing_is_counted_without_a_meter(sessions: Sessions) -> None:
     with sessions() as session:
         session.execute(select(User.id))
     assert measure.current() is None
@@ -264,7 +264,7 @@ def test_an_event_of_a_transaction_that_fails_never_happened(sessions: Sessions)
     assert read(sessions) == []
 
 
-def test_who_reads_on_gets_what_is_new_and_nothing_twice(sessions: Sessions) -> None:
+def test_reader_gets_each_new_event_once(sessions: Sessions) -> None:
     reader = Reader(sessions)
     recorded(sessions, Followed(1, 2))
     assert reader.read() == [Followed(1, 2)]
@@ -339,7 +339,7 @@ def test_a_payload_of_a_newer_version_is_an_event_without_a_meaning(sessions: Se
     assert read(sessions) == [None, None, Reloaded(), None]
 
 
-def test_who_begins_while_somebody_writes_misses_nothing_of_it(postgresql_url: str) -> None:
+def test_reader_started_during_a_write_misses_nothing(postgresql_url: str) -> None:
     with engine_on(postgresql_url) as engine:
         sessions = make_sessions(engine)
         with sessions.begin() as late:
@@ -405,7 +405,7 @@ def test_the_id_of_a_pruned_event_is_not_given_again(sessions: Sessions) -> None
     assert second > first
 
 
-def test_what_is_inserted_without_the_model_has_its_transaction_too(sessions: Sessions) -> None:
+def test_rows_inserted_without_the_model_have_a_transaction_id(sessions: Sessions) -> None:
     with sessions.begin() as session:
         session.execute(insert(OutboxEvent), [{"payload": '{"type":"Reloaded"}'}])
         on_postgresql = session.get_bind().dialect.name == "postgresql"
@@ -419,7 +419,7 @@ def test_postgresql_compiles_no_statement_of_ours(postgresql_url):
         assert connection.scalar(text("SHOW jit")) == "off"
 
 
-def test_a_connection_that_the_server_closed_meanwhile_is_replaced(postgresql_server, postgresql_url, monkeypatch):
+def test_connection_closed_by_the_server_is_replaced(postgresql_server, postgresql_url, monkeypatch):
     monkeypatch.setattr("tweeter.db.engines.LONG_REST", 0)
     with engine_on(postgresql_url) as engine:
         with engine.connect() as connection:

@@ -206,7 +206,7 @@ def test_a_process_killed_between_commit_and_delivery(processes, people, lived):
     assert_right([processes[0], processes[2]], people)
 
 
-def test_what_happened_while_nobody_delivered(sqlite_url, backend, settings, processes, people, lived):
+def test_events_from_an_outage_are_applied_afterwards(sqlite_url, backend, settings, processes, people, lived):
     for process in processes[1:]:
         process.close()
     with processes[0].acting() as actions:

@@ -168,7 +168,7 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_the_readme_says_of_production_works_word_for_word(
+def test_production_steps_of_the_readme_work(
     dist: Path, dependencies: Path, postgresql_server: PostgreSQL, tmp_path: Path
 ) -> None:
     (wheel,) = dist.glob("*.whl")

@@ -105,7 +105,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_projector_that_fails_at_one_kind_of_event(process, people, sqlite_url, monkeypatch, kind):
+def test_projector_fails_for_one_kind_of_event(process, people, sqlite_url, monkeypatch, kind):
     apply = process.timelines.projector.apply
 
     def fail(events):
@@ -185,7 +185,7 @@ def test_followers_of_a_large_author_that_cannot_be_read(process, people, sqlite
     assert_right_and_live(process, sqlite_url)
 
 
-def test_a_store_that_refuses_one_key(process, people, sqlite_url, monkeypatch, quick):
+def test_store_refuses_one_key(process, people, sqlite_url, monkeypatch, quick):
     store, before = process.timelines.store, poisoned(process)
     add_batch = store.add_batch
 

@@ -96,7 +96,7 @@ def test_pages_are_served_by_the_store_while_a_relay_delivers(web, ini, backend,
         assert told.startswith(f"{backend}: no relay holds the lease; 1 events behind")
 
 
-def test_a_relay_that_was_stopped_ends_by_a_signal_that_it_got_meanwhile(ini):
+def test_suspended_relay_handles_a_pending_signal_when_resumed(ini):
     """As after Ctrl-Z and `kill`: the signal may reach any of its threads."""
     for _ in range(3):
         with relay(ini) as process:
@@ -121,7 +121,7 @@ def test_of_several_relays_another_takes_over(web, ini, capsys):
         assert web.delivery.drain(SECONDS)
 
 
-def test_where_there_is_no_shared_store_the_command_says_so(tmp_path, sqlite_url, capsys):
+def test_relay_without_a_shared_store_is_refused(tmp_path, sqlite_url, capsys):
     assert main(["relay", write_ini(tmp_path, sqlite_url, **{"tweeter.timelines": "memory"})]) == 1
     assert "There is nothing to deliver to" in capsys.readouterr().err
 

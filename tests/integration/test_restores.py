@@ -68,7 +68,7 @@ def post(process: Process, user: int, message: str) -> None:
         actions.post(user, message)
 
 
-def test_under_a_running_site_it_is_noticed_and_what_is_posted_next_is_delivered(
+def test_restore_under_a_running_site_is_detected_and_delivery_continues(
     make: Callable[[str], Process], database_url: str, backup: Iterator[None]
 ) -> None:
     with closing(make(database_url)) as process:

@@ -93,7 +93,7 @@ def test_a_reserved_port_belongs_to_its_process_until_released() -> None:
 
 
 @pytest.mark.parametrize("make", [servers.Redis, servers.Memcached, servers.PostgreSQL])
-def test_nobody_takes_the_port_of_a_stopped_server(make: Callable[[], servers.Server]) -> None:
+def test_port_of_a_stopped_server_stays_reserved(make: Callable[[], servers.Server]) -> None:
     with closing(make()) as server:
         server.start()
         server.stop()

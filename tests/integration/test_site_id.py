@@ -95,7 +95,7 @@ def test_the_command_prints_the_id_and_makes_a_new_one(tmp_path, database_url, c
     assert run() == second
 
 
-def test_the_command_says_where_tables_are_missing(tmp_path, empty_url, capsys):
+def test_missing_tables_are_reported(tmp_path, empty_url, capsys):
     assert main(["site-id", write_ini(tmp_path, empty_url)]) == 1
     assert "upgrade head" in capsys.readouterr().err
 

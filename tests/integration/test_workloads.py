@@ -92,7 +92,7 @@ def test_twip_is_the_mix_of_pequod(world):
     assert found[ReadNews] == pytest.approx(100 * 100 / whole, abs=1)
 
 
-def test_in_twip_70_percent_look_in_turn_and_nobody_who_has_left(world):
+def test_twip_70_percent_are_reads_by_present_users(world):
     logged_in: set[int] = set()
     left: set[int] = set()
     looks: Counter[int] = Counter()
@@ -113,7 +113,7 @@ def test_in_twip_70_percent_look_in_turn_and_nobody_who_has_left(world):
     assert max(looks.values()) - min(looks.values()) <= max(looks.values()) // 2
 
 
-def test_in_twip_those_post_most_whom_many_follow(world):
+def test_twip_most_followed_users_post_most(world):
     posters = Counter(op.user for op in stream("twip", world, count=60_000) if isinstance(op, Post))
     followed = np.array([world.followers[user] for user in posters.elements()])
     assert followed.mean() > world.followers.mean()
@@ -135,7 +135,7 @@ def test_a_workload_on_the_smallest_site():
         assert not [op for op in operations if isinstance(op, ReadTweet)]
 
 
-def test_replay_keeps_the_order_and_lets_those_read_who_are_there():
+def test_replay_keeps_the_order_and_reads_as_existing_users():
     tweets = [(number % 5_000, f"number {number}") for number in range(10_000)]
     operations = list(replay(tweets, reads_per_post=2, seed=1))
     assert [(op.user, op.message) for op in operations if isinstance(op, Post)] == tweets
@@ -165,7 +165,7 @@ def test_the_busiest_stretch_is_the_shortest_time_of_so_many_tweets(times, count
         ("tests.support.people", "tests.support.people is no workload: it has no SOURCE"),
     ],
 )
-def test_what_is_no_workload_is_told(name, reason):
+def test_unknown_workload_is_reported(name, reason):
     with pytest.raises(TweeterError, match=f"^{reason}"):
         find(name)
 
@@ -173,7 +173,7 @@ def test_what_is_no_workload_is_told(name, reason):
 # graphs
 
 
-def test_a_graph_is_the_same_each_time_and_nobody_follows_themselves_or_twice():
+def test_graph_is_deterministic_without_self_or_double_follows():
     one, same, other = (power_law(500, 10, seed) for seed in (1, 1, 2))
     assert pairs(one) == pairs(same)
     assert pairs(one) != pairs(other)
@@ -197,7 +197,7 @@ def test_in_a_power_law_most_have_few_followers_and_a_few_have_very_many():
     assert some / few == pytest.approx(10**1.276, rel=0.5)
 
 
-def test_those_who_are_planted_have_exactly_so_many():
+def test_planted_users_have_the_exact_number_of_followers():
     planted = plant(power_law(2_000, 5, seed=1), [10, 300], [20, 1_000], constant=50, seed=2)
     followees, followers = planted.graph.followees_of_each(), planted.graph.followers_of_each()
     assert {count: (followees[user], followers[user]) for count, user in planted.readers.items()} == {
@@ -212,7 +212,7 @@ def test_those_who_are_planted_have_exactly_so_many():
     assert everybody == set(planted.fans)
 
 
-def test_nobody_can_be_followed_by_more_than_there_are():
+def test_followers_are_limited_by_the_number_of_users():
     with pytest.raises(ValueError, match="followed by, 101 of 100 users"):
         plant(power_law(100, 5, seed=1), [101], [], constant=10, seed=1)
     with pytest.raises(ValueError, match="two users"):

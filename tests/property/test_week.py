@@ -98,7 +98,7 @@ def three_pages(process, timeline):
     return shown
 
 
-def test_home_and_profile_of_some_people_are_what_the_files_say(make_ini, database_url, files):
+def test_home_and_profile_pages_match_the_files(make_ini, database_url, files):
     ini = make_ini()
     assert main(["load", ini, "--follows", f"{WEEK}/follows.txt.gz", "--tweets", f"{WEEK}/tweets.jsonl.gz"]) == 0
     assert len(files.people) > 2 * PEOPLE
@@ -122,9 +122,7 @@ def test_home_and_profile_of_some_people_are_what_the_files_say(make_ini, databa
             process.close()
 
 
-def test_what_is_posted_next_is_delivered_to_every_backend(
-    make_ini, database_url, redis_server, memcached_server, tmp_path
-):
+def test_new_tweets_reach_every_backend(make_ini, database_url, redis_server, memcached_server, tmp_path):
     """`tweeter verify` makes timelines warm, and later finds each tweet in all of them, also in full ones."""
     every = list(lines(WEEK / "tweets.jsonl.gz"))
     (tmp_path / "past.jsonl").write_text("".join(every[:-REST]))

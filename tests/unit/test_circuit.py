@@ -36,7 +36,7 @@ def test_a_store_that_could_not_be_reached_at_the_start_is_read_as_soon_as_it_ca
     assert seconds_until_closed(circuit, clock) == 0
 
 
-def test_a_store_that_fails_again_and_again_has_to_work_for_longer_and_longer(circuit, clock):
+def test_repeated_failures_lengthen_the_probation(circuit, clock):
     circuit.worked()
     waited = []
     for _ in range(5):

@@ -69,7 +69,7 @@ def test_a_secret_can_lie_in_a_file(tmp_path: Path) -> None:
         merged(TWEETER_SECRET_FILE=str(tmp_path / "nowhere"))
 
 
-def test_what_is_not_ours_on_the_command_line_stays_out() -> None:
+def test_foreign_command_line_keys_are_ignored() -> None:
     assert "http_port" not in merged({}, {"http_port": "7000", "__file__": "x.ini", "here": "/"})
 
 
@@ -184,7 +184,7 @@ def test_a_slip_is_refused_wherever_it_is(cabinet: dict[str, str], slip: str, me
 
 
 @pytest.mark.parametrize("meant", sorted({meant for _, meant in SLIPS} - {"tweeter.timelines.shadow"}))
-def test_what_is_spelt_right_is_taken_whether_its_backend_is_in_use_or_not(cabinet: dict[str, str], meant: str) -> None:
+def test_declared_settings_are_accepted_for_unused_backends(cabinet: dict[str, str], meant: str) -> None:
     for ini in (cabinet, {}):
         merged(ini | {meant: "1"})
         merged(ini, {meant: "1"})
@@ -215,7 +215,7 @@ KUBERNETES = ["PORT", "SERVICE_HOST", "PORT_6543_TCP_ADDR", "REDIS_SERVICE_HOST"
 
 
 @pytest.mark.parametrize("name", ["TWEETER_CHROMIUM", *map("TWEETER_{}".format, KUBERNETES)])
-def test_variables_that_are_somebody_else_s_are_left_alone(name: str) -> None:
+def test_foreign_environment_variables_are_ignored(name: str) -> None:
     merged(**{name: "1"})
 
 
@@ -250,7 +250,7 @@ def test_a_program_gets_the_error_itself(sqlite_url: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("secret", ["change-me", "change-me-this-is-only-for-development", "short", "x" * 31])
-def test_production_refuses_a_secret_that_anybody_could_know(secret: str) -> None:
+def test_production_rejects_weak_secrets(secret: str) -> None:
     with pytest.raises(SettingError, match="TWEETER_SECRET"):
         check_secret(merged({"tweeter.secret": secret}))
     check_secret(merged({"tweeter.secret": secret, "tweeter.production": "false"}))
@@ -260,7 +260,7 @@ def test_production_takes_a_long_random_secret() -> None:
     check_secret(merged())
 
 
-def test_an_ini_that_says_nothing_is_for_production() -> None:
+def test_production_is_the_default() -> None:
     assert merged()["tweeter.production"] is True
     assert merged()["tweeter.secure_cookies"] is True
 
@@ -288,7 +288,7 @@ def test_the_command_line_chooses_the_backend(sqlite_url: str) -> None:
     assert app.registry.settings["tweeter.timelines"] == "memory"
 
 
-def test_an_unknown_backend_is_refused_and_the_message_says_what_is_allowed(sqlite_url: str) -> None:
+def test_unknown_backend_is_rejected_with_the_allowed_names(sqlite_url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         tweeter.main({}, **settings_of(sqlite_url) | {"tweeter.timelines": "abacus"})
     message = str(caught.value)
@@ -299,7 +299,7 @@ def test_an_unknown_backend_is_refused_and_the_message_says_what_is_allowed(sqli
 @pytest.mark.parametrize(
     "name", ["nowhere.to.be.found", "json", "tweeter.backends", "tweeter.interfaces", "..", "memory.", ".memory", ""]
 )
-def test_a_dotted_name_that_is_no_backend_is_refused(sqlite_url: str, name: str) -> None:
+def test_dotted_name_without_a_backend_is_rejected(sqlite_url: str, name: str) -> None:
     settings = settings_of(sqlite_url) | {"tweeter.timelines": name}
     if name == "":
         with running(settings) as app:  # an empty value is the default
@@ -327,7 +327,7 @@ def test_every_setting_that_an_ini_shows_in_a_comment_is_known(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["development.ini", "production.ini"])
-def test_every_setting_that_an_ini_shows_in_a_comment_can_be_taken_as_it_is(name: str, sqlite_url: str) -> None:
+def test_commented_settings_of_ini_files_are_valid(name: str, sqlite_url: str) -> None:
     shown = {}
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         key, equals, value = line.removeprefix("# ").partition(" = ")

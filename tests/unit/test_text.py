@@ -85,11 +85,11 @@ def test_a_clean_line_is_one_line(message: str) -> None:
         ("\u200fשלום", "\u200fשלום"),
     ],
 )
-def test_what_is_kept_of_a_message(written: str, kept: str) -> None:
+def test_message_cleaning(written: str, kept: str) -> None:
     assert text.clean_message(written) == kept
 
 
-def test_a_name_stands_on_one_line() -> None:
+def test_names_are_one_line() -> None:
     assert text.clean_line("  Ada\r\n  Lovelace\u2028 ") == "Ada Lovelace"
 
 
@@ -112,7 +112,7 @@ def nothing_is_seen(line: str) -> bool:
         "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "\r\n",
     ],
 )  # fmt: skip
-def test_what_a_person_takes_for_one_character_counts_as_one(character: str) -> None:
+def test_grapheme_clusters_count_as_one_character(character: str) -> None:
     assert text.count_characters(character) == 1
     assert text.count_characters(f"x{character}x{character}x") == 5
 

@@ -191,7 +191,7 @@ def poll(person: Person, page: str) -> tuple[int, int, str]:
     return person.get(url).json["count"], int(since[1]), url
 
 
-def test_tweets_of_the_future_keep_no_news_from_anybody(site_settings: dict[str, Any], clock: Clock) -> None:
+def test_tweets_dated_ahead_do_not_hide_new_tweets(site_settings: dict[str, Any], clock: Clock) -> None:
     with running(site_settings) as app:
         drain = app.registry.getUtility(IDelivery).drain
         assert drain(10)

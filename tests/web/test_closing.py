@@ -159,7 +159,7 @@ def id_of(app, username):
 
 
 @pytest.mark.parametrize("backend", ["memory"], indirect=True)
-def test_what_is_done_to_a_closed_account_finds_nobody(app):
+def test_actions_on_a_closed_account_find_no_user(app):
     leaver, bob = Person(Browser(app), LEAVER), Person(Browser(app), "bob")
     tweet = leaver.post("hello")
     leave(leaver)
@@ -255,7 +255,7 @@ def die_while_removing(url, chunks):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_another_process_goes_on_where_one_was_killed(database_url, monkeypatch):
+def test_closing_continues_in_another_process_after_a_kill(database_url, monkeypatch):
     with running(settings_of(database_url)) as app:
         app.registry["housekeeper"].stop()
         sessions = app.registry["sessions"]
@@ -366,7 +366,7 @@ def test_the_command_removes_everything_and_says_how_far_it_is(site, capsys):
     assert not left(sessions)
 
 
-def test_the_command_interrupted_leaves_the_rest_to_whoever_comes_next(site, capsys, monkeypatch):
+def test_interrupted_command_leaves_the_rest_for_the_next_run(site, capsys, monkeypatch):
     ini, sessions = site
     crowd(sessions, 2 * CHUNK)
     with transaction(sessions) as session:

@@ -106,7 +106,7 @@ def test_typed_text_is_in_its_box_after_signing_in(eve: Person, meanwhile: Calla
     assert len(eve.ids(f"/@{eve.username}")) == 1  # and nothing is posted in whoever's name
 
 
-def test_what_is_too_long_to_be_kept_is_shown_to_be_copied(eve: Person) -> None:
+def test_draft_too_long_to_store_is_shown_for_copying(eve: Person) -> None:
     text = "".join(map(chr, random.Random(3).sample(range(0x4E00, 0x9FFF), 3000)))
     for url, fields in (("/tweets", {"message": text}), ("/settings", {"action": "profile", "bio": text})):
         for meanwhile, status in ((sign_out, 401), (sign_out_and_in, 400)):
@@ -169,7 +169,7 @@ def test_no_other_site_fills_in_a_form(eve: Person, signed_in: bool, headers: di
     assert "buy my pills" not in eve.get("/").text + eve.get("/settings").text
 
 
-def test_a_draft_waits_for_its_own_form_and_for_nobody_else(eve: Person) -> None:
+def test_draft_is_restored_only_in_its_form_for_its_user(eve: Person) -> None:
     token = eve.token("/")
     eve.sign_out()
     eve.browser.post("/tweets", {"csrf_token": token, "message": "for the box"}, status=303)
@@ -240,7 +240,7 @@ def test_signing_out_twice_is_no_error(eve: Person) -> None:
     assert eve.get("/settings", status=303)
 
 
-def test_no_other_site_signs_anybody_out(eve: Person) -> None:
+def test_cross_site_request_cannot_sign_out(eve: Person) -> None:
     eve.browser.post("/logout", {"csrf_token": "x"}, headers={"Origin": "http://evil.example"}, status=400)
     assert eve.get("/settings", status=200)
     # The ticket is not sent from there. Then nothing may take it away either.
@@ -284,7 +284,7 @@ def test_signing_up_over_https_works(secure: Router) -> None:
     assert "Welcome, ada." in form.submit(status=303).follow().text
 
 
-def test_a_browser_without_cookies_is_told_so_in_development(testapp: webtest.TestApp) -> None:
+def test_missing_cookies_are_reported_in_development(testapp: webtest.TestApp) -> None:
     page = testapp.post("/login", {"csrf_token": "x", "username": "ada"}, status=400)
     assert "Your browser sent no cookie" in page.text
     assert "https" not in page.text

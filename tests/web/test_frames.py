@@ -97,7 +97,7 @@ def test_a_message_and_a_draft_are_shown_once(app, people):
     assert len(frames_of(app)) >= kept
 
 
-def test_nobody_gets_anothers_frame(app, people):
+def test_frames_are_not_shared_between_viewers(app, people):
     ada, _ = people
     tokens = [re.findall(r'name="csrf_token" value="(\w+)"', shown(person, "/public")) for person in people]
     assert all(tokens)

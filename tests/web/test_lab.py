@@ -114,7 +114,7 @@ def finished(lab, seconds=60.0):
 
 
 @pytest.mark.parametrize("url", PAGES + BUTTONS)
-def test_where_it_is_off_there_is_no_such_page(sqlite_url, url):
+def test_lab_is_404_if_disabled(sqlite_url, url):
     with running(settings_of(sqlite_url)) as app:
         ada = Person(Browser(app, HERE), "Ada")
         assert ada.get(url, status="*").status_int == 404
@@ -124,7 +124,7 @@ def test_where_it_is_off_there_is_no_such_page(sqlite_url, url):
 
 
 @pytest.mark.parametrize("url", PAGES)
-def test_nobody_looks_at_it_without_signing_in(alone, url):
+def test_lab_requires_sign_in(alone, url):
     stranger = Browser(alone, HERE)
     response = stranger.get(url, status=303)
     assert response.location.endswith(f"/login?next={url}")
@@ -132,7 +132,7 @@ def test_nobody_looks_at_it_without_signing_in(alone, url):
 
 
 @pytest.mark.parametrize("url", BUTTONS)
-def test_nobody_presses_a_button_without_signing_in(alone, url):
+def test_lab_actions_require_sign_in(alone, url):
     stranger = Person(Browser(alone, HERE))
     fields = {"backend": "memory", "action": "empty", "followers": "10"}
     response = stranger.send(url, on="/login", status=303, **fields)
@@ -165,7 +165,7 @@ def test_a_production_site_does_not_start_with_it(sqlite_url):
         running(settings).__enter__()
 
 
-def test_a_backend_that_is_none_is_named_with_its_setting(sqlite_url):
+def test_unknown_backend_is_reported_with_its_setting(sqlite_url):
     with pytest.raises(SettingError, match=r"tweeter\.lab\.backends = cabinet"):
         running(settings_for(sqlite_url, "redis://h", "h", **{"tweeter.lab.backends": "sql cabinet"})).__enter__()
 
@@ -213,7 +213,7 @@ def test_statements_are_shown_with_parameters_and_plan(with_servers, request, ki
     assert plan in page.text
 
 
-def test_anybody_can_be_looked_at_by_name(people):
+def test_timelines_of_any_user_can_be_inspected(people):
     ada, _ = people
     page = ada.get("/lab?user=@BOB")
     assert "<bdi>bob</bdi>, who follows 0 people" in page.text
@@ -222,7 +222,7 @@ def test_anybody_can_be_looked_at_by_name(people):
 
 @pytest.mark.parametrize("url", ["/lab", "/lab/steps", "/lab/live"])
 @pytest.mark.parametrize("name", ["nobody_here", "no such name!", "%00", "x" * 300])
-def test_a_name_that_nobody_has_is_said_to_be_none(alone, url, name):
+def test_unknown_username_is_reported(alone, url, name):
     Person(browser := Browser(alone, HERE), "Ada")
     page = browser.get(f"{url}?user={name}", status="*")
     assert page.status_int == (404 if name != "%00" else 200)  # NUL is no name at all: it is left out
@@ -333,7 +333,7 @@ def test_each_step_says_in_two_sentences_what_changed_and_what_it_costs(lab):
         assert len(re.findall(r"\.(?: |$)", step.text)) == 2, step.name
 
 
-def test_what_the_steps_ask_of_whom(app, lab, people):
+def test_round_trips_and_statements_of_each_step(app, lab, people):
     contenders = {step.name: lab.contender(step) for step in lab.steps}
     reference = PullTimelines("sql", app.registry["sessions"], app.registry.getUtility(ITimelineKinds))
     answers = ask_all(contenders, reference, Timeline("home", id_of(app, "Ada")), Cursor())
@@ -361,7 +361,7 @@ def test_a_step_over_a_backend_s_store_is_as_trusted_as_the_backend(lab, people,
     assert not step.live()
 
 
-def test_whoever_comes_later_adds_a_step(app, people):
+def test_other_modules_can_add_steps(app, people):
     step = Step(
         "later", "With a queue", "25–26", "It waits in a queue. It costs a queue.", "memory", as_it_is("memory")
     )
@@ -377,7 +377,7 @@ def test_whoever_comes_later_adds_a_step(app, people):
 
 
 @pytest.mark.parametrize("name", ["memory", "redis", "memcached"])
-def test_a_browser_is_shown_another_backend_and_nobody_else_is(people, name):
+def test_switching_backends_affects_only_one_browser(people, name):
     ada, bob = people
     before = ada.ids("/")
     ada.send("/lab/switch", backend=name, next="/public", status=303)
@@ -415,11 +415,11 @@ def test_the_site_s_own_backend_may_be_any_of_them(with_servers, sqlite_url):
         assert "back to redis" in page.text
 
 
-def test_readers_pay_nothing_for_what_is_only_compared(people):
+def test_shadow_backends_add_no_cost_to_pages(people):
     assert "2 SQL queries, 1 for the timeline" in people[1].get("/").text
 
 
-def test_there_is_no_switch_to_what_is_not_there(people):
+def test_switch_to_unknown_backend_is_refused(people):
     page = people[0].send("/lab/switch", backend="cabinet", status=400)
     assert "it has sql, memory, redis, memcached" in page.text
 
@@ -454,7 +454,7 @@ def reads_of(lab):
 
 
 @pytest.mark.parametrize("name", ["memory", "redis", "memcached"])
-def test_an_emptied_cache_is_filled_by_the_first_who_looks(lab, people, name):
+def test_emptied_cache_is_refilled_by_the_next_page(lab, people, name):
     people[0].send("/lab/store", backend=name, action="empty", status=303)
     before, first, second = reads_of(lab)
     assert before == second == (name, WARM[name], 0)
@@ -465,7 +465,7 @@ def test_an_emptied_cache_is_filled_by_the_first_who_looks(lab, people, name):
 
 
 @pytest.mark.parametrize("name", ["memory", "redis", "memcached"])
-def test_a_dropped_timeline_is_filled_by_the_first_who_looks(app, lab, people, name):
+def test_dropped_timeline_is_backfilled_by_the_next_page(app, lab, people, name):
     ada, _ = people
     backend = lab.backends[name]
     bobs = Timeline("home", id_of(app, "bob"))
@@ -513,7 +513,7 @@ def test_a_break_that_was_forgotten_mends_by_itself(app, lab, people):
     assert app.registry.getUtility(IDelivery).drain(10)
 
 
-def test_what_is_at_no_address_can_t_be_broken(lab, people):
+def test_store_without_an_address_cannot_be_broken(lab, people):
     ada, _ = people
     assert "There is no “refuse” to do to memory" in ada.send(
         "/lab/store", backend="memory", action="refuse", status=400
@@ -532,16 +532,16 @@ def test_what_is_at_no_address_can_t_be_broken(lab, people):
         ({}, "The lab has no backend of that name"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(people, fields, message):
+def test_invalid_input_is_refused_with_a_message(people, fields, message):
     assert message in people[0].send("/lab/store", status=400, **fields).text
 
 
-def test_nobody_s_timeline_can_be_dropped(people):
+def test_timeline_of_unknown_user_cannot_be_dropped(people):
     page = people[0].send("/lab/store", backend="redis", action="drop", user="nobody_x", status=404)
     assert "There is nobody called @nobody_x" in page.text
 
 
-def test_what_is_not_there_can_t_be_emptied(alone):
+def test_unreachable_store_cannot_be_emptied(alone):
     ada = Person(Browser(alone, HERE), "Ada")
     page = ada.send("/lab/store", backend="redis", action="empty", status=400)
     assert "redis can’t be asked now" in page.text
@@ -595,7 +595,7 @@ def test_a_thousand_followers_are_made_in_steps_and_once(app, lab, people, monke
     assert "1,000</strong> followers" in ada.get("/@lab_thousand").text
 
 
-def test_nobody_signs_in_to_the_test_accounts(lab, people, visitor):
+def test_test_accounts_cannot_sign_in(lab, people, visitor):
     people[0].send("/lab/post", followers="10", status=303)
     finished(lab)
     for name in ("lab_ten", "lab_ten_00001"):
@@ -604,7 +604,7 @@ def test_nobody_signs_in_to_the_test_accounts(lab, people, visitor):
             assert "don't go together" in page.text or "don&#39;t go together" in page.text
 
 
-def test_the_test_accounts_are_taken_away_and_nobody_else(app, lab, people, visitor):
+def test_only_test_accounts_are_removed(app, lab, people, visitor):
     ada, bob = people
     neighbour = Person(visitor(), "lab_rat")
     ada.send("/lab/post", followers="10", status=303)
@@ -626,7 +626,7 @@ def test_the_test_accounts_are_taken_away_and_nobody_else(app, lab, people, visi
     assert "4 backends showed the same 20 tweets" in ada.get("/lab").text
 
 
-def test_a_name_that_somebody_has_is_left_to_them(lab, people, visitor):
+def test_taken_username_is_reported_and_not_used(lab, people, visitor):
     Person(visitor(), "lab_ten")
     people[0].send("/lab/post", followers="10", status=303)
     assert finished(lab).error == "The name lab_ten is somebody’s; the lab can’t use it."

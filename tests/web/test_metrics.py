@@ -46,7 +46,7 @@ def values(browser):
     }
 
 
-def test_there_is_no_such_page_unless_a_network_is_named(site_with):
+def test_metrics_is_404_unless_a_network_is_configured(site_with):
     site_with("").get("/metrics", status=404)
 
 
@@ -58,13 +58,13 @@ def test_the_named_networks_may_read_them(site_with, address):
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "11.0.0.1", "::2", "", "nonsense"])
-def test_nobody_else_may_whatever_they_say_of_themselves(site_with, address):
+def test_other_addresses_are_refused_whatever_their_headers(site_with, address):
     browser = site_with("127.0.0.1 10.0.0.0/8")
     liar = {"REMOTE_ADDR": address, "HTTP_X_FORWARDED_FOR": "127.0.0.1"}
     browser.get("/metrics", extra_environ=liar, status=403)
 
 
-def test_what_is_no_network_is_refused_at_the_start():
+def test_invalid_network_is_rejected_at_startup():
     with pytest.raises(SettingError, match=r"tweeter\.metrics must be addresses or networks"):
         parse_networks("everybody", "tweeter.metrics")
 

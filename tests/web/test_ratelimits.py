@@ -72,7 +72,7 @@ def fill(rates: RateLimits, *key: str) -> int:
 # what is counted
 
 
-def test_what_is_over_the_limit_is_refused_until_there_is_room(make_storage: MakeStorage) -> None:
+def test_requests_over_the_limit_are_refused_until_the_window_moves(make_storage: MakeStorage) -> None:
     rates = RateLimits({"post": "3/2 seconds", "follow": "1/day"}, make_storage())
     assert rates.is_new("post", "ada")
     assert fill(rates, "post", "ada") == 3
@@ -114,7 +114,7 @@ def test_processes_count_together_and_sites_apart(make_storage: MakeStorage) -> 
     st.sampled_from([1, 10, 60, 3600]),
     st.floats(0, 0.999),
 )
-def test_the_wait_that_is_told_is_long_enough_and_no_longer(
+def test_reported_wait_is_long_enough_and_no_longer(
     before: int, now: int, most: int, length: int, phase: float
 ) -> None:
     """As the sliding window of `limits` counts: the window before fades away while the present one lasts."""
@@ -136,7 +136,7 @@ def test_the_wait_that_is_told_is_long_enough_and_no_longer(
 
 
 @pytest.mark.parametrize("spec", ["", "many", "0/day", "-1/hour", "5", "5/fortnight", "5/hour;x"])
-def test_what_is_no_limit_is_refused_at_the_start(spec: str) -> None:
+def test_invalid_limit_is_rejected_at_startup(spec: str) -> None:
     with pytest.raises(SettingError, match=r"tweeter\.limits\.post must be a limit such as"):
         parse("post", spec)
 
@@ -257,7 +257,7 @@ def refused(page: webtest.TestResponse) -> webtest.TestResponse:
     return page
 
 
-def test_each_limit_refuses_with_a_page_that_says_when(site_with: Callable[..., Router]) -> None:
+def test_each_limit_refuses_with_a_page_and_retry_after(site_with: Callable[..., Router]) -> None:
     names = ("post", "follow", "delete", "settings", "export", "search")
     app = site_with(**dict.fromkeys(names, "2/day"))
     ada, bob = (Person(Browser(app), name) for name in ("Ada", "bob"))

@@ -154,7 +154,7 @@ def test_people_are_found_by_the_beginning_of_their_username_and_by_their_name(
     assert people("ada") == ["adam", "ada"]
 
 
-def test_a_page_looks_through_so_many_tweets_and_says_so(
+def test_search_page_scans_a_limited_number_of_tweets(
     ada: Person, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rare = [ada.post("a needle")]
@@ -204,9 +204,7 @@ SLOW = {
 }
 
 
-def test_a_search_that_takes_too_long_has_a_page_of_its_own(
-    ada: Person, app: Router, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_search_timeout_has_its_own_page(ada: Person, app: Router, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(session: Session, *rest: Any) -> None:
         session.execute(sql(SLOW[session.get_bind().dialect.name]))
 

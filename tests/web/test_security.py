@@ -51,7 +51,7 @@ def test_signing_up_signs_in(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 21, "a b", "a-b", "ä", "a\x00b", "../x", "<b>", "٣"])
-def test_names_that_nobody_can_have(visitor: Visitor, name: str) -> None:
+def test_invalid_usernames_are_rejected(visitor: Visitor, name: str) -> None:
     page = Person(visitor()).send(
         "/signup", on="/signup", username=name, password=PASSWORD, display_name="Kept", status=400
     )
@@ -188,14 +188,14 @@ def test_forms_without_the_token_do_nothing(ada: Person, url: str) -> None:
         ("/settings", "/settings"),
     ],
 )
-def test_strangers_are_asked_to_sign_in_first(testapp: webtest.TestApp, ada: Person, url: str, back: str) -> None:
+def test_anonymous_visitors_must_sign_in(testapp: webtest.TestApp, ada: Person, url: str, back: str) -> None:
     assert testapp.post(url, {}, status=303).location.endswith(f"/login?next={back}")
     assert testapp.post(url, {"csrf_token": "x"}, status=303)
     for page in ("/settings", "/mentions", "/settings/export.json"):
         assert testapp.get(page, status=303).location.endswith(f"/login?next={page}")
 
 
-def test_signing_in_goes_back_to_where_one_came_from(ada: Person) -> None:
+def test_signing_in_redirects_to_the_requested_page(ada: Person) -> None:
     ada.sign_out()
     page = ada.get("/mentions?limit=5").follow()
     form = page.forms[0]
@@ -213,7 +213,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("url", ELSEWHERE)
-def test_nobody_is_sent_to_another_site(ada: Person, url: str) -> None:
+def test_redirects_to_other_sites_are_refused(ada: Person, url: str) -> None:
     assert local_url(url) == "/"
     ada.sign_out()
     assert ada.sign_in(next=url).location == "/"
@@ -232,7 +232,7 @@ def test_addresses_of_this_site(url: str, there: str) -> None:
 # what belongs to others
 
 
-def test_nobody_deletes_the_tweets_of_others(ada: Person, bob: Person) -> None:
+def test_only_the_author_can_delete_a_tweet(ada: Person, bob: Person) -> None:
     tweet = ada.post("mine")
     assert "somebody else" in bob.delete(tweet, status=403).text
     assert ada.ids() == [tweet]
@@ -330,7 +330,7 @@ def typed(person: Person) -> str:
     return str(form["message"].value)
 
 
-def test_what_was_typed_survives_that_one_was_signed_out_meanwhile(visitor: Visitor) -> None:
+def test_draft_survives_a_sign_out_by_a_new_password(visitor: Visitor) -> None:
     browser = Person(visitor(), "Eve")
     token = browser.token("/")
     elsewhere = Person(visitor())
@@ -351,7 +351,7 @@ def test_no_other_site_can_leave_words_in_the_box(visitor: Visitor) -> None:
     assert typed(browser) == ""
 
 
-def test_a_password_that_is_changed_while_somebody_signs_in_stays_changed(
+def test_rehash_during_sign_in_keeps_a_changed_password(
     app_with: Callable[..., Router], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To hash the old one again, at a new cost, takes long enough for the owner to change it."""

@@ -60,7 +60,7 @@ def test_a_thread_leaves_closing_to_the_loop():
             assert client.recv(1000)
 
 
-def test_clients_that_reset_half_a_pipelined_request_stop_nobody():
+def test_reset_of_a_pipelined_request_does_not_block_others():
     half = REQUEST % b"" + b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
     reset = b"\x01\0\0\0\0\0\0\0"
 

@@ -110,7 +110,7 @@ def test_a_closed_account_leaves_no_session(processes: list[Router]) -> None:
     assert count(processes[0]) == 0
 
 
-def test_a_password_that_changes_while_the_old_one_is_checked_signs_nobody_in(
+def test_password_changed_during_the_check_fails_sign_in(
     processes: list[Router], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = Person(Browser(processes[0]), "Ada")
@@ -130,7 +130,7 @@ def test_a_password_that_changes_while_the_old_one_is_checked_signs_nobody_in(
     assert is_signed_in(ada)
 
 
-def test_the_database_alone_signs_nobody_in(processes: list[Router]) -> None:
+def test_stolen_database_is_not_enough_to_sign_in(processes: list[Router]) -> None:
     ada = Person(Browser(processes[0]), "Ada")
     with processes[0].registry["sessions"]() as session:
         (hashed,) = session.scalars(select(LoginSession.token_hash))

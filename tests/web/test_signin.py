@@ -66,7 +66,7 @@ def test_a_name_and_an_address(site_with: Site) -> None:
     owner.get("/settings", status=200)
 
 
-def test_many_names_from_one_address(site_with: Site) -> None:
+def test_guessing_many_names_from_one_address_is_limited(site_with: Site) -> None:
     """With the limits as they are by default."""
     app = site_with()
     Person(Browser(app, {"REMOTE_ADDR": "203.0.113.1"}), "Ada")
@@ -105,9 +105,7 @@ def test_many_addresses_that_attack_one_name_do_not_lock_its_owner_out(site_with
     assert at(app, "198.51.100.1").sign_in("bob", "wrong").status_int == 400
 
 
-def test_behind_a_proxy_that_is_not_trusted_nobody_is_locked_out_for_everybody(
-    site_with: Site, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_untrusted_proxy_does_not_lock_all_users_out(site_with: Site, caplog: pytest.LogCaptureFixture) -> None:
     """All visitors have its address."""
     app = site_with()
     proxy = "127.0.0.1"
@@ -135,7 +133,7 @@ def test_a_known_browser_has_a_limit_of_its_own(site_with: Site) -> None:
 
 
 @pytest.mark.parametrize("forged", ["", ".", "x", "x.y", "..", "x." + "0" * 32, "\xff.\xff", "é.é", '"; x=y'])
-def test_nobody_makes_a_browser_known(site_with: Site, forged: str) -> None:
+def test_known_browser_cookie_cannot_be_forged(site_with: Site, forged: str) -> None:
     app = site_with(sign_in="1/10 minutes")
     owner, other = (Person(Browser(app), name) for name in ("Ada", "bob"))
     owner.sign_out()
@@ -247,7 +245,7 @@ def test_few_passwords_are_hashed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert results.count("right") == 2 + WAITING
 
 
-def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_busy_hasher_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tweeter.services.passwords.PATIENCE", 0.1)
     passwords = Passwords(1, 8, at_once=1)
     hashed = passwords.hash("a password")

@@ -44,7 +44,7 @@ def test_two_people_meet(site_settings):
 
 
 @pytest.mark.parametrize("backend", ["redis", "memcached"])
-def test_a_store_that_is_not_there_at_all_does_not_stop_the_site(sqlite_url, backend):
+def test_site_works_while_the_store_is_down(sqlite_url, backend):
     nowhere = f"127.0.0.1:{free_port()}"
     own = {"tweeter.redis.url": f"redis://{nowhere}", "tweeter.memcached.servers": nowhere}
     with running(settings_of(sqlite_url) | {"tweeter.timelines": backend} | own) as app:

@@ -127,7 +127,7 @@ def test_an_export_is_complete(app):
     assert [mention["username"] for mention in mine["mentions"]] == ["bob"] * 3
 
 
-def test_readers_of_large_exports_who_do_not_read_stop_nobody(app, served):
+def test_stalled_readers_of_exports_do_not_block_others(app, served):
     port = served()
     readers = [write(app, f"reader{n}", 8_000, 2_500) for n in range(READERS)]  # 20 MB each
     ordinary = seconds_of(port)
@@ -162,7 +162,7 @@ def read(connection):
         return file.read(length)
 
 
-def test_an_export_that_nobody_reads_ends(app, served):
+def test_stalled_export_is_ended(app, served):
     port = served(channel_timeout=1, cleanup_interval=1)
     cookies = write(app, "ada", 8_000, 2_500)
     connection, status = ask(port, "/settings/export.json", cookies)
@@ -221,7 +221,7 @@ def test_requests_that_are_half_sent_are_dropped_and_others_get_in(served):
         assert seconds_of(port) < PATIENCE
 
 
-def test_pipelined_requests_whose_answers_nobody_reads_stop_nobody(app, served):
+def test_unread_pipelined_responses_do_not_block_others(app, served):
     """So many at once that their answers are more than waitress buffers by default, which no account is needed for."""
     write(app, "ada", 100, 140)
     port = served()

@@ -83,7 +83,7 @@ def is_warm(app, timeline):
     return app.registry.getUtility(ITimelines).peek(timeline) is not None
 
 
-def test_polls_of_strangers_leave_the_store_as_it_is(app, people, held):
+def test_polls_for_unknown_users_do_not_write_to_the_store(app, people, held):
     stranger = Browser(app)
     before = held()
     for user in [*range(1, 14), *IDS]:
@@ -142,7 +142,7 @@ def test_a_warm_page_and_its_poll_cost_no_statement_more(app, people):
 
 
 @pytest.mark.parametrize("signed_in", [False, True])
-def test_users_who_do_not_exist_have_no_page(app, people, held, signed_in):
+def test_unknown_users_are_404_on_every_route(app, people, held, signed_in):
     browser = people.browser if signed_in else Browser(app)
     before = held()
     for name in NOBODY[:4]:

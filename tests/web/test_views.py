@@ -21,7 +21,7 @@ Visitor = Callable[[], webtest.TestApp]
 # timelines
 
 
-def test_home_shows_whom_one_follows_and_oneself_newest_first(ada: Person, bob: Person) -> None:
+def test_home_shows_own_and_followed_tweets_newest_first(ada: Person, bob: Person) -> None:
     before = bob.post("before")
     ada.follow("bob")
     mine, after = ada.post("mine"), bob.post("after")
@@ -31,7 +31,7 @@ def test_home_shows_whom_one_follows_and_oneself_newest_first(ada: Person, bob: 
     assert ada.ids("/") == [mine]
 
 
-def test_strangers_meet_the_public_timeline_and_a_way_to_sign_up(testapp: webtest.TestApp, ada: Person) -> None:
+def test_anonymous_visitors_see_the_public_timeline_and_sign_up(testapp: webtest.TestApp, ada: Person) -> None:
     tweet = ada.post("hello")
     page = testapp.get("/")
     assert ids_on(page) == [tweet] == ids_on(testapp.get("/public"))
@@ -138,7 +138,7 @@ def test_messages_that_fit(ada: Person, message: str) -> None:
         ("👨‍👩‍👧‍👦" * 150, "That is 10 characters too long."),
     ],
 )
-def test_messages_that_don_t_fit_come_back_with_what_is_wrong(ada: Person, message: str, says: str) -> None:
+def test_invalid_messages_are_returned_with_the_error(ada: Person, message: str, says: str) -> None:
     page = ada.send("/tweets", message=message, status=400)
     assert says in page.text
     assert 'aria-describedby="message-error"' in page.text
@@ -187,7 +187,7 @@ def test_many_answers_and_long_conversations_are_paged(ada: Person) -> None:
     assert f'href="/tweets/{chain[-22]}">Earlier' in page.text
 
 
-def test_what_is_deleted_is_gone_and_its_answers_say_so(ada: Person, bob: Person) -> None:
+def test_deleted_tweet_disappears_and_its_replies_note_it(ada: Person, bob: Person) -> None:
     tweet = ada.post("first")
     answer = bob.post("answer", parent=tweet)
     assert "Delete this tweet" in ada.get(f"/tweets/{tweet}").text
@@ -233,7 +233,7 @@ def test_profiles_whatever_the_case(ada: Person, bob: Person) -> None:
 
 
 @pytest.mark.parametrize("name", ["nobody", "%00", "a%00b", "x" * 21, "a-b", "%F0%9F%90%A6", "%25", "_%25"])
-def test_people_who_don_t_exist(ada: Person, name: str) -> None:
+def test_unknown_users_are_404(ada: Person, name: str) -> None:
     for page in ("", "/followers", "/following"):
         ada.get(f"/@{name}{page}", status=404)
     ada.follow(name, status=404)
