@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, sign_up
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

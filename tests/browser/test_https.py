@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import fits_the_screen
 from tests.conftest import running, serving, settings_of
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 
 
 @pytest.fixture

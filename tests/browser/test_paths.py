@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, sign_up
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 
 
 @pytest.mark.parametrize("options", [{}, PHONE, {"java_script_enabled": False}], ids=["desktop", "phone", "no script"])

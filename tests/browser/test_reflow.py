@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Opener, post, press, sign_up
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 
 # Each breakpoint of the style sheets from both sides, and common screens between.
 WIDTHS = (320, 360, 390, 600, 720, 721, 860, 861, 1100, 1101, 1280)
@@ -133,13 +133,13 @@ def own_tweet(page: Page) -> str:
     return page.url
 
 
-def test_pages_of_somebody_signed_in(ada: Page) -> None:
+def test_pages_for_a_signed_in_user(ada: Page) -> None:
     check(ada, "/", "/public", "/mentions", "/search", "/search?q=WWW", "/search?q=zzz", "/settings")
     check(ada, ME, f"{ME}/followers", f"{ME}/following", "/@lab_ten", "/@lab_ten/followers", own_tweet(ada))
     check(ada, "/tweets/1", "/nothing", "/?before=x", "/?before=1")
 
 
-def test_pages_of_somebody_signed_out(ada: Page, open_browser: Opener) -> None:
+def test_pages_for_an_anonymous_visitor(ada: Page, open_browser: Opener) -> None:
     bob = open_browser()
     check(bob, "/", "/?before=1", "/public", ME, own_tweet(ada), "/login", "/signup", "/nothing")
     check(bob, "/search", "/search?q=WWW", "/search?q=zzz")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Opener, post, press, sign_up
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 
 WORDS = "Wörter 👨‍👩‍👧‍👦 in zwei\nZeilen, “quoted” & <b>bold</b>"
 
