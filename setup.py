@@ -37,7 +37,14 @@ setup(
     ],
     package_dir={"tweeter.migrations": "alembic"},
     package_data={
-        "tweeter": ["py.typed", "templates/**/*", "static/**/*", "bench/report/*.jinja2", "bench/report/*.css"],
+        "tweeter": [
+            "py.typed",
+            "templates/**/*",
+            "static/**/*",
+            "bench/report/*.jinja2",
+            "bench/report/*.css",
+            "cli/demo/*.toml",
+        ],
         "tweeter.migrations": ["script.py.mako"],
     },
     install_requires=[
