@@ -18,7 +18,7 @@ from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.links import arrange_links, link_earlier_replies, write_links
 from tweeter.cli.load.people import write_follows, write_users
 from tweeter.cli.load.stage import Complaints, Stage
-from tweeter.cli.load.tweets import Written, arrange, write_tweets
+from tweeter.cli.load.tweets import arrange, write_tweets
 from tweeter.cli.progress import Progress, progress
 from tweeter.models.meta import SessionFactory
 from tweeter.models.site import end_load, site_id
@@ -117,22 +117,21 @@ def load(
         writing.append(True)
         users = write_users(database, bar, password_hash)
         pairs, new_follows = write_follows(database, bar) if stage.follows else (0, 0)
-        repeated, written, unknown = 0, Written(), Complaints(bar)
+        repeated, new_tweets, unknown = 0, 0, Complaints(bar)
         if tweets and stage.tweets:
             bar.phase("Sorting tweets", None)
             repeated = arrange(database, stage)
             if stage.any_parent:
                 arrange_links(database)
-            written = write_tweets(database, bar, stage.any_source, stage.any_parent)
+            new_tweets = write_tweets(database, bar, stage.tweets - repeated, stage.any_source, stage.any_parent)
             if stage.any_parent:
                 write_links(database, tweets, unknown)
             if stage.any_source:
                 link_earlier_replies(database)
         bar.phase("Analyzing", None)
         database.analyze("users", "relationships", "tweets", "mentions", "hashtags")
-    lines = [f"Loaded {users:,} users, {new_follows:,} follows, {written.tweets:,} tweets."]
-    different = stage.tweets - repeated
-    lines += _counted("Already there", follows=pairs - new_follows, tweets=different - written.tweets)
+    lines = [f"Loaded {users:,} users, {new_follows:,} follows, {new_tweets:,} tweets."]
+    lines += _counted("Already there", follows=pairs - new_follows, tweets=stage.tweets - repeated - new_tweets)
     lines += _counted("More than once in the files", follows=stage.follows - pairs, tweets=repeated)
     if stage.bad_lines.count:
         lines.append(f"Bad lines, skipped: {stage.bad_lines.count:,}.")

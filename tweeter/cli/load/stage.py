@@ -50,7 +50,7 @@ class Stage:
             "load_hashtags": Rows(database, "load_hashtags", ("line", "tag")),
         }
         with database.staging():
-            database.create("load_names", "n INTEGER, key TEXT, name TEXT, number INTEGER")
+            database.create("load_names", "n INTEGER PRIMARY KEY, key TEXT, name TEXT, number INTEGER")
             database.create("load_follows", "follower TEXT, followee TEXT")
             database.create(
                 "load_tweets",
