@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 
 from tweeter import measure
-from tweeter.delivery.checkpoint import decode
+from tweeter.outbox.checkpoint import decode
 from tweeter.metrics import FALLBACKS
 from tweeter.models import User
 from tweeter.testing import Process

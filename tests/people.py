@@ -9,7 +9,7 @@ import webtest
 from pyramid.registry import Registry
 from sqlalchemy.exc import SQLAlchemyError
 
-from tweeter.delivery.checkpoint import FRESH
+from tweeter.outbox.checkpoint import FRESH
 from tweeter.interfaces import IDelivery
 
 PASSWORD = "a good password"

@@ -85,7 +85,7 @@ def test_a_module_makes_no_more_than_definitions_when_it_is_imported(path: Path)
 BACKENDS = [module.name for module in pkgutil.iter_modules([str(PACKAGE / "backends")])]
 CLIENTS = {"redis", "pymemcache", "memcache", "hiredis"}
 # What starts servers, measures and shows backends side by side has to know which there are; nobody else has.
-ABOUT_BACKENDS = ("tweeter.backends", "tweeter.servers", "tweeter.bench", "tweeter.cli.bench", "tweeter.lab")
+ABOUT_BACKENDS = ("tweeter.backends", "tweeter.devtools.servers", "tweeter.bench", "tweeter.cli.bench", "tweeter.lab")
 ELSEWHERE = [path for path in MODULES if not name_of(path).startswith(ABOUT_BACKENDS)]
 
 

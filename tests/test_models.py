@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import engine_on
 from tests.outbox_reader import Reader
 from tweeter import measure
-from tweeter.actions import Actions
-from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, meta, outbox
-from tweeter.models.meta import begin_immediate, make_sessions
+from tweeter.services.actions import Actions
+from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, meta
+from tweeter import outbox
+from tweeter.db.sessions import begin_immediate, make_sessions
 from tweeter.values import (
     AccountClosed,
     Event,

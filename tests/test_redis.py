@@ -18,7 +18,7 @@ from tweeter.backends.redis.wire import Wire
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
 from tweeter.measure import measuring
-from tweeter.servers import Redis, free_port
+from tweeter.devtools.servers import Redis, free_port
 from tweeter.testing import Process, TimelineStoreSuite, TweetCacheSuite
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill

@@ -16,7 +16,7 @@ from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IPageStore
 from tweeter.measure import measuring
-from tweeter.servers import Redis
+from tweeter.devtools.servers import Redis
 from tweeter.testing import Process
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill

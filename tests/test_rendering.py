@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from jinja2 import FileSystemLoader
 
-from tweeter import rendering
+from tweeter.web import rendering
 from tweeter.values import TweetView
 
 TWEET = TweetView(4096, 1, "wren", "Wren", "hello @robin", 1_700_000_000_000)

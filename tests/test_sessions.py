@@ -15,8 +15,9 @@ from tests.people import PASSWORD, Browser, Person
 from tweeter import measure
 from tweeter.cli import main
 from tweeter.models import LoginSession, User
-from tweeter.models.meta import begin_immediate, now
-from tweeter.security import PRUNED
+from tweeter.db.sessions import begin_immediate
+from tweeter.models.base import now
+from tweeter.web.security import PRUNED
 
 
 @pytest.fixture

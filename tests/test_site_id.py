@@ -15,8 +15,8 @@ from tests.test_outages import two_people
 from tweeter.cli import main
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery
-from tweeter.models.meta import make_sessions
-from tweeter.models.site import renew_site_id, site_id
+from tweeter.db.sessions import make_sessions
+from tweeter.outbox.site import renew_site_id, site_id
 from tweeter.testing import Process
 from tweeter.testing.stores import together
 from tweeter.timelines.streams import Stream

@@ -11,7 +11,7 @@ from tests.conftest import running, settings_of
 from tests.people import Browser, Person
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.ratelimits import UNLIMITED
+from tweeter.web.ratelimits import UNLIMITED
 from tweeter.values import Timeline
 
 NOBODY = ["nobody", "NOBODY", "_", "x" * 20, "x" * 21, "no body", "ada%00", "%F0%9F%90%A6", "..", "-1", "0"]

@@ -13,7 +13,7 @@ from pyramid.router import Router
 
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
-from tweeter.requests import make_request_class
+from tweeter.web.requests import make_request_class
 from tweeter.settings import check_secret, merge
 
 # Programs that load the application to look at it, not to serve it.
@@ -42,11 +42,11 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
         if merged["tweeter.lab"]:
             config.include("tweeter.lab.instruments")
         config.include(machinery)
-        config.include("tweeter.ratelimits")
-        config.include("tweeter.security")
-        config.include("tweeter.signin")
-        config.include("tweeter.routes")
-        config.include("tweeter.views")
+        config.include("tweeter.web.ratelimits")
+        config.include("tweeter.web.security")
+        config.include("tweeter.web.signin")
+        config.include("tweeter.web.routes")
+        config.include("tweeter.web.views")
         if merged["tweeter.lab"]:
             config.include("tweeter.lab")
         make_request_class(config)
@@ -62,8 +62,8 @@ def machinery(config: Configurator) -> None:
     config.include("tweeter.models")
     config.include("tweeter.timelines")
     config.include("tweeter.delivery")
-    config.include("tweeter.housekeeping")
-    config.include("tweeter.actions")
+    config.include("tweeter.services.housekeeping")
+    config.include("tweeter.services.actions")
 
 
 @contextmanager

@@ -13,12 +13,14 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 
-from tweeter import ids, passwords, text
+from tweeter import ids, text
+from tweeter.services import passwords
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
-from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users, outbox
-from tweeter.models.meta import insert_new
-from tweeter.passwords import Passwords
+from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users
+from tweeter import outbox
+from tweeter.db.sessions import insert_new
+from tweeter.services.passwords import Passwords
 from tweeter.values import (
     AccountClosed,
     Followed,
@@ -91,7 +93,7 @@ class Actions:
     def close_account(self, user_id: int) -> None:
         """Closes the account: no page shows it, its tweets or its follows from now on, and its username is free again.
 
-        The rows are removed later (`tweeter.closing`): there may be millions, which would lock all neighbours too long.
+        The rows are removed later (`tweeter.services.closing`): there may be millions, which would lock all neighbours too long.
         """
         user = self._user(user_id, lock=True)
         user.closed = True

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy.orm import Session
 
-from tweeter.models.meta import SessionFactory, begin_immediate
+from tweeter.db.sessions import SessionFactory, begin_immediate
 
 CHUNK = 500  # rows per transaction, and ids per event
 LONGEST_REST = 0.1  # seconds

@@ -1,7 +1,7 @@
 """Removes the rows of closed accounts, a chunk at a time (`chunks.in_chunks`).
 
 Closing an account sets `closed` in its row, and every page excludes it from then on. It may have a million followers
-and tweets, so their rows are removed afterwards (`tweeter.housekeeping`, `tweeter user close`). Each chunk is complete
+and tweets, so their rows are removed afterwards (`tweeter.services.housekeeping`, `tweeter user close`). Each chunk is complete
 in itself: any process continues where another was killed, and several may work at once.
 """
 
@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from tweeter.chunks import CHUNK
-from tweeter.models import Mention, Relationship, Tweet, User, outbox
+from tweeter.db.chunks import CHUNK
+from tweeter.models import Mention, Relationship, Tweet, User
+from tweeter import outbox
 from tweeter.values import TweetsDeleted
 
 

@@ -13,11 +13,11 @@ from functools import partial
 from pyramid.config import Configurator
 from sqlalchemy.exc import SQLAlchemyError
 
-from tweeter.chunks import in_chunks
-from tweeter.closing import remove_some
-from tweeter.delivery import consumers
-from tweeter.models.meta import SessionFactory
-from tweeter.models.site import end_load
+from tweeter.db.chunks import in_chunks
+from tweeter.services.closing import remove_some
+from tweeter.outbox import consumers
+from tweeter.db.sessions import SessionFactory
+from tweeter.outbox.site import end_load
 
 log = logging.getLogger(__name__)
 

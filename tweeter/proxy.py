@@ -13,7 +13,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Literal
 
-from tweeter.servers import HOST, free_port, release_port
+from tweeter.devtools.servers import HOST, free_port, release_port
 
 Mode = Literal["pass", "refuse", "swallow", "hold", "cut"]
 RECEIVED = 65_536  # bytes per read

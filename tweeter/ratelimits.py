@@ -24,9 +24,9 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from tweeter.clients import client_network, may_be_proxy
+from tweeter.web.clients import client_network, may_be_proxy
 from tweeter.errors import SettingError, TooManyRequests
-from tweeter.models.site import site_id
+from tweeter.outbox.site import site_id
 from tweeter.plugins import load, with_declared
 from tweeter.settings import KNOWN
 from tweeter.timelines import BACKENDS

@@ -12,8 +12,8 @@ STATIC = Path(__file__).with_name("static")
 
 def includeme(config: Configurator) -> None:
     reload = asbool(config.get_settings().get("pyramid.reload_templates"))
-    config.add_static_view("static", "tweeter:static", cache_max_age=0 if reload else 30 * 24 * 3600)
-    config.add_cache_buster("tweeter:static", QueryStringConstantCacheBuster(_version()))
+    config.add_static_view("static", "tweeter.web:static", cache_max_age=0 if reload else 30 * 24 * 3600)
+    config.add_cache_buster("tweeter.web:static", QueryStringConstantCacheBuster(_version()))
     config.add_route("index", "/")
     config.add_route("public", "/public")
     config.add_route("signup", "/signup")

@@ -15,10 +15,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from zope.interface import implementer
 
-from tweeter.cookies import DAY, Headers, Ticket, session_factory
+from tweeter.web.cookies import DAY, Headers, Ticket, session_factory
 from tweeter.models import LoginSession, User
-from tweeter.models.meta import UTCDateTime, now
-from tweeter.models.prepared import Prepared
+from tweeter.models.base import UTCDateTime, now
+from tweeter.db.prepared import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class SecurityPolicy:
         return identity.id if identity else None
 
     def permits(self, request: Request, context: Any, permission: str) -> Allowed | Denied:
-        """There is one permission: to be signed in. `tweeter.actions` checks ownership."""
+        """There is one permission: to be signed in. `tweeter.services.actions` checks ownership."""
         if self.identity(request) is None:
             return Denied("nobody is signed in")
         return Allowed("signed in")

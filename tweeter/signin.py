@@ -5,10 +5,10 @@ from contextlib import suppress
 from pyramid.config import Configurator
 from pyramid.request import Request
 
-from tweeter.clients import client_network
-from tweeter.cookies import Headers, KnownBrowser
+from tweeter.web.clients import client_network
+from tweeter.web.cookies import Headers, KnownBrowser
 from tweeter.errors import TooManyRequests
-from tweeter.ratelimits import RateLimits
+from tweeter.web.ratelimits import RateLimits
 from tweeter.text import USERNAME
 
 

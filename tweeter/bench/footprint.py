@@ -15,7 +15,7 @@ from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.report.schema import Footprint, label
 from tweeter.bench.scratch import Scratch
 from tweeter.interfaces import IMaterializedTimelines
-from tweeter.servers import PostgreSQL, resident
+from tweeter.devtools.servers import PostgreSQL, resident
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 

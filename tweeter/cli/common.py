@@ -16,12 +16,13 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from tweeter.actions import Actions
+from tweeter.services.actions import Actions
 from tweeter.errors import BackendUnavailable, TweeterError
 from tweeter.interfaces import IMaterializedTimelines
-from tweeter.models import Base, engine_of
-from tweeter.models.meta import make_sessions
-from tweeter.passwords import Passwords
+from tweeter.models import Base
+from tweeter.db.options import engine_of
+from tweeter.db.sessions import make_sessions
+from tweeter.services.passwords import Passwords
 from tweeter.settings import read_ini
 
 

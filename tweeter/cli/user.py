@@ -7,11 +7,11 @@ import sys
 
 from sqlalchemy import func, select
 
-from tweeter.actions import check_password
-from tweeter.chunks import in_chunks
-from tweeter.cli.common import CommandError, Site, open_site
-from tweeter.cli.progress import progress
-from tweeter.closing import remove_some
+from tweeter.services.actions import check_password
+from tweeter.db.chunks import in_chunks
+from tweeter.console.commands import CommandError, Site, open_site
+from tweeter.console.progress import progress
+from tweeter.services.closing import remove_some
 from tweeter.models import Mention
 
 _INI = re.compile(r"\.ini(?:$|[#?])")

@@ -4,7 +4,7 @@ import time
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from tweeter.delivery.position import LoggedEvent
+from tweeter.outbox.log import LoggedEvent
 from tweeter.errors import BackendUnavailable
 
 ATTEMPTS = 3  # per event; then it is poison

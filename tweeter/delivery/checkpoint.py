@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tweeter.delivery.position import Position
+from tweeter.outbox.log import Position
 from tweeter.values import AccountClosed, AnyEvent, ProfileChanged, TweetCreated, TweetsDeleted, TweetView
 
 VERSION = 1

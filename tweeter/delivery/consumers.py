@@ -8,9 +8,10 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from tweeter.delivery.checkpoint import decode
-from tweeter.models import Consumer, outbox
-from tweeter.models.meta import now
+from tweeter.outbox.checkpoint import decode
+from tweeter.models import Consumer
+from tweeter import outbox
+from tweeter.models.base import now
 
 LONGEST_NAME = 200  # as the column has it
 

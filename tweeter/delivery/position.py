@@ -14,8 +14,8 @@ from zlib import crc32
 import msgspec
 from sqlalchemy import ARRAY, BigInteger, Connection, Integer, bindparam, select, text
 
-from tweeter.models import outbox
-from tweeter.models.meta import UTCDateTime
+from tweeter import outbox
+from tweeter.models.base import UTCDateTime
 from tweeter.values import AnyEvent, Unfollowed
 
 _decode = msgspec.json.Decoder(AnyEvent).decode

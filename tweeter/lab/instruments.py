@@ -19,7 +19,7 @@ from zope.interface import directlyProvides, providedBy
 from tweeter.errors import SettingError
 from tweeter.interfaces import ITimelineStore, ITweetCache
 from tweeter.plugins import dotted, load
-from tweeter.servers import HOST
+from tweeter.devtools.servers import HOST
 from tweeter.timelines import BACKENDS, Elsewhere
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,13 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, configure_mappers
 from transaction.interfaces import NoTransaction
 
-from tweeter.models.clock import DatabaseClock
+from tweeter.db.clock import DatabaseClock
 from tweeter.models.consumer import Consumer
-from tweeter.models.drivers import Door
-from tweeter.models.engines import engine_of
+from tweeter.db.drivers import Door
+from tweeter.db.options import engine_of
 from tweeter.models.imported import Imported, Unlinked
-from tweeter.models.meta import Base, make_sessions
+from tweeter.models.base import Base
+from tweeter.models.meta import make_sessions
 from tweeter.models.outbox import OutboxEvent
 from tweeter.models.session import LoginSession
 from tweeter.models.site import Site

@@ -5,13 +5,13 @@ from datetime import datetime
 from sqlalchemy import LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tweeter.models.meta import Base, UTCDateTime
+from tweeter.models.base import Base, UTCDateTime
 
 
 class Consumer(Base):
     """A shared store as a reader of the outbox.
 
-    `checkpoint` is a copy of the store's own, at most a second old (see `tweeter.delivery.checkpoint`).
+    `checkpoint` is a copy of the store's own, at most a second old (see `tweeter.outbox.checkpoint`).
     `incarnation` is the run of the store's servers to which it applies. `holder` and `held_until` are the row lease,
     used only behind a transaction pooler.
     """

@@ -18,8 +18,8 @@ from sqlalchemy.pool import NullPool, Pool
 from tweeter.declarations import setting
 from tweeter.errors import SettingError
 from tweeter.masking import mask
-from tweeter.models import drivers
-from tweeter.models.meta import make_engine
+from tweeter.db import drivers
+from tweeter.db.engines import make_engine
 
 PREFIX = "sqlalchemy."
 EXAMPLES = "Examples: sqlite:///tweeter.sqlite, postgresql+psycopg://user:password@host/database"

@@ -30,7 +30,7 @@ from sqlalchemy.types import TypeDecorator
 
 from tweeter import measure
 from tweeter.errors import TookTooLong
-from tweeter.models import drivers
+from tweeter.db import drivers
 from tweeter.text import fold
 
 # Alembic can only drop constraints that have names.

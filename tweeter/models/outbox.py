@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from tweeter import measure
-from tweeter.models.meta import Base, BigId, UTCDateTime, now
+from tweeter.models.base import Base, BigId, UTCDateTime, now
 from tweeter.values import Event
 
 COUNTED = 10_000  # rows that are counted one by one
@@ -64,8 +64,8 @@ def record(session: Session, event: Event) -> None:
     session.add(OutboxEvent(payload=encode(event), request_id=request_id))
 
 
-# The number of the event that this transaction records next, by dialect (see `tweeter.delivery.position`), in the
-# restore epoch of the site (see `tweeter.delivery.checkpoint`).
+# The number of the event that this transaction records next, by dialect (see `tweeter.outbox.log`), in the
+# restore epoch of the site (see `tweeter.outbox.checkpoint`).
 _EPOCH = f"(SELECT coalesce(max(epoch), 0) * {2**48} FROM site)"  # noqa: S608
 _NEXT_ID = "(SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'outbox')"
 NUMBER = {

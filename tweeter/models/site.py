@@ -8,9 +8,10 @@ from typing import NamedTuple
 from sqlalchemy import CheckConstraint, String, delete, literal_column, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from tweeter.models import outbox
+from tweeter import outbox
 from tweeter.models.consumer import Consumer
-from tweeter.models.meta import Base, SessionFactory, UTCDateTime, begin_immediate, insert_new, now
+from tweeter.models.base import Base, UTCDateTime, now
+from tweeter.models.meta import SessionFactory, begin_immediate, insert_new
 from tweeter.values import Reloaded
 
 LOAD_SILENCE = timedelta(seconds=30)  # a bulk load that commits nothing for so long counts as dead

@@ -1,20 +1,9 @@
 """Private servers for tests, benchmarks and the lab: a free port, a temporary folder, a handle that stops them."""
 
-from tweeter.servers.base import (
-    HOST,
-    LOCAL,
-    PATIENCE,
-    NotInstalled,
-    Server,
-    find,
-    free_port,
-    release_port,
-    reserve_port,
-    resident,
-)
-from tweeter.servers.memcached import Memcached
-from tweeter.servers.postgresql import PostgreSQL
-from tweeter.servers.redis import Redis
+from tweeter.devtools.servers.base import HOST, LOCAL, PATIENCE, NotInstalled, Server, find, free_port, release_port, reserve_port, resident
+from tweeter.devtools.servers.memcached import Memcached
+from tweeter.devtools.servers.postgresql import PostgreSQL
+from tweeter.devtools.servers.redis import Redis
 
 __all__ = [
     "HOST",

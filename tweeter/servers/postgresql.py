@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from tweeter.servers.base import Server, find
+from tweeter.devtools.servers.base import Server, find
 
 
 class PostgreSQL(Server):

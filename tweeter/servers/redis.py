@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tweeter.servers.base import Server, find, talk
+from tweeter.devtools.servers.base import Server, find, talk
 
 REFUSALS = (b"-NOAUTH", b"-NOPERM", b"-DENIED")
 

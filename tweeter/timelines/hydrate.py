@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import TWEETS
-from tweeter.models.meta import SessionFactory
+from tweeter.db.sessions import SessionFactory
 from tweeter.timelines import queries
 from tweeter.values import TweetView
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from tweeter import measure
 from tweeter.interfaces import IMaterializedTimelines, ITimelines
-from tweeter.models.meta import SessionFactory
+from tweeter.db.sessions import SessionFactory
 from tweeter.timelines import queries
 from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 

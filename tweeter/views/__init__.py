@@ -2,13 +2,13 @@
 
 from pyramid.config import Configurator
 
-from tweeter.views.frames import Frames
+from tweeter.web.views.frames import Frames
 
 
 def includeme(config: Configurator) -> None:
     config.get_settings().setdefault("jinja2.trim_blocks", "true")
     config.get_settings().setdefault("jinja2.lstrip_blocks", "true")
-    config.add_jinja2_search_path("tweeter:templates", name=".jinja2")
+    config.add_jinja2_search_path("tweeter.web:templates", name=".jinja2")
     config.include(".receiving")
     config.include(".tweens")
     config.include(".layout")

@@ -10,21 +10,21 @@ from pyramid.security import forget, remember
 from pyramid.view import view_config
 from sqlalchemy import select, update
 
-from tweeter.cookies import Headers
+from tweeter.web.cookies import Headers
 from tweeter.errors import Refused
 from tweeter.models import User
-from tweeter.security import local_url
+from tweeter.web.security import local_url
 from tweeter.text import USERNAME
-from tweeter.views import drafts
-from tweeter.views.forms import Form, go, posted, refused, see
+from tweeter.web.views import drafts
+from tweeter.web.views.forms import Form, go, posted, refused, see
 
 
-@view_config(route_name="signup", request_method="GET", renderer="tweeter:templates/signup.jinja2")
+@view_config(route_name="signup", request_method="GET", renderer="tweeter.web:templates/signup.jinja2")
 def signup_form(request: Request) -> dict[str, Any] | Response:
     return {"form": Form(drafts.take(request, "signup"))} if request.identity is None else go("/")
 
 
-@view_config(route_name="signup", request_method="POST", renderer="tweeter:templates/signup.jinja2", limit="sign_up")
+@view_config(route_name="signup", request_method="POST", renderer="tweeter.web:templates/signup.jinja2", limit="sign_up")
 def signup(request: Request) -> dict[str, Any] | Response:
     if request.identity is not None:
         return already_signed_in(request)
@@ -38,7 +38,7 @@ def signup(request: Request) -> dict[str, Any] | Response:
     return see("/", headers=headers)
 
 
-@view_config(route_name="login", request_method="GET", renderer="tweeter:templates/login.jinja2")
+@view_config(route_name="login", request_method="GET", renderer="tweeter.web:templates/login.jinja2")
 def login_form(request: Request) -> dict[str, Any] | Response:
     onward = local_url(request.GET.get("next", "/"))
     if request.identity is not None:
@@ -46,7 +46,7 @@ def login_form(request: Request) -> dict[str, Any] | Response:
     return {"form": Form({"next": onward} | drafts.take(request, "login"))}
 
 
-@view_config(route_name="login", request_method="POST", renderer="tweeter:templates/login.jinja2")
+@view_config(route_name="login", request_method="POST", renderer="tweeter.web:templates/login.jinja2")
 def login(request: Request) -> dict[str, Any] | Response:
     """Unknown usernames and wrong passwords get the same response after the same time."""
     if request.identity is not None:

@@ -11,7 +11,7 @@ from hmac import compare_digest
 from pyramid.csrf import check_csrf_token
 from pyramid.request import Request
 
-from tweeter.views.forms import posted
+from tweeter.web.views.forms import posted
 
 # The text fields to keep, by the route of the form. Passwords are never kept.
 FIELDS = {

@@ -16,11 +16,11 @@ from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tweeter.errors import Busy, Missing, NotYours, Refused, TookTooLong, TryAgain
-from tweeter.security import local_url
-from tweeter.views import accounts, drafts
-from tweeter.views.forms import posted, see
-from tweeter.views.layout import safe_identity
-from tweeter.views.tweens import count
+from tweeter.web.security import local_url
+from tweeter.web.views import accounts, drafts
+from tweeter.web.views.forms import posted, see
+from tweeter.web.views.layout import safe_identity
+from tweeter.web.views.tweens import count
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def error_page(request: Request, status: int, message: str = "", ask: bool = Tru
     values = {"title": heading, "typed": _typed(request)} | values
     values |= {"message": message or usual, "status": status, "me": me}
     try:
-        response = render_to_response("tweeter:templates/error.jinja2", values, request=request)
+        response = render_to_response("tweeter.web:templates/error.jinja2", values, request=request)
     except Exception:  # the templates themselves may be broken
         log.exception("the page of %s can't be shown", status)
         response = Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{usual}")

@@ -22,8 +22,8 @@ from sqlalchemy import select
 
 from tweeter.errors import Missing
 from tweeter.models import Mention, Relationship, Tweet, User
-from tweeter.models.meta import SessionFactory
-from tweeter.security import SIGNED_IN
+from tweeter.db.sessions import SessionFactory
+from tweeter.web.security import SIGNED_IN
 
 ROWS_AT_ONCE = 1000
 WRITERS = 2  # exports written concurrently: writing is CPU-bound

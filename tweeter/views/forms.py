@@ -9,7 +9,7 @@ from pyramid.request import Request
 
 from tweeter.errors import Refused
 from tweeter.ids import MAX_ID
-from tweeter.security import local_url
+from tweeter.web.security import local_url
 from tweeter.values import Cursor
 
 PAGE = 20

@@ -17,8 +17,8 @@ from pyramid.renderers import render
 from pyramid.request import Request
 from pyramid.response import Response
 
-from tweeter import rendering
-from tweeter.views.layout import costs
+from tweeter.web import rendering
+from tweeter.web.views.layout import costs
 
 FRAMES = 2000  # about 8 KB each
 

@@ -7,11 +7,12 @@ from pyramid.events import BeforeRender
 from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request
 
-from tweeter import measure, rendering
+from tweeter import measure
+from tweeter.web import rendering
 from tweeter.interfaces import ITimelines
-from tweeter.security import Identity
-from tweeter.views.forms import Form
-from tweeter.views.tweens import count
+from tweeter.web.security import Identity
+from tweeter.web.views.forms import Form
+from tweeter.web.views.tweens import count
 
 
 def add_globals(event: BeforeRender) -> None:
@@ -39,7 +40,7 @@ def static_path(request: Request, name: str) -> str:
     known: dict[tuple[str, str], str] = request.registry["static_paths"]
     key = request.script_name, name
     if key not in known:
-        known[key] = request.static_path(f"tweeter:static/{name}")
+        known[key] = request.static_path(f"tweeter.web:static/{name}")
     return known[key]
 
 

@@ -5,7 +5,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from tweeter.clients import is_from, parse_networks
+from tweeter.web.clients import is_from, parse_networks
 from tweeter.interfaces import IDelivery
 
 

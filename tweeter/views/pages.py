@@ -10,14 +10,14 @@ from sqlalchemy import select
 
 from tweeter import ids
 from tweeter.models import Mention, Tweet, closed_users
-from tweeter.security import SIGNED_IN
+from tweeter.web.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page, Timeline
-from tweeter.views import drafts
-from tweeter.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
-from tweeter.views.frames import Frames
+from tweeter.web.views import drafts
+from tweeter.web.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
+from tweeter.web.views.frames import Frames
 
-HOME, PUBLIC = "tweeter:templates/home.jinja2", "tweeter:templates/public.jinja2"
+HOME, PUBLIC = "tweeter.web:templates/home.jinja2", "tweeter.web:templates/public.jinja2"
 
 
 @view_config(route_name="index", request_method="GET", renderer=HOME)
@@ -87,7 +87,7 @@ def _poll_url(timeline: Timeline, page: Page, me: int | None) -> str:
 
 
 @view_config(
-    route_name="mentions", request_method="GET", renderer="tweeter:templates/mentions.jinja2", permission=SIGNED_IN
+    route_name="mentions", request_method="GET", renderer="tweeter.web:templates/mentions.jinja2", permission=SIGNED_IN
 )
 def mentions(request: Request) -> dict[str, Any]:
     """Tweets that mention the current user."""

@@ -10,14 +10,14 @@ from pyramid.view import view_config
 from sqlalchemy import select
 
 from tweeter.models import Relationship, User
-from tweeter.security import SIGNED_IN
+from tweeter.web.security import SIGNED_IN
 from tweeter.text import USERNAME
 from tweeter.values import Timeline
-from tweeter.views.forms import page_cursor, page_url, posted, see, written
-from tweeter.views.pages import timeline_page
+from tweeter.web.views.forms import page_cursor, page_url, posted, see, written
+from tweeter.web.views.pages import timeline_page
 
 
-@view_config(route_name="profile", request_method="GET", renderer="tweeter:templates/profile.jinja2")
+@view_config(route_name="profile", request_method="GET", renderer="tweeter.web:templates/profile.jinja2")
 def profile(request: Request) -> dict[str, Any] | Response:
     user = find(request)
     if elsewhere := canonical(request, user):
@@ -31,12 +31,12 @@ def profile(request: Request) -> dict[str, Any] | Response:
     }
 
 
-@view_config(route_name="followers", request_method="GET", renderer="tweeter:templates/people.jinja2")
+@view_config(route_name="followers", request_method="GET", renderer="tweeter.web:templates/people.jinja2")
 def followers(request: Request) -> dict[str, Any] | Response:
     return _people(request, "Followers", Relationship.from_user_id, Relationship.to_user_id)
 
 
-@view_config(route_name="following", request_method="GET", renderer="tweeter:templates/people.jinja2")
+@view_config(route_name="following", request_method="GET", renderer="tweeter.web:templates/people.jinja2")
 def following(request: Request) -> dict[str, Any] | Response:
     return _people(request, "Following", Relationship.to_user_id, Relationship.from_user_id)
 

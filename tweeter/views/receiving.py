@@ -20,8 +20,8 @@ from webob.cookies import RequestCookies
 from webob.datetime_utils import parse_date
 from webob.request import BaseRequest
 
-from tweeter.clients import is_allowed, parse_hosts, split_host
-from tweeter.cookies import parse_once
+from tweeter.web.clients import is_allowed, parse_hosts, split_host
+from tweeter.web.cookies import parse_once
 
 Handler = Callable[[Request], Response]
 Environ = dict[str, Any]
@@ -153,4 +153,4 @@ def check_tween(handler: Handler, registry: Registry) -> Handler:
 
 def includeme(config: Configurator) -> None:
     config.get_settings()["retry.activate_hook"] = receive
-    config.add_tween("tweeter.views.receiving.check_tween", under=EXCVIEW)
+    config.add_tween("tweeter.web.views.receiving.check_tween", under=EXCVIEW)

@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 
 from tweeter import ids, text
 from tweeter.models import Hashtag, Tweet, User, closed_users
-from tweeter.models.meta import time_limit
+from tweeter.db.sessions import time_limit
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page
-from tweeter.views.forms import page_cursor, page_url
-from tweeter.views.people import followed
+from tweeter.web.views.forms import page_cursor, page_url
+from tweeter.web.views.people import followed
 
 PEOPLE = 10
 LONGEST = text.LONGEST_HASHTAG + 1
@@ -37,7 +37,7 @@ class Found(NamedTuple):
     looked_until: int | None = None
 
 
-@view_config(route_name="search", request_method="GET", renderer="tweeter:templates/search.jinja2", limit="search")
+@view_config(route_name="search", request_method="GET", renderer="tweeter.web:templates/search.jinja2", limit="search")
 def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)

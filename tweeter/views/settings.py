@@ -10,16 +10,16 @@ from pyramid.security import remember
 from pyramid.view import view_config
 
 from tweeter.errors import Refused
-from tweeter.security import SIGNED_IN
-from tweeter.views import drafts
-from tweeter.views.accounts import check_own_password, sign_out
-from tweeter.views.forms import Form, posted, refused, see
+from tweeter.web.security import SIGNED_IN
+from tweeter.web.views import drafts
+from tweeter.web.views.accounts import check_own_password, sign_out
+from tweeter.web.views.forms import Form, posted, refused, see
 
 PATIENCE = 2.0  # seconds that closing an account waits for the counters of its followers and followees
 
 
 @view_config(
-    route_name="settings", request_method="GET", renderer="tweeter:templates/settings.jinja2", permission=SIGNED_IN
+    route_name="settings", request_method="GET", renderer="tweeter.web:templates/settings.jinja2", permission=SIGNED_IN
 )
 def settings(request: Request) -> dict[str, Any]:
     return {"form": Form(_profile(request) | drafts.take(request, "settings"))}
@@ -28,7 +28,7 @@ def settings(request: Request) -> dict[str, Any]:
 @view_config(
     route_name="settings",
     request_method="POST",
-    renderer="tweeter:templates/settings.jinja2",
+    renderer="tweeter.web:templates/settings.jinja2",
     permission=SIGNED_IN,
     limit="settings",
 )

@@ -14,9 +14,9 @@ from pyramid_retry import mark_error_retryable
 from sqlalchemy.exc import OperationalError
 
 from tweeter import logs, measure, metrics
-from tweeter.clients import is_from, parse_networks
+from tweeter.web.clients import is_from, parse_networks
 from tweeter.interfaces import ITimelines
-from tweeter.models.drivers import SQLHangs
+from tweeter.db.drivers import SQLHangs
 
 Handler = Callable[[Request], Response]
 
@@ -151,7 +151,7 @@ def includeme(config: Configurator) -> None:
         allow_toolbar(partial(is_from, hosts))
     # Below the debug toolbar: its time and its own pages are not measured.
     outside = ("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS)
-    config.add_tween("tweeter.views.tweens.measure_tween", under=outside, over="tweeter.views.tweens.headers_tween")
-    config.add_tween("tweeter.views.tweens.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
+    config.add_tween("tweeter.web.views.tweens.measure_tween", under=outside, over="tweeter.web.views.tweens.headers_tween")
+    config.add_tween("tweeter.web.views.tweens.headers_tween", under=outside, over="pyramid_tm.tm_tween_factory")
     # Below the exception views, so that they know whether the request will be retried.
-    config.add_tween("tweeter.views.tweens.retry_tween", under=EXCVIEW, over="tweeter.views.receiving.check_tween")
+    config.add_tween("tweeter.web.views.tweens.retry_tween", under=EXCVIEW, over="tweeter.web.views.receiving.check_tween")

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session, aliased
 
 from tweeter.errors import Missing, Refused
 from tweeter.models import Tweet, closed_users
-from tweeter.security import SIGNED_IN
+from tweeter.web.security import SIGNED_IN
 from tweeter.timelines.queries import load_tweets
-from tweeter.views import drafts, pages
-from tweeter.views.forms import Form, number, page_limit, page_url, parameter, posted, refused, see
+from tweeter.web.views import drafts, pages
+from tweeter.web.views.forms import Form, number, page_limit, page_url, parameter, posted, refused, see
 
 GREATEST_DEPTH = 20
 
@@ -21,7 +21,7 @@ GREATEST_DEPTH = 20
 @view_config(
     route_name="tweets",
     request_method="POST",
-    renderer="tweeter:templates/home.jinja2",
+    renderer="tweeter.web:templates/home.jinja2",
     permission=SIGNED_IN,
     limit="post",
 )
@@ -52,14 +52,14 @@ def post(request: Request) -> dict[str, Any] | Response:
     return see("/")
 
 
-@view_config(route_name="tweet", request_method="GET", renderer="tweeter:templates/tweet.jinja2")
+@view_config(route_name="tweet", request_method="GET", renderer="tweeter.web:templates/tweet.jinja2")
 def show(request: Request) -> dict[str, Any]:
     return tweet_page(request, int(request.matchdict["id"]))
 
 
 @view_config(route_name="delete", request_method="POST", permission=SIGNED_IN, limit="delete")
 def delete(request: Request) -> Response:
-    """Deletes one of the current user's tweets; `tweeter.actions` checks the owner."""
+    """Deletes one of the current user's tweets; `tweeter.services.actions` checks the owner."""
     request.actions.delete(request.identity.id, int(request.matchdict["id"]))
     request.session.flash("Your tweet is deleted.")
     return see(f"/@{request.identity.username}")

@@ -8,12 +8,14 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from tweeter import ids, text
-from tweeter.actions import check_password
-from tweeter.cli.common import CommandError, Site, add_ini, open_site
+from tweeter.services.actions import check_password
+from tweeter.console.commands import CommandError, Site, add_ini, open_site
 from tweeter.cli.demo.texts import read_texts
 from tweeter.cli.demo.world import DAYS, World, make_world
-from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, outbox
-from tweeter.models.meta import begin_immediate, now
+from tweeter.models import Hashtag, Mention, Relationship, Tweet, User
+from tweeter import outbox
+from tweeter.db.sessions import begin_immediate
+from tweeter.models.base import now
 from tweeter.values import Reloaded
 
 DEFAULT_ACCOUNT = "demo demodemo"

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from tweeter.models import site
-from tweeter.models.meta import now
+from tweeter.models.base import now
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from tweeter import ids
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.order import prepare_order
 from tweeter.cli.load.stage import Stage
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 from tweeter.errors import TweeterError
 
 IDS_OF_MS = 1 << ids.SEQUENCE_BITS
