@@ -39,8 +39,8 @@ setup(
     package_data={
         "tweeter": [
             "py.typed",
-            "templates/**/*",
-            "static/**/*",
+            "web/templates/**/*",
+            "web/static/**/*",
             "bench/report/*.jinja2",
             "bench/report/*.css",
             "cli/demo/*.toml",

@@ -5,8 +5,8 @@ from sqlalchemy.exc import OperationalError
 
 import tweeter.models
 from tweeter.console.commands import describe, read_settings
-from tweeter.errors import TweeterError
 from tweeter.db.options import engine_of
+from tweeter.errors import TweeterError
 
 config = context.config
 

@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.outbox_reader import Reader
 from tweeter import ids
-from tweeter.services.actions import BIO_LENGTH, NAME_LENGTH, Actions
 from tweeter.db.chunks import CHUNK, in_chunks
-from tweeter.services.closing import remove_some
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.models import Mention, Relationship, Tweet, User
+from tweeter.services.actions import BIO_LENGTH, NAME_LENGTH, Actions
+from tweeter.services.closing import remove_some
 from tweeter.services.passwords import Passwords
 from tweeter.values import (
     AccountClosed,

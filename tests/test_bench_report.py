@@ -27,8 +27,8 @@ from tweeter.cli import main
 from tweeter.cli.bench import in_order
 from tweeter.console.commands import read_settings
 from tweeter.console.progress import Lines
-from tweeter.plugins import built_in
 from tweeter.devtools.servers import Memcached, Redis
+from tweeter.plugins import built_in
 from tweeter.timelines import BACKENDS
 
 WEEK = ROOT / "tests" / "data" / "week"

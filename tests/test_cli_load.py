@@ -24,16 +24,16 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import check_searchable, engine_on, settings_of, write_ini
 from tweeter import ids
 from tweeter.cli import main
-from tweeter.console.commands import CommandError, Site
 from tweeter.cli.load import database as bulk
 from tweeter.cli.load import files, links, load, stage
+from tweeter.console.commands import CommandError, Site
 from tweeter.console.progress import Lines
-from tweeter.services.closing import remove_some
+from tweeter.db.engines import make_engine
+from tweeter.db.sessions import make_sessions
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.models import Site as SiteRow
 from tweeter.models.imported import Imported, Unlinked
-from tweeter.db.engines import make_engine
-from tweeter.db.sessions import make_sessions
+from tweeter.services.closing import remove_some
 from tweeter.services.passwords import Passwords
 from tweeter.text import entities
 

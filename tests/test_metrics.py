@@ -11,12 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import ROOT, running, settings_of
 from tests.people import Browser, Person
-from tweeter.web.clients import parse_networks
+from tweeter.devtools.proxy import Proxy
+from tweeter.devtools.servers import free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.logs import JSONFormatter
-from tweeter.devtools.proxy import Proxy
-from tweeter.devtools.servers import free_port
+from tweeter.web.clients import parse_networks
 
 
 @pytest.fixture
@@ -189,10 +189,10 @@ def test_a_request_its_event_and_its_delivery_share_an_id(site_with, lines):
     (request,) = [line for line in logged if line["event"] == "POST /tweets"]
     assert request["status"] == 303
     assert request["ms"] > 0
-    assert request["logger"] == "tweeter.web.requests"
+    assert request["logger"] == "tweeter.requests"
     (delivery,) = [line for line in logged if "TweetCreated" in line["event"]]
     assert delivery["request_id"] == request["request_id"]
-    assert len({line["request_id"] for line in logged if line["logger"] == "tweeter.web.requests"}) > 1
+    assert len({line["request_id"] for line in logged if line["logger"] == "tweeter.requests"}) > 1
 
 
 def test_a_delivery_by_a_thread_has_the_id_too(shared, lines):

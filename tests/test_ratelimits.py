@@ -20,11 +20,11 @@ from tests.conftest import running, settings_of
 from tests.people import PASSWORD, Browser, Person
 from tests.redis_servers import RedisCluster
 from tweeter.backends import memcached, redis
+from tweeter.devtools.proxy import Proxy
+from tweeter.devtools.servers import Memcached, Redis
 from tweeter.errors import SettingError, TooManyRequests
 from tweeter.plugins import with_declared
-from tweeter.devtools.proxy import Proxy
 from tweeter.web.ratelimits import RateLimits, parse, until_room
-from tweeter.devtools.servers import Memcached, Redis
 
 STORAGES = ["memory", "redis", "memcached"]
 MakeStorage = Callable[..., Storage]

@@ -8,12 +8,12 @@ import pytest
 from redis import Redis as Client
 
 from tests.test_redis import wire_to
-from tweeter.backends.redis.store import RedisTimelineStore
-from tweeter.delivery import leases
 from tweeter import outbox
+from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.db.sessions import begin_immediate
-from tweeter.outbox.site import site_id
+from tweeter.delivery import leases
 from tweeter.devtools.servers import Redis
+from tweeter.outbox.site import site_id
 from tweeter.testing import Process
 from tweeter.values import Truncated
 

@@ -21,13 +21,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import _database, alembic_config, check_searchable, engine_on
 from tests.people import Person, ids_on
 from tweeter import ids, text
-from tweeter.services.actions import Actions
 from tweeter.bench.rows import bulk_rows
 from tweeter.console.progress import Lines
-from tweeter.models import Hashtag, Mention, OutboxEvent, Tweet, User
 from tweeter.db.sessions import begin_immediate, make_sessions
-from tweeter.services.passwords import Passwords
 from tweeter.devtools.servers import PostgreSQL
+from tweeter.models import Hashtag, Mention, OutboxEvent, Tweet, User
+from tweeter.services.actions import Actions
+from tweeter.services.passwords import Passwords
 from tweeter.values import Cursor
 from tweeter.web.views import search
 from tweeter.web.views.search import find_people, find_tweets

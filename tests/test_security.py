@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from tests.conftest import running
 from tests.people import PASSWORD, Browser, Person
-from tweeter.models import User
 from tweeter.db.engines import make_engine
+from tweeter.models import User
 from tweeter.services.passwords import Passwords
 from tweeter.web.security import local_url
 from tweeter.web.views.health import Probe

@@ -14,8 +14,8 @@ from tests.conftest import running, serving, settings_of, write_ini
 from tests.people import PASSWORD, Browser, Person
 from tweeter.bench.browser import Browser as Reader
 from tweeter.cli import main
-from tweeter.errors import Busy
 from tweeter.db.engines import make_engine
+from tweeter.errors import Busy
 from tweeter.services.passwords import WAITING, Passwords
 
 Site = Callable[..., Router]

@@ -4,8 +4,8 @@ import pytest
 
 from tests.conftest import running, settings_of
 from tests.people import Browser, Person
-from tweeter.interfaces import IDelivery
 from tweeter.devtools.servers import free_port
+from tweeter.interfaces import IDelivery
 
 
 @pytest.fixture(params=["redis", "memcached"])

@@ -27,9 +27,9 @@ from tweeter.bench.workloads.operations import (
 from tweeter.bench.workloads.replay import AROUND, busiest, replay
 from tweeter.bench.world import write_world
 from tweeter.console.progress import Lines
+from tweeter.db.sessions import make_sessions
 from tweeter.errors import TweeterError
 from tweeter.models import Relationship, Tweet, User
-from tweeter.db.sessions import make_sessions
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 

@@ -1,6 +1,6 @@
 """Logs as lines of JSON, for `production.ini`.
 
-    {"event": "GET /", "status": 200, "ms": 3.1, "request_id": "0f3a…", "logger": "tweeter.web.requests", …}
+    {"event": "GET /", "status": 200, "ms": 3.1, "request_id": "0f3a…", "logger": "tweeter.requests", …}
 
 Every line that a request logs contains its id, as do the outbox events that it records and their deliveries.
 """
@@ -43,4 +43,4 @@ def _add_request_id(logger: Any, name: str, event: Any) -> Any:
     return event
 
 
-requests = logging.getLogger("tweeter.web.requests")
+requests = logging.getLogger("tweeter.requests")

@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # The row is inserted when the id is first needed: see tweeter.models.site.
+    # The row is inserted when the id is first needed: see tweeter.outbox.site.
     op.create_table(
         "site",
         sa.Column("number", sa.Integer, autoincrement=False, nullable=False),

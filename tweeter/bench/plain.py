@@ -22,9 +22,9 @@ from pyramid.router import Router
 
 import tweeter
 from tweeter.bench.children import ChildError
+from tweeter.values import TweetView
 from tweeter.web.rendering import made_of
 from tweeter.web.security import Identity
-from tweeter.values import TweetView
 from tweeter.web.views.forms import Form
 
 TEMPLATES = Path(tweeter.__file__).with_name("templates")

@@ -16,8 +16,8 @@ from tweeter.console.commands import CommandError
 from tweeter.ids import first_id_of_ms
 from tweeter.interfaces import ITimelines
 from tweeter.models import User
-from tweeter.web.security import Identity
 from tweeter.values import Cursor, Timeline
+from tweeter.web.security import Identity
 
 FEW = 10  # followees
 MOST = 100  # tweets on a page

@@ -24,13 +24,13 @@ from tweeter.bench.posting import begin, begin_watch, post_and_deliver, post_and
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
 from tweeter.console.commands import CommandError, count
-from tweeter.outbox.checkpoint import decode
+from tweeter.db.sessions import begin_immediate
 from tweeter.ids import generate_id
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models import OutboxEvent
-from tweeter.db.sessions import begin_immediate
 from tweeter.models.base import now
 from tweeter.outbox import encode
+from tweeter.outbox.checkpoint import decode
 from tweeter.values import Cursor, Timeline, TweetCreated
 
 AUTHORS = 100

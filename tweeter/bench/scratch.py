@@ -20,16 +20,16 @@ from tweeter.bench.machinery import MEMCACHED, REDIS, machinery
 from tweeter.bench.migrate import migrate, unmigrate
 from tweeter.console.commands import CommandError
 from tweeter.console.progress import Progress
-from tweeter.models import Base
-from tweeter.db.options import engine_of
 from tweeter.db.engines import make_engine
+from tweeter.db.options import engine_of
 from tweeter.db.sessions import make_sessions
+from tweeter.devtools.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
+from tweeter.models import Base
 from tweeter.outbox.site import renew_site_id
 from tweeter.plugins import dotted
-from tweeter.web.ratelimits import UNLIMITED
-from tweeter.devtools.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
 from tweeter.settings import KNOWN, variable
 from tweeter.timelines import BACKENDS
+from tweeter.web.ratelimits import UNLIMITED
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 

@@ -10,11 +10,11 @@ from pyramid.registry import Registry
 
 import tweeter
 from tweeter.console.commands import CommandError, add_ini, open_site
-from tweeter.outbox import consumers
 from tweeter.delivery import materialized
+from tweeter.errors import BackendUnavailable
+from tweeter.outbox import consumers
 from tweeter.outbox.checkpoint import FRESH, Checkpoint, decode
 from tweeter.outbox.log import Log, Position
-from tweeter.errors import BackendUnavailable
 from tweeter.outbox.site import known_site
 
 COUNTED = 100_000  # the maximal count of pending events

@@ -5,14 +5,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from tweeter import ids
-from tweeter.db.chunks import in_chunks
+from tweeter import ids, outbox
 from tweeter.console.commands import CommandError, add_ini, open_site
 from tweeter.console.progress import progress
-from tweeter.outbox import consumers
-from tweeter import outbox
+from tweeter.db.chunks import in_chunks
 from tweeter.db.sessions import begin_immediate
 from tweeter.models.base import now
+from tweeter.outbox import consumers
 from tweeter.values import Truncated
 
 

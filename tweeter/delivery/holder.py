@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tweeter.outbox import consumers
 from tweeter.delivery.attempts import Attempts, is_outage
-from tweeter.outbox.checkpoint import COLD, VERSION, Checkpoint, InFlight, decode, encode
 from tweeter.delivery.lease import Lease, LostLease
-from tweeter.outbox.log import Log, LoggedEvent, Position
 from tweeter.delivery.wakeup import POLL
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import POISONED, count_delivery
+from tweeter.outbox import consumers
+from tweeter.outbox.checkpoint import COLD, VERSION, Checkpoint, InFlight, decode, encode
+from tweeter.outbox.log import Log, LoggedEvent, Position
 from tweeter.outbox.site import Known
 from tweeter.timelines.streams import Stream
 from tweeter.values import Timeline, TweetCreated

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from tweeter.services.actions import Actions
 from tweeter.db.chunks import in_chunks
-from tweeter.services.closing import remove_some
+from tweeter.db.sessions import SessionFactory, begin_immediate, insert_new
 from tweeter.errors import Refused
 from tweeter.lab.jobs import Job, Timer
 from tweeter.models import Relationship, User
-from tweeter.db.sessions import SessionFactory, begin_immediate, insert_new
+from tweeter.services.actions import Actions
+from tweeter.services.closing import remove_some
 from tweeter.services.passwords import Passwords
 
 NAMES = {10: "lab_ten", 1_000: "lab_thousand", 20_000: "lab_crowd"}

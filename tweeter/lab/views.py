@@ -20,10 +20,10 @@ from tweeter.lab.explain import explain, parameters_text, statement_text
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.jobs import Job
 from tweeter.models import User
-from tweeter.web.security import SIGNED_IN
 from tweeter.text import USERNAME, clean_line
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline, TweetView
+from tweeter.web.security import SIGNED_IN
 from tweeter.web.views.forms import Form
 
 LIMITS = (20, 100)
@@ -78,7 +78,10 @@ def side_by_side(request: Request) -> dict[str, Any]:
 
 
 @view_config(
-    route_name="lab_steps", request_method="GET", renderer="tweeter.web:templates/lab_steps.jinja2", permission=SIGNED_IN
+    route_name="lab_steps",
+    request_method="GET",
+    renderer="tweeter.web:templates/lab_steps.jinja2",
+    permission=SIGNED_IN,
 )
 def step_by_step(request: Request) -> dict[str, Any]:
     """The effect of each step of the talk, measured on this machine."""

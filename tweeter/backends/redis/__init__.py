@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from pyramid.config import Configurator
 
-from tweeter.devtools import servers
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.limits import RedisLimits
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
+from tweeter.devtools import servers
 from tweeter.settings import Setting
 
 

@@ -16,14 +16,14 @@ from sqlalchemy import insert, select
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.workloads import REPLAY, Workload, World
 from tweeter.bench.workloads.operations import Operation, Post, ReadHome
-from tweeter.console.commands import CommandError, Site
 from tweeter.cli.load import load
 from tweeter.cli.load.files import read_lines, size
 from tweeter.cli.load.parse import LOADED_LIMIT_FACTOR, BadLine, LoadedTweet, parse_tweet
+from tweeter.console.commands import CommandError, Site
 from tweeter.console.progress import Progress
-from tweeter.models import User
 from tweeter.db.engines import make_engine
 from tweeter.db.sessions import make_sessions
+from tweeter.models import User
 
 AROUND = 1_000  # tweets before and after, whose authors read
 

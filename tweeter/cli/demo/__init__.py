@@ -7,15 +7,14 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from tweeter import ids, text
-from tweeter.services.actions import check_password
-from tweeter.console.commands import CommandError, Site, add_ini, open_site
+from tweeter import ids, outbox, text
 from tweeter.cli.demo.texts import read_texts
 from tweeter.cli.demo.world import DAYS, World, make_world
-from tweeter.models import Hashtag, Mention, Relationship, Tweet, User
-from tweeter import outbox
+from tweeter.console.commands import CommandError, Site, add_ini, open_site
 from tweeter.db.sessions import begin_immediate
+from tweeter.models import Hashtag, Mention, Relationship, Tweet, User
 from tweeter.models.base import now
+from tweeter.services.actions import check_password
 from tweeter.values import Reloaded
 
 DEFAULT_ACCOUNT = "demo demodemo"

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tweeter import text
-from tweeter.console.commands import CommandError
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.files import LONGEST_LINE, read_lines, size
 from tweeter.cli.load.parse import BadLine, is_number, parse_follow, parse_tweet, username_of
+from tweeter.console.commands import CommandError
 from tweeter.console.progress import Progress
 
 ROWS_AT_ONCE = 10_000
