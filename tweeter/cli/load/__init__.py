@@ -76,15 +76,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _telling_sites(sessions: SessionFactory) -> Iterator[None]:
+def _loading(sessions: SessionFactory) -> Iterator[list[bool]]:
     """At the end of the block, even if it is interrupted, makes all timelines of running sites cold, once.
 
-    Until then they show the old pages.
+    Until then they show the old pages. An error that ends the block gets a note on what is loaded. The list is
+    non-empty once writing has begun.
     """
-    site_id(sessions)  # creates the row in which changes are noted
+    writing: list[bool] = []
     try:
-        yield
-    except BaseException:
+        site_id(sessions)  # creates the row in which changes are noted
+        yield writing
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SQLAlchemyError | OSError):
+            kept = "What was loaded by then is kept. The same command completes the load."
+            error.add_note(kept if writing else "Nothing was loaded.")
         with suppress(SQLAlchemyError):
             end_load(sessions)
         raise
@@ -103,11 +108,7 @@ def load(
 
     Raises CommandError for an unreadable file and, if strict, for a bad line.
     """
-    with (
-        _telling_how_to_go_on() as writing,
-        _telling_sites(site.sessions),
-        closing(BulkDatabase(site.engine)) as database,
-    ):
+    with _loading(site.sessions) as writing, closing(BulkDatabase(site.engine)) as database:
         stage = Stage(database, bar, strict, site.settings["tweeter.message_limit"])
         if follows:
             stage.read_follows(follows)
@@ -147,17 +148,3 @@ def _file(name: str) -> Path:
 def _counted(what: str, **counts: int) -> list[str]:
     found = [f"{count:,} {name}" for name, count in counts.items() if count]
     return [f"{what}: {', '.join(found)}."] if found else []
-
-
-@contextmanager
-def _telling_how_to_go_on() -> Iterator[list[bool]]:
-    """If the block ends early, reports what is loaded. The list is non-empty once writing has begun."""
-    writing: list[bool] = []
-    try:
-        yield writing
-    except (KeyboardInterrupt, SQLAlchemyError, OSError) as error:
-        if writing:
-            error.add_note("What was loaded by then is kept. The same command completes the load.")
-        else:
-            error.add_note("Nothing was loaded.")
-        raise

@@ -40,6 +40,8 @@ def arrange(database: BulkDatabase, stage: Stage) -> int:
             "load_order", "n INTEGER PRIMARY KEY, line INTEGER, user_id INTEGER, ms INTEGER, occurrence INTEGER"
         )
         database.create("load_given", "n INTEGER PRIMARY KEY, id INTEGER, fresh BOOLEAN")
+        database.create("load_there", "user_id INTEGER, ms INTEGER, message TEXT, id INTEGER, occurrence INTEGER")
+        database.execute("CREATE INDEX load_there_key ON load_there (user_id, ms, occurrence)")
     database.analyze("load_tweets")
     join, order = prepare_order(database, stage)
     with database.staging():
@@ -140,24 +142,26 @@ def _existing(database: BulkDatabase, after: int, last: int, taken: list[tuple[i
         found = f"JOIN LATERAL (SELECT id, message FROM tweets WHERE {same_moment} OFFSET 0) AS tweets ON true"
     else:
         found = f"JOIN tweets ON {same_moment}"
+    batch = {"after": after, "last": last, "first_ms": taken[0][0], "last_ms": taken[-1][0]}
+    database.empty("load_there")
+    database.execute(
+        f"""
+        INSERT INTO load_there (user_id, ms, message, id, occurrence)
+        SELECT o.user_id, o.ms, tweets.message, tweets.id,
+            row_number() OVER (PARTITION BY o.user_id, o.ms, tweets.message ORDER BY tweets.id)
+        FROM (SELECT DISTINCT o.user_id, o.ms FROM load_order AS o WHERE {of_batch}) AS o {found}
+        """,
+        **batch,
+    )
     rows = database.execute(
+        # For SQLite, CROSS JOIN sets the order of the look-ups.
         f"""
         SELECT o.n, there.id
-        FROM load_order AS o
-        JOIN load_tweets AS t ON t.line = o.line
-        JOIN (
-            SELECT o.user_id, o.ms, tweets.message, tweets.id,
-                row_number() OVER (PARTITION BY o.user_id, o.ms, tweets.message ORDER BY tweets.id) AS occurrence
-            FROM (SELECT DISTINCT o.user_id, o.ms FROM load_order AS o WHERE {of_batch}) AS o {found}
-        ) AS there
-        ON there.user_id = o.user_id AND there.ms = o.ms AND there.message = t.message
-            AND there.occurrence = o.occurrence
-        WHERE {of_batch}
+        FROM load_order AS o CROSS JOIN load_tweets AS t CROSS JOIN load_there AS there
+        WHERE {of_batch} AND t.line = o.line AND there.user_id = o.user_id AND there.ms = o.ms
+            AND there.occurrence = o.occurrence AND there.message = t.message
         """,
-        after=after,
-        last=last,
-        first_ms=taken[0][0],
-        last_ms=taken[-1][0],
+        **batch,
     )
     return {n: id_ for n, id_ in rows}  # noqa: C416 (a result has keys(), so dict() misunderstands it)
 
