@@ -19,7 +19,6 @@ from tweeter import interfaces, values
 PACKAGE = ROOT / "tweeter"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 300  # lines
-TEXTS = {"tweeter.cli.demo.circles", "tweeter.cli.demo.talk"}  # what the demo\'s people say: data, hardly any code
 
 
 def name_of(path: Path) -> str:
@@ -115,8 +114,6 @@ def test_site_does_not_depend_on_tools() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_can_be_read_at_a_sitting(path: Path) -> None:
-    if name_of(path) in TEXTS:
-        return
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
 
 
