@@ -1,5 +1,6 @@
 """Functions shared by the connections of the stores."""
 
+import select
 import socket
 import ssl
 import struct
@@ -37,3 +38,10 @@ def limit_waits(connection: socket.socket, seconds: float) -> None:
 def time_to_wait(left: float, timeout: float) -> float:
     """The limit for a wait when `left` seconds of the timeout remain. It rarely changes, which saves system calls."""
     return timeout if left > timeout * ALMOST else max(left, 0.001)
+
+
+def readable(connection: socket.socket) -> bool:
+    """Whether there is unrequested data: the server closed the connection, or it is out of sync."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
