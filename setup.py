@@ -37,7 +37,7 @@ setup(
     ],
     package_dir={"tweeter.migrations": "alembic"},
     package_data={
-        "tweeter": ["py.typed", "templates/**/*", "static/**/*", "bench/report/*.jinja2", "bench/report/*.css"],
+        "tweeter": ["py.typed", "web/templates/**/*", "web/static/**/*", "bench/report/*.jinja2", "bench/report/*.css"],
         "tweeter.migrations": ["script.py.mako"],
     },
     install_requires=[

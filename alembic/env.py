@@ -4,9 +4,9 @@ from alembic import context
 from sqlalchemy.exc import OperationalError
 
 import tweeter.models
-from tweeter.cli.common import describe, read_settings
+from tweeter.console.commands import describe, read_settings
+from tweeter.db.options import engine_of
 from tweeter.errors import TweeterError
-from tweeter.models import engine_of
 
 config = context.config
 

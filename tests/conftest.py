@@ -28,12 +28,13 @@ from sqlalchemy.orm import Session, sessionmaker
 import tweeter
 from tests.people import Browser, Person
 from tweeter import text
-from tweeter.actions import Actions
+from tweeter.db.engines import make_engine
+from tweeter.db.sessions import begin_immediate, make_sessions
+from tweeter.devtools.servers import Memcached, PostgreSQL, Redis
 from tweeter.models import Hashtag, Tweet, User
-from tweeter.models.meta import begin_immediate, make_engine, make_sessions
-from tweeter.passwords import Passwords
 from tweeter.serve import make_server
-from tweeter.servers import Memcached, PostgreSQL, Redis
+from tweeter.services.actions import Actions
+from tweeter.services.passwords import Passwords
 from tweeter.settings import merge
 
 ROOT = Path(__file__).parent.parent

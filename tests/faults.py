@@ -11,8 +11,8 @@ from pymemcache.exceptions import MemcacheServerError
 from redis import Redis as RedisClient
 
 from tests import damages
-from tweeter.proxy import Proxy
-from tweeter.servers import Memcached, Redis, Server
+from tweeter.devtools.proxy import Proxy
+from tweeter.devtools.servers import Memcached, Redis, Server
 from tweeter.testing import Fault
 
 JUNK = b"x" * 1000

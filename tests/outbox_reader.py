@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from tweeter.delivery.position import Batch, Log, Position
+from tweeter.outbox.log import Batch, Log, Position
 from tweeter.values import Event
 
 

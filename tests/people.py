@@ -9,8 +9,8 @@ import webtest
 from pyramid.registry import Registry
 from sqlalchemy.exc import SQLAlchemyError
 
-from tweeter.delivery.checkpoint import FRESH
 from tweeter.interfaces import IDelivery
+from tweeter.outbox.checkpoint import FRESH
 
 PASSWORD = "a good password"
 

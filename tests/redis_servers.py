@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from tweeter.servers import PATIENCE, Redis, free_port, release_port, reserve_port
+from tweeter.devtools.servers import PATIENCE, Redis, free_port, release_port, reserve_port
 
 SLOTS = 16_384
 NODE_TIMEOUT = 1000  # ms until the others take a node to be dead

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.outbox_reader import Reader
 from tweeter import ids
-from tweeter.actions import BIO_LENGTH, NAME_LENGTH, Actions
-from tweeter.chunks import CHUNK, in_chunks
-from tweeter.closing import remove_some
+from tweeter.db.chunks import CHUNK, in_chunks
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.models import Mention, Relationship, Tweet, User
-from tweeter.passwords import Passwords
+from tweeter.services.actions import BIO_LENGTH, NAME_LENGTH, Actions
+from tweeter.services.closing import remove_some
+from tweeter.services.passwords import Passwords
 from tweeter.values import (
     AccountClosed,
     Event,

@@ -15,9 +15,9 @@ from pyramid.router import Router
 from tests.conftest import running, settings_of
 from tests.people import PASSWORD, Browser, Person, ids_on
 from tweeter import metrics
-from tweeter.cookies import FLASHES, LONGEST_SESSION, SessionSerializer, session_factory
 from tweeter.interfaces import IDelivery
-from tweeter.views.drafts import LONGEST, packed
+from tweeter.web.cookies import FLASHES, LONGEST_SESSION, SessionSerializer, session_factory
+from tweeter.web.views.drafts import LONGEST, packed
 
 LONGEST_COOKIE = 4064  # bytes of a value; with its name it fits into what browsers take
 

@@ -24,9 +24,9 @@ from tweeter.bench.load import WrongAnswer, load
 from tweeter.bench.machinery import trusted
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
-from tweeter.cli.common import CommandError, read_settings
-from tweeter.cli.progress import Lines
-from tweeter.servers import Redis
+from tweeter.console.commands import CommandError, read_settings
+from tweeter.console.progress import Lines
+from tweeter.devtools.servers import Redis
 
 SHARED = "tests.thirdparty.shared"
 

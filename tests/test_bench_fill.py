@@ -2,7 +2,7 @@
 
 from tests.conftest import check_searchable, engine_on
 from tweeter.bench import fill
-from tweeter.models.meta import make_sessions
+from tweeter.db.sessions import make_sessions
 from tweeter.timelines import plans, queries
 from tweeter.values import Timeline
 

@@ -6,8 +6,8 @@ from tweeter.bench.figures import percentile
 from tweeter.bench.outage import measure
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
-from tweeter.cli.common import read_settings
-from tweeter.cli.progress import Lines
+from tweeter.console.commands import read_settings
+from tweeter.console.progress import Lines
 
 
 @pytest.mark.parametrize(("backend", "outage"), [("redis", "flapping"), ("memcached", "hung")])

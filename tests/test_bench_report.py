@@ -25,10 +25,10 @@ from tweeter.bench.report.schema import Cost, Measurement, Result, read_json, su
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.cli.bench import in_order
-from tweeter.cli.common import read_settings
-from tweeter.cli.progress import Lines
+from tweeter.console.commands import read_settings
+from tweeter.console.progress import Lines
+from tweeter.devtools.servers import Memcached, Redis
 from tweeter.plugins import built_in
-from tweeter.servers import Memcached, Redis
 from tweeter.timelines import BACKENDS
 
 WEEK = ROOT / "tests" / "data" / "week"

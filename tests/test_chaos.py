@@ -24,8 +24,8 @@ from alembic import command
 
 from tests.children import Child, act, ask, holds, home, reasons, sign_up
 from tests.conftest import alembic_config
-from tweeter.delivery.checkpoint import FRESH
-from tweeter.servers import Memcached, PostgreSQL, Redis
+from tweeter.devtools.servers import Memcached, PostgreSQL, Redis
+from tweeter.outbox.checkpoint import FRESH
 from tweeter.testing import Process
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "0"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tweeter.delivery.circuit import Circuit, State
+from tweeter.timelines.circuit import Circuit, State
 
 
 @pytest.fixture

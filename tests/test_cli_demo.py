@@ -14,8 +14,8 @@ from tweeter.cli import main
 from tweeter.cli.demo import make_demo, world
 from tweeter.errors import TweeterError
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
-from tweeter.models.meta import now
-from tweeter.passwords import Passwords
+from tweeter.models.base import now
+from tweeter.services.passwords import Passwords
 from tweeter.text import USERNAME, clean_message, count_characters, segments
 
 MORNING = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)

@@ -24,16 +24,17 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import check_searchable, engine_on, settings_of, write_ini
 from tweeter import ids
 from tweeter.cli import main
-from tweeter.cli.common import CommandError, Site
 from tweeter.cli.load import database as bulk
 from tweeter.cli.load import files, links, load, stage
-from tweeter.cli.progress import Lines
-from tweeter.closing import remove_some
+from tweeter.console.commands import CommandError, Site
+from tweeter.console.progress import Lines
+from tweeter.db.engines import make_engine
+from tweeter.db.sessions import make_sessions
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.models import Site as SiteRow
 from tweeter.models.imported import Imported, Unlinked
-from tweeter.models.meta import make_engine, make_sessions
-from tweeter.passwords import Passwords
+from tweeter.services.closing import remove_some
+from tweeter.services.passwords import Passwords
 from tweeter.text import entities
 
 NOON = 1341144000  # seconds: 2012-07-01T12:00:00Z

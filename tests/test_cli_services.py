@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tweeter import servers
-from tweeter.servers import Memcached, Redis, free_port
+from tweeter.devtools import servers
+from tweeter.devtools.servers import Memcached, Redis, free_port
 
 COMMAND = [sys.executable, "-m", "tweeter.cli", "services"]
 SECONDS = 20

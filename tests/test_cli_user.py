@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tests.conftest import write_ini
 from tweeter.cli import main, user
 from tweeter.models import OutboxEvent, Tweet, User
-from tweeter.passwords import Passwords
+from tweeter.services.passwords import Passwords
 
 PASSWORD = "a good password"
 

@@ -14,9 +14,9 @@ from pyramid.router import Router
 from tests.conftest import HERE, ROOT, running, serving
 from tests.people import PASSWORD, Browser, Person
 from tweeter.bench.web import server_settings
-from tweeter.clients import client_network, is_allowed, is_from, parse_hosts, parse_networks, split_host
 from tweeter.errors import SettingError
 from tweeter.settings import read_ini
+from tweeter.web.clients import client_network, is_allowed, is_from, parse_hosts, parse_networks, split_host
 
 SECRET = "0123456789abcdef" * 2
 

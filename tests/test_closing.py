@@ -15,17 +15,19 @@ from sqlalchemy import event, func, insert, select, text, update
 
 from tests.conftest import engine_on, running, settings_of, write_ini
 from tests.people import PASSWORD, Browser, Person
-from tweeter import housekeeping, ids
-from tweeter.actions import Actions
-from tweeter.chunks import CHUNK, in_chunks
+from tweeter import ids
 from tweeter.cli import main
-from tweeter.closing import any_left, remove_some
+from tweeter.db.chunks import CHUNK, in_chunks
+from tweeter.db.sessions import begin_immediate, make_sessions
 from tweeter.errors import Missing
-from tweeter.housekeeping import Housekeeper
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
-from tweeter.models.meta import begin_immediate, make_sessions, now
-from tweeter.passwords import Passwords
+from tweeter.models.base import now
+from tweeter.services import housekeeping
+from tweeter.services.actions import Actions
+from tweeter.services.closing import any_left, remove_some
+from tweeter.services.housekeeping import Housekeeper
+from tweeter.services.passwords import Passwords
 from tweeter.values import Cursor, Timeline
 
 LEAVER = "zebra"  # found on no page by chance

@@ -10,9 +10,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from tweeter.delivery.checkpoint import decode, encode
-from tweeter.models.site import renew_site_id
-from tweeter.servers import Redis
+from tweeter.devtools.servers import Redis
+from tweeter.outbox.checkpoint import decode, encode
+from tweeter.outbox.site import renew_site_id
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline
 

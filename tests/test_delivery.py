@@ -9,12 +9,13 @@ from sqlalchemy import func, insert, select, update
 
 from tests.children import pause
 from tests.outbox_reader import Reader
-from tweeter import measure
-from tweeter.delivery.checkpoint import FRESH
+from tweeter import measure, outbox
+from tweeter.db.sessions import begin_immediate
 from tweeter.delivery.inline import InlineDelivery
 from tweeter.interfaces import IDelivery
-from tweeter.models import OutboxEvent, User, outbox
-from tweeter.models.meta import begin_immediate, now
+from tweeter.models import OutboxEvent, User
+from tweeter.models.base import now
+from tweeter.outbox.checkpoint import FRESH
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline, Truncated, TweetCreated
 

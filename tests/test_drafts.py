@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.conftest import running, settings_of
 from tests.people import PASSWORD, Browser, Person
-from tweeter.actions import Actions
+from tweeter.services.actions import Actions
 
 Visitor = Callable[[], webtest.TestApp]
 

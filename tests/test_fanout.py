@@ -10,7 +10,7 @@ from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url
 from tweeter.backends.redis.wire import Wire
 from tweeter.models import Relationship, Tweet, User
-from tweeter.models.meta import now
+from tweeter.models.base import now
 from tweeter.timelines import followers, projector, streams
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import running, settings_of
 from tests.people import Browser, Person
-from tweeter.views.frames import Frames
+from tweeter.web.views.frames import Frames
 
 COSTS = re.compile(r'<span class="costs">.*?</span>')
 

@@ -21,9 +21,9 @@ from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url
 from tweeter.backends.redis.wire import Wire
+from tweeter.devtools.servers import Memcached
 from tweeter.errors import BackendUnavailable, Refused
 from tweeter.models import Relationship, Tweet, User
-from tweeter.servers import Memcached
 from tweeter.testing import Process, Site
 from tweeter.timelines import projector, streams
 from tweeter.timelines.pull import PullTimelines

@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 
 from tests.conftest import HERE, running, settings_of
 from tests.people import Browser, Person
-from tweeter.actions import Actions
+from tweeter.db.sessions import begin_immediate
+from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.lab import add_lab_step, crowds
@@ -20,8 +21,7 @@ from tweeter.lab.asking import ask_all, compare
 from tweeter.lab.instruments import Instrument
 from tweeter.lab.steps import Step, as_it_is
 from tweeter.models import Relationship, User
-from tweeter.models.meta import begin_immediate
-from tweeter.servers import Redis, free_port
+from tweeter.services.actions import Actions
 from tweeter.testing.caches import tweet
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline

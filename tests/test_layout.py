@@ -63,6 +63,48 @@ def test_values_import_nothing_but_ids() -> None:
     assert not [name for name in imports_of(PACKAGE / "ids.py") if name.startswith("tweeter")]
 
 
+# From the bottom up: a room imports only rooms below it. Rooms on one line don't import each other.
+ROOMS = """
+errors ids interfaces measure text
+values masking
+declarations metrics logs
+plugins sockets
+settings
+db models
+outbox
+timelines
+backends delivery services
+web
+main
+serve pshell devtools console testing
+bulk
+lab bench
+cli
+"""
+LEVELS = {room: level for level, line in enumerate(ROOMS.strip().splitlines()) for room in line.split()}
+SITE = [room for room, level in LEVELS.items() if level <= LEVELS["main"]]
+
+
+def room_of(name: str) -> str:
+    """The top-level module or package of a dotted name; `main` is the package itself."""
+    return ([*name.split("."), "main"])[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_imports_only_rooms_below_its_own(path: Path) -> None:
+    own = room_of(name_of(path))
+    assert own in LEVELS, f"add {own} to the rooms"
+    modules = {name_of(each) for each in MODULES}
+    for name in imports_of(path):
+        if name in modules and room_of(name) != own and name != "tweeter":
+            assert LEVELS[room_of(name)] < LEVELS[own], f"{name_of(path)} imports {name}"
+
+
+def test_site_does_not_depend_on_tools() -> None:
+    """The lab is included by its name if the settings ask for it."""
+    assert not {"devtools", "lab", "bench", "cli", "console", "testing"} & set(SITE)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_can_be_read_at_a_sitting(path: Path) -> None:
     if name_of(path) in TEXTS:
@@ -88,7 +130,7 @@ def test_a_module_makes_no_more_than_definitions_when_it_is_imported(path: Path)
 BACKENDS = [module.name for module in pkgutil.iter_modules([str(PACKAGE / "backends")])]
 CLIENTS = {"redis", "pymemcache", "memcache", "hiredis"}
 # What starts servers, measures and shows backends side by side has to know which there are; nobody else has.
-ABOUT_BACKENDS = ("tweeter.backends", "tweeter.servers", "tweeter.bench", "tweeter.cli.bench", "tweeter.lab")
+ABOUT_BACKENDS = ("tweeter.backends", "tweeter.devtools.servers", "tweeter.bench", "tweeter.cli.bench", "tweeter.lab")
 ELSEWHERE = [path for path in MODULES if not name_of(path).startswith(ABOUT_BACKENDS)]
 
 

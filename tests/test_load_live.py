@@ -15,7 +15,7 @@ from tests.test_cli_load import killed_load, load_tweets, messages, tweet, write
 from tweeter.cli.load import database as bulk
 from tweeter.models import OutboxEvent
 from tweeter.models import Site as SiteRow
-from tweeter.models.meta import now
+from tweeter.models.base import now
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline
 

@@ -7,10 +7,11 @@ from sqlalchemy import delete, insert
 
 from tweeter import ids
 from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
-from tweeter.delivery.checkpoint import Checkpoint, InFlight
-from tweeter.delivery.position import Position
+from tweeter.db.sessions import begin_immediate
 from tweeter.models import Tweet
-from tweeter.models.meta import begin_immediate, now
+from tweeter.models.base import now
+from tweeter.outbox.checkpoint import Checkpoint, InFlight
+from tweeter.outbox.log import Position
 from tweeter.testing import Process
 from tweeter.timelines import projector, queries, streams
 from tweeter.timelines.hydrate import Hydrator

@@ -25,10 +25,10 @@ from tweeter.backends.memcached import addresses
 from tweeter.backends.memcached.cache import MemcachedTweetCache
 from tweeter.backends.memcached.client import EPOCH, RUN, Servers
 from tweeter.backends.memcached.store import MemcachedTimelineStore
+from tweeter.devtools.servers import Memcached
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
 from tweeter.plugins import with_declared
-from tweeter.servers import Memcached
 from tweeter.testing import Process, Site, TimelineStoreSuite, TweetCacheSuite, one_answer
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import fill, together

@@ -11,12 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import ROOT, running, settings_of
 from tests.people import Browser, Person
-from tweeter.clients import parse_networks
+from tweeter.devtools.proxy import Proxy
+from tweeter.devtools.servers import free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.logs import JSONFormatter
-from tweeter.proxy import Proxy
-from tweeter.servers import free_port
+from tweeter.web.clients import parse_networks
 
 
 @pytest.fixture

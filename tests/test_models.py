@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.conftest import engine_on
 from tests.outbox_reader import Reader
-from tweeter import measure
-from tweeter.actions import Actions
-from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, meta, outbox
-from tweeter.models.meta import begin_immediate, make_sessions
+from tweeter import measure, outbox
+from tweeter.db.sessions import begin_immediate, make_sessions
+from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
+from tweeter.services.actions import Actions
 from tweeter.values import (
     AccountClosed,
     Event,
@@ -420,7 +420,7 @@ def test_postgresql_compiles_no_statement_of_ours(postgresql_url):
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_replaced(postgresql_server, postgresql_url, monkeypatch):
-    monkeypatch.setattr(meta, "LONG_REST", 0)
+    monkeypatch.setattr("tweeter.db.engines.LONG_REST", 0)
     with engine_on(postgresql_url) as engine:
         with engine.connect() as connection:
             number = connection.scalar(text("SELECT pg_backend_pid()"))

@@ -15,11 +15,11 @@ from redis import Redis
 from sqlalchemy import func, select
 
 from tests.faults import KINDS, breakable
-from tweeter.delivery.checkpoint import FRESH, decode
+from tweeter.devtools.servers import Memcached, PostgreSQL
 from tweeter.ids import MAX_ID
 from tweeter.models import User
-from tweeter.models.outbox import record
-from tweeter.servers import Memcached, PostgreSQL
+from tweeter.outbox import record
+from tweeter.outbox.checkpoint import FRESH, decode
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline, Truncated
 

@@ -13,7 +13,7 @@ from tweeter.testing import Process
 from tweeter.timelines.freshness import PENDING
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Page, Timeline, TweetView
-from tweeter.views import pages
+from tweeter.web.views import pages
 
 OPERATIONS = 25
 

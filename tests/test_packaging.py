@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.conftest import ROOT
-from tweeter.servers import PostgreSQL, free_port
+from tweeter.devtools.servers import PostgreSQL, free_port
 
 INI = """\
 [app:main]
@@ -110,8 +110,8 @@ def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]
     needed = files(
         dist, "tweeter", ".py", ".jinja2", ".css", ".js", ".svg", ".typed", ".yaml", ".ico", ".png", ".webmanifest"
     )
-    assert any(name.startswith("tweeter/templates/") for name in needed)
-    assert any(name.startswith("tweeter/static/") for name in needed)
+    assert any(name.startswith("tweeter/web/templates/") for name in needed)
+    assert any(name.startswith("tweeter/web/static/") for name in needed)
     migrations = {name.replace("alembic/", "tweeter/migrations/", 1) for name in files(dist, "alembic", ".py", ".mako")}
     assert "tweeter/migrations/script.py.mako" in migrations
     assert needed | migrations <= wheel_names

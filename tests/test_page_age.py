@@ -8,7 +8,7 @@ import pytest
 
 from tests.children import Child, act, holds, home, sign_up
 from tests.redis_servers import wait_until
-from tweeter.delivery.checkpoint import FRESH
+from tweeter.outbox.checkpoint import FRESH
 from tweeter.testing import Process
 
 SECONDS = 20

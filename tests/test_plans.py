@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
 from tweeter.models import Relationship, Tweet, User
-from tweeter.models.meta import now
+from tweeter.models.base import now
 from tweeter.timelines import plans, queries
 from tweeter.values import Cursor, Timeline
 

@@ -7,12 +7,13 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from tests.children import act, home, sign_up
+from tweeter import outbox
+from tweeter.db.sessions import begin_immediate
 from tweeter.delivery import holder
 from tweeter.errors import BackendUnavailable
 from tweeter.ids import MAX_ID
 from tweeter.metrics import POISONED
-from tweeter.models import OutboxEvent, User, outbox
-from tweeter.models.meta import begin_immediate
+from tweeter.models import OutboxEvent, User
 from tweeter.testing import Process
 from tweeter.timelines import followers, projector, streams
 from tweeter.values import (

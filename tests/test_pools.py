@@ -17,11 +17,11 @@ from sqlalchemy.pool import NullPool
 from tests.conftest import running, serving, settings_of, write_ini
 from tests.people import PASSWORD, Browser, Person
 from tweeter.cli import main
+from tweeter.db.drivers import Door
+from tweeter.db.options import engine_of
+from tweeter.devtools.proxy import Proxy
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
-from tweeter.models import engine_of
-from tweeter.models.drivers import Door
-from tweeter.proxy import Proxy
 from tweeter.settings import merge
 
 ONE = {"sqlalchemy.pool_size": "1", "sqlalchemy.max_overflow": "0", "sqlalchemy.pool_timeout": "3"}

@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 from tests.children import act, home, sign_up
 from tests.conftest import alembic_config
 from tests.redis_servers import wait_until
-from tweeter.delivery.checkpoint import decode
+from tweeter.devtools.servers import PostgreSQL
 from tweeter.models import Consumer, User
-from tweeter.servers import PostgreSQL
+from tweeter.outbox.checkpoint import decode
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline
 

@@ -9,10 +9,11 @@ from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import QueuePool
 
+from tweeter.db.engines import make_engine
+from tweeter.db.prepared import Prepared
 from tweeter.measure import measuring
 from tweeter.models import Tweet, User
-from tweeter.models.meta import UTCDateTime, make_engine
-from tweeter.models.prepared import Prepared
+from tweeter.models.base import UTCDateTime
 
 SAVED = (
     select(Tweet.id, Tweet.message, Tweet.date, Tweet.parent_id, User.username, User.tweets_count, User.last_write)

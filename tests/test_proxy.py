@@ -8,7 +8,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, TimeoutError
 from redis.retry import Retry
 
-from tweeter.proxy import Proxy
+from tweeter.devtools.proxy import Proxy
 
 
 @pytest.fixture

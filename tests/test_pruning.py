@@ -9,10 +9,12 @@ from sqlalchemy import func, select, update
 
 from tests.children import act, home, sign_up
 from tests.conftest import write_ini
+from tweeter import outbox
 from tweeter.cli import main
-from tweeter.housekeeping import Housekeeper
-from tweeter.models import Consumer, OutboxEvent, outbox
-from tweeter.models.meta import begin_immediate, now
+from tweeter.db.sessions import begin_immediate
+from tweeter.models import Consumer, OutboxEvent
+from tweeter.models.base import now
+from tweeter.services.housekeeping import Housekeeper
 from tweeter.testing import Process
 from tweeter.values import Followed
 

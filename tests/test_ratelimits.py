@@ -20,11 +20,11 @@ from tests.conftest import running, settings_of
 from tests.people import PASSWORD, Browser, Person
 from tests.redis_servers import RedisCluster
 from tweeter.backends import memcached, redis
+from tweeter.devtools.proxy import Proxy
+from tweeter.devtools.servers import Memcached, Redis
 from tweeter.errors import SettingError, TooManyRequests
 from tweeter.plugins import with_declared
-from tweeter.proxy import Proxy
-from tweeter.ratelimits import RateLimits, parse, until_room
-from tweeter.servers import Memcached, Redis
+from tweeter.web.ratelimits import RateLimits, parse, until_room
 
 STORAGES = ["memory", "redis", "memcached"]
 MakeStorage = Callable[..., Storage]
@@ -188,7 +188,7 @@ def proxied(request: pytest.FixtureRequest) -> Iterator[tuple[Proxy, Storage]]:
 def test_without_the_storage_each_process_counts_for_itself(
     proxied: tuple[Proxy, Storage], fault: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tweeter.ratelimits.PAUSE", 1.0)
+    monkeypatch.setattr("tweeter.web.ratelimits.PAUSE", 1.0)
     proxy, storage = proxied
     rates = RateLimits({"post": "3/day"}, storage)
     rates.hit("post", "ada")

@@ -15,10 +15,10 @@ from tweeter.backends.redis.commands import appends, gets, pack
 from tweeter.backends.redis.store import AHEAD, RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
+from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
 from tweeter.measure import measuring
-from tweeter.servers import Redis, free_port
 from tweeter.testing import Process, TimelineStoreSuite, TweetCacheSuite
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill

@@ -17,7 +17,7 @@ from tweeter.backends.redis.cluster import key_slot
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.errors import BackendUnavailable
 from tweeter.measure import measuring
-from tweeter.models.site import site_id
+from tweeter.outbox.site import site_id
 from tweeter.testing import Process, Site, one_answer
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill

@@ -8,12 +8,12 @@ import pytest
 from redis import Redis as Client
 
 from tests.test_redis import wire_to
+from tweeter import outbox
 from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.db.sessions import begin_immediate
 from tweeter.delivery import leases
-from tweeter.models import outbox
-from tweeter.models.meta import begin_immediate
-from tweeter.models.site import site_id
-from tweeter.servers import Redis
+from tweeter.devtools.servers import Redis
+from tweeter.outbox.site import site_id
 from tweeter.testing import Process
 from tweeter.values import Truncated
 

@@ -13,10 +13,10 @@ from tests.test_redis_rights import EACH, allow
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.lists import newest, parse, parse_newest
 from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.devtools.servers import Redis
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IPageStore
 from tweeter.measure import measuring
-from tweeter.servers import Redis
 from tweeter.testing import Process
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill

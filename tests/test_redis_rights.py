@@ -16,10 +16,10 @@ from tweeter.backends.redis.errors import HINT, RIGHTS
 from tweeter.backends.redis.limits import RedisLimits
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.cli import main
+from tweeter.devtools.servers import Redis
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.lab.bench import Backend
-from tweeter.servers import Redis
 from tweeter.testing import Process
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import fill

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from jinja2 import FileSystemLoader
 
-from tweeter import rendering
 from tweeter.values import TweetView
+from tweeter.web import rendering
 
 TWEET = TweetView(4096, 1, "wren", "Wren", "hello @robin", 1_700_000_000_000)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from tweeter.delivery.checkpoint import FRESH
+from tweeter.devtools.servers import PostgreSQL, Redis
 from tweeter.models import User
-from tweeter.servers import PostgreSQL, Redis
+from tweeter.outbox.checkpoint import FRESH
 from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline
 

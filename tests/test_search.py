@@ -21,16 +21,16 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import _database, alembic_config, check_searchable, engine_on
 from tests.people import Person, ids_on
 from tweeter import ids, text
-from tweeter.actions import Actions
 from tweeter.bench.rows import bulk_rows
-from tweeter.cli.progress import Lines
+from tweeter.console.progress import Lines
+from tweeter.db.sessions import begin_immediate, make_sessions
+from tweeter.devtools.servers import PostgreSQL
 from tweeter.models import Hashtag, Mention, OutboxEvent, Tweet, User
-from tweeter.models.meta import begin_immediate, make_sessions
-from tweeter.passwords import Passwords
-from tweeter.servers import PostgreSQL
+from tweeter.services.actions import Actions
+from tweeter.services.passwords import Passwords
 from tweeter.values import Cursor
-from tweeter.views import search
-from tweeter.views.search import find_people, find_tweets
+from tweeter.web.views import search
+from tweeter.web.views.search import find_people, find_tweets
 
 Sessions = sessionmaker[Session]
 Visitor = Callable[[], webtest.TestApp]

@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.conftest import engine_on, running, settings_of
 from tests.people import Browser, Person
+from tweeter.db.engines import make_engine
+from tweeter.devtools.proxy import Proxy
 from tweeter.models import LoginSession, Tweet, User
-from tweeter.models.meta import make_engine
-from tweeter.proxy import Proxy
 
 SECRET = "the secret of Eve"
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g"

@@ -13,11 +13,11 @@ from sqlalchemy import select
 
 from tests.conftest import running
 from tests.people import PASSWORD, Browser, Person
+from tweeter.db.engines import make_engine
 from tweeter.models import User
-from tweeter.models.meta import make_engine
-from tweeter.passwords import Passwords
-from tweeter.security import local_url
-from tweeter.views.health import Probe
+from tweeter.services.passwords import Passwords
+from tweeter.web.security import local_url
+from tweeter.web.views.health import Probe
 
 Visitor = Callable[[], webtest.TestApp]
 

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from tweeter import servers
+from tweeter.devtools import servers
 
 
 def test_redis_can_crash_and_come_back(redis_server: servers.Redis) -> None:

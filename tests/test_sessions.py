@@ -14,9 +14,10 @@ from tests.conftest import running, settings_of, write_ini
 from tests.people import PASSWORD, Browser, Person
 from tweeter import measure
 from tweeter.cli import main
+from tweeter.db.sessions import begin_immediate
 from tweeter.models import LoginSession, User
-from tweeter.models.meta import begin_immediate, now
-from tweeter.security import PRUNED
+from tweeter.models.base import now
+from tweeter.web.security import PRUNED
 
 
 @pytest.fixture

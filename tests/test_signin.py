@@ -14,9 +14,9 @@ from tests.conftest import running, serving, settings_of, write_ini
 from tests.people import PASSWORD, Browser, Person
 from tweeter.bench.browser import Browser as Reader
 from tweeter.cli import main
+from tweeter.db.engines import make_engine
 from tweeter.errors import Busy
-from tweeter.models.meta import make_engine
-from tweeter.passwords import WAITING, Passwords
+from tweeter.services.passwords import WAITING, Passwords
 
 Site = Callable[..., Router]
 
@@ -119,7 +119,7 @@ def test_behind_a_proxy_that_is_not_trusted_nobody_is_locked_out_for_everybody(
     assert owner.sign_in("Ada", PASSWORD).status_int == 303
     assert bob.sign_in("bob", PASSWORD).status_int == 303  # in a new browser
     assert int(at(app, proxy).sign_in("Ada", PASSWORD).headers["Retry-After"]) <= 60
-    hints = [record.message for record in caplog.records if record.name == "tweeter.ratelimits"]
+    hints = [record.message for record in caplog.records if record.name == "tweeter.web.ratelimits"]
     assert len(hints) == 1
     assert "127.0.0.1" in hints[0]
     assert "trusted_proxy" in hints[0]
@@ -223,7 +223,7 @@ def until(what: Callable[[], bool]) -> None:
 
 
 def test_few_passwords_are_hashed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tweeter.passwords.PATIENCE", 30)
+    monkeypatch.setattr("tweeter.services.passwords.PATIENCE", 30)
     passwords = Passwords(1, 8, at_once=2)
     hashed = passwords.hash("a password")
     monkeypatch.setattr(passwords, "_hasher", stuck := Stuck())
@@ -248,7 +248,7 @@ def test_few_passwords_are_hashed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tweeter.passwords.PATIENCE", 0.1)
+    monkeypatch.setattr("tweeter.services.passwords.PATIENCE", 0.1)
     passwords = Passwords(1, 8, at_once=1)
     hashed = passwords.hash("a password")
     monkeypatch.setattr(passwords, "_hasher", stuck := Stuck())
@@ -264,7 +264,7 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pages_are_answered_while_many_sign_in(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over HTTP, on a server with eight threads, as the ini files have it: half of them may be busy with passwords."""
-    monkeypatch.setattr("tweeter.passwords.PATIENCE", 30)
+    monkeypatch.setattr("tweeter.services.passwords.PATIENCE", 30)
     with (
         running(settings_of(sqlite_url) | {"tweeter.argon2.at_once": "1"}) as app,
         serving(app, threads=8) as address,

@@ -4,8 +4,8 @@ import pytest
 
 from tests.conftest import running, settings_of
 from tests.people import Browser, Person
+from tweeter.devtools.servers import free_port
 from tweeter.interfaces import IDelivery
-from tweeter.servers import free_port
 
 
 @pytest.fixture(params=["redis", "memcached"])

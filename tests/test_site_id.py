@@ -13,10 +13,10 @@ from redis import Redis as Client
 from tests.conftest import alembic_config, engine_on, running, settings_of, write_ini
 from tests.test_outages import two_people
 from tweeter.cli import main
+from tweeter.db.sessions import make_sessions
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery
-from tweeter.models.meta import make_sessions
-from tweeter.models.site import renew_site_id, site_id
+from tweeter.outbox.site import renew_site_id, site_id
 from tweeter.testing import Process
 from tweeter.testing.stores import together
 from tweeter.timelines.streams import Stream

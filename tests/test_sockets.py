@@ -17,7 +17,7 @@ from tests.conftest import ROOT, running, serving, settings_of
 from tests.people import Browser, Person
 from tweeter import ids
 from tweeter.models import Tweet, User
-from tweeter.views import export
+from tweeter.web.views import export
 
 THREADS = 4
 READERS = 2 * THREADS

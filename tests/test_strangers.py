@@ -11,8 +11,8 @@ from tests.conftest import running, settings_of
 from tests.people import Browser, Person
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.ratelimits import UNLIMITED
 from tweeter.values import Timeline
+from tweeter.web.ratelimits import UNLIMITED
 
 NOBODY = ["nobody", "NOBODY", "_", "x" * 20, "x" * 21, "no body", "ada%00", "%F0%9F%90%A6", "..", "-1", "0"]
 IDS = [1, 2, 99, 2**31, 2**53 - 1, MAX_ID, MAX_ID + 1]

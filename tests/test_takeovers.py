@@ -14,11 +14,12 @@ from tests.children import Child, act, holds, home, sign_up
 from tests.redis_servers import wait_until
 from tweeter.backends.memcached.store import MemcachedTimelineStore
 from tweeter.backends.redis.store import RedisTimelineStore
-from tweeter.delivery.checkpoint import FRESH, InFlight, decode, encode
+from tweeter.db.sessions import begin_immediate
 from tweeter.delivery.holder import EVENTS
+from tweeter.devtools.proxy import RECEIVED, Proxy
 from tweeter.models import OutboxEvent, Tweet
-from tweeter.models.meta import begin_immediate, now
-from tweeter.proxy import RECEIVED, Proxy
+from tweeter.models.base import now
+from tweeter.outbox.checkpoint import FRESH, InFlight, decode, encode
 from tweeter.testing import Process
 from tweeter.timelines import followers, projector, streams
 from tweeter.values import Page, Timeline, TweetCreated

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.conftest import running, settings_of
 from tests.people import PASSWORD, Browser, Person, articles_on, ids_on
-from tweeter.servers import PostgreSQL
+from tweeter.devtools.servers import PostgreSQL
 
 Visitor = Callable[[], webtest.TestApp]
 
@@ -447,14 +447,14 @@ def test_forms_that_are_no_text(ada: Person) -> None:
 def test_errors_have_pages_of_their_own(testapp: webtest.TestApp, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Nothing here" in testapp.get("/nothing", status=404).text
     assert "Nothing here" in testapp.get("/static/nothing.css", status=404).text
-    monkeypatch.setattr("tweeter.views.search.find_people", lambda *_: 1 / 0)
+    monkeypatch.setattr("tweeter.web.views.search.find_people", lambda *_: 1 / 0)
     page = testapp.get("/search?q=x", status=500)
     assert "It is our fault" in page.text
     assert "ZeroDivision" not in page.text
 
 
 def test_a_locked_database_is_tried_again(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tweeter.actions import Actions
+    from tweeter.services.actions import Actions
 
     tries = []
     post = Actions.post

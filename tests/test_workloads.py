@@ -26,10 +26,10 @@ from tweeter.bench.workloads.operations import (
 )
 from tweeter.bench.workloads.replay import AROUND, busiest, replay
 from tweeter.bench.world import write_world
-from tweeter.cli.progress import Lines
+from tweeter.console.progress import Lines
+from tweeter.db.sessions import make_sessions
 from tweeter.errors import TweeterError
 from tweeter.models import Relationship, Tweet, User
-from tweeter.models.meta import make_sessions
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 

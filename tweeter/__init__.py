@@ -13,8 +13,8 @@ from pyramid.router import Router
 
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
-from tweeter.requests import make_request_class
 from tweeter.settings import check_secret, merge
+from tweeter.web.requests import make_request_class
 
 # Programs that load the application to look at it, not to serve it.
 INSPECTING = {"pshell", "proutes", "pviews", "ptweens", "prequest", "pdistreport"}
@@ -42,11 +42,7 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
         if merged["tweeter.lab"]:
             config.include("tweeter.lab.instruments")
         config.include(machinery)
-        config.include("tweeter.ratelimits")
-        config.include("tweeter.security")
-        config.include("tweeter.signin")
-        config.include("tweeter.routes")
-        config.include("tweeter.views")
+        config.include("tweeter.web")
         if merged["tweeter.lab"]:
             config.include("tweeter.lab")
         make_request_class(config)
@@ -59,11 +55,11 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
 
 def machinery(config: Configurator) -> None:
     """Everything but the web: the database, the timelines, their delivery and what people can do."""
-    config.include("tweeter.models")
+    config.include("tweeter.db")
     config.include("tweeter.timelines")
     config.include("tweeter.delivery")
-    config.include("tweeter.housekeeping")
-    config.include("tweeter.actions")
+    config.include("tweeter.services.housekeeping")
+    config.include("tweeter.services.actions")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ class IMaterializedTimelines(ITimelines):
 
     store = Attribute("The ITimelineStore.")
     projector = Attribute("Applies events to the store: see tweeter.timelines.projector.")
-    circuit = Attribute("Whether pages read the store: see tweeter.delivery.circuit.")
+    circuit = Attribute("Whether pages read the store: see tweeter.timelines.circuit.")
 
     def live():
         """Whether pages are read from the store now: it is reachable, and not behind the commits."""

@@ -8,7 +8,7 @@ Create Date: 2026-11-23
 import sqlalchemy as sa
 from alembic import op
 
-from tweeter.models.meta import BigId, UTCDateTime
+from tweeter.models.base import BigId, UTCDateTime
 
 revision = "0001"
 down_revision = None

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from tweeter import text
-from tweeter.models.meta import BigId, UTCDateTime, now
+from tweeter.models.base import BigId, UTCDateTime, now
 
 revision = "0004"
 down_revision = "0003"

@@ -8,7 +8,7 @@ Create Date: 2026-11-26
 import sqlalchemy as sa
 from alembic import op
 
-from tweeter.models.meta import UTCDateTime
+from tweeter.models.base import UTCDateTime
 
 revision = "0005"
 down_revision = "0004"
@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # The row is inserted when the id is first needed: see tweeter.models.site.
+    # The row is inserted when the id is first needed: see tweeter.outbox.site.
     op.create_table(
         "site",
         sa.Column("number", sa.Integer, autoincrement=False, nullable=False),

@@ -8,7 +8,7 @@ Create Date: 2026-11-26
 import sqlalchemy as sa
 from alembic import op
 
-from tweeter.models.meta import BigId
+from tweeter.models.base import BigId
 
 revision = "0007"
 down_revision = "0006"

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_pla
 
 from tests.conftest import running, serving, settings_of
 from tests.people import PASSWORD
+from tweeter.devtools.servers import Redis, find, free_port
 from tweeter.interfaces import IDelivery
-from tweeter.servers import Redis, find, free_port
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 

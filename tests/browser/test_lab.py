@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, Opener, post, press, sign_up
 from tests.browser.test_accessibility import check
-from tweeter.servers import Memcached
+from tweeter.devtools.servers import Memcached
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Request, expect
 from tests.browser.conftest import Opener, post, press, sign_up
 from tests.people import PASSWORD
 from tweeter import text
-from tweeter.views import search
+from tweeter.web.views import search
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ PARTS = {
     "SQL: who is signed in": ("sqlalchemy", "psycopg", "psycopg_binary", "tweeter.models"),
     "transaction and retry": ("pyramid_tm", "pyramid_retry", "transaction", "zope.sqlalchemy"),
     "ticket, session, CSRF token": (
-        "tweeter.security", "pyramid.session", "pyramid.authentication", "pyramid.csrf", "webob.cookies",
+        "tweeter.web.security", "pyramid.session", "pyramid.authentication", "pyramid.csrf", "webob.cookies",
     ),
-    "templates": ("jinja2", "pyramid_jinja2", "markupsafe", "tweeter.rendering", "tweeter.views.layout"),
+    "templates": ("jinja2", "pyramid_jinja2", "markupsafe", "tweeter.web.rendering", "tweeter.web.views.layout"),
     "log and metrics": ("logging", "structlog", "prometheus_client", "tweeter.logs", "tweeter.metrics"),
     "views and tweens": ("tweeter",),
     "Pyramid and WebOb": ("pyramid", "webob", "zope", "translationstring"),

@@ -7,7 +7,7 @@ from http.cookies import SimpleCookie
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from tweeter.cli.common import CommandError
+from tweeter.console.commands import CommandError
 
 Address = tuple[str, int]
 

@@ -8,13 +8,13 @@ from typing import Any
 from pyramid.registry import Registry
 
 from tweeter import measure
-from tweeter.actions import Actions
 from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.report.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch
+from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
 from tweeter.metrics import fallbacks
-from tweeter.models.meta import begin_immediate
+from tweeter.services.actions import Actions
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Page, Timeline
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from pyramid.registry import Registry
 
-from tweeter.actions import Actions
 from tweeter.bench.figures import Figures, Ratio, rotate
 from tweeter.bench.given import clean_redis, memcached_socket, redis_client
 from tweeter.bench.machinery import PATIENT, by_hand, machinery
@@ -23,10 +22,11 @@ from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.sender import Sender, sender
 from tweeter.bench.warm import AT_ONCE, MemcachedValue, RedisKey, shuffled
-from tweeter.cli.common import CommandError, count
+from tweeter.console.commands import CommandError, count
+from tweeter.db.sessions import begin_immediate
 from tweeter.ids import generate_id
 from tweeter.interfaces import ITimelines
-from tweeter.models.meta import begin_immediate
+from tweeter.services.actions import Actions
 from tweeter.values import Cursor, Timeline, TweetCreated
 
 SMALL, SMALL_LEAST = 100_000, 1 / 1.5  # followers; here the reads from SQL before and after the writes matter, too

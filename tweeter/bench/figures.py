@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 
 WIDTH = 120  # columns, without a terminal
 LEAST_ROUNDS = 5  # of each; fewer allow no conclusion about which contender is faster

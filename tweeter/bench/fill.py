@@ -23,10 +23,11 @@ from sqlalchemy.orm import Session
 
 from tweeter.bench.figures import Figures, Ratio, percentile
 from tweeter.bench.scratch import Scratch
-from tweeter.cli.common import CommandError, count
+from tweeter.console.commands import CommandError, count
+from tweeter.db.engines import make_engine
+from tweeter.db.sessions import make_sessions
+from tweeter.devtools.servers import NotInstalled
 from tweeter.models import Base
-from tweeter.models.meta import make_engine, make_sessions
-from tweeter.servers import NotInstalled
 from tweeter.timelines import plans, queries
 from tweeter.values import Cursor, Timeline
 

@@ -14,8 +14,8 @@ from tweeter.bench.contender import CHEAP, Answers
 from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.report.schema import Footprint, label
 from tweeter.bench.scratch import Scratch
+from tweeter.devtools.servers import PostgreSQL, resident
 from tweeter.interfaces import IMaterializedTimelines
-from tweeter.servers import PostgreSQL, resident
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 

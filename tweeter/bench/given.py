@@ -10,7 +10,7 @@ import redis
 from redis.exceptions import RedisError
 
 from tweeter.backends.memcached import addresses
-from tweeter.cli.common import CommandError, describe
+from tweeter.console.commands import CommandError, describe
 
 AT_ONCE = 1000  # keys per request
 

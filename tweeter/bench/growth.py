@@ -10,8 +10,8 @@ from tweeter.bench.plan import Plan
 from tweeter.bench.report.schema import Cost, Measurement, summarize
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.world import Written, write_world
-from tweeter.cli.progress import Progress
-from tweeter.models.meta import make_engine
+from tweeter.console.progress import Progress
+from tweeter.db.engines import make_engine
 from tweeter.values import Cursor, Timeline
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from pyramid.registry import Registry
 
 import tweeter
-from tweeter.cli.common import CommandError, trouble
+from tweeter.console.commands import CommandError, trouble
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.models.site import site_id
+from tweeter.outbox.site import site_id
 from tweeter.plugins import dotted
 from tweeter.timelines import BACKENDS
 

@@ -13,7 +13,7 @@ from tweeter.bench.given import memcached_socket, redis_client
 from tweeter.bench.machinery import trusted
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
-from tweeter.cli.common import CommandError, count
+from tweeter.console.commands import CommandError, count
 from tweeter.ids import generate_id
 from tweeter.interfaces import ITimelines
 from tweeter.values import Cursor, Timeline, TweetCreated

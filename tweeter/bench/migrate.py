@@ -5,7 +5,7 @@ from alembic.config import Config
 from sqlalchemy import text
 
 from tweeter.cli.ini import migrations
-from tweeter.models.meta import make_engine
+from tweeter.db.engines import make_engine
 
 
 def migrate(url: str) -> None:

@@ -20,7 +20,7 @@ from tweeter.bench.readers import PASSWORD, sign_in_as
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.web import Served, serving, site_app
-from tweeter.cli.common import count
+from tweeter.console.commands import count
 from tweeter.ids import generate_id
 from tweeter.metrics import fallbacks
 

@@ -21,8 +21,8 @@ from tweeter.bench.browser import Address, Browser
 from tweeter.bench.figures import Figures, Ratio, percentile
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.web import serving, site_app
-from tweeter.cli.common import CommandError, count
-from tweeter.proxy import Mode, Proxy
+from tweeter.console.commands import CommandError, count
+from tweeter.devtools.proxy import Mode, Proxy
 
 Outage = Literal["refused", "hung", "flapping"]
 OUTAGES: tuple[Outage, ...] = ("refused", "hung", "flapping")

@@ -21,7 +21,7 @@ from tweeter.bench.plain import bare, hello, in_site
 from tweeter.bench.readers import FEW, MOST, RECENT, constants, fill, sign_in
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.web import Served, serving, site_app
-from tweeter.cli.common import CommandError, count
+from tweeter.console.commands import CommandError, count
 
 FIRST, LARGE = SIZES = (20, MOST)  # tweets
 LEAST = (1.3, 3.0)  # targets, relative to the rival in the site

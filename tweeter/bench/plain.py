@@ -22,10 +22,10 @@ from pyramid.router import Router
 
 import tweeter
 from tweeter.bench.children import ChildError
-from tweeter.rendering import made_of
-from tweeter.security import Identity
 from tweeter.values import TweetView
-from tweeter.views.forms import Form
+from tweeter.web.rendering import made_of
+from tweeter.web.security import Identity
+from tweeter.web.views.forms import Form
 
 TEMPLATES = Path(tweeter.__file__).with_name("templates")
 CACHED = "{{ tweets_html(tweets) }}"
@@ -54,8 +54,8 @@ def bare(settings: dict[str, Any], folder: str, constants: Constants) -> Router:
     nothing = {"costs": str, "flashes": list, "get_csrf_token": lambda: "f" * 40, "made_of": made.__getitem__}
     with Configurator(settings={"jinja2.trim_blocks": "true", "jinja2.lstrip_blocks": "true"} | settings) as config:
         config.include("pyramid_jinja2")
-        config.include("tweeter.routes")
-        config.include("tweeter.views.layout")
+        config.include("tweeter.web.routes")
+        config.include("tweeter.web.views.layout")
         config.add_view(_view(constants, nothing), route_name="index", renderer=_home(folder))
         return config.make_wsgi_app()
 

@@ -8,11 +8,11 @@ from typing import Any
 from pyramid.registry import Registry
 
 import tweeter
-from tweeter.actions import Actions
 from tweeter.bench.children import Child
 from tweeter.bench.machinery import PATIENT, by_hand, trusted
+from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.models.meta import begin_immediate
+from tweeter.services.actions import Actions
 from tweeter.values import Cursor, Timeline
 
 PATIENCE = 60  # seconds until all events are delivered

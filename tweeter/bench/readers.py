@@ -12,12 +12,12 @@ from tweeter.bench.browser import Address, Browser
 from tweeter.bench.plain import Constants
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
-from tweeter.cli.common import CommandError
+from tweeter.console.commands import CommandError
 from tweeter.ids import first_id_of_ms
 from tweeter.interfaces import ITimelines
 from tweeter.models import User
-from tweeter.security import Identity
 from tweeter.values import Cursor, Timeline
+from tweeter.web.security import Identity
 
 FEW = 10  # followees
 MOST = 100  # tweets on a page

@@ -23,13 +23,14 @@ from tweeter.bench.machinery import PATIENT, by_hand, machinery, trusted
 from tweeter.bench.posting import begin, begin_watch, post_and_deliver, post_and_wake, post_beside, site_process, watch
 from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
-from tweeter.cli.common import CommandError, count
-from tweeter.delivery.checkpoint import decode
+from tweeter.console.commands import CommandError, count
+from tweeter.db.sessions import begin_immediate
 from tweeter.ids import generate_id
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models import OutboxEvent
-from tweeter.models.meta import begin_immediate, now
-from tweeter.models.outbox import encode
+from tweeter.models.base import now
+from tweeter.outbox import encode
+from tweeter.outbox.checkpoint import decode
 from tweeter.values import Cursor, Timeline, TweetCreated
 
 AUTHORS = 100

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import redis
 
-from tweeter.cli.common import CommandError
-from tweeter.servers import find
+from tweeter.console.commands import CommandError
+from tweeter.devtools.servers import find
 
 PIPELINES = (100, 500)
 TALK_AT_ONCE = 1000

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from tweeter.cli.load.database import BulkDatabase
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 from tweeter.ids import date_of
 from tweeter.models import Base, Hashtag, Relationship, Tweet, User
-from tweeter.models.meta import now
+from tweeter.models.base import now
 from tweeter.text import entities, fold
 
 AT_ONCE = 50_000

@@ -18,16 +18,18 @@ from sqlalchemy.engine import make_url
 from tweeter.bench.given import clean_memcached, clean_redis, memcached_socket, redis_client
 from tweeter.bench.machinery import MEMCACHED, REDIS, machinery
 from tweeter.bench.migrate import migrate, unmigrate
-from tweeter.cli.common import CommandError
-from tweeter.cli.progress import Progress
-from tweeter.models import Base, engine_of
-from tweeter.models.meta import make_engine, make_sessions
-from tweeter.models.site import renew_site_id
+from tweeter.console.commands import CommandError
+from tweeter.console.progress import Progress
+from tweeter.db.engines import make_engine
+from tweeter.db.options import engine_of
+from tweeter.db.sessions import make_sessions
+from tweeter.devtools.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
+from tweeter.models import Base
+from tweeter.outbox.site import renew_site_id
 from tweeter.plugins import dotted
-from tweeter.ratelimits import UNLIMITED
-from tweeter.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
 from tweeter.settings import KNOWN, variable
 from tweeter.timelines import BACKENDS
+from tweeter.web.ratelimits import UNLIMITED
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 

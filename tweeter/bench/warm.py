@@ -12,7 +12,7 @@ from itertools import islice
 import redis
 
 from tweeter.bench.given import memcached_names
-from tweeter.cli.common import CommandError
+from tweeter.console.commands import CommandError
 
 AT_ONCE = 5_000
 

@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 from tweeter import ids
 from tweeter.bench.graphs import Graph, Numbers, pick, popularity
 from tweeter.cli.load.database import BulkDatabase
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 from tweeter.models import Base
 from tweeter.text import fold
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from tweeter.cli.common import describe, ending_in_order, log_error
+from tweeter.console.commands import describe, ending_in_order, log_error
 from tweeter.errors import TweeterError
 
 COMMANDS = ("ini", "demo", "load", "user", "verify", "truncate", "site-id", "settings", "relay", "services", "bench")

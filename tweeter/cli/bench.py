@@ -10,8 +10,8 @@ from typing import Any
 
 from tweeter.bench.figures import machine, save
 from tweeter.bench.scratch import Scratch
-from tweeter.cli.common import CommandError, add_ini, check_writable, read_settings
-from tweeter.cli.progress import progress
+from tweeter.console.commands import CommandError, add_ini, check_writable, read_settings
+from tweeter.console.progress import progress
 
 BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage", "relay", "mix")
 DEFAULT = "report"  # the default benchmark

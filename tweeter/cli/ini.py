@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import tweeter
-from tweeter.cli.common import CommandError
+from tweeter.console.commands import CommandError
 
 _PACKAGE = Path(tweeter.__file__).parent
 

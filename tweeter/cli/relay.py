@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from pyramid.registry import Registry
 
 import tweeter
-from tweeter.cli.common import CommandError, add_ini, open_site
-from tweeter.delivery import consumers, materialized
-from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode
-from tweeter.delivery.position import Log, Position
+from tweeter.console.commands import CommandError, add_ini, open_site
+from tweeter.delivery import materialized
 from tweeter.errors import BackendUnavailable
-from tweeter.models.site import known_site
+from tweeter.outbox import consumers
+from tweeter.outbox.checkpoint import FRESH, Checkpoint, decode
+from tweeter.outbox.log import Log, Position
+from tweeter.outbox.site import known_site
 
 COUNTED = 100_000  # the maximal count of pending events
 IDLE = 0.5  # seconds; after SIGSTOP and SIGCONT a signal may reach another thread, and interrupts no sleep

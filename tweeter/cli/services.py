@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
-from tweeter.cli.common import CommandError, add_ini, read_settings
-from tweeter.servers import HOST, NotInstalled
+from tweeter.console.commands import CommandError, add_ini, read_settings
+from tweeter.devtools.servers import HOST, NotInstalled
 from tweeter.timelines import private_server
 
 LOOK_EVERY = 0.5  # seconds
@@ -18,7 +18,7 @@ class Service(NamedTuple):
     """A server that a backend expects on this machine: how to create it, and its port."""
 
     name: str
-    make: Any  # a subclass of tweeter.servers.Server that can probe a port without an instance
+    make: Any  # a subclass of tweeter.devtools.servers.Server that can probe a port without an instance
     port: int
 
     @property

@@ -8,16 +8,15 @@ from typing import Any, NamedTuple
 
 from pyramid.paster import get_appsettings
 
-from tweeter import ratelimits
-from tweeter.cli.common import add_ini, read_settings
-from tweeter.clients import parse_hosts, parse_networks
+from tweeter.console.commands import add_ini, read_settings
+from tweeter.db.options import KINDS, PREFIX, engine_of
 from tweeter.declarations import Setting, from_environment, parse
 from tweeter.masking import MASK, is_secret, mask
-from tweeter.models import engine_of
-from tweeter.models.engines import KINDS, PREFIX
 from tweeter.plugins import declarations, declared_settings, load, modules_of
 from tweeter.settings import KNOWN, NAMING_MODULES
 from tweeter.timelines import BACKENDS
+from tweeter.web import ratelimits
+from tweeter.web.clients import parse_hosts, parse_networks
 
 OPTION = Setting(str, "", help="An option of SQLAlchemy's create_engine.")
 UNUSED = Setting(str, "", help="No backend in use declares it.")

@@ -4,8 +4,8 @@ import argparse
 import sys
 from typing import Any
 
-from tweeter.cli.common import add_ini, open_site
-from tweeter.models.site import renew_site_id, site_id
+from tweeter.console.commands import add_ini, open_site
+from tweeter.outbox.site import renew_site_id, site_id
 
 
 def add_parser(subparsers: Any) -> None:

@@ -5,13 +5,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from tweeter import ids
-from tweeter.chunks import in_chunks
-from tweeter.cli.common import CommandError, add_ini, open_site
-from tweeter.cli.progress import progress
-from tweeter.delivery import consumers
-from tweeter.models import outbox
-from tweeter.models.meta import begin_immediate, now
+from tweeter import ids, outbox
+from tweeter.console.commands import CommandError, add_ini, open_site
+from tweeter.console.progress import progress
+from tweeter.db.chunks import in_chunks
+from tweeter.db.sessions import begin_immediate
+from tweeter.models.base import now
+from tweeter.outbox import consumers
 from tweeter.values import Truncated
 
 

@@ -7,12 +7,12 @@ import sys
 
 from sqlalchemy import func, select
 
-from tweeter.actions import check_password
-from tweeter.chunks import in_chunks
-from tweeter.cli.common import CommandError, Site, open_site
-from tweeter.cli.progress import progress
-from tweeter.closing import remove_some
+from tweeter.console.commands import CommandError, Site, open_site
+from tweeter.console.progress import progress
+from tweeter.db.chunks import in_chunks
 from tweeter.models import Mention
+from tweeter.services.actions import check_password
+from tweeter.services.closing import remove_some
 
 _INI = re.compile(r"\.ini(?:$|[#?])")
 

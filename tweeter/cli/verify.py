@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 import tweeter
-from tweeter.cli.common import CommandError, add_ini, natural, open_site, trouble
-from tweeter.cli.progress import progress
+from tweeter.console.commands import CommandError, add_ini, natural, open_site, trouble
+from tweeter.console.progress import progress
+from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.models import User
-from tweeter.models.meta import SessionFactory
 from tweeter.timelines.verify import PAGES, Verifier
 from tweeter.values import Timeline
 

@@ -14,8 +14,8 @@ from pyramid.config import Configurator
 from pyramid.registry import Registry
 from sqlalchemy import NullPool
 
+from tweeter.db.options import engine_of
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.models import engine_of
 from tweeter.plugins import REGISTERED, include
 
 DeliveryFactory = Callable[..., IDelivery]

@@ -4,8 +4,8 @@ import time
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from tweeter.delivery.position import LoggedEvent
 from tweeter.errors import BackendUnavailable
+from tweeter.outbox.log import LoggedEvent
 
 ATTEMPTS = 3  # per event; then it is poison
 

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tweeter.delivery import consumers
 from tweeter.delivery.attempts import Attempts, is_outage
-from tweeter.delivery.checkpoint import COLD, VERSION, Checkpoint, InFlight, decode, encode
 from tweeter.delivery.lease import Lease, LostLease
-from tweeter.delivery.position import Log, LoggedEvent, Position
 from tweeter.delivery.wakeup import POLL
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import POISONED, count_delivery
-from tweeter.models.site import Known
+from tweeter.outbox import consumers
+from tweeter.outbox.checkpoint import COLD, VERSION, Checkpoint, InFlight, decode, encode
+from tweeter.outbox.log import Log, LoggedEvent, Position
+from tweeter.outbox.site import Known
 from tweeter.timelines.streams import Stream
 from tweeter.values import Timeline, TweetCreated
 

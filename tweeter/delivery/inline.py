@@ -8,14 +8,14 @@ from pyramid.config import Configurator
 from sqlalchemy import Engine
 from zope.interface import implementer
 
-from tweeter.delivery import consumers
+from tweeter import outbox
+from tweeter.db.clock import DatabaseClock
+from tweeter.db.sessions import SessionFactory
 from tweeter.delivery.relays import Relay
 from tweeter.delivery.wakeup import Notifier
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
 from tweeter.metrics import OUTBOX_EVENTS, OUTBOX_SECONDS
-from tweeter.models import outbox
-from tweeter.models.clock import DatabaseClock
-from tweeter.models.meta import SessionFactory
+from tweeter.outbox import consumers
 
 
 @implementer(IDelivery)

@@ -13,19 +13,19 @@ from datetime import timedelta
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from tweeter.delivery import consumers
-from tweeter.delivery.checkpoint import FRESH, Checkpoint, decode
+from tweeter.db.clock import DatabaseClock
+from tweeter.db.sessions import SessionFactory
 from tweeter.delivery.holder import Attempts, Holder
 from tweeter.delivery.lease import Lease, LostLease
 from tweeter.delivery.leases import NoLease, make_lease
-from tweeter.delivery.position import Log, Position
 from tweeter.delivery.wakeup import POLL, Notifier, Wakeups
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import HOLDS, IN_FLIGHT, LAG, show_pending
-from tweeter.models.clock import DatabaseClock
-from tweeter.models.meta import SessionFactory
-from tweeter.models.site import Known, known_site
+from tweeter.outbox import consumers
+from tweeter.outbox.checkpoint import FRESH, Checkpoint, decode
+from tweeter.outbox.log import Log, Position
+from tweeter.outbox.site import Known, known_site
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from pyramid.events import BeforeRender
 from pyramid.request import Request
 
 from tweeter import measure
-from tweeter.clients import is_from, parse_networks
 from tweeter.interfaces import ITimelines
 from tweeter.lab import steps
 from tweeter.lab.bench import Lab
+from tweeter.web.clients import is_from, parse_networks
 
 SESSION_KEY = "lab.backend"
 

@@ -14,8 +14,8 @@ from tweeter.lab.happenings import happen
 from tweeter.lab.jobs import Job
 from tweeter.lab.posting import post_and_watch
 from tweeter.lab.views import find
-from tweeter.security import SIGNED_IN
-from tweeter.views.forms import posted, see
+from tweeter.web.security import SIGNED_IN
+from tweeter.web.views.forms import posted, see
 
 
 @view_config(route_name="lab_switch", request_method="POST", permission=SIGNED_IN)

@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from tweeter.actions import Actions
-from tweeter.chunks import in_chunks
-from tweeter.closing import remove_some
+from tweeter.db.chunks import in_chunks
+from tweeter.db.sessions import SessionFactory, begin_immediate, insert_new
 from tweeter.errors import Refused
 from tweeter.lab.jobs import Job, Timer
 from tweeter.models import Relationship, User
-from tweeter.models.meta import SessionFactory, begin_immediate, insert_new
-from tweeter.passwords import Passwords
+from tweeter.services.actions import Actions
+from tweeter.services.closing import remove_some
+from tweeter.services.passwords import Passwords
 
 NAMES = {10: "lab_ten", 1_000: "lab_thousand", 20_000: "lab_crowd"}
 BIO = "A test account of the lab. A button there takes it away again."

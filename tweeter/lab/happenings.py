@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tweeter.errors import BackendUnavailable, Refused
 from tweeter.lab.asking import Cost, read
 from tweeter.lab.instruments import WAYS, Instrument
-from tweeter.models.meta import now
+from tweeter.models.base import now
 from tweeter.values import Cursor, Timeline
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from typing import Any
 from pyramid.config import Configurator
 from zope.interface import directlyProvides, providedBy
 
+from tweeter.devtools.servers import HOST
 from tweeter.errors import SettingError
 from tweeter.interfaces import ITimelineStore, ITweetCache
 from tweeter.plugins import dotted, load
-from tweeter.servers import HOST
 from tweeter.timelines import BACKENDS, Elsewhere
 
 log = logging.getLogger(__name__)

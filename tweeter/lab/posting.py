@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from pyramid.registry import Registry
 
-from tweeter.actions import Actions
+from tweeter.db.sessions import begin_immediate
 from tweeter.errors import BackendUnavailable
 from tweeter.lab import crowds
 from tweeter.lab.bench import Backend, Lab
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase, Timer
-from tweeter.models.meta import begin_immediate
+from tweeter.services.actions import Actions
 from tweeter.timelines import plans
 from tweeter.values import Timeline
 

@@ -20,11 +20,11 @@ from tweeter.lab.explain import explain, parameters_text, statement_text
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.jobs import Job
 from tweeter.models import User
-from tweeter.security import SIGNED_IN
 from tweeter.text import USERNAME, clean_line
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline, TweetView
-from tweeter.views.forms import Form
+from tweeter.web.security import SIGNED_IN
+from tweeter.web.views.forms import Form
 
 LIMITS = (20, 100)
 
@@ -55,7 +55,7 @@ class Explained(NamedTuple):
 
 
 @view_config(
-    route_name="lab", request_method="GET", renderer="tweeter:templates/lab_compare.jinja2", permission=SIGNED_IN
+    route_name="lab", request_method="GET", renderer="tweeter.web:templates/lab_compare.jinja2", permission=SIGNED_IN
 )
 def side_by_side(request: Request) -> dict[str, Any]:
     """The same page from every backend. Cold reads drop the timelines and backfill them."""
@@ -78,7 +78,10 @@ def side_by_side(request: Request) -> dict[str, Any]:
 
 
 @view_config(
-    route_name="lab_steps", request_method="GET", renderer="tweeter:templates/lab_steps.jinja2", permission=SIGNED_IN
+    route_name="lab_steps",
+    request_method="GET",
+    renderer="tweeter.web:templates/lab_steps.jinja2",
+    permission=SIGNED_IN,
 )
 def step_by_step(request: Request) -> dict[str, Any]:
     """The effect of each step of the talk, measured on this machine."""
@@ -100,7 +103,7 @@ def step_by_step(request: Request) -> dict[str, Any]:
 
 
 @view_config(
-    route_name="lab_live", request_method="GET", renderer="tweeter:templates/lab_live.jinja2", permission=SIGNED_IN
+    route_name="lab_live", request_method="GET", renderer="tweeter.web:templates/lab_live.jinja2", permission=SIGNED_IN
 )
 def live(request: Request) -> dict[str, Any]:
     """The buttons and the results of earlier actions."""
@@ -126,7 +129,7 @@ def live(request: Request) -> dict[str, Any]:
 @view_config(
     route_name="lab_progress",
     request_method="GET",
-    renderer="tweeter:templates/lab_progress.jinja2",
+    renderer="tweeter.web:templates/lab_progress.jinja2",
     permission=SIGNED_IN,
 )
 def progress(request: Request) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tweeter.models.meta import Base
+from tweeter.models.base import Base
 
 
 class Imported(Base):

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tweeter.models.meta import Base, UTCDateTime, now
+from tweeter.models.base import Base, UTCDateTime, now
 
 
 class LoginSession(Base):

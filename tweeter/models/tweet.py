@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tweeter.models.meta import Base, BigId, UTCDateTime, folded
+from tweeter.models.base import Base, BigId, UTCDateTime, folded
 from tweeter.text import LONGEST_HASHTAG
 
 

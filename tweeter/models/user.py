@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, false, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tweeter.models.meta import Base, BigId, UTCDateTime, folded, now
+from tweeter.models.base import Base, BigId, UTCDateTime, folded, now
 
 
 class User(Base):

@@ -6,13 +6,13 @@ from contextlib import suppress
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tweeter.closing import remove_some
+from tweeter import outbox
+from tweeter.db.sessions import begin_immediate
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import DISTRUSTED
-from tweeter.models import outbox
-from tweeter.models.meta import begin_immediate
-from tweeter.models.site import renew_site_id
+from tweeter.outbox.site import renew_site_id
+from tweeter.services.closing import remove_some
 from tweeter.testing.faults import Fault
 from tweeter.testing.site import Process, Site
 from tweeter.values import Truncated

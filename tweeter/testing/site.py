@@ -9,11 +9,11 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 import tweeter
-from tweeter import ids
-from tweeter.actions import Actions
+from tweeter import ids, outbox
+from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User, outbox
-from tweeter.models.meta import begin_immediate
+from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
+from tweeter.services.actions import Actions
 from tweeter.settings import merge
 from tweeter.values import Cursor, Page, Reloaded, Timeline, TweetView
 

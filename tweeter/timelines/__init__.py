@@ -78,7 +78,7 @@ def _add(config: Configurator, name: str, timelines: ITimelines, **shown: object
 
 
 def private_server(setting: str, spec: str, settings: Mapping[str, Any]) -> tuple[Any, int] | None:
-    """The kind of `tweeter.servers.Server` that a backend expects on this machine, and its port.
+    """The kind of `tweeter.devtools.servers.Server` that a backend expects on this machine, and its port.
 
     None where it needs no server, or one that is not ours to start.
     """

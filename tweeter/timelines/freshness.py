@@ -6,10 +6,10 @@ from typing import NamedTuple
 from msgspec.structs import replace
 from sqlalchemy import bindparam, select
 
-from tweeter.delivery.checkpoint import FRESH, Checkpoint, InFlight, decode, tweets_in_flight
-from tweeter.delivery.position import Log
+from tweeter.db.sessions import SessionFactory
 from tweeter.models import Relationship
-from tweeter.models.meta import SessionFactory
+from tweeter.outbox.checkpoint import FRESH, Checkpoint, InFlight, decode, tweets_in_flight
+from tweeter.outbox.log import Log
 from tweeter.timelines import queries
 from tweeter.values import Followed, Slice, Timeline, TweetCreated, TweetView, Unfollowed
 

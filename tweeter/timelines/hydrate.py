@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import TWEETS
-from tweeter.models.meta import SessionFactory
 from tweeter.timelines import queries
 from tweeter.values import TweetView
 

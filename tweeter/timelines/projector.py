@@ -7,8 +7,8 @@ timeline that cannot be merged without a race is dropped, because cold is always
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import IBulkStore, ITimelineStore
-from tweeter.models.meta import SessionFactory
 from tweeter.timelines import followers, queries, streams
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.streams import Stream, Streams

@@ -3,8 +3,8 @@
 from zope.interface import implementer
 
 from tweeter import measure
+from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import ITimelines
-from tweeter.models.meta import SessionFactory
 from tweeter.timelines import queries
 from tweeter.values import Cursor, Page, Timeline
 

@@ -6,13 +6,13 @@ from typing import Any
 from zope.interface import implementer
 
 from tweeter import measure
-from tweeter.delivery.circuit import Circuit
+from tweeter.db.sessions import SessionFactory
 from tweeter.errors import BackendUnavailable, Missing
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
 from tweeter.metrics import FALLBACKS, IDS, READS, child
-from tweeter.models.meta import SessionFactory
 from tweeter.timelines import plans, queries
+from tweeter.timelines.circuit import Circuit
 from tweeter.timelines.freshness import Fallback, Freshness, Moment
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.projector import Projector

@@ -7,10 +7,10 @@ from itertools import chain, repeat
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from tweeter.db.sessions import SessionFactory
 from tweeter.errors import BackendUnavailable
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, ITimelineStore
-from tweeter.models.meta import SessionFactory
 from tweeter.timelines import followers, queries
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.values import AccountClosed, Event, ProfileChanged, Timeline, TweetCreated, TweetsDeleted

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from tweeter import measure
+from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import IMaterializedTimelines, ITimelines
-from tweeter.models.meta import SessionFactory
 from tweeter.timelines import queries
 from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 

@@ -15,12 +15,12 @@ from typing import Any
 from pymemcache.client.base import normalize_server_spec
 from pyramid.config import Configurator
 
-from tweeter import servers
 from tweeter.backends.memcached.cache import MemcachedTweetCache
 from tweeter.backends.memcached.client import LONGEST_PREFIX, Servers
 from tweeter.backends.memcached.limits import MemcachedLimits
 from tweeter.backends.memcached.store import LONGEST_LIFE, MemcachedTimelineStore
 from tweeter.backends.memcached.wire import Address
+from tweeter.devtools import servers
 from tweeter.errors import SettingError
 from tweeter.settings import Setting
 
@@ -42,7 +42,7 @@ def includeme(config: Configurator) -> None:
 
 
 def limits_storage(settings: Mapping[str, Any]) -> MemcachedLimits:
-    """Where `tweeter.ratelimits` counts."""
+    """Where `tweeter.web.ratelimits` counts."""
     named, timeout, prefix = _servers(settings)
     return MemcachedLimits(named, f"{prefix}limits:", timeout)
 

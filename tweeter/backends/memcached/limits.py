@@ -1,4 +1,4 @@
-"""The counters of `tweeter.ratelimits` in memcached."""
+"""The counters of `tweeter.web.ratelimits` in memcached."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

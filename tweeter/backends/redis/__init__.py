@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from pyramid.config import Configurator
 
-from tweeter import servers
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.limits import RedisLimits
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
+from tweeter.devtools import servers
 from tweeter.settings import Setting
 
 
@@ -57,7 +57,7 @@ def includeme(config: Configurator) -> None:
 
 
 def limits_storage(settings: Mapping[str, Any]) -> RedisLimits:
-    """Where `tweeter.ratelimits` counts."""
+    """Where `tweeter.web.ratelimits` counts."""
     url, timeout, prefix = _server(settings)
     return RedisLimits(Wire(open_url(url, timeout), timeout, prefix), f"{prefix}limits")
 

@@ -1,4 +1,4 @@
-"""The counters of `tweeter.ratelimits` in Redis.
+"""The counters of `tweeter.web.ratelimits` in Redis.
 
 The scripts come from the `limits` library. They run over this backend's connections, which support every kind of
 `tweeter.redis.url` and wait no longer than `tweeter.redis.timeout_ms`.

@@ -15,10 +15,10 @@ from tweeter.bench.plan import FULL, QUICK
 from tweeter.bench.report.schema import Result, label, write_csv, write_json
 from tweeter.bench.scratch import DATABASES, SEVERAL_DATABASES, Scratch
 from tweeter.bench.workloads import REPLAY, SYNTHETIC, find
-from tweeter.cli.common import CommandError, check_writable, natural
 from tweeter.cli.load.files import size
+from tweeter.console.commands import CommandError, check_writable, natural
+from tweeter.devtools.servers import NotInstalled
 from tweeter.plugins import built_in, load
-from tweeter.servers import NotInstalled
 from tweeter.timelines import BACKENDS
 
 NAME = "bench"  # stem of the file names

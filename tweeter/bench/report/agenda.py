@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 
 
 class Step(NamedTuple):

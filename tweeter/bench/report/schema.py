@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tweeter.bench.figures import percentile
-from tweeter.cli.common import CommandError, describe
+from tweeter.console.commands import CommandError, describe
 
 SCHEMA = "tweeter-bench"
 VERSION = 1

@@ -16,13 +16,14 @@ from sqlalchemy import insert, select
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.workloads import REPLAY, Workload, World
 from tweeter.bench.workloads.operations import Operation, Post, ReadHome
-from tweeter.cli.common import CommandError, Site
 from tweeter.cli.load import load
 from tweeter.cli.load.files import read_lines, size
 from tweeter.cli.load.parse import LOADED_LIMIT_FACTOR, BadLine, LoadedTweet, parse_tweet
-from tweeter.cli.progress import Progress
+from tweeter.console.commands import CommandError, Site
+from tweeter.console.progress import Progress
+from tweeter.db.engines import make_engine
+from tweeter.db.sessions import make_sessions
 from tweeter.models import User
-from tweeter.models.meta import make_engine, make_sessions
 
 AROUND = 1_000  # tweets before and after, whose authors read
 

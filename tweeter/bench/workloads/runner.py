@@ -23,7 +23,7 @@ from tweeter.bench.workloads.operations import (
     ReadProfile,
     ReadTweet,
 )
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 from tweeter.measure import measuring
 from tweeter.models import Relationship, User
 from tweeter.timelines.queries import load_tweets

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from tweeter import ids, text
-from tweeter.actions import check_password
-from tweeter.cli.common import CommandError, Site, add_ini, open_site
+from tweeter import ids, outbox, text
 from tweeter.cli.demo.talk import LANGUAGES, STARS
 from tweeter.cli.demo.world import DAYS, World, make_world
-from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, outbox
-from tweeter.models.meta import begin_immediate, now
+from tweeter.console.commands import CommandError, Site, add_ini, open_site
+from tweeter.db.sessions import begin_immediate
+from tweeter.models import Hashtag, Mention, Relationship, Tweet, User
+from tweeter.models.base import now
+from tweeter.services.actions import check_password
 from tweeter.values import Reloaded
 
 DEFAULT_ACCOUNT = "demo demodemo"

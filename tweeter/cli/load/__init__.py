@@ -12,16 +12,16 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from tweeter.actions import check_password
-from tweeter.cli.common import Site, add_ini, open_site
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.links import arrange_links, link_earlier_replies, write_links
 from tweeter.cli.load.people import write_follows, write_users
 from tweeter.cli.load.stage import Complaints, Stage
 from tweeter.cli.load.tweets import Written, arrange, write_tweets
-from tweeter.cli.progress import Progress, progress
-from tweeter.models.meta import SessionFactory
-from tweeter.models.site import end_load, site_id
+from tweeter.console.commands import Site, add_ini, open_site
+from tweeter.console.progress import Progress, progress
+from tweeter.db.sessions import SessionFactory
+from tweeter.outbox.site import end_load, site_id
+from tweeter.services.actions import check_password
 
 DESCRIPTION = """
 Loads people, follows and tweets from files, plain or gzipped. Loading is idempotent: what the site has already is left

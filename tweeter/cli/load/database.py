@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from tweeter.models import site
-from tweeter.models.meta import now
+from tweeter.models import Site
+from tweeter.models.base import now
+from tweeter.outbox.site import LOAD_SILENCE
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ class BulkDatabase:
 
     def note_change(self) -> None:
         """Recorded in the same transaction: if this process dies, running sites drop their timelines on their own."""
-        self._connection.execute(update(site.Site).values(loading_until=now() + site.LOAD_SILENCE))
+        self._connection.execute(update(Site).values(loading_until=now() + LOAD_SILENCE))
 
     def breathe(self) -> None:
         """Pauses for other writers."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from tweeter.cli.common import CommandError, describe
+from tweeter.console.commands import CommandError, describe
 
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 20  # bytes

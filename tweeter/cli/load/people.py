@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 from tweeter.cli.load.database import BulkDatabase
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 
 
 def write_users(database: BulkDatabase, progress: Progress, password_hash: str) -> int:

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tweeter import text
-from tweeter.cli.common import CommandError
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.files import LONGEST_LINE, read_lines, size
 from tweeter.cli.load.parse import BadLine, is_number, parse_follow, parse_tweet, username_of
-from tweeter.cli.progress import Progress
+from tweeter.console.commands import CommandError
+from tweeter.console.progress import Progress
 
 ROWS_AT_ONCE = 10_000
 NAMES_REMEMBERED = 50_000

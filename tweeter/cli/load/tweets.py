@@ -16,7 +16,7 @@ from tweeter.cli.load.allocate import Allocator
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.order import prepare_order
 from tweeter.cli.load.stage import Stage
-from tweeter.cli.progress import Progress
+from tweeter.console.progress import Progress
 
 
 class Written(NamedTuple):

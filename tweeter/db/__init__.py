@@ -1,0 +1,71 @@
+"""The database: engines, sessions, and `request.dbsession`, a session in the request's transaction."""
+
+import zope.sqlalchemy
+from pyramid.config import Configurator
+from pyramid.request import Request
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from transaction.interfaces import NoTransaction
+
+from tweeter.db.clock import DatabaseClock
+from tweeter.db.drivers import Door
+from tweeter.db.options import engine_of
+from tweeter.db.sessions import make_sessions
+
+_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+def request_session(request: Request) -> Session:
+    """A session in the request's transaction. Requests that may change something begin as writers.
+
+    pyramid_tm begins no transaction for read-only requests, because pages use `read_session`. A read-only request that
+    uses this session begins a transaction here, which is rolled back at the end of the request.
+    """
+    if request.method in _SAFE_METHODS:
+        try:
+            request.tm.get()
+        except NoTransaction:
+            request.tm.begin()
+            request.add_finished_callback(lambda request: request.tm.abort())
+        session: Session = request.registry["sessions"]()
+        zope.sqlalchemy.register(session, transaction_manager=request.tm)
+    else:
+        session = request.registry["writing_sessions"]()
+        # "changed", because zope.sqlalchemy would roll back changes that it cannot see (Core statements).
+        zope.sqlalchemy.register(session, transaction_manager=request.tm, initial_state="changed")
+    return session
+
+
+def read_session(request: Request) -> Session:
+    """A session for pages, for use in a `with` block: every statement has a snapshot of its own.
+
+    It holds a connection from its first statement to the end of the block. So nothing else within the block may use a
+    connection: neither `request.timelines` nor `request.identity`.
+    """
+    session: Session = request.registry["read_sessions"]()
+    return session
+
+
+def includeme(config: Configurator) -> None:
+    """Adds `request.dbsession` for actions and `request.read_session()` for pages.
+
+    The registry gets "engine", "sessions" (short transactions), "statements" (an engine in autocommit, which takes half
+    the time for a single statement) and "read_sessions" (sessions on "statements").
+    """
+    settings = config.get_settings()
+    settings["tm.manager_hook"] = "pyramid_tm.explicit_manager"
+    settings["tm.activate_hook"] = lambda request: request.method not in _SAFE_METHODS
+    config.include("pyramid_tm")
+    config.include("pyramid_retry")
+    limit = settings["tweeter.sql_timeout_ms"]
+    door = Door(limit / 1000) if limit else None
+    engine = config.registry["engine"] = engine_of(settings, door)
+    statements = engine_of(settings, door, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+    event.listen(engine, "engine_disposed", lambda engine: statements.dispose())
+    config.registry["statements"] = statements
+    config.registry["clock"] = DatabaseClock(statements)
+    config.registry["sessions"] = make_sessions(engine)
+    config.registry["writing_sessions"] = make_sessions(engine, writing=True)
+    config.registry["read_sessions"] = make_sessions(statements)
+    config.add_request_method(request_session, "dbsession", reify=True)
+    config.add_request_method(read_session)

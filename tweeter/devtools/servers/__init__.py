@@ -1,0 +1,33 @@
+"""Private servers for tests, benchmarks and the lab: a free port, a temporary folder, a handle that stops them."""
+
+from tweeter.devtools.servers.base import (
+    HOST,
+    LOCAL,
+    PATIENCE,
+    NotInstalled,
+    Server,
+    find,
+    free_port,
+    release_port,
+    reserve_port,
+    resident,
+)
+from tweeter.devtools.servers.memcached import Memcached
+from tweeter.devtools.servers.postgresql import PostgreSQL
+from tweeter.devtools.servers.redis import Redis
+
+__all__ = [
+    "HOST",
+    "LOCAL",
+    "PATIENCE",
+    "Memcached",
+    "NotInstalled",
+    "PostgreSQL",
+    "Redis",
+    "Server",
+    "find",
+    "free_port",
+    "release_port",
+    "reserve_port",
+    "resident",
+]

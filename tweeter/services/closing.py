@@ -1,0 +1,91 @@
+"""Removes the rows of closed accounts, a chunk at a time (`chunks.in_chunks`).
+
+Closing an account sets `closed` in its row, and every page excludes it from then on. It may have a million followers
+and tweets, so `tweeter.services.housekeeping` or `tweeter user close` removes their rows afterwards. Each chunk is
+complete in itself: any process continues where another was killed, and several may work at once.
+"""
+
+from typing import Any
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.orm import Session
+
+from tweeter import outbox
+from tweeter.db.chunks import CHUNK
+from tweeter.models import Mention, Relationship, Tweet, User
+from tweeter.values import TweetsDeleted
+
+
+def remove_some(session: Session, limit: int = CHUNK) -> int:
+    """Removes a chunk of rows of a closed account in the session's transaction; returns their number, 0 if none."""
+    user_id = session.scalar(select(User.id).where(User.closed).order_by(User.id).limit(1))
+    if user_id is None:
+        return 0
+    if removed := _remove(session, user_id, limit):
+        return removed
+    # A bulk load may just have added rows. It locks the account, because foreign keys do.
+    session.scalar(select(User.id).where(User.id == user_id).with_for_update())
+    return _remove(session, user_id, limit) or _rows(session, delete(User).where(User.id == user_id)) or 1
+
+
+def _remove(session: Session, user_id: int, limit: int) -> int:
+    """Removes up to `limit` rows of the account."""
+    removed = 0
+    for remove in (_remove_tweets, _remove_follows, _remove_mentions):
+        if removed < limit:
+            removed += remove(session, user_id, limit - removed)
+    return removed
+
+
+def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
+    ids = _chunk(session, Tweet.id, Tweet.user_id == user_id, limit)
+    if not ids:
+        return 0
+    # No page shows them any more, but AccountClosed may not be applied to every store yet.
+    outbox.record(session, TweetsDeleted(tuple(ids), user_id))
+    session.flush()
+    return _rows(session, delete(Tweet).where(Tweet.user_id == user_id, Tweet.id.between(ids[-1], ids[0])))
+
+
+def _remove_follows(session: Session, user_id: int, limit: int) -> int:
+    """Removes follows in both directions, and adjusts the counters of the users on the other side."""
+    own, others = Relationship.from_user_id, Relationship.to_user_id
+    followees = _chunk(session, others, own == user_id, limit)
+    followers = _chunk(session, own, others == user_id, limit - len(followees)) if len(followees) < limit else []
+    if not followees and not followers:
+        return 0
+    # Lock in the order of ids, as all actions do. The counters of closed accounts need no update.
+    neighbours = User.id.in_({*followees, *followers}) & ~User.closed
+    session.scalars(select(User.id).where(neighbours).order_by(User.id).with_for_update(key_share=True)).all()
+    removed = 0
+    for ids, counter, mine, theirs in (
+        (followees, User.followers_count, own, others), (followers, User.following_count, others, own),
+    ):  # fmt: skip
+        if ids:
+            part = (mine == user_id) & theirs.between(ids[-1], ids[0])
+            there = User.id.in_(select(theirs).where(part)) & ~User.closed
+            _rows(session, update(User).where(there).values({counter: counter - 1}))
+            removed += _rows(session, delete(Relationship).where(part))
+    return removed
+
+
+def _remove_mentions(session: Session, user_id: int, limit: int) -> int:
+    ids = _chunk(session, Mention.tweet_id, Mention.user_id == user_id, limit)
+    if not ids:
+        return 0
+    return _rows(session, delete(Mention).where(Mention.user_id == user_id, Mention.tweet_id >= ids[-1]))
+
+
+def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:
+    """A chunk of keys, the greatest first: `sql` must skip the tweets of closed accounts among the newest."""
+    return list(session.scalars(select(key).where(where).order_by(key.desc()).limit(limit)).all())
+
+
+def _rows(session: Session, statement: Any) -> int:
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def any_left(session: Session) -> bool:
+    """Whether rows of closed accounts are left."""
+    return bool(session.scalar(select(exists().where(User.closed))))

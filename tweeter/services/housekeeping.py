@@ -1,0 +1,109 @@
+"""Background work: prunes the outbox, removes the rows of closed accounts, ends bulk loads that died.
+
+Each process has a thread for it, under every backend. It works in chunks, in short transactions; several processes may
+work at once.
+"""
+
+import logging
+import threading
+import time
+from datetime import timedelta
+from functools import partial
+
+from pyramid.config import Configurator
+from sqlalchemy.exc import SQLAlchemyError
+
+from tweeter.db.chunks import in_chunks
+from tweeter.db.sessions import SessionFactory
+from tweeter.outbox import consumers
+from tweeter.outbox.site import end_load
+from tweeter.services.closing import remove_some
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 15.0  # seconds
+PRUNE_EVERY = 600.0
+
+
+class Housekeeper:
+    """The background thread; starts and stops with the application."""
+
+    def __init__(self, sessions: SessionFactory, keep: timedelta) -> None:
+        self._sessions = sessions
+        self._keep = keep
+        self._pruned = -PRUNE_EVERY
+        self._reset()
+
+    def _reset(self) -> None:
+        self._awake = threading.Event()
+        self._stopped = threading.Event()
+        self._passed = threading.Condition()
+        self._begun = self._done = 0  # passes
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def restart(self) -> None:
+        """Called in a forked process, which does not have its parent's thread."""
+        self._reset()
+        self.start()
+
+    def start(self) -> None:
+        """Starts the thread unless it is running."""
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None and not self._stopped.is_set():
+                    self._awake.set()  # first pass at once: another process may have been killed during its work
+                    self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+                    self._thread.start()
+
+    def wake(self, patience: float) -> None:
+        """Called after an account was closed. Waits until its rows are removed, `patience` seconds at most."""
+        self.start()
+        with self._passed:
+            goal = self._begun + 1  # the current pass may have missed the account
+            self._awake.set()
+            self._passed.wait_for(lambda: self._done >= goal, patience)
+
+    def stop(self) -> None:
+        """Ends the thread after its current chunk."""
+        self._stopped.set()
+        self._awake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._awake.wait(LOOK_EVERY)
+            self._awake.clear()
+            with self._passed:
+                self._begun += 1
+            try:
+                self.tidy()
+            except SQLAlchemyError as error:
+                log.warning("housekeeping has to wait: %s", getattr(error, "orig", error))
+            except Exception:
+                log.exception("housekeeping failed")
+            with self._passed:
+                self._done = self._begun
+                self._passed.notify_all()
+
+    def tidy(self) -> None:
+        """Does one pass of all work that is due."""
+        end_load(self._sessions, dead=True)
+        removed = sum(in_chunks(self._sessions, remove_some, self._goes_on))
+        if removed:
+            log.info("%d rows of closed accounts removed", removed)
+        if time.monotonic() - self._pruned > PRUNE_EVERY:
+            self._pruned = time.monotonic()
+            prune = partial(consumers.prune, keep=self._keep)
+            pruned = sum(in_chunks(self._sessions, prune, self._goes_on))
+            log.info("%d old events removed from the outbox", pruned)
+
+    def _goes_on(self) -> bool:
+        return not self._stopped.is_set()
+
+
+def includeme(config: Configurator) -> None:
+    """Adds "housekeeper" to the registry."""
+    keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
+    config.registry["housekeeper"] = Housekeeper(config.registry["sessions"], keep)

@@ -1,0 +1,184 @@
+"""Rate limits per account and per address: `tweeter.limits.post = 500/hour`.
+
+A view names its limit, `@view_config(…, limit="post")`; then each valid request counts for the account, or for the
+address if it is anonymous. A request over the limit raises TooManyRequests before the view runs.
+
+The counters come from the `limits` library (a sliding window). All processes share them if the backend provides a
+storage: a function `limits_storage(settings)` in its module. `tweeter.limits.storage` selects another backend for it.
+While that storage fails, each process counts in its own memory.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from operator import methodcaller
+from typing import Any
+
+import limits
+from limits.storage import MemoryStorage, Storage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from pyramid.config import Configurator
+from pyramid.request import Request
+from pyramid.response import Response
+
+from tweeter.errors import SettingError, TooManyRequests
+from tweeter.outbox.site import site_id
+from tweeter.plugins import load, with_declared
+from tweeter.settings import KNOWN
+from tweeter.timelines import BACKENDS
+from tweeter.web.clients import client_network, may_be_proxy
+
+log = logging.getLogger(__name__)
+
+PREFIX = "tweeter.limits."
+NONE = "none"
+PAUSE = 5.0  # seconds after a failure until a request tries the shared storage again
+HINT_EVERY = 60.0  # seconds
+NAMES = [key.removeprefix(PREFIX) for key in KNOWN if key.startswith(PREFIX) and key != f"{PREFIX}storage"]
+UNLIMITED = {PREFIX + name: NONE for name in NAMES}  # settings for benchmarks
+BY_ADDRESS = frozenset(("sign_up",))  # also for signed-in users: else each sign-up would begin a new count
+
+
+class RateLimits:
+    """All limits of a site, by name. `site` returns its id, which separates the counters of sites on one server."""
+
+    def __init__(
+        self, specs: Mapping[str, str], shared: Storage | None = None, site: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._items = {name: parse(name, spec) for name, spec in specs.items()}
+        self._site = cache(site)
+        self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._shared = SlidingWindowCounterRateLimiter(shared) if shared is not None else None
+        self._lock = threading.Lock()
+        self._next_try = 0.0
+        self._next_hint = 0.0
+
+    def hit(self, name: str, *who: str) -> None:
+        """Counts one more. Raises TooManyRequests if that exceeds the limit."""
+        key = (self._site(), name, *who)
+        for item in self._items[name]:
+            if not self._ask(methodcaller("hit", item, *key)):
+                raise self._refusal(name, item, key)
+
+    def check(self, name: str, *who: str) -> None:
+        """Raises TooManyRequests if one more would exceed the limit; counts nothing."""
+        key = (self._site(), name, *who)
+        for item in self._items[name]:
+            if not self._ask(methodcaller("test", item, *key)):
+                raise self._refusal(name, item, key)
+
+    def is_new(self, name: str, *who: str) -> bool:
+        """Whether nothing is currently counted for `who`."""
+        return all(self._window(item, (self._site(), name, *who))[::2] == (0, 0) for item in self._items[name])
+
+    def hint(self, address: str) -> None:
+        """Logs a possible misconfiguration if the refused address may be a proxy's."""
+        if may_be_proxy(address) and time.monotonic() > self._next_hint:
+            self._next_hint = time.monotonic() + HINT_EVERY
+            log.warning(
+                "%s reached a limit by address. If that is a proxy, all visitors share this limit: "
+                "set trusted_proxy and trusted_proxy_headers in [server:main]",
+                address or "a client without an address",
+            )
+
+    def _refusal(self, name: str, item: limits.RateLimitItem, key: Sequence[str]) -> TooManyRequests:
+        """The error, with the seconds until the window has room for one more if there are no other requests."""
+        return TooManyRequests(until_room(*self._window(item, key), item.get_expiry(), item.amount), name)
+
+    def _window(self, item: limits.RateLimitItem, key: Sequence[str]) -> tuple[int, float, int, float]:
+        """For the previous and the current window: the count, and the seconds until it expires."""
+        window = methodcaller("get_sliding_window", item.key_for(*key), item.get_expiry())
+        found: tuple[int, float, int, float] = self._ask(lambda limiter: window(limiter.storage))
+        return found
+
+    def _ask(self, ask: Callable[[SlidingWindowCounterRateLimiter], Any]) -> Any:
+        if self._shared is not None and self._may_try():
+            try:
+                found = ask(self._shared)
+            except Exception as error:  # any error of its driver: a limit must not break a page
+                if not self._next_try:
+                    log.warning("the storage of limits fails; this process counts in its own memory: %s", error)
+                self._next_try = time.monotonic() + PAUSE
+            else:
+                if self._next_try:
+                    log.warning("the storage of limits is back")
+                    self._next_try = 0.0
+                return found
+        return ask(self._own)
+
+    def _may_try(self) -> bool:
+        """Whether to use the shared storage; while it fails, one request every PAUSE seconds probes it."""
+        if not self._next_try:
+            return True
+        with self._lock:
+            if time.monotonic() < self._next_try:
+                return False
+            self._next_try = time.monotonic() + PAUSE
+            return True
+
+
+def until_room(before: int, before_left: float, now: int, now_left: float, length: int, most: int) -> int:
+    """The seconds until a sliding window of `length` seconds has room for one more, if there are no other requests.
+
+    `before` and `now` are the counts of the previous and the current window, each with the seconds until it expires.
+    The weight of the previous window decreases during the current one.
+    """
+    if now < most:
+        seconds = before_left - (most - now) * length / before if before else 0
+    else:  # the next window must begin, and the weight of this one decrease
+        seconds = now_left - length + length * (1 - most / now)
+    return max(0, math.floor(seconds)) + 1
+
+
+def parse(name: str, spec: str) -> list[limits.RateLimitItem]:
+    """Parses `100/10 minutes`, `20/minute; 500/day`, or `none`, which has no items. Raises SettingError."""
+    if spec.strip().lower() == NONE:
+        return []
+    try:
+        items = limits.parse_many(spec)
+    except ValueError:
+        items = []
+    if not items or any(item.amount < 1 or item.get_expiry() < 1 for item in items):
+        raise SettingError(f"{PREFIX}{name} must be a limit such as 100/10 minutes, or none, not {spec!r}")
+    return items
+
+
+def limited(view: Callable[[Any, Request], Response], info: Any) -> Callable[[Any, Request], Response]:
+    """The view deriver of `limit="…"`."""
+    name = info.options.get("limit")
+    if name is None:
+        return view
+
+    def count(context: Any, request: Request) -> Response:
+        rates: RateLimits = request.registry["rate_limits"]
+        if request.identity is not None and name not in BY_ADDRESS:
+            rates.hit(name, "user", str(request.identity.id))
+        else:
+            address = client_network(request)
+            try:
+                rates.hit(name, "address", address)
+            except TooManyRequests:
+                rates.hint(address)
+                raise
+        return view(context, request)
+
+    return count
+
+
+limited.options = ("limit",)  # type: ignore[attr-defined]
+
+
+def includeme(config: Configurator) -> None:
+    """Adds the view option `limit`, and the registry's "rate_limits"."""
+    settings = config.get_settings()
+    spec = settings[f"{PREFIX}storage"] or settings["tweeter.timelines"]
+    module = load(f"{PREFIX}storage", spec, BACKENDS)
+    make = getattr(module, "limits_storage", None)
+    specs = {name: settings[PREFIX + name] for name in NAMES}
+    sessions = config.registry["sessions"]
+    shared = (make(with_declared(settings, module)), lambda: site_id(sessions)) if make else ()
+    config.registry["rate_limits"] = RateLimits(specs, *shared)
+    config.add_view_deriver(limited)

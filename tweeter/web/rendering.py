@@ -1,0 +1,108 @@
+"""Renders tweets and texts as HTML. The results do not depend on viewer or time, so they are cached for everyone."""
+
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2.environment import TemplateModule
+from markupsafe import Markup, escape
+
+from tweeter import text
+from tweeter.values import TweetView
+
+FRAGMENTS = 10_000  # some 2 KB each
+BLINK = 0.1  # seconds
+
+_templates = Environment(
+    loader=PackageLoader("tweeter.web", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+
+
+def tweets_html(tweets: Iterable[TweetView]) -> Markup:
+    """The `<article>` of each tweet, the same for every reader."""
+    return Markup(tweets_bytes(tweets).decode())  # noqa: S704 (escaped)
+
+
+def tweets_bytes(tweets: Iterable[TweetView]) -> bytes:
+    """Like `tweets_html`, in UTF-8.
+
+    Cached by all values of the TweetView: a tweet with a new author name, or without its parent, has another cache key.
+    A changed template is detected within BLINK seconds.
+    """
+    _look_at_template(int(time.monotonic() / BLINK))
+    return b"\n".join(map(_article, tweets))
+
+
+@lru_cache(maxsize=1)
+def _look_at_template(blink: int) -> None:
+    if not _tweet_template().is_up_to_date:
+        _tweet_template.cache_clear()
+        _article.cache_clear()
+
+
+@lru_cache(maxsize=FRAGMENTS)
+def _article(tweet: TweetView) -> bytes:
+    message, iso, shown = made_of(tweet)
+    return _tweet_template().render(tweet=tweet, message=message, iso=iso, shown=shown).encode()
+
+
+def made_of(tweet: TweetView) -> tuple[Markup, str, str]:
+    """Values for the template of a tweet: its text as HTML, its date for machines, its date for readers."""
+    date = tweet.date
+    iso = date.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return text_html(tweet.message), iso, f"{date.day} {date:%b %Y, %H:%M}"
+
+
+def text_html(message: str, kind: str = "message") -> Markup:
+    """A user's text as a paragraph of the class `kind`; each line has a direction of its own.
+
+    Links, @mentions and #hashtags become links, and do not affect the direction of their line. A line without other
+    text takes the direction of the previous line; the paragraph takes that of the first line. Texts that were stored
+    under older rules are cleaned by today's.
+    """
+    lines: list[list[str]] = [[]]
+    plain, tags = [""], []
+    for segment in text.segments(text.clean_message(message)):
+        if segment.kind == "text":
+            first, *more = segment.text.split("\n")
+            lines[-1].append(escape(first))
+            plain[-1] += first
+            lines += ([escape(line)] for line in more)
+            plain += more
+        else:
+            lines[-1].append(_entity(segment))
+            tags += [segment.value] if segment.kind == "hashtag" else []
+    directions = [text.direction(line) for line in plain]
+    base = current = next(filter(None, [*directions, *map(text.direction, tags)]), "")
+    spans = []
+    for line, own in zip(lines, directions, strict=True):
+        current = own or current
+        spans.append(f"<span{_dir(current if current != base else '')}>{''.join(line) or '<br>'}</span>")
+    inner = "\n".join(spans)
+    return Markup(f'<p class="{kind}"{_dir(base)}>{inner}</p>')  # noqa: S704 (escaped)
+
+
+def _dir(direction: str) -> str:
+    return f' dir="{direction}"' if direction else ""
+
+
+def _entity(segment: text.Segment) -> str:
+    words = escape(segment.text)
+    if segment.kind == "link":
+        return f'<bdi dir="ltr"><a href="{words}" rel="nofollow ugc noopener noreferrer">{words}</a></bdi>'
+    to = f"/@{segment.value}" if segment.kind == "mention" else f"/search?q=%23{quote(segment.value)}"
+    return f'<bdi><a href="{to}">{words}</a></bdi>'
+
+
+@lru_cache(maxsize=1)
+def icons() -> TemplateModule:
+    """The icons of `icons.jinja2`, by name."""
+    return _templates.get_template("icons.jinja2").module
+
+
+@lru_cache(maxsize=1)
+def _tweet_template() -> Template:
+    return _templates.get_template("tweet_article.jinja2")

@@ -1,0 +1,173 @@
+"""Authentication: sessions and their tickets; and validation of redirect targets."""
+
+import logging
+from datetime import timedelta
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from pyramid.config import Configurator
+from pyramid.csrf import SessionCSRFStoragePolicy
+from pyramid.interfaces import ISecurityPolicy
+from pyramid.request import Request
+from pyramid.security import Allowed, Denied
+from sqlalchemy import and_, bindparam, delete, insert, literal, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from zope.interface import implementer
+
+from tweeter.db.prepared import Prepared
+from tweeter.models import LoginSession, User
+from tweeter.models.base import UTCDateTime, now
+from tweeter.web.cookies import DAY, Headers, Ticket, session_factory
+
+log = logging.getLogger(__name__)
+
+SIGNED_IN = "signed in"
+IDENTITY = "tweeter identity"  # an attribute of requests
+_UNSYNCHRONIZED = {"synchronize_session": False}
+RENEWED_AFTER = 0.1  # of its lifetime: then a session in use is prolonged
+PRUNED = 100  # expired sessions that each new one deletes, at most
+
+
+class Identity(NamedTuple):
+    """The current user, loaded in one statement: pages need nothing else of the user's row."""
+
+    id: int
+    username: str
+    display_name: str
+    bio: str
+    tweets_count: int
+    followers_count: int
+    following_count: int
+    last_write: int
+
+
+_IDENTITY = (
+    select(*(getattr(User, name) for name in Identity._fields), LoginSession.expires)
+    .join(LoginSession, and_(LoginSession.user_id == User.id, LoginSession.auth_version == User.auth_version))
+    .where(
+        LoginSession.token_hash == bindparam("token_hash"),
+        LoginSession.expires > bindparam("now", type_=UTCDateTime),
+    )
+)
+
+
+@implementer(ISecurityPolicy)
+class SecurityPolicy:
+    """A token in a cookie, and its hash in the table `sessions`."""
+
+    def __init__(self, ticket: Ticket, lifetime: timedelta, statement: Prepared) -> None:
+        self._ticket = ticket
+        self._lifetime = lifetime
+        self._statement = statement
+
+    def identity(self, request: Request) -> Identity | None:
+        # Cached in the request's __dict__: Pyramid's RequestLocalCache would take longer than everything else here.
+        try:
+            found: Identity | None = request.__dict__[IDENTITY]
+        except KeyError:
+            found = request.__dict__[IDENTITY] = self._load(request)
+        return found
+
+    def known_identity(self, request: Request) -> Identity | None:
+        """The identity if it is loaded already; never runs SQL."""
+        found: Identity | None = request.__dict__.get(IDENTITY)
+        return found
+
+    def authenticated_userid(self, request: Request) -> int | None:
+        identity = self.identity(request)
+        return identity.id if identity else None
+
+    def permits(self, request: Request, context: Any, permission: str) -> Allowed | Denied:
+        """There is one permission: to be signed in. `tweeter.services.actions` checks ownership."""
+        if self.identity(request) is None:
+            return Denied("nobody is signed in")
+        return Allowed("signed in")
+
+    def remember(self, request: Request, userid: int, *, auth_version: int) -> Headers:
+        """Begins a session in the request's transaction, and ends this browser's old one.
+
+        The new session is void if the user's `auth_version` has changed since it was read.
+        """
+        session: Session = request.dbsession
+        self._end(request)
+        over = select(LoginSession.token_hash).where(LoginSession.expires < now()).limit(PRUNED)
+        over = over.with_for_update(skip_locked=True)
+        session.execute(
+            delete(LoginSession).where(LoginSession.token_hash.in_(over)), execution_options=_UNSYNCHRONIZED
+        )
+        token = self._ticket.new()
+        row = select(
+            literal(self._ticket.hash(token)), User.id, literal(auth_version),
+            literal(now(), UTCDateTime), literal(now() + self._lifetime, UTCDateTime),
+        ).where(User.id == userid)  # fmt: skip
+        columns = ["token_hash", "user_id", "auth_version", "date", "expires"]
+        session.execute(insert(LoginSession).from_select(columns, row))
+        return self._ticket.headers(token)
+
+    def forget(self, request: Request, **options: Any) -> Headers:
+        """Ends this browser's session in the request's transaction, which makes all copies of its cookie void."""
+        self._end(request)
+        return self._ticket.headers(None)
+
+    def _end(self, request: Request) -> None:
+        if token := self._ticket.read(request):
+            ended = delete(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
+            request.dbsession.execute(ended, execution_options=_UNSYNCHRONIZED)
+
+    def _load(self, request: Request) -> Identity | None:
+        token = self._ticket.read(request)
+        if not token:
+            return None
+        moment = now()
+        row = self._statement.one_or_none(token_hash=self._ticket.hash(token), now=moment)
+        if row is None:
+            return None
+        *values, expires = row
+        # Not on forms: they may begin or end a session, whose new cookie must not be overwritten.
+        if request.method in ("GET", "HEAD") and expires - moment < self._lifetime * (1 - RENEWED_AFTER):
+            self._renew(request, token, moment + self._lifetime)
+        return Identity(*values)
+
+    def _renew(self, request: Request, token: str, expires: Any) -> None:
+        """Prolongs a session in use. Takes one more statement every few days."""
+        renewed = update(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
+        try:
+            with request.registry["statements"].connect() as connection:
+                connection.execute(renewed.values(expires=expires))
+        except DBAPIError as error:  # the database is read-only or locked: the next page tries again
+            log.warning("a session can't be prolonged: %s", error.orig)
+            return
+        headers = self._ticket.headers(token)
+        request.add_response_callback(lambda request, response: response.headerlist.extend(headers))
+
+
+def local_url(url: str, default: str = "/") -> str:
+    """Returns the redirect target if it is a path that no browser can take for another site; else `default`."""
+    if not url.startswith("/") or url.startswith("//") or len(url) > 2000:
+        return default
+    if "\\" in url or any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
+        return default
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return default
+    if parts.scheme or parts.netloc or "//" in parts.path:  # "/.//evil" resolves to "//evil"
+        return default
+    return quote(url, safe="/?&=%#@:;,+!~*'()$-._")
+
+
+def includeme(config: Configurator) -> None:
+    """Sets the security policy, the session of flash messages and CSRF tokens, and CSRF checks on every form."""
+    settings = config.get_settings()
+    secret = settings["tweeter.secret"]
+    secure = settings["tweeter.secure_cookies"]
+    lifetime = settings["tweeter.session_days"] * DAY
+    statement = Prepared(config.registry["statements"], _IDENTITY)
+    policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement)
+    config.set_security_policy(policy)
+    config.set_session_factory(session_factory(secret, secure, lifetime))
+    config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
+    config.set_default_csrf_options(require_csrf=True)
+    # pyramid_tm would load the current user for every request, even for static files, and before error pages work.
+    settings["tm.annotate_user"] = False

@@ -1,0 +1,233 @@
+"""An error page for each failure. At most it loads the current user from SQL; most pages do not even do that."""
+
+import logging
+from typing import Any
+from urllib.parse import quote
+
+from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken, PredicateMismatch
+from pyramid.httpexceptions import HTTPException, HTTPServiceUnavailable
+from pyramid.registry import Registry
+from pyramid.renderers import render_to_response
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
+from pyramid_retry import is_error_retryable
+from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tweeter.errors import Busy, Missing, NotYours, Refused, TookTooLong, TryAgain
+from tweeter.web.security import local_url
+from tweeter.web.views import accounts, drafts
+from tweeter.web.views.forms import posted, see
+from tweeter.web.views.layout import safe_identity
+from tweeter.web.views.tweens import count
+
+log = logging.getLogger(__name__)
+
+PAGES = {
+    400: ("That did not make sense", "Something in the address or the form is not what this page expects."),
+    401: ("Sign in first", "This is for people who are signed in."),
+    403: ("That is not yours", "Only its owner may do this."),
+    404: ("Nothing here", "This page does not exist, or does not exist any more."),
+    405: ("Not like this", "This address exists, but it can't be asked that way."),
+    413: ("That is too much", "What you sent is larger than this site takes."),
+    429: ("That was a lot", "It is more than this site takes in so short a time."),
+    500: ("That went wrong", "It is our fault, not yours. It has been noted; please try again in a while."),
+    503: ("Back in a moment", "The database does not answer. Nothing you posted before is lost; please try again."),
+}
+
+# Reasons for limits, unless the reason is that one account or address did something too often.
+LIMITS = {
+    "sign_in": "Somebody tried this name too often without knowing the password.",
+    "sign_in_name": "Somebody tried this name too often without knowing the password.",
+    "sign_in_address": "Somebody at your address tried too many names without knowing their passwords.",
+    "sign_up": "Many accounts were opened from your address.",
+}
+
+
+def error_page(request: Request, status: int, message: str = "", ask: bool = True, **values: Any) -> Response:
+    """The page of a status. With `ask=False` the current user is not loaded, because that could fail again."""
+    heading, usual = PAGES.get(status, ("That did not work", "Please try again."))
+    me = safe_identity(request) if ask else None
+    values = {"title": heading, "typed": _typed(request)} | values
+    values |= {"message": message or usual, "status": status, "me": me}
+    try:
+        response = render_to_response("tweeter.web:templates/error.jinja2", values, request=request)
+    except Exception:  # the templates themselves may be broken
+        log.exception("the page of %s can't be shown", status)
+        response = Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{usual}")
+    response.status_int = status
+    return response
+
+
+@exception_view_config(HTTPException)
+def http_error(error: HTTPException, request: Request) -> Response:
+    """Error pages for exceptions of Pyramid and the views. Redirects pass through."""
+    if error.status_int < 400:
+        return error
+    response = error_page(request, error.status_int, _sentence(error), ask=error.status_int < 500)
+    for name in ("Retry-After", "Allow"):
+        if name in error.headers:
+            response.headers[name] = error.headers[name]
+    return response
+
+
+@notfound_view_config()
+def not_found(error: HTTPException, request: Request) -> Response:
+    """404, or 405 if the route exists with other methods."""
+    if isinstance(error, PredicateMismatch) and request.matched_route:
+        methods = _methods(request.registry).get(request.matched_route.name, frozenset())
+        if methods and request.method not in methods:
+            response = error_page(request, 405)
+            response.allow = sorted(methods)
+            return response
+    return error_page(request, 404, _sentence(error))
+
+
+def _typed(request: Request) -> str:
+    """The submitted texts, for the user to copy."""
+    try:
+        return "\n".join(filter(None, (posted(request, name) for name in ("display_name", "bio", "message"))))
+    except Exception:  # the form itself may be malformed
+        return ""
+
+
+def _sentence(error: HTTPException) -> str:
+    """Details from our views are sentences. Pyramid's own (paths, hints for developers) are not shown."""
+    detail = str(error.detail or "")
+    return detail if detail.endswith(".") and not detail.startswith("/") else ""
+
+
+def _methods(registry: Registry) -> dict[str, frozenset[str]]:
+    """The allowed methods of each route."""
+    found: dict[str, set[str]] = {}
+    for view in registry.introspector.get_category("views") or []:
+        route, methods = view["introspectable"]["route_name"], view["introspectable"]["request_methods"]
+        if route and methods:
+            found.setdefault(route, set()).update([methods] if isinstance(methods, str) else methods)
+    return {route: frozenset(methods | {"HEAD"} if "GET" in methods else methods) for route, methods in found.items()}
+
+
+@forbidden_view_config()
+def forbidden(error: HTTPException, request: Request) -> Response:
+    """Redirects to the sign-in page, and from there back to the form, with its draft."""
+    if safe_identity(request) is not None:
+        return error_page(request, 403)
+    draft = drafts.typed(request)
+    if draft and not (drafts.from_this_site(request) and drafts.keep(request, draft)):
+        return error_page(request, 401)
+    return see(f"/login?next={quote(_page_of(request), safe='/@')}")
+
+
+def _page_of(request: Request) -> str:
+    """The page from which the request was sent."""
+    if request.method in ("GET", "HEAD"):
+        return str(request.path_qs)
+    route = request.matched_route.name if request.matched_route else ""
+    onward = local_url(posted(request, "next"), "")
+    if route == "login":
+        return f"/login?next={quote(onward or '/', safe='/@')}"
+    if onward:
+        return onward
+    if route in ("follow", "unfollow"):
+        return str(request.path).rpartition("/")[0]
+    if route == "delete":
+        return f"/tweets/{request.matchdict['id']}"
+    parent = posted(request, "parent_id")
+    if route == "tweets" and parent.isascii() and parent.isdecimal():
+        return f"/tweets/{parent[:16]}"
+    return {"settings": "/settings", "signup": "/signup"}.get(route, "/lab/live" if route.startswith("lab_") else "/")
+
+
+@exception_view_config(BadCSRFToken)
+@exception_view_config(BadCSRFOrigin)
+def bad_csrf(error: Exception, request: Request) -> Response:
+    """Usually the user signed in or out in another tab after loading the page: shows the form and its draft again."""
+    cookie = "session" in request.cookies
+    if not cookie and _came_over_http(request):
+        return error_page(
+            request,
+            400,
+            "It sends its cookies over https only, and this page came over plain http: nobody can sign in like that. "
+            "Open the site at an address that begins with https.",
+            title="This site needs https",
+        )
+    if request.matched_route.name in ("login", "signup") and safe_identity(request) is not None:
+        return accounts.already_signed_in(request)
+    draft = drafts.typed(request)
+    ours = cookie and isinstance(error, BadCSRFToken) and drafts.from_this_site(request)
+    if ours and (not draft or drafts.keep(request, draft)):
+        request.session.flash("You signed in or out since that page was loaded. Please send it again.")
+        return see(_page_of(request))
+    message = "It is from before you signed in or out, or did not come from this site."
+    if not cookie:
+        message = "Your browser sent no cookie of this site with it: it keeps none, or they were deleted."
+    return error_page(
+        request, 400, f"{message} Go back, reload the page, and send it again.", title="This form is too old"
+    )
+
+
+def _came_over_http(request: Request) -> bool:
+    """Whether the browser discards our Secure cookies. Behind a proxy that hides https, the Origin header shows it."""
+    secure = request.registry.settings["tweeter.secure_cookies"]
+    return secure and request.scheme == "http" and not request.headers.get("Origin", "").startswith("https:")
+
+
+@exception_view_config(Refused)
+def refused(error: Refused, request: Request) -> Response:
+    status = 404 if isinstance(error, Missing) else 403 if isinstance(error, NotYours) else 400
+    return error_page(request, status, str(error))
+
+
+@exception_view_config(TryAgain)
+def try_again(error: TryAgain, request: Request) -> Response:
+    """The page says when to retry. The draft is in the form again."""
+    status, reason = 429, LIMITS.get(getattr(error, "limit", ""), PAGES[429][1])
+    title = PAGES[429][0]
+    if isinstance(error, Busy):
+        status, title, reason = 503, "One moment", "Many people are signing in at this moment."
+    if draft := drafts.typed(request):
+        drafts.keep(request, draft)
+    message = f"{reason} Please try again in {_wait(error.seconds)}."
+    response = error_page(request, status, message, title=title)
+    response.headers["Retry-After"] = str(error.seconds)
+    return response
+
+
+@exception_view_config(TookTooLong)
+def took_too_long(error: TookTooLong, request: Request) -> Response:
+    response = error_page(
+        request, 503, "The site is busy. A longer word or a #tag is found faster.", title="This search took too long"
+    )
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+def _wait(seconds: int) -> str:
+    """`1 second`, `90 seconds`, `3 minutes`, `2 hours`."""
+    for length, name in ((3600, "hour"), (60, "minute")):
+        if seconds >= 2 * length:
+            return f"{-(-seconds // length)} {name}s"
+    return count(seconds, "second")
+
+
+@exception_view_config(OperationalError)
+@exception_view_config(InterfaceError)
+@exception_view_config(DatabaseError)
+@exception_view_config(PoolTimeout)
+def sql_is_down(error: Exception, request: Request) -> Response:
+    """SQL is unreachable, so this page runs no statement."""
+    if type(error) not in (OperationalError, InterfaceError, DatabaseError, PoolTimeout):
+        return server_error(error, request)  # a violated constraint or invalid SQL: the database did respond
+    if not is_error_retryable(request, error):
+        log.error("the database does not answer: %s", error)
+    response = error_page(request, HTTPServiceUnavailable.code, ask=False)
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+@exception_view_config(Exception)
+def server_error(error: Exception, request: Request) -> Response:
+    if not is_error_retryable(request, error):
+        log.error("%s %s failed", request.method, request.path_info, exc_info=error)
+    return error_page(request, 500, ask=False)

@@ -1,0 +1,193 @@
+"""Export of all data of the current user as JSON.
+
+It is written to a temporary file first; then the server sends the file. A client that reads slowly, or never, holds
+neither a thread nor an SQL connection; the server closes the file when the client disconnects.
+"""
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from io import BufferedWriter, FileIO
+from typing import Any, BinaryIO
+
+import msgspec
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPServiceUnavailable, HTTPTooManyRequests
+from pyramid.request import Request
+from pyramid.response import FileIter, Response
+from pyramid.view import view_config
+from sqlalchemy import select
+
+from tweeter.db.sessions import SessionFactory
+from tweeter.errors import Missing
+from tweeter.models import Mention, Relationship, Tweet, User
+from tweeter.web.security import SIGNED_IN
+
+ROWS_AT_ONCE = 1000
+WRITERS = 2  # exports written concurrently: writing is CPU-bound
+UNREAD = 50  # exports being written or downloaded; each is a file on disk
+BLOCK = 262_144  # bytes
+
+_json = msgspec.json.encode
+
+
+class Exports:
+    """The exports of this process: one per account at a time, and a limit for all together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._accounts: set[int] = set()  # accounts whose export is being written or downloaded
+        self._writers = threading.Semaphore(WRITERS)
+
+    def file(self, user_id: int) -> "ExportFile":
+        """The file for an export. An account gets another only after this one is closed. Raises an HTTPException."""
+        with self._lock:
+            if user_id in self._accounts:
+                raise HTTPTooManyRequests(
+                    "Your export is on its way already. Wait until that download has ended.",
+                    headers=[("Retry-After", "60")],
+                )
+            if len(self._accounts) >= UNREAD:
+                raise _busy()
+            self._accounts.add(user_id)
+        return ExportFile(lambda: self._accounts.discard(user_id))
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Surrounds the writing of an export. Raises HTTPServiceUnavailable if too many others are written."""
+        if not self._writers.acquire(blocking=False):
+            raise _busy()
+        try:
+            yield
+        finally:
+            self._writers.release()
+
+
+class ExportFile(FileIO):
+    """An unnamed file that vanishes when closed. Calls `closed_by` once, also if the garbage collector closes it."""
+
+    def __init__(self, closed_by: Callable[[], None]) -> None:
+        with closing(tempfile.TemporaryFile(buffering=0)) as file:
+            super().__init__(os.dup(file.fileno()), "r+")
+        self._closed_by = closed_by
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._closed_by()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _busy() -> HTTPServiceUnavailable:
+    return HTTPServiceUnavailable(
+        "Many exports are under way. Please try again in a moment.", headers=[("Retry-After", "10")]
+    )
+
+
+@view_config(route_name="export", request_method="GET", permission=SIGNED_IN, limit="export")
+def export(request: Request) -> Response:
+    """A single file, for any number of tweets."""
+    me = request.identity
+    exports: Exports = request.registry["exports"]
+    file = exports.file(me.id)
+    try:
+        with exports.writing():
+            writer = BufferedWriter(file)
+            write_export(request.registry["read_sessions"], me.id, writer)
+            writer.detach()
+        length = file.tell()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    response = Response(
+        content_type="application/json",
+        charset="UTF-8",
+        content_disposition=f'attachment; filename="tweeter-{me.username}.json"',
+    )
+    wrapper = request.environ.get("wsgi.file_wrapper", FileIter)
+    response.app_iter = wrapper(file, BLOCK)
+    response.content_length = length
+    return response
+
+
+def write_export(sessions: SessionFactory, user_id: int, file: BinaryIO) -> None:
+    """Writes a JSON object: profile, tweets, followers, following, mentions. Reads the rows in chunks.
+
+    Raises Missing.
+    """
+    with sessions() as session:
+        user = session.get(User, user_id)
+    if user is None or user.closed:
+        raise Missing("This account is closed.")
+    profile = {
+        "username": user.username,
+        "display_name": user.display_name,
+        "bio": user.bio,
+        "joined": user.date.isoformat(),
+    }
+    file.write(b'{"profile": ' + _json(profile))
+    parts: dict[str, Iterable[list[Any]]] = {
+        "tweets": _tweets(sessions, user_id),
+        "followers": _people(sessions, Relationship.from_user_id, Relationship.to_user_id == user_id),
+        "following": _people(sessions, Relationship.to_user_id, Relationship.from_user_id == user_id),
+        "mentions": _mentions(sessions, user_id),
+    }
+    for name, chunks in parts.items():
+        before = b',\n"' + name.encode() + b'": [\n'
+        for values in chunks:
+            file.write(before + b",\n".join(map(_json, values)))
+            before = b",\n"
+        file.write(b"]" if before == b",\n" else before + b"]")
+    file.write(b"}\n")
+
+
+def _tweets(sessions: SessionFactory, user_id: int) -> Iterator[list[Any]]:
+    columns = select(Tweet.id, Tweet.date, Tweet.message, Tweet.parent_id).where(Tweet.user_id == user_id)
+    for rows in _walk(sessions, columns, Tweet.id):
+        yield [
+            {"id": row.id, "date": row.date.isoformat(), "message": row.message, "parent_id": row.parent_id}
+            for row in rows
+        ]
+
+
+def _mentions(sessions: SessionFactory, user_id: int) -> Iterator[list[Any]]:
+    columns = (
+        select(Tweet.id, Tweet.date, Tweet.message, User.username)
+        .join(Mention, Mention.tweet_id == Tweet.id)
+        .join(User, User.id == Tweet.user_id)
+        .where(Mention.user_id == user_id, ~User.closed)
+    )
+    for rows in _walk(sessions, columns, Tweet.id):
+        yield [
+            {"id": row.id, "date": row.date.isoformat(), "username": row.username, "message": row.message}
+            for row in rows
+        ]
+
+
+def _people(sessions: SessionFactory, person: Any, where: Any) -> Iterator[list[Any]]:
+    columns = select(User.id, User.username).join(Relationship, person == User.id).where(where, ~User.closed)
+    for rows in _walk(sessions, columns, User.id):
+        yield [row.username for row in rows]
+
+
+def _walk(sessions: SessionFactory, query: Any, key: Any) -> Iterator[Any]:
+    """All rows, newest first, by keyset pagination: 1,000 rows at a time, each chunk in a session of its own."""
+    query = query.order_by(key.desc()).limit(ROWS_AT_ONCE)
+    below = query
+    while True:
+        with sessions() as session:
+            rows = session.execute(below).all()
+        if rows:
+            yield rows
+        if len(rows) < ROWS_AT_ONCE:
+            return
+        below = query.where(key < rows[-1].id)
+
+
+def includeme(config: Configurator) -> None:
+    config.registry["exports"] = Exports()

@@ -1,0 +1,77 @@
+"""Values for every template: the current user, and the costs of the page."""
+
+from functools import partial
+
+from pyramid.config import Configurator
+from pyramid.events import BeforeRender
+from pyramid.interfaces import ISecurityPolicy
+from pyramid.request import Request
+
+from tweeter import measure
+from tweeter.interfaces import ITimelines
+from tweeter.web import rendering
+from tweeter.web.security import Identity
+from tweeter.web.views.forms import Form
+from tweeter.web.views.tweens import count
+
+
+def add_globals(event: BeforeRender) -> None:
+    """Values of the view have precedence: error pages pass the current user, because loading it could fail again."""
+    request, values = event["request"], event.rendering_val
+    if request is None or not isinstance(values, dict):
+        return
+    if "me" not in values:
+        event["me"] = request.identity
+    event.update(
+        form=Form(),
+        costs=lambda: costs(request),
+        flashes=lambda: flashes(request),
+        static=partial(static_path, request),
+        icons=rendering.icons(),
+        tweets_html=rendering.tweets_html,
+        text_html=rendering.text_html,
+        count=count,
+        settings=request.registry.settings,
+    )
+
+
+def static_path(request: Request, name: str) -> str:
+    """The URL of a static file, cached: it never changes while the process runs, and each page has four."""
+    known: dict[tuple[str, str], str] = request.registry["static_paths"]
+    key = request.script_name, name
+    if key not in known:
+        known[key] = request.static_path(f"tweeter.web:static/{name}")
+    return known[key]
+
+
+def costs(request: Request) -> str:
+    """The line in the footer: the backend, its time and its work."""
+    meter = measure.current() or measure.Meter()
+    name = meter.answered_by or request.registry.getUtility(ITimelines).name
+    line = (
+        f"Answered by {name} in {meter.seconds * 1000:.1f} ms · {count(meter.round_trips, 'store round trip')} · "
+        f"{count(meter.sql, 'SQL query', 'SQL queries')}"
+    )
+    if meter.answered_by and meter.sql:
+        line += f", {meter.timeline_sql or 'none'} for the timeline"
+    return line
+
+
+def flashes(request: Request) -> list[str]:
+    """The flash messages. Peeks first, because popping writes the session cookie again."""
+    session = request.session
+    return session.pop_flash() if session.peek_flash() else []
+
+
+def safe_identity(request: Request) -> Identity | None:
+    """The current user, for error pages; None if loading it fails."""
+    policy = request.registry.getUtility(ISecurityPolicy)
+    try:
+        return policy.known_identity(request) or policy.identity(request)
+    except Exception:  # the transaction may be in any state, and the error page must be shown
+        return None
+
+
+def includeme(config: Configurator) -> None:
+    config.registry["static_paths"] = {}
+    config.add_subscriber(add_globals, BeforeRender)
