@@ -1,7 +1,7 @@
 """The slots of a Redis Cluster, and the nodes that hold them.
 
-redis-py's RedisCluster does this too, but it retries for seconds when a node is down, closes connections in use when it
-refreshes the slots, and refuses scripts in pipelines. Its pools and connections are used here.
+redis-py's RedisCluster (8.1) does this too, but it refuses EVALSHA in pipelines, needs the right to COMMAND, connects
+when it is made, and sleeps longer than a page may wait for a slot without a master. Its pools and connections are used.
 """
 
 import threading
@@ -15,6 +15,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import ConnectionError, RedisError
 
 from tweeter.backends.redis.node import Node, Refusal
+from tweeter.backends.redis.topology import Topology
 
 CLUSTER_SLOTS = b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n"
 TRIES = 10_000  # keys tried, at most, to find one that a given node holds
@@ -22,8 +23,8 @@ TRIES = 10_000  # keys tried, at most, to find one that a given node holds
 Address = tuple[str, int]
 
 
-class Cluster:
-    """A Topology. Replicas are only asked for the masters."""
+class Cluster(Topology):
+    """The masters of a cluster. Replicas are only asked for the masters."""
 
     # A scan may miss a key that moves to another node during it. To be missed in two scans the key must move twice.
     rounds = 2
@@ -43,8 +44,8 @@ class Cluster:
     def nodes(self) -> list[Node]:
         return list({node: None for node in self._known() if node is not None})
 
-    def node_of(self, key: bytes) -> Node:
-        return self._of(key_slot(key))
+    def node_of(self, key: str | bytes) -> Node:
+        return self._known()[key_slot(key if isinstance(key, bytes) else key.encode())] or self._without_master()
 
     def split(self, prefix: bytes, numbers: Sequence[int]) -> dict[Node, Sequence[int]]:
         if b"{" in prefix:  # a hash tag: the slot may depend on a part of the key only
@@ -60,7 +61,7 @@ class Cluster:
                 found[node].append(number)
             else:
                 found[node] = [number]
-        return {node or self._nobody(): part for node, part in found.items()}
+        return {node or self._without_master(): part for node, part in found.items()}
 
     def key_on(self, node: Node, stem: str) -> bytes:
         for number in range(TRIES):
@@ -118,10 +119,7 @@ class Cluster:
                     self.refresh()
         return self._owners
 
-    def _of(self, slot: int) -> Node:
-        return self._known()[slot] or self._nobody()
-
-    def _nobody(self) -> Node:
+    def _without_master(self) -> Node:
         self._stale = True
         raise ConnectionError("no node of the cluster holds some of the slots")
 

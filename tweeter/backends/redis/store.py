@@ -10,10 +10,9 @@ from zope.interface import implementer
 
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.commands import appends
-from tweeter.backends.redis.errors import FORBIDDEN, translated, translating
+from tweeter.backends.redis.errors import FORBIDDEN, translating
 from tweeter.backends.redis.lists import newest, parse, parse_newest
 from tweeter.backends.redis.node import Exchange, Node, Refusal
-from tweeter.backends.redis.topology import Single
 from tweeter.backends.redis.wire import Wire, abort
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, IPageStore
@@ -58,7 +57,7 @@ class RedisTimelineStore:
         self._wire = wire
         self.identity = f"{identity} {wire.shared_prefix}"
         # On a cluster the tweets are on other servers than the ids.
-        self._tweets = tweets if isinstance(wire.topology, Single) else None
+        self._tweets = tweets if wire.topology.rounds == 1 else None
         self._checkpoint_keys: dict[Node, bytes] = {}
         self._capacity = capacity
         self._longest = 1 + capacity + min(SLACK, capacity)
@@ -75,14 +74,14 @@ class RedisTimelineStore:
         self._in_use.clear()
         self._checkpoint_keys.clear()
 
-    @translated
+    @translating()
     def incarnation(self) -> str:
         return self._wire.incarnation()
 
     def expect(self, incarnation: str) -> None:
         self._wire.expect(incarnation)
 
-    @translated
+    @translating()
     def checkpoint(self) -> bytes | None:
         keys = [self._checkpoint_key(node) for node in self._wire.topology.nodes()]
         found = self._wire.run([("GET", key) for key in keys])
@@ -91,7 +90,7 @@ class RedisTimelineStore:
             return None
         return min(found) if found and all(found) else None
 
-    @translated
+    @translating()
     def set_checkpoint(self, value: bytes) -> None:
         self._wire.run([("SET", self._checkpoint_key(node), value) for node in self._wire.topology.nodes()])
 
@@ -103,12 +102,12 @@ class RedisTimelineStore:
             key = self._checkpoint_keys[node] = topology.key_on(node, f"{self._wire.prefix}checkpoint")
         return key
 
-    @translated
+    @translating()
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         name = self._prefix + key
         return self._slice(name, self._ask(name, ("LRANGE", name, 0, -1)), before, limit)
 
-    @translated
+    @translating()
     def read_page(self, key: str, limit: int) -> tuple[Slice | None, dict[int, TweetView | None]]:
         """SORT returns the newest ids as numbers, with their tweets. If that does not settle the page, LRANGE does."""
         name = self._prefix + key
@@ -163,14 +162,14 @@ class RedisTimelineStore:
             self._in_use.append(name)
         return Slice(ids, floor, None if isinstance(checkpoint, Refusal) else checkpoint)
 
-    @translated
+    @translating()
     def begin_fill(self, key: str) -> str | None:
         token, name = f"t{secrets.token_hex(8)}", self._prefix + key
         while (reply := self._wire.call(scripts.BEGIN_FILL, name, token, self._fill_ms)) == scripts.DAMAGED:
             self._report([name])
         return token if reply else None
 
-    @translated
+    @translating()
     def fill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
         name = self._prefix + key
         reply = self._wire.call(scripts.FILL, name, token, self._idle_ms, -floor, *sorted(ids))
@@ -178,12 +177,12 @@ class RedisTimelineStore:
             self._report([name])
         return bool(reply == 1)
 
-    @translated
+    @translating()
     def add(self, keys: Iterable[str], id: int) -> None:
         prefix = self._prefix
         self._append([prefix + key for key in keys], id)
 
-    @translated
+    @translating()
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
         prefix, entries = self._prefix, list(ids_by_key.items())
         for first in range(0, len(entries), COMMANDS):
@@ -205,23 +204,23 @@ class RedisTimelineStore:
             for chunk in under_way:
                 abort(chunk.begun)
 
-    @translated
+    @translating()
     def remove(self, key: str, ids: Iterable[int]) -> None:
         name = self._prefix + key
         if any(isinstance(reply, Refusal) for reply in self._wire.run([("LREM", name, 0, id_) for id_ in ids])):
             self._drop_damaged([name], "of another type")
 
-    @translated
+    @translating()
     def drop(self, keys: Iterable[str]) -> None:
         prefix = self._prefix
         self._wire.run([("UNLINK", prefix + key) for key in keys])
 
-    @translated
+    @translating()
     def truncate(self, before_id: int) -> None:
         for names in self._wire.scan(self._prefix):
             self._trim(names, before_id)
 
-    @translated
+    @translating()
     def clear(self) -> None:
         self._wire.unlink_all(self._prefix)
 

@@ -5,7 +5,7 @@ Every command touches one key and is safe to repeat: a command without a reply m
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from redis.exceptions import RedisError, TimeoutError
 
@@ -28,13 +28,6 @@ OPTIONAL = {"SORT"}  # commands whose refusal is returned, not raised
 ASKING, SERVER, REPLICATION = pack("ASKING"), pack("INFO", "server"), pack("INFO", "replication")
 
 Batch = tuple[Node, bytes, int]  # a node, encoded commands, and the number of their replies
-
-
-class _Route(NamedTuple):
-    place: int
-    node: Node
-    asking: bool = False  # send ASKING first: the node imports the slot
-    load: bool = False  # send the script first
 
 
 class Wire:
@@ -114,10 +107,10 @@ class Wire:
         except (TimeoutError, Stranger):
             raise
         except RedisError:
-            found = dict.fromkeys(numbers, Refusal())
-        # Refused commands are repeated one by one, so that redirections are followed.
-        refused = [number for number, value in found.items() if isinstance(value, Refusal) and not value.damaged]
-        found.update(zip(refused, self.run([("GET", f"{prefix}{number}") for number in refused]), strict=True))
+            pass
+        # What failed is repeated one by one, so that redirections are followed.
+        again = [n for n in numbers if n not in found or (isinstance(found[n], Refusal) and not found[n].damaged)]
+        found.update(zip(again, self.run([("GET", f"{prefix}{number}") for number in again]), strict=True))
         return [found[number] for number in numbers]
 
     def begin(self, batches: Iterable[Batch], under_way: Iterable[Exchange] = ()) -> list[Exchange]:
@@ -191,78 +184,65 @@ class Wire:
         return begun
 
     def _run(self, calls: Sequence[Call], runs: Collection[str] | None) -> list[Any]:
-        replies: list[Any] = [None] * len(calls)
         deadline = time.monotonic() + self._timeout
-        routes = [self._route(place, call) for place, call in enumerate(calls)]
-        repeated = False
-        for attempt in range(ATTEMPTS):
+        for repeated in (False, True):
             try:
-                self._exchange(calls, routes, replies, runs, deadline)
+                replies = self._exchange(calls, runs, deadline)
+                if Refusal in map(type, replies):
+                    for place, reply in enumerate(replies):
+                        if _is_refused(calls[place], reply):
+                            replies[place] = self._repeat(calls[place], reply, runs, deadline)
+                break
             except (TimeoutError, Stranger):
                 raise
             except RedisError:  # an idle connection that the server closed, or a master that is down
                 if repeated:
                     raise
-                repeated = True
-                routes = [self._route(route.place, calls[route.place]) for route in routes]
-                continue
-            refused = [route for route in routes if _is_refused(calls[route.place], replies[route.place])]
-            if not refused:
-                return replies
-            codes = {replies[route.place].code for route in refused}
-            if codes & UNSETTLED or (attempt > 1 and "MOVED" in codes):  # the nodes do not agree yet
+        return replies
+
+    def _exchange(self, calls: Sequence[Call], runs: Collection[str] | None, deadline: float) -> list[Any]:
+        """Writes to all nodes, then reads from all."""
+        places: dict[Node, list[int]] = {}
+        for place, call in enumerate(calls):
+            places.setdefault(self.topology.node_of(call[1]), []).append(place)
+        batches = [(node, b"".join([encode(calls[n]) for n in some]), len(some)) for node, some in places.items()]
+        replies: list[Any] = [None] * len(calls)
+        for some, answers in zip(places.values(), self.read(self._begin(batches, runs), deadline), strict=True):
+            for place, answer in zip(some, answers, strict=True):
+                replies[place] = answer
+        return replies
+
+    def _repeat(self, call: Call, refusal: Refusal, runs: Collection[str] | None, deadline: float) -> Any:
+        """Repeats a refused command: where a redirection leads, with its script, or when the nodes agree again."""
+        node = self.topology.node_of(call[1])
+        asking = load = False
+        for attempt in range(ATTEMPTS):
+            match refusal.code:
+                case "MOVED":
+                    _, slot, address = str(refusal).split(" ")
+                    node, asking = self.topology.moved(int(slot), address, node), False
+                    pause = attempt > 1  # the nodes do not agree yet
+                case "ASK":  # the slot is migrating; this key has moved already, or does not exist
+                    node, asking, pause = self.topology.at(str(refusal).split(" ")[2], node), True, False
+                case "NOSCRIPT" if not load:
+                    load, pause = True, False
+                case code if code in UNSETTLED:
+                    self.topology.lost(node)
+                    node, asking, pause = self.topology.node_of(call[1]), False, True
+                case code:
+                    if code in NO_MASTER:
+                        self.topology.lost(node)
+                    raise refusal
+            if pause:
                 time.sleep(max(0, min(PAUSE * 2**attempt, deadline - time.monotonic())))
             if time.monotonic() > deadline:
                 break
-            routes = [self._again(route, calls[route.place], replies[route.place]) for route in refused]
-        raise replies[routes[0].place]
-
-    def _route(self, place: int, call: Call) -> _Route:
-        key = call[1]
-        return _Route(place, self.topology.node_of(key if isinstance(key, bytes) else key.encode()))
-
-    def _again(self, route: _Route, call: Call, refusal: Refusal) -> _Route:
-        """The next route of a refused command; raises the Refusal if there is none."""
-        match refusal.code:
-            case "MOVED":
-                _, slot, address = str(refusal).split(" ")
-                return _Route(route.place, self.topology.moved(int(slot), address, route.node))
-            case "ASK":  # the slot is migrating; this key has moved already, or does not exist
-                return _Route(route.place, self.topology.at(str(refusal).split(" ")[2], route.node), asking=True)
-            case "NOSCRIPT" if not route.load:
-                return route._replace(load=True)
-            case code if code in UNSETTLED:
-                self.topology.lost(route.node)
-                return self._route(route.place, call)
-            case code if code in NO_MASTER:
-                self.topology.lost(route.node)
+            lines = [*([call[0].load] if load else []), *([ASKING] if asking else []), encode(call)]
+            [[*_, reply]] = self.read(self._begin([(node, b"".join(lines), len(lines))], runs), deadline)
+            if not _is_refused(call, reply):
+                return reply
+            refusal = reply
         raise refusal
-
-    def _exchange(
-        self,
-        calls: Sequence[Call],
-        routes: Sequence[_Route],
-        replies: list[Any],
-        runs: Collection[str] | None,
-        deadline: float,
-    ) -> None:
-        """Writes to all nodes, then reads from all; puts the replies into their places."""
-        # Each command with the place of its reply; -1 if the reply is ignored.
-        written: dict[Node, list[tuple[bytes, int]]] = {}
-        for route in routes:
-            call = calls[route.place]
-            lines = written.setdefault(route.node, [])
-            if route.load and (call[0].load, -1) not in lines:
-                lines.append((call[0].load, -1))
-            if route.asking:
-                lines.append((ASKING, -1))
-            lines.append((encode(call), route.place))
-        batches = [(node, b"".join([line for line, _ in lines]), len(lines)) for node, lines in written.items()]
-        answers = self.read(self._begin(batches, runs), deadline)
-        for lines, answered in zip(written.values(), answers, strict=True):
-            for (_, place), answer in zip(lines, answered, strict=True):
-                if place >= 0:
-                    replies[place] = answer
 
 
 def _is_refused(call: Call, reply: object) -> bool:
