@@ -37,7 +37,7 @@ class MemcachedTweetCache:
         self._servers.set_site(site_id)
 
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
-        shares = self._servers.ask(map(str, ids), self._get)
+        shares = self._servers.exchange(map(str, ids), self._get)
         found = unpack((_id(name), value.data) for share in shares for name, value in share.values.items())
         if found.damaged:  # they would block leases
             self.invalidate(found.damaged)
@@ -53,7 +53,7 @@ class MemcachedTweetCache:
 
         return {
             _id(name): _Place(share.server, name, found.unique)
-            for share in self._servers.ask(map(str, ids), add, begin=True)
+            for share in self._servers.exchange(map(str, ids), add, begin=True)
             for name, found in share.values.items()
             if found.data == token
         }

@@ -4,7 +4,7 @@ The server of a key depends only on the configured list. A server that is down i
 old data would come back with it. Reads of its keys fail, and SQL serves the pages. Another list is another store (it is
 named after the list), which starts cold, so a plain remainder suffices to distribute the keys.
 
-A restarted server makes another incarnation of the whole store, which also starts cold. Otherwise a server that was
+A restarted server makes another run of the whole store, which also starts cold. Otherwise a server that was
 replaced, and later comes back in its old place, could be taken for one that was there all the time.
 """
 
@@ -71,7 +71,7 @@ class Servers:
         """The name of a value that every server has, independent of the epoch."""
         return f"{self.prefix}{name}".encode("ascii")
 
-    def ask(
+    def exchange(
         self, keys: Iterable[str], build: Callable[[Sequence[str], Epoch], Request], begin: bool = False
     ) -> list[Share]:
         """Sends each server the request built for its share of the keys and its epoch.
@@ -80,13 +80,13 @@ class Servers:
         Raises BackendUnavailable, also if a server has another run than expected; MemcacheIllegalInputError for a key
         that memcached does not accept.
         """
-        return self._ask(self._shared_out(keys), build, begin)
+        return self._exchange(self._shared_out(keys), build, begin)
 
-    def ask_each(self, request: Request, begin: bool = False, fenced: bool = True) -> list[Share]:
-        """Like `ask`, with one request to every server. Not `fenced`: another run than expected is no error."""
-        return self._ask({server: [] for server in range(len(self.names))}, lambda *_: request, begin, fenced)
+    def exchange_each(self, request: Request, begin: bool = False, fenced: bool = True) -> list[Share]:
+        """Like `exchange`, with one request to every server. Not `fenced`: another run than expected is no error."""
+        return self._exchange({server: [] for server in range(len(self.names))}, lambda *_: request, begin, fenced)
 
-    def _ask(
+    def _exchange(
         self,
         keys: Mapping[int, Sequence[str]],
         build: Callable[[Sequence[str], Epoch], Request],
@@ -99,7 +99,7 @@ class Servers:
             if not known:
                 return [share for server in keys if (share := shares[server])]
             requests = {server: build(keys[server], epoch) if epoch else Request() for server, epoch in known.items()}
-            for server, reply in self._exchange(requests).items():
+            for server, reply in self._round_trip(requests).items():
                 epoch = self._epochs[server] = self._epoch(server, reply, fenced)
                 reply.values.pop(self.fixed(EPOCH), None)
                 before = known[server]
@@ -114,14 +114,14 @@ class Servers:
 
     def drop(self, kind: str, keys: Iterable[str]) -> None:
         """Deletes the keys of a kind."""
-        self.ask(
+        self.exchange(
             keys,
             lambda keys, epoch: Request(blocks=blocks(map(DELETE, (self.name(kind, epoch, key) for key in keys)))),
         )
 
     def send(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """Sends requests with names made earlier, which may belong to an old generation."""
-        replies = self._exchange(requests)
+        replies = self._round_trip(requests)
         for server, reply in replies.items():
             self._epoch(server, reply)
             reply.values.pop(self.fixed(EPOCH), None)
@@ -129,7 +129,7 @@ class Servers:
 
     def begin(self, server: int) -> Epoch | None:
         """Gives an epoch to a server without a readable one. Returns the epoch that the server has afterwards."""
-        reply = self._exchange({server: Request([self.fixed(RUN)])})[server]
+        reply = self._round_trip({server: Request([self.fixed(RUN)])})[server]
         found = reply.values.get(self.fixed(EPOCH))
         if (epoch := Epoch.read(found)) is not None:
             return epoch
@@ -139,14 +139,14 @@ class Servers:
         else:
             count_damaged("memcached", {f"the epoch of {self.names[server]}": "undecodable"})
             command = storing(SET, self.fixed(EPOCH), data, unique=found.unique)
-        reply = self._exchange({server: Request(blocks=[command])})[server]
+        reply = self._round_trip({server: Request(blocks=[command])})[server]
         return Epoch.read(reply.values.get(self.fixed(EPOCH)))
 
     def change(self, how: Callable[[Epoch], Epoch]) -> None:
         """Changes the epoch of every server that has one."""
         for server in range(len(self.names)):
             for _ in range(ATTEMPTS):
-                reply = self._exchange({server: Request()})[server]
+                reply = self._round_trip({server: Request()})[server]
                 found = reply.values.get(self.fixed(EPOCH))
                 epoch = self._epoch(server, reply)
                 if found is None or epoch is None or (changed := how(epoch)) == epoch:
@@ -163,11 +163,11 @@ class Servers:
         probe = Request([self.fixed(RUN)], [storing(SET, self.fixed(PROBE), b"", PROBE_SECONDS)])
         runs = []
         copies = {}
-        for server, _, epoch, _, values in self.ask_each(probe, begin=True, fenced=False):
+        for server, _, epoch, _, values in self.exchange_each(probe, begin=True, fenced=False):
             runs.append(epoch.run)
             if (copy := values.get(self.fixed(RUN))) is None or copy.data != epoch.run:
                 copies[server] = Request(blocks=[storing(SET, self.fixed(RUN), epoch.run)])
-        self._exchange(copies)
+        self._round_trip(copies)
         return b" ".join(runs).decode()
 
     def expect(self, incarnation: str) -> None:
@@ -190,7 +190,7 @@ class Servers:
             shares.setdefault(crc32(key.encode("ascii")) % len(self.names), []).append(key)
         return shares
 
-    def _exchange(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
+    def _round_trip(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """Sends the requests, and after each a read of the epoch, in one round trip."""
         return self._pools.exchange(
             {n: request._replace(names=[*request.names, self.fixed(EPOCH)]) for n, request in requests.items()}

@@ -79,12 +79,12 @@ class MemcachedTimelineStore:
         self._servers.expect(incarnation)
 
     def checkpoint(self) -> bytes | None:
-        shares = self._servers.ask_each(Request([self._checkpoint_name]))
+        shares = self._servers.exchange_each(Request([self._checkpoint_name]))
         found = [value.data for share in shares for value in share.values.values()]
         return min(found) if len(found) == len(self._servers.names) else None
 
     def set_checkpoint(self, value: bytes) -> None:
-        shares = self._servers.ask_each(Request(blocks=[storing(SET, self._checkpoint_name, value)]))
+        shares = self._servers.exchange_each(Request(blocks=[storing(SET, self._checkpoint_name, value)]))
         if len(shares) < len(self._servers.names) or any(share.refused for share in shares):
             raise BackendUnavailable("memcached: a server does not store the checkpoint")
 
@@ -113,7 +113,7 @@ class MemcachedTimelineStore:
             return Request([name], [storing(ADD, name, data, _seconds(ends))])
 
         for _ in range(ATTEMPTS):
-            [share] = self._servers.ask([key], add, begin=True)
+            [share] = self._servers.exchange([key], add, begin=True)
             if (held := self._decoded(share)) is None:
                 continue  # dropped again in between, or damaged
             if held.timeline.filling and held.timeline.word == word:
@@ -168,7 +168,7 @@ class MemcachedTimelineStore:
         return [self._name(epoch, key) for key in keys[random.randrange(SAMPLED) :: SAMPLED]]  # noqa: S311
 
     def _append(self, keys: Iterable[str], append: Callable[[Sequence[str], Epoch], Request]) -> None:
-        for share in self._servers.ask(keys, append):
+        for share in self._servers.exchange(keys, append):
             for name, found in share.values.items():
                 timeline = Timeline.read(found.data)
                 if timeline is not None and not timeline.filling and len(timeline.ids) > 2 * self._capacity:
@@ -217,7 +217,7 @@ class MemcachedTimelineStore:
             # The checkpoint first: other clients may write while memcached works through the names.
             return Request([self._checkpoint_name, self._name(epoch, key)])
 
-        shares = self._servers.ask([key], get)
+        shares = self._servers.exchange([key], get)
         return self._decoded(shares[0]) if shares else None
 
     def _decoded(self, share: Share) -> _Held | None:

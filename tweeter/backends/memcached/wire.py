@@ -23,21 +23,19 @@ from typing import NamedTuple
 from pymemcache.exceptions import (
     MemcacheError,
     MemcacheServerError,
-    MemcacheUnexpectedCloseError,
     MemcacheUnknownError,
 )
 from pymemcache.pool import ObjectPool
 
 from tweeter.errors import BackendUnavailable
-from tweeter.measure import count_bytes, round_trip
-from tweeter.sockets import limit_waits, readable, throw_away_unsent, time_to_wait
+from tweeter.measure import round_trip
+from tweeter.sockets import Channel
 
 ADD, APPEND, SET = b"E", b"A", b"S"  # modes of `ms`
 DELETE = b"md %s q\r\n".__mod__
 TOO_LARGE = b"too large for cache"  # stands for the name where memcached does not tell it
 
 BLOCK = 500  # commands per write; two such blocks are in flight at a time
-RECEIVED = 65_536  # bytes per recv
 
 # Not stored, changed since, missing: the name follows, but after a delete.
 _REFUSED = rb"(?:NF|(?:(?:NS|EX|NF) k|SERVER_ERROR object )([^\r\n]+))\r\n"
@@ -95,34 +93,32 @@ class Connection:
         self.deadline = 0.0
         self._address = address
         self._timeout = timeout
-        self._socket: socket.socket | None = None
+        self._channel: Channel | None = None
         self._let_go: Callable[[], object] = bool
         self._process = 0
-        self._limit = 0.0  # seconds that the socket waits
         self._data = b""
         self._at = 0
 
     def open(self) -> None:
         """Connects unless connected; reconnects after the server closed the connection, and in a forked process."""
-        if self._socket is not None and (self._process != os.getpid() or readable(self._socket)):
-            self._let_go()
-            self._socket = None
-        if self._socket is None:
-            self._socket = _connect(self._address, self._timeout)
-            self._let_go = weakref.finalize(self, self._socket.close)  # also when the store is garbage-collected
-            self._process = os.getpid()
-            self._data, self._at, self._limit = b"", 0, 0.0
+        if self._channel is not None and self._process == os.getpid() and not self._channel.readable():
+            return
+        self._let_go()
+        connected = _connect(self._address, self._timeout)
+        self._channel = Channel(connected, self._timeout)
+        self._let_go = weakref.finalize(self, connected.close)  # also when the store is garbage-collected
+        self._process = os.getpid()
+        self._data, self._at = b"", 0
 
     def close(self) -> None:
         """Closes the connection at once, even in the middle of an exchange."""
-        if self._socket is not None:
-            throw_away_unsent(self._socket)
+        if self._channel is not None:
+            self._channel.discard_unsent()
             self._let_go()
-            self._socket = None
+            self._channel = None
 
     def send(self, data: bytes) -> None:
-        self._waiting().sendall(data)
-        count_bytes(sent=len(data))
+        self._open().send(data, self.deadline)
 
     def refused(self, block: bool = False) -> list[bytes]:
         """The names for which a command was refused. `block`: reads the response to a block to its end."""
@@ -152,7 +148,7 @@ class Connection:
                 case _:
                     raise _strange(line)
         if self._at != len(self._data):
-            raise MemcacheUnknownError("more than it was asked for")
+            raise MemcacheUnknownError("more than was requested")
         return found
 
     def _line(self) -> bytes:
@@ -169,22 +165,13 @@ class Connection:
         return self._data[self._at - count : self._at]
 
     def _receive(self) -> None:
-        chunk = self._waiting().recv(RECEIVED)
-        if not chunk:
-            raise MemcacheUnexpectedCloseError("closed by the server")
-        count_bytes(received=len(chunk))
-        self._data = self._data[self._at :] + chunk
+        self._data = self._data[self._at :] + self._open().receive(self.deadline)
         self._at = 0
 
-    def _waiting(self) -> socket.socket:
-        """The socket, with a timeout that ends at the deadline."""
-        left = self.deadline - monotonic()
-        if self._socket is None or left <= 0:
-            raise TimeoutError("timed out")
-        if (limit := time_to_wait(left, self._timeout)) != self._limit:
-            limit_waits(self._socket, limit)
-            self._limit = limit
-        return self._socket
+    def _open(self) -> Channel:
+        if self._channel is None:
+            raise ConnectionError("not connected")
+        return self._channel
 
 
 def _strange(line: bytes) -> MemcacheError:

@@ -24,7 +24,7 @@ Address = tuple[str, int]
 
 
 class Cluster(Topology):
-    """The masters of a cluster. Replicas are only asked for the masters."""
+    """The masters of a cluster. Replicas only tell the masters."""
 
     # A scan may miss a key that moves to another node during it. To be missed in two scans the key must move twice.
     rounds = 2
@@ -81,26 +81,26 @@ class Cluster(Topology):
                     break
                 node = self.at_address(address)
                 try:
-                    [answer] = node.ask(CLUSTER_SLOTS, 1)
-                    if isinstance(answer, Refusal):
-                        raise ConnectionError(f"{node.name}: {answer}")
-                    self._learn(answer, address[0])
+                    [reply] = node.begin(CLUSTER_SLOTS, 1).read()
+                    if isinstance(reply, Refusal):
+                        raise ConnectionError(f"{node.name}: {reply}")
+                    self._learn(reply, address[0])
                 except (RedisError, OSError) as error:
                     failed = error
                     continue
                 return self._owners != before
             raise failed
 
-    def moved(self, slot: int, address: str, asked: Node) -> Node:
-        node = self.at(address, asked)
+    def moved(self, slot: int, address: str, named_by: Node) -> Node:
+        node = self.at(address, named_by)
         with self._lock:
             if self._owners[slot] is not node:
                 self._owners = [*self._owners[:slot], node, *self._owners[slot + 1 :]]
         return node
 
-    def at(self, address: str, asked: Node) -> Node:
+    def at(self, address: str, named_by: Node) -> Node:
         host, _, port = address.rpartition(":")
-        return self.at_address((host or asked.name.rpartition(":")[0], int(port)))
+        return self.at_address((host or named_by.name.rpartition(":")[0], int(port)))
 
     def at_address(self, address: Address) -> Node:
         with self._lock:
@@ -123,12 +123,12 @@ class Cluster(Topology):
         self._stale = True
         raise ConnectionError("no node of the cluster holds some of the slots")
 
-    def _learn(self, answer: Any, host: str) -> None:
-        """Reads the reply of CLUSTER SLOTS: first and last slot, master, replicas. No host means the node asked."""
+    def _learn(self, reply: Any, host: str) -> None:
+        """Reads the reply of CLUSTER SLOTS: first and last slot, master, replicas. No host means this node."""
         owners: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         masters: dict[Address, None] = {}
         replicas: dict[Address, None] = {}
-        for first, last, *servers in answer:
+        for first, last, *servers in reply:
             addresses = [((server[0] or b"").decode() or host, int(server[1])) for server in servers]
             masters[addresses[0]] = None
             replicas.update(dict.fromkeys(addresses[1:]))

@@ -146,7 +146,7 @@ class RedisTimelineStore:
     def _slice(self, name: str, answer: Sequence[Any], before: int, limit: int) -> Slice | None:
         checkpoint, found, left = answer
         if isinstance(found, Refusal):
-            self._drop_damaged([name], "of another type")
+            self._drop_damaged([name])
             return None
         if not found or found[0].startswith(b"t"):
             return None
@@ -177,17 +177,18 @@ class RedisTimelineStore:
             self._report([name])
         return bool(reply == 1)
 
-    @translating()
     def add(self, keys: Iterable[str], id: int) -> None:
-        prefix = self._prefix
-        self._append([prefix + key for key in keys], id)
+        self.add_batch(dict.fromkeys(keys, (id,)))
 
     @translating()
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
         prefix, entries = self._prefix, list(ids_by_key.items())
         for first in range(0, len(entries), COMMANDS):
             some = {prefix + key: ids for key, ids in entries[first : first + COMMANDS]}
-            self._after_append(some, self._wire.run([("RPUSHX", name, *ids) for name, ids in some.items()]))
+            replies = self._wire.run([("RPUSHX", name, *ids) for name, ids in some.items()])
+            lengths = list(zip(some, replies, strict=True))
+            self._drop_damaged([name for name, length in lengths if isinstance(length, Refusal)])
+            self._trim([name for name, length in lengths if isinstance(length, int) and length > self._longest])
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
         """Pipelined: reads and encodes the next chunks while Redis works on earlier ones."""
@@ -208,7 +209,7 @@ class RedisTimelineStore:
     def remove(self, key: str, ids: Iterable[int]) -> None:
         name = self._prefix + key
         if any(isinstance(reply, Refusal) for reply in self._wire.run([("LREM", name, 0, id_) for id_ in ids])):
-            self._drop_damaged([name], "of another type")
+            self._drop_damaged([name])
 
     @translating()
     def drop(self, keys: Iterable[str]) -> None:
@@ -224,14 +225,6 @@ class RedisTimelineStore:
     def clear(self) -> None:
         self._wire.unlink_all(self._prefix)
 
-    def _append(self, names: Sequence[str], id: int) -> None:
-        self._after_append(names, self._wire.run([("RPUSHX", name, id) for name in names]))
-
-    def _after_append(self, names: Iterable[str], lengths: Iterable[Any]) -> None:
-        both = list(zip(names, lengths, strict=True))
-        self._drop_damaged([name for name, length in both if isinstance(length, Refusal)], "of another type")
-        self._trim([name for name, length in both if isinstance(length, int) and length > self._longest])
-
     def _trim(self, names: Sequence[str | bytes], before_id: int = 0) -> None:
         """TRIMMED at a time: other clients get their turn in between, and each exchange has its own timeout."""
         for first in range(0, len(names), TRIMMED):
@@ -239,7 +232,7 @@ class RedisTimelineStore:
             replies = self._wire.run([(scripts.TRIM, name, self._capacity, before_id) for name in some])
             self._report([name for name, reply in zip(some, replies, strict=True) if reply == scripts.DAMAGED])
 
-    def _drop_damaged(self, names: Sequence[str], why: str) -> None:
+    def _drop_damaged(self, names: Sequence[str], why: str = "of another type") -> None:
         if names:
             self._wire.run([("UNLINK", name) for name in names])
             self._report(names, why)
@@ -267,7 +260,7 @@ class RedisTimelineStore:
                 both = list(zip(part, lengths, strict=True))
                 # Refused appends are repeated one by one: that follows moved slots, and a full server fails again.
                 refused = [owner for owner, length in both if isinstance(length, Refusal)]
-                self._append([f"{self._prefix}{kind}:{owner}" for owner in refused], id)
+                self.add([f"{kind}:{owner}" for owner in refused], id)
                 long = [owner for owner, length in both if isinstance(length, int) and length > self._longest]
                 self._trim([f"{self._prefix}{kind}:{owner}" for owner in long])
         return chunk.owners

@@ -38,11 +38,11 @@ class Topology:
         """Reads the slots of all servers again. True if they changed."""
         return False
 
-    def moved(self, slot: int, address: str, asked: Node) -> Node:
+    def moved(self, slot: int, address: str, named_by: Node) -> Node:
         """Handles MOVED: the server at this address holds the slot now."""
-        return self.at(address, asked)
+        return self.at(address, named_by)
 
-    def at(self, address: str, asked: Node) -> Node:
+    def at(self, address: str, named_by: Node) -> Node:
         """The server at an address that another server named."""
         raise ConnectionError("this is a node of a cluster: tweeter.redis.url has to begin with redis+cluster://")
 

@@ -1,16 +1,20 @@
 """Runs many commands in one exchange: on one server, or on all servers of a cluster at once.
 
 Every command touches one key and is safe to repeat: a command without a reply may have been executed.
+
+redis-py's client would do the rest, too, but its pipeline takes a fourth longer for a page on one server, and its
+cluster client lacks what `cluster` names.
 """
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from redis.exceptions import RedisError, TimeoutError
 
 from tweeter.backends.redis.commands import Call, encode, gets, pack
-from tweeter.backends.redis.node import Exchange, Node, Refusal, Stranger, field
+from tweeter.backends.redis.node import Exchange, Node, OtherRun, Refusal, field
 from tweeter.backends.redis.topology import Topology
 from tweeter.errors import SiteUnknown
 from tweeter.measure import round_trip
@@ -65,14 +69,13 @@ class Wire:
         self.run([("SET", self.topology.key_on(node, stem), b"", "PX", 60_000) for node in nodes], anyone=True)
         with round_trip():
             infos = self.read(self._begin([(node, SERVER + REPLICATION, 2) for node in nodes], None))
-        for info in infos:
-            for answer in info:
-                if isinstance(answer, Refusal):
-                    raise answer
+        for reply in chain.from_iterable(infos):
+            if isinstance(reply, Refusal):
+                raise reply
         return ",".join(sorted(f"{field(one, b'run_id')}:{field(other, b'master_replid')}" for one, other in infos))
 
     def expect(self, incarnation: str) -> None:
-        """Fences off other runs from now on: exchanges with a server of another run raise Stranger."""
+        """Fences off other runs from now on: exchanges with a server of another run raise OtherRun."""
         self._runs = frozenset(run.partition(":")[0] for run in incarnation.split(","))
 
     def call(self, *call: Any) -> Any:
@@ -101,10 +104,10 @@ class Wire:
         try:
             with round_trip():
                 parts = self.topology.split(start, numbers)
-                answers = self.read(self.begin((node, gets(start, part), len(part)) for node, part in parts.items()))
-            for part, answer in zip(parts.values(), answers, strict=True):
-                found.update(zip(part, answer, strict=True))
-        except (TimeoutError, Stranger):
+                lots = self.read(self.begin((node, gets(start, part), len(part)) for node, part in parts.items()))
+            for part, values in zip(parts.values(), lots, strict=True):
+                found.update(zip(part, values, strict=True))
+        except (TimeoutError, OtherRun):
             raise
         except RedisError:
             pass
@@ -124,18 +127,18 @@ class Wire:
     def read(self, begun: Sequence[Exchange], deadline: float | None = None) -> list[list[Any]]:
         """The replies of each exchange, Refusals among them."""
         deadline = deadline or time.monotonic() + self._timeout
-        answers = []
+        replies = []
         try:
             for exchange in begun:
                 try:
-                    answers.append(exchange.read(deadline))
+                    replies.append(exchange.read(deadline))
                 except RedisError:
                     self.topology.lost(exchange.node)
                     raise
         except BaseException:
             abort(begun)
             raise
-        return answers
+        return replies
 
     def scan(self, prefix: str) -> Iterator[list[bytes]]:
         """All keys with the prefix, in chunks, so that other clients get turns in between; some keys come twice."""
@@ -148,10 +151,10 @@ class Wire:
                 while True:
                     payload = pack("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
                     with round_trip():
-                        [[answer]] = self.read(self.begin([(node, payload, 1)]))
-                    if isinstance(answer, Refusal):
-                        raise answer
-                    cursor, names = answer
+                        [[reply]] = self.read(self.begin([(node, payload, 1)]))
+                    if isinstance(reply, Refusal):
+                        raise reply
+                    cursor, names = reply
                     if names:
                         yield names
                     if cursor == b"0":
@@ -193,7 +196,7 @@ class Wire:
                         if _is_refused(calls[place], reply):
                             replies[place] = self._repeat(calls[place], reply, runs, deadline)
                 break
-            except (TimeoutError, Stranger):
+            except (TimeoutError, OtherRun):
                 raise
             except RedisError:  # an idle connection that the server closed, or a master that is down
                 if repeated:
@@ -207,9 +210,9 @@ class Wire:
             places.setdefault(self.topology.node_of(call[1]), []).append(place)
         batches = [(node, b"".join([encode(calls[n]) for n in some]), len(some)) for node, some in places.items()]
         replies: list[Any] = [None] * len(calls)
-        for some, answers in zip(places.values(), self.read(self._begin(batches, runs), deadline), strict=True):
-            for place, answer in zip(some, answers, strict=True):
-                replies[place] = answer
+        for some, lot in zip(places.values(), self.read(self._begin(batches, runs), deadline), strict=True):
+            for place, reply in zip(some, lot, strict=True):
+                replies[place] = reply
         return replies
 
     def _repeat(self, call: Call, refusal: Refusal, runs: Collection[str] | None, deadline: float) -> Any:
