@@ -7,7 +7,7 @@ cluster client lacks what `cluster` names.
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -68,7 +68,7 @@ class Wire:
         nodes = self.topology.nodes()
         self.run([("SET", self.topology.key_on(node, stem), b"", "PX", 60_000) for node in nodes], anyone=True)
         with round_trip():
-            infos = self.read(self._begin([(node, SERVER + REPLICATION, 2) for node in nodes], None))
+            infos = self.read(self.begin([(node, SERVER + REPLICATION, 2) for node in nodes], anyone=True))
         for reply in chain.from_iterable(infos):
             if isinstance(reply, Refusal):
                 raise reply
@@ -91,7 +91,7 @@ class Wire:
         replies: list[Any] = []
         for first in range(0, len(calls), AT_ONCE):
             with round_trip():
-                replies += self._run(calls[first : first + AT_ONCE], None if anyone else self._runs)
+                replies += self._run(calls[first : first + AT_ONCE], anyone)
         return replies
 
     def values(self, prefix: str, numbers: Sequence[int]) -> list[Any]:
@@ -116,13 +116,32 @@ class Wire:
         found.update(zip(again, self.run([("GET", f"{prefix}{number}") for number in again]), strict=True))
         return [found[number] for number in numbers]
 
-    def begin(self, batches: Iterable[Batch], under_way: Iterable[Exchange] = ()) -> list[Exchange]:
+    def begin(
+        self, batches: Iterable[Batch], under_way: Iterable[Exchange] = (), anyone: bool = False
+    ) -> list[Exchange]:
         """Writes batches to their nodes. The returned exchanges must be read or aborted.
 
         If an exchange with the node is in progress, the commands use its connection, and their replies are read after
         the earlier ones. On separate connections the server would work on all of them in turns and finish all late.
         """
-        return self._begin(batches, self._runs, {exchange.node: exchange for exchange in under_way})
+        earlier = {exchange.node: exchange for exchange in under_way}
+        begun: list[Exchange] = []
+        try:
+            for node, payload, replies in batches:
+                exchange = earlier.get(node)
+                try:
+                    if exchange is None or exchange.over:
+                        exchange = node.begin(payload, replies, None if anyone else self._runs)
+                    else:
+                        exchange.write(payload, replies)
+                    begun.append(exchange)
+                except RedisError:
+                    self.topology.lost(node)
+                    raise
+        except BaseException:
+            abort(begun)
+            raise
+        return begun
 
     def read(self, begun: Sequence[Exchange], deadline: float | None = None) -> list[list[Any]]:
         """The replies of each exchange, Refusals among them."""
@@ -165,36 +184,15 @@ class Wire:
         for names in self.scan(prefix):
             self.run([("UNLINK", name) for name in names])
 
-    def _begin(
-        self, batches: Iterable[Batch], runs: Collection[str] | None, under_way: Mapping[Node, Exchange] | None = None
-    ) -> list[Exchange]:
-        begun: list[Exchange] = []
-        try:
-            for node, payload, replies in batches:
-                exchange = under_way.get(node) if under_way else None
-                try:
-                    if exchange is None or exchange.over:
-                        exchange = node.begin(payload, replies, runs)
-                    else:
-                        exchange.write(payload, replies)
-                    begun.append(exchange)
-                except RedisError:
-                    self.topology.lost(node)
-                    raise
-        except BaseException:
-            abort(begun)
-            raise
-        return begun
-
-    def _run(self, calls: Sequence[Call], runs: Collection[str] | None) -> list[Any]:
+    def _run(self, calls: Sequence[Call], anyone: bool) -> list[Any]:
         deadline = time.monotonic() + self._timeout
         for repeated in (False, True):
             try:
-                replies = self._exchange(calls, runs, deadline)
+                replies = self._exchange(calls, anyone, deadline)
                 if Refusal in map(type, replies):
                     for place, reply in enumerate(replies):
                         if _is_refused(calls[place], reply):
-                            replies[place] = self._repeat(calls[place], reply, runs, deadline)
+                            replies[place] = self._repeat(calls[place], reply, anyone, deadline)
                 break
             except (TimeoutError, OtherRun):
                 raise
@@ -203,19 +201,19 @@ class Wire:
                     raise
         return replies
 
-    def _exchange(self, calls: Sequence[Call], runs: Collection[str] | None, deadline: float) -> list[Any]:
+    def _exchange(self, calls: Sequence[Call], anyone: bool, deadline: float) -> list[Any]:
         """Writes to all nodes, then reads from all."""
         places: dict[Node, list[int]] = {}
         for place, call in enumerate(calls):
             places.setdefault(self.topology.node_of(call[1]), []).append(place)
         batches = [(node, b"".join([encode(calls[n]) for n in some]), len(some)) for node, some in places.items()]
         replies: list[Any] = [None] * len(calls)
-        for some, lot in zip(places.values(), self.read(self._begin(batches, runs), deadline), strict=True):
+        for some, lot in zip(places.values(), self.read(self.begin(batches, anyone=anyone), deadline), strict=True):
             for place, reply in zip(some, lot, strict=True):
                 replies[place] = reply
         return replies
 
-    def _repeat(self, call: Call, refusal: Refusal, runs: Collection[str] | None, deadline: float) -> Any:
+    def _repeat(self, call: Call, refusal: Refusal, anyone: bool, deadline: float) -> Any:
         """Repeats a refused command: where a redirection leads, with its script, or when the nodes agree again."""
         node = self.topology.node_of(call[1])
         asking = load = False
@@ -241,7 +239,7 @@ class Wire:
             if time.monotonic() > deadline:
                 break
             lines = [*([call[0].load] if load else []), *([ASKING] if asking else []), encode(call)]
-            [[*_, reply]] = self.read(self._begin([(node, b"".join(lines), len(lines))], runs), deadline)
+            [[*_, reply]] = self.read(self.begin([(node, b"".join(lines), len(lines))], anyone=anyone), deadline)
             if not _is_refused(call, reply):
                 return reply
             refusal = reply
