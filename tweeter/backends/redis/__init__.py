@@ -19,7 +19,6 @@ from tweeter.backends.redis.limits import RedisLimits
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
-from tweeter.devtools import servers
 from tweeter.settings import Setting
 
 
@@ -71,8 +70,8 @@ def _server(settings: Mapping[str, Any]) -> tuple[str, float, str]:
     )
 
 
-def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Redis], int] | None:
+def private_server(settings: Mapping[str, Any]) -> tuple[str, int] | None:
     """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
     parts = urlsplit(settings["tweeter.redis.url"])
-    ours = parts.scheme == "redis" and parts.hostname in servers.LOCAL and "@" not in parts.netloc
-    return (servers.Redis, parts.port or 6379) if ours else None
+    ours = parts.scheme == "redis" and parts.hostname in {"localhost", "127.0.0.1"} and "@" not in parts.netloc
+    return ("tweeter.devtools.servers.Redis", parts.port or 6379) if ours else None
