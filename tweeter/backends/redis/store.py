@@ -134,14 +134,14 @@ class RedisTimelineStore:
         own = self._checkpoint_key(self._wire.topology.node_of(name.encode()))
         # The checkpoint first: the ids must contain everything it covers, and an exchange may arrive in parts.
         calls: list[tuple[Any, ...]] = [("GET", own), more[0], ("PTTL", name), *more[1:]]
-        asked = len(calls)
+        needed = len(calls)
         with suppress(IndexError):  # there is none, or another thread was faster
-            while len(calls) < asked + 2:
+            while len(calls) < needed + 2:
                 calls.append((scripts.KEEP, self._in_use.popleft(), self._idle_ms))
         replies = self._wire.run(calls)
-        kept = zip(calls[asked:], replies[asked:], strict=True)
+        kept = zip(calls[needed:], replies[needed:], strict=True)
         self._report([call[1] for call, reply in kept if reply == scripts.DAMAGED])
-        return replies[:asked]
+        return replies[:needed]
 
     def _slice(self, name: str, answer: Sequence[Any], before: int, limit: int) -> Slice | None:
         checkpoint, found, left = answer
