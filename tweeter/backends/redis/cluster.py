@@ -38,6 +38,7 @@ class Cluster(Topology):
         self._masters: list[Address] = []
         self._replicas: list[Address] = []
         self._owners: list[Node | None] = []
+        self._keys: dict[tuple[Node, str], bytes] = {}
         self._stale = True
         self._lock = threading.RLock()
 
@@ -64,11 +65,12 @@ class Cluster(Topology):
         return {node or self._without_master(): part for node, part in found.items()}
 
     def key_on(self, node: Node, stem: str) -> bytes:
-        for number in range(TRIES):
-            key = f"{stem}{number}".encode()
-            if self.node_of(key) is node:
-                return key
-        return stem.encode()
+        key = self._keys.get((node, stem))
+        if key is None or self.node_of(key) is not node:
+            tried = (f"{stem}{number}".encode() for number in range(TRIES))
+            key = next((key for key in tried if self.node_of(key) is node), stem.encode())
+            self._keys[node, stem] = key
+        return key
 
     def refresh(self) -> bool:
         with self._lock:

@@ -58,7 +58,6 @@ class RedisTimelineStore:
         self.identity = f"{identity} {wire.shared_prefix}"
         # On a cluster the tweets are on other servers than the ids.
         self._tweets = tweets if wire.topology.rounds == 1 else None
-        self._checkpoint_keys: dict[Node, bytes] = {}
         self._capacity = capacity
         self._longest = 1 + capacity + min(SLACK, capacity)
         self._idle_ms = int(idle_seconds * 1000)
@@ -72,7 +71,6 @@ class RedisTimelineStore:
     def set_site(self, site_id: str) -> None:
         self._wire.set_site(site_id)
         self._in_use.clear()
-        self._checkpoint_keys.clear()
 
     @translating()
     def incarnation(self) -> str:
@@ -96,11 +94,7 @@ class RedisTimelineStore:
 
     def _checkpoint_key(self, node: Node) -> bytes:
         """A checkpoint key on this node, so that data and checkpoint of one server come from the same moment."""
-        topology = self._wire.topology
-        key = self._checkpoint_keys.get(node)
-        if key is None or topology.node_of(key) is not node:
-            key = self._checkpoint_keys[node] = topology.key_on(node, f"{self._wire.prefix}checkpoint")
-        return key
+        return self._wire.topology.key_on(node, f"{self._wire.prefix}checkpoint")
 
     @translating()
     def read(self, key: str, before: int, limit: int) -> Slice | None:
