@@ -1,4 +1,7 @@
-"""Tweets as MessagePack in memcached."""
+"""Tweets as MessagePack in memcached.
+
+A lease is added as a value. `mg … N` would create an empty value instead, which `gets` cannot tell from a damaged one.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple

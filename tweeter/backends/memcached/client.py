@@ -4,8 +4,8 @@ The server of a key depends only on the configured list. A server that is down i
 old data would come back with it. Reads of its keys fail, and SQL serves the pages. Another list is another store (it is
 named after the list), which starts cold, so a plain remainder suffices to distribute the keys.
 
-A restarted server makes another run of the whole store, which also starts cold. Otherwise a server that was
-replaced, and later comes back in its old place, could be taken for one that was there all the time.
+A restarted server makes another run of the whole store, which also starts cold. Otherwise a server that was replaced,
+and later comes back in its old place, could be taken for one that was there all the time.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
