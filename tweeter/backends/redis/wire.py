@@ -218,26 +218,26 @@ class Wire:
         node = self.topology.node_of(call[1])
         asking = load = False
         for attempt in range(ATTEMPTS):
-            match refusal.code:
-                case "MOVED":
-                    _, slot, address = str(refusal).split(" ")
-                    node, asking = self.topology.moved(int(slot), address, node), False
-                    pause = attempt > 1  # the nodes do not agree yet
-                case "ASK":  # the slot is migrating; this key has moved already, or does not exist
-                    node, asking, pause = self.topology.at(str(refusal).split(" ")[2], node), True, False
-                case "NOSCRIPT" if not load:
-                    load, pause = True, False
-                case code if code in UNSETTLED:
-                    self.topology.lost(node)
-                    node, asking, pause = self.topology.node_of(call[1]), False, True
-                case code:
-                    if code in NO_MASTER:
-                        self.topology.lost(node)
-                    raise refusal
-            if pause:
+            code = refusal.code
+            if code in UNSETTLED or (attempt > 1 and code == "MOVED"):  # the nodes do not agree yet
                 time.sleep(max(0, min(PAUSE * 2**attempt, deadline - time.monotonic())))
             if time.monotonic() > deadline:
                 break
+            match code:
+                case "MOVED":
+                    _, slot, address = str(refusal).split(" ")
+                    node, asking = self.topology.moved(int(slot), address, node), False
+                case "ASK":  # the slot is migrating; this key has moved already, or does not exist
+                    node, asking = self.topology.at(str(refusal).split(" ")[2], node), True
+                case "NOSCRIPT" if not load:
+                    load = True
+                case _ if code in UNSETTLED:
+                    self.topology.lost(node)
+                    node, asking = self.topology.node_of(call[1]), False
+                case _:
+                    if code in NO_MASTER:
+                        self.topology.lost(node)
+                    raise refusal
             lines = [*([call[0].load] if load else []), *([ASKING] if asking else []), encode(call)]
             [[*_, reply]] = self.read(self.begin([(node, b"".join(lines), len(lines))], anyone=anyone), deadline)
             if not _is_refused(call, reply):
