@@ -70,7 +70,7 @@ def test_the_last_messages_are_shown(unlimited: Router) -> None:
     for verb in ("follow", "unfollow", "follow"):
         ada.browser.post(f"/@bob/{verb}", {"csrf_token": token}, status=303)
     ada.browser.post("/tweets", {"csrf_token": token, "message": "hello"}, status=303)
-    assert messages(ada.get("/")) == ["You don&#39;t follow @bob any more.", "You follow @bob now.", "Posted."]
+    assert messages(ada.get("/")) == ["You no longer follow @bob.", "You now follow @bob.", "Posted."]
 
 
 @pytest.mark.parametrize("script", NAMES)

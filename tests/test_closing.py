@@ -144,7 +144,7 @@ def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
 def without_figures(page):
     """A page without what is counted and measured."""
     page = re.sub(r'(?s)<(dl|p) class="(counts|costs)[^"]*".*?</\1>', "", page)
-    page = re.sub(r"Answered by .*?<|data-poll=\"[^\"]*\"|name=\"csrf_token\" value=\"\w+\"", "", page)
+    page = re.sub(r"Served by .*?<|data-poll=\"[^\"]*\"|name=\"csrf_token\" value=\"\w+\"", "", page)
     return re.sub(r"\d[\d,]*</?(b|strong|span|dd)\b[^>]*>\s*(followers?|following|tweets?)?", "", page)
 
 

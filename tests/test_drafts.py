@@ -265,14 +265,14 @@ def test_plain_http_in_production_is_said_to_need_https(secure: Router, url: str
     browser = Browser(secure, {"HTTP_HOST": "site.example"})
     fields = {"csrf_token": browser.get(url).forms[0]["csrf_token"].value, "username": "ada", "password": PASSWORD}
     page = browser.post(url, fields, status=400)
-    assert "This site needs https" in page.text
+    assert "This site requires https" in page.text
     assert "too old" not in page.text
     assert "needs https" in browser.post(url, fields, headers={"Origin": "http://site.example"}, status=400).text
     # Over https, an old form is an old form, whether the proxy says that it is https or only the browser does.
     assert "needs https" not in browser.post(url, fields, headers={"Origin": "https://site.example"}, status=400).text
     proxied = Browser(secure, {"HTTP_HOST": "site.example", "wsgi.url_scheme": "https"})
     page = proxied.post(url, fields, headers={"Origin": "https://site.example"}, status=400)
-    assert "This form is too old" in page.text
+    assert "This form has expired" in page.text
     assert "Your browser sent no cookie" in page.text
 
 

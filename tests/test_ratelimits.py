@@ -205,7 +205,7 @@ def test_without_the_storage_each_process_counts_for_itself(
     assert fill(rates, "post", "ada") in ((0, 1, 2) if fault == "cut" else (2,))
     assert [record.message.partition(";")[0] for record in caplog.records] == [
         "the storage of limits fails",
-        "the storage of limits is back",
+        "the rate limit storage has recovered",
     ]
 
 

@@ -65,7 +65,7 @@ def test_signing_out_everywhere(processes: list[Router]) -> None:
     elsewhere.sign_in("Ada")
     copies = [copy_of(person, app) for app in processes for person in (ada, elsewhere)]
     answer = ada.send("/settings", action="sessions", status=303)
-    assert "You are signed out everywhere." in answer.follow().text
+    assert "You are signed out in all browsers." in answer.follow().text
     assert not any(map(is_signed_in, (ada, elsewhere, *copies)))
     assert is_signed_in(bob)
     ada.sign_in("Ada")

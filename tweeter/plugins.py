@@ -45,8 +45,8 @@ def load(setting: str, spec: str, package: str) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise SettingError(f"{setting} = {spec}: {error}; install what this module needs") from error
         raise SettingError(
-            f"{setting} = {spec}: there is no such module; built in are {', '.join(built_in(package))}; "
-            "any other is the dotted name of a module"
+            f"{setting} = {spec}: no such module; built-in modules: {', '.join(built_in(package))}; "
+            "give any other by its dotted name"
         ) from None
     if not _can_be_included(module):
         raise SettingError(f"{setting} = {spec}: the module {name} has no includeme(config)")

@@ -29,7 +29,7 @@ PLACEHOLDER = "change-me"
 
 
 KNOWN = {
-    "sqlalchemy.url": Setting(str, None, help="The database, such as sqlite:///tweeter.sqlite."),
+    "sqlalchemy.url": Setting(str, None, help="URL of the database. Example: sqlite:///tweeter.sqlite."),
     "tweeter.sql_timeout_ms": Setting(
         int, 5000, help="Milliseconds until PostgreSQL cancels a statement; 0: no limit."
     ),
@@ -60,7 +60,7 @@ KNOWN = {
         str, "", help="The backend that counts for the limits; empty: tweeter.timelines."
     ),
     "tweeter.allowed_hosts": Setting(
-        str, "", help="Host names that the site accepts, such as example.org; empty: any."
+        str, "", help="Host names that the site accepts (example: example.org); empty: any."
     ),
     "tweeter.metrics": Setting(str, "", help="Networks that may read /metrics; empty: the page does not exist."),
     "tweeter.argon2.time_cost": Setting(int, 3, 1, "Rounds of a password hash."),
@@ -69,7 +69,7 @@ KNOWN = {
     "tweeter.lab": Setting(bool, False, help="Serve /lab, which compares, switches and breaks backends."),
     "tweeter.lab.hosts": Setting(str, "127.0.0.1 ::1", help="Networks that may use the lab."),
     "tweeter.lab.backends": Setting(str, "sql memory redis memcached", help="Backends that the lab compares."),
-    "tweeter.outbox.keep_hours": Setting(int, 24, 1, "Hours that delivered events are kept."),
+    "tweeter.outbox.keep_hours": Setting(int, 24, 1, "Hours until delivered events are removed."),
 }
 
 # Those that name modules, which may have settings of their own.
@@ -126,14 +126,14 @@ def check_names(settings: Mapping[str, Any], environ: Mapping[str, str]) -> None
         part = key.split(".")[1]
         same = sorted(name for name in declared if part in parts and name.startswith(f"tweeter.{part}"))
         if key.count(".") > 1 and part not in parts and not _closest(part, parts, "", 0.7):
-            log.warning("no backend in use has a setting %s", key)
+            log.warning("no backend in use declares the setting %s", key)
         elif close := _closest(key, declared, "tweeter.", 0.6):
-            raise SettingError(f"there is no setting {key}; did you mean {close}?")
+            raise SettingError(f"unknown setting {key}; did you mean {close}?")
         else:
-            raise SettingError(f"there is no setting {key}; known are {', '.join(same or sorted(KNOWN))}")
+            raise SettingError(f"unknown setting {key}; known settings: {', '.join(same or sorted(KNOWN))}")
     for name in sorted(variables - {variable(key) for key in declared}):
         if close := _closest(name.removesuffix("_FILE"), map(variable, declared), "TWEETER_", 0.8):
-            raise SettingError(f"there is no setting for the variable {name}; did you mean {close}?")
+            raise SettingError(f"unknown environment variable {name}; did you mean {close}?")
 
 
 def _closest(name: str, names: Iterable[str], prefix: str, cutoff: float) -> str:

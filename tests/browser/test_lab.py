@@ -117,7 +117,7 @@ def test_it_works_without_javascript(open_browser: Opener) -> None:
     for _ in range(100):
         if ada.get_by_role("heading", name="Done:").count():
             break
-        press(ada.get_by_role("link", name="Look again"))
+        press(ada.get_by_role("link", name="Reload"))
     expect(ada.get_by_text("13 of 13 timelines")).to_have_count(2)  # memory and redis
     ada.goto("/lab/progress")  # it may have been done before anybody looked
     ada.get_by_role("link", name="Back to the lab").click()
@@ -133,7 +133,7 @@ def test_the_switch_is_marked_on_every_page_and_led_back(open_browser: Opener) -
     expect(ada.get_by_role("button", name="redis", exact=True)).to_have_attribute("aria-pressed", "true")
     ada.goto("/public")
     expect(ada.get_by_role("region", name="The lab")).to_contain_text("Shown by redis, in this browser only")
-    expect(ada.locator(".costs")).to_contain_text("Answered by redis")
+    expect(ada.locator(".costs")).to_contain_text("Served by redis")
     ada.get_by_role("button", name="back to sql").click()
     expect(ada.get_by_role("region", name="The lab")).to_have_count(0)
     assert ada.url.endswith("/public")

@@ -183,7 +183,7 @@ def find(session: Session, username: str) -> Whose:
         columns = [getattr(User, name) for name in Whose._fields]
         row = session.execute(select(*columns).where(User.username_key == username.lower())).one_or_none()
     if row is None:
-        raise Missing(f"There is nobody called @{clean_line(username)[:20]}.")
+        raise Missing(f"There is no user called @{clean_line(username)[:20]}.")
     return Whose(*row)
 
 

@@ -109,7 +109,7 @@ class Actions:
         session = self._session
         message = check_message(message, self._message_limit)
         if parent_id is not None and self._author(parent_id) is None:
-            raise Missing("The tweet you answer is gone.", "parent_id")
+            raise Missing("The tweet you reply to was deleted.", "parent_id")
         if not self._wrote(user_id, tweets_count=1):
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
@@ -122,12 +122,12 @@ class Actions:
         """Deletes a tweet of the user. Replies to it stay."""
         author_id = self._author(tweet_id)
         if author_id is None:
-            raise Missing("This tweet is gone.")
+            raise Missing("This tweet was deleted.")
         if author_id != user_id:
-            raise NotYours("This tweet is somebody else's.")
+            raise NotYours("This tweet belongs to another user.")
         self._lock(user_id)
         if not self._rows(delete(Tweet).where(Tweet.id == tweet_id)):
-            raise Missing("This tweet is gone.")
+            raise Missing("This tweet was deleted.")
         self._wrote(user_id, tweets_count=-1)
         outbox.record(self._session, TweetsDeleted((tweet_id,), user_id))
         self._session.flush()
@@ -167,7 +167,7 @@ class Actions:
         if text.USERNAME.fullmatch(username):  # PostgreSQL raises an error for a NUL in a text
             user = self._session.scalar(select(User).where(User.username_key == username.lower()))
         if user is None:
-            raise Missing(f"There is nobody called {text.clean_line(username)[:20]}.")
+            raise Missing(f"There is no user called {text.clean_line(username)[:20]}.")
         return user
 
     # the parts
@@ -237,9 +237,9 @@ def check_message(message: str, limit: int) -> str:
     """Returns the cleaned message. Raises Refused."""
     message = text.clean_message(message)
     if not message:
-        raise Refused("Write something first.", "message")
+        raise Refused("The message is empty.", "message")
     surplus = text.length(message) - limit
-    _check_length(message, limit, f"That is {surplus:,} character{'s' if surplus > 1 else ''} too long.", "message")
+    _check_length(message, limit, f"The message is {surplus:,} character{'s' if surplus > 1 else ''} too long.", "message")
     return message
 
 
@@ -261,7 +261,7 @@ def _check_length(words: str, limit: int, too_long: str, field: str, code_points
         raise Refused(too_long, field)
     most = code_points or limit * text.CODE_POINTS_PER_CHARACTER
     if len(words) > most:
-        raise Refused(f"This has {len(words):,} code points, more than the {most:,} that fit here.", field)
+        raise Refused(f"The text has {len(words):,} code points; at most {most:,} are allowed.", field)
 
 
 def check_password(password: str) -> None:

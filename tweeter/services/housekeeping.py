@@ -80,7 +80,7 @@ class Housekeeper:
             try:
                 self.tidy()
             except SQLAlchemyError as error:
-                log.warning("housekeeping has to wait: %s", getattr(error, "orig", error))
+                log.warning("housekeeping is postponed: %s", getattr(error, "orig", error))
             except Exception:
                 log.exception("housekeeping failed")
             with self._passed:

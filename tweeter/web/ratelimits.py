@@ -100,11 +100,11 @@ class RateLimits:
                 found = ask(self._shared)
             except Exception as error:  # any error of its driver: a limit must not break a page
                 if not self._next_try:
-                    log.warning("the storage of limits fails; this process counts in its own memory: %s", error)
+                    log.warning("the rate limit storage failed; falling back to counting in this process: %s", error)
                 self._next_try = time.monotonic() + PAUSE
             else:
                 if self._next_try:
-                    log.warning("the storage of limits is back")
+                    log.warning("the rate limit storage has recovered")
                     self._next_try = 0.0
                 return found
         return ask(self._own)
@@ -142,7 +142,7 @@ def parse(name: str, spec: str) -> list[limits.RateLimitItem]:
     except ValueError:
         items = []
     if not items or any(item.amount < 1 or item.get_expiry() < 1 for item in items):
-        raise SettingError(f"{PREFIX}{name} must be a limit such as 100/10 minutes, or none, not {spec!r}")
+        raise SettingError(f"{PREFIX}{name} must be a limit (example: 100/10 minutes) or none, not {spec!r}")
     return items
 
 

@@ -81,7 +81,7 @@ class SecurityPolicy:
     def permits(self, request: Request, context: Any, permission: str) -> Allowed | Denied:
         """There is one permission: to be signed in. `tweeter.services.actions` checks ownership."""
         if self.identity(request) is None:
-            return Denied("nobody is signed in")
+            return Denied("not signed in")
         return Allowed("signed in")
 
     def remember(self, request: Request, userid: int, *, auth_version: int) -> Headers:
@@ -136,7 +136,7 @@ class SecurityPolicy:
             with request.registry["statements"].connect() as connection:
                 connection.execute(renewed.values(expires=expires))
         except DBAPIError as error:  # the database is read-only or locked: the next page tries again
-            log.warning("a session can't be prolonged: %s", error.orig)
+            log.warning("renewing a session failed: %s", error.orig)
             return
         headers = self._ticket.headers(token)
         request.add_response_callback(lambda request, response: response.headerlist.extend(headers))

@@ -36,7 +36,7 @@ def signup(request: Request) -> dict[str, Any] | Response:
     except Refused as error:
         return {"form": refused(request, error, values)}
     headers = sign_in(request, user)
-    request.session.flash(f"Welcome, {user.display_name}. Say hello, or find people to follow.")
+    request.session.flash(f"Welcome, {user.display_name}. Write your first tweet, or find people to follow.")
     return see("/", headers=headers)
 
 
@@ -57,7 +57,7 @@ def login(request: Request) -> dict[str, Any] | Response:
     onward = local_url(posted(request, "next") or request.GET.get("next", "/"))
     user = _check_password(request, username, password)
     if user is None:
-        error = Refused("That name and password don't go together.", "username")
+        error = Refused("Wrong username or password.", "username")
         return {"form": refused(request, error, {"username": username, "next": onward})}
     _rehash(request, user, password)
     return see(onward, headers=sign_in(request, user))
@@ -75,7 +75,7 @@ def logout(request: Request) -> Response:
 
 def already_signed_in(request: Request) -> Response:
     """The user signed in in another tab: redirects to the form's target, whatever username was typed."""
-    request.session.flash(f"You are signed in already, as @{request.identity.username}.")
+    request.session.flash(f"You are already signed in as @{request.identity.username}.")
     return see(posted(request, "next") or request.GET.get("next", "/"))
 
 
@@ -98,7 +98,7 @@ def check_own_password(request: Request, password: str, field: str) -> None:
     Raises Refused, TooManyRequests, Busy.
     """
     if _check_password(request, request.identity.username, password) is None:
-        raise Refused("That is not your password.", field)
+        raise Refused("Wrong password.", field)
 
 
 def _check_password(request: Request, username: str, password: str) -> Any:

@@ -46,7 +46,7 @@ class Exports:
         with self._lock:
             if user_id in self._accounts:
                 raise HTTPTooManyRequests(
-                    "Your export is on its way already. Wait until that download has ended.",
+                    "An export of your data is already running. Wait until that download has finished.",
                     headers=[("Retry-After", "60")],
                 )
             if len(self._accounts) >= UNREAD:
@@ -84,7 +84,7 @@ class ExportFile(FileIO):
 
 def _busy() -> HTTPServiceUnavailable:
     return HTTPServiceUnavailable(
-        "Many exports are under way. Please try again in a moment.", headers=[("Retry-After", "10")]
+        "Too many exports are running. Please try again in a moment.", headers=[("Retry-After", "10")]
     )
 
 

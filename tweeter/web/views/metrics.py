@@ -13,7 +13,7 @@ def metrics(request: Request) -> Response:
     """All metrics in the format of Prometheus."""
     if not is_from(request.registry["metrics_networks"], request):
         # Not HTTPForbidden: signing in would not help.
-        return Response("Metrics are not for this address.\n", status=403, content_type="text/plain")
+        return Response("Metrics are not available to this address.\n", status=403, content_type="text/plain")
     request.registry.getUtility(IDelivery).observe()
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
 

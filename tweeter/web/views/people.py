@@ -71,7 +71,7 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
 def follow(request: Request) -> Response:
     username = checked_name(request)
     request.actions.follow(request.identity.id, username)
-    request.session.flash(f"You follow @{username} now.")
+    request.session.flash(f"You now follow @{username}.")
     return _back(request, username)
 
 
@@ -79,7 +79,7 @@ def follow(request: Request) -> Response:
 def unfollow(request: Request) -> Response:
     username = checked_name(request)
     request.actions.unfollow(request.identity.id, username)
-    request.session.flash(f"You don't follow @{username} any more.")
+    request.session.flash(f"You no longer follow @{username}.")
     return _back(request, username)
 
 
@@ -92,7 +92,7 @@ def checked_name(request: Request) -> str:
     """The username in the URL. Malformed ones get 404 without a statement."""
     username: str = request.matchdict["username"]
     if not USERNAME.fullmatch(username):
-        raise HTTPNotFound("There is nobody of that name.")
+        raise HTTPNotFound("There is no user of that name.")
     return username
 
 
@@ -102,7 +102,7 @@ def find(request: Request) -> User:
     with request.read_session() as session:
         user = session.scalar(select(User).where(User.username_key == username.lower()))
     if user is None:
-        raise HTTPNotFound(f"There is nobody called @{username}.")
+        raise HTTPNotFound(f"There is no user @{username}.")
     return user
 
 

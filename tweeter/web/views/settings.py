@@ -42,7 +42,7 @@ def change(request: Request) -> dict[str, Any] | Response:
     }
     action = posted(request, "action")
     if action not in forms:
-        raise HTTPBadRequest("This form asks for something that settings don't have.")
+        raise HTTPBadRequest("The form contains an unknown action.")
     return forms[action](request)
 
 
@@ -52,7 +52,7 @@ def change_profile(request: Request) -> dict[str, Any] | Response:
         request.actions.change_profile(request.identity.id, **values)
     except Refused as error:
         return {"form": refused(request, error, values)}
-    request.session.flash("Your profile is changed.")
+    request.session.flash("Your profile was changed.")
     return see("/settings")
 
 
@@ -63,14 +63,14 @@ def change_password(request: Request) -> dict[str, Any] | Response:
         user = request.actions.set_password(request.identity.id, posted(request, "new_password"))
     except Refused as error:
         return {"form": refused(request, error, _profile(request), password="new_password")}  # noqa: S106
-    request.session.flash("Your password is changed. Everywhere else you are signed out now.")
+    request.session.flash("Your password was changed. All other browsers are signed out.")
     return see("/settings", headers=remember(request, user.id, auth_version=user.auth_version))
 
 
 def sign_out_everywhere(request: Request) -> Response:
     """Ends all sessions of the account, including this one."""
     request.actions.sign_out_everywhere(request.identity.id)
-    return HTTPSeeOther("/", headers=sign_out(request, "You are signed out everywhere."))
+    return HTTPSeeOther("/", headers=sign_out(request, "You are signed out in all browsers."))
 
 
 def close(request: Request) -> dict[str, Any] | Response:
@@ -88,7 +88,7 @@ def close(request: Request) -> dict[str, Any] | Response:
     request.actions.close_account(request.identity.id)
     wake = partial(request.registry["housekeeper"].wake, PATIENCE)
     request.tm.get().addAfterCommitHook(lambda committed: wake() if committed else None)
-    return HTTPSeeOther("/", headers=sign_out(request, "Your account is closed, and everything of yours is gone."))
+    return HTTPSeeOther("/", headers=sign_out(request, "Your account was closed and your data was deleted."))
 
 
 def _profile(request: Request) -> dict[str, str]:

@@ -35,7 +35,7 @@ def post(request: Request) -> dict[str, Any] | Response:
         if error.field != "parent_id":
             raise
         form = refused(request, error, {"message": message}, parent_id="message")
-        form.errors["message"] += " You can still post this on its own."
+        form.errors["message"] += " You can post your text as a new tweet."
         return pages.home(request, form)
     except Refused as error:
         form = refused(request, error, {"message": message})
@@ -46,7 +46,7 @@ def post(request: Request) -> dict[str, Any] | Response:
         request.override_renderer = "tweet.jinja2"
         return page
     if parent_id is not None:
-        request.session.flash("Your answer is posted.")
+        request.session.flash("Your reply was posted.")
         return see(f"/tweets/{tweet.id}")
     request.session.flash("Posted.")
     return see("/")
@@ -61,7 +61,7 @@ def show(request: Request) -> dict[str, Any]:
 def delete(request: Request) -> Response:
     """Deletes one of the current user's tweets; `tweeter.services.actions` checks the owner."""
     request.actions.delete(request.identity.id, int(request.matchdict["id"]))
-    request.session.flash("Your tweet is deleted.")
+    request.session.flash("Your tweet was deleted.")
     return see(f"/@{request.identity.username}")
 
 
@@ -72,7 +72,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
     """
     limit = page_limit(request)
     after = parameter(request, "after", least=0)
-    answers_of = (
+    replies_to = (
         select(Tweet.id)
         .where(Tweet.parent_id == id_, Tweet.id > after, Tweet.user_id.not_in(closed_users))
         .order_by(Tweet.id)
@@ -80,20 +80,20 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
     )
     with request.read_session() as session:
         above = _ancestor_ids(session, id_)
-        below = session.scalars(answers_of).all()
+        below = session.scalars(replies_to).all()
         tweets = load_tweets(session, {id_, *above, *below})
     tweet = tweets.get(id_)
     if tweet is None:
         request.response.status_int = 404
     ancestors = [tweets[ancestor] for ancestor in above if ancestor in tweets]
-    answers = [tweets[answer] for answer in below[:limit] if answer in tweets]
+    replies = [tweets[reply] for reply in below[:limit] if reply in tweets]
     more = below[limit - 1] if len(below) > limit else None  # from the ids: a tweet may be deleted in between
     return {
-        "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "This tweet is gone",
+        "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "Tweet not found",
         "tweet": tweet,
         "ancestors": ancestors,
         "earlier": ancestors[0].parent_id if len(ancestors) == GREATEST_DEPTH else None,
-        "answers": answers,
+        "replies": replies,
         "more": page_url(request, f"/tweets/{id_}", after=more),
         "first": "after" not in request.GET,
         "form": form or Form(drafts.take(request, "tweets") if tweet and request.identity else {}),
