@@ -24,7 +24,7 @@ from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.services import housekeeping
-from tweeter.services.actions import Actions
+from tweeter.services.actions import actions_of
 from tweeter.services.closing import any_left, remove_some
 from tweeter.services.housekeeping import Housekeeper
 from tweeter.services.passwords import Passwords
@@ -177,7 +177,7 @@ def test_the_counters_of_neighbours_are_what_is_there_after_each_chunk(app):
     sessions = app.registry["sessions"]
     leaver_id = crowd(sessions, 7)
     with transaction(sessions) as session:
-        Actions(session, app.registry["passwords"]).close_account(leaver_id)
+        actions_of(app.registry, session).close_account(leaver_id)
     while True:
         with sessions() as session:
             for user in session.scalars(select(User).where(~User.closed)):
@@ -261,7 +261,7 @@ def test_another_process_goes_on_where_one_was_killed(database_url, monkeypatch)
         sessions = app.registry["sessions"]
         leaver = crowd(sessions, 20)
         with transaction(sessions) as session:
-            Actions(session, app.registry["passwords"]).close_account(leaver)
+            actions_of(app.registry, session).close_account(leaver)
         for chunks in (1, 4, 9):
             child = multiprocessing.get_context("spawn").Process(target=die_while_removing, args=(database_url, chunks))
             child.start()
@@ -342,7 +342,7 @@ def test_housekeeping_survives_a_database_that_is_away(database_url, monkeypatch
             with transaction(sessions) as session:
                 session.execute(text("ALTER TABLE elsewhere RENAME TO outbox"))
             with transaction(sessions) as session:
-                Actions(session, app.registry["passwords"]).close_account(leaver)
+                actions_of(app.registry, session).close_account(leaver)
             until(lambda: not left(sessions))
 
 

@@ -21,7 +21,7 @@ from tweeter.lab.asking import ask_all, compare
 from tweeter.lab.instruments import Instrument
 from tweeter.lab.steps import Step, as_it_is
 from tweeter.models import Relationship, User
-from tweeter.services.actions import Actions
+from tweeter.services.actions import actions_of
 from tweeter.testing.caches import tweet
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
@@ -72,7 +72,7 @@ def people(app, ada, bob):
     registry = app.registry
     with registry["sessions"]() as session:
         begin_immediate(session)
-        actions = Actions(session, registry["passwords"])
+        actions = actions_of(registry, session)
         me, other = actions.find("ada").id, actions.find("bob").id
         actions.follow(me, "bob")
         for number in range(25):

@@ -68,7 +68,7 @@ def _url(request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Ite
 def acting(sessions: Sessions) -> Iterator[Actions]:
     with sessions.begin() as session:
         begin_immediate(session)
-        yield Actions(session, Passwords(time_cost=1, memory_kib=8))
+        yield Actions(session, Passwords(time_cost=1, memory_kib=8), 140)
 
 
 def post(sessions: Sessions, *messages: str) -> list[int]:

@@ -309,10 +309,7 @@ def test_closing_the_account_asks_twice(ada: Person, bob: Person) -> None:
     assert "Wrong password." in ada.send("/settings", action="close", password="wrong", status=400).text
     sure = ada.send("/settings", action="close", password=PASSWORD)
     assert "Really close @Ada?" in sure.text
-    assert (
-        "Wrong password."
-        in ada.send("/settings", action="close", confirm="yes", password="wrong", status=400).text
-    )
+    assert "Wrong password." in ada.send("/settings", action="close", confirm="yes", password="wrong", status=400).text
     assert bob.ids("/") == [tweet]
     closed = ada.send("/settings", action="close", confirm="yes", password=PASSWORD)
     assert "Your account is closed" in closed.follow().text

@@ -63,7 +63,7 @@ def tidy(request: Request) -> Response:
     lab: Lab = registry["lab"]
 
     def work(job: Job) -> None:
-        crowds.tidy(registry["sessions"], registry["passwords"], job)
+        crowds.tidy(registry, job)
         lab.delivery.wake()
 
     return _start(request, "taking the test accounts away", work)

@@ -4,10 +4,12 @@ The caller owns the transaction. All business rules are here, so they apply equa
 action that they do not allow raises Refused, with a message for the user.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.registry import Registry
 from pyramid.request import Request
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -20,6 +22,7 @@ from tweeter.interfaces import IDelivery
 from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users
 from tweeter.services import passwords
 from tweeter.services.passwords import Passwords
+from tweeter.services.people import find_user
 from tweeter.values import (
     AccountClosed,
     Followed,
@@ -38,7 +41,7 @@ ID_TRIES = 5
 class Actions:
     """The actions, within the session's transaction. They take ids and return rows."""
 
-    def __init__(self, session: Session, passwords: Passwords, message_limit: int = 140) -> None:
+    def __init__(self, session: Session, passwords: Passwords, message_limit: int) -> None:
         self._session = session
         self._passwords = passwords
         self._message_limit = message_limit
@@ -163,9 +166,7 @@ class Actions:
 
     def find(self, username: str) -> User:
         """The user with that username, case-insensitive."""
-        user = None
-        if text.USERNAME.fullmatch(username):  # PostgreSQL raises an error for a NUL in a text
-            user = self._session.scalar(select(User).where(User.username_key == username.lower()))
+        user = find_user(self._session, username)
         if user is None:
             raise Missing(f"There is no user called {text.clean_line(username)[:20]}.")
         return user
@@ -239,7 +240,8 @@ def check_message(message: str, limit: int) -> str:
     if not message:
         raise Refused("The message is empty.", "message")
     surplus = text.length(message) - limit
-    _check_length(message, limit, f"The message is {surplus:,} character{'s' if surplus > 1 else ''} too long.", "message")
+    too_long = f"The message is {surplus:,} character{'s' if surplus > 1 else ''} too long."
+    _check_length(message, limit, too_long, "message")
     return message
 
 
@@ -271,17 +273,27 @@ def check_password(password: str) -> None:
         raise Refused(f"A password has at most {passwords.GREATEST_LENGTH} characters.", "password")
 
 
-def _request_actions(request: Request) -> Actions:
-    registry, session = request.registry, request.dbsession
-    wake = registry.getUtility(IDelivery).wake
-    request.tm.get().addAfterCommitHook(
-        lambda committed: wake() if committed and outbox.RECORDED in session.info else None
-    )
+def actions_of(registry: Registry, session: Session) -> Actions:
+    """The actions of a site, within the session's transaction."""
     return Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
 
 
+@contextmanager
+def acting(registry: Registry) -> Iterator[Actions]:
+    """The actions in a transaction of their own, committed at the end of the block. Does not wake the delivery."""
+    with registry["writing_sessions"].begin() as session:
+        yield actions_of(registry, session)
+
+
+def _request_actions(request: Request) -> Actions:
+    session, wake = request.dbsession, request.registry.getUtility(IDelivery).wake
+    request.tm.get().addAfterCommitHook(
+        lambda committed: wake() if committed and outbox.RECORDED in session.info else None
+    )
+    return actions_of(request.registry, session)
+
+
 def includeme(config: Configurator) -> None:
-    """Adds `request.actions`: the actions within the request's transaction; their events are delivered after it."""
-    settings = config.get_settings()
-    config.registry["passwords"] = Passwords.of(settings)
+    """Adds `request.actions`: the actions within the request's transaction. A commit with an event wakes the relay."""
+    config.registry["passwords"] = Passwords.of(config.get_settings())
     config.add_request_method(_request_actions, "actions", reify=True)

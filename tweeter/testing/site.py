@@ -13,7 +13,7 @@ from tweeter import ids, outbox
 from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
-from tweeter.services.actions import Actions
+from tweeter.services.actions import Actions, actions_of
 from tweeter.settings import merge
 from tweeter.values import Cursor, Page, Reloaded, Timeline, TweetView
 
@@ -53,7 +53,7 @@ class Process:
             self.delivery.wake()
 
     def actions(self, session: Session) -> Actions:
-        return Actions(session, self.registry["passwords"])
+        return actions_of(self.registry, session)
 
     def page(self, timeline: Timeline, cursor: Cursor) -> Page:
         """A page as a request gets it."""

@@ -8,11 +8,11 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import forget, remember
 from pyramid.view import view_config
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from tweeter.errors import Refused
 from tweeter.models import User
-from tweeter.text import USERNAME
+from tweeter.services.people import find_user
 from tweeter.web.cookies import Headers
 from tweeter.web.security import local_url
 from tweeter.web.views import drafts
@@ -79,7 +79,7 @@ def already_signed_in(request: Request) -> Response:
     return see(posted(request, "next") or request.GET.get("next", "/"))
 
 
-def sign_in(request: Request, user: Any) -> Headers:
+def sign_in(request: Request, user: User) -> Headers:
     """The headers that sign this browser in. Starts a new session, which prevents session fixation."""
     drafts.renew_session(request, drafts.DRAFT)
     known = request.registry["sign_in_guard"].remember(user.username)
@@ -101,33 +101,23 @@ def check_own_password(request: Request, password: str, field: str) -> None:
         raise Refused("Wrong password.", field)
 
 
-def _check_password(request: Request, username: str, password: str) -> Any:
+def _check_password(request: Request, username: str, password: str) -> User | None:
     """The account if the password is correct, else None, after the same time.
 
     Raises TooManyRequests, Busy.
     """
     guard = request.registry["sign_in_guard"]
     guard.check(request, username)
-    user = _find(request, username)
+    # A session of its own that ends before the slow hashing, so no database connection waits for it.
+    with request.registry["sessions"]() as session:
+        user = find_user(session, username)
     if request.registry["passwords"].check(user.password_hash if user else "", password):
         return user
     guard.failed(request, username)
     return None
 
 
-def _find(request: Request, username: str) -> Any:
-    if not USERNAME.fullmatch(username):
-        return None
-    # A session of its own that ends before the slow hashing, so no database connection waits for it.
-    with request.registry["sessions"]() as session:
-        return session.execute(
-            select(User.id, User.username, User.password_hash, User.auth_version).where(
-                User.username_key == username.lower()
-            )
-        ).one_or_none()
-
-
-def _rehash(request: Request, user: Any, password: str) -> None:
+def _rehash(request: Request, user: User, password: str) -> None:
     """Hashes the password again if the hash has other cost parameters than the settings."""
     passwords = request.registry["passwords"]
     if passwords.outdated(user.password_hash):

@@ -196,9 +196,7 @@ def try_again(error: TryAgain, request: Request) -> Response:
 
 @exception_view_config(TookTooLong)
 def took_too_long(error: TookTooLong, request: Request) -> Response:
-    response = error_page(
-        request, 503, "Try a longer word or a #tag.", title="This search took too long"
-    )
+    response = error_page(request, 503, "Try a longer word or a #tag.", title="This search took too long")
     response.headers["Retry-After"] = "5"
     return response
 

@@ -10,6 +10,7 @@ from pyramid.view import view_config
 from sqlalchemy import select
 
 from tweeter.models import Relationship, User
+from tweeter.services.people import find_user
 from tweeter.text import USERNAME
 from tweeter.values import Timeline
 from tweeter.web.security import SIGNED_IN
@@ -100,7 +101,7 @@ def find(request: Request) -> User:
     """The user in the URL, case-insensitively. Raises HTTPNotFound."""
     username = checked_name(request)
     with request.read_session() as session:
-        user = session.scalar(select(User).where(User.username_key == username.lower()))
+        user = find_user(session, username)
     if user is None:
         raise HTTPNotFound(f"There is no user @{username}.")
     return user

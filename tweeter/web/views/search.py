@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from tweeter import ids, text
 from tweeter.db.sessions import time_limit
 from tweeter.models import Hashtag, Tweet, User, closed_users
+from tweeter.services.people import find_user
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page
 from tweeter.web.views.forms import page_cursor, page_url
@@ -72,7 +73,7 @@ def find_people(session: Session, q: str) -> Sequence[User]:
         matches.append(User.folded_name.contains(name, autoescape=True))
     query = select(User).where(User.id <= MOST_PEOPLE, or_(*matches), ~User.closed)
     people = session.scalars(query.order_by(User.followers_count.desc(), User.id.desc()).limit(PEOPLE)).all()
-    exact = session.scalar(select(User).where(User.username_key == name))
+    exact = find_user(session, name)
     return people if exact is None or exact in people else [*people[: PEOPLE - 1], exact]
 
 
