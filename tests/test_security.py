@@ -17,7 +17,7 @@ from tweeter.db.engines import make_engine
 from tweeter.models import User
 from tweeter.services.passwords import Passwords
 from tweeter.web.security import local_url
-from tweeter.web.views.health import Probe
+from tweeter.web.views.monitoring import Probe
 
 Visitor = Callable[[], webtest.TestApp]
 

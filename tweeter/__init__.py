@@ -14,7 +14,7 @@ from pyramid.router import Router
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
-from tweeter.web.requests import make_request_class
+from tweeter.web import make_request_class
 
 # Programs that load the application to look at it, not to serve it.
 INSPECTING = {"pshell", "proutes", "pviews", "ptweens", "prequest", "pdistreport"}

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from tweeter.db.chunks import in_chunks
-from tweeter.db.sessions import SessionFactory, begin_immediate, insert_new
+from tweeter.db.sessions import SessionFactory, begin_immediate, insert_new, write
 from tweeter.errors import Refused
 from tweeter.lab.jobs import Job, Timer
 from tweeter.models import Relationship, User
@@ -76,10 +76,7 @@ def _make(session: Session, author: int, names: list[str]) -> None:
 
 
 def _count(session: Session, author: int, step: int) -> None:
-    session.execute(
-        update(User).where(User.id == author).values(followers_count=User.followers_count + step),
-        execution_options={"synchronize_session": False},
-    )
+    write(session, update(User).where(User.id == author).values(followers_count=User.followers_count + step))
 
 
 def how_many(session: Session) -> int:
@@ -129,10 +126,7 @@ def _remove_chunk(sessions: SessionFactory) -> int:
             ids = [follower for follower, _ in rows]
             for author in {followee for _, followee in rows}:
                 _count(session, author, -sum(followee == author for _, followee in rows))
-            for statement in (
-                delete(Relationship).where(Relationship.from_user_id.in_(ids)),
-                delete(User).where(User.id.in_(ids)),
-            ):
-                session.execute(statement, execution_options={"synchronize_session": False})
+            write(session, delete(Relationship).where(Relationship.from_user_id.in_(ids)))
+            write(session, delete(User).where(User.id.in_(ids)))
             session.commit()
     return len(rows)

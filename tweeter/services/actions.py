@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 
 from tweeter import ids, outbox, text
-from tweeter.db.sessions import insert_new
+from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
 from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users
@@ -129,7 +129,7 @@ class Actions:
         if author_id != user_id:
             raise NotYours("This tweet belongs to another user.")
         self._lock(user_id)
-        if not self._rows(delete(Tweet).where(Tweet.id == tweet_id)):
+        if not write(self._session, delete(Tweet).where(Tweet.id == tweet_id)):
             raise Missing("This tweet was deleted.")
         self._wrote(user_id, tweets_count=-1)
         outbox.record(self._session, TweetsDeleted((tweet_id,), user_id))
@@ -158,7 +158,7 @@ class Actions:
             return
         self._lock(user_id, followee.id)
         gone = delete(Relationship).where(Relationship.from_user_id == user_id, Relationship.to_user_id == followee.id)
-        if self._rows(gone):
+        if write(self._session, gone):
             self._wrote(user_id, following_count=-1)
             self._count(User.id == followee.id, followers_count=-1)
             outbox.record(self._session, Unfollowed(user_id, followee.id))
@@ -204,11 +204,7 @@ class Actions:
 
     def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
         counted = {name: getattr(User, name) + step for name, step in steps.items()}
-        return self._rows(update(User).where(who, ~User.closed).values({**values, **counted}))
-
-    def _rows(self, statement: Any) -> int:
-        result = self._session.execute(statement, execution_options={"synchronize_session": False})
-        return int(result.rowcount)  # type: ignore[attr-defined]
+        return write(self._session, update(User).where(who, ~User.closed).values({**values, **counted}))
 
     def _insert_tweet(self, user_id: int, message: str, parent_id: int | None) -> Tweet:
         values: dict[str, Any] = {"user_id": user_id, "message": message, "parent_id": parent_id}

@@ -26,6 +26,11 @@ def derive(secret: str, purpose: str) -> str:
     return hashlib.blake2b(purpose.encode(), key=hashlib.sha512(secret.encode()).digest(), digest_size=32).hexdigest()
 
 
+def _set_cookie(name: str, value: str | None, max_age: int, secure: bool) -> Headers:
+    cookie = make_cookie(name, value, max_age=max_age, secure=secure, httponly=True, samesite="Lax")
+    return [("Set-Cookie", cookie)]
+
+
 class SessionSerializer:
     """The session as JSON that fits into a cookie.
 
@@ -121,10 +126,7 @@ class Ticket:
 
     def headers(self, token: str | None) -> Headers:
         """Headers that set the cookie; None deletes it."""
-        cookie = make_cookie(
-            "ticket", token, max_age=self._lifetime, secure=self._secure, httponly=True, samesite="Lax"
-        )
-        return [("Set-Cookie", cookie)]
+        return _set_cookie("ticket", token, self._lifetime, self._secure)
 
 
 class KnownBrowser:
@@ -145,11 +147,7 @@ class KnownBrowser:
 
     def headers(self, username: str) -> Headers:
         id_ = secrets.token_urlsafe(12)
-        cookie = make_cookie(
-            "browser", f"{id_}.{self._sign(id_, username)}", max_age=KNOWN_BROWSER_DAYS * DAY,
-            secure=self._secure, httponly=True, samesite="Lax",
-        )  # fmt: skip
-        return [("Set-Cookie", cookie)]
+        return _set_cookie("browser", f"{id_}.{self._sign(id_, username)}", KNOWN_BROWSER_DAYS * DAY, self._secure)
 
     def _sign(self, id_: str, username: str) -> str:
         return hashlib.blake2b(f"{id_}.{username.lower()}".encode(), key=self._key, digest_size=16).hexdigest()

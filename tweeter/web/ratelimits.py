@@ -58,17 +58,11 @@ class RateLimits:
 
     def hit(self, name: str, *who: str) -> None:
         """Counts one more. Raises TooManyRequests if that exceeds the limit."""
-        key = (self._site(), name, *who)
-        for item in self._items[name]:
-            if not self._ask(methodcaller("hit", item, *key)):
-                raise self._refusal(name, item, key)
+        self._each("hit", name, who)
 
     def check(self, name: str, *who: str) -> None:
         """Raises TooManyRequests if one more would exceed the limit; counts nothing."""
-        key = (self._site(), name, *who)
-        for item in self._items[name]:
-            if not self._ask(methodcaller("test", item, *key)):
-                raise self._refusal(name, item, key)
+        self._each("test", name, who)
 
     def is_new(self, name: str, *who: str) -> bool:
         """Whether nothing is currently counted for `who`."""
@@ -84,9 +78,12 @@ class RateLimits:
                 address or "a client without an address",
             )
 
-    def _refusal(self, name: str, item: limits.RateLimitItem, key: Sequence[str]) -> TooManyRequests:
-        """The error, with the seconds until the window has room for one more if there are no other requests."""
-        return TooManyRequests(until_room(*self._window(item, key), item.get_expiry(), item.amount), name)
+    def _each(self, method: str, name: str, who: Sequence[str]) -> None:
+        """Calls the limiter for each item of a limit. Raises TooManyRequests where one has no room."""
+        key = (self._site(), name, *who)
+        for item in self._items[name]:
+            if not self._ask(methodcaller(method, item, *key)):
+                raise TooManyRequests(until_room(*self._window(item, key), item.get_expiry(), item.amount), name)
 
     def _window(self, item: limits.RateLimitItem, key: Sequence[str]) -> tuple[int, float, int, float]:
         """For the previous and the current window: the count, and the seconds until it expires."""

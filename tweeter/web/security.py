@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from tweeter.db.prepared import Prepared
+from tweeter.db.sessions import write
 from tweeter.models import LoginSession, User
 from tweeter.models.base import UTCDateTime, now
 from tweeter.web.cookies import DAY, Headers, Ticket, session_factory
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 SIGNED_IN = "signed in"
 IDENTITY = "tweeter identity"  # an attribute of requests
-_UNSYNCHRONIZED = {"synchronize_session": False}
 RENEWED_AFTER = 0.1  # of its lifetime: then a session in use is prolonged
 PRUNED = 100  # expired sessions that each new one deletes, at most
 
@@ -93,9 +93,7 @@ class SecurityPolicy:
         self._end(request)
         over = select(LoginSession.token_hash).where(LoginSession.expires < now()).limit(PRUNED)
         over = over.with_for_update(skip_locked=True)
-        session.execute(
-            delete(LoginSession).where(LoginSession.token_hash.in_(over)), execution_options=_UNSYNCHRONIZED
-        )
+        write(session, delete(LoginSession).where(LoginSession.token_hash.in_(over)))
         token = self._ticket.new()
         row = select(
             literal(self._ticket.hash(token)), User.id, literal(auth_version),
@@ -112,8 +110,7 @@ class SecurityPolicy:
 
     def _end(self, request: Request) -> None:
         if token := self._ticket.read(request):
-            ended = delete(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
-            request.dbsession.execute(ended, execution_options=_UNSYNCHRONIZED)
+            write(request.dbsession, delete(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token)))
 
     def _load(self, request: Request) -> Identity | None:
         token = self._ticket.read(request)

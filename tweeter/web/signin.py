@@ -40,8 +40,9 @@ class SignInGuard:
     def failed(self, request: Request, username: str) -> None:
         """Counts a wrong password."""
         name, browser, address = self._who(request, username)
-        first = self._rates.is_new("sign_in", name, browser or address)
-        counts: list[tuple[str, ...]] = [("sign_in", name, browser or address)]
+        own = ("sign_in", name, browser or address)
+        first = self._rates.is_new(*own)
+        counts: list[tuple[str, ...]] = [own]
         if not browser:
             counts.append(("sign_in_name", name))
             if first:

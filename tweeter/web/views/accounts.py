@@ -19,14 +19,12 @@ from tweeter.web.views import drafts
 from tweeter.web.views.forms import Form, go, posted, refused, see
 
 
-@view_config(route_name="signup", request_method="GET", renderer="tweeter.web:templates/signup.jinja2")
+@view_config(route_name="signup", request_method="GET", renderer="signup.jinja2")
 def signup_form(request: Request) -> dict[str, Any] | Response:
     return {"form": Form(drafts.take(request, "signup"))} if request.identity is None else go("/")
 
 
-@view_config(
-    route_name="signup", request_method="POST", renderer="tweeter.web:templates/signup.jinja2", limit="sign_up"
-)
+@view_config(route_name="signup", request_method="POST", renderer="signup.jinja2", limit="sign_up")
 def signup(request: Request) -> dict[str, Any] | Response:
     if request.identity is not None:
         return already_signed_in(request)
@@ -40,7 +38,7 @@ def signup(request: Request) -> dict[str, Any] | Response:
     return see("/", headers=headers)
 
 
-@view_config(route_name="login", request_method="GET", renderer="tweeter.web:templates/login.jinja2")
+@view_config(route_name="login", request_method="GET", renderer="login.jinja2")
 def login_form(request: Request) -> dict[str, Any] | Response:
     onward = local_url(request.GET.get("next", "/"))
     if request.identity is not None:
@@ -48,7 +46,7 @@ def login_form(request: Request) -> dict[str, Any] | Response:
     return {"form": Form({"next": onward} | drafts.take(request, "login"))}
 
 
-@view_config(route_name="login", request_method="POST", renderer="tweeter.web:templates/login.jinja2")
+@view_config(route_name="login", request_method="POST", renderer="login.jinja2")
 def login(request: Request) -> dict[str, Any] | Response:
     """Unknown usernames and wrong passwords get the same response after the same time."""
     if request.identity is not None:

@@ -52,7 +52,7 @@ def error_page(request: Request, status: int, message: str = "", ask: bool = Tru
     values = {"title": heading, "typed": _typed(request)} | values
     values |= {"message": message or usual, "status": status, "me": me}
     try:
-        response = render_to_response("tweeter.web:templates/error.jinja2", values, request=request)
+        response = render_to_response("error.jinja2", values, request=request)
     except Exception:  # the templates themselves may be broken
         log.exception("rendering the error page of %s failed", status)
         response = Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{usual}")

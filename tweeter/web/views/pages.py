@@ -17,7 +17,7 @@ from tweeter.web.views import drafts
 from tweeter.web.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
 from tweeter.web.views.frames import Frames
 
-HOME, PUBLIC = "tweeter.web:templates/home.jinja2", "tweeter.web:templates/public.jinja2"
+HOME, PUBLIC = "home.jinja2", "public.jinja2"
 
 
 @view_config(route_name="index", request_method="GET", renderer=HOME)
@@ -86,9 +86,7 @@ def _poll_url(timeline: Timeline, page: Page, me: int | None) -> str:
     return f"/newer?timeline={timeline.kind}&since={since}{user}{seen}"
 
 
-@view_config(
-    route_name="mentions", request_method="GET", renderer="tweeter.web:templates/mentions.jinja2", permission=SIGNED_IN
-)
+@view_config(route_name="mentions", request_method="GET", renderer="mentions.jinja2", permission=SIGNED_IN)
 def mentions(request: Request) -> dict[str, Any]:
     """Tweets that mention the current user."""
     cursor = page_cursor(request)

@@ -18,7 +18,7 @@ from tweeter.web.views.forms import page_cursor, page_url, posted, see, written
 from tweeter.web.views.pages import timeline_page
 
 
-@view_config(route_name="profile", request_method="GET", renderer="tweeter.web:templates/profile.jinja2")
+@view_config(route_name="profile", request_method="GET", renderer="profile.jinja2")
 def profile(request: Request) -> dict[str, Any] | Response:
     user = find(request)
     if elsewhere := canonical(request, user):
@@ -32,12 +32,12 @@ def profile(request: Request) -> dict[str, Any] | Response:
     }
 
 
-@view_config(route_name="followers", request_method="GET", renderer="tweeter.web:templates/people.jinja2")
+@view_config(route_name="followers", request_method="GET", renderer="people.jinja2")
 def followers(request: Request) -> dict[str, Any] | Response:
     return _people(request, "Followers", Relationship.from_user_id, Relationship.to_user_id)
 
 
-@view_config(route_name="following", request_method="GET", renderer="tweeter.web:templates/people.jinja2")
+@view_config(route_name="following", request_method="GET", renderer="people.jinja2")
 def following(request: Request) -> dict[str, Any] | Response:
     return _people(request, "Following", Relationship.to_user_id, Relationship.from_user_id)
 

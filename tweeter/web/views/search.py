@@ -38,7 +38,7 @@ class Found(NamedTuple):
     looked_until: int | None = None
 
 
-@view_config(route_name="search", request_method="GET", renderer="tweeter.web:templates/search.jinja2", limit="search")
+@view_config(route_name="search", request_method="GET", renderer="search.jinja2", limit="search")
 def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)

@@ -18,9 +18,7 @@ from tweeter.web.views.forms import Form, posted, refused, see
 PATIENCE = 2.0  # seconds that closing an account waits for the counters of its followers and followees
 
 
-@view_config(
-    route_name="settings", request_method="GET", renderer="tweeter.web:templates/settings.jinja2", permission=SIGNED_IN
-)
+@view_config(route_name="settings", request_method="GET", renderer="settings.jinja2", permission=SIGNED_IN)
 def settings(request: Request) -> dict[str, Any]:
     return {"form": Form(_profile(request) | drafts.take(request, "settings"))}
 
@@ -28,7 +26,7 @@ def settings(request: Request) -> dict[str, Any]:
 @view_config(
     route_name="settings",
     request_method="POST",
-    renderer="tweeter.web:templates/settings.jinja2",
+    renderer="settings.jinja2",
     permission=SIGNED_IN,
     limit="settings",
 )

@@ -18,13 +18,7 @@ from tweeter.web.views.forms import Form, number, page_limit, page_url, paramete
 GREATEST_DEPTH = 20
 
 
-@view_config(
-    route_name="tweets",
-    request_method="POST",
-    renderer="tweeter.web:templates/home.jinja2",
-    permission=SIGNED_IN,
-    limit="post",
-)
+@view_config(route_name="tweets", request_method="POST", renderer="home.jinja2", permission=SIGNED_IN, limit="post")
 def post(request: Request) -> dict[str, Any] | Response:
     """Posts a tweet and redirects to it, or shows a rejected one in the form it was typed into."""
     message, parent = posted(request, "message"), posted(request, "parent_id")
@@ -52,7 +46,7 @@ def post(request: Request) -> dict[str, Any] | Response:
     return see("/")
 
 
-@view_config(route_name="tweet", request_method="GET", renderer="tweeter.web:templates/tweet.jinja2")
+@view_config(route_name="tweet", request_method="GET", renderer="tweet.jinja2")
 def show(request: Request) -> dict[str, Any]:
     return tweet_page(request, int(request.matchdict["id"]))
 
