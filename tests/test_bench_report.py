@@ -196,7 +196,7 @@ def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--backends", "nonesuch"], "--backends = nonesuch: there is no such module; built in are "),
+        (["--backends", "nonesuch"], "--backends = nonesuch: no such module; built-in modules: "),
         (["--backends", "sql,tweeter.backends.sql"], "Two of the backends have the same name"),
         (["--workloads", "nonesuch"], "there is no workload nonesuch; built in are retwis"),
         (["--workloads", "replay"], "A replay needs both --follows and --tweets."),

@@ -338,7 +338,7 @@ def test_housekeeping_survives_a_database_that_is_away(database_url, monkeypatch
         with transaction(sessions) as session:
             session.execute(text("ALTER TABLE outbox RENAME TO elsewhere"))
         with housekeeping_of(sessions):
-            until(lambda: "housekeeping has to wait" in caplog.text)
+            until(lambda: "housekeeping is postponed" in caplog.text)
             with transaction(sessions) as session:
                 session.execute(text("ALTER TABLE elsewhere RENAME TO outbox"))
             with transaction(sessions) as session:
@@ -384,7 +384,7 @@ def test_the_command_interrupted_leaves_the_rest_to_whoever_comes_next(site, cap
     assert "n0 is closed. The site removes the rest" in capsys.readouterr().err
     assert left(sessions)
     assert main(["user", "close", ini, "n0", "--yes"]) == 1
-    assert "nobody called n0" in capsys.readouterr().err
+    assert "no user called n0" in capsys.readouterr().err
     assert main(["user", "close", ini, "ann", "--yes"]) == 0
     assert not left(sessions)
     with sessions() as session:

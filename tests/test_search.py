@@ -170,7 +170,7 @@ def test_a_page_looks_through_so_many_tweets_and_says_so(
         page = ada.get(url)
         pages.append(ids_on(page))
         older = re.search(r'rel="next" href="([^"]+)"', page.text)
-        assert ("Older ones are searched on the next page" in page.text) == bool(older)
+        assert ("The next page searches older tweets" in page.text) == bool(older)
         url = older.group(1).replace("&amp;", "&") if older else ""
     assert [tweet for page in pages for tweet in page] == rare[::-1]
     assert [] in pages

@@ -111,7 +111,7 @@ def test_the_foot_and_a_header_tell_what_the_page_cost(ada: Person, backend: str
 
 
 def test_mentions(ada: Person, bob: Person) -> None:
-    assert "Nobody has mentioned you yet" in bob.get("/mentions").text
+    assert "No mentions yet" in bob.get("/mentions").text
     tweet = ada.post("hello @BOB!")
     ada.post("mail me at ada@bob.example")
     assert bob.ids("/mentions") == [tweet]
@@ -134,8 +134,8 @@ def test_messages_that_fit(ada: Person, message: str) -> None:
         ("", "The message is empty."),
         (" \n\u200b\u2800", "The message is empty."),
         ("\x00\x07\u202e", "The message is empty."),
-        ("é" * 141, "That is 1 character too long."),
-        ("👨‍👩‍👧‍👦" * 150, "That is 10 characters too long."),
+        ("é" * 141, "The message is 1 character too long."),
+        ("👨‍👩‍👧‍👦" * 150, "The message is 10 characters too long."),
     ],
 )
 def test_messages_that_don_t_fit_come_back_with_what_is_wrong(ada: Person, message: str, says: str) -> None:
@@ -251,7 +251,7 @@ def test_following_twice_and_oneself(ada: Person, bob: Person) -> None:
 
 
 def test_lists_of_people_are_paged(ada: Person, visitor: Visitor) -> None:
-    assert "Nobody follows @Ada yet." in ada.get("/@Ada/followers").text
+    assert "@Ada has no followers yet." in ada.get("/@Ada/followers").text
     assert "@Ada does not follow anyone yet." in ada.get("/@Ada/following").text
     for n in range(23):
         Person(visitor(), f"reader_{n}").follow("Ada")
@@ -308,11 +308,11 @@ def test_closing_the_account_asks_twice(ada: Person, bob: Person) -> None:
     bob.follow("Ada")
     assert "Wrong password." in ada.send("/settings", action="close", password="wrong", status=400).text
     sure = ada.send("/settings", action="close", password=PASSWORD)
-    assert "Really close @Ada?" in sure.text
+    assert "Close @Ada?" in sure.text
     assert "Wrong password." in ada.send("/settings", action="close", confirm="yes", password="wrong", status=400).text
     assert bob.ids("/") == [tweet]
     closed = ada.send("/settings", action="close", confirm="yes", password=PASSWORD)
-    assert "Your account is closed" in closed.follow().text
+    assert "Your account was closed" in closed.follow().text
     assert bob.ids("/") == []
     bob.get("/@Ada", status=404)
     assert ada.get("/settings", status=303).location.endswith("/login?next=/settings")
@@ -446,7 +446,7 @@ def test_errors_have_pages_of_their_own(testapp: webtest.TestApp, monkeypatch: p
     assert "Page not found" in testapp.get("/static/nothing.css", status=404).text
     monkeypatch.setattr("tweeter.web.views.search.find_people", lambda *_: 1 / 0)
     page = testapp.get("/search?q=x", status=500)
-    assert "It is our fault" in page.text
+    assert "The site failed to show this page" in page.text
     assert "ZeroDivision" not in page.text
 
 

@@ -168,6 +168,6 @@ def test_pages_that_forms_come_back_with(ada: Page) -> None:
     found += faults_of(ada)
     ada.get_by_label("Your password").fill(PASSWORD)
     press(ada.get_by_role("button", name="Close my account"))
-    expect(ada.get_by_role("heading", name="Really close")).to_be_visible()
+    expect(ada.get_by_role("heading", name="Close @")).to_be_visible()
     found += faults_of(ada)
     assert not found, "\n".join(found)

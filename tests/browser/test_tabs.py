@@ -77,7 +77,7 @@ def test_a_second_tab_to_sign_in_goes_on(ada: Page) -> None:
     sign_in(other)
     sign_in(ada)
     ada.wait_for_url("**/mentions")
-    expect(ada.get_by_text("You are signed in already, as @ada.")).to_be_visible()
+    expect(ada.get_by_text("You are already signed in as @ada.")).to_be_visible()
     other.goto("/login?next=/search")
     other.wait_for_url("**/search")
 
