@@ -1,1 +1,1 @@
-"""What people can do, and what follows from it in the background."""
+"""The actions of users, their business rules, and background work."""

@@ -55,7 +55,7 @@ class Passwords:
 
     @lru_cache(maxsize=1)  # noqa: B019 (lives as long as the application)
     def _decoy(self) -> str:
-        return self.hash("the password of nobody")
+        return self.hash("decoy")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

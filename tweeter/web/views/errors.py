@@ -1,11 +1,10 @@
 """An error page for each failure. At most it loads the current user from SQL; most pages do not even do that."""
 
 import logging
-from typing import Any
 from urllib.parse import quote
 
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken, PredicateMismatch
-from pyramid.httpexceptions import HTTPException, HTTPServiceUnavailable
+from pyramid.httpexceptions import HTTPException
 from pyramid.registry import Registry
 from pyramid.renderers import render_to_response
 from pyramid.request import Request
@@ -45,18 +44,22 @@ LIMITS = {
 }
 
 
-def error_page(request: Request, status: int, message: str = "", ask: bool = True, **values: Any) -> Response:
-    """The page of a status. With `ask=False` the current user is not loaded, because that could fail again."""
+def error_page(
+    request: Request, status: int, message: str = "", title: str = "", load_user: bool = True, retry_after: int = 0
+) -> Response:
+    """The page of a status. Without `load_user` the current user is not loaded, because that could fail again."""
     heading, usual = PAGES.get(status, ("Request failed", "Please try again."))
-    me = safe_identity(request) if ask else None
-    values = {"title": heading, "typed": _typed(request)} | values
-    values |= {"message": message or usual, "status": status, "me": me}
+    me = safe_identity(request) if load_user else None
+    values = {"title": title or heading, "message": message or usual, "status": status, "me": me}
+    values["typed"] = _typed(request)
     try:
         response = render_to_response("error.jinja2", values, request=request)
     except Exception:  # the templates themselves may be broken
         log.exception("rendering the error page of %s failed", status)
         response = Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{usual}")
     response.status_int = status
+    if retry_after:
+        response.headers["Retry-After"] = str(retry_after)
     return response
 
 
@@ -65,7 +68,7 @@ def http_error(error: HTTPException, request: Request) -> Response:
     """Error pages for exceptions of Pyramid and the views. Redirects pass through."""
     if error.status_int < 400:
         return error
-    response = error_page(request, error.status_int, _sentence(error), ask=error.status_int < 500)
+    response = error_page(request, error.status_int, _sentence(error), load_user=error.status_int < 500)
     for name in ("Retry-After", "Allow"):
         if name in error.headers:
             response.headers[name] = error.headers[name]
@@ -145,13 +148,9 @@ def bad_csrf(error: Exception, request: Request) -> Response:
     """Usually the user signed in or out in another tab after loading the page: shows the form and its draft again."""
     cookie = "session" in request.cookies
     if not cookie and _came_over_http(request):
-        return error_page(
-            request,
-            400,
-            "It sets its cookies over https only, and this page came over http, so signing in fails. "
-            "Open the site at an address that begins with https.",
-            title="This site requires https",
-        )
+        message = "It sets its cookies over https only, and this page came over http, so signing in fails."
+        message += " Open the site at an address that begins with https."
+        return error_page(request, 400, message, "This site requires https")
     if request.matched_route.name in ("login", "signup") and safe_identity(request) is not None:
         return accounts.already_signed_in(request)
     draft = drafts.typed(request)
@@ -162,9 +161,8 @@ def bad_csrf(error: Exception, request: Request) -> Response:
     message = "It was loaded before you signed in or out, or it came from another site."
     if not cookie:
         message = "Your browser sent no cookie of this site: cookies are blocked, or they were deleted."
-    return error_page(
-        request, 400, f"{message} Go back, reload the page and send the form again.", title="This form has expired"
-    )
+    message += " Go back, reload the page and send the form again."
+    return error_page(request, 400, message, "This form has expired")
 
 
 def _came_over_http(request: Request) -> bool:
@@ -182,23 +180,18 @@ def refused(error: Refused, request: Request) -> Response:
 @exception_view_config(TryAgain)
 def try_again(error: TryAgain, request: Request) -> Response:
     """The page says when to retry. The draft is in the form again."""
-    status, reason = 429, LIMITS.get(getattr(error, "limit", ""), PAGES[429][1])
-    title = PAGES[429][0]
+    status, title, reason = 429, "", LIMITS.get(getattr(error, "limit", ""), PAGES[429][1])
     if isinstance(error, Busy):
         status, title, reason = 503, "Too many sign-ins", "Many people are signing in now."
     if draft := drafts.typed(request):
         drafts.keep(request, draft)
     message = f"{reason} Please try again in {_wait(error.seconds)}."
-    response = error_page(request, status, message, title=title)
-    response.headers["Retry-After"] = str(error.seconds)
-    return response
+    return error_page(request, status, message, title, retry_after=error.seconds)
 
 
 @exception_view_config(TookTooLong)
 def took_too_long(error: TookTooLong, request: Request) -> Response:
-    response = error_page(request, 503, "Try a longer word or a #tag.", title="This search took too long")
-    response.headers["Retry-After"] = "5"
-    return response
+    return error_page(request, 503, "Try a longer word or a #tag.", "This search took too long", retry_after=5)
 
 
 def _wait(seconds: int) -> str:
@@ -219,13 +212,11 @@ def sql_is_down(error: Exception, request: Request) -> Response:
         return server_error(error, request)  # a violated constraint or invalid SQL: the database did respond
     if not is_error_retryable(request, error):
         log.error("the database does not respond: %s", error)
-    response = error_page(request, HTTPServiceUnavailable.code, ask=False)
-    response.headers["Retry-After"] = "5"
-    return response
+    return error_page(request, 503, load_user=False, retry_after=5)
 
 
 @exception_view_config(Exception)
 def server_error(error: Exception, request: Request) -> Response:
     if not is_error_retryable(request, error):
         log.error("%s %s failed", request.method, request.path_info, exc_info=error)
-    return error_page(request, 500, ask=False)
+    return error_page(request, 500, load_user=False)
