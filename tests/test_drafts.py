@@ -269,7 +269,9 @@ def test_plain_http_in_production_is_said_to_need_https(secure: Router, url: str
     assert "too old" not in page.text
     assert "requires https" in browser.post(url, fields, headers={"Origin": "http://site.example"}, status=400).text
     # Over https, an old form is an old form, whether the proxy says that it is https or only the browser does.
-    assert "requires https" not in browser.post(url, fields, headers={"Origin": "https://site.example"}, status=400).text
+    assert (
+        "requires https" not in browser.post(url, fields, headers={"Origin": "https://site.example"}, status=400).text
+    )
     proxied = Browser(secure, {"HTTP_HOST": "site.example", "wsgi.url_scheme": "https"})
     page = proxied.post(url, fields, headers={"Origin": "https://site.example"}, status=400)
     assert "This form has expired" in page.text

@@ -206,7 +206,9 @@ def test_a_setting_of_a_backend_that_is_not_in_use_is_left_alone_and_told(
     cabinet: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     merged({"tweeter.cabinet.ulr": "x"})
-    assert [record.getMessage() for record in caplog.records] == ["no backend in use declares the setting tweeter.cabinet.ulr"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "no backend in use declares the setting tweeter.cabinet.ulr"
+    ]
 
 
 def test_a_backend_that_can_not_be_imported_is_no_matter_of_names(cabinet: dict[str, str]) -> None:

@@ -57,8 +57,7 @@ def machinery(config: Configurator) -> None:
     config.include("tweeter.db")
     config.include("tweeter.timelines")
     config.include("tweeter.delivery")
-    config.include("tweeter.services.housekeeping")
-    config.include("tweeter.services.actions")
+    config.include("tweeter.services")
 
 
 @contextmanager

@@ -33,9 +33,7 @@ KNOWN = {
     "tweeter.sql_timeout_ms": Setting(
         int, 5000, help="Milliseconds until PostgreSQL cancels a statement; 0: no limit."
     ),
-    "tweeter.timelines": Setting(
-        str, "sql", help="The backend that serves the timelines: a built-in or dotted name."
-    ),
+    "tweeter.timelines": Setting(str, "sql", help="The backend that serves the timelines: a built-in or dotted name."),
     "tweeter.timelines.shadow": Setting(str, "", help="Backends that receive all deliveries but serve no pages."),
     "tweeter.delivery": Setting(str, "inline", help="How events reach the stores: inline, relay, or a dotted name."),
     "tweeter.secret": Setting(str, None, help="Key that signs cookies: a random text.", secret=True),

@@ -20,7 +20,7 @@ from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
 from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users
-from tweeter.services import passwords
+from tweeter.services.checks import check_bio, check_display_name, check_message, check_password
 from tweeter.services.passwords import Passwords
 from tweeter.services.people import find_user
 from tweeter.values import (
@@ -32,9 +32,6 @@ from tweeter.values import (
     Unfollowed,
 )
 
-NAME_LENGTH = 50
-NAME_COLUMN = 200  # code points
-BIO_LENGTH = 160
 ID_TRIES = 5
 
 
@@ -228,45 +225,6 @@ class Actions:
             mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
             for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
                 self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
-
-
-def check_message(message: str, limit: int) -> str:
-    """Returns the cleaned message. Raises Refused."""
-    message = text.clean_message(message)
-    if not message:
-        raise Refused("The message is empty.", "message")
-    surplus = text.length(message) - limit
-    too_long = f"The message is {surplus:,} character{'s' if surplus > 1 else ''} too long."
-    _check_length(message, limit, too_long, "message")
-    return message
-
-
-def check_display_name(name: str) -> str:
-    name = text.clean_line(name)
-    too_long = f"A name has at most {NAME_LENGTH} characters."
-    _check_length(name, NAME_LENGTH, too_long, "display_name", NAME_COLUMN)
-    return name
-
-
-def check_bio(bio: str) -> str:
-    bio = text.clean_message(bio)
-    _check_length(bio, BIO_LENGTH, f"A bio has at most {BIO_LENGTH} characters.", "bio")
-    return bio
-
-
-def _check_length(words: str, limit: int, too_long: str, field: str, code_points: int = 0) -> None:
-    if text.count_characters(words) > limit:
-        raise Refused(too_long, field)
-    most = code_points or limit * text.CODE_POINTS_PER_CHARACTER
-    if len(words) > most:
-        raise Refused(f"The text has {len(words):,} code points; at most {most:,} are allowed.", field)
-
-
-def check_password(password: str) -> None:
-    if len(password) < passwords.LEAST_LENGTH:
-        raise Refused(f"A password has at least {passwords.LEAST_LENGTH} characters.", "password")
-    if len(password) > passwords.GREATEST_LENGTH:
-        raise Refused(f"A password has at most {passwords.GREATEST_LENGTH} characters.", "password")
 
 
 def actions_of(registry: Registry, session: Session) -> Actions:

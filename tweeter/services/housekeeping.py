@@ -40,7 +40,6 @@ class Housekeeper:
         self._passed = threading.Condition()
         self._begun = self._done = 0  # passes
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
 
     def restart(self) -> None:
         """Called in a forked process, which does not have its parent's thread."""
@@ -48,17 +47,12 @@ class Housekeeper:
         self.start()
 
     def start(self) -> None:
-        """Starts the thread unless it is running."""
-        if self._thread is None:
-            with self._starting:
-                if self._thread is None and not self._stopped.is_set():
-                    self._awake.set()  # first pass at once: another process may have been killed during its work
-                    self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
-                    self._thread.start()
+        self._awake.set()  # first pass at once: another process may have been killed during its work
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread.start()
 
     def wake(self, patience: float) -> None:
         """Called after an account was closed. Waits until its rows are removed, `patience` seconds at most."""
-        self.start()
         with self._passed:
             goal = self._begun + 1  # the current pass may have missed the account
             self._awake.set()

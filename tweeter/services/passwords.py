@@ -12,8 +12,6 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from tweeter.errors import Busy
 
-LEAST_LENGTH = 8
-GREATEST_LENGTH = 200
 WAITING = 3  # threads that may wait for their turn; the server's other threads keep serving pages
 PATIENCE = 3.0  # seconds
 
