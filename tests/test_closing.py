@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import event, func, insert, select, text, update
+from sqlalchemy import event, exists, func, insert, select, text, update
 
 from tests.conftest import engine_on, running, settings_of, write_ini
 from tests.people import PASSWORD, Browser, Person
@@ -25,7 +25,7 @@ from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.services import housekeeping
 from tweeter.services.actions import actions_of
-from tweeter.services.closing import any_left, remove_some
+from tweeter.services.closing import remove_some
 from tweeter.services.housekeeping import Housekeeper
 from tweeter.services.passwords import Passwords
 from tweeter.values import Cursor, Timeline
@@ -54,6 +54,11 @@ def app(backend, database_url, redis_server, memcached_server):
     with running(settings_of(database_url) | own) as app:
         app.registry["housekeeper"].stop()
         yield app
+
+
+def any_left(session):
+    """Whether rows of closed accounts are left."""
+    return bool(session.scalar(select(exists().where(User.closed))))
 
 
 @contextmanager

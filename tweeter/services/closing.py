@@ -7,7 +7,7 @@ complete in itself: any process continues where another was killed, and several 
 
 from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import outbox
@@ -80,8 +80,3 @@ def _remove_mentions(session: Session, user_id: int, limit: int) -> int:
 def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:
     """A chunk of keys, the greatest first: `sql` must skip the tweets of closed accounts among the newest."""
     return list(session.scalars(select(key).where(where).order_by(key.desc()).limit(limit)).all())
-
-
-def any_left(session: Session) -> bool:
-    """Whether rows of closed accounts are left."""
-    return bool(session.scalar(select(exists().where(User.closed))))

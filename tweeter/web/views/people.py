@@ -69,23 +69,16 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
 
 
 @view_config(route_name="follow", request_method="POST", permission=SIGNED_IN, limit="follow")
-def follow(request: Request) -> Response:
-    username = checked_name(request)
-    request.actions.follow(request.identity.id, username)
-    request.session.flash(f"You now follow @{username}.")
-    return _back(request, username)
-
-
 @view_config(route_name="unfollow", request_method="POST", permission=SIGNED_IN, limit="follow")
-def unfollow(request: Request) -> Response:
-    username = checked_name(request)
-    request.actions.unfollow(request.identity.id, username)
-    request.session.flash(f"You no longer follow @{username}.")
-    return _back(request, username)
-
-
-def _back(request: Request, username: str) -> Response:
+def follow(request: Request) -> Response:
     """Redirects to the page with the button; forms in lists of people send its URL."""
+    username = checked_name(request)
+    if request.matched_route.name == "follow":
+        request.actions.follow(request.identity.id, username)
+        request.session.flash(f"You now follow @{username}.")
+    else:
+        request.actions.unfollow(request.identity.id, username)
+        request.session.flash(f"You no longer follow @{username}.")
     return see(posted(request, "next") or f"/@{username}")
 
 
