@@ -137,7 +137,7 @@ def test_an_empty_value_is_the_default() -> None:
 
 
 def test_an_unknown_setting_is_refused_with_a_hint() -> None:
-    with pytest.raises(SettingError, match=r"no setting tweeter.timeline; did you mean tweeter.timelines\?"):
+    with pytest.raises(SettingError, match=r"unknown setting tweeter.timeline; did you mean tweeter.timelines\?"):
         merged({"tweeter.timeline": "memory"})
     with pytest.raises(SettingError, match=r"did you mean tweeter.capacity\?"):
         merged({}, {"tweeter.capacty": "1"})

@@ -183,7 +183,7 @@ def test_few_exports_are_written_at_a_time(app):
             stack.enter_context(app.registry["exports"].writing())
         busy = ada.get("/settings/export.json", status=503)
         assert busy.headers["Retry-After"]
-        assert "Many exports" in busy.text
+        assert "Too many exports" in busy.text
     assert json.loads(ada.get("/settings/export.json", status=200).body)["profile"]["username"] == "ada"
 
 

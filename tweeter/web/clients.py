@@ -31,7 +31,8 @@ def parse_networks(text: str, setting: str) -> Networks:
     try:
         return [ip_network(part) for part in text.replace(",", " ").split()]
     except ValueError as error:
-        raise SettingError(f"{setting} must be networks (example: 127.0.0.1 10.0.0.0/8): {error}") from None
+        example = "example: 127.0.0.1 10.0.0.0/8"
+        raise SettingError(f"{setting} must be addresses or networks ({example}): {error}") from None
 
 
 def is_from(networks: Networks, request: Request) -> bool:
