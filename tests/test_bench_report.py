@@ -435,7 +435,7 @@ def test_each_contender_has_a_database_of_its_own_that_is_gone_afterwards(ini):
             with one.acting() as actions:
                 user = actions.sign_up("ada", "a password").id
             one.post(user, "hello")
-            urls = {str(each.registry["engine"].url) for each in (one, other)}
+            urls = {str(each.registry.database.engine.url) for each in (one, other)}
             assert url not in urls
             assert len(urls) == 2
             with other.acting() as actions:

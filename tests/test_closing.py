@@ -131,7 +131,7 @@ def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
     with pytest.raises(Missing):
         app.registry.getUtility(ITimelines).page(Timeline.profile(user_id), Cursor())
 
-    sessions = app.registry["sessions"]
+    sessions = app.registry.database.sessions
     steps = 0
     while remove_one(sessions):
         steps += 1
@@ -159,7 +159,7 @@ def remove_one(sessions):
 
 
 def id_of(app, username):
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         return session.scalars(select(User.id).where(User.username_key == username)).one()
 
 
@@ -173,13 +173,13 @@ def test_what_is_done_to_a_closed_account_finds_nobody(app):
     bob.send("/tweets", status=400, message="an answer", parent_id=str(tweet))
     bob.delete(tweet, status=404)
     bob.post(f"hello @{LEAVER}")
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         assert session.scalars(select(Mention)).all() == []
 
 
 @pytest.mark.parametrize("backend", ["memory"], indirect=True)
 def test_the_counters_of_neighbours_are_what_is_there_after_each_chunk(app):
-    sessions = app.registry["sessions"]
+    sessions = app.registry.database.sessions
     leaver_id = crowd(sessions, 7)
     with transaction(sessions) as session:
         actions_of(app.registry, session).close_account(leaver_id)
@@ -231,7 +231,7 @@ HASH = Passwords(1, 8).hash(PASSWORD)
 @pytest.mark.parametrize("backend", ["sql"], indirect=True)
 def test_the_work_of_a_transaction_is_bounded(app, size):
     """To close costs as much for a thousand followers as for ten; to remove locks and changes a chunk at a time."""
-    engine, sessions = app.registry["engine"], app.registry["sessions"]
+    engine, sessions = app.registry.database.engine, app.registry.database.sessions
     crowd(sessions, size)
     owner = Person(Browser(app))
     owner.sign_in("n0")
@@ -263,7 +263,7 @@ def die_while_removing(url, chunks):
 def test_another_process_goes_on_where_one_was_killed(database_url, monkeypatch):
     with running(settings_of(database_url)) as app:
         app.registry["housekeeper"].stop()
-        sessions = app.registry["sessions"]
+        sessions = app.registry.database.sessions
         leaver = crowd(sessions, 20)
         with transaction(sessions) as session:
             actions_of(app.registry, session).close_account(leaver)
@@ -306,17 +306,17 @@ def test_who_leaves_few_neighbours_leaves_nothing_to_be_seen(database_url):
         leaver, bob = Person(Browser(app), LEAVER), Person(Browser(app), "bob")
         leaver.follow("bob"), bob.follow(LEAVER), leaver.post("hello")
         leave(leaver)
-        with app.registry["sessions"]() as session:
+        with app.registry.database.sessions() as session:
             assert session.scalars(select(User.username)).all() == ["bob"]
             assert session.scalars(select(User.followers_count + User.following_count)).all() == [0]
 
 
 def test_old_events_leave_the_outbox_in_chunks_while_nobody_waits(database_url, monkeypatch):
     with running(settings_of(database_url) | {"tweeter.timelines": "memory"}) as app:
-        sessions = app.registry["sessions"]
+        sessions = app.registry.database.sessions
         deleted = []
         event.listen(
-            app.registry["engine"], "after_cursor_execute",
+            app.registry.database.engine, "after_cursor_execute",
             lambda *args: deleted.append((threading.current_thread().name, args[1].rowcount))
             if args[2].startswith("DELETE FROM outbox") else None,
         )  # fmt: skip
@@ -338,7 +338,7 @@ def count(sessions):
 def test_housekeeping_survives_a_database_that_is_away(database_url, monkeypatch, caplog):
     monkeypatch.setattr(housekeeping, "LOOK_EVERY", 0.01)
     with running(settings_of(database_url)) as app:
-        sessions = app.registry["sessions"]
+        sessions = app.registry.database.sessions
         leaver = crowd(sessions, 3)
         with transaction(sessions) as session:
             session.execute(text("ALTER TABLE outbox RENAME TO elsewhere"))

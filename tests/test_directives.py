@@ -37,7 +37,7 @@ def adding(name: str, by: str = "includeme") -> Callable[[Configurator], None]:
     """The includeme of a module that registers timelines under this name."""
 
     def include(config: Configurator) -> None:
-        config.add_timelines(name, PullTimelines("same", config.registry["sessions"]))
+        config.add_timelines(name, PullTimelines("same", config.registry.database.sessions))
 
     include.__name__ = by  # Pyramid includes each name once
     return include

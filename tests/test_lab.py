@@ -70,7 +70,7 @@ def lab(app):
 def people(app, ada, bob):
     """Ada follows bob, who has something to say."""
     registry = app.registry
-    with registry["sessions"]() as session:
+    with registry.database.sessions() as session:
         begin_immediate(session)
         actions = actions_of(registry, session)
         me, other = actions.find("ada").id, actions.find("bob").id
@@ -91,7 +91,7 @@ def alone(sqlite_url):
 
 
 def id_of(app, username):
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         return session.scalars(select(User.id).where(User.username_key == username.lower())).one()
 
 
@@ -334,7 +334,7 @@ def test_each_step_says_in_two_sentences_what_changed_and_what_it_costs(lab):
 
 def test_what_the_steps_ask_of_whom(app, lab, people):
     contenders = {step.name: lab.contender(step) for step in lab.steps}
-    reference = PullTimelines("sql", app.registry["sessions"])
+    reference = PullTimelines("sql", app.registry.database.sessions)
     answers = ask_all(contenders, reference, Timeline.home(id_of(app, "Ada")), Cursor())
     work = {name: (answer.warm.round_trips, len(answer.warm.statements)) for name, answer in answers.items()}
     assert work == {
@@ -587,7 +587,7 @@ def test_a_thousand_followers_are_made_in_steps_and_once(app, lab, people, monke
         ada.send("/lab/post", followers="1000", timelines="cold", status=303)
         assert not finished(lab).error
     assert "Accounts made" not in [phase.name for phase in lab.jobs.current.phases]
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         author = session.scalars(select(User).where(User.username_key == "lab_thousand")).one()
         assert (author.followers_count, author.tweets_count) == (1000, 2)
         assert crowds.how_many(session) == 1001
@@ -613,7 +613,7 @@ def test_the_test_accounts_are_taken_away_and_nobody_else(app, lab, people, visi
     assert "Remove 11 test accounts" in ada.get("/lab/live").text
     ada.send("/lab/tidy", status=303)
     assert not finished(lab).error
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         assert crowds.how_many(session) == 0
         names = set(session.scalars(select(User.username)))
         assert names == {"Ada", "bob", "lab_rat"}
@@ -638,7 +638,7 @@ def test_a_follower_who_is_more_than_a_test_account_is_not_filled_as_one(app, la
     ada.send("/lab/post", followers="10", timelines="cold", status=303)
     finished(lab)
     ada.follow("lab_ten")
-    with app.registry["sessions"]() as session:  # who takes on the bio is still themselves
+    with app.registry.database.sessions() as session:  # who takes on the bio is still themselves
         begin_immediate(session)
         session.execute(update(User).where(User.username == "Ada").values(bio=crowds.BIO))
         session.commit()

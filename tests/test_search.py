@@ -210,7 +210,7 @@ def test_a_search_that_takes_too_long_has_a_page_of_its_own(
     def slow(session: Session, *rest: Any) -> None:
         session.execute(sql(SLOW[session.get_bind().dialect.name]))
 
-    engine: Engine = app.registry["engine"]
+    engine: Engine = app.registry.database.engine
 
     def limit() -> object:
         with engine.connect() as connection:

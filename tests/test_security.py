@@ -105,7 +105,7 @@ def test_old_hashes_are_renewed(app_with: Callable[..., Router]) -> None:
     app = app_with(**{"argon2.time_cost": 2})
     ada = Person(Browser(app))
     assert ada.sign_in("Ada").status_int == 303
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         hashed = session.scalar(select(User.password_hash))
     assert "t=2" in hashed
     assert ada.sign_in("Ada").status_int == 303

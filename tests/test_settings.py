@@ -336,7 +336,7 @@ def test_production_starts_with_one(sqlite_url: str, monkeypatch: pytest.MonkeyP
 def test_the_command_line_chooses_the_backend(sqlite_url: str) -> None:
     ini = settings_of(sqlite_url)
     app = tweeter.main({"tweeter.timelines": "memory", "here": "/", "__file__": "x.ini"}, **ini)
-    app.registry["engine"].dispose()
+    app.registry.database.engine.dispose()
     assert app.registry.settings["tweeter.timelines"] == "memory"
 
 

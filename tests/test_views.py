@@ -404,7 +404,7 @@ def test_a_database_that_does_not_answer(
         raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
 
     for way in ("connect", "raw_connection"):
-        monkeypatch.setattr(type(registry["engine"]), way, refuse)
+        monkeypatch.setattr(type(registry.database.engine), way, refuse)
     down = testapp.get("/healthz", status=503)
     assert down.json["sql"] == "down"
     for page in ("/", "/settings", "/@Ada", "/mentions"):

@@ -108,9 +108,9 @@ def start(registry: Registry) -> None:
 def _restart() -> None:
     """Runs in a forked process, which has no threads yet and must not use its parent's connections."""
     for registry in _started.values():
-        for name in ("statements", "engine"):
-            _inherited.append(registry[name].pool)
-            registry[name].dispose(close=False)
+        for engine in (registry.database.statements, registry.database.engine):
+            _inherited.append(engine.pool)
+            engine.dispose(close=False)
         registry.getUtility(IDelivery).restart()
         registry["housekeeper"].restart()
 
@@ -123,4 +123,4 @@ def shut_down(registry: Registry) -> None:
     _started.pop(id(registry), None)
     registry.getUtility(IDelivery).stop()
     registry["housekeeper"].stop()
-    registry["engine"].dispose()
+    registry.database.engine.dispose()

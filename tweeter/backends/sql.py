@@ -6,4 +6,4 @@ from tweeter.timelines.pull import PullTimelines
 
 
 def includeme(config: Configurator) -> None:
-    config.add_timelines(__name__, PullTimelines("sql", config.registry["sessions"]))
+    config.add_timelines(__name__, PullTimelines("sql", config.registry.database.sessions))

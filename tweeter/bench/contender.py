@@ -63,7 +63,7 @@ class Contender:
     def __init__(self, registry: Registry, answers: Answers, name: str) -> None:
         self.name = name
         self.registry = registry
-        self.sessions = registry["sessions"]
+        self.sessions = registry.database.sessions
         self.timelines = trusted(registry)
         self.delivery = registry.getUtility(IDelivery)
         self.answers = answers

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         delivery = registry.getUtility(IDelivery)
         if not delivery.drain(CATCH_UP):
             raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
-        verifier = Verifier(timelines, registry["sessions"], lambda: delivery.drain(CAUGHT_UP))
+        verifier = Verifier(timelines, registry.database.sessions, lambda: delivery.drain(CAUGHT_UP))
         shown.phase("Timelines", 1 + 2 * total)
         compared = wrong = repaired = 0
         for timeline in _timelines(users):

@@ -95,13 +95,13 @@ def _followers() -> tuple[Any, ...]:
 
 def tidy(registry: Registry, job: Job) -> None:
     """Removes all accounts of the lab. Those with other follows or tweets are closed like any account."""
-    sessions = registry["sessions"]
+    sessions = registry.database.sessions
     with sessions() as session:
         timer = Timer(job.phase("Accounts taken away", how_many(session), "accounts"))
     while removed := _remove_chunk(sessions):
         timer.advance(removed)
     while True:
-        with registry["writing_sessions"].begin() as session:
+        with registry.database.writing_sessions.begin() as session:
             user_id = session.scalar(select(User.id).where(*_ours()).limit(1))
             if user_id is None:
                 return

@@ -26,7 +26,7 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
     """The work of a job: creates the followers, makes their timelines warm or cold, posts, watches the deliveries."""
 
     def work(job: Job) -> None:
-        sessions = registry["sessions"]
+        sessions = registry.database.sessions
         author, followers = crowds.gather(sessions, size, job)
         asked = [backend for backend in lab.stores if backend.status().answers]
 

@@ -184,7 +184,7 @@ def find(session: Session, username: str) -> Whose:
 
 
 def measured(request: Request, contenders: Mapping[str, ITimelines], whose: Whose, limit: int) -> dict[str, Answer]:
-    reference = PullTimelines("reference", request.registry["sessions"])
+    reference = PullTimelines("reference", request.registry.database.sessions)
     with measure.measuring():  # the footer counts this page only, not the measured reads
         return ask_all(contenders, reference, Timeline.home(whose.id), Cursor(limit=limit))
 
@@ -210,7 +210,7 @@ def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, 
 
 def explained(request: Request, answer: Answer) -> list[tuple[str, list[Explained]]]:
     """The statements of the cold and the warm read, with their plans."""
-    engine = request.registry["engine"]
+    engine = request.registry.database.engine
 
     def read(cost: Cost) -> list[Explained]:
         return [

@@ -235,7 +235,7 @@ def actions_of(registry: Registry, session: Session) -> Actions:
 @contextmanager
 def acting(registry: Registry) -> Iterator[Actions]:
     """The actions in a transaction of their own, committed at the end of the block. Does not wake the delivery."""
-    with registry["writing_sessions"].begin() as session:
+    with registry.database.writing_sessions.begin() as session:
         yield actions_of(registry, session)
 
 

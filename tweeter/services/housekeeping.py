@@ -100,4 +100,4 @@ class Housekeeper:
 def includeme(config: Configurator) -> None:
     """Adds "housekeeper" to the registry."""
     keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
-    config.registry["housekeeper"] = Housekeeper(config.registry["sessions"], keep)
+    config.registry["housekeeper"] = Housekeeper(config.registry.database.sessions, keep)

@@ -38,7 +38,7 @@ class Process:
         own = {"sqlalchemy.url": url, "tweeter.timelines": backend, **CHEAP, **settings}
         self._stack = contextlib.ExitStack()
         self.registry = self._stack.enter_context(tweeter.site(merge(own, {}, {})))
-        self.sessions = self.registry["sessions"]
+        self.sessions = self.registry.database.sessions
         self.timelines = self.registry.getUtility(ITimelines)
         self.delivery = self.registry.getUtility(IDelivery)
 

@@ -175,7 +175,7 @@ def includeme(config: Configurator) -> None:
     module = load(f"{PREFIX}storage", spec, BACKENDS)
     make = getattr(module, "limits_storage", None)
     specs = {name: settings[PREFIX + name] for name in NAMES}
-    sessions = config.registry["sessions"]
+    sessions = config.registry.database.sessions
     shared = (make(with_declared(settings, module)), lambda: site_id(sessions)) if make else ()
     config.registry["rate_limits"] = RateLimits(specs, *shared)
     config.add_view_deriver(limited)

@@ -130,7 +130,7 @@ class SecurityPolicy:
         """Prolongs a session in use. Takes one more statement every few days."""
         renewed = update(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
         try:
-            with request.registry["statements"].connect() as connection:
+            with request.registry.database.statements.connect() as connection:
                 connection.execute(renewed.values(expires=expires))
         except DBAPIError as error:  # the database is read-only or locked: the next page tries again
             log.warning("renewing a session failed: %s", error.orig)
@@ -160,7 +160,7 @@ def includeme(config: Configurator) -> None:
     secret = settings["tweeter.secret"]
     secure = settings["tweeter.secure_cookies"]
     lifetime = settings["tweeter.session_days"] * DAY
-    statement = Prepared(config.registry["statements"], _IDENTITY)
+    statement = Prepared(config.registry.database.statements, _IDENTITY)
     policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement)
     config.set_security_policy(policy)
     config.set_session_factory(session_factory(secret, secure, lifetime))

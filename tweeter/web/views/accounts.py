@@ -107,7 +107,7 @@ def _check_password(request: Request, username: str, password: str) -> User | No
     guard = request.registry["sign_in_guard"]
     guard.check(request, username)
     # A session of its own that ends before the slow hashing, so no database connection waits for it.
-    with request.registry["sessions"]() as session:
+    with request.registry.database.sessions() as session:
         user = find_user(session, username)
     if request.registry["passwords"].check(user.password_hash if user else "", password):
         return user

@@ -47,7 +47,7 @@ class Probe:
 
 def includeme(config: Configurator) -> None:
     """Adds the routes; `/metrics` only if `tweeter.metrics` names a network."""
-    probe = Probe(config.registry["engine"])
+    probe = Probe(config.registry.database.engine)
     networks = parse_networks(config.get_settings()["tweeter.metrics"], "tweeter.metrics")
 
     def healthz(request: Request) -> Response:
