@@ -97,7 +97,7 @@ def ada(open_browser: Opener) -> Page:
         post(ada, message)
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    press(ada.get_by_role("button", name="Post, and watch"))
+    press(ada.get_by_role("button", name="Post and watch"))
     expect(ada.get_by_role("heading", name="Done: a post to 10 followers")).to_be_visible()
     press(ada.get_by_role("button", name="Empty the cache of redis"))
     ada.goto("/@lab_ten")
