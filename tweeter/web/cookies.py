@@ -1,6 +1,5 @@
 """The cookies of the site: the session of forms and messages, the ticket of the current user, and known browsers."""
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -53,30 +52,25 @@ class SessionSerializer:
         return msgspec.json.encode((accessed, created, {"_csrft_": state.get("_csrft_", "")}))
 
 
-class Signer(SignedSerializer):
-    """Like WebOb's serializer, with the same cookies. It caches verified signatures."""
+class _Bytes:
+    """A serializer that changes nothing."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._verified = lru_cache(maxsize=2000)(self._verify)
+    loads = dumps = staticmethod(bytes)
 
-    def dumps(self, appstruct: Any) -> bytes:
-        data = self.serializer.dumps(appstruct)
-        return base64.urlsafe_b64encode(self._sign(data) + data).rstrip(b"=")
 
-    def loads(self, bstruct: bytes) -> Any:
+class SignedSessionSerializer(SessionSerializer):
+    """The session, signed by WebOb. Verified cookies are cached."""
+
+    def __init__(self, secret: str) -> None:
+        self._signed = SignedSerializer(secret, "pyramid.session.", serializer=_Bytes())
+        self._verified = lru_cache(maxsize=2000)(self._signed.loads)
+
+    def dumps(self, value: tuple[float, float, dict[str, Any]]) -> bytes:
+        return self._signed.dumps(super().dumps(value))
+
+    def loads(self, data: bytes) -> Any:
         """Raises ValueError for an invalid signature."""
-        return self.serializer.loads(self._verified(bstruct))
-
-    def _verify(self, bstruct: bytes) -> bytes:
-        signed = base64.urlsafe_b64decode(bstruct + b"=" * (-len(bstruct) % 4))
-        signature, data = signed[: self.digest_size], signed[self.digest_size :]
-        if not hmac.compare_digest(signature, self._sign(data)):
-            raise ValueError("Invalid signature")
-        return data
-
-    def _sign(self, data: bytes) -> bytes:
-        return hmac.digest(self.salted_secret, data, self.hashalg)
+        return super().loads(self._verified(data))
 
 
 @lru_cache(maxsize=2000)
@@ -93,7 +87,7 @@ def parse_once(environ: dict[str, Any]) -> None:
 def session_factory(secret: str, secure: bool, lifetime: int) -> ISessionFactory:
     """Pyramid's session of `lifetime` seconds, for CSRF tokens, messages and drafts."""
     return BaseCookieSessionFactory(
-        Signer(derive(secret, "session"), "pyramid.session.", serializer=SessionSerializer()),
+        SignedSessionSerializer(derive(secret, "session")),
         cookie_name="session",
         secure=secure,
         httponly=True,
