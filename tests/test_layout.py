@@ -210,7 +210,7 @@ def test_nothing_is_left_for_later(folder: str) -> None:
 
 
 def test_templates_escape_by_themselves() -> None:
-    for path in (PACKAGE / "templates").rglob("*"):
+    for path in (PACKAGE / "web" / "templates").rglob("*"):
         if path.is_file():
             assert path.suffix == ".jinja2", path
             source = path.read_text(encoding="utf-8")
@@ -220,7 +220,7 @@ def test_templates_escape_by_themselves() -> None:
 def test_the_pages_need_nothing_from_elsewhere() -> None:
     """No script, style or font of another host: the site works offline and tells nobody who reads it."""
     for folder in ("templates", "static"):
-        for path in (PACKAGE / folder).rglob("*"):
+        for path in (PACKAGE / "web" / folder).rglob("*"):
             if path.suffix in {".jinja2", ".css", ".js"}:
                 source = path.read_text(encoding="utf-8")
                 for sign in ('src="http', "src='http", "@import", "url(http", 'src="//', "from 'http", 'from "http'):
