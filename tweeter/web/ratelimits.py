@@ -1,4 +1,4 @@
-"""Rate limits per account and per address: `tweeter.limits.post = 500/hour`.
+"""Rate limits per account and per address, and limits on wrong passwords: `tweeter.limits.post = 500/hour`.
 
 A view names its limit, `@view_config(…, limit="post")`; then each valid request counts for the account, or for the
 address if it is anonymous. A request over the limit raises TooManyRequests before the view runs.
@@ -13,6 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from operator import methodcaller
 from typing import Any
@@ -28,8 +29,10 @@ from tweeter.errors import SettingError, TooManyRequests
 from tweeter.outbox.site import site_id
 from tweeter.plugins import load, with_declared
 from tweeter.settings import KNOWN
+from tweeter.text import USERNAME
 from tweeter.timelines import BACKENDS
 from tweeter.web.clients import client_network, may_be_proxy
+from tweeter.web.cookies import Headers, KnownBrowser
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +120,55 @@ class RateLimits:
             return True
 
 
+class SignInGuard:
+    """Limits wrong passwords: by name and address, by name from all addresses, and by the names an address tries.
+
+    Browsers in which the name's owner has signed in are counted separately. So an attacker cannot lock the owner out,
+    even if all visitors share one address because a proxy is not configured.
+    """
+
+    def __init__(self, rates: RateLimits, browsers: KnownBrowser) -> None:
+        self._rates = rates
+        self._browsers = browsers
+
+    def check(self, request: Request, username: str) -> None:
+        """Called before the password is checked. Raises TooManyRequests."""
+        name, browser, address = self._who(request, username)
+        if browser:
+            self._rates.check("sign_in", name, browser)
+            return
+        try:
+            self._rates.check("sign_in", name, address)
+            self._rates.check("sign_in_name", name)
+            self._rates.check("sign_in_address", address)
+        except TooManyRequests:
+            self._rates.hint(address)
+            raise
+
+    def failed(self, request: Request, username: str) -> None:
+        """Counts a wrong password."""
+        name, browser, address = self._who(request, username)
+        own = ("sign_in", name, browser or address)
+        first = self._rates.is_new(*own)
+        counts: list[tuple[str, ...]] = [own]
+        if not browser:
+            counts.append(("sign_in_name", name))
+            if first:
+                counts.append(("sign_in_address", address))
+        for count in counts:
+            with suppress(TooManyRequests):  # a concurrent failure reached the limit
+                self._rates.hit(*count)
+
+    def remember(self, username: str) -> Headers:
+        """The cookie of a browser in which the owner of the name has signed in."""
+        return self._browsers.headers(username)
+
+    def _who(self, request: Request, username: str) -> tuple[str, str, str]:
+        # All invalid names count as one, or they would fill the store.
+        name = username.lower() if USERNAME.fullmatch(username) else ""
+        return name, self._browsers.read(request, name), client_network(request)
+
+
 def until_room(before: int, before_left: float, now: int, now_left: float, length: int, most: int) -> int:
     """The seconds until a sliding window of `length` seconds has room for one more, if there are no other requests.
 
@@ -169,7 +221,7 @@ limited.options = ("limit",)  # type: ignore[attr-defined]
 
 
 def includeme(config: Configurator) -> None:
-    """Adds the view option `limit`, and the registry's "rate_limits"."""
+    """Adds the view option `limit`, and the registry's "rate_limits" and "sign_in_guard"."""
     settings = config.get_settings()
     spec = settings[f"{PREFIX}storage"] or settings["tweeter.timelines"]
     module = load(f"{PREFIX}storage", spec, BACKENDS)
@@ -177,5 +229,8 @@ def includeme(config: Configurator) -> None:
     specs = {name: settings[PREFIX + name] for name in NAMES}
     sessions = config.registry.database.sessions
     shared = (make(with_declared(settings, module)), lambda: site_id(sessions)) if make else ()
-    config.registry["rate_limits"] = RateLimits(specs, *shared)
+    rates = config.registry["rate_limits"] = RateLimits(specs, *shared)
+    browsers = KnownBrowser(settings["tweeter.secret"], settings["tweeter.secure_cookies"])
+    config.registry["sign_in_guard"] = SignInGuard(rates, browsers)
+    config.registry["passwords"].check("", "")  # creates the decoy; else the first unknown name would take longer
     config.add_view_deriver(limited)
