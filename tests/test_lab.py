@@ -188,7 +188,7 @@ def test_two_backends_of_one_name_are_refused(sqlite_url, tmp_path, monkeypatch,
 def test_all_backends_are_asked_for_the_same_page(people, limit):
     page = people[0].get(f"/lab?limit={limit}")
     shown = min(limit, 25)
-    assert f"4 backends showed the same {shown} tweets" in page.text
+    assert f"4 backends returned the same {shown} tweets" in page.text
     for name in ("sql", "memory", "redis", "memcached"):
         assert f"✓ the same {shown}" in row_of(page, name)
         assert " ms" in row_of(page, name)
@@ -242,7 +242,7 @@ def test_servers_that_are_not_there_are_said_to_be_so_and_the_site_goes_on(alone
         assert "unavailable" in row_of(page, name)
         assert "make services" in row_of(page, name)
     assert "refused" in row_of(page, "redis")
-    assert "2 backends showed the same 1 tweet" in page.text
+    assert "2 backends returned the same 1 tweet" in page.text
     assert "make services" in ada.get("/lab/steps").text
     assert ada.ids("/") == [tweet_id]
 
@@ -283,7 +283,7 @@ def test_what_a_backend_shows_otherwise_is_marked_until_it_is_dropped(app, lab, 
     assert page.text.count("is not shown") == 2
     for name in ("redis", "memcached"):
         ada.send("/lab/store", backend=name, action="drop", status=303)
-    assert "4 backends showed the same 20 tweets" in ada.get("/lab").text
+    assert "4 backends returned the same 20 tweets" in ada.get("/lab").text
 
 
 def test_every_kind_of_difference_has_its_word():
@@ -407,7 +407,7 @@ def test_the_site_s_own_backend_may_be_any_of_them(with_servers, sqlite_url):
         ada = Person(Browser(app, HERE), "Ada")
         ada.post("hello")
         assert "Served by redis in" in ada.get("/").text
-        assert "4 backends showed the same 1 tweet" in ada.get("/lab").text
+        assert "4 backends returned the same 1 tweet" in ada.get("/lab").text
         ada.send("/lab/switch", backend="sql", status=303)
         page = ada.get("/")
         assert "Served by sql in" in page.text
@@ -566,7 +566,7 @@ def test_a_post_to_warm_timelines_reaches_every_store(with_servers, request, kin
         assert "Done: a post to 10 followers, their timelines warm" in page.text
         assert "13 of 13 timelines" in page.text
         assert "A test of the lab, to 10 followers." in ada.get("/@lab_ten").text
-        assert "4 backends showed the same 1 tweet" in ada.get("/lab?user=lab_ten_00007").text
+        assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00007").text
 
 
 def test_cold_timelines_take_nothing(app, lab, people):
@@ -622,7 +622,7 @@ def test_the_test_accounts_are_taken_away_and_nobody_else(app, lab, people, visi
         assert len(session.scalars(select(Relationship.to_user_id)).all()) == 1
     assert app.registry.getUtility(IDelivery).drain(10)
     assert "A test of the lab" not in neighbour.get("/public").text
-    assert "4 backends showed the same 20 tweets" in ada.get("/lab").text
+    assert "4 backends returned the same 20 tweets" in ada.get("/lab").text
 
 
 def test_a_name_that_somebody_has_is_left_to_them(lab, people, visitor):
@@ -646,7 +646,7 @@ def test_a_follower_who_is_more_than_a_test_account_is_not_filled_as_one(app, la
         backend.timelines.drop(Timeline.home(id_of(app, "Ada")))
     ada.send("/lab/post", followers="10", timelines="warm", status=303)
     finished(lab)
-    assert "4 backends showed the same 20 tweets" in ada.get("/lab").text
+    assert "4 backends returned the same 20 tweets" in ada.get("/lab").text
 
 
 @pytest.mark.parametrize("followers", ["", "11", "1e3"])
@@ -691,7 +691,7 @@ def test_a_store_that_is_away_gets_its_deliveries_later(app, lab, people):
     ada.send("/lab/store", backend="redis", action="mend", status=303)
     assert app.registry.getUtility(IDelivery).drain(10)
     assert ada.get("/lab/live").text.count("13 of 13 timelines") == 3
-    assert "4 backends showed the same 1 tweet" in ada.get("/lab?user=lab_ten_00001").text
+    assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00001").text
 
 
 def test_without_an_address_to_go_to_nothing_breaks():

@@ -151,7 +151,7 @@ def test_the_lab(ada: Page) -> None:
     ada.goto("/lab/live")
     press(ada.get_by_role("button", name="Break it: hang connections to redis"))
     expect(ada.get_by_text("redis, from SQL").first).to_be_visible()
-    press(ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis"))
+    press(ada.get_by_role("group", name="Backend of all pages in this browser").get_by_role("button", name="redis"))
     check(ada, *pages, "/")
 
 
