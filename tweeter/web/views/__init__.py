@@ -1,4 +1,4 @@
-"""The web pages, one module per area: timelines, tweets, accounts, settings, people, search, drafts, errors."""
+"""The web pages, one module per area: timelines, tweets, accounts, people, search, drafts, errors."""
 
 from pyramid.config import Configurator
 
