@@ -47,9 +47,11 @@ class Housekeeper:
         self.start()
 
     def start(self) -> None:
-        self._awake.set()  # first pass at once: another process may have been killed during its work
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
-        self._thread.start()
+        """Starts the thread unless it is running."""
+        if self._thread is None:
+            self._awake.set()  # first pass at once: another process may have been killed during its work
+            self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+            self._thread.start()
 
     def wake(self, patience: float) -> None:
         """Called after an account was closed. Waits until its rows are removed, `patience` seconds at most."""
