@@ -104,7 +104,7 @@ def home(process: Process, user: int, limit: int = 100) -> tuple[Page, str]:
     with process.sessions() as session:
         written = session.scalar(select(User.last_write).where(User.id == user))
     with measure.measuring() as meter:
-        page: Page = process.timelines.page(Timeline.home(user), Cursor(limit=limit), written)
+        page: Page = process.timelines.page(Timeline("home", user), Cursor(limit=limit), written)
     return page, meter.answered_by
 
 

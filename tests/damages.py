@@ -4,8 +4,10 @@ Those of Redis are functions of a client and a key's name, those of memcached of
 """
 
 from array import array
+from contextlib import suppress
 
 import msgspec
+from redis import ResponseError
 
 from tweeter.backends.memory import _Entry
 from tweeter.testing.caches import tweet
@@ -91,25 +93,29 @@ def damage_timeline(number):
     """A function that puts one of these in the place of a key's value."""
 
     def damage(client, name):
-        client.delete(name)
-        every = no_timelines(client, name)
-        every[number % len(every)]()
+        with client.pipeline() as transaction:  # a relay may write the key at any time
+            transaction.delete(name)
+            every = no_timelines(transaction, name)
+            every[number % len(every)]()
+            transaction.execute()
 
     return damage
 
 
 def spoil_timeline(client, name):
     """Leaves what is there, and adds to it."""
-    if client.type(name) not in (b"list", "list"):
-        client.delete(name)
-    client.rpush(name, "nonsense")
+    with suppress(ResponseError):  # it is no list
+        client.rpush(name, "nonsense")
 
 
 def damage_tweet(number):
     def damage(client, name):
-        client.delete(name)
-        every = [*other_types(client, name), *[lambda value=value: client.set(name, value) for value in TWEETS]]
-        every[number % len(every)]()
+        with client.pipeline() as transaction:
+            transaction.delete(name)
+            set_ = [lambda value=value: transaction.set(name, value) for value in TWEETS]
+            every = [*other_types(transaction, name), *set_]
+            every[number % len(every)]()
+            transaction.execute()
 
     return damage
 

@@ -3,8 +3,8 @@
 from tests.conftest import check_searchable, engine_on
 from tweeter.bench import fill
 from tweeter.db.sessions import make_sessions
-from tweeter.timelines import plans, queries
-from tweeter.values import Timeline
+from tweeter.timelines import plans
+from tweeter.timelines.kinds import built_in_kinds
 
 
 def test_readers_follow_as_many_as_they_should_and_are_measured_by_every_plan(postgresql_url):
@@ -19,8 +19,9 @@ def test_readers_follow_as_many_as_they_should_and_are_measured_by_every_plan(po
                 follows = count + (fill.SPEAKING if kind == "silent" else 0)
                 for reader in readers:
                     assert plans._count(session, reader) == follows
-                    ids, floor = plans.fill(session, Timeline.home(reader), 50)
-                    assert ids == [id_ for id_ in queries.read_ids(session, Timeline.home(reader), 50) if id_ >= floor]
+                    ids, floor, _ = plans.backfill(session, reader, 50)
+                    every = built_in_kinds()["home"].read_ids(session, reader, 50)
+                    assert ids == [id_ for id_ in every if id_ >= floor]
         row = fill.measure_readers(engine, "power law", "active", 10, groups["active", 10], runs=1, capacity=50)
     assert row.ids == 50
     assert all(0 < median <= late for median, late in row.milliseconds.values())

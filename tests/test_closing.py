@@ -129,7 +129,7 @@ def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
     assert leaver.sign_in(LEAVER).status_int == 400
     assert len(bob.ids("/?limit=100")) == len(bob.ids("/public?limit=100")) == 6
     with pytest.raises(Missing):
-        app.registry.getUtility(ITimelines).page(Timeline.profile(user_id), Cursor())
+        app.registry.getUtility(ITimelines).page(Timeline("profile", user_id), Cursor())
 
     sessions = app.registry.database.sessions
     steps = 0

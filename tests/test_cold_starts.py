@@ -114,7 +114,7 @@ def test_another_site_id(begin, caplog):
 
 def test_a_relay_that_was_suspended_for_longer_than_events_are_kept(sqlite_url, caplog):
     with closing(Process(sqlite_url, "memory")) as process:
-        process.page(Timeline.public(), Cursor())
+        process.page(Timeline("public"), Cursor())
         assert reasons(caplog) == ["it is new"]
         [relay] = process.delivery.relays
         while relay._holder is None:

@@ -42,7 +42,7 @@ def post(process, user, deliver=True):
 
 
 def home(process, user):
-    return [tweet.id for tweet in process.page(Timeline.home(user), Cursor()).tweets]
+    return [tweet.id for tweet in process.page(Timeline("home", user), Cursor()).tweets]
 
 
 def test_what_one_process_posts_deletes_and_renames_the_other_shows(processes, ann):
@@ -53,7 +53,7 @@ def test_what_one_process_posts_deletes_and_renames_the_other_shows(processes, a
     with one.acting() as actions:
         actions.delete(ann, first)
         actions.change_profile(ann, "Anna", "")
-    page = other.page(Timeline.home(ann), Cursor())
+    page = other.page(Timeline("home", ann), Cursor())
     assert [(tweet.id, tweet.display_name) for tweet in page.tweets] == [(second, "Anna")]
 
 
@@ -114,7 +114,7 @@ def test_a_poison_event_blocks_no_other_and_leaves_everything_cold(processes, an
         last = actions.post(ann, "three").id
     assert one.delivery.drain(10)
     assert caplog.text.count("can't be applied to memory, which starts cold: ZeroDivisionError") == 1
-    assert one.timelines.peek(Timeline.home(ann)) is None
+    assert one.timelines.peek(Timeline("home", ann)) is None
     assert home(one, ann) == [last, *poison, first]
     assert one.timelines.live()
 
@@ -128,7 +128,7 @@ def test_an_event_of_a_newer_version_blocks_no_other_and_leaves_everything_cold(
         session.execute(insert(OutboxEvent), [{"payload": '{"type":"Renamed","user_id":1}'}])
     assert one.delivery.drain(10)
     assert "this version can't decode it" in caplog.text
-    assert one.timelines.peek(Timeline.home(ann)) is None
+    assert one.timelines.peek(Timeline("home", ann)) is None
     again = post(one, ann)
     assert home(one, ann) == home(other, ann) == [again, tweet]
 
@@ -136,7 +136,7 @@ def test_an_event_of_a_newer_version_blocks_no_other_and_leaves_everything_cold(
 def read(process, user, written=0):
     """The ids of a home page as it is now, and what served it."""
     with measure.measuring() as meter:
-        page = process.timelines.page(Timeline.home(user), Cursor(), written)
+        page = process.timelines.page(Timeline("home", user), Cursor(), written)
     return [tweet.id for tweet in page.tweets], meter.answered_by
 
 
@@ -220,7 +220,7 @@ def test_truncation_reaches_every_process_and_pages_go_on_in_sql(processes, ann)
         session.commit()
     for process in processes:
         assert home(process, ann) == posted[::-1]
-        held = process.timelines.peek(Timeline.home(ann))
+        held = process.timelines.peek(Timeline("home", ann))
         assert held.ids == [posted[5], posted[4]]
         assert held.floor == posted[4]
 

@@ -15,6 +15,7 @@ from tweeter.delivery.inline import InlineDelivery
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.lab.steps import Step, as_it_is
+from tweeter.timelines.kinds import built_in_kinds
 from tweeter.timelines.pull import PullTimelines
 
 
@@ -37,7 +38,7 @@ def adding(name: str, by: str = "includeme") -> Callable[[Configurator], None]:
     """The includeme of a module that registers timelines under this name."""
 
     def include(config: Configurator) -> None:
-        config.add_timelines(name, PullTimelines("same", config.registry.database.sessions))
+        config.add_timelines(name, PullTimelines("same", config.registry.database.sessions, built_in_kinds()))
 
     include.__name__ = by  # Pyramid includes each name once
     return include
@@ -66,7 +67,7 @@ def test_two_deliveries_conflict(sqlite_url: str) -> None:
 
 
 def test_the_site_s_own_configuration_overrides_what_it_includes(sqlite_url: str) -> None:
-    mine = PullTimelines("mine", None)  # type: ignore[arg-type]
+    mine = PullTimelines("mine", None, built_in_kinds())  # type: ignore[arg-type]
     with Configurator(settings=settings_of(sqlite_url)) as config:
         config.include(tweeter.machinery)
         config.add_timelines("tweeter.backends.sql", mine)

@@ -13,6 +13,7 @@ from tweeter.models import Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.timelines import followers, projector, streams
 from tweeter.timelines.hydrate import Hydrator
+from tweeter.timelines.kinds import built_in_kinds
 from tweeter.timelines.projector import Projector
 from tweeter.values import AccountClosed, Cursor, ProfileChanged, TweetCreated, Unfollowed
 
@@ -57,7 +58,7 @@ def fan_out(store, crowd, small, monkeypatch):
     for module, name, value in ((streams, "STRETCH", 4), (streams, "CHUNK", 3), (projector, "SMALL", small)):
         monkeypatch.setattr(module, name, value)
     warm(store, FANS + OTHERS)
-    return Projector(store, Hydrator("test", MemoryTweetCache(100), crowd), crowd)
+    return Projector(store, Hydrator("test", MemoryTweetCache(100), crowd), crowd, built_in_kinds())
 
 
 def warm(store, users):
@@ -183,7 +184,7 @@ def test_all_tweets_of_an_author_are_forgotten_in_chunks(store, crowd, monkeypat
     cache = Cache(1000)
     hydrator = Hydrator("test", cache, crowd)
     hydrator.tweets([5, *theirs, *replies])
-    steps = sum(1 for _ in Projector(store, hydrator, crowd).deliver(event))
+    steps = sum(1 for _ in Projector(store, hydrator, crowd, built_in_kinds()).deliver(event))
     kept = cache.get_many([5, *theirs, *replies])
     assert not set(kept) & set(theirs)
     if isinstance(event, AccountClosed):

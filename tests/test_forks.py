@@ -66,7 +66,7 @@ def test_a_forked_process_has_relays_of_its_own_and_leaves_its_parents_alone(app
         there.post("from the child")
         assert delivery.drain(SECONDS)
         assert timelines.live()
-        texts = [tweet.message for tweet in timelines.page(Timeline.public(), Cursor()).tweets]
+        texts = [tweet.message for tweet in timelines.page(Timeline("public"), Cursor()).tweets]
         assert texts == ["from the child", "before the fork"]
         tweeter.shut_down(app.registry)
 
@@ -74,7 +74,7 @@ def test_a_forked_process_has_relays_of_its_own_and_leaves_its_parents_alone(app
     assert delivery.drain(SECONDS)
     assert [relay.holds for relay in delivery.relays] == holds
     assert threading.active_count() == threads
-    texts = [tweet.message for tweet in timelines.page(Timeline.public(), Cursor()).tweets]
+    texts = [tweet.message for tweet in timelines.page(Timeline("public"), Cursor()).tweets]
     assert texts == ["from the child", "before the fork"]
     ann.post("after the fork")
     assert delivery.drain(SECONDS)

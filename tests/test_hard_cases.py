@@ -26,6 +26,7 @@ from tweeter.errors import BackendUnavailable, Refused
 from tweeter.models import Relationship, Tweet, User
 from tweeter.testing import Process, Site
 from tweeter.timelines import projector, streams
+from tweeter.timelines.kinds import built_in_kinds
 from tweeter.timelines.pull import PullTimelines
 from tweeter.timelines.push import PushTimelines
 from tweeter.values import (
@@ -43,7 +44,7 @@ from tweeter.values import (
 
 CAPACITY = 5
 TIMEOUT = 1.0
-PUBLIC = Timeline.public()
+PUBLIC = Timeline("public")
 
 
 class Watched:
@@ -136,7 +137,7 @@ def store(store_and_cache):
 
 def over(store, cache, sessions):
     """Timelines that read their store at any age: the test delivers by hand."""
-    push = PushTimelines("watched", store, cache, sessions, CAPACITY)
+    push = PushTimelines("watched", store, cache, sessions, built_in_kinds(), CAPACITY)
     push.circuit.worked()
     return push
 
@@ -149,7 +150,7 @@ def push(store_and_cache, sessions):
 
 @pytest.fixture
 def pull(sessions):
-    return PullTimelines("sql", sessions)
+    return PullTimelines("sql", sessions, built_in_kinds())
 
 
 @pytest.fixture
@@ -208,8 +209,8 @@ def test_1_neighbouring_ids_are_paged_without_a_gap(push, pull, sessions, ann):
         )
         session.commit()
     expected = [first + n for n in range(11, -1, -1)]
-    assert shown(pull, Timeline.home(ann)) == expected
-    assert shown(push, Timeline.home(ann)) == expected
+    assert shown(pull, Timeline("home", ann)) == expected
+    assert shown(push, Timeline("home", ann)) == expected
 
 
 def test_2_what_was_posted_while_another_backend_ran_is_there_when_the_first_returns(database_url):
@@ -230,27 +231,27 @@ def test_2_what_was_posted_while_another_backend_ran_is_there_when_the_first_ret
 def test_3_a_tweet_delivered_late_does_not_fall_into_a_gap(push, pull, ann, bob, post):
     """misskey#17549: what arrives below what was trimmed is asked of nobody."""
     posted = post(bob, 4)
-    assert len(shown(push, Timeline.home(ann))) == 4
+    assert len(shown(push, Timeline("home", ann))) == 4
     late = post(bob, 6)
     for tweet in reversed(late):  # the newest first, as retries and several workers may
         deliver(push, TweetCreated(tweet, bob))
-    assert shown(push, Timeline.home(ann)) == shown(pull, Timeline.home(ann)) == [*late[::-1], *posted[::-1]]
+    assert shown(push, Timeline("home", ann)) == shown(pull, Timeline("home", ann)) == [*late[::-1], *posted[::-1]]
 
 
 def test_5_a_broken_store_answers_the_same_question(push, pull, store, ann, bob, post):
     """misskey#12065, mastodon#6251: the way around the cache filtered otherwise."""
     post(bob, 4)
     post(ann, 4)
-    good = shown(push, Timeline.home(ann))
+    good = shown(push, Timeline("home", ann))
     store.broken = True
-    assert shown(push, Timeline.home(ann)) == good == shown(pull, Timeline.home(ann))
+    assert shown(push, Timeline("home", ann)) == good == shown(pull, Timeline("home", ann))
 
 
 def test_6_the_timeline_does_not_end_where_the_store_ends(push, ann, bob, post):
     """mastodon#18908, #20173, #12389: the end of the world at 400; Stream-Framework#137."""
     posted = post(bob, CAPACITY * 4)
     for limit in (1, 3, CAPACITY, CAPACITY + 1, 100):
-        assert shown(push, Timeline.home(ann), limit) == posted[::-1]
+        assert shown(push, Timeline("home", ann), limit) == posted[::-1]
 
 
 def test_7_who_returns_after_a_long_time_finds_a_full_page(push, store, ann, bob, post):
@@ -259,9 +260,9 @@ def test_7_who_returns_after_a_long_time_finds_a_full_page(push, store, ann, bob
     for tweet in posted:
         deliver(push, TweetCreated(tweet, bob))  # to nobody: the timeline is cold
     assert store.read(f"home:{ann}", Cursor().before, 20) is None
-    assert shown(push, Timeline.home(ann)) == posted[::-1]
+    assert shown(push, Timeline("home", ann)) == posted[::-1]
     store.clear()
-    assert shown(push, Timeline.home(ann)) == posted[::-1]
+    assert shown(push, Timeline("home", ann)) == posted[::-1]
 
 
 def test_8_to_fill_a_cold_home_takes_a_few_queries_however_many_one_follows(push, sessions, ann, bob, post):
@@ -280,30 +281,30 @@ def test_8_to_fill_a_cold_home_takes_a_few_queries_however_many_one_follows(push
                 session.commit()
         push.clear()
         with measure.measuring() as meter:
-            assert [tweet.id for tweet in push.page(Timeline.home(ann), Cursor()).tweets] == posted[::-1]
+            assert [tweet.id for tweet in push.page(Timeline("home", ann), Cursor()).tweets] == posted[::-1]
         statements.append(meter.sql)
     assert max(statements) <= 5  # how many, a sample, one plan or two, and the tweets
 
 
 def test_9_an_unfollow_during_the_fan_out_leaves_nothing_behind(push, store, acting, ann, bob, post):
     """mastodon#37238: an insert that was on its way lands after the clean-up, and stays."""
-    shown(push, Timeline.home(ann))
+    shown(push, Timeline("home", ann))
     tweet = post(bob)
 
     def unfollow_and_read_again():
         with acting() as actions:
             actions.unfollow(ann, "bob")
         deliver(push, Unfollowed(ann, bob))
-        assert shown(push, Timeline.home(ann)) == []  # filled again, and now the fan-out writes
+        assert shown(push, Timeline("home", ann)) == []  # filled again, and now the fan-out writes
 
     store.before["add to followers"] = unfollow_and_read_again
     deliver(push, TweetCreated(tweet, bob))
     assert not store.before
-    assert shown(push, Timeline.home(ann)) == []
+    assert shown(push, Timeline("home", ann)) == []
 
 
 def test_9_a_tweet_committed_during_a_fill_is_not_lost(push, store, ann, bob, post):
-    shown(push, Timeline.home(bob))
+    shown(push, Timeline("home", bob))
     late = []
 
     def post_and_deliver():  # after the fill has read SQL
@@ -311,8 +312,8 @@ def test_9_a_tweet_committed_during_a_fill_is_not_lost(push, store, ann, bob, po
         deliver(push, TweetCreated(late[0], bob))
 
     store.before["fill"] = post_and_deliver
-    shown(push, Timeline.home(ann))
-    assert shown(push, Timeline.home(ann)) == late
+    shown(push, Timeline("home", ann))
+    assert shown(push, Timeline("home", ann)) == late
 
 
 def test_9_a_follow_during_a_fill_makes_the_fill_void(push, store, acting, ann, post):
@@ -326,31 +327,31 @@ def test_9_a_follow_during_a_fill_makes_the_fill_void(push, store, acting, ann, 
         deliver(push, Followed(ann, carl))
 
     store.before["fill"] = follow
-    assert shown(push, Timeline.home(ann)) == []  # what SQL said when it was asked
-    assert shown(push, Timeline.home(ann)) == [tweet]
+    assert shown(push, Timeline("home", ann)) == []  # what SQL said when it was asked
+    assert shown(push, Timeline("home", ann)) == [tweet]
 
 
 def test_11_deleted_tweets_leave_no_hole(push, pull, store, acting, ann, bob, post):
     """mastodon#21236, Tusky#494: short and empty pages make clients stop."""
     posted = post(bob, CAPACITY)
-    shown(push, Timeline.home(ann))
+    shown(push, Timeline("home", ann))
     for tweet in posted[1:]:
         with acting() as actions:
             actions.delete(bob, tweet)
         deliver(push, TweetsDeleted((tweet,), bob))
-    assert shown(push, Timeline.home(ann), 1) == posted[:1]
+    assert shown(push, Timeline("home", ann), 1) == posted[:1]
     assert store.read(f"home:{ann}", Cursor().before, 20).ids == posted[:1]  # the next reader is spared them
 
 
 def test_12_a_closed_account_leaves_no_timeline_behind(push, store, acting, ann, bob, post):
     """mastodon#33065, #5428: feeds of accounts that are gone fill the memory."""
     post(bob)
-    shown(push, Timeline.home(bob))
-    shown(push, Timeline.profile(bob))
+    shown(push, Timeline("home", bob))
+    shown(push, Timeline("profile", bob))
     with acting() as actions:
         actions.close_account(bob)
     deliver(push, AccountClosed(bob))
-    assert push.peek(Timeline.home(bob)) is push.peek(Timeline.profile(bob)) is None
+    assert push.peek(Timeline("home", bob)) is push.peek(Timeline("profile", bob)) is None
 
 
 def test_13_a_fan_out_costs_round_trips_by_the_chunk_not_by_the_follower(push, store, sessions, ann, bob, post):
@@ -379,7 +380,7 @@ def test_13_a_fan_out_of_a_tweet_deleted_meanwhile_ends(push, store, acting, ann
     store.add_to_each = lambda *args: calls.append(args)
     deliver(push, TweetCreated(tweet, bob))
     assert calls == []
-    for timeline in (Timeline.public(), Timeline.profile(bob), Timeline.home(bob), Timeline.home(ann)):
+    for timeline in (Timeline("public"), Timeline("profile", bob), Timeline("home", bob), Timeline("home", ann)):
         assert tweet not in [view.id for view in push.page(timeline, Cursor()).tweets]
 
 
@@ -400,28 +401,28 @@ def test_14_another_list_of_servers_is_another_store_and_the_old_one_comes_back_
                 for _ in range(3):
                     with process.acting() as actions:
                         posted.append(actions.post(ann, "hello").id)
-                    assert [tweet.id for tweet in process.page(Timeline.home(ann), Cursor()).tweets] == posted[::-1]
+                    assert [tweet.id for tweet in process.page(Timeline("home", ann), Cursor()).tweets] == posted[::-1]
 
 
 def test_15_what_is_posted_while_one_pages_neither_repeats_nor_skips(push, pull, ann, bob, post):
     """takahe#505, mastodon-ios#1417."""
     for timelines in (push, pull):
         post(bob, 6)
-        expected = shown(pull, Timeline.home(ann))[:6]
+        expected = shown(pull, Timeline("home", ann))[:6]
         push.clear()
-        first = timelines.page(Timeline.home(ann), Cursor(limit=3))
+        first = timelines.page(Timeline("home", ann), Cursor(limit=3))
         deliver(push, TweetCreated(post(bob), bob))
-        second = timelines.page(Timeline.home(ann), Cursor(before=first.older, limit=3))
+        second = timelines.page(Timeline("home", ann), Cursor(before=first.older, limit=3))
         assert [tweet.id for page in (first, second) for tweet in page.tweets] == expected
 
 
 def test_15_newer_than_is_the_newest_that_came_since(push, pull, ann, bob, post):
     """mastodon#5819: what since_id means."""
     posted = post(bob, CAPACITY * 2)
-    shown(push, Timeline.home(ann))
+    shown(push, Timeline("home", ann))
     for timelines in (pull, push):
         for since in (0, *posted):
-            newer = timelines.page(Timeline.home(ann), Cursor(after=since, limit=4))
+            newer = timelines.page(Timeline("home", ann), Cursor(after=since, limit=4))
             expected = [tweet for tweet in posted[::-1] if tweet > since]
             assert [tweet.id for tweet in newer.tweets] == expected[:4]
             assert (newer.older is None) == (len(expected) <= 4)
@@ -450,10 +451,10 @@ def test_16_counters_are_what_can_be_counted_and_never_negative(acting, sessions
 def test_17_a_late_tweet_stands_where_its_id_puts_it(push, ann, bob, post):
     """takahe#435: order by arrival is another order on every machine."""
     posted = post(bob, 3)
-    shown(push, Timeline.home(ann))
+    shown(push, Timeline("home", ann))
     deliver(push, TweetCreated(posted[1], bob))
     deliver(push, TweetCreated(posted[1], bob))
-    assert shown(push, Timeline.home(ann)) == posted[::-1]
+    assert shown(push, Timeline("home", ann)) == posted[::-1]
 
 
 # what the talk's own code does wrong
@@ -468,7 +469,7 @@ def test_talk_tweets_of_one_second_are_in_order(push, pull, acting, ann, bob):
     assert ids.date_of(posted[-1]) - ids.date_of(posted[0]) < timedelta(seconds=1)
     for timelines in (pull, push):
         for limit in (1, 5, 20):
-            assert shown(timelines, Timeline.home(ann), limit) == posted[::-1]
+            assert shown(timelines, Timeline("home", ann), limit) == posted[::-1]
 
 
 def test_talk_a_page_has_as_many_as_were_asked_for_and_the_next_one_goes_on(push, pull, ann, bob, post):
@@ -476,16 +477,16 @@ def test_talk_a_page_has_as_many_as_were_asked_for_and_the_next_one_goes_on(push
     posted = post(bob, 12)[::-1]
     for timelines in (pull, push):
         for limit in (1, 4, 11, 12):
-            first = timelines.page(Timeline.home(ann), Cursor(limit=limit))
+            first = timelines.page(Timeline("home", ann), Cursor(limit=limit))
             assert [tweet.id for tweet in first.tweets] == posted[:limit]
-            second = timelines.page(Timeline.home(ann), Cursor(before=first.tweets[-1].id, limit=limit))
+            second = timelines.page(Timeline("home", ann), Cursor(before=first.tweets[-1].id, limit=limit))
             assert [tweet.id for tweet in second.tweets] == posted[limit : 2 * limit]
 
 
 def test_talk_truncation_truncates(push, ann, bob, post):
     """Its `zremrangebyscore(key, d30, -1)` deletes nothing."""
     posted = post(bob, CAPACITY)
-    timelines = (Timeline.public(), Timeline.home(ann), Timeline.profile(bob))
+    timelines = (Timeline("public"), Timeline("home", ann), Timeline("profile", bob))
     for timeline in timelines:
         shown(push, timeline)
     deliver(push, Truncated(posted[3]))
@@ -498,18 +499,18 @@ def test_talk_ids_are_numbers_wherever_they_come_from(push, pull, ann, bob, post
     """It looks for the texts that Redis answers among numbers, finds none, and every page is empty."""
     posted = post(bob, 3)
     for _ in ("cold", "warm"):
-        page = push.page(Timeline.home(ann), Cursor())
-        assert page == pull.page(Timeline.home(ann), Cursor())
+        page = push.page(Timeline("home", ann), Cursor())
+        assert page == pull.page(Timeline("home", ann), Cursor())
         assert [tweet.id for tweet in page.tweets] == posted[::-1]
         assert {type(tweet.id) for tweet in page.tweets} == {type(tweet.user_id) for tweet in page.tweets} == {int}
 
 
 def test_talk_ones_own_tweets_are_on_ones_own_home(push, ann, bob, post):
     """It delivers to followers alone."""
-    shown(push, Timeline.home(bob))
+    shown(push, Timeline("home", bob))
     tweet = post(bob)
     deliver(push, TweetCreated(tweet, bob))
-    assert push.peek(Timeline.home(bob)).ids == [tweet]
+    assert push.peek(Timeline("home", bob)).ids == [tweet]
 
 
 def test_talk_a_tweet_deleted_in_the_middle_of_its_fan_out_ends_it(push, acting, sessions, ann, bob, post, monkeypatch):
@@ -521,7 +522,7 @@ def test_talk_a_tweet_deleted_in_the_middle_of_its_fan_out_ends_it(push, acting,
         for fan in fans:
             actions.follow(fan, "bob")
     for fan in fans:
-        shown(push, Timeline.home(fan))
+        shown(push, Timeline("home", fan))
     tweet = post(bob)
     steps = push.projector.deliver(TweetCreated(tweet, bob))
     next(steps)
@@ -530,7 +531,7 @@ def test_talk_a_tweet_deleted_in_the_middle_of_its_fan_out_ends_it(push, acting,
     deliver(push, TweetsDeleted((tweet,), bob))
     for _ in steps:
         pass
-    assert push.peek(Timeline.home(fans[-1])).ids == []
+    assert push.peek(Timeline("home", fans[-1])).ids == []
 
 
 # hydration and costs
@@ -538,9 +539,9 @@ def test_talk_a_tweet_deleted_in_the_middle_of_its_fan_out_ends_it(push, acting,
 
 def test_a_warm_home_page_is_two_round_trips_and_no_sql(push, ann, bob, post):
     post(bob, 3)
-    shown(push, Timeline.home(ann))
+    shown(push, Timeline("home", ann))
     with measure.measuring() as meter:
-        page = push.page(Timeline.home(ann), Cursor())
+        page = push.page(Timeline("home", ann), Cursor())
     assert len(page.tweets) == 3
     assert (meter.round_trips, meter.sql) == (2, 0)
 
@@ -549,10 +550,10 @@ def test_misses_of_the_cache_are_one_query(sessions, ann, bob, post):
     store, cache = in_memory()
     push = over(store, cache, sessions)
     posted = post(bob, CAPACITY)
-    shown(push, Timeline.home(ann))
+    shown(push, Timeline("home", ann))
     cache.invalidate(posted[1:4])
     with measure.measuring() as meter:
-        page = push.page(Timeline.home(ann), Cursor())
+        page = push.page(Timeline("home", ann), Cursor())
     assert [tweet.id for tweet in page.tweets] == posted[::-1]
     assert meter.sql == 1
 
@@ -561,14 +562,14 @@ def test_a_tweet_that_is_gone_costs_no_query_on_every_read(sessions, acting, ann
     store, cache = in_memory()
     push = over(store, cache, sessions)
     posted = post(bob, 3)
-    shown(push, Timeline.home(ann))
+    shown(push, Timeline("home", ann))
     with acting() as actions:
         actions.delete(bob, posted[1])
     deliver(push, TweetsDeleted((posted[1],), bob))
     store.remove = lambda key, ids: None  # even where it can't be taken out of the timeline
-    shown(push, Timeline.home(ann))
+    shown(push, Timeline("home", ann))
     with measure.measuring() as meter:
-        assert [tweet.id for tweet in push.page(Timeline.home(ann), Cursor()).tweets] == [posted[2], posted[0]]
+        assert [tweet.id for tweet in push.page(Timeline("home", ann), Cursor()).tweets] == [posted[2], posted[0]]
     assert meter.sql == 0
 
 
@@ -589,5 +590,5 @@ def test_a_rename_while_the_cache_is_filled_is_not_overwritten(sessions, acting,
     push = over(in_memory()[0], cache, sessions)
     post(bob)
     rename.append(change)
-    push.page(Timeline.home(ann), Cursor())
-    assert [tweet.display_name for tweet in push.page(Timeline.home(ann), Cursor()).tweets] == ["Robert"]
+    push.page(Timeline("home", ann), Cursor())
+    assert [tweet.display_name for tweet in push.page(Timeline("home", ann), Cursor()).tweets] == ["Robert"]

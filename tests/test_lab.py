@@ -15,7 +15,7 @@ from tests.people import Browser, Person
 from tweeter.db.sessions import begin_immediate
 from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import SettingError
-from tweeter.interfaces import IDelivery
+from tweeter.interfaces import IDelivery, ITimelineKinds
 from tweeter.lab import add_lab_step, crowds
 from tweeter.lab.asking import ask_all, compare
 from tweeter.lab.instruments import Instrument
@@ -266,7 +266,7 @@ def test_what_a_backend_shows_otherwise_is_marked_until_it_is_dropped(app, lab, 
     ada, _ = people
     ada.get("/lab")
     ids = ada.ids("/")
-    key = Timeline.home(id_of(app, "Ada")).key
+    key = Timeline("home", id_of(app, "Ada")).key
     redis, memcached = lab.backends["redis"].instrument, lab.backends["memcached"].instrument
     redis.store.remove(key, [ids[3]])
     stranger = Person(Browser(app, HERE), "stranger").post("who are you?")
@@ -334,8 +334,8 @@ def test_each_step_says_in_two_sentences_what_changed_and_what_it_costs(lab):
 
 def test_what_the_steps_ask_of_whom(app, lab, people):
     contenders = {step.name: lab.contender(step) for step in lab.steps}
-    reference = PullTimelines("sql", app.registry.database.sessions)
-    answers = ask_all(contenders, reference, Timeline.home(id_of(app, "Ada")), Cursor())
+    reference = PullTimelines("sql", app.registry.database.sessions, app.registry.getUtility(ITimelineKinds))
+    answers = ask_all(contenders, reference, Timeline("home", id_of(app, "Ada")), Cursor())
     work = {name: (answer.warm.round_trips, len(answer.warm.statements)) for name, answer in answers.items()}
     assert work == {
         "join": (0, 1),
@@ -467,7 +467,7 @@ def test_an_emptied_cache_is_filled_by_the_first_who_looks(lab, people, name):
 def test_a_dropped_timeline_is_filled_by_the_first_who_looks(app, lab, people, name):
     ada, _ = people
     backend = lab.backends[name]
-    bobs = Timeline.home(id_of(app, "bob"))
+    bobs = Timeline("home", id_of(app, "bob"))
     backend.timelines.page(bobs, Cursor())
     ada.send("/lab/store", backend=name, action="drop", user="Ada", status=303)
     before, first, second = reads_of(lab)
@@ -559,7 +559,7 @@ def test_a_post_to_warm_timelines_reaches_every_store(with_servers, request, kin
         assert not job.error
         delivered = {phase.name: (phase.done, phase.total) for phase in job.phases if "Delivered" in phase.name}
         assert delivered == {f"Delivered to {name}": (13, 13) for name in ("memory", "redis", "memcached")}
-        follower = Timeline.home(id_of(app, "lab_ten_00007"))
+        follower = Timeline("home", id_of(app, "lab_ten_00007"))
         for backend in lab.stores:
             assert len(backend.timelines.peek(follower).ids) == 1
         page = ada.get("/lab/live")
@@ -574,7 +574,7 @@ def test_cold_timelines_take_nothing(app, lab, people):
     for timelines in ("warm", "cold"):
         ada.send("/lab/post", followers="10", timelines=timelines, status=303)
         assert not finished(lab).error
-    follower = Timeline.home(id_of(app, "lab_ten_00001"))
+    follower = Timeline("home", id_of(app, "lab_ten_00001"))
     for backend in lab.stores:
         assert backend.timelines.peek(follower) is None
         assert len(backend.timelines.page(follower, Cursor()).tweets) == 2
@@ -643,7 +643,7 @@ def test_a_follower_who_is_more_than_a_test_account_is_not_filled_as_one(app, la
         session.execute(update(User).where(User.username == "Ada").values(bio=crowds.BIO))
         session.commit()
     for backend in lab.stores:
-        backend.timelines.drop(Timeline.home(id_of(app, "Ada")))
+        backend.timelines.drop(Timeline("home", id_of(app, "Ada")))
     ada.send("/lab/post", followers="10", timelines="warm", status=303)
     finished(lab)
     assert "4 backends returned the same 20 tweets" in ada.get("/lab").text

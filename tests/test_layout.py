@@ -147,6 +147,15 @@ def test_no_module_but_the_backends_names_a_backend(path: Path) -> None:
         assert text not in {"memory", "redis", "memcached"}
 
 
+@pytest.mark.parametrize("room", ["outbox", "timelines", "backends", "delivery", "services"])
+def test_no_module_but_its_own_names_a_timeline_kind(room: str) -> None:
+    kinds = {module.name for module in pkgutil.iter_modules([str(PACKAGE / "timelines" / "kinds")])}
+    assert kinds >= {"public", "home", "profile", "mentions"}
+    for path in (PACKAGE / room).rglob("*.py"):
+        if "kinds" not in path.parts:
+            assert not kinds & set(strings_of(path)), path
+
+
 def test_there_are_backends() -> None:
     assert {"memory", "sql"} <= set(BACKENDS)
 

@@ -59,7 +59,7 @@ def test_pages_are_right_after_a_load_that_was_killed(tmp_path, ini, sessions, m
     with live.acting() as actions:
         ann = actions.sign_up("ann", "password").id
         actions.post(ann, "hello")
-    profile = Timeline.profile(ann)
+    profile = Timeline("profile", ann)
     assert [view.message for view in live.page(profile, Cursor()).tweets] == ["hello"]
     clears = Counter[str]()
     clear = live.timelines.clear
@@ -87,7 +87,7 @@ def test_pages_are_right_after_a_load_that_was_killed(tmp_path, ini, sessions, m
 def test_a_load_flushes_the_store_of_a_live_site_once(tmp_path, ini, monkeypatch, live):
     with live.acting() as actions:
         ann = actions.sign_up("ann", "password").id
-    assert live.page(Timeline.profile(ann), Cursor()).tweets == ()
+    assert live.page(Timeline("profile", ann), Cursor()).tweets == ()
     flushes = Counter[str]()
     store = live.timelines.store
     clear = store.clear
@@ -97,9 +97,9 @@ def test_a_load_flushes_the_store_of_a_live_site_once(tmp_path, ini, monkeypatch
     def look(self: Any) -> None:
         breathe(self)
         assert live.delivery.drain(20)
-        assert live.timelines.peek(Timeline.profile(ann)) is not None  # warm all the time
+        assert live.timelines.peek(Timeline("profile", ann)) is not None  # warm all the time
 
     monkeypatch.setattr(bulk.BulkDatabase, "breathe", look)
     assert load_tweets(tmp_path, ini, *(tweet("ann", str(n)) for n in range(20))) == 0
-    assert len(live.page(Timeline.profile(ann), Cursor()).tweets) == 20
+    assert len(live.page(Timeline("profile", ann), Cursor()).tweets) == 20
     assert flushes["all"] == 1

@@ -59,21 +59,21 @@ def test_a_tweet_with_120_000_replies_is_deleted(processes):
     hydrator = process.timelines._hydrator
     for start in range(0, REPLIES, 2000):  # all of them are cached, and say whom they answer
         assert hydrator.tweets([replies[start]])[replies[start]].parent_username == "ann"
-    page = process.page(Timeline.profile(bob), Cursor())
+    page = process.page(Timeline("profile", bob), Cursor())
     assert {view.parent_username for view in page.tweets} == {"ann"}
     with process.acting() as actions:
         actions.delete(ann, tweet)
     assert process.delivery.drain(CAUGHT_UP)
     assert process.timelines.live()
     assert hydrator.tweets([replies[2000]])[replies[2000]].parent_username is None
-    for timeline in (Timeline.profile(bob), Timeline.profile(ann), Timeline.public()):
+    for timeline in (Timeline("profile", bob), Timeline("profile", ann), Timeline("public")):
         assert process.page(timeline, Cursor()) == sql.page(timeline, Cursor())
 
 
 def test_what_is_forgotten_or_delivered_may_be_as_many_as_there_are(processes):
     _, process = processes
     assert process.delivery.drain(CAUGHT_UP)
-    process.page(Timeline.public(), Cursor())
+    process.page(Timeline("public"), Cursor())
     cache, store = process.timelines._hydrator.cache, process.timelines.store
     many = range(1, REPLIES)
     ends = [1, REPLIES - 1]
@@ -116,7 +116,8 @@ def test_replies_of_several_deleted_tweets_are_forgotten_in_chunks(database_url,
                 wanted = [id_ for parent in tweet_ids for id_ in queries.reply_ids(session, parent, 0, 1000)]
             cache = Forgotten()
             store = MemoryTimelineStore(10, 10)
-            subject = projector.Projector(store, Hydrator("test", cache, process.sessions), process.sessions)
+            hydrator = Hydrator("test", cache, process.sessions)
+            subject = projector.Projector(store, hydrator, process.sessions, process.kinds)
             for _ in subject.deliver(TweetsDeleted(tuple(tweet_ids), ann)):
                 pass
             assert {id_ for chunk in cache.chunks for id_ in chunk} == {*wanted, *tweet_ids}
@@ -130,7 +131,7 @@ def test_replies_that_are_still_to_be_forgotten_are_read_from_sql(process_with_r
     event = TweetsDeleted((deleted,), bob)
     in_flight = Checkpoint(1, "site", 0, 1, 0.0, "", Position(), (0, 0, 0), (InFlight(1, 1, event, 0),))
     hydrator = process.timelines._hydrator
-    page = [view.id for view in process.page(Timeline.profile(bob), Cursor()).tweets]
+    page = [view.id for view in process.page(Timeline("profile", bob), Cursor()).tweets]
     with process.sessions() as session:
         begin_immediate(session)
         session.execute(delete(Tweet).where(Tweet.id == deleted))

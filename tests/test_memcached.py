@@ -654,9 +654,9 @@ def test_a_warm_page_takes_two_round_trips_and_no_sql(sqlite_url, trio):
         ann = actions.sign_up("ann", "password").id
         for _ in range(30):
             actions.post(ann, "hello")
-    page = process.page(Timeline.home(ann), Cursor())
+    page = process.page(Timeline("home", ann), Cursor())
     with measure.measuring() as meter:
-        assert process.timelines.page(Timeline.home(ann), Cursor()) == page
+        assert process.timelines.page(Timeline("home", ann), Cursor()) == page
     assert len(page.tweets) == 20
     assert (meter.answered_by, meter.round_trips, meter.sql) == ("memcached", 2, 0)
     process.close()

@@ -153,8 +153,8 @@ def live_together(site, steps=40):
         who, other = chance.sample(sorted(people), 2)
         step = chance.random()
         if step < 0.4:
-            process.timelines.page(Timeline.home(who), Cursor(limit=3))
-            process.timelines.page(Timeline.public(), Cursor(limit=3))
+            process.timelines.page(Timeline("home", who), Cursor(limit=3))
+            process.timelines.page(Timeline("public"), Cursor(limit=3))
             return
         try:
             with process.acting() as actions:
@@ -186,10 +186,7 @@ def live_together(site, steps=40):
 
 
 def assert_same_pages(site, people):
-    pages = [
-        [process.walk(timeline, 3) for timeline in (Timeline.public(), *map(Timeline.home, people))]
-        for process in site.processes
-    ]
+    pages = [[process.walk(timeline, 3) for timeline in process.kinds.timelines(people)] for process in site.processes]
     assert any(page.tweets for page in pages[0][0])
     for shown in pages[1:]:
         assert shown == pages[0]

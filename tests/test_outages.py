@@ -98,7 +98,7 @@ def live(processes, people):
 
 def pages(process, people):
     ann, bob = people
-    timelines = (Timeline.public(), Timeline.home(ann), Timeline.home(bob), Timeline.profile(bob))
+    timelines = (Timeline("public"), Timeline("home", ann), Timeline("home", bob), Timeline("profile", bob))
     with process.sessions() as session:
         written = session.scalar(select(func.max(User.last_write)))
     return [
@@ -228,7 +228,7 @@ def test_a_shadow_store_is_kept_right_and_can_take_over(sqlite_url, backend, set
     shadowed.close()
     after = Process(sqlite_url, backend, **settings)
     assert after.delivery.drain(BACK)
-    assert after.timelines.peek(Timeline.home(people[0])) is not None  # still warm from before
+    assert after.timelines.peek(Timeline("home", people[0])) is not None  # still warm from before
     assert_right([processes[0], after], people)
     after.close()
 
@@ -370,7 +370,7 @@ def test_a_damaged_checkpoint_costs_no_timeline(sqlite_url, processes, people, l
     assert caught_up(working)
     assert_right(working, people)
     assert "starts cold" not in caplog.text
-    assert working[1].timelines.peek(Timeline.public()) is not None
+    assert working[1].timelines.peek(Timeline("public")) is not None
     if restart:
         another.close()
 

@@ -38,7 +38,7 @@ def look(process, viewer, timeline, limit=10):
     cursor = Cursor(limit=limit)
     with measure.measuring() as meter:
         page = process.timelines.page(timeline, cursor, written)
-    return page, meter.answered_by, PullTimelines("sql", process.sessions).page(timeline, cursor)
+    return page, meter.answered_by, PullTimelines("sql", process.sessions, process.kinds).page(timeline, cursor)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -53,7 +53,7 @@ def test_what_the_viewer_did_is_merged(process, seed):
     answers = [act(process, "post", bob, f"answer to {tweet}", tweet) for tweet in mine]
     for number in range(20):
         act(process, "post", cid, f"{number}")
-    timelines = [Timeline.public(), Timeline.home(ann), Timeline.profile(ann), Timeline.profile(bob)]
+    timelines = [Timeline("public"), Timeline("home", ann), Timeline("profile", ann), Timeline("profile", bob)]
     assert process.delivery.drain(SECONDS)
     for timeline in timelines[seed:]:  # the others are cold
         look(process, ann, timeline)
@@ -82,24 +82,24 @@ def test_posts_of_others_wait_for_the_relay(process):
     ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
     act(process, "follow", ann, "bob")
     assert process.delivery.drain(SECONDS)
-    look(process, ann, Timeline.home(ann))
+    look(process, ann, Timeline("home", ann))
     pause(process)
     act(process, "post", bob, "hello")
     mine = act(process, "post", ann, "hello")
-    page, by, _ = look(process, ann, Timeline.home(ann))
+    page, by, _ = look(process, ann, Timeline("home", ann))
     assert ([tweet.id for tweet in page.tweets], by) == ([mine], process.backend)
 
 
 def test_sql_serves_the_page_behind_many_events(process):
     ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
     assert process.delivery.drain(SECONDS)
-    look(process, ann, Timeline.home(ann))
+    look(process, ann, Timeline("home", ann))
     pause(process)
     with process.acting() as actions:
         for number in range(PENDING):
             actions.post(bob, f"{number}")
     mine = act(process, "post", ann, "hello")
-    page, by, expected = look(process, ann, Timeline.home(ann))
+    page, by, expected = look(process, ann, Timeline("home", ann))
     assert [tweet.id for tweet in page.tweets] == [mine]
     assert (page, by) == (expected, f"{process.backend}, from SQL")
 
@@ -110,20 +110,20 @@ def test_follows_are_merged_in_the_order_of_their_commits(postgresql_url):
         ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
         act(process, "post", bob, "hello")
         assert process.delivery.drain(SECONDS)
-        look(process, ann, Timeline.home(ann))
+        look(process, ann, Timeline("home", ann))
         pause(process)
         with process.sessions() as late:
             late.execute(text("SELECT pg_current_xact_id()"))
             act(process, "follow", ann, "bob")
             process.actions(late).unfollow(ann, "bob")
             late.commit()
-        page, by, expected = look(process, ann, Timeline.home(ann))
+        page, by, expected = look(process, ann, Timeline("home", ann))
         assert (page, by) == (expected, "memory")
 
 
 def test_a_tweet_that_others_posted_just_before_an_own_one_is_announced():
     """The own one is on the page first, so the poll asks for what is newer than the newest tweet of others."""
     own, other, older = (TweetView(id_, user, "name", "Name", "hello", 0) for id_, user in ((9, 1), (7, 2), (5, 1)))
-    assert "since=7" in pages._poll_url(Timeline.home(1), Page((own, other, older), None), 1)
-    assert "since=9" in pages._poll_url(Timeline.public(), Page((own, other, older), None), None)
-    assert "since=5" in pages._poll_url(Timeline.home(1), Page((own, older), None), 1)
+    assert "since=7" in pages._poll_url(Timeline("home", 1), Page((own, other, older), None), 1)
+    assert "since=9" in pages._poll_url(Timeline("public"), Page((own, other, older), None), None)
+    assert "since=5" in pages._poll_url(Timeline("home", 1), Page((own, older), None), 1)

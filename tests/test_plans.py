@@ -7,8 +7,9 @@ from sqlalchemy import delete, insert
 
 from tweeter.models import Relationship, Tweet, User
 from tweeter.models.base import now
-from tweeter.timelines import plans, queries
-from tweeter.values import Cursor, Timeline
+from tweeter.timelines import plans
+from tweeter.timelines.kinds import built_in_kinds
+from tweeter.values import Cursor
 
 READER = 1
 PEOPLE = range(1, 9)
@@ -57,14 +58,14 @@ def graph(sessions):
     return graph
 
 
-HOME = Timeline.home(READER)
+HOME = built_in_kinds()["home"]
 
 
 @any_graph
 @given(followees, tweets, deleted, cursors)
 def test_a_page_is_the_page_of_the_join(small, graph, followees, tweets, deleted, cursor):
     with graph(followees, tweets, deleted) as session:
-        assert plans.read_page(session, HOME, cursor) == queries.read_page(session, HOME, cursor)
+        assert HOME.read_page_quickly(session, READER, cursor) == HOME.read_page(session, READER, cursor)
 
 
 @any_graph
@@ -74,8 +75,8 @@ def test_a_page_is_the_page_of_the_join(small, graph, followees, tweets, deleted
 @example({2, 3, 4}, dict.fromkeys(range(1, 60), 8) | {1: 2, 2: 3, 3: 4}, set(), 1)
 def test_a_fill_is_the_beginning_of_the_join_down_to_its_floor(small, graph, followees, tweets, deleted, capacity):
     with graph(followees, tweets, deleted) as session:
-        ids, floor = plans.fill(session, HOME, capacity)
-        every = queries.read_ids(session, HOME, LAST)
+        ids, floor, _ = HOME.backfill(session, READER, capacity)
+        every = HOME.read_ids(session, READER, LAST)
     assert ids == [id_ for id_ in every if id_ >= floor]
     assert len(ids) <= capacity
     assert len(ids) >= min(plans.LEAST, len(followees) * 3 // 4, capacity, len(every))
@@ -86,7 +87,7 @@ def test_a_fill_is_the_beginning_of_the_join_down_to_its_floor(small, graph, fol
 @given(followees, tweets, deleted, cursors, st.integers(1, 12))
 def test_each_plan_keeps_its_promise(graph, followees, tweets, deleted, cursor, number):
     with graph(followees, tweets, deleted) as session:
-        every = _part(cursor, queries.read_ids(session, HOME, LAST))
+        every = _part(cursor, HOME.read_ids(session, READER, LAST))
         looked_at = _part(cursor, sorted(tweets.keys() - deleted))[-number:]
         recent = plans.recent(session, READER, cursor, number)
         heads = plans.heads(session, READER, cursor, number)

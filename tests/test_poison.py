@@ -65,7 +65,7 @@ def assert_right_and_live(process, sql_url):
     with closing(Process(sql_url, "sql")) as sql:
         with sql.sessions() as session:
             people = session.scalars(select(User.id).where(~User.closed)).all()
-        timelines = [Timeline.public(), *map(Timeline.home, people), *map(Timeline.profile, people)]
+        timelines = list(sql.kinds.timelines(people))
         for _ in range(2):  # cold, and warm
             for timeline in timelines:
                 assert process.page(timeline, Cursor()) == sql.page(timeline, Cursor())
@@ -79,7 +79,7 @@ def do(process, kind, people):
         case "TweetCreated":
             act(process, "post", ann, "poison")
         case "TweetsDeleted":
-            tweet = process.timelines.page(Timeline.profile(ann), Cursor()).tweets[0]
+            tweet = process.timelines.page(Timeline("profile", ann), Cursor()).tweets[0]
             act(process, "delete", ann, tweet.id)
         case "Followed":
             act(process, "follow", cid, "ann")
@@ -133,7 +133,7 @@ def test_a_stream_that_fails(process, people, sqlite_url, monkeypatch, kind):
     def fail(stream):
         raise ProgrammingError("", {}, ZeroDivisionError())
 
-    tweet = process.timelines.page(Timeline.profile(people[0]), Cursor()).tweets[0]
+    tweet = process.timelines.page(Timeline("profile", people[0]), Cursor()).tweets[0]
     act(process, "post", people[2], "an answer", tweet.id)
     assert process.delivery.drain(SECONDS)
     monkeypatch.setattr(streams.Stream, "step", fail)

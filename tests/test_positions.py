@@ -111,7 +111,7 @@ def test_transactions_that_stay_open_neither_stop_the_delivery_nor_make_the_chec
         for session, _ in late:
             session.commit()
         assert process.delivery.drain(SECONDS)
-        shown = {tweet.id for tweet in process.timelines.page(Timeline.public(), Cursor(limit=400)).tweets}
+        shown = {tweet.id for tweet in process.timelines.page(Timeline("public"), Cursor(limit=400)).tweets}
         assert shown.issuperset(id_ for _, id_ in late)
         process.delivery.stop()
         with process.sessions() as session:

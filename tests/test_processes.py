@@ -39,7 +39,7 @@ def start(target, *args):
 
 
 def pages(process, people):
-    timelines = [Timeline.public(), *map(Timeline.home, people.values()), *map(Timeline.profile, people.values())]
+    timelines = list(process.kinds.timelines(people.values()))
     return [process.walk(timeline, 3) for timeline in timelines]
 
 
@@ -51,7 +51,7 @@ def live(url, backend, settings, people, seed):
         for _ in range(STEPS):
             name, other = chance.sample(sorted(people), 2)
             step = chance.random()
-            for timeline in (Timeline.home(people[name]), Timeline.public()):
+            for timeline in (Timeline("home", people[name]), Timeline("public")):
                 process.timelines.page(timeline, Cursor(limit=3))
             try:
                 with process.acting(deliver=chance.random() < 0.8) as actions:
@@ -94,7 +94,7 @@ def test_two_processes_that_post_and_read_at_once(sqlite_url, settings, one, oth
 
 def die_after_commit(url, backend, settings, user):
     process = Process(url, backend, **settings)
-    process.page(Timeline.home(user), Cursor())
+    process.page(Timeline("home", user), Cursor())
     with process.acting(deliver=False) as actions:
         actions.post(user, "my last words")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -102,7 +102,7 @@ def die_after_commit(url, backend, settings, user):
 
 def die_in_the_middle_of_a_delivery(url, backend, settings, user):
     process = Process(url, backend, **settings)
-    process.page(Timeline.home(user), Cursor())
+    process.page(Timeline("home", user), Cursor())
     add = projector.Projector._add
 
     def die(self, added):

@@ -487,7 +487,7 @@ def test_a_failover_by_sentinels_starts_cold(sentinel, sqlite_url):
             actions.follow(ann, "bob")
 
         def same() -> None:
-            for timeline in (Timeline.home(ann), Timeline.public(), Timeline.profile(bob)):
+            for timeline in (Timeline("home", ann), Timeline("public"), Timeline("profile", bob)):
                 assert one.timelines.page(timeline, Cursor()) == sql.timelines.page(timeline, Cursor())
 
         def post() -> None:
@@ -508,4 +508,4 @@ def test_a_failover_by_sentinels_starts_cold(sentinel, sqlite_url):
         post()
         assert one.delivery.drain(10)
         same()
-        assert one.timelines.peek(Timeline.home(ann)).ids
+        assert one.timelines.peek(Timeline("home", ann)).ids

@@ -200,7 +200,7 @@ def test_nothing_is_lost_or_doubled_while_slots_move_and_a_master_dies(cluster, 
                     if one != other:
                         actions.follow(one, people[other])
         keys = f"t:{site_id(sql.sessions)}:tl:"
-        timelines = [Timeline.public(), *map(Timeline.home, people), *map(Timeline.profile, people)]
+        timelines = list(sql.kinds.timelines(people))
 
         def differences() -> list[str]:
             wrong = []
@@ -264,4 +264,4 @@ def test_nothing_is_lost_or_doubled_while_slots_move_and_a_master_dies(cluster, 
         assert sum(posted) > before + 4
         assert not differences()
         assert all(site.timelines.live() for site in sites)
-        assert all(sites[0].timelines.peek(Timeline.home(user)) for user in people)
+        assert all(sites[0].timelines.peek(Timeline("home", user)) for user in people)

@@ -128,7 +128,7 @@ def test_a_warm_page_is_one_exchange_and_heals(sqlite_url, client, redis_server)
             ann = actions.sign_up("ann", "password").id
             posted = [actions.post(ann, f"number {number}").id for number in range(30)]
         assert process.delivery.drain(10)
-        home, newest = Timeline.home(ann), posted[:9:-1]
+        home, newest = Timeline("home", ann), posted[:9:-1]
         process.page(home, Cursor())
         process.timelines.read_at_any_age()  # on a busy machine the checkpoint may be late
         with measuring() as meter:

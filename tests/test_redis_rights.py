@@ -123,7 +123,7 @@ def without_info(client):
 def test_the_log_names_the_rights(without_info, url, sqlite_url, caplog):
     with closing(Process(sqlite_url, "redis", **{"tweeter.redis.url": url})) as process, caplog.at_level(logging.WARN):
         assert not process.delivery.drain(0.5)
-        assert process.timelines.page(Timeline.public(), Cursor()).tweets == ()
+        assert process.timelines.page(Timeline("public"), Cursor()).tweets == ()
     assert "'info' command" in caplog.text
     assert HINT in caplog.text
     assert "secret" not in caplog.text
@@ -154,7 +154,7 @@ def test_a_site_works_with_these_rights(url, client, sqlite_url):
         with process.acting() as actions:
             ann = actions.sign_up("ann", "password").id
             posted = actions.post(ann, "hello").id
-        assert [view.id for view in process.page(Timeline.home(ann), Cursor()).tweets] == [posted]
+        assert [view.id for view in process.page(Timeline("home", ann), Cursor()).tweets] == [posted]
         assert process.timelines.live()
 
 

@@ -78,10 +78,10 @@ def test_pages_are_served_by_the_store_while_a_relay_delivers(web, ini, backend,
     assert status(ini, capsys)[0] == 1
     with relay(ini) as process:
         until(web.timelines.live)
-        assert web.page(Timeline.home(bob), Cursor()).tweets == ()
+        assert web.page(Timeline("home", bob), Cursor()).tweets == ()
         with web.acting() as actions:
             tweet = actions.post(ann, "hello").id
-        until(lambda: (held := web.timelines.peek(Timeline.home(bob))) is not None and held.ids == [tweet])
+        until(lambda: (held := web.timelines.peek(Timeline("home", bob))) is not None and held.ids == [tweet])
         code, told = status(ini, capsys)
         assert code == 0
         assert told.startswith(f"{backend}: delivered by ")

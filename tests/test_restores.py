@@ -60,7 +60,7 @@ def _postgresql(server: PostgreSQL, name: str, dump: str) -> Iterator[None]:
 def home(process: Process, user: int) -> list[str]:
     with process.sessions() as session:
         written = session.scalar(select(User.last_write).where(User.id == user))
-    return [tweet.message for tweet in process.timelines.page(Timeline.home(user), Cursor(), written).tweets]
+    return [tweet.message for tweet in process.timelines.page(Timeline("home", user), Cursor(), written).tweets]
 
 
 def post(process: Process, user: int, message: str) -> None:

@@ -19,6 +19,7 @@ from tweeter.interfaces import IDelivery
 from tweeter.outbox.site import renew_site_id, site_id
 from tweeter.testing import Process
 from tweeter.testing.stores import together
+from tweeter.timelines.kinds import built_in_kinds
 from tweeter.timelines.streams import Stream
 from tweeter.values import Cursor, Timeline
 
@@ -60,7 +61,7 @@ def live(processes, people):
 
 
 def timelines(people):
-    return [Timeline.public(), *map(Timeline.home, people), *map(Timeline.profile, people)]
+    return list(built_in_kinds().timelines(people))
 
 
 def assert_right(processes, people):
@@ -131,7 +132,7 @@ def test_a_copied_database_gets_an_id_of_its_own(begin, sqlite_url, tmp_path, re
         live(original, people)
         assert_right(original, people)
         assert_right(staging, people)
-    shown = [site[1].page(Timeline.public(), Cursor()) for site in (original, staging)]
+    shown = [site[1].page(Timeline("public"), Cursor()) for site in (original, staging)]
     assert shown[0] != shown[1]
 
 
@@ -147,12 +148,12 @@ def test_running_processes_go_over_to_a_new_id_and_leave_what_is_under_the_old_o
         live(processes, people)
         assert_right(processes, people)
     assert "another site id" in caplog.text
-    held = processes[1].timelines.peek(Timeline.home(people[0]))
+    held = processes[1].timelines.peek(Timeline("home", people[0]))
     store = processes[1].timelines.store
     processes[1].close()
     store.set_site(old)
     store.expect(store.incarnation())
-    under_old_id = store.read(Timeline.home(people[0]).key, Cursor().before, 100)
+    under_old_id = store.read(Timeline("home", people[0]).key, Cursor().before, 100)
     assert under_old_id is not None
     assert under_old_id != held
 
@@ -214,7 +215,7 @@ def test_a_store_that_does_not_know_its_site_is_unavailable(sqlite_url, backend,
             lambda: cache.lease([1]),
             lambda: cache.invalidate([1]),
             cache.clear,
-            lambda: process.timelines.peek(Timeline.public()),
+            lambda: process.timelines.peek(Timeline("public")),
         ):
             with pytest.raises(BackendUnavailable, match="not known yet"):
                 attempt()

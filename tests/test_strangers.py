@@ -99,7 +99,7 @@ def test_polls_of_strangers_leave_the_store_as_it_is(app, people, held):
     for name in NOBODY:
         stranger.get(f"/@{name}", status="*")
     assert held() - before == set()
-    assert is_warm(app, Timeline.home(1))
+    assert is_warm(app, Timeline("home", 1))
 
 
 def test_deep_pages_hold_no_more_than_the_first_one(app, people, held):
@@ -119,16 +119,16 @@ def test_what_a_poll_says_does_not_depend_on_what_is_warm(app, people):
     poll = "/newer?timeline=profile&user=1&since=0"
     app.registry.getUtility(ITimelines).clear()
     cold = stranger.get(poll)
-    assert not is_warm(app, Timeline.profile(1))
+    assert not is_warm(app, Timeline("profile", 1))
     stranger.get("/@ada")
-    assert is_warm(app, Timeline.profile(1))
+    assert is_warm(app, Timeline("profile", 1))
     warm = stranger.get(poll)
     assert cold.json == warm.json == {"count": 1}
     assert cold.etag == warm.etag
     home = ada.get("/newer?timeline=home&since=0")
     app.registry.getUtility(ITimelines).clear()
     assert ada.get("/newer?timeline=home&since=0").json == home.json == {"count": 0}
-    assert not is_warm(app, Timeline.home(1))
+    assert not is_warm(app, Timeline("home", 1))
 
 
 def test_a_warm_page_and_its_poll_cost_no_statement_more(app, people):
@@ -185,4 +185,4 @@ def test_a_closed_account_has_no_page(app, people):
         for url in ("/@gone", "/@gone/followers", "/@gone/following", "/newer?timeline=profile&user=14&since=0"):
             browser.get(url, status=404)
     user.get("/newer?timeline=home&since=0", status=401)
-    assert not is_warm(app, Timeline.profile(14))
+    assert not is_warm(app, Timeline("profile", 14))

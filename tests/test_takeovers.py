@@ -225,7 +225,7 @@ def test_a_holder_is_stopped_before_it_writes_and_resumed_after_a_takeover(
         act(watching, "unfollow", bob, "ann")
         assert watching.delivery.drain(SECONDS)
         wait_until(lambda: home(watching, bob) == (Page((), None), backend), SECONDS)
-        assert watching.timelines.peek(Timeline.home(bob)).ids == []  # warm again
+        assert watching.timelines.peek(Timeline("home", bob)).ids == []  # warm again
         holder.resume()
         wait_until(lambda: not holder.do(holds), SECONDS, PAUSE)
         assert watching.delivery.drain(SECONDS)
@@ -290,7 +290,7 @@ def test_who_unfollowed_while_a_killed_holder_wrote_to_many_followers_has_no_wro
         wait_until(lambda: home(process, bob) == (Page((), None), "redis"), SECONDS)
         process.delivery.stop()
         store = process.timelines.store
-        store.add([Timeline.home(bob).key], tweet)
+        store.add([Timeline("home", bob).key], tweet)
         in_flight = (InFlight(1, 1, TweetCreated(tweet, ann)),)
         store.set_checkpoint(encode(replace(checkpoint(process), holder="killed", in_flight=in_flight)))
     with closing(Process(sqlite_url, "redis", **settings)) as process:

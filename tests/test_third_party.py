@@ -56,7 +56,7 @@ def ini(tmp_path, sqlite_url):
 
 def test_it_answers_what_sql_answers(sqlite_url, people):
     site = Site(sqlite_url, ["sql", "tests.thirdparty.texts"])
-    for timeline in (Timeline.public(), *map(Timeline.home, people), *map(Timeline.profile, people)):
+    for timeline in site.processes[0].kinds.timelines(people):
         assert site.processes[1].walk(timeline, 7) == site.processes[0].walk(timeline, 7)
     assert site.processes[1].timelines.name == "texts"
     site.close()
@@ -64,7 +64,7 @@ def test_it_answers_what_sql_answers(sqlite_url, people):
 
 def test_verify_finds_nothing_in_a_good_one(ini, people, capsys):
     assert main(["verify", ini("tests.thirdparty.texts"), "--all"]) == 0
-    assert "texts: 5 timelines compared with SQL, no difference." in capsys.readouterr().out
+    assert "texts: 7 timelines compared with SQL, no difference." in capsys.readouterr().out
 
 
 def test_verify_finds_what_a_faulty_one_lost_and_says_that_repair_does_not_help(ini, people, capsys):
@@ -72,7 +72,7 @@ def test_verify_finds_what_a_faulty_one_lost_and_says_that_repair_does_not_help(
     assert main(["verify", ini("tests.thirdparty.forgetful"), "--user", "ANN"]) == 1
     out, err = capsys.readouterr()
     assert f"home:{ann}: page 1: lacks " in out + err
-    assert "3 timelines compared with SQL, 2 differ." in out
+    assert "4 timelines compared with SQL, 2 differ." in out
     assert main(["verify", ini("tests.thirdparty.forgetful"), "--user", "bob", "--repair"]) == 1
     assert "3 differ." in capsys.readouterr().out
 
@@ -80,9 +80,9 @@ def test_verify_finds_what_a_faulty_one_lost_and_says_that_repair_does_not_help(
 def test_verify_repairs_what_went_wrong_only_once(sqlite_url, people):
     ann, _ = people
     process = Process(sqlite_url, "memory")
-    home = Timeline.home(ann)
+    home = Timeline("home", ann)
     page = process.page(home, Cursor())
-    verifier = Verifier(process.timelines, process.sessions, lambda: process.delivery.drain(10))
+    verifier = Verifier(process.timelines, process.kinds, process.sessions, lambda: process.delivery.drain(10))
     assert verifier.verify(home).differences == []
     process.timelines.store.remove(home.key, [page.tweets[3].id])
     assert verifier.verify(home).differences

@@ -106,7 +106,7 @@ def test_home_and_profile_of_some_people_are_what_the_files_say(make_ini, databa
             ids = {row.username: row.id for row in session.execute(select(User.username, User.id))}
         memory = processes[1]
         for user in sorted(files.people):
-            home, profile = Timeline.home(ids[f"u{user}"]), Timeline.profile(ids[f"u{user}"])
+            home, profile = Timeline("home", ids[f"u{user}"]), Timeline("profile", ids[f"u{user}"])
             for process in processes:
                 assert three_pages(process, home) == files.home(user)
                 assert three_pages(process, profile) == files.profile(user)
@@ -144,11 +144,11 @@ def test_what_is_posted_next_is_delivered_to_every_backend(
         people = random.Random(2011).sample(sorted(ids), SAMPLE)
         which = [word for name in people for word in ("--user", name)]
         timelines = [
-            timeline for name in people for timeline in (Timeline.home(ids[name]), Timeline.profile(ids[name]))
+            timeline for name in people for timeline in (Timeline("home", ids[name]), Timeline("profile", ids[name]))
         ]
 
         def verified():
-            verifier = Verifier(memory.timelines, memory.sessions, lambda: memory.delivery.drain(5))
+            verifier = Verifier(memory.timelines, memory.kinds, memory.sessions, lambda: memory.delivery.drain(5))
             found = [verdict for timeline in timelines if (verdict := verifier.verify(timeline)).differences]
             return found or all(main(["verify", ini, *which, *more]) == 0 for more in ([], ["--store", "memcached"]))
 

@@ -30,6 +30,7 @@ from tweeter.console.progress import Lines
 from tweeter.db.sessions import make_sessions
 from tweeter.errors import TweeterError
 from tweeter.models import Relationship, Tweet, User
+from tweeter.timelines.kinds import built_in_kinds
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 
@@ -237,7 +238,9 @@ def test_a_world_is_a_whole_site_with_right_counters_and_all_indexes(database_ur
             session.add(User(username="new", username_key="new", display_name="New"))
             session.commit()
             assert session.scalar(select(User.id).where(User.username == "new")) == 301
-        page = PullTimelines("sql", sessions).page(Timeline.home(int(graph.followers[0]) + 1), Cursor())
+        page = PullTimelines("sql", sessions, built_in_kinds()).page(
+            Timeline("home", int(graph.followers[0]) + 1), Cursor()
+        )
         assert page.tweets
         for tweet in page.tweets:
             assert abs(tweet.epoch_ms - ((tweet.id >> 12) + 1136073600000)) <= 1

@@ -14,11 +14,76 @@ class ITimelines(Interface):
     name = Attribute("What the pages' foot calls it: the last part of the backend's dotted name.")
 
     def page(timeline, cursor, written=0):
-        """A Page of the Timeline: `public` contains all tweets, `profile` a user's own, `home` the user's own and those
-        of the user's followees. Raises Missing if there is no such user.
+        """A Page of the Timeline. Raises Missing if there is no such kind or owner.
 
         `written` is the number of the viewer's last write: the page contains it.
         """
+
+
+class ITimelineKind(Interface):
+    """Which tweets a timeline contains: the definition in SQL, and what each event changes in materialized timelines.
+
+    `tweeter.timelines.kind.TimelineKind` is a base class with defaults for all but `name`, `tweets` and `contains`.
+    """
+
+    name = Attribute("The kind in keys and URLs: `home` in `home:42`.")
+    owned = Attribute("True if each user has one, False if the site has one, whose owner is 0.")
+    private = Attribute("True if only its owner may read it.")
+    to_followers = Attribute("True if it contains all tweets of each author whom its owner follows.")
+    related = Attribute("True if `related_owners` finds owners.")
+
+    def tweets(owner):
+        """The definition: a Select of the ids of all its tweets, without closed accounts. `owner` is a parameter."""
+
+    def contains(site, owner, tweet_id):
+        """The definition in plain Python. The published property test compares SQL with it.
+
+        `site` is the `tweeter.testing.Model` with all users, follows, tweets and mentions.
+        """
+
+    def owners(author):
+        """The owners whose timelines contain all tweets of this author. Called for each TweetCreated and TweetsDeleted.
+
+        Followers need not be listed: see `to_followers`. Other timelines lose deleted tweets by read repair.
+        """
+
+    def related_owners(session, created):
+        """{tweet id: owners} of the other timelines that contain a tweet, read from SQL for a batch of TweetCreated.
+
+        An event that later removes a tweet from such a timeline must make it cold.
+        """
+
+    def made_cold(event):
+        """The owners whose timelines an event changes in another way than by adding or deleting tweets."""
+
+    def author_changed(event):
+        """(owner, author, added) if the event only adds or removes the tweets of one author; else None.
+
+        A page that must contain this event merges or hides them until the relay has applied it. Without this method
+        SQL serves such a page.
+        """
+
+    def among(session, owner, tweets):
+        """The ids of those tweets ({id: author}) that the owner's timeline contains; at most one statement."""
+
+    def read_ids(session, owner, limit):
+        """The newest `limit` ids, newest first, by the definition."""
+
+    def read_page(session, owner, cursor):
+        """The TweetViews of a page and one more if there is one, newest first, by the definition in one statement."""
+
+    def read_page_quickly(session, owner, cursor):
+        """The same as `read_page`, by faster statements if there are any. SQL serves fallbacks in this way."""
+
+    def backfill(session, owner, capacity):
+        """A Slice of at most `capacity` newest ids to backfill a cold timeline with; it may be partial."""
+
+
+class ITimelineKinds(Interface):
+    """The timeline kinds of a site: a mapping of ITimelineKind by name."""
+
+    def timelines(users):
+        """All timelines of the site, and those of these users."""
 
 
 class IMaterializedTimelines(ITimelines):

@@ -34,6 +34,7 @@ KNOWN = {
         int, 5000, help="Milliseconds until PostgreSQL cancels a statement; 0: no limit."
     ),
     "tweeter.timelines": Setting(str, "sql", help="The backend that serves the timelines: a built-in or dotted name."),
+    "tweeter.timelines.kinds": Setting(str, "", help="Modules with further timeline kinds, separated by spaces."),
     "tweeter.timelines.shadow": Setting(str, "", help="Backends that receive all deliveries but serve no pages."),
     "tweeter.delivery": Setting(str, "inline", help="How events reach the stores: inline, relay, or a dotted name."),
     "tweeter.secret": Setting(str, None, help="Key that signs cookies: a random text.", secret=True),
@@ -75,6 +76,7 @@ KNOWN = {
 # Settings that name modules; these modules may declare settings.
 NAMING_MODULES = (
     "tweeter.timelines",
+    "tweeter.timelines.kinds",
     "tweeter.timelines.shadow",
     "tweeter.delivery",
     "tweeter.limits.storage",

@@ -1,37 +1,23 @@
 """The frozen values that cross an interface. Independent of databases, stores and requests."""
 
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from tweeter.ids import MAX_ID
 
-Kind = Literal["public", "home", "profile"]
-
 
 class Timeline(NamedTuple):
-    """Identifies a timeline: `Timeline.public()`, `Timeline.home(42)`, `Timeline.profile(42)`."""
+    """Identifies a timeline: its kind, and its owner if it has one. `Timeline("home", 42)`, `Timeline("public")`."""
 
-    kind: Kind
-    user_id: int = 0
+    kind: str
+    owner: int = 0
 
     @property
     def key(self) -> str:
-        """Its key in every store: `public`, `home:42`, `profile:42`."""
-        return f"{self.kind}:{self.user_id}" if self.user_id else self.kind
-
-    @classmethod
-    def public(cls) -> "Timeline":
-        return cls("public")
-
-    @classmethod
-    def home(cls, user_id: int) -> "Timeline":
-        return cls("home", user_id)
-
-    @classmethod
-    def profile(cls, user_id: int) -> "Timeline":
-        return cls("profile", user_id)
+        """Its key in every store: `public`, `home:42`."""
+        return f"{self.kind}:{self.owner}" if self.owner else self.kind
 
 
 class Cursor(NamedTuple):

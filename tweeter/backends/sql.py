@@ -2,8 +2,10 @@
 
 from pyramid.config import Configurator
 
+from tweeter.interfaces import ITimelineKinds
 from tweeter.timelines.pull import PullTimelines
 
 
 def includeme(config: Configurator) -> None:
-    config.add_timelines(__name__, PullTimelines("sql", config.registry.database.sessions))
+    kinds = config.registry.getUtility(ITimelineKinds)
+    config.add_timelines(__name__, PullTimelines("sql", config.registry.database.sessions, kinds))

@@ -11,7 +11,7 @@ from tweeter import measure
 from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.report.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch
-from tweeter.interfaces import IDelivery, IMaterializedTimelines
+from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds
 from tweeter.metrics import fallbacks
 from tweeter.services.actions import Actions, acting
 from tweeter.timelines.pull import PullTimelines
@@ -67,7 +67,7 @@ class Contender:
         self.timelines = trusted(registry)
         self.delivery = registry.getUtility(IDelivery)
         self.answers = answers
-        self.pull = PullTimelines("sql", self.sessions)
+        self.pull = PullTimelines("sql", self.sessions, registry.getUtility(ITimelineKinds))
 
     @property
     def materialized(self) -> bool:

@@ -135,7 +135,7 @@ def _memcached(scratch: Scratch, site: _Site, args: argparse.Namespace, figures:
 
 def _read(registry: Registry, site: _Site) -> str:
     """Backfills the first follower's timeline, which is copied for the others. Returns its key."""
-    timeline = Timeline.home(site.followers[0])
+    timeline = Timeline("home", site.followers[0])
     by_hand(registry).page(timeline, Cursor(limit=1))
     return timeline.key
 
@@ -160,7 +160,7 @@ class _Deliveries:
             self._grown.append(delivered.grown)
         followers = self._site.followers
         for follower in random.sample(followers, min(CHECKED, len(followers))):
-            found = self._timelines.peek(Timeline.home(follower))
+            found = self._timelines.peek(Timeline("home", follower))
             if found is None or found.ids[0] != event.tweet_id:
                 raise CommandError(f"{self._timelines.name}: the tweet did not come to the timeline of {follower}.")
         return delivered.seconds

@@ -28,8 +28,9 @@ from tweeter.db.engines import make_engine
 from tweeter.db.sessions import make_sessions
 from tweeter.devtools.servers import NotInstalled
 from tweeter.models import Base
-from tweeter.timelines import plans, queries
-from tweeter.values import Cursor, Timeline
+from tweeter.timelines import plans
+from tweeter.timelines.kinds import built_in_kinds
+from tweeter.values import Cursor
 
 FOLLOWEES = (10, 30, 100, 300, 1000, 1500, 3000, 5000)
 # The author of a tweet, among so many users; user 1 is the most active.
@@ -193,16 +194,17 @@ def measure_readers(
     """The row of readers with equally many followees."""
     sessions = make_sessions(engine)
     cursor = Cursor(limit=capacity + 1)
+    home = built_in_kinds()["home"]
     fewest = []
 
     def fill(session: Session, reader: int) -> None:
-        fewest.append(len(plans.fill(session, Timeline.home(reader), capacity)[0]))
+        fewest.append(len(home.backfill(session, reader, capacity).ids))
 
     contenders: dict[str, Callable[[Session, int], object]] = {
         "fill": fill,
         "recent": lambda session, reader: plans.recent(session, reader, cursor, plans.RECENT_OF_MANY),
         "heads": lambda session, reader: plans.heads(session, reader, cursor, plans.HEADS),
-        "join": lambda session, reader: queries.read_ids(session, Timeline.home(reader), capacity + 1),
+        "join": lambda session, reader: home.read_ids(session, reader, capacity + 1),
     }
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for run in range(runs + 1):

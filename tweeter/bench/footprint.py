@@ -15,7 +15,7 @@ from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.report.schema import Footprint, label
 from tweeter.bench.scratch import Scratch
 from tweeter.devtools.servers import PostgreSQL, resident
-from tweeter.interfaces import IMaterializedTimelines
+from tweeter.interfaces import IMaterializedTimelines, ITimelineKinds
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 
@@ -43,16 +43,16 @@ def fill(settings: dict[str, Any], users: list[int]) -> tuple[int, int]:
     """Reads every home page. Returns the number of materialized ids and the growth of this process in bytes."""
     with machinery(settings) as registry:
         timelines = trusted(registry)
-        pull = PullTimelines("sql", registry.database.sessions)
+        pull = PullTimelines("sql", registry.database.sessions, registry.getUtility(ITimelineKinds))
         for user in users:  # memory that the database driver keeps is not the backend's
-            pull.page(Timeline.home(user + 1), Cursor())
+            pull.page(Timeline("home", user + 1), Cursor())
         gc.collect()
         before = resident(os.getpid())
         for user in users:
-            timelines.page(Timeline.home(user + 1), Cursor())
+            timelines.page(Timeline("home", user + 1), Cursor())
         gc.collect()
         growth = resident(os.getpid()) - before
         if not IMaterializedTimelines.providedBy(timelines):
             return 0, growth
-        slices = (timelines.peek(Timeline.home(user + 1)) for user in users)
+        slices = (timelines.peek(Timeline("home", user + 1)) for user in users)
         return sum(len(found.ids) for found in slices if found), growth

@@ -74,7 +74,7 @@ def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
     progress.phase("Warming timelines", len(site.planted.fans) * len(materialized))
     for contender in materialized:
         for number, user in enumerate(site.planted.fans, 1):
-            contender.timelines.page(Timeline.home(user + 1), Cursor())
+            contender.timelines.page(Timeline("home", user + 1), Cursor())
             if number % 100 == 0:
                 progress.advance(100)
         progress.advance(len(site.planted.fans) % 100)
@@ -92,7 +92,7 @@ def measure_people(
         for person in people:
             for place in range(len(every)):
                 contender = every[(place + number) % len(every)]
-                for measure, costs in _once(plan, contender, Timeline.home(person.user + 1)).items():
+                for measure, costs in _once(plan, contender, Timeline("home", person.user + 1)).items():
                     rounds.setdefault((person, contender.name, measure), []).append(costs)
             progress.advance(1)
     for (person, backend, measure), values in rounds.items():
@@ -100,7 +100,7 @@ def measure_people(
 
 
 def _once(plan: Plan, contender: Contender, timeline: Timeline) -> dict[str, list[Cost]]:
-    posts = [contender.post(timeline.user_id, f"benchmarks say hello for the {n}th time") for n in range(plan.posts)]
+    posts = [contender.post(timeline.owner, f"benchmarks say hello for the {n}th time") for n in range(plan.posts)]
     costs = {"commit": [cost for cost, _ in posts], "delivered": [cost for _, cost in posts]}
     if contender.materialized:
         costs["cold"] = []

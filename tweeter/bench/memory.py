@@ -99,7 +99,7 @@ def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures
     before = used()
     list(timelines.projector.deliver(site.latest))
     figures.add({f"{backend}, cold": [max(0, used() - before) / len(site.absent) / KB]})
-    filled = sum(timelines.peek(Timeline.home(reader)) is not None for reader in site.absent)
+    filled = sum(timelines.peek(Timeline("home", reader)) is not None for reader in site.absent)
     figures.notes.append(
         f"{backend}: after a delivery to {len(site.absent):,} cold timelines {filled or 'none'} of them "
         f"{'is' if filled == 1 else 'are'} there; what grew are the tweet and buffers."
@@ -109,7 +109,7 @@ def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures
 def _read(registry: Registry, readers: Sequence[int]) -> None:
     timelines = registry.getUtility(ITimelines)
     for reader in readers:
-        timelines.page(Timeline.home(reader), Cursor())
+        timelines.page(Timeline("home", reader), Cursor())
 
 
 def _memcached_bytes(servers: str) -> int:

@@ -91,7 +91,7 @@ def post_and_deliver(author: int, count: int) -> float:
 
 def watch(follower: int, count: int) -> dict[int, float]:
     """When each of so many new tweets first appeared in the follower's home timeline (monotonic), by id."""
-    store, key = _registry.getUtility(ITimelines).store, Timeline.home(follower).key
+    store, key = _registry.getUtility(ITimelines).store, Timeline("home", follower).key
     last = store.read(key, Cursor().before, 1).ids[0]
     seen: dict[int, float] = {}
     deadline = time.monotonic() + PATIENCE

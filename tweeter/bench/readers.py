@@ -74,5 +74,5 @@ def sign_in_as(browser: Browser, username: str, backend: str) -> None:
 
 def constants(registry: Registry, reader: Identity) -> Constants:
     """The reader's home page, for the rivals."""
-    page = registry.getUtility(ITimelines).page(Timeline.home(reader.id), Cursor(limit=MOST))
+    page = registry.getUtility(ITimelines).page(Timeline("home", reader.id), Cursor(limit=MOST))
     return Constants(reader, page.tweets, f"/?before={page.older}")

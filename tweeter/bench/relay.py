@@ -96,7 +96,7 @@ def _fill(scratch: Scratch, registry: Registry) -> _Site:
 def _warm(registry: Registry, site: _Site) -> None:
     timelines = registry.getUtility(ITimelines)
     for user in site.followers:
-        timelines.page(Timeline.home(user), Cursor(limit=1))
+        timelines.page(Timeline("home", user), Cursor(limit=1))
 
 
 def _catch_up(scratch: Scratch, registry: Registry, site: _Site, events: int, figures: Figures) -> None:

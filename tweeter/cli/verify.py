@@ -14,10 +14,9 @@ import tweeter
 from tweeter.console.commands import CommandError, add_ini, natural, open_site, trouble
 from tweeter.console.progress import progress
 from tweeter.db.sessions import SessionFactory
-from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
+from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds, ITimelines
 from tweeter.models import User
 from tweeter.timelines.verify import PAGES, Verifier
-from tweeter.values import Timeline
 
 SHOWN = 20  # printed differences
 CATCH_UP = 30.0  # seconds
@@ -29,9 +28,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "verify",
         help="compare the backend's timelines with SQL",
-        description=f"""Reads the public timeline, and the home and profile timelines of a sample of the users, from the
-        backend that the ini file names, and compares with SQL: {PAGES} pages in full, and the ids of all that is
-        materialised. Says what differs; exit code 1 if anything does.""",
+        description=f"""Reads the site's timelines, and those of a sample of the users, of every timeline kind, from the
+        backend that the ini file names. Compares {PAGES} pages in full with SQL, and the ids of all materialized ones.
+        Prints the differences; exit code 1 if there are any.""",
     )
     add_ini(parser)
     which = parser.add_mutually_exclusive_group()
@@ -58,10 +57,12 @@ def run(args: argparse.Namespace) -> int:
         delivery = registry.getUtility(IDelivery)
         if not delivery.drain(CATCH_UP):
             raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
-        verifier = Verifier(timelines, registry.database.sessions, lambda: delivery.drain(CAUGHT_UP))
-        shown.phase("Timelines", 1 + 2 * total)
+        kinds = registry.getUtility(ITimelineKinds)
+        verifier = Verifier(timelines, kinds, registry.database.sessions, lambda: delivery.drain(CAUGHT_UP))
+        owned = sum(kind.owned for kind in kinds.values())
+        shown.phase("Timelines", len(kinds) - owned + owned * total)
         compared = wrong = repaired = 0
-        for timeline in _timelines(users):
+        for timeline in kinds.timelines(users):
             verdict = verifier.verify(timeline, args.repair)
             compared += 1
             shown.advance(1)
@@ -128,10 +129,3 @@ def _every_user(sessions: SessionFactory) -> Iterator[int]:
             return
         yield from ids
         last = ids[-1]
-
-
-def _timelines(users: Iterator[int]) -> Iterator[Timeline]:
-    yield Timeline.public()
-    for user in users:
-        yield Timeline.home(user)
-        yield Timeline.profile(user)

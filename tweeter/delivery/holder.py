@@ -21,7 +21,7 @@ from tweeter.outbox.checkpoint import COLD, VERSION, Checkpoint, InFlight, decod
 from tweeter.outbox.log import Log, LoggedEvent, Position
 from tweeter.outbox.site import Known
 from tweeter.timelines.streams import Stream
-from tweeter.values import Timeline, TweetCreated
+from tweeter.values import TweetCreated
 
 log = logging.getLogger(__name__)
 
@@ -121,12 +121,14 @@ class Holder:
                 # The old holder may not have read a stretch of followers again: former followers may have the tweet.
                 left = self.log.left_since(found.time - STRETCH)
                 self._guard()
-                self._store.drop([Timeline.home(user_id).key for user_id in left])
+                self._store.drop(self._projector.kinds.keys_of_followers(left))
 
     def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float) -> str:
         """The reason why the store cannot continue from a checkpoint; empty if it can."""
         if found is None:
             return "its checkpoint is lost, or it was left half cleared" if was_there else "it is new"
+        if not set(self._projector.kinds) <= set(found.kinds):
+            return "it was not delivered to with all timeline kinds of this process"
         if found.epoch != self._site.epoch:
             return "the database moved to another server"
         if not self.log.knows(found.last):
@@ -284,8 +286,9 @@ class Holder:
             for each in self._running
         )
         self.checkpoint = Checkpoint(
-            VERSION, *self._site, self._sequence, self._time, holder, self._position, self._last, in_flight
-        )
+            VERSION, *self._site, self._sequence, self._time, holder, self._position, self._last, in_flight,
+            tuple(self._projector.kinds),
+        )  # fmt: skip
         data = encode(self.checkpoint)
         self._guard()
         self._store.set_checkpoint(data)

@@ -36,7 +36,7 @@ def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, 
     instrument = backend.instrument
     if instrument is None:
         raise Refused(f"{backend.name} keeps nothing that could be emptied, dropped or broken.")
-    timeline, name = Timeline.home(user[0]), user[1]
+    timeline, name = Timeline("home", user[0]), user[1]
     deeds: dict[str, tuple[str, Callable[[], str]]] = {
         "empty": ("cache of tweets emptied", lambda: _empty(instrument)),
         "drop": (f"home timeline of @{name} dropped", lambda: _drop(instrument, timeline)),

@@ -8,13 +8,13 @@ from typing import NamedTuple
 from pyramid.registry import Registry
 
 from tweeter.errors import BackendUnavailable
+from tweeter.interfaces import ITimelineKinds
 from tweeter.lab import crowds
 from tweeter.lab.bench import Backend, Lab
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase, Timer
 from tweeter.services.actions import acting
-from tweeter.timelines import plans
-from tweeter.values import Timeline
+from tweeter.values import Slice, Timeline
 
 OWN = 3  # timelines besides the followers': public, the author's profile and home
 CHUNK = 1_000
@@ -32,7 +32,9 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
 
         def newest() -> tuple[list[int], int]:
             with sessions() as session:
-                return plans.fill(session, Timeline.profile(author), registry.settings["tweeter.capacity"])
+                profile = registry.getUtility(ITimelineKinds)["profile"]
+                filled: Slice = profile.backfill(session, author, registry.settings["tweeter.capacity"])
+                return filled.ids, filled.floor
 
         for backend in asked:
             phase = job.phase(f"{'Warm in' if warm else 'Dropped from'} {backend.name}", len(followers), "timelines")
@@ -59,7 +61,7 @@ def _prepare(
     timer = Timer(phase)
     try:
         for first in range(0, len(followers), CHUNK):
-            keys = [Timeline.home(follower).key for follower in followers[first : first + CHUNK]]
+            keys = [Timeline("home", follower).key for follower in followers[first : first + CHUNK]]
             if read is None:
                 store.drop(keys)
                 timer.advance(len(keys))

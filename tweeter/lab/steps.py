@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pyramid.registry import Registry
 
-from tweeter.interfaces import ITimelines, ITweetCache
+from tweeter.interfaces import ITimelineKinds, ITimelines, ITweetCache
 from tweeter.lab.caches import NoCache, OneByOneCache
 from tweeter.timelines.push import PushTimelines
 
@@ -47,6 +47,7 @@ def with_cache(
             instrument.store,
             make_cache(instrument.cache),
             registry.database.read_sessions,
+            registry.getUtility(ITimelineKinds),
             capacity=registry.settings["tweeter.capacity"],
             clock=registry.database.clock,
             circuit=lab.backends[backend].materialized.circuit,

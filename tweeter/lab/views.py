@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from tweeter import measure
 from tweeter.errors import Missing
-from tweeter.interfaces import ITimelines
+from tweeter.interfaces import ITimelineKinds, ITimelines
 from tweeter.lab import crowds
 from tweeter.lab.asking import Answer, Cost, ask_all
 from tweeter.lab.bench import PATIENCE, Lab, Status
@@ -184,9 +184,11 @@ def find(session: Session, username: str) -> Whose:
 
 
 def measured(request: Request, contenders: Mapping[str, ITimelines], whose: Whose, limit: int) -> dict[str, Answer]:
-    reference = PullTimelines("reference", request.registry.database.sessions)
+    reference = PullTimelines(
+        "reference", request.registry.database.sessions, request.registry.getUtility(ITimelineKinds)
+    )
     with measure.measuring():  # the footer counts this page only, not the measured reads
-        return ask_all(contenders, reference, Timeline.home(whose.id), Cursor(limit=limit))
+        return ask_all(contenders, reference, Timeline("home", whose.id), Cursor(limit=limit))
 
 
 def scales_of(answers: Iterable[Answer]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import msgspec
 from tweeter.outbox.log import Position
 from tweeter.values import AccountClosed, AnyEvent, ProfileChanged, TweetCreated, TweetsDeleted, TweetView
 
-VERSION = 1
+VERSION = 2
 COLD = b"\0"  # replaces the checkpoint while a store is cleared: its data must not be read, even if SQL has a row
 EPOCH = 2**48  # a write's number is below it; its restore epoch is multiplied by it
 FRESH = 1.0  # seconds that a page from a store may lag behind the commits
@@ -35,6 +35,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     `sequence` grows with each checkpoint of a store. `time` is the database's clock (seconds since 1970) at which the
     log was last read to its end. `last` is the event applied last, (id, number, check): an outbox without that event
     was restored from a backup, or pruned. `holder` names the process that holds the lease; it is empty after release.
+    `kinds` are the timeline kinds that the holder delivers to.
     """
 
     version: int
@@ -46,6 +47,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     position: Position
     last: tuple[int, int, int]
     in_flight: tuple[InFlight, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     def lacks(self, written: int) -> bool:
         """Whether a write (see `User.last_write`) may be missing. Numbers of an earlier epoch are meaningless."""

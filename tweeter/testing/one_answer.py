@@ -75,9 +75,9 @@ def one_answer(
             self.site.model.usernames[id_] = f"u{self._named}"
 
         @somebody
-        @rule(process=processes, user=whom, deliver=st.sampled_from([True, True, False]))
-        def post(self, process: int, user: int, deliver: bool) -> None:
-            self._post(process, self._user(user), None, deliver)
+        @rule(process=processes, user=whom, mentioned=whom, deliver=st.sampled_from([True, True, False]))
+        def post(self, process: int, user: int, mentioned: int, deliver: bool) -> None:
+            self._post(process, self._user(user), None, deliver, self._user(mentioned))
 
         @somebody
         @rule(process=processes, user=whom, count=st.integers(4, 9))
@@ -88,13 +88,19 @@ def one_answer(
         @something_said
         @rule(process=processes, user=whom, parent=whom)
         def reply(self, process: int, user: int, parent: int) -> None:
-            self._post(process, self._user(user), self._tweet(parent), True)
+            parent = self._tweet(parent)
+            self._post(process, self._user(user), parent, True, self.site.model.author(parent))
 
-        def _post(self, process: int, author: int, parent: int | None, deliver: bool) -> None:
+        def _post(
+            self, process: int, author: int, parent: int | None, deliver: bool, mentioned: int | None = None
+        ) -> None:
             message = f"number {len(self.site.model.tweets)} of {author}"
+            if mentioned is not None:
+                message += f" @{self.site.model.usernames[mentioned]}"
             with self._process(process).acting(deliver) as actions:
                 id_ = actions.post(author, message, parent).id
             self.site.model.tweets[id_] = (author, message, parent)
+            self.site.model.mentions[id_] = set() if mentioned is None else {mentioned}
 
         @something_said
         @rule(process=processes, tweet=whom)

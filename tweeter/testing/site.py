@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 import tweeter
 from tweeter import ids, outbox
 from tweeter.db.sessions import begin_immediate
-from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
+from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds, ITimelines
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.services.actions import Actions, actions_of
 from tweeter.settings import merge
+from tweeter.timelines.kinds import Kinds
 from tweeter.values import Cursor, Page, Reloaded, Timeline, TweetView
 
 CHEAP = {
@@ -41,6 +42,7 @@ class Process:
         self.sessions = self.registry.database.sessions
         self.timelines = self.registry.getUtility(ITimelines)
         self.delivery = self.registry.getUtility(IDelivery)
+        self.kinds: Kinds = self.registry.getUtility(ITimelineKinds)
 
     @contextlib.contextmanager
     def acting(self, deliver: bool = True) -> Iterator[Actions]:
@@ -94,22 +96,21 @@ class Process:
 class Model:
     """The expected contents of the site, in plain Python."""
 
+    kinds: Kinds
     names: dict[int, str] = field(default_factory=dict)
     usernames: dict[int, str] = field(default_factory=dict)
     follows: set[tuple[int, int]] = field(default_factory=set)
     tweets: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)  # id: author, message, parent
+    mentions: dict[int, set[int]] = field(default_factory=dict)  # tweet id: users
 
     def ids(self, timeline: Timeline) -> list[int]:
-        """The expected ids of a timeline, newest first."""
-        user = timeline.user_id
-        match timeline.kind:
-            case "public":
-                shown = set(self.names)
-            case "profile":
-                shown = {user}
-            case "home":
-                shown = {followee for follower, followee in self.follows if follower == user} | {user}
-        return sorted((id_ for id_, (author, _, _) in self.tweets.items() if author in shown), reverse=True)
+        """The expected ids of a timeline, newest first, by the kind's definition in Python."""
+        kind = self.kinds[timeline.kind]
+        return sorted((id_ for id_ in self.tweets if kind.contains(self, timeline.owner, id_)), reverse=True)
+
+    def author(self, id_: int) -> int:
+        """The author's id of a tweet."""
+        return self.tweets[id_][0]
 
     def view(self, id_: int) -> TweetView:
         """The expected tweet."""
@@ -127,8 +128,7 @@ class Model:
         )
 
     def timelines(self) -> list[Timeline]:
-        users = sorted(self.names)
-        return [Timeline.public(), *map(Timeline.home, users), *map(Timeline.profile, users)]
+        return list(self.kinds.timelines(sorted(self.names)))
 
 
 class Site:
@@ -139,7 +139,7 @@ class Site:
         self._settings = settings
         self._ill = False
         self.processes = [self._start(backend) for backend in backends]
-        self.model = Model()
+        self.model = Model(self.processes[0].kinds)
 
     def _start(self, backend: str) -> Process:
         process = Process(self._url, backend, **self._settings)
@@ -170,7 +170,7 @@ class Site:
                 session.execute(delete(table))
             outbox.record(session, Reloaded())
             session.commit()
-        self.model = Model()
+        self.model = Model(self.processes[0].kinds)
 
     def close(self) -> None:
         for process in self.processes:

@@ -23,6 +23,7 @@ from tweeter.errors import SettingError
 from tweeter.interfaces import (
     IMaterializedTimelines,
     IPageStore,
+    ITimelineKinds,
     ITimelines,
     ITimelineStore,
     ITweetCache,
@@ -58,6 +59,7 @@ def add_timeline_store(
         store,
         cache,
         config.registry.database.read_sessions,
+        config.registry.getUtility(ITimelineKinds),
         capacity=config.get_settings()["tweeter.capacity"],
         clock=config.registry.database.clock,
         joined=IPageStore.providedBy(store),
@@ -113,6 +115,7 @@ def _choose(config: Configurator, chosen: str) -> None:
 
 def includeme(config: Configurator) -> None:
     """Adds `request.timelines`, the ITimelines that the settings chose."""
+    config.include(".kinds")
     config.add_directive("add_timelines", add_timelines)
     config.add_directive("add_timeline_store", add_timeline_store)
     settings = config.get_settings()

@@ -1,17 +1,16 @@
 """Decides whether a store may serve a page, and merges events that the relay has not applied yet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import bindparam, select
 
 from tweeter.db.sessions import SessionFactory
-from tweeter.models import Relationship
 from tweeter.outbox.checkpoint import FRESH, Checkpoint, InFlight, decode, tweets_in_flight
 from tweeter.outbox.log import Log
 from tweeter.timelines import queries
-from tweeter.values import Followed, Slice, Timeline, TweetCreated, TweetView, Unfollowed
+from tweeter.timelines.kinds import Kinds
+from tweeter.values import Slice, Timeline, TweetCreated, TweetView
 
 PENDING = 100  # events that a page merges at most to contain the viewer's last write
 
@@ -25,14 +24,14 @@ class Fallback(Exception):
 
 
 class Moment(NamedTuple):
-    """The state that a page shows: a checkpoint, and the followees that the viewer added and removed after it."""
+    """The state that a page shows: a checkpoint, and the authors that the viewer added and removed after it."""
 
     checkpoint: Checkpoint
-    followed: frozenset[int] = frozenset()
-    unfollowed: frozenset[int] = frozenset()
+    added: frozenset[int] = frozenset()
+    removed: frozenset[int] = frozenset()
 
     def shows(self, timeline: Timeline, tweet: TweetView) -> bool:
-        return tweet.user_id not in self.unfollowed or tweet.user_id == timeline.user_id
+        return tweet.user_id not in self.removed or tweet.user_id == timeline.owner
 
 
 class Freshness:
@@ -41,13 +40,17 @@ class Freshness:
     Without a clock it accepts every checkpoint, for benchmarks and tests that deliver by hand.
     """
 
-    def __init__(self, reads: SessionFactory, clock: Callable[[], float] | None) -> None:
+    def __init__(self, reads: SessionFactory, kinds: Kinds, clock: Callable[[], float] | None) -> None:
         self.clock = clock
+        self._kinds = kinds
         self._reads = reads
         self._decoded: tuple[bytes, Checkpoint | None] = (b"", None)
 
-    def check(self, data: bytes | None, timeline: Timeline, written: int) -> Moment | None:
-        """The moment that a page shows; None without a clock. `data` is the encoded checkpoint. Raises Fallback."""
+    def check(self, data: bytes | None, timeline: Timeline | None, written: int) -> Moment | None:
+        """The moment that a page shows; None without a clock. `data` is the encoded checkpoint. Raises Fallback.
+
+        Without a timeline it only checks whether the store is up to date.
+        """
         if self.clock is None:
             return None
         known, checkpoint = self._decoded
@@ -58,11 +61,15 @@ class Freshness:
             raise Fallback("no checkpoint")
         if not -FRESH < checkpoint.age(self.clock()) < FRESH:  # below -FRESH: the database's clock was set back
             raise Fallback("stale")
+        if timeline is None:
+            return Moment(checkpoint)
+        if timeline.kind not in checkpoint.kinds:  # the relay's process does not have this kind
+            raise Fallback("kind")
         return self._pending(timeline, checkpoint, written) if checkpoint.lacks(written) else Moment(checkpoint)
 
     def merge(self, timeline: Timeline, found: Slice, before: int, count: int, moment: Moment | None) -> Slice:
         """Adds the ids that the store lacks so far. The slice was read from the store: `count` ids below `before`."""
-        if moment is None or not (moment.checkpoint.in_flight or moment.followed):
+        if moment is None or not (moment.checkpoint.in_flight or moment.added):
             return found
         lowest = found.ids[-1] + 1 if len(found.ids) == count else found.floor
         posted = {
@@ -70,23 +77,22 @@ class Freshness:
             for event in tweets_in_flight(moment.checkpoint)
             if lowest <= event.tweet_id < before
         }
-        authors = self._shown(timeline, set(posted.values()))
-        missing = {id_ for id_, author in posted.items() if author in authors}
-        for author in moment.followed:
+        missing = self._among(timeline, posted)
+        for author in moment.added:
             with self._reads() as session:
                 missing.update(id_ for id_ in queries.tweet_ids(session, author, before, count) if id_ >= lowest)
         missing.difference_update(found.ids)
         return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count]) if missing else found
 
-    def _shown(self, timeline: Timeline, authors: set[int]) -> set[int]:
-        """The authors whose tweets the timeline contains."""
-        if timeline.kind == "public":
-            return authors
-        shown = authors & {timeline.user_id}
-        if timeline.kind == "home" and authors - shown:
+    def _among(self, timeline: Timeline, tweets: Mapping[int, int]) -> set[int]:
+        """The ids of those tweets ({id: author}) that the timeline contains."""
+        kind = self._kinds[timeline.kind]
+        certain = {author for author in tweets.values() if timeline.owner in kind.owners(author)}
+        found = {id_ for id_, author in tweets.items() if author in certain}
+        if (kind.to_followers or kind.related) and len(found) < len(tweets):
             with self._reads() as session:
-                shown.update(session.scalars(_FOLLOWED, {"user_id": timeline.user_id, "authors": list(authors)}))
-        return shown
+                found |= kind.among(session, timeline.owner, {id_: tweets[id_] for id_ in tweets.keys() - found})
+        return found
 
     def _pending(self, timeline: Timeline, checkpoint: Checkpoint, written: int) -> Moment:
         """A moment that contains the viewer's last write: the events after the checkpoint count as in flight.
@@ -98,27 +104,25 @@ class Freshness:
         checkpoint = replace(checkpoint, position=batch.position)
         if batch.more or checkpoint.lacks(written):
             raise Fallback("own write")
-        in_flight = list(checkpoint.in_flight)
-        follows: dict[int, bool] = {}
+        kind, in_flight = self._kinds[timeline.kind], list(checkpoint.in_flight)
+        authors: dict[int, bool] = {}
         for logged in sorted(batch.events):  # by id: a transaction locks its rows before its event gets an id
+            if logged.event is None:
+                raise Fallback("own write")
+            if changed := kind.author_changed(logged.event):
+                owner, author, added = changed
+                if owner == timeline.owner:
+                    authors[author] = added
+                continue
+            if timeline.owner in kind.made_cold(logged.event):
+                raise Fallback("own write")
             match logged.event:
-                case None:
-                    raise Fallback("own write")
-                case Followed(follower, followee) | Unfollowed(follower, followee) as event:
-                    if timeline == Timeline.home(follower):
-                        follows[followee] = isinstance(event, Followed)
-                case TweetCreated(_, author) if timeline.kind == "home" and author != timeline.user_id:
-                    pass  # may be a second late; checking whether its author is followed would take one more statement
+                case TweetCreated(_, author) if kind.private and author != timeline.owner:
+                    pass  # may be a second late; checking whether it belongs here would take one more statement
                 case event:
                     in_flight.append(InFlight(logged.id, logged.number, event))
         return Moment(
             replace(checkpoint, in_flight=tuple(in_flight)),
-            frozenset(followee for followee, followed in follows.items() if followed),
-            frozenset(followee for followee, followed in follows.items() if not followed),
+            frozenset(author for author, added in authors.items() if added),
+            frozenset(author for author, added in authors.items() if not added),
         )
-
-
-_FOLLOWED = select(Relationship.to_user_id).where(
-    Relationship.from_user_id == bindparam("user_id"),
-    Relationship.to_user_id.in_(bindparam("authors", expanding=True)),
-)

@@ -15,9 +15,11 @@ takes the ids that the plans find in time. `tweeter bench fill` measures it.
 """
 
 import sys
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Integer,
     Select,
     bindparam,
@@ -27,13 +29,14 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 from sqlalchemy.orm import Session
 
 from tweeter.models import Relationship, Tweet, closed_users
 from tweeter.timelines import queries
-from tweeter.timelines.queries import LIMIT, PART, USER_ID
-from tweeter.values import Cursor, Timeline, TweetView
+from tweeter.timelines.kind import LIMIT, OWNER, within
+from tweeter.values import Cursor, Slice, TweetView
 
 FEW = 50  # followees; up to this many, a backfill reads up to the capacity
 MANY = 700  # followees; beyond this, reading every head takes too long
@@ -43,41 +46,38 @@ HEADS = 250  # followees whose tweets are read for a backfill, at most
 LEAST = 21  # ids that suffice for a backfill beyond MANY followees: a page, and one id that shows that another follows
 
 
-def fill(session: Session, timeline: Timeline, capacity: int) -> tuple[list[int], int]:
-    """The newest ids to backfill a cold timeline with, newest first, and the floor down to which they are complete."""
-    if not _planned(session, timeline):
-        ids = queries.read_ids(session, timeline, capacity + 1)
-        least = capacity + 1
-    else:
-        count = _count(session, timeline.user_id)
-        least = min(capacity + 1, _enough(count))
-        ids = _newest(session, timeline.user_id, count, Cursor(limit=capacity + 1), least)
-    if len(ids) < least:
-        return ids, 0
-    return ids[:capacity], ids[:capacity][-1]
+def backfill(session: Session, owner: int, capacity: int) -> Slice:
+    """The newest ids to backfill a cold timeline with, and the floor down to which they are complete."""
+    count = _count(session, owner)
+    least = min(capacity + 1, _enough(count))
+    ids = _newest(session, owner, count, Cursor(limit=capacity + 1), least)
+    return Slice(ids, 0) if len(ids) < least else Slice(ids[:capacity], ids[:capacity][-1])
 
 
-def read_page(session: Session, timeline: Timeline, cursor: Cursor) -> list[TweetView]:
-    """Like `queries.read_page`."""
-    if not _planned(session, timeline):
-        return queries.read_page(session, timeline, cursor)
-    count = _count(session, timeline.user_id)
+def read_page(session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
+    """The tweets of one page, and one more if there is one, newest first."""
+    count = _count(session, owner)
     need = cursor.limit + 1
     while True:
-        ids = _newest(session, timeline.user_id, count, cursor._replace(limit=need), need)
+        ids = _newest(session, owner, count, cursor._replace(limit=need), need)
         tweets = queries.load_tweets(session, ids)
         if len(tweets) == len(ids):  # else one was deleted between the statements, and a short page would end paging
             return [tweets[id_] for id_ in ids]
 
 
-def _planned(session: Session, timeline: Timeline) -> bool:
-    """SQLite's planner chooses the better plan by itself; the other timelines are index scans."""
-    return timeline.kind == "home" and session.get_bind().dialect.name == "postgresql"
+def sources(owner: ColumnElement[int]) -> CompoundSelect[Any]:
+    """The ids of the authors of a home timeline: the user's followees and the user."""
+    return union_all(
+        select(Relationship.to_user_id.label("user_id")).where(
+            Relationship.from_user_id == owner, Relationship.to_user_id.not_in(closed_users)
+        ),
+        select(owner),
+    )
 
 
-def _count(session: Session, user_id: int) -> int:
+def _count(session: Session, owner: int) -> int:
     """The number of followees, counted up to MANY + 1."""
-    return session.scalar(_COUNT, {"user_id": user_id}) or 0
+    return session.scalar(_COUNT, {"owner": owner}) or 0
 
 
 def _enough(count: int) -> int:
@@ -88,53 +88,59 @@ def _enough(count: int) -> int:
     return min(count * 3 // 4, HEADS) if count <= MANY else LEAST
 
 
-def _newest(session: Session, user_id: int, count: int, cursor: Cursor, least: int) -> list[int]:
+def _newest(session: Session, owner: int, count: int, cursor: Cursor, least: int) -> list[int]:
     """At least the newest `least` ids of a part of a home timeline, or all; at most the cursor's limit."""
     looked_at = RECENT_OF_MANY if count > MANY else RECENT * count
-    if count > FEW and _tweet_enough(session, user_id, cursor, looked_at, least):
-        ids = recent(session, user_id, cursor, looked_at)
+    if count > FEW and _tweet_enough(session, owner, cursor, looked_at, least):
+        ids = recent(session, owner, cursor, looked_at)
         if len(ids) >= least:
             return ids
-    return heads(session, user_id, cursor, least)
+    return heads(session, owner, cursor, least)
 
 
-def _tweet_enough(session: Session, user_id: int, cursor: Cursor, looked_at: int, least: int) -> bool:
+def _tweet_enough(session: Session, owner: int, cursor: Cursor, looked_at: int, least: int) -> bool:
     """Whether `recent` is likely to find `least` ids, estimated from a sample of the newest tweets."""
-    return len(recent(session, user_id, cursor, looked_at // SAMPLE)) * SAMPLE >= least * MARGIN
+    return len(recent(session, owner, cursor, looked_at // SAMPLE)) * SAMPLE >= least * MARGIN
 
 
-def recent(session: Session, user_id: int, cursor: Cursor, looked_at: int) -> list[int]:
+def recent(session: Session, owner: int, cursor: Cursor, looked_at: int) -> list[int]:
     """The ids of a home timeline among the newest `looked_at` tweets of everybody."""
-    return list(session.scalars(_RECENT, {"user_id": user_id, "looked_at": looked_at} | cursor._asdict()))
+    return list(session.scalars(_RECENT, {"owner": owner, "looked_at": looked_at} | cursor._asdict()))
 
 
-def heads(session: Session, user_id: int, cursor: Cursor, least: int) -> list[int]:
+def heads(session: Session, owner: int, cursor: Cursor, least: int) -> list[int]:
     """The newest `least` ids of a home timeline, and others found with them, up to the cursor's limit."""
-    return list(session.scalars(_HEADS, {"user_id": user_id, "least": least} | cursor._asdict()))
+    return list(session.scalars(_HEADS, {"owner": owner, "least": least} | cursor._asdict()))
 
 
 # Built once, with literal limits that the planner sees, as in `queries`.
 _looked_at = bindparam("looked_at", type_=Integer, literal_execute=True)
 _least = bindparam("least", type_=Integer, literal_execute=True)
 _followees = select(Relationship.to_user_id).where(
-    Relationship.from_user_id == USER_ID, Relationship.to_user_id.not_in(closed_users)
+    Relationship.from_user_id == OWNER, Relationship.to_user_id.not_in(closed_users)
 )
 
 _COUNT = select(func.count()).select_from(_followees.limit(MANY + 1).subquery())
 
 
 def _recent() -> Select[int]:
-    tweets = select(Tweet.id, Tweet.user_id).where(PART).order_by(Tweet.id.desc()).limit(_looked_at).subquery("tweets")
+    tweets = (
+        select(Tweet.id, Tweet.user_id)
+        .where(within(Tweet.id))
+        .order_by(Tweet.id.desc())
+        .limit(_looked_at)
+        .subquery("tweets")
+    )
     # The OR prevents a join, for which the planner would choose a slow plan. So the followees are hashed once, and the
     # index scan ends at the limit.
-    theirs = or_(tweets.c.user_id.in_(_followees), tweets.c.user_id == USER_ID)
+    theirs = or_(tweets.c.user_id.in_(_followees), tweets.c.user_id == OWNER)
     return select(tweets.c.id).where(theirs).order_by(tweets.c.id.desc()).limit(LIMIT)
 
 
 def _heads() -> Select[int]:
-    sources = queries.sources(USER_ID).subquery("sources")
-    newest = _of(sources.c.user_id).limit(literal_column("1")).lateral("newest")
-    found = select(sources.c.user_id, newest.c.id).join(newest, true()).subquery("found")
+    authors = sources(OWNER).subquery("sources")
+    newest = _of(authors.c.user_id).limit(literal_column("1")).lateral("newest")
+    found = select(authors.c.user_id, newest.c.id).join(newest, true()).subquery("found")
     first = select(found).order_by(found.c.id.desc()).limit(_least).cte("first")
     # With fewer heads there is no bound.
     bound = select(case((func.count() < _least, 0), else_=func.min(first.c.id))).scalar_subquery()
@@ -144,7 +150,7 @@ def _heads() -> Select[int]:
 
 def _of(user_id: ColumnElement[int]) -> Select[int]:
     """The tweets of one followee."""
-    return select(Tweet.id).where(Tweet.user_id == user_id, PART).order_by(Tweet.id.desc())
+    return select(Tweet.id).where(Tweet.user_id == user_id, within(Tweet.id)).order_by(Tweet.id.desc())
 
 
 _RECENT, _HEADS = _recent(), _heads()

@@ -11,6 +11,7 @@ from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import IBulkStore, ITimelineStore
 from tweeter.timelines import followers, queries, streams
 from tweeter.timelines.hydrate import Hydrator
+from tweeter.timelines.kinds import Kinds
 from tweeter.timelines.streams import Stream, Streams
 from tweeter.values import (
     AccountClosed,
@@ -45,13 +46,15 @@ class Projector:
         store: ITimelineStore,
         hydrator: Hydrator,
         sessions: SessionFactory,
+        kinds: Kinds,
     ) -> None:
+        self.kinds = kinds
         self.guard: Callable[[], None] = lambda: None
         self._store = store
         self._hydrator = hydrator
         self._cache = hydrator.cache
         self._sessions = sessions
-        self._streams = Streams(store, hydrator, sessions, lambda: self.guard())
+        self._streams = Streams(store, hydrator, sessions, kinds, lambda: self.guard())
         # The followers of authors with few, as last read. Unfollowed removes the author's entry: otherwise former
         # followers would see the next tweet until the followers are read again.
         self._audience: dict[int, Sequence[int]] = {}
@@ -68,7 +71,13 @@ class Projector:
         """
         if unknown := [event for event in events if not isinstance(event, _KNOWN)]:
             raise TypeError(f"no rule for {unknown[0]!r}")
-        if cold := {key for event in events for key in _made_cold(event)}:
+        cold = {
+            Timeline(name, owner).key
+            for event in events
+            for name, kind in self.kinds.items()
+            for owner in kind.made_cold(event)
+        }
+        if cold:
             self._store.drop(cold)
         for event in events:
             self._change_everything(event)
@@ -115,9 +124,8 @@ class Projector:
             replies = queries.some_reply_ids(session, tweet_ids, streams.CHUNK)  # they show that the parent is deleted
         self.guard()
         self._cache.invalidate([*tweet_ids, *replies])
-        self._store.remove(Timeline.public().key, tweet_ids)
-        for author, ids in by_author.items():
-            self._store.remove(Timeline.profile(author).key, ids)
+        for key, ids in self._with_all_of(by_author).items():
+            self._store.remove(key, ids)
         return [] if len(replies) < streams.CHUNK else [self._streams.of(event) for event in deleted]
 
     def _fan_out_small(self, created: Sequence[TweetCreated]) -> Sequence[TweetCreated]:
@@ -130,17 +138,15 @@ class Projector:
         if not created:
             return []
         tweets: dict[int, list[int]] = {}
-        added: dict[str, list[int]] = {}
         for event in created:
             tweets.setdefault(event.user_id, []).append(event.tweet_id)
-            for timeline in (Timeline.public(), Timeline.profile(event.user_id), Timeline.home(event.user_id)):
-                added.setdefault(timeline.key, []).append(event.tweet_id)
+        added = self._with_all_of(tweets)
         written = {author: self._audience.get(author, _NOBODY) for author in tweets}
         new = written
         while True:
             for author, ids in new.items():
-                for follower_id in ids:
-                    added.setdefault(f"home:{follower_id}", []).extend(tweets[author])
+                for key in self.kinds.keys_of_followers(ids):
+                    added.setdefault(key, []).extend(tweets[author])
             self._add(added)
             small = self._read_audience(tweets)
             self._drop_those_who_left(written, small)
@@ -149,6 +155,8 @@ class Projector:
                 break
             new = {author: array("q", set(ids).difference(written[author])) for author, ids in new.items()}
             written, added = written | small, {}
+        if related := self._related(created):
+            self._add(related)
         self.guard()
         loaded = self._hydrator.load([event.tweet_id for event in created])  # fills the cache before the first read
         return [event for event in created if event.user_id not in small and loaded[event.tweet_id] is not None]
@@ -187,26 +195,37 @@ class Projector:
             raise
 
     def _drop_those_who_left(self, written: Mapping[int, Sequence[int]], now: Mapping[int, Sequence[int]]) -> None:
-        """Drops the home timelines of readers who were written to and do not follow the author any more.
+        """Drops the timelines of followers that were written to and who do not follow the author any more.
 
         They may have been dropped and backfilled before the write. An unfollow after this second read drops the
         timeline after the write.
         """
         left = {
-            Timeline.home(follower_id).key
+            follower_id
             for author, ids in written.items()
             if ids != now.get(author)
             for follower_id in set(ids).difference(now.get(author, ()))
         }
         if left:
-            self._store.drop(left)
+            self._store.drop(self.kinds.keys_of_followers(left))
 
+    def _with_all_of(self, tweets: Mapping[int, Sequence[int]]) -> dict[str, list[int]]:
+        """The keys of the timelines that contain all tweets of an author, with the ids of theirs ({author: ids})."""
+        keys: dict[str, list[int]] = {}
+        for author, ids in tweets.items():
+            for name, kind in self.kinds.items():
+                for owner in kind.owners(author):
+                    keys.setdefault(Timeline(name, owner).key, []).extend(ids)
+        return keys
 
-def _made_cold(event: Event) -> Iterator[str]:
-    match event:
-        case Followed(follower_id) | Unfollowed(follower_id):
-            # Merging tweets in or out would race with fan-out.
-            yield Timeline.home(follower_id).key
-        case AccountClosed(user_id):
-            yield Timeline.home(user_id).key
-            yield Timeline.profile(user_id).key
+    def _related(self, created: Sequence[TweetCreated]) -> dict[str, list[int]]:
+        """The ids by the keys of the timelines that only SQL finds."""
+        keys: dict[str, list[int]] = {}
+        for name, kind in self.kinds.items():
+            if kind.related:
+                with self._sessions() as session:
+                    found = kind.related_owners(session, created)
+                for tweet_id, owners in found.items():
+                    for owner in owners:
+                        keys.setdefault(Timeline(name, owner).key, []).append(tweet_id)
+        return keys

@@ -6,6 +6,7 @@ from tweeter import measure
 from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import ITimelines
 from tweeter.timelines import queries
+from tweeter.timelines.kinds import Kinds
 from tweeter.values import Cursor, Page, Timeline
 
 
@@ -13,14 +14,15 @@ from tweeter.values import Cursor, Page, Timeline
 class PullTimelines:
     """The talk's queries. It needs no events: it is always up to date."""
 
-    def __init__(self, name: str, sessions: SessionFactory) -> None:
+    def __init__(self, name: str, sessions: SessionFactory, kinds: Kinds) -> None:
         self.name = name
+        self._kinds = kinds
         self._sessions = sessions
 
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
         measure.answered(self.name)
         with measure.timeline_read(), self._sessions() as session:
-            tweets = queries.read_page(session, timeline, cursor)
+            tweets = self._kinds[timeline.kind].read_page(session, timeline.owner, cursor)
             if not tweets:
-                queries.check_user(session, timeline)
+                queries.check_owner(session, timeline)
             return Page.cut(tweets, cursor.limit)

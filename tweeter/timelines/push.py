@@ -11,10 +11,11 @@ from tweeter.errors import BackendUnavailable, Missing
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
 from tweeter.metrics import FALLBACKS, IDS, READS, child
-from tweeter.timelines import plans, queries
+from tweeter.timelines import queries
 from tweeter.timelines.circuit import Circuit
 from tweeter.timelines.freshness import Fallback, Freshness, Moment
 from tweeter.timelines.hydrate import Hydrator
+from tweeter.timelines.kinds import Kinds
 from tweeter.timelines.projector import Projector
 from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 
@@ -36,6 +37,7 @@ class PushTimelines:
         store: ITimelineStore,
         cache: ITweetCache,
         sessions: SessionFactory,
+        kinds: Kinds,
         capacity: int = 800,
         clock: Callable[[], float] | None = None,
         circuit: Circuit | None = None,
@@ -47,10 +49,11 @@ class PushTimelines:
         self.capacity = capacity
         self.circuit = circuit or Circuit(name)
         self._sessions = sessions
-        self._freshness = Freshness(sessions, clock)
+        self._kinds = kinds
+        self._freshness = Freshness(sessions, kinds, clock)
         self._page_store: Any = store if joined else None
         self._hydrator = Hydrator(name, cache, sessions)
-        self.projector = Projector(store, self._hydrator, sessions)
+        self.projector = Projector(store, self._hydrator, sessions, kinds)
 
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
         with measure.timeline_read():
@@ -61,9 +64,9 @@ class PushTimelines:
                 READS.labels(self.name, "sql").inc()
                 measure.answered(f"{self.name}, from SQL")
                 with self._sessions() as session:
-                    tweets = plans.read_page(session, timeline, cursor)
+                    tweets = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor)
                     if not tweets:
-                        queries.check_user(session, timeline)
+                        queries.check_owner(session, timeline)
             else:
                 measure.answered(self.name)
             return Page.cut(tweets, cursor.limit)
@@ -72,7 +75,7 @@ class PushTimelines:
         try:
             if not self.circuit.closed:
                 return False
-            self._freshness.check(self.store.checkpoint(), Timeline.public(), 0)
+            self._freshness.check(self.store.checkpoint(), None, 0)
             return True
         except (Fallback, BackendUnavailable):
             return False
@@ -114,6 +117,7 @@ class PushTimelines:
         return tweets
 
     def _walk(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
+        kind = self._kinds[timeline.kind]
         need = cursor.limit + 1
         before, count = cursor.before, need
         tweets: list[TweetView] = []
@@ -144,7 +148,7 @@ class PushTimelines:
                 if found.floor > cursor.after + 1:  # the materialized part ends; the timeline may continue in SQL
                     rest = cursor._replace(before=before, limit=need - len(tweets) - 1)
                     with self._sessions() as session:
-                        rest_of_page = plans.read_page(session, timeline, rest)
+                        rest_of_page = kind.read_page_quickly(session, timeline.owner, rest)
                     IDS.labels(self.name, "miss").inc(len(rest_of_page))
                     tweets += rest_of_page
                 return tweets
@@ -164,7 +168,7 @@ class PushTimelines:
         if gone := [id_ for id_ in ids if tweets[id_] is None]:
             self.store.remove(timeline.key, gone)
         living = [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
-        return [tweet for tweet in living if moment.shows(timeline, tweet)] if moment and moment.unfollowed else living
+        return [tweet for tweet in living if moment.shows(timeline, tweet)] if moment and moment.removed else living
 
     def _backfill(self, timeline: Timeline, before: int, count: int) -> Slice:
         """Backfills a cold timeline from SQL and returns its slice. Raises Fallback while another process does so.
@@ -176,12 +180,12 @@ class PushTimelines:
         if token is None:
             raise Fallback("backfill")
         with self._sessions() as session:
-            ids, floor = plans.fill(session, timeline, self.capacity)
-            if not ids:
+            filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
+            if not filled.ids:
                 try:
-                    queries.check_user(session, timeline)
+                    queries.check_owner(session, timeline)
                 except Missing:
                     self.store.drop([timeline.key])
                     raise
-        self.store.fill(timeline.key, token, ids, floor)
-        return Slice([id_ for id_ in ids if id_ < before][:count], floor)
+        self.store.fill(timeline.key, token, filled.ids, filled.floor)
+        return Slice([id_ for id_ in filled.ids if id_ < before][:count], filled.floor)

@@ -13,6 +13,7 @@ from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, ITimelineStore
 from tweeter.timelines import followers, queries
 from tweeter.timelines.hydrate import Hydrator
+from tweeter.timelines.kinds import Kinds
 from tweeter.values import AccountClosed, Event, ProfileChanged, Timeline, TweetCreated, TweetsDeleted
 
 STRETCH = 8000  # followers per read from SQL (the first reads are smaller), and per second read after the write
@@ -47,12 +48,18 @@ class Streams:
     """Makes the streams of one store and cache. `guard` is Projector's."""
 
     def __init__(
-        self, store: ITimelineStore, hydrator: Hydrator, sessions: SessionFactory, guard: Callable[[], None]
+        self,
+        store: ITimelineStore,
+        hydrator: Hydrator,
+        sessions: SessionFactory,
+        kinds: Kinds,
+        guard: Callable[[], None],
     ) -> None:
         self._store = store
         self._hydrator = hydrator
         self._cache = hydrator.cache
         self._sessions = sessions
+        self._kinds = kinds
         self._guard = guard
 
     def of(self, event: Event, resume: int = 0) -> Stream:
@@ -73,9 +80,11 @@ class Streams:
         """Fans out to the followers with an id above `after`; yields the id up to which all of them have the tweet."""
         begun: deque[Sequence[int]] = deque()
         written = 0
-        writing = self._add_to_each(self._cut(self._stretches(user_id, after), begun), tweet_id)
+        writing: list[Generator[Sequence[int], None, None]] = [self._cut(self._stretches(user_id, after), begun)]
+        for kind in self._kinds.of_followers():
+            writing.append(self._add_to_each(kind, writing[-1], tweet_id))
         try:
-            for chunk in writing:
+            for chunk in writing[-1]:
                 written += len(chunk)
                 if written == len(begun[0]):
                     self._look_again(begun[0], user_id)
@@ -85,7 +94,8 @@ class Streams:
                         return  # the tweet was deleted; read repair removes the ids delivered so far
                 yield after
         finally:
-            writing.close()
+            for each in reversed(writing):
+                each.close()
             for stretch in begun:  # not empty if the stream is abandoned midway
                 self._drop_who_left_or_all(stretch, user_id)
 
@@ -94,7 +104,7 @@ class Streams:
         with self._sessions() as session:
             still = followers.between(session, user_id, stretch[0], stretch[-1])
         if still != stretch:
-            self._store.drop([Timeline.home(follower_id).key for follower_id in set(stretch).difference(still)])
+            self._store.drop(self._kinds.keys_of_followers(set(stretch).difference(still)))
 
     def _drop_who_left_or_all(self, stretch: Sequence[int], user_id: int) -> None:
         """Like `_look_again`, for a relay that gives up: suppresses errors of SQL and the store."""
@@ -102,14 +112,16 @@ class Streams:
             try:
                 self._look_again(stretch, user_id)
             except SQLAlchemyError:
-                self._store.drop([Timeline.home(follower_id).key for follower_id in stretch])
+                self._store.drop(self._kinds.keys_of_followers(stretch))
 
-    def _add_to_each(self, chunks: Iterator[Sequence[int]], tweet_id: int) -> Generator[Sequence[int], None, None]:
+    def _add_to_each(
+        self, kind: str, chunks: Iterator[Sequence[int]], tweet_id: int
+    ) -> Generator[Sequence[int], None, None]:
         if IBulkStore.providedBy(self._store):
-            yield from self._store.add_to_each("home", chunks, tweet_id)
+            yield from self._store.add_to_each(kind, chunks, tweet_id)
             return
         for chunk in chunks:
-            self._store.add([Timeline.home(follower_id).key for follower_id in chunk], tweet_id)
+            self._store.add([Timeline(kind, follower_id).key for follower_id in chunk], tweet_id)
             yield chunk
 
     def _stretches(self, user_id: int, after: int) -> Iterator[Sequence[int]]:
@@ -126,7 +138,9 @@ class Streams:
             if len(stretch) < limit:
                 return
 
-    def _cut(self, stretches: Iterable[Sequence[int]], begun: deque[Sequence[int]]) -> Iterator[Sequence[int]]:
+    def _cut(
+        self, stretches: Iterable[Sequence[int]], begun: deque[Sequence[int]]
+    ) -> Generator[Sequence[int], None, None]:
         """Cuts the stretches into chunks; appends each stretch to `begun` before its first chunk."""
         for stretch in stretches:
             begun.append(stretch)

@@ -11,6 +11,7 @@ from tweeter import measure
 from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import IMaterializedTimelines, ITimelines
 from tweeter.timelines import queries
+from tweeter.timelines.kinds import Kinds
 from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 
 PAGES = 3  # of 20 tweets, compared in full; of the remaining materialized part only the ids are compared
@@ -37,8 +38,11 @@ class Verifier:
     It reads a timeline's ids from SQL once, by the talk's join, and those tweets that it has not read recently.
     """
 
-    def __init__(self, timelines: ITimelines, sessions: SessionFactory, caught_up: Callable[[], object]) -> None:
+    def __init__(
+        self, timelines: ITimelines, kinds: Kinds, sessions: SessionFactory, caught_up: Callable[[], object]
+    ) -> None:
         self._timelines = timelines
+        self._kinds = kinds
         self._materialized = timelines if IMaterializedTimelines.providedBy(timelines) else None
         self._sessions = sessions
         self._caught_up = caught_up
@@ -73,7 +77,7 @@ class Verifier:
         held = self._materialized.peek(timeline) if self._materialized is not None else None
         count = max(PAGES * Cursor().limit + 1, len(held.ids) + BEYOND if held else 0)
         with self._sessions() as session:
-            ids = queries.read_ids(session, timeline, count)
+            ids = self._kinds[timeline.kind].read_ids(session, timeline.owner, count)
             expected = self._expected(session, ids)
             differences = list(_pages_differ(shown, expected))
             if held and (difference := _held_differ(session, held, ids, len(ids) == count)):

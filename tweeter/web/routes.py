@@ -23,6 +23,7 @@ def includeme(config: Configurator) -> None:
     config.add_route("tweet", "/tweets/{id:[0-9]{1,16}}")
     config.add_route("delete", "/tweets/{id:[0-9]{1,16}}/delete")
     config.add_route("mentions", "/mentions")
+    config.add_route("timeline", "/timelines/{kind}")
     config.add_route("search", "/search")
     config.add_route("settings", "/settings")
     config.add_route("export", "/settings/export.json")

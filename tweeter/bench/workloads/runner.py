@@ -67,9 +67,9 @@ class Player:
     def _timeline(self, operation: Operation) -> Timeline | None:
         match operation:
             case ReadHome(user) | LogIn(user) | ReadNews(user):
-                return Timeline.home(self._id(user))
+                return Timeline("home", self._id(user))
             case ReadProfile(user):
-                return Timeline.profile(self._id(user))
+                return Timeline("profile", self._id(user))
         return None
 
     def play(self, operations: Sequence[Operation]) -> float:
@@ -89,7 +89,7 @@ class Player:
     def _do(self, operation: Operation) -> Cost | None:
         match operation:
             case ReadHome(user):
-                return self._read(Timeline.home(self._id(user)), Cursor())[1]
+                return self._read(Timeline("home", self._id(user)), Cursor())[1]
             case LogIn(user):
                 self._seen.pop(user, None)
                 return self._news(user)
@@ -99,7 +99,7 @@ class Player:
                 self._seen.pop(user, None)
                 return None
             case ReadProfile(user):
-                return self._read(Timeline.profile(self._id(user)), Cursor(limit=PROFILE))[1]
+                return self._read(Timeline("profile", self._id(user)), Cursor(limit=PROFILE))[1]
             case Post(user, message):
                 return self._write(lambda: self._post(user, message))
             case Follow(user, followee):
@@ -116,7 +116,7 @@ class Player:
         return self._directory.user_id(user)
 
     def _news(self, user: int) -> Cost:
-        page, cost = self._read(Timeline.home(self._id(user)), Cursor(after=self._seen.get(user, 0)))
+        page, cost = self._read(Timeline("home", self._id(user)), Cursor(after=self._seen.get(user, 0)))
         if page.tweets:
             self._seen[user] = page.tweets[0].id
         return cost

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from pyramid.httpexceptions import HTTPBadRequest
+from pyramid.httpexceptions import HTTPBadRequest, HTTPForbidden
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from sqlalchemy import select
 
 from tweeter import ids
-from tweeter.models import Mention, Tweet, closed_users
-from tweeter.timelines.queries import load_tweets
+from tweeter.interfaces import ITimelineKinds
+from tweeter.timelines.kinds import Kinds
 from tweeter.values import Cursor, Page, Timeline
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views import drafts
@@ -40,14 +39,14 @@ def framed(request: Request, template: str, values: dict[str, Any]) -> Response 
 
 def everybody(request: Request) -> dict[str, Any]:
     """The public timeline."""
-    timeline = Timeline.public()
+    timeline = Timeline("public")
     page = request.timelines.page(timeline, page_cursor(request), written(request))
     return timeline_page(request, page, timeline, "Public")
 
 
 def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     """The home page; with a form, its values and errors."""
-    timeline = Timeline.home(request.identity.id)
+    timeline = Timeline("home", request.identity.id)
     page = request.timelines.page(timeline, page_cursor(request), written(request))
     # A rejected form is shown at the form's URL, which has no other pages.
     values = timeline_page(request, page, timeline, "Home", path="/")
@@ -61,7 +60,7 @@ def timeline_page(
     first = "before" not in request.GET
     poll = None
     if timeline and first:
-        poll = _poll_url(timeline, page, request.authenticated_userid)
+        poll = _poll_url(request, timeline, page)
     return {
         "title": title,
         "tweets": page.tweets,
@@ -72,16 +71,17 @@ def timeline_page(
     }
 
 
-def _poll_url(timeline: Timeline, page: Page, me: int | None) -> str:
+def _poll_url(request: Request, timeline: Timeline, page: Page) -> str:
     """The URL to poll, after the newest tweet that is not ahead of the clock. Those ahead are listed as seen.
 
     The viewer's own tweets do not count: they appear before tweets that others posted just earlier.
     """
-    now = ids.latest_id()
+    now, me = ids.latest_id(), request.authenticated_userid
     ahead = [tweet.id for tweet in page.tweets if tweet.id > now]
     past = [tweet for tweet in page.tweets if tweet.id <= now]
     since = next((tweet.id for tweet in past if tweet.user_id != me), past[-1].id if past else now if ahead else 0)
-    user = f"&user={timeline.user_id}" if timeline.kind == "profile" else ""
+    kind = request.registry.getUtility(ITimelineKinds)[timeline.kind]
+    user = f"&user={timeline.owner}" if kind.owned and not kind.private else ""
     seen = f"&seen={'+'.join(map(str, ahead))}" if ahead else ""
     return f"/newer?timeline={timeline.kind}&since={since}{user}{seen}"
 
@@ -89,20 +89,19 @@ def _poll_url(timeline: Timeline, page: Page, me: int | None) -> str:
 @view_config(route_name="mentions", request_method="GET", renderer="mentions.jinja2", permission=SIGNED_IN)
 def mentions(request: Request) -> dict[str, Any]:
     """Tweets that mention the current user."""
-    cursor = page_cursor(request)
-    query = (
-        select(Mention.tweet_id)
-        .join(Tweet, Tweet.id == Mention.tweet_id)
-        .where(Mention.user_id == request.identity.id, Mention.tweet_id < cursor.before)
-        .where(Tweet.user_id.not_in(closed_users))
-        .order_by(Mention.tweet_id.desc())
-        .limit(cursor.limit + 1)
-    )
-    with request.read_session() as session:
-        found = session.scalars(query).all()
-        tweets = load_tweets(session, found)
-    page = Page.cut([tweets[id_] for id_ in found if id_ in tweets], cursor.limit)
-    return timeline_page(request, page, None, "Mentions")
+    timeline = Timeline("mentions", request.identity.id)
+    page = request.timelines.page(timeline, page_cursor(request), written(request))
+    return timeline_page(request, page, timeline, "Mentions")
+
+
+@view_config(route_name="timeline", request_method="GET", renderer="timeline.jinja2")
+def any_timeline(request: Request) -> dict[str, Any]:
+    """A timeline of any kind, for kinds without a page of their own."""
+    timeline = _timeline(request, request.matchdict["kind"])
+    if timeline is None:
+        raise HTTPForbidden
+    page = request.timelines.page(timeline, page_cursor(request), written(request))
+    return timeline_page(request, page, timeline, timeline.kind.capitalize())
 
 
 @view_config(route_name="newer", request_method="GET")
@@ -111,7 +110,7 @@ def newer(request: Request) -> Response:
 
     It backfills no store, because anybody can request any profile.
     """
-    timeline = _timeline(request)
+    timeline = _timeline(request, request.GET.get("timeline", ""))
     if timeline is None:
         return Response(json_body={"error": "signed out"}, status=401, charset="UTF-8")
     now = ids.latest_id()
@@ -129,13 +128,13 @@ def newer(request: Request) -> Response:
     return response
 
 
-def _timeline(request: Request) -> Timeline | None:
-    """The requested timeline; None for a home timeline without a signed-in user."""
-    kind = request.GET.get("timeline", "")
-    if kind == "public":
-        return Timeline.public()
-    if kind == "home":
-        return Timeline.home(request.identity.id) if request.identity else None
-    if kind == "profile":
-        return Timeline.profile(number(request.GET.get("user", ""), "user"))
-    raise HTTPBadRequest("“timeline” must be home, public or profile.")
+def _timeline(request: Request, name: str) -> Timeline | None:
+    """The requested timeline; None if it is private and nobody is signed in."""
+    kinds: Kinds = request.registry.getUtility(ITimelineKinds)
+    if name not in kinds:
+        raise HTTPBadRequest(f"“timeline” must be one of: {', '.join(sorted(kinds))}.")
+    if not kinds[name].owned:
+        return Timeline(name)
+    if kinds[name].private:
+        return Timeline(name, request.identity.id) if request.identity else None
+    return Timeline(name, number(request.GET.get("user", ""), "user"))

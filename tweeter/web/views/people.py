@@ -23,7 +23,7 @@ def profile(request: Request) -> dict[str, Any] | Response:
     user = find(request)
     if elsewhere := canonical(request, user):
         return elsewhere
-    timeline = Timeline.profile(user.id)
+    timeline = Timeline("profile", user.id)
     page = request.timelines.page(timeline, page_cursor(request), written(request))
     title = f"{user.display_name} (@{user.username})"
     return timeline_page(request, page, timeline, title) | {

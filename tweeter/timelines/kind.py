@@ -1,0 +1,76 @@
+"""The base class of timeline kinds: from one SQL definition it makes the statements of pages and backfills."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, SQLColumnExpression, and_, bindparam
+from sqlalchemy.orm import Session
+from zope.interface import implementer
+
+from tweeter.interfaces import ITimelineKind
+from tweeter.timelines.queries import views, views_of
+from tweeter.values import AccountClosed, Cursor, Event, Slice, TweetCreated, TweetView
+
+OWNER = bindparam("owner", type_=BigInteger)
+# A literal in the statement's text: the planner must see the limit, even if the driver prepares the statement.
+LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
+
+
+def within(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
+    """The condition that a tweet lies in the part of a timeline that a Cursor describes."""
+    return and_(id_ < bindparam("before"), id_ > bindparam("after"))
+
+
+@implementer(ITimelineKind)
+class TimelineKind:
+    """A kind defines `name` and `tweets`, and overrides what differs from a timeline that only its owner changes.
+
+    The statements are built once: building one takes longer than running most of them.
+    """
+
+    name = ""
+    owned = True
+    private = False
+    to_followers = False
+    related = False
+
+    def __init__(self) -> None:
+        definition = self.tweets(OWNER)
+        id_ = definition.selected_columns[0]
+        self._ids = definition.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
+        self._page = views(self._ids)
+        self._among = definition.where(id_.in_(bindparam("ids", expanding=True)))
+
+    def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
+        raise NotImplementedError
+
+    def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
+        raise NotImplementedError
+
+    def owners(self, author: int) -> Iterable[int]:
+        return ()
+
+    def related_owners(self, session: Session, created: Iterable[TweetCreated]) -> Mapping[int, Iterable[int]]:
+        return {}
+
+    def made_cold(self, event: Event) -> Iterable[int]:
+        return (event.user_id,) if self.owned and isinstance(event, AccountClosed) else ()
+
+    def author_changed(self, event: Event) -> tuple[int, int, bool] | None:
+        return None
+
+    def among(self, session: Session, owner: int, tweets: Mapping[int, int]) -> set[int]:
+        return set(session.scalars(self._among, {"owner": owner, "ids": list(tweets)}))
+
+    def read_ids(self, session: Session, owner: int, limit: int) -> list[int]:
+        return list(session.scalars(self._ids, {"owner": owner, **Cursor()._asdict(), "limit": limit}).all())
+
+    def read_page(self, session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
+        return views_of(session, self._page, {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1})
+
+    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
+        return self.read_page(session, owner, cursor)
+
+    def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
+        ids = self.read_ids(session, owner, capacity + 1)
+        return Slice(ids, 0) if len(ids) <= capacity else Slice(ids[:capacity], ids[capacity - 1])

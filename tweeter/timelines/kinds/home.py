@@ -1,0 +1,64 @@
+"""The home timeline: the tweets of the user and of the user's followees."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pyramid.config import Configurator
+from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy.orm import Session
+
+from tweeter.models import Relationship, Tweet
+from tweeter.timelines import plans
+from tweeter.timelines.kind import OWNER, TimelineKind
+from tweeter.values import Cursor, Event, Followed, Slice, TweetView, Unfollowed
+
+
+class Home(TimelineKind):
+    """The definition is the talk's join. PostgreSQL reads the same ids faster: see `tweeter.timelines.plans`."""
+
+    name = "home"
+    private = True
+    to_followers = True
+
+    def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
+        authors = plans.sources(owner).subquery("sources")
+        return select(Tweet.id).join(authors, authors.c.user_id == Tweet.user_id)
+
+    def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
+        author = site.author(tweet_id)
+        return author == owner or (owner, author) in site.follows
+
+    def owners(self, author: int) -> Iterable[int]:
+        return (author,)
+
+    def made_cold(self, event: Event) -> Iterable[int]:
+        # Merging tweets in or out would race with fan-out.
+        return (event.follower_id,) if isinstance(event, Followed | Unfollowed) else super().made_cold(event)
+
+    def author_changed(self, event: Event) -> tuple[int, int, bool] | None:
+        if isinstance(event, Followed | Unfollowed):
+            return event.follower_id, event.followee_id, isinstance(event, Followed)
+        return None
+
+    def among(self, session: Session, owner: int, tweets: Mapping[int, int]) -> set[int]:
+        followed = set(session.scalars(_FOLLOWED, {"owner": owner, "authors": list(set(tweets.values()))}))
+        return {id_ for id_, author in tweets.items() if author in followed}
+
+    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
+        if session.get_bind().dialect.name == "postgresql":
+            return plans.read_page(session, owner, cursor)
+        return self.read_page(session, owner, cursor)  # SQLite's planner chooses the better plan by itself
+
+    def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
+        if session.get_bind().dialect.name == "postgresql":
+            return plans.backfill(session, owner, capacity)
+        return super().backfill(session, owner, capacity)
+
+
+_FOLLOWED = select(Relationship.to_user_id).where(
+    Relationship.from_user_id == OWNER, Relationship.to_user_id.in_(bindparam("authors", expanding=True))
+)
+
+
+def includeme(config: Configurator) -> None:
+    config.add_timeline_kind(Home())
