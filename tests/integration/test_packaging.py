@@ -57,7 +57,7 @@ for path in ("/", "/public", "/signup", *sys.argv[2:]):
     print(path, response.status)
     response.app_iter
     assert response.status_int in (200, 302, 303), (path, response.text)
-app.registry["engine"].dispose()
+app.registry.database.engine.dispose()
 """
 
 SHIPPED = (".py", ".jinja2", ".css", ".js", ".svg", ".toml", ".typed", ".yaml", ".ico", ".png", ".webmanifest")

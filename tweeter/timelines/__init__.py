@@ -59,10 +59,10 @@ def add_timeline_store(
         name.rpartition(".")[2],
         store,
         cache,
-        config.registry["read_sessions"],
+        config.registry.database.read_sessions,
         config.registry.getUtility(ITimelineKinds),
         capacity=config.get_settings()["tweeter.capacity"],
-        clock=config.registry["clock"],
+        clock=config.registry.database.clock,
         joined=IPageStore.providedBy(store),
     )
     _add(config, name, timelines, **shown)
