@@ -8,11 +8,12 @@ from typing import Any
 from pyramid.registry import Registry
 
 from tweeter import measure
-from tweeter.bench.machinery import acting, machinery, trusted
+from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds
 from tweeter.metrics import fallbacks
+from tweeter.services.actions import acting
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Page, Timeline
 
@@ -59,7 +60,7 @@ class Contender:
     def __init__(self, registry: Registry, answers: Answers, name: str) -> None:
         self.name = name
         self.registry = registry
-        self.sessions = registry["sessions"]
+        self.sessions = registry.database.sessions
         self.timelines = trusted(registry)
         self.delivery = registry.getUtility(IDelivery)
         self.answers = answers

@@ -64,7 +64,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
 
 
 def _fill(scratch: Scratch, registry: Registry, args: argparse.Namespace) -> _Site:
-    with bulk_rows(registry["engine"], scratch.progress) as rows:
+    with bulk_rows(registry.database.engine, scratch.progress) as rows:
         author, *_ = people = rows.people(args.followers + 1)
         followers = people[1:]
         rows.follows(((follower, author) for follower in followers), len(followers))

@@ -13,7 +13,7 @@ from tweeter.db.options import engine_of
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.outbox.site import site_id
 from tweeter.plugins import dotted
-from tweeter.services.actions import Actions
+from tweeter.services.actions import acting
 from tweeter.timelines import BACKENDS
 
 # Backends with shared stores for which a scratch site has servers.
@@ -25,7 +25,7 @@ PATIENT = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": 
 
 @contextmanager
 def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
-    """A site with these complete settings: `registry["sessions"]`, and the timelines and delivery utilities.
+    """A site with these complete settings: `registry.database.sessions`, and the timelines and delivery utilities.
 
     Nothing is delivered before `trusted` starts the delivery. Raises CommandError for a shared store that may belong to
     a real site.
@@ -56,13 +56,6 @@ def engine_at(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-@contextmanager
-def acting(registry: Registry) -> Iterator[Actions]:
-    """Actions in a transaction, which commits at the end of the block. Does not wake the delivery."""
-    with registry["writing_sessions"].begin() as session:
-        yield Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
-
-
 def post(registry: Registry, author: int) -> int:
     """Commits a tweet. Returns its id."""
     with acting(registry) as actions:
@@ -84,7 +77,7 @@ def trusted(registry: Registry, seconds: float = 30) -> Any:
 def by_hand(registry: Registry) -> Any:
     """The registry's timelines, readable without a background delivery: the caller delivers."""
     timelines = registry.getUtility(ITimelines)
-    timelines.set_site(site_id(registry["sessions"]))
+    timelines.set_site(site_id(registry.database.sessions))
     timelines.store.expect(timelines.store.incarnation())
     timelines.circuit.succeeded()
     timelines.read_at_any_age()

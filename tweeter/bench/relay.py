@@ -98,11 +98,11 @@ class _Relay:
             _warm(registry, self._followers)
             ids = [generate_id() for _ in range(events)]
             by = [self._authors[n % AUTHORS] for n in range(events)]
-            with bulk_rows(registry["engine"], self._scratch.progress) as rows:
+            with bulk_rows(registry.database.engine, self._scratch.progress) as rows:
                 rows.tweets(((id_, author, "One of many.") for id_, author in zip(ids, by, strict=True)), events)
             self._scratch.progress.phase(f"{self._backend}: catching up with {events:,} events", None)
             made = ({"payload": encode(TweetCreated(*each)), "date": now()} for each in zip(ids, by, strict=True))
-            with registry["writing_sessions"].begin() as session:
+            with registry.database.writing_sessions.begin() as session:
                 for part in in_parts(made, 10_000):
                     session.execute(insert(OutboxEvent), part)
             delivery = registry.getUtility(IDelivery)
@@ -148,9 +148,9 @@ class _Relay:
                 self._watched(processes, "from the commit to the last follower", processes) as post,
                 machinery(self._settings) as registry,
             ):
-                before, began = _progress_writes(registry["engine"]), time.perf_counter()
+                before, began = _progress_writes(registry.database.engine), time.perf_counter()
                 took = post(posting.post_and_wake, self._args.posts)
-                writes = _progress_writes(registry["engine"]) - before
+                writes = _progress_writes(registry.database.engine) - before
                 seconds = time.perf_counter() - began
             what = f"commit to last follower, {processes} process(es)"
             self._claim(f"{what}, median", statistics.median(took), most=bounds[0], unit="ms")
@@ -164,7 +164,7 @@ class _Relay:
         fans = self._args.celebrity
         with (
             machinery(self._settings) as registry,
-            bulk_rows(registry["engine"], self._scratch.progress) as rows,
+            bulk_rows(registry.database.engine, self._scratch.progress) as rows,
         ):
             [celebrity] = rows.people(1, "celebrity")
             rows.follows(((fan, celebrity) for fan in rows.people(fans, "fan")), fans)
@@ -183,11 +183,11 @@ class _Relay:
             machinery(self._settings) as registry,
         ):
             for turn in range(2 * TURNS):
-                with registry["engine"].connect() as connection:
+                with registry.database.engine.connect() as connection:
                     if turn % 2:
                         connection.execute(text("SELECT pg_current_xact_id()"))
                     taken[bool(turn % 2)] += post(posting.post_and_wake, max(1, round(seconds / TURNS / PAUSE)))
-                size = max(size, _number(registry["engine"], "SELECT max(length(checkpoint)) FROM consumers"))
+                size = max(size, _number(registry.database.engine, "SELECT max(length(checkpoint)) FROM consumers"))
         alone, beside = percentile(taken[False], 99), percentile(taken[True], 99)
         name = f"commit to last follower, 99th percentile, beside a transaction of {seconds} s / alone"
         self._claim(name, beside / alone, most=1.2)
@@ -218,7 +218,7 @@ class _Relay:
 
 def _fill(scratch: Scratch, registry: Registry) -> tuple[range, range]:
     """Authors, and the followers of each, in their order."""
-    with bulk_rows(registry["engine"], scratch.progress) as rows:
+    with bulk_rows(registry.database.engine, scratch.progress) as rows:
         authors = rows.people(AUTHORS)
         followers = rows.people(AUTHORS * FOLLOWERS, "reader")
         rows.follows(((follower, authors[n // FOLLOWERS]) for n, follower in enumerate(followers)), len(followers))
@@ -246,7 +246,7 @@ def _cost(scratch: Scratch, posts: int, figures: Figures) -> None:
                     _warm(registry, followers)
             child = stack.enter_context(closing(Child()))
             child.call(posting.begin, settings, True)
-            engine = stack.enter_context(machinery(settings))["engine"]
+            engine = stack.enter_context(machinery(settings)).database.engine
 
             def run() -> float:
                 before = _number(engine, WAL)

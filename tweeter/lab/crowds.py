@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tweeter.bulk.rows import in_parts
 from tweeter.db.chunks import in_chunks
-from tweeter.db.sessions import insert_new
+from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Refused
 from tweeter.lab.jobs import Job
 from tweeter.models import Relationship, User
-from tweeter.services.actions import Actions
+from tweeter.services.actions import actions_of
 from tweeter.services.closing import remove_some
 
 NAMES = {10: "lab_ten", 1_000: "lab_thousand", 20_000: "lab_crowd"}
@@ -40,7 +40,7 @@ def author_id(session: Session, size: int) -> int:
 
 def gather(registry: Registry, size: int, job: Job) -> tuple[int, list[int]]:
     """The id of the account with so many followers, and their ids. Creates missing ones."""
-    writing = registry["writing_sessions"]
+    writing = registry.database.writing_sessions
     with writing.begin() as session:
         author = author_id(session, size)
         ours = User.username_key.startswith(f"{NAMES[size]}_", autoescape=True)
@@ -52,7 +52,7 @@ def gather(registry: Registry, size: int, job: Job) -> tuple[int, list[int]]:
             with writing.begin() as session:
                 _make(session, author, chunk)
             phase.advance(len(chunk))
-    with registry["sessions"]() as session:
+    with registry.database.sessions() as session:
         followers = session.scalars(
             select(Relationship.from_user_id)
             .join(User, User.id == Relationship.from_user_id)
@@ -70,10 +70,7 @@ def _make(session: Session, author: int, names: list[str]) -> None:
 
 
 def _count(session: Session, author: int, step: int) -> None:
-    session.execute(
-        update(User).where(User.id == author).values(followers_count=User.followers_count + step),
-        execution_options={"synchronize_session": False},
-    )
+    write(session, update(User).where(User.id == author).values(followers_count=User.followers_count + step))
 
 
 def how_many(session: Session) -> int:
@@ -92,8 +89,8 @@ def _followers() -> tuple[Any, ...]:
 
 def tidy(registry: Registry, job: Job) -> None:
     """Removes all accounts of the lab. Those with other follows or tweets are closed like any account."""
-    writing = registry["writing_sessions"]
-    with registry["sessions"]() as session:
+    writing = registry.database.writing_sessions
+    with registry.database.sessions() as session:
         phase = job.phase("Accounts taken away", how_many(session), "accounts")
     while removed := _remove_chunk(writing):
         phase.advance(removed)
@@ -102,8 +99,8 @@ def tidy(registry: Registry, job: Job) -> None:
             user_id = session.scalar(select(User.id).where(*_ours()).limit(1))
             if user_id is None:
                 return
-            Actions(session, registry["passwords"]).close_account(user_id)
-        for _ in in_chunks(registry["sessions"], remove_some):
+            actions_of(registry, session).close_account(user_id)
+        for _ in in_chunks(registry.database.sessions, remove_some):
             pass
         phase.advance(1)
 
@@ -121,7 +118,7 @@ def _remove_chunk(writing: sessionmaker[Session]) -> int:
         ids = [follower for follower, _ in rows]
         for author, followers in Counter(followee for _, followee in rows).items():
             _count(session, author, -followers)
-        for column in (Relationship.from_user_id, User.id) if ids else ():
-            statement = delete(column.class_).where(column.in_(ids))
-            session.execute(statement, execution_options={"synchronize_session": False})
+        if ids:
+            write(session, delete(Relationship).where(Relationship.from_user_id.in_(ids)))
+            write(session, delete(User).where(User.id.in_(ids)))
     return len(rows)

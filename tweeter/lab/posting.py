@@ -27,7 +27,7 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
     """The work of a job: creates the followers, makes their timelines warm or cold, posts, watches the deliveries."""
 
     def work(job: Job) -> None:
-        sessions = registry["sessions"]
+        sessions = registry.database.sessions
         author, followers = crowds.gather(registry, size, job)
         asked = [backend for backend in lab.stores if backend.status().answers]
 
@@ -40,7 +40,7 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
         for backend in asked:
             phase = job.phase(f"{'Warm in' if warm else 'Dropped from'} {backend.name}", len(followers), "timelines")
             _prepare(backend, followers, phase, newest if warm else None)
-        with registry["writing_sessions"].begin() as session:
+        with registry.database.writing_sessions.begin() as session:
             actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
             tweet = actions.post(author, f"A test of the lab, to {len(followers):,} followers.")
             begun = [(backend, backend.store.tally.watch(tweet.id)) for backend in lab.stores]

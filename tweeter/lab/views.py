@@ -8,7 +8,6 @@ from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tweeter import measure
@@ -21,7 +20,8 @@ from tweeter.lab.explain import Explained, explained
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.jobs import Job
 from tweeter.models import User
-from tweeter.text import USERNAME, clean_line
+from tweeter.services.people import find_user
+from tweeter.text import clean_line
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline, TweetView
 from tweeter.web.security import SIGNED_IN
@@ -137,10 +137,9 @@ def asked_for(request: Request) -> tuple[dict[str, Any], User | None]:
 
 def find(session: Session, username: str) -> User:
     """The user of that name. Raises Missing."""
-    named = select(User).where(User.username_key == username.lower())
-    user = session.scalar(named) if USERNAME.fullmatch(username) else None
+    user = find_user(session, username)
     if user is None:
-        raise Missing(f"There is nobody called @{clean_line(username)[:20]}.")
+        raise Missing(f"There is no user called @{clean_line(username)[:20]}.")
     return user
 
 
@@ -153,7 +152,8 @@ def awake(request: Request) -> tuple[Lab, dict[str, Status]]:
 
 def measured(request: Request, contenders: Mapping[str, ITimelines], whose: User, limit: int) -> dict[str, Any]:
     """The answers, and the maximum of each group of bars, in seconds."""
-    reference = PullTimelines("reference", request.registry["sessions"], request.registry.getUtility(ITimelineKinds))
+    registry = request.registry
+    reference = PullTimelines("reference", registry.database.sessions, registry.getUtility(ITimelineKinds))
     with measure.measuring():  # the footer counts this page only, not the measured reads
         answers = ask_all(contenders, reference, Timeline("home", whose.id), Cursor(limit=limit))
     scales = {
@@ -175,6 +175,6 @@ def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, 
 
 def statements_of(request: Request, answer: Answer) -> list[tuple[str, list[Explained]]]:
     """The statements of the cold and the warm read, with their plans."""
-    engine = request.registry["engine"]
+    engine = request.registry.database.engine
     reads = [(label, cost) for label, cost in (("cold", answer.cold), ("warm", answer.warm)) if cost is not None]
     return [(label, [explained(engine, each) for each in cost.statements]) for label, cost in reads]

@@ -44,10 +44,10 @@ def add_timeline_store(config: Configurator, name: str, store: ITimelineStore, c
         name.rpartition(".")[2],
         store,
         cache,
-        config.registry["read_sessions"],
+        config.registry.database.read_sessions,
         config.registry.getUtility(ITimelineKinds),
         capacity=config.get_settings()["tweeter.capacity"],
-        clock=config.registry["clock"],
+        clock=config.registry.database.clock,
         joined=IPageStore.providedBy(store),
     )
     _add(config, name, timelines, store=store, cache=cache)

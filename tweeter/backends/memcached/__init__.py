@@ -2,8 +2,8 @@
 
     tweeter.memcached.servers = localhost:11211 localhost:11212
     tweeter.memcached.prefix = tweeter:      # several sites can share servers
-    tweeter.memcached.timeout_ms = 250       # after which SQL answers
-    tweeter.memcached.idle_days = 7          # after which a timeline that nobody reads is forgotten; 30 at most
+    tweeter.memcached.timeout_ms = 250       # after which SQL serves the page
+    tweeter.memcached.idle_days = 7          # after which a timeline that is not read expires; 30 at most
 
 All processes of a site have to name the same servers in the same order, and reach the same ones by these names.
 """

@@ -2,8 +2,8 @@
 
     tweeter.redis.url = redis://localhost:6379/0    # or sentinels, or a cluster: see `url`
     tweeter.redis.prefix = tweeter:                 # several sites can share a server
-    tweeter.redis.timeout_ms = 250                  # after which SQL answers
-    tweeter.redis.idle_days = 7                     # after which a timeline that nobody reads is forgotten
+    tweeter.redis.timeout_ms = 250                  # after which SQL serves the page
+    tweeter.redis.idle_days = 7                     # after which a timeline that is not read expires
 
 The server may evict what it likes; a user of its own needs the commands of `scripts` and `store`, INFO and SCAN.
 """

@@ -9,14 +9,13 @@ from sqlalchemy.orm import Session
 
 from tweeter.bench.contender import Contender
 from tweeter.bench.figures import rotated
-from tweeter.bench.machinery import acting
 from tweeter.bench.schema import Cost, Run, summarize
 from tweeter.bench.workloads import Workload, World
 from tweeter.bench.workloads import operations as op
 from tweeter.console.progress import Progress
 from tweeter.measure import measuring
 from tweeter.models import Relationship, User
-from tweeter.services.actions import Actions
+from tweeter.services.actions import Actions, acting
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Timeline
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tweeter.devtools.servers.base import LOCAL, Server
+from tweeter.devtools.servers.base import HOST, Server
 from tweeter.devtools.servers.memcached import Memcached
 from tweeter.devtools.servers.redis import Redis
 from tweeter.timelines import BACKENDS
+
+LOCAL = ("localhost", HOST)
 
 
 class Expected(NamedTuple):
