@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import check_searchable, engine_on, settings_of, write_ini
 from tweeter import ids
 from tweeter.bulk import database as bulk
+from tweeter.bulk.load import files, links, load, stage
 from tweeter.cli import main
-from tweeter.cli.load import files, links, load, stage
 from tweeter.console.commands import CommandError, Site
 from tweeter.console.progress import Lines
 from tweeter.db.engines import make_engine

@@ -8,7 +8,7 @@ from tweeter.bench.plan import FULL, QUICK
 from tweeter.bench.schema import Result, label, write_csv, write_json
 from tweeter.bench.scratch import DATABASES, SEVERAL_DATABASES, Scratch
 from tweeter.bench.workloads import REPLAY, SYNTHETIC, find
-from tweeter.cli.load.files import size
+from tweeter.bulk.load.files import size
 from tweeter.console.commands import CommandError, check_writable, natural
 from tweeter.devtools.servers import NotInstalled
 from tweeter.plugins import built_in, load

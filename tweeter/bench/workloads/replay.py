@@ -17,9 +17,9 @@ from tweeter.bench.machinery import engine_at
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.workloads import REPLAY, Workload, World
 from tweeter.bench.workloads.operations import Operation, Post, ReadHome
-from tweeter.cli.load import load
-from tweeter.cli.load.files import read_lines, size
-from tweeter.cli.load.parse import LOADED_LIMIT_FACTOR, BadLine, LoadedTweet, parse_tweet
+from tweeter.bulk.load import load
+from tweeter.bulk.load.files import read_lines, size
+from tweeter.bulk.load.parse import LOADED_LIMIT_FACTOR, BadLine, LoadedTweet, parse_tweet
 from tweeter.console.commands import CommandError, Site
 from tweeter.console.progress import Progress
 from tweeter.db.sessions import make_sessions

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tweeter.bulk.database import BulkDatabase
-from tweeter.cli.load.stage import Complaints
+from tweeter.bulk.load.stage import Complaints
 
 LINKS_AT_ONCE = 1_000
 

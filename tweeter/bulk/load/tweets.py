@@ -12,8 +12,8 @@ from functools import partial
 
 from tweeter import ids
 from tweeter.bulk.database import BulkDatabase
-from tweeter.cli.load.order import prepare_order
-from tweeter.cli.load.stage import Stage
+from tweeter.bulk.load.order import prepare_order
+from tweeter.bulk.load.stage import Stage
 from tweeter.console.progress import Progress
 from tweeter.errors import TweeterError
 
