@@ -11,7 +11,7 @@ from tweeter.console.commands import CommandError, Site, add_ini, open_site
 from tweeter.console.progress import progress
 from tweeter.db.chunks import in_chunks
 from tweeter.models import Mention
-from tweeter.services.actions import check_password
+from tweeter.services.checks import check_password
 from tweeter.services.closing import remove_some
 
 _INI = re.compile(r"\.ini(?:$|[#?])")

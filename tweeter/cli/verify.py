@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         if not delivery.drain(CATCH_UP):
             raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
         kinds = registry.getUtility(ITimelineKinds)
-        verifier = Verifier(timelines, kinds, registry["sessions"], lambda: delivery.drain(CAUGHT_UP))
+        verifier = Verifier(timelines, kinds, registry.database.sessions, lambda: delivery.drain(CAUGHT_UP))
         owned = sum(kind.owned for kind in kinds.values())
         shown.phase("Timelines", len(kinds) - owned + owned * total)
         compared = wrong = repaired = 0

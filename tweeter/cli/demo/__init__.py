@@ -14,7 +14,7 @@ from tweeter.console.commands import CommandError, Site, add_ini, open_site
 from tweeter.db.sessions import begin_immediate
 from tweeter.models import Hashtag, Mention, Relationship, Tweet, User
 from tweeter.models.base import now
-from tweeter.services.actions import check_password
+from tweeter.services.checks import check_password
 from tweeter.values import Reloaded
 
 DEFAULT_ACCOUNT = "demo demodemo"

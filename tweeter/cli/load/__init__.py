@@ -21,7 +21,7 @@ from tweeter.console.commands import Site, add_ini, open_site
 from tweeter.console.progress import Progress, progress
 from tweeter.db.sessions import SessionFactory
 from tweeter.outbox.site import end_load, site_id
-from tweeter.services.actions import check_password
+from tweeter.services.checks import check_password
 
 DESCRIPTION = """
 Loads people, follows and tweets from files, plain or gzipped. Loading is idempotent: what the site has already is left
