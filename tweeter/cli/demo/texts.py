@@ -84,7 +84,7 @@ class DemoTexts(msgspec.Struct):
 
 @cache
 def read_texts() -> DemoTexts:
-    tables = {}
+    tables: dict[str, object] = {}
     for name in FILES:
         tables |= tomllib.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))
     return msgspec.convert(tables, DemoTexts)
