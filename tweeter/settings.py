@@ -29,7 +29,7 @@ PLACEHOLDER = "change-me"
 
 
 KNOWN = {
-    "sqlalchemy.url": Setting(str, None, help="The database, such as sqlite:///tweeter.sqlite."),
+    "sqlalchemy.url": Setting(str, None, help="The URL of the database, for example sqlite:///tweeter.sqlite."),
     "tweeter.sql_timeout_ms": Setting(
         int, 5000, help="Milliseconds until PostgreSQL cancels a statement; 0: no limit."
     ),
@@ -42,7 +42,7 @@ KNOWN = {
     "tweeter.production": Setting(bool, True, help="Refuse weak secrets and the lab; hide the demo account."),
     "tweeter.demo_account": Setting(str, "", help="'name password' shown at login in development.", secret=True),
     "tweeter.capacity": Setting(int, 800, 1, "Tweet ids that a materialized timeline keeps."),
-    "tweeter.message_limit": Setting(int, 140, 1, "Characters of a message, counted as people count them."),
+    "tweeter.message_limit": Setting(int, 140, 1, "The longest message, in characters (grapheme clusters)."),
     "tweeter.max_body": Setting(int, 65536, 1024, "Bytes of a request body."),
     "tweeter.session_days": Setting(int, 30, 1, "Days until an unused session ends."),
     "tweeter.limits.sign_in": Setting(str, "10/minute", help="Wrong passwords for one name from one address."),
@@ -61,7 +61,7 @@ KNOWN = {
         str, "", help="The backend that counts for the limits; empty: tweeter.timelines."
     ),
     "tweeter.allowed_hosts": Setting(
-        str, "", help="Host names that the site accepts, such as example.org; empty: any."
+        str, "", help="Host names that the site accepts, for example example.org; empty: any."
     ),
     "tweeter.metrics": Setting(str, "", help="Networks that may read /metrics; empty: the page does not exist."),
     "tweeter.argon2.time_cost": Setting(int, 3, 1, "Rounds of a password hash."),
