@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(VENV)/.serve ## Make the environment in .venv and install Tweeter into it
@@ -36,18 +36,18 @@ services: install ## Run private Redis and memcached until Ctrl-C; INSTALL=yes i
 test: $(VENV)/.test servers ## Run all tests against real servers; make test ARGS="-k outbox"
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
-# What `make coverage` leaves out: browsers, benchmarks, packages, clusters, histories and outages.
-SLOW := tests/browser tests/test_bench*.py tests/test_chaos.py tests/test_cold_starts.py tests/test_hard_cases.py \
-	tests/test_lab.py tests/test_load_live.py tests/test_many_replies.py tests/test_migrations.py tests/test_one_answer.py \
-	tests/test_outages.py tests/test_packaging.py tests/test_plans.py tests/test_pools.py tests/test_processes.py \
-	tests/test_redis_cluster.py tests/test_redis_large.py tests/test_takeovers.py tests/test_week.py tests/test_workloads.py
+# What the next two run unless ARGS says otherwise: no browsers, benchmarks, packages, clusters, histories and outages.
+MOST := --ignore=tests/browser -m "not slow"
 
 .PHONY: coverage
-coverage: $(VENV)/.test servers ## Run the fast tests and show which lines they run; HTML in htmlcov/
+coverage: $(VENV)/.test servers ## Run most tests and show which lines they run; HTML in htmlcov/
 	$(BIN)/coverage erase
-	status=0; $(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile $(addprefix --ignore=,$(wildcard $(SLOW))) \
-		$(ARGS) || status=$$?; \
+	status=0; $(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile $(or $(ARGS),$(MOST)) || status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report && exit $$status
+
+.PHONY: test-matrix
+test-matrix: servers ## Run most tests on each Python and SQLAlchemy; make test-matrix ARGS=tests/unit
+	@.ci/matrix $(or $(ARGS),$(MOST))
 
 .PHONY: lint
 lint: $(VENV)/.test ## Check style and types

@@ -25,6 +25,9 @@ setup(
     classifiers=[
         "Framework :: Pyramid",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Internet :: WWW/HTTP :: WSGI :: Application",
     ],
     python_requires=">=3.11",
@@ -37,7 +40,14 @@ setup(
     ],
     package_dir={"tweeter.migrations": "alembic"},
     package_data={
-        "tweeter": ["py.typed", "web/templates/**/*", "web/static/**/*", "bench/report/*.jinja2", "bench/report/*.css"],
+        "tweeter": [
+            "py.typed",
+            "web/templates/**/*",
+            "web/static/**/*",
+            "bench/report/*.jinja2",
+            "bench/report/*.css",
+            "cli/demo/*.toml",
+        ],
         "tweeter.migrations": ["script.py.mako"],
     },
     install_requires=[

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 import tweeter
-from tests.people import Browser, Person
+from tests.support.people import Browser, Person
 from tweeter import text
 from tweeter.db.engines import make_engine
 from tweeter.db.sessions import begin_immediate, make_sessions
@@ -175,7 +176,7 @@ def acting(sessions: sessionmaker[Session]) -> Callable[[], AbstractContextManag
     def acting() -> Iterator[Actions]:
         with sessions.begin() as session:
             begin_immediate(session)
-            yield Actions(session, passwords)
+            yield Actions(session, passwords, 140)
 
     return acting
 
@@ -201,8 +202,14 @@ def settings(database_url: str) -> dict[str, Any]:
     return settings_of(database_url)
 
 
+@cache
+def _testing_ini() -> dict[str, str]:
+    """To find what reads an ini file takes as long as to configure the site."""
+    return dict(get_appsettings(str(ROOT / "testing.ini")))
+
+
 def settings_of(url: str) -> dict[str, Any]:
-    return merge(get_appsettings(str(ROOT / "testing.ini")), {"sqlalchemy.url": url}, {})
+    return merge(_testing_ini(), {"sqlalchemy.url": url}, {})
 
 
 @pytest.fixture

@@ -49,15 +49,11 @@ DELAY = Histogram(
     ["backend"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
-TRUSTED = Gauge(
-    "tweeter_store_trusted",
-    "1 while pages read the store, 0 while the circuit is open",
-    ["backend"],
-)
-DISTRUSTED = Counter("tweeter_store_distrusted", "How often the circuit opened", ["backend"])
+CIRCUIT_CLOSED = Gauge("tweeter_circuit_closed", "1 while pages read the store, 0 while SQL serves them", ["backend"])
+CIRCUIT_OPENED = Counter("tweeter_circuit_opened", "How often the circuit opened: SQL took over", ["backend"])
 FALLBACKS = Counter(
     "tweeter_timeline_fallbacks",
-    "Pages that SQL served instead of the store: circuit (open), failed, stale, own write, backfill, no checkpoint",
+    "Fallbacks to SQL, by reason: circuit (open), failed, stale, own write, backfill, cold, kind, no checkpoint",
     ["backend", "reason"],
 )
 POISONED = Counter("tweeter_poison_events", "Events that could not be applied; the store started cold", ["backend"])

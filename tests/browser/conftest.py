@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from tests.conftest import running, serving, settings_of
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 from tweeter.devtools.servers import Redis, find, free_port
 from tweeter.interfaces import IDelivery
 

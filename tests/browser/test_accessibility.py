@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, sign_up
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -28,7 +28,7 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
     check(ada)
     sign_up(ada, "ada", "Ada")
     ada.goto(tweet)
-    ada.get_by_label("Answer @bob").fill("Hello")
+    ada.get_by_label("Reply to @bob").fill("Hello")
     press(ada.get_by_role("button", name="Reply"))
     ada.goto("/@bob")
     press(ada.get_by_role("button", name="Follow @bob"))

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 from tests.browser.conftest import PHONE
 from tests.browser.test_accessibility import check
 from tests.browser.test_reflow import faults_of
-from tests.test_bench_report import TINY
+from tests.integration.test_bench_report import TINY
 from tweeter.bench.report.page import write_html
 from tweeter.bench.report.schema import SCHEMA, VERSION, Answered, Cost, Footprint, Measurement, Result, Run, summarize
 

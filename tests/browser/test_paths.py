@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, sign_up
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 
 
 @pytest.mark.parametrize("options", [{}, PHONE, {"java_script_enabled": False}], ids=["desktop", "phone", "no script"])
@@ -15,27 +15,27 @@ def test_two_people_meet(open_browser: Opener, options: dict[str, object]) -> No
     post(ada, "Hello from me")
 
     sign_up(bob, "bob")
-    expect(bob.get_by_text("It is quiet here.")).to_be_visible()
-    bob.get_by_role("link", name="See who is talking").click()
+    expect(bob.get_by_text("Your timeline is empty.")).to_be_visible()
+    bob.get_by_role("link", name="Browse the public timeline").click()
     bob.locator("article").get_by_role("link", name="Ada @ada").click()
     bob.get_by_role("button", name="Follow @ada").click()
     expect(bob.get_by_role("button", name="Unfollow @ada")).to_be_visible()
     bob.goto("/")
     bob.get_by_role("link", name="Reply to @ada").click()
-    bob.get_by_label("Answer @ada").fill("Hello back, @ada")
+    bob.get_by_label("Reply to @ada").fill("Hello back, @ada")
     bob.get_by_role("button", name="Reply").click()
     expect(bob.locator(".focus article")).to_contain_text("Hello back")
     fits_the_screen(bob)
 
     ada.get_by_role("navigation", name="Main").get_by_role("link", name="Mentions").click()
-    expect(ada.locator("article")).to_contain_text("Answering @ada")
+    expect(ada.locator("article")).to_contain_text("In reply to @ada")
     ada.goto("/@ada")
     ada.locator("article .when").click()
     ada.get_by_text("Delete this tweet").click()
     ada.get_by_role("button", name="Yes, delete it").click()
-    expect(ada.get_by_text("Your tweet is deleted.")).to_be_visible()
+    expect(ada.get_by_text("Your tweet was deleted.")).to_be_visible()
     bob.reload()
-    expect(bob.get_by_text("Answering a tweet that is gone")).to_be_visible()
+    expect(bob.get_by_text("In reply to a deleted tweet")).to_be_visible()
 
 
 @pytest.mark.parametrize("options", [PHONE, {"java_script_enabled": False}], ids=["phone", "no script"])

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Opener, post, press, sign_up
-from tests.people import PASSWORD
+from tests.support.people import PASSWORD
 
 # Each breakpoint of the style sheets from both sides, and common screens between.
 WIDTHS = (320, 360, 390, 600, 720, 721, 860, 861, 1100, 1101, 1280)
@@ -97,7 +97,7 @@ def ada(open_browser: Opener) -> Page:
         post(ada, message)
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    press(ada.get_by_role("button", name="Post, and watch"))
+    press(ada.get_by_role("button", name="Post and watch"))
     expect(ada.get_by_role("heading", name="Done: a post to 10 followers")).to_be_visible()
     press(ada.get_by_role("button", name="Empty the cache of redis"))
     ada.goto("/@lab_ten")
@@ -133,13 +133,13 @@ def own_tweet(page: Page) -> str:
     return page.url
 
 
-def test_pages_of_somebody_signed_in(ada: Page) -> None:
+def test_pages_for_a_signed_in_user(ada: Page) -> None:
     check(ada, "/", "/public", "/mentions", "/search", "/search?q=WWW", "/search?q=zzz", "/settings")
     check(ada, ME, f"{ME}/followers", f"{ME}/following", "/@lab_ten", "/@lab_ten/followers", own_tweet(ada))
     check(ada, "/tweets/1", "/nothing", "/?before=x", "/?before=1")
 
 
-def test_pages_of_somebody_signed_out(ada: Page, open_browser: Opener) -> None:
+def test_pages_for_an_anonymous_visitor(ada: Page, open_browser: Opener) -> None:
     bob = open_browser()
     check(bob, "/", "/?before=1", "/public", ME, own_tweet(ada), "/login", "/signup", "/nothing")
     check(bob, "/search", "/search?q=WWW", "/search?q=zzz")
@@ -151,7 +151,7 @@ def test_the_lab(ada: Page) -> None:
     ada.goto("/lab/live")
     press(ada.get_by_role("button", name="Break it: hang connections to redis"))
     expect(ada.get_by_text("redis, from SQL").first).to_be_visible()
-    press(ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis"))
+    press(ada.get_by_role("group", name="Backend of all pages in this browser").get_by_role("button", name="redis"))
     check(ada, *pages, "/")
 
 
@@ -168,6 +168,6 @@ def test_pages_that_forms_come_back_with(ada: Page) -> None:
     found += faults_of(ada)
     ada.get_by_label("Your password").fill(PASSWORD)
     press(ada.get_by_role("button", name="Close my account"))
-    expect(ada.get_by_role("heading", name="Really close")).to_be_visible()
+    expect(ada.get_by_role("heading", name="Close @")).to_be_visible()
     found += faults_of(ada)
     assert not found, "\n".join(found)

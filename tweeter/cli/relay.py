@@ -15,7 +15,7 @@ from tweeter.errors import BackendUnavailable
 from tweeter.outbox import consumers
 from tweeter.outbox.checkpoint import FRESH, Checkpoint, decode
 from tweeter.outbox.log import Log, Position
-from tweeter.outbox.site import known_site
+from tweeter.outbox.site import site_identity
 
 COUNTED = 100_000  # the maximal count of pending events
 IDLE = 0.5  # seconds; after SIGSTOP and SIGCONT a signal may reach another thread, and interrupts no sleep
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _status(registry: Registry, timelines: Any) -> Status:
-    site = known_site(registry["sessions"])
+    site = site_identity(registry.database.sessions)
     timelines.set_site(site.id)
     problem = ""
     checkpoint: Checkpoint | None = None
@@ -100,7 +100,7 @@ def _status(registry: Registry, timelines: Any) -> Status:
         checkpoint = decode(timelines.store.checkpoint())
     except BackendUnavailable as error:
         problem = str(error)
-    with registry["sessions"]() as session:
+    with registry.database.sessions() as session:
         connection = session.connection()
         if checkpoint is None and not problem:
             row = consumers.read(connection, consumers.name_of(timelines.store.identity))

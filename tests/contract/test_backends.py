@@ -1,0 +1,112 @@
+"""Every built-in store and cache passes the published suites."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from tests.support import damages
+from tweeter import metrics
+from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
+from tweeter.testing import TimelineStoreSuite, TweetCacheSuite
+from tweeter.testing.caches import tweet
+from tweeter.testing.stores import END, fill
+from tweeter.timelines import packing as tweets
+
+
+class TestMemoryTimelineStore(TimelineStoreSuite):
+    @pytest.fixture
+    def make_store(self):
+        return lambda capacity=10, fill_seconds=30.0: MemoryTimelineStore(capacity, 1000, fill_seconds)
+
+    @pytest.fixture
+    def damages(self):
+        return [
+            lambda store, key, make=make: store._entries.__setitem__(key, make()) for make in damages.MEMORY_TIMELINES
+        ]
+
+
+class TestMemoryTweetCache(TweetCacheSuite):
+    private = True
+
+    @pytest.fixture
+    def make_cache(self):
+        return lambda: MemoryTweetCache(1000)
+
+    @pytest.fixture
+    def damages(self):
+        return [
+            lambda cache, id_, value=value: cache._tweets.__setitem__(id_, value) for value in damages.MEMORY_TWEETS
+        ]
+
+
+def test_memory_forgets_the_timelines_that_were_read_longest_ago():
+    store = MemoryTimelineStore(10, 2)
+    fill(store, "home:1", [1])
+    fill(store, "home:2", [2])
+    assert store.read("home:1", END, 1)
+    fill(store, "home:3", [3])
+    assert store.read("home:2", END, 1) is None
+    assert store.read("home:1", END, 1)
+    assert store.read("home:3", END, 1)
+
+
+def test_memory_forgets_the_tweets_that_were_read_longest_ago():
+    cache = MemoryTweetCache(2)
+    cache.fill(cache.lease([1, 2]), {1: tweet(1), 2: tweet(2)})
+    assert cache.get_many([1])
+    cache.fill(cache.lease([3]), {3: tweet(3)})
+    assert set(cache.get_many([1, 2, 3])) == {1, 3}
+
+
+# tweets as bytes
+
+
+def test_a_tweet_of_any_other_version_is_unreadable():
+    fields: list[tuple[str, Any]] = [("id", int), ("user_id", int), ("message", str)]
+    others: list[list[Any]] = [
+        [*fields, ("likes", int, 0)],
+        fields[:-1],
+        [fields[1], fields[0], fields[2]],
+        [("id", int), ("user", int), ("message", str)],
+        [("id", int), ("user_id", int), ("message", str | None)],
+    ]
+    versions = [tweets.version_of(msgspec.defstruct("View", each, array_like=True)) for each in [fields, *others]]
+    assert len(set(versions)) == len(versions)
+    assert tweets.version_of(msgspec.defstruct("Other", fields, array_like=True)) == versions[0]
+
+
+def test_whatever_bytes_there_are_nothing_is_raised_and_no_other_tweet_shown():
+    @given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda data: tweets.VERSION + data))
+    @settings(max_examples=500, deadline=None)
+    def check(data):
+        found = tweets.unpack([(1, data)])
+        assert found.tweets.keys() | found.damaged.keys() <= {1}
+        assert all(view is None or view.id == 1 for view in found.tweets.values())
+
+    check()
+
+
+def test_damage_is_counted_and_told_in_a_line_a_minute(caplog, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(metrics, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(metrics, "_reported", {})
+
+    def counted():
+        return REGISTRY.get_sample_value("tweeter_store_damaged_values_total", {"backend": "here"}) or 0
+
+    before = counted()
+    for _ in range(5):
+        metrics.count_damaged("here", {"home:1": "no timeline", "tweet 7": "undecodable"})
+    assert counted() == before + 10
+    assert [record.getMessage() for record in caplog.records] == [
+        "here: damaged values were dropped, and will be filled again from SQL: 2, the latest home:1 (no timeline)"
+    ]
+    clock[0] += 61
+    metrics.count_damaged("here", {"home:2": "no timeline"})
+    assert "9, the latest home:2" in caplog.records[-1].getMessage()
+    metrics.count_damaged("here", {})
+    assert len(caplog.records) == 2

@@ -1,0 +1,144 @@
+"""Timeline kinds: those of the package, and one of another project that is only named in the settings."""
+
+from contextlib import closing
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.conftest import HERE, running, settings_of
+from tests.support.children import act, holds, sign_up
+from tests.support.people import Browser, Person
+from tests.support.redis_servers import wait_until
+from tweeter import measure
+from tweeter.cli import main
+from tweeter.errors import Missing, SettingError
+from tweeter.metrics import fallbacks
+from tweeter.testing import Process, Site, one_answer
+from tweeter.values import Cursor, Timeline
+
+REPLIES = {"tweeter.timelines.kinds": "tests.thirdparty.replies"}
+SECONDS = 20
+
+
+@pytest.fixture
+def stores(redis_server, memcached_server, sqlite_url):
+    prefix = f"kinds{sqlite_url[-30:]}:".replace("/", "-")
+    return {
+        "tweeter.redis.url": redis_server.url,
+        "tweeter.redis.prefix": prefix,
+        "tweeter.memcached.servers": memcached_server.address,
+        "tweeter.memcached.prefix": prefix,
+        "tweeter.redis.timeout_ms": "10000",  # no timeout is tested here
+        "tweeter.memcached.timeout_ms": "10000",
+    }
+
+
+def test_third_party_kind_has_the_pages_of_sql_in_every_backend(sqlite_url, stores):
+    own = {**stores, **REPLIES, "tweeter.capacity": "5"}
+    with closing(Site(sqlite_url, ["sql", "memory", "redis", "memcached", "tests.thirdparty.texts"], **own)) as site:
+        assert Timeline("replies", 1) in site.processes[0].kinds.timelines([1])
+        run_state_machine_as_test(
+            one_answer(site, ["memory", "redis", "memcached"]),
+            settings=settings(
+                max_examples=3, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            ),
+        )
+
+
+@pytest.mark.parametrize("backend", ["memory", "redis", "memcached"])
+@pytest.mark.parametrize("kind", ["mentions", "replies"])
+def test_warm_page_of_any_kind_takes_no_statement(database_url, stores, backend, kind):
+    with closing(Process(database_url, backend, **stores, **REPLIES)) as process:
+        ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
+        tweet = act(process, "post", ann, "hello")
+        replies = [act(process, "post", bob, f"@ann {number}", tweet) for number in range(3)]
+        timeline = Timeline(kind, ann)
+        assert [each.id for each in process.page(timeline, Cursor()).tweets] == replies[::-1]
+        replies.append(act(process, "post", bob, "@ANN once more", tweet))
+        process.settle()
+        with measure.measuring() as meter:
+            page = process.timelines.page(timeline, Cursor())
+        assert [each.id for each in page.tweets] == replies[::-1]
+        assert meter.answered_by == backend
+        assert meter.round_trips <= 2
+        assert not meter.statements
+
+
+def test_page_and_poll_of_a_third_party_kind(sqlite_url):
+    with running(settings_of(sqlite_url) | {"tweeter.timelines": "memory", **REPLIES}) as app:
+        ada, bob = (Person(Browser(app, HERE), name) for name in ("Ada", "bob"))
+        reply = bob.post("A reply", ada.post("A question"))
+        assert bob.ids("/timelines/replies?user=1") == [reply]
+        assert bob.get("/newer?timeline=replies&user=1&since=0").json == {"count": 0}  # the reply is bob's own
+        assert ada.get("/newer?timeline=replies&user=1&since=0").json == {"count": 1}
+        assert ada.ids("/timelines/mentions") == []
+        Browser(app, HERE).get("/timelines/mentions", status=303)  # to sign in
+        ada.get("/timelines/nosuch", status=400)
+        ada.get("/timelines/replies?user=99", status=404)
+
+
+def test_verify_compares_a_third_party_kind(sqlite_url, tmp_path, capsys):
+    with closing(Process(sqlite_url, "sql")) as process:
+        ann = sign_up(process, "ann")
+        tweet = act(process, "post", ann, "hello")
+        for number in range(30):
+            act(process, "post", ann, f"{number}", tweet)
+    ini = tmp_path / "site.ini"
+    ini.write_text(
+        f"[app:main]\nuse = egg:tweeter\nsqlalchemy.url = {sqlite_url}\n"
+        "tweeter.timelines = tests.thirdparty.forgetful\ntweeter.timelines.kinds = tests.thirdparty.replies\n"
+        "tweeter.secret = only for tests\ntweeter.production = false\n"
+        "[loggers]\nkeys = root\n[handlers]\nkeys = console\n[formatters]\nkeys = generic\n"
+        "[logger_root]\nlevel = WARN\nhandlers = console\n"
+        "[handler_console]\nclass = StreamHandler\nargs = (sys.stderr,)\nformatter = generic\n"
+        "[formatter_generic]\nformat = %(message)s\n"
+    )
+    assert main(["verify", str(ini), "--all"]) == 1
+    out, err = capsys.readouterr()
+    assert f"replies:{ann}: page 1: lacks " in out + err
+    assert "5 timelines compared with SQL, 4 differ." in out
+
+
+def test_store_starts_cold_when_its_relay_gets_another_kind(sqlite_url, stores):
+    """Until then SQL serves that kind, because the relay does not deliver to its timelines."""
+    with closing(Process(sqlite_url, "redis", **stores)) as old:
+        ann = sign_up(old, "ann")
+        tweet = act(old, "post", ann, "hello")
+        reply = act(old, "post", ann, "a reply", tweet)
+        old.settle()
+        with closing(Process(sqlite_url, "redis", **stores, **REPLIES, **{"tweeter.delivery": "relay"})) as new:
+            new.settle()
+            with measure.measuring() as meter:
+                page = new.timelines.page(Timeline("replies", ann), Cursor())
+            assert [each.id for each in page.tweets] == [reply]
+            assert meter.answered_by == "redis, from SQL"
+            assert fallbacks("redis")["kind"] >= 1
+            assert new.timelines.peek(Timeline("replies", ann)) is None
+        old.timelines.page(Timeline("home", ann), Cursor())
+        assert old.timelines.peek(Timeline("home", ann))
+    with closing(Process(sqlite_url, "redis", **stores, **REPLIES)) as new:
+        wait_until(lambda: holds(new))
+        new.settle()
+        assert new.timelines.peek(Timeline("home", ann)) is None
+        with measure.measuring() as meter:
+            new.timelines.page(Timeline("replies", ann), Cursor())
+        assert meter.answered_by == "redis"
+
+
+def test_unknown_kind_is_missing(sqlite_url):
+    for backend in ("sql", "memory"):
+        with closing(Process(sqlite_url, backend)) as process, pytest.raises(Missing):
+            process.page(Timeline("nosuch"), Cursor())
+
+
+@pytest.mark.parametrize(
+    ("kinds", "reason"),
+    [
+        ("nosuch", "built in are home, mentions, profile, public"),
+        ("tests.thirdparty", "has no includeme"),
+    ],
+)
+def test_invalid_kind_is_rejected_at_startup(sqlite_url, kinds, reason):
+    with pytest.raises(SettingError, match=reason):
+        Process(sqlite_url, "sql", **{"tweeter.timelines.kinds": kinds})

@@ -1,0 +1,160 @@
+"""Ids and tweets of a page in one exchange with a single Redis server, and what can be wrong with either."""
+
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis import Redis as Client
+
+from tests.contract.test_redis import wire_to
+from tests.contract.test_redis_rights import EACH, allow
+from tests.support import damages
+from tweeter.backends.redis.cache import RedisTweetCache
+from tweeter.backends.redis.lists import newest, parse, parse_newest
+from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.devtools.servers import Redis
+from tweeter.ids import MAX_ID
+from tweeter.interfaces import IPageStore
+from tweeter.measure import measuring
+from tweeter.testing import Process
+from tweeter.testing.caches import tweet
+from tweeter.testing.stores import END, fill
+from tweeter.values import Cursor, Slice, Timeline
+
+NEWEST = list(range(29, 9, -1))
+
+
+@pytest.fixture
+def client(redis_server):
+    with Client(port=redis_server.port) as client:
+        client.flushall()
+        yield client
+
+
+def pages(url):
+    """A store and a cache with 29 tweets in them."""
+    wire = wire_to(url)
+    cache = RedisTweetCache(wire)
+    store = RedisTimelineStore(wire, 50, tweets=lambda: cache.prefix)
+    tweets = {id_: tweet(id_) for id_ in range(1, 30)}
+    fill(store, "home:1", list(tweets))
+    cache.fill(cache.lease(tweets), tweets)
+    return store, cache
+
+
+def test_a_page_is_one_exchange(client, redis_server):
+    store, _ = pages(redis_server.url)
+    assert IPageStore.providedBy(store)
+    store.set_checkpoint(b"checkpoint")
+    with measuring() as meter:
+        found, tweets = store.read_page("home:1", 20)
+    assert meter.round_trips == 1
+    assert found == Slice(NEWEST, 0, b"checkpoint")
+    assert tweets == {id_: tweet(id_) for id_ in NEWEST}
+
+
+@pytest.mark.parametrize("again", [(5, 29, 3), (29, 28, 27, 26, 25), (4, 4, 4)])
+def test_ids_that_came_late_or_twice(client, redis_server, again):
+    store, _ = pages(redis_server.url)
+    for id_ in again:
+        store.add(["home:1"], id_)
+    for limit in (1, 5, 20, 28, 29, 30, 100):
+        found, tweets = store.read_page("home:1", limit)
+        assert found == store.read("home:1", END, limit)
+        assert tweets.items() <= {id_: tweet(id_) for id_ in found.ids}.items()
+
+
+def test_a_floor_ends_the_page(client, redis_server):
+    store, _ = pages(redis_server.url)
+    fill(store, "home:2", [20, 21, 22], 20)
+    store.add(["home:2"], 5)
+    for limit in (1, 2, 3, 4, 10):
+        assert store.read_page("home:2", limit)[0] == store.read("home:2", END, limit)
+
+
+def test_a_short_timeline_and_none(client, redis_server):
+    store, _ = pages(redis_server.url)
+    fill(store, "home:2", [7])
+    assert store.read_page("home:2", 20) == (Slice([7], 0), {7: tweet(7)})
+    assert store.read_page("home:3", 20) == (None, {})
+    store.begin_fill("home:3")
+    assert store.read_page("home:3", 20) == (None, {})
+
+
+def test_a_damaged_timeline_is_cold(client, redis_server):
+    store, _ = pages(redis_server.url)
+    name = f"{store._prefix}home:1"
+    for damage in damages.no_timelines(client, name):
+        client.delete(name)
+        damage()
+        assert store.read_page("home:1", 20) == (None, {})
+        assert store.begin_fill("home:1")
+
+
+def test_a_damaged_tweet_is_left_to_the_cache(client, redis_server):
+    store, cache = pages(redis_server.url)
+    name = f"{cache.prefix}20"
+    writes = [lambda data=data: client.set(name, data) for data in damages.TWEETS]
+    for damage in [*writes, *damages.other_types(client, name)]:
+        client.delete(name)
+        damage()
+        found, tweets = store.read_page("home:1", 20)
+        assert found.ids == NEWEST
+        assert set(tweets) == set(NEWEST) - {20}
+        assert cache.get_many([20]) == {}
+        assert not client.exists(name)
+
+
+def test_restricted_redis_user_gets_two_exchanges():
+    with closing(Redis()) as server:
+        server.start()
+        with Client(port=server.port) as client:
+            allow(client, *EACH, "+sort")
+            store, cache = pages(f"redis://tweeter:secret@{server.host}:{server.port}/0")
+            for exchanges in (2, 1):
+                with measuring() as meter:
+                    assert store.read_page("home:1", 20) == (Slice(NEWEST, 0), {})
+                assert meter.round_trips == exchanges
+            assert store._tweets is None
+            assert store.read("home:1", END, 20) == Slice(NEWEST, 0)
+            assert len(cache.get_many(NEWEST)) == 20
+
+
+def test_a_warm_page_is_one_exchange_and_heals(sqlite_url, client, redis_server):
+    with closing(Process(sqlite_url, "redis", **{"tweeter.redis.url": redis_server.url})) as process:
+        assert process.delivery.drain(10)
+        with process.acting() as actions:
+            ann = actions.sign_up("ann", "password").id
+            posted = [actions.post(ann, f"number {number}").id for number in range(30)]
+        assert process.delivery.drain(10)
+        home, newest = Timeline("home", ann), posted[:9:-1]
+        process.page(home, Cursor())
+        process.timelines.read_at_any_age()  # on a busy machine the checkpoint may be late
+        with measuring() as meter:
+            assert [view.id for view in process.timelines.page(home, Cursor()).tweets] == newest
+        assert (meter.round_trips, meter.sql) == (1, 0)
+        [name] = client.keys(f"*:tw:{newest[4]}")
+        client.delete(name)
+        client.lpush(name, "damaged")
+        for round_trips in (2, 1):
+            with measuring() as meter:
+                assert [view.id for view in process.timelines.page(home, Cursor()).tweets] == newest
+            assert meter.answered_by == "redis"
+            assert meter.round_trips >= round_trips
+        assert (meter.round_trips, meter.sql) == (1, 0)
+
+
+@given(st.lists(st.integers(-2, 12), max_size=12), st.integers(0, 9), st.integers(1, 8))
+def test_certain_answers_of_sort_match_the_list(ids, floor, limit):
+    found = [b"%d" % -floor, *(b"%d" % id_ for id_ in ids)]
+    asked = limit + 2
+    answer = parse_newest(found[0], sorted(found, key=int, reverse=True)[:asked], limit, asked)
+    try:
+        whole = parse(found)
+    except ValueError:
+        assert answer is None or len(found) > asked  # what is damaged below the page is found by who reads there
+    else:
+        assert answer in (None, (newest(*whole, MAX_ID + 1, limit), floor))
+        if len(set(ids)) == len(ids):
+            assert answer is not None

@@ -1,0 +1,383 @@
+"""`tweeter bench`: small runs of all benchmarks on real servers, and what they leave behind: nothing."""
+
+import json
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import inspect
+
+from tests.conftest import engine_on, running, serving
+from tweeter.bench import memory
+from tweeter.bench.children import Child, ChildError
+from tweeter.bench.figures import Figures, Ratio, percentile, rotate
+from tweeter.bench.given import memcached_names, memcached_socket
+from tweeter.bench.load import WrongAnswer, load
+from tweeter.bench.machinery import trusted
+from tweeter.bench.scratch import Scratch
+from tweeter.cli import main
+from tweeter.console.commands import CommandError, read_settings
+from tweeter.console.progress import Lines
+from tweeter.devtools.servers import Redis
+
+pytestmark = pytest.mark.slow
+SHARED = "tests.thirdparty.shared"
+
+
+@pytest.fixture
+def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """At the end of the test, the processes are those of its beginning, and the temporary folders made are gone."""
+    resource_tracker.ensure_running()  # a process of multiprocessing's own, which stays
+    made: list[Path] = []
+    mkdtemp = tempfile.mkdtemp
+
+    def remember(*args: Any, **options: Any) -> str:
+        path = mkdtemp(*args, **options)
+        made.append(Path(path))
+        return path
+
+    monkeypatch.setattr(tempfile, "mkdtemp", remember)
+    before = children()
+    yield made
+    assert children() == before
+    assert made
+    assert [path for path in made if path.exists()] == []
+    assert multiprocessing.active_children() == []
+
+
+def children() -> set[str]:
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return {pid for task in tasks for pid in task.read_text().split()}
+
+
+def keys(server: Redis) -> set[str]:
+    with closing(redis.Redis.from_url(server.url, decode_responses=True)) as client:
+        return set(map(str, client.keys("*bench*")))
+
+
+def ratios_of(path: Path) -> dict[str, float]:
+    return {ratio["name"]: ratio["value"] for ratio in json.loads(path.read_text())["ratios"]}
+
+
+# the benchmarks
+
+
+def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
+    path = tmp_path / "delivery.json"
+    assert main(["bench", "delivery", ini, "--followers", "1200", "--runs", "2", "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    on_redis = {"tweeter, redis", "redis-benchmark", "the talk: ZADD and trim"}
+    assert set(found["runs"]) == on_redis | {"tweeter, memcached", "a bare socket, memcached"}
+    assert all(len(values) == 2 and min(values) > 100 for values in found["runs"].values())
+    ratios = ratios_of(path)
+    assert len(ratios) == 5
+    assert ratios["growth of the process that delivers to redis"] < 50
+    assert set(found["servers"]) == {"postgresql", "redis", "memcached"}
+    assert found["arguments"]["followers"] == 1200
+    assert not {"database", "redis", "memcached"} & set(found["arguments"])  # there may be passwords in them
+    assert found["machine"]["cpus"] >= 1
+    shown = capsys.readouterr().out
+    assert "delivery to redis / the talk's way = " in shown
+    assert f"redis {found['servers']['redis']}" in shown
+    assert "The process that delivers to memcached computes for " in shown
+
+
+def test_delivery_on_servers_that_are_given_leaves_what_others_have_there(
+    ini, given, nothing_left, redis_server, memcached_server
+):
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.set("another's bench", "1")
+    assert main(["bench", "delivery", ini, "--followers", "300", "--runs", "1", *given]) == 0
+    assert keys(redis_server) == {"another's bench"}
+    with memcached_socket(memcached_server.address) as connection:
+        assert memcached_names(connection, "tweeter-bench") == []
+
+
+def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_server):
+    """What misses costs it nothing, and it would be no rival."""
+    from tweeter.bench.rivals import redis_benchmark
+    from tweeter.bench.warm import RedisKey
+
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.rpush("bench:list", *range(100))
+        RedisKey(client, b"bench:list").copy(b"bench:key:", range(50), digits=12)
+        assert redis_benchmark(redis_server.url, "bench:key:", 50, 7, 100) > 0
+        lengths = [client.llen(name) for name in client.keys("bench:key:*")]
+        client.delete(*client.keys("bench:*"))
+    assert len(lengths) == 50
+    assert sum(lengths) >= 50 * 101
+
+
+def test_memory(ini, given, nothing_left, tmp_path, capsys):
+    path = tmp_path / "memory.json"
+    assert main(["bench", "memory", ini, "--timelines", "30", *given, "--json", str(path)]) == 0
+    found = json.loads(path.read_text())["runs"]
+    shown = capsys.readouterr().out
+    for backend in ("redis", "memcached", "memory"):
+        assert 6 < found[f"{backend}, warm"][0] < 20
+        assert f"{backend}: after a delivery to 30 cold timelines none of them are there;" in shown
+    assert 8 < found["redis, warm, by MEMORY USAGE"][0] < 9
+    assert found["the talk's sorted set in redis"][0] > 50
+
+
+def test_page(ini, given, nothing_left, tmp_path):
+    path = tmp_path / "page.json"
+    words = ["--followees", "12", "--connections", "2", "--others", "1,8", "--runs", "1", "--seconds", "0.2"]
+    assert main(["bench", ini, "page", *words, "--profile", "60", *given, "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert len(found["runs"]) == 4 * 3 + 7
+    assert all(rate > 1 for [rate] in found["runs"].values())
+    ratios = ratios_of(path)
+    assert {"12 followees / 10 followees", "100 tweets from redis / hello"} <= set(ratios)
+    for backend in ("redis", "memory", "memcached"):
+        assert 0 < ratios[f"20 tweets from {backend} / hello"] < 1
+        assert max(ratios[f"{backend}: {n} connections / the best of 1, 2, 8"] for n in (1, 2, 8)) == 1
+    for parts in found["shares"].values():
+        assert sum(parts.values()) == pytest.approx(1)
+        assert {"store: ids and tweets", "Pyramid and WebOb"} <= set(parts)
+
+
+def test_fill(ini, nothing_left, tmp_path, capsys):
+    path = tmp_path / "fill.json"
+    words = ["--users", "300", "--tweets", "3000", "--followees", "10,90", "--readers", "2", "--runs", "2"]
+    assert main(["bench", "fill", ini, *words, "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    # There are no 90 most active of 300, nor 90 silent beside them.
+    kinds = "quiet, 10", "quiet, 90", "any, 10", "any, 90", "active, 10", "silent, 10"
+    assert set(found["runs"]) == {f"{site}, {k} followees" for site in ("power law", "uniform") for k in kinds}
+    assert all(len(values) == 4 and min(values) > 0 for values in found["runs"].values())
+    ratios = ratios_of(path)
+    assert len(ratios) == 24
+    assert ratios["uniform, quiet: median, of the slowest"] <= ratios["uniform, quiet: 95th percentile, of the slowest"]
+    assert set(found["servers"]) == {"postgresql"}
+    assert "power law, active, 10 followees: fill " in capsys.readouterr().out
+
+
+def test_relay(ini, given, nothing_left, tmp_path):
+    file = tmp_path / "relay.json"
+    small = ["--events", "200", "--posts", "10", "--celebrity", "900", "--open", "1", "--backend", "redis"]
+    assert main(["bench", "relay", ini, *given, "--database", "postgresql", *small, "--json", str(file)]) == 0
+    found = json.loads(file.read_text())
+    names = [ratio["name"] for ratio in found["ratios"]]
+    assert [name.removeprefix("redis: ") for name in names] == [
+        "events a second, catching up",
+        "commit to last follower, 1 process(es), median", "commit to last follower, 1 process(es), 99th percentile",
+        "writes of progress to SQL a second, 1 process(es)",
+        "commit to last follower, 2 process(es), median", "commit to last follower, 2 process(es), 99th percentile",
+        "writes of progress to SQL a second, 2 process(es)",
+        "commit to last follower during fan-outs to 900, 99th percentile",
+        "commit to last follower, 99th percentile, beside a transaction of 1 s / alone",
+        "row of progress",
+        "kill -9 of the holder to the next one's checkpoint",
+        "time of a post on redis, delivered / on sql",
+        "WAL of a post on redis / on sql",
+    ]  # fmt: skip
+    assert all(ratio["value"] > 0 for ratio in found["ratios"])
+
+
+def test_mix(ini, given, nothing_left, tmp_path):
+    file = tmp_path / "mix.json"
+    small = ["--seconds", "0.3", "--runs", "1", "--connections", "4", "--backend", "redis", "--json", str(file)]
+    assert main(["bench", "mix", ini, *given, *small]) == 0
+    found = json.loads(file.read_text())
+    assert all(rate > 0 for [rate] in found["runs"].values())
+    assert [ratio["name"] for ratio in found["ratios"]] == [
+        "redis, 30 % posts / sql", "redis, 30 % posts: pages from SQL for freshness",
+        "redis, 1 % posts / sql", "redis, 1 % posts: pages from SQL for freshness",
+    ]  # fmt: skip
+
+
+def test_outage(ini, given, nothing_left, redis_server, tmp_path):
+    path = tmp_path / "outage.json"
+    words = ["--backend", "redis", "--outage", "refused", "--people", "2", "--seconds", "1"]
+    before = keys(redis_server)
+    assert main(["bench", "outage", ini, *words, *given, "--json", str(path)]) == 0
+    ratios = ratios_of(path)
+    assert ratios.pop("redis refused: requests that failed") == 0
+    assert set(ratios) == {f"redis refused: {of}" for of in ("pages / those of sql", "posts / those of sql", "return")}
+    assert all(value > 0 for value in ratios.values())
+    assert keys(redis_server) == before
+
+
+# what it must not do
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "required: WHAT"),
+        (["nonsense", "site.ini"], "invalid choice: 'nonsense'"),
+        (["delivery"], "required: INI"),
+        (["delivery", "site.ini", "--followers", "0"], "'0' is not a number greater than 0"),
+        (["delivery", "site.ini", "--followers", "many"], "'many' is not a number greater than 0"),
+        (["memory", "site.ini", "--followers", "5"], "unrecognized arguments: --followers"),
+    ],
+)
+def test_words_that_make_no_sense_are_refused(words, reason, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", *words])
+    assert stopped.value.code == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_wrong_ini_file_and_servers_that_are_away_are_told_in_a_line(ini, capsys, nothing_left):
+    assert main(["bench", "memory", "missing.ini"]) == 1
+    assert "missing.ini can't be used" in capsys.readouterr().err
+    assert main(["bench", "memory", ini, "--json", "/nowhere/at/all.json"]) == 1
+    assert "/nowhere/at/all.json can't be written" in capsys.readouterr().err
+    away = ["--database", "sqlite", "--redis", "redis://localhost:1/0", "--memcached", "localhost:1"]
+    assert main(["bench", "memory", ini, *away]) == 1
+    assert "tweeter: Redis at redis://localhost:1/0: " in capsys.readouterr().err
+    assert main(["bench", "delivery", ini, "--backend", "memcached", "--followers", "1", *away]) == 1
+    assert "tweeter: memcached at localhost:1: Connection refused" in capsys.readouterr().err
+    assert main(["bench", "page", ini, "--followees", "1", *away]) == 1
+    assert "--followees must be 2 at least" in capsys.readouterr().err
+    assert main(["bench", "fill", ini, *away]) == 1
+    assert "give no --database" in capsys.readouterr().err
+    assert main(["bench", "fill", ini, "--users", "10", "--followees", "10"]) == 1
+    assert "Nobody can follow so many of 10 users." in capsys.readouterr().err
+
+
+def test_missing_server_is_reported_with_its_package(ini, monkeypatch, capsys, nothing_left):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert main(["bench", "memory", ini, "--database", "sqlite"]) == 1
+    assert "it comes with the Debian package redis-server" in capsys.readouterr().err
+
+
+def test_the_sites_own_database_is_never_used(ini, sqlite_url, capsys, nothing_left):
+    assert main(["bench", "memory", ini, "--database", sqlite_url]) == 1
+    assert "must not be the site's own database" in capsys.readouterr().err
+
+
+def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_url, redis_server, monkeypatch):
+    monkeypatch.setenv("SQLALCHEMY_URL", sqlite_url)
+    monkeypatch.setenv("TWEETER_TIMELINES", "memory")
+    monkeypatch.setenv("TWEETER_REDIS_URL", "redis://localhost:1/0")
+    monkeypatch.setenv("TWEETER_REDIS_PREFIX", "site:")
+    with Scratch(read_settings(ini), Lines(), "sqlite", redis_server.url) as scratch:
+        settings = scratch.settings("redis")
+        with running(settings) as app:
+            assert str(app.registry.database.engine.url) == settings["sqlalchemy.url"] != sqlite_url
+            assert trusted(app.registry).store.identity == f"{redis_server.url} {scratch.prefix}"
+    assert os.environ["TWEETER_REDIS_PREFIX"] == "site:"
+
+
+@pytest.mark.parametrize("name", ["redis", "memcached"])
+def test_the_sites_own_store_is_not_met_under_the_other_name_of_its_backend(ini, name, redis_server, memcached_server):
+    site = read_settings(ini) | {"tweeter.redis.url": "redis://the-site:6379/0", "tweeter.redis.prefix": "site:"}
+    site |= {"tweeter.memcached.servers": "the-site:11211", "tweeter.memcached.prefix": "site:"}
+    with Scratch(site, Lines(), "sqlite", redis_server.url, memcached_server.address) as scratch:
+        settings = scratch.settings(f"tweeter.backends.{name}")
+        own = {key: value for key, value in settings.items() if key.startswith(f"tweeter.{name}.") and value}
+        assert own == {key: value for key, value in scratch.settings(name).items() if key in own}
+        assert not [value for value in own.values() if "site" in str(value)]
+
+
+def test_timelines_of_the_site_are_there_after_measuring_on_its_backend(ini, redis_server):
+    site = read_settings(ini) | {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": "bench-site:"}
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.rpush("bench-site:tl:home:1", 0, 10**15)
+        with Scratch(site, Lines(), "sqlite", redis_server.url) as scratch:
+            with scratch.machinery("tweeter.backends.redis") as registry:
+                trusted(registry)
+            with pytest.raises(CommandError, match="shared can't be measured"), scratch.machinery(SHARED):
+                pass
+        assert client.delete("bench-site:tl:home:1") == 1
+
+
+def test_a_private_store_of_a_module_of_ones_own_can_be_measured(ini):
+    with (
+        Scratch(read_settings(ini), Lines(), "sqlite") as scratch,
+        scratch.machinery("tests.thirdparty.texts") as registry,
+    ):
+        assert trusted(registry).store.private
+
+
+def test_given_database_must_be_empty_and_is_left_empty(ini, given, empty_url, postgresql_url, capsys, nothing_left):
+    few = ["--timelines", "2", "--entries", "5", *given[2:]]
+    assert main(["bench", "memory", ini, "--database", postgresql_url, *few]) == 1
+    assert "this one has tables of a site" in capsys.readouterr().err
+    assert main(["bench", "memory", ini, "--database", empty_url, *few]) == 0
+    with engine_on(empty_url) as engine:
+        assert inspect(engine).get_table_names() == []
+
+
+def test_nothing_is_left_of_a_benchmark_that_is_interrupted(ini, monkeypatch, nothing_left, capsys):
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(memory, "_read", interrupt)
+    assert main(["bench", "memory", ini, "--timelines", "5"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert len(nothing_left) == 3  # the scratch folder, PostgreSQL, Redis
+
+
+def test_sigterm_ends_a_benchmark_like_ctrl_c_and_is_heard_once(ini, monkeypatch, nothing_left, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminate(*arguments: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(memory, "_read", terminate)
+    assert main(["bench", "memory", ini, "--timelines", "5", "--database", "sqlite"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert len(nothing_left) == 2  # the scratch folder, Redis
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# the parts
+
+
+def test_contenders_take_turns():
+    turns: list[str] = []
+    contenders = {name: lambda name=name: float(turns.append(name) or len(turns)) for name in "ABC"}
+    assert rotate(Lines(), contenders, 2) == {"A": [1, 4], "B": [2, 5], "C": [3, 6]}
+    assert "".join(turns) == "ABCABC"
+
+
+def test_a_ratio_is_of_neighbours_in_time_and_says_what_it_has_to_reach():
+    figures = Figures("", "", {"one": [10, 100, 40], "other": [10, 50, 10]})
+    figures.compare("one / other", "one", "other", least=2.5)
+    assert str(figures.ratios[0]) == "one / other = 2.00 (at least 2.5: MISSED)"
+    assert str(Ratio("memory", 7.25, most=9, unit="KB")) == "memory = 7.25 KB (at most 9)"
+
+
+def test_percentiles_are_values_that_were_measured():
+    assert percentile([3, 1, 2, 4], 50) == 2
+    assert percentile(range(1, 101), 99) == 99
+    assert percentile([5], 1) == 5
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 50)
+
+
+def test_load_counts_pages_and_nothing_else(app):
+    with serving(app) as address:
+        host, port = address.removeprefix("http://").split(":")
+        there = host, int(port)
+        found = load(there, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 2, 0.2, 0.05)
+        assert found.rate > 1
+        assert 0 < found.median <= found.slowest < 1
+        assert found.unanswered == 0
+        assert found.answers >= found.rate * 0.2
+        with pytest.raises(WrongAnswer, match="404"):
+            load(there, b"GET /nowhere/at/all HTTP/1.1\r\nHost: x\r\n\r\n", 1, 0.2, 0)
+
+
+def test_a_child_tells_what_went_wrong_there():
+    with closing(Child()) as child:
+        assert child.call(percentile, [1, 2, 3], 50) == 2
+        with pytest.raises(ChildError, match="there are no values"):
+            child.call(percentile, [], 50)
+        with pytest.raises(ChildError, match="has ended"):
+            child.call(os._exit, 3)

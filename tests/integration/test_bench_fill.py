@@ -1,0 +1,33 @@
+"""The benchmark of fills, small: it says what it measured, and what it measured is right."""
+
+import pytest
+
+from tests.conftest import check_searchable, engine_on
+from tweeter.bench import fill
+from tweeter.db.sessions import make_sessions
+from tweeter.timelines import plans
+from tweeter.timelines.kinds import built_in_kinds
+
+pytestmark = pytest.mark.slow
+
+
+def test_readers_follow_as_many_as_they_should_and_are_measured_by_every_plan(postgresql_url):
+    with engine_on(postgresql_url) as engine:
+        groups = fill.build(engine, fill.AUTHORS["power law"], users=300, tweets=3000, followees=(10, 90), readers=2)
+        assert {group: len(readers) for group, readers in groups.items()} == {
+            ("quiet", 10): 2, ("quiet", 90): 2, ("any", 10): 2, ("any", 90): 2, ("active", 10): 2, ("silent", 10): 2,
+        }  # fmt: skip
+        check_searchable(engine)
+        with make_sessions(engine)() as session:
+            for (kind, count), readers in groups.items():
+                follows = count + (fill.SPEAKING if kind == "silent" else 0)
+                for reader in readers:
+                    assert plans._count(session, reader) == follows
+                    ids, floor, _ = plans.backfill(session, reader, 50)
+                    every = built_in_kinds()["home"].read_ids(session, reader, 50)
+                    assert ids == [id_ for id_ in every if id_ >= floor]
+        row = fill.measure_readers(engine, "power law", "active", 10, groups["active", 10], runs=1, capacity=50)
+    assert row.ids == 50
+    assert all(0 < median <= late for median, late in row.milliseconds.values())
+    assert fill.line(row).startswith("power law, active, 10 followees: fill ")
+    assert f"join / fill {row.ratio:.1f}; 50 ids" in fill.line(row)

@@ -1,0 +1,196 @@
+"""A fan-out over followers who come and go, in stretches and chunks, to stores of both kinds."""
+
+from array import array
+
+import pytest
+from sqlalchemy import delete, insert, update
+
+from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
+from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.backends.redis.url import open_url
+from tweeter.backends.redis.wire import Wire
+from tweeter.models import Relationship, Tweet, User
+from tweeter.models.base import now
+from tweeter.timelines import followers, projector, streams
+from tweeter.timelines.hydrate import Hydrator
+from tweeter.timelines.kinds import built_in_kinds
+from tweeter.timelines.projector import Projector
+from tweeter.values import AccountClosed, Cursor, ProfileChanged, TweetCreated, Unfollowed
+
+AUTHOR = 1
+FANS = [2, 3, 5, 8, 9, 10, 11, 99, 100, 101, 1000, 2**40]  # keys of several lengths
+OTHERS = [4, 2**40 + 1]
+TWEET = 7
+
+
+@pytest.fixture
+def crowd(sessions):
+    with sessions.begin() as session:
+        session.execute(
+            insert(User),
+            [{"id": n, "username": f"u{n}", "username_key": f"u{n}", "display_name": "x"} for n in [1, *FANS, *OTHERS]],
+        )
+        session.execute(insert(Relationship), [{"from_user_id": fan, "to_user_id": AUTHOR} for fan in FANS])
+        session.execute(insert(Relationship), [{"from_user_id": other, "to_user_id": 2} for other in OTHERS])
+        session.execute(insert(Tweet), [{"id": TWEET, "user_id": AUTHOR, "message": "x", "date": now()}])
+    return sessions
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request, database_url):
+    if request.param == "memory":
+        return MemoryTimelineStore(10, 1000)
+    url = request.getfixturevalue("redis_server").url
+    wire = Wire(open_url(url, 1), 1, f"{database_url[-30:]}:")
+    wire.set_site("s")
+    return RedisTimelineStore(wire, 10)
+
+
+@pytest.fixture(params=[0, 60])
+def small(request):
+    """How many followers are few: with 0 every fan-out is a stream."""
+    return request.param
+
+
+@pytest.fixture
+def fan_out(store, crowd, small, monkeypatch):
+    """Over warm timelines, in stretches of four followers, three of them at a time."""
+    for module, name, value in ((streams, "STRETCH", 4), (streams, "CHUNK", 3), (projector, "SMALL", small)):
+        monkeypatch.setattr(module, name, value)
+    warm(store, FANS + OTHERS)
+    return Projector(store, Hydrator("test", MemoryTweetCache(100), crowd), crowd, built_in_kinds())
+
+
+def warm(store, users):
+    for user in users:
+        store.fill(f"home:{user}", store.begin_fill(f"home:{user}"), [], 0)
+
+
+def held(store, user):
+    found = store.read(f"home:{user}", Cursor().before, 10)
+    return None if found is None else found.ids
+
+
+@pytest.mark.parametrize("limit", [1, 5, 12, 100])
+def test_followers_come_in_ascending_order_none_twice_and_none_left_out(crowd, limit):
+    last, found = 0, []
+    with crowd() as session:
+        while ids := followers.after(session, AUTHOR, last, limit):
+            assert isinstance(ids, array)
+            assert len(ids) <= limit
+            found += ids
+            last = ids[-1]
+        assert found == FANS
+        assert list(followers.between(session, AUTHOR, 3, 99)) == [3, 5, 8, 9, 10, 11, 99]
+        assert list(followers.between(session, AUTHOR, 12, 98)) == []
+
+
+def test_only_followers_get_the_tweet(fan_out, store, small):
+    steps = list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    assert [held(store, fan) for fan in FANS] == [[TWEET]] * len(FANS)
+    assert [held(store, other) for other in OTHERS] == [[], []]
+    assert len(steps) == (0 if small else 6)  # others had their turn
+
+
+def test_who_unfollows_or_follows_while_it_runs(fan_out, store, crowd, small, monkeypatch):
+    """Who left has a cold timeline; who came, and who stayed, keep theirs."""
+    begun = []
+
+    def meanwhile():
+        """The followers are read, and not written to yet: before the batch is added, or the first chunk of a stream."""
+        begun.append(1)
+        if len(begun) == (3 if small else 4):
+            with crowd.begin() as session:
+                session.execute(delete(Relationship).where(Relationship.from_user_id == 3))
+                session.execute(insert(Relationship).values(from_user_id=4, to_user_id=AUTHOR))
+            store.drop(["home:3", "home:4"])
+            warm(store, [3, 4])
+
+    monkeypatch.setattr(fan_out, "guard", meanwhile)
+    list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    assert len(begun) >= 2
+    assert held(store, 3) is None
+    assert held(store, 4) == ([TWEET] if small else [])
+    assert all(held(store, fan) == [TWEET] for fan in FANS if fan != 3)
+
+
+def test_followers_changed_since_the_last_tweet(fan_out, store, crowd):
+    """The followers of the last tweet are remembered, and read again after the write."""
+    list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    with crowd.begin() as session:
+        session.execute(insert(Tweet).values(id=TWEET + 1, user_id=AUTHOR, message="x", date=now()))
+        session.execute(delete(Relationship).where(Relationship.from_user_id.in_([3, 1000])))
+        session.execute(insert(Relationship).values(from_user_id=4, to_user_id=AUTHOR))
+    store.drop(["home:3", "home:4", "home:1000"])
+    warm(store, [3, 4])
+    list(fan_out.deliver(TweetCreated(TWEET + 1, AUTHOR)))
+    assert held(store, 3) in (None, [])
+    assert held(store, 4) == [TWEET + 1]
+    assert held(store, 1000) is None
+    assert all(held(store, fan) == [TWEET + 1, TWEET] for fan in FANS if fan not in (3, 1000))
+
+
+def test_former_follower_is_not_written_to_again(fan_out, store, crowd, small, monkeypatch):
+    """Not even until the followers are read again: their page would show it."""
+    list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    with crowd.begin() as session:
+        session.execute(insert(Tweet).values(id=TWEET + 1, user_id=AUTHOR, message="x", date=now()))
+        session.execute(delete(Relationship).where(Relationship.from_user_id == 3))
+    list(fan_out.deliver(Unfollowed(3, AUTHOR)))
+    warm(store, [3])
+    list(fan_out.deliver(TweetCreated(TWEET + 1, AUTHOR)))
+    assert held(store, 3) == []
+
+
+def test_author_gains_and_loses_many_followers(fan_out, store, crowd, monkeypatch):
+    list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    for tweet, few in ((TWEET + 1, len(FANS) - 1), (TWEET + 2, len(FANS))):
+        monkeypatch.setattr(projector, "SMALL", few)
+        with crowd.begin() as session:
+            session.execute(insert(Tweet).values(id=tweet, user_id=AUTHOR, message="x", date=now()))
+        list(fan_out.deliver(TweetCreated(tweet, AUTHOR)))
+        warm_now = [held(store, fan) for fan in FANS if held(store, fan) is not None]
+        assert all(ids[0] == tweet for ids in warm_now)
+
+
+class Cache(MemoryTweetCache):
+    """One that remembers how many ids it was told at a time."""
+
+    def __init__(self, most):
+        super().__init__(most)
+        self.told = []
+
+    def invalidate(self, ids):
+        ids = list(ids)
+        self.told.append(len(ids))
+        super().invalidate(ids)
+
+
+@pytest.mark.parametrize("event", [ProfileChanged(AUTHOR), AccountClosed(AUTHOR)])
+@pytest.mark.parametrize("number", [0, 1, 3, 6, 7, 30])
+def test_all_tweets_of_an_author_are_forgotten_in_chunks(store, crowd, monkeypatch, event, number):
+    monkeypatch.setattr(streams, "CHUNK", 3)
+    theirs = [100 + 2 * n for n in range(number)]
+    replies = [id_ + 1 for id_ in theirs]
+    with crowd.begin() as session:
+        row = {"message": "x", "date": now()}
+        session.execute(delete(Tweet))
+        for id_ in theirs:
+            session.execute(insert(Tweet).values(id=id_, user_id=AUTHOR, **row))
+            session.execute(insert(Tweet).values(id=id_ + 1, user_id=2, parent_id=id_, **row))
+        session.execute(insert(Tweet).values(id=5, user_id=2, **row))
+        if isinstance(event, AccountClosed):
+            session.execute(update(User).where(User.id == AUTHOR).values(closed=True))
+    cache = Cache(1000)
+    hydrator = Hydrator("test", cache, crowd)
+    hydrator.tweets([5, *theirs, *replies])
+    steps = sum(1 for _ in Projector(store, hydrator, crowd, built_in_kinds()).deliver(event))
+    kept = cache.get_many([5, *theirs, *replies])
+    assert not set(kept) & set(theirs)
+    if isinstance(event, AccountClosed):
+        assert not set(kept) & set(replies)
+        assert all(view is None for view in hydrator.tweets(theirs).values())
+        assert all(view and view.parent_username is None for view in hydrator.tweets(replies).values())
+    assert max(cache.told, default=0) <= 3
+    assert steps >= -(-number // 3)
+    assert 5 in kept

@@ -1,0 +1,238 @@
+"""What is shipped: the source distribution builds the wheel, and the wheel alone runs a site."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.conftest import ROOT
+from tweeter.devtools.servers import PostgreSQL, free_port
+
+pytestmark = pytest.mark.slow
+INI = """\
+[app:main]
+use = egg:tweeter
+sqlalchemy.url = sqlite:///%(here)s/site.sqlite
+tweeter.timelines = memory
+tweeter.production = false
+tweeter.secret = change-me
+
+[alembic]
+script_location = tweeter:migrations
+
+[server:main]
+use = egg:waitress#main
+
+[loggers]
+keys = root
+[handlers]
+keys =
+[formatters]
+keys =
+[logger_root]
+level = WARN
+handlers =
+"""
+
+VISIT = """\
+import sys
+from pathlib import Path
+import tweeter
+from pyramid.paster import get_app
+from webob import Request
+assert Path(tweeter.__file__).is_relative_to(sys.argv[1]), tweeter.__file__
+app = get_app("site.ini")
+for path in ("/", "/public", "/signup", *sys.argv[2:]):
+    response = Request.blank(path).get_response(app)
+    print(path, response.status)
+    response.app_iter
+    assert response.status_int in (200, 302, 303), (path, response.text)
+app.registry.database.engine.dispose()
+"""
+
+SHIPPED = (".py", ".jinja2", ".css", ".js", ".svg", ".toml", ".typed", ".yaml", ".ico", ".png", ".webmanifest")
+
+
+def files(dist: Path, folder: str, *suffixes: str) -> set[str]:
+    """The files of that kind in the tree that was built."""
+    return {
+        path.relative_to(dist.parent).as_posix()
+        for path in (dist.parent / folder).rglob("*")
+        if path.is_file() and path.suffix in suffixes and "__pycache__" not in path.parts
+    }
+
+
+def run(*command: str | Path, cwd: Path, **environ: str) -> str:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")} | environ
+    result = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with both, built from a copy, as `make dist` builds them."""
+    copy = tmp_path_factory.mktemp("source") / "tweeter"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*_cache", ".venv", ".git", ".hypothesis", "*.egg-info",
+                                                              "build", "dist", "__pycache__", "*.sqlite*"))  # fmt: skip
+    output = run(sys.executable, "-m", "build", cwd=copy)
+    assert "Warning" not in output, output
+    return copy / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel_names(dist: Path) -> set[str]:
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the wheel installs, without what it depends on."""
+    (wheel,) = dist.glob("*.whl")
+    target = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", target, wheel, cwd=target)
+    return target
+
+
+def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]) -> None:
+    needed = files(dist, "tweeter", *SHIPPED)
+    assert any(name.startswith("tweeter/web/templates/") for name in needed)
+    assert any(name.startswith("tweeter/web/static/") for name in needed)
+    migrations = {name.replace("alembic/", "tweeter/migrations/", 1) for name in files(dist, "alembic", ".py", ".mako")}
+    assert "tweeter/migrations/script.py.mako" in migrations
+    assert needed | migrations <= wheel_names
+
+
+def test_the_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
+    assert {name.split("/")[0].split("-")[0] for name in wheel_names} == {"tweeter"}
+    assert [name for name in wheel_names if name.endswith((".pyc", ".sqlite", ".ini"))] == ["tweeter/production.ini"]
+
+
+def test_the_source_holds_all_that_a_developer_needs(dist: Path) -> None:
+    (source,) = dist.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    needed = {
+        "README.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", "Makefile",
+        "setup.py", "pyproject.toml", "development.ini", "production.ini", "testing.ini",
+        "alembic/env.py", "alembic/script.py.mako", ".ci/run", "tests/conftest.py", "tests/__init__.py",
+    }  # fmt: skip
+    needed |= files(dist, "docs", ".md", ".svg", ".png") | files(dist, "tests", ".py") | files(dist, "alembic", ".py")
+    assert needed <= names
+    assert not [name for name in names if name.endswith((".pyc", ".sqlite"))]
+
+
+def test_the_wheel_alone_migrates_an_empty_database_and_serves_pages(
+    dist: Path, installed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "site.ini").write_text(INI, encoding="utf-8")
+    (tmp_path / "visit.py").write_text(VISIT, encoding="utf-8")
+    path = str(installed)
+    run(sys.executable, "-m", "alembic", "-c", "site.ini", "upgrade", "head", cwd=tmp_path, PYTHONPATH=path)
+    assert (tmp_path / "site.sqlite").exists()
+    statics = [f"/{name.partition('/')[2]}" for name in sorted(files(dist, "tweeter/static", ".css", ".js", ".svg"))]
+    output = run(sys.executable, "visit.py", path, *statics, cwd=tmp_path, PYTHONPATH=path)
+    assert "/public 200" in output
+
+
+@pytest.fixture
+def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the wheel depends on, as a folder for PYTHONPATH, so that pip finds it without a network.
+
+    `bin` has the commands of the dependencies, as pip would make them.
+    """
+    folder = tmp_path_factory.mktemp("dependencies")
+    for path in Path(pytest.__file__).parent.parent.iterdir():
+        if "tweeter" not in path.name:
+            (folder / path.name).symlink_to(path)
+    (folder / "bin").mkdir()
+    for name, module in (("alembic", "alembic.config"), ("pserve", "pyramid.scripts.pserve")):
+        script = folder / "bin" / name
+        script.write_text(f"#!/usr/bin/env python3\nimport sys\nfrom {module} import main\nsys.exit(main())\n")
+        script.chmod(0o755)
+    return folder
+
+
+def test_production_steps_of_the_readme_work(
+    dist: Path, dependencies: Path, postgresql_server: PostgreSQL, tmp_path: Path
+) -> None:
+    (wheel,) = dist.glob("*.whl")
+    shutil.copy(wheel, tmp_path)
+    postgresql_server.execute("CREATE DATABASE production")
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## In production")[2]
+    lines = re.findall(r"^\$ (.*)$", text.partition("```console")[2].partition("```")[0], re.MULTILINE)
+    assert lines[-1] == "pserve production.ini"
+    port = free_port()
+    script = "\n".join(
+        [
+            "set -e",
+            *lines[:-1],
+            f"sed -i 's/^listen = .*/listen = 127.0.0.1:{port}/' production.ini",
+            f"exec {lines[-1]}",
+        ]
+    ).replace("postgresql+psycopg://tweeter@db/tweeter", postgresql_server.url("production"))
+    path = os.pathsep.join([str(dependencies / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environ = {"PATH": path, "PYTHONPATH": str(dependencies), "PIP_NO_INDEX": "1", "HOME": str(tmp_path)}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(["bash", "-c", script], cwd=tmp_path, env=environ, stdout=log, stderr=log)
+    try:
+        deadline, health = time.monotonic() + 120, ""
+        while not health:
+            said = (tmp_path / "log").read_text(encoding="utf-8")
+            assert process.poll() is None and time.monotonic() < deadline, said  # noqa: PT018
+            with suppress(OSError):
+                health = urlopen(f"http://127.0.0.1:{port}/healthz").read().decode()
+            time.sleep(0.2)
+        assert json.loads(health) == {"backend": "memory", "sql": "ok"}
+        page = urlopen(f"http://127.0.0.1:{port}/public").read().decode()
+        assert "<title>Public" in page
+        assert "script_location = tweeter:migrations" in (tmp_path / "production.ini").read_text(encoding="utf-8")
+        assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_checkout_writes_an_ini_file_that_works_anywhere(tmp_path: Path) -> None:
+    ini = tmp_path / "site.ini"
+    command = [sys.executable, "-m", "tweeter.cli", "ini", str(ini)]
+    assert "Wrote " in run(*command, cwd=tmp_path)
+    url = f"sqlite:///{tmp_path}/site.sqlite"
+    run(sys.executable, "-m", "alembic", "-c", ini, "upgrade", "head", cwd=tmp_path, SQLALCHEMY_URL=url)
+    assert (tmp_path / "site.sqlite").exists()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stderr) == (1, f"tweeter: {ini} is there already; it was left alone.\n")
+
+
+def test_the_command_is_installed(installed: Path, tmp_path: Path) -> None:
+    output = run(installed / "bin" / "tweeter", "--help", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert "demo" in output
+    output = run(installed / "bin" / "tweeter", "--version", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert re.fullmatch(r"tweeter \d+\.\d+\.\d+\S*\n", output)
+
+
+def test_the_metadata(installed: Path) -> None:
+    (metadata,) = installed.glob("tweeter-*.dist-info/METADATA")
+    text = metadata.read_text(encoding="utf-8")
+    assert "Requires-Python: >=3.11" in text
+    assert "License-Expression: MIT" in text
+    assert "License-File: LICENSE" in text
+    for extra in ("testing", "lint", "dev"):
+        assert f"Provides-Extra: {extra}" in text
+    (entry_points,) = installed.glob("tweeter-*.dist-info/entry_points.txt")
+    assert "main = tweeter:main" in entry_points.read_text(encoding="utf-8")

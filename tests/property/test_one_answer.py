@@ -1,0 +1,193 @@
+"""Law 1: every backend gives the pages that SQL gives, whatever happened before."""
+
+import random
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy.exc import OperationalError
+
+from tests.support.damages import MEMORY_TIMELINES, MEMORY_TWEETS
+from tests.support.faults import breakable
+from tweeter.errors import Refused
+from tweeter.testing import Fault, Process, Site, one_answer
+from tweeter.values import Cursor, Timeline
+
+pytestmark = pytest.mark.slow
+BACKENDS = ["sql", "memory", "redis", "memcached"]
+
+
+@pytest.fixture
+def stores(redis_server, memcached_server):
+    """Settings of stores on servers that all sites share; materialised timelines keep 5 ids, so pages cross floors."""
+    return {
+        "tweeter.capacity": "5",
+        "tweeter.redis.url": redis_server.url,
+        "tweeter.memcached.servers": memcached_server.address,
+    }
+
+
+@pytest.fixture
+def site(database_url, stores):
+    """A process of each kind on one database."""
+    with closing(Site(database_url, BACKENDS, **stores)) as site:
+        yield site
+
+
+@pytest.fixture
+def neighbour(sqlite_template, tmp_path, stores):
+    """Another site with the same settings, but for its database."""
+    path = shutil.copyfile(sqlite_template, tmp_path / "neighbour.sqlite")
+    with closing(Site(f"sqlite:///{path}", BACKENDS, **stores)) as site:
+        yield site
+
+
+@pytest.fixture
+def broken_site(sqlite_url):
+    """Processes on stores whose servers may break in every way there is, and the faults that do it."""
+    with breakable("redis") as redis, breakable("memcached") as memcached:
+        settings = {"tweeter.capacity": "5", **redis.settings, **memcached.settings}
+        with closing(Site(sqlite_url, ["redis", "memcached", "memory", "sql"], **settings)) as site:
+            yield site, [*redis.faults, *memcached.faults, of_memory(site)]
+
+
+@pytest.fixture
+def broken_site_with_relay(postgresql_url):
+    """As `broken_site`, and a process that delivers to both stores for all the others."""
+    with breakable("redis") as redis, breakable("memcached") as memcached:
+        settings = {"tweeter.capacity": "5", **redis.settings, **memcached.settings}
+        relay = Process(postgresql_url, "redis", **settings, **{"tweeter.timelines.shadow": "memcached"})
+        site = Site(postgresql_url, ["redis", "memcached", "sql"], **settings, **{"tweeter.delivery": "relay"})
+        with closing(relay), closing(site):
+            yield site, [*redis.faults, *memcached.faults]
+            assert not any(each.holds for process in site.processes for each in process.delivery.relays)
+
+
+def of_memory(site):
+    """Half of the objects in every process's memory are damaged."""
+    chance = random.Random(1)
+
+    def spoil(objects, damaged):
+        for key in [key for key in objects if chance.random() < 0.5]:
+            objects[key] = damaged()
+
+    def strike():
+        for timelines in (process.timelines for process in site.processes if process.backend == "memory"):
+            spoil(timelines.store._entries, lambda: chance.choice(MEMORY_TIMELINES)())
+            spoil(timelines._hydrator.cache._tweets, lambda: chance.choice(MEMORY_TWEETS))
+
+    return Fault("objects in memory are damaged", strike, harmless=True)
+
+
+def test_pages_are_the_same_whatever_happens_to_the_servers(broken_site):
+    site, faults = broken_site
+    run_state_machine_as_test(
+        one_answer(site, ["sql", "redis", "memcached", "memory"], faults),
+        settings=settings(
+            max_examples=5, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_pages_are_the_same_whatever_happens_to_the_servers_that_a_relay_delivers_to(broken_site_with_relay):
+    site, faults = broken_site_with_relay
+    run_state_machine_as_test(
+        one_answer(site, ["sql", "redis", "memcached"], faults),
+        settings=settings(
+            max_examples=2, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_pages_are_the_same_after_each_of_any_steps_beside_another_site(site, neighbour):
+    run_state_machine_as_test(
+        one_answer(site, BACKENDS, neighbour=neighbour),
+        settings=settings(
+            max_examples=4, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_pages_are_the_same_after_many_threads_did_as_they_liked(site):
+    assert_same_pages(site, live_together(site))
+
+
+def test_pages_are_the_same_after_many_threads_lived_while_servers_broke(broken_site):
+    site, faults = broken_site
+    chance = random.Random(1)
+    every = iter(chance.sample(faults, len(faults)))
+    with ThreadPoolExecutor(1) as pool:
+        living = pool.submit(live_together, site, steps=100)
+        # Servers are started by this thread, because they end with the thread that starts them.
+        while not living.done() and (fault := next(every, None)):
+            fault.strike()
+            wait([living], chance.uniform(0.1, 0.4))
+            if fault.mend is not None:
+                fault.mend()
+    assert_same_pages(site, living.result())
+
+
+def live_together(site, steps=40):
+    """Eight threads post, answer, delete, follow, unfollow, rename and read; the people's names by id."""
+    people = {}
+    for number in range(6):
+        with site.processes[0].acting() as actions:
+            user = actions.sign_up(f"u{number}", "password", f"User {number}")
+            people[user.id] = user.username
+    errors = []
+
+    def live(seed: int) -> None:
+        chance = random.Random(seed)
+        process = site.processes[seed % len(site.processes)]
+        mine: list[tuple[int, int]] = []
+        for _ in range(steps):
+            try:
+                live_a_step(chance, process, mine)
+            except Exception as error:
+                errors.append(error)
+
+    def live_a_step(chance: random.Random, process, mine) -> None:
+        who, other = chance.sample(sorted(people), 2)
+        step = chance.random()
+        if step < 0.4:
+            process.timelines.page(Timeline("home", who), Cursor(limit=3))
+            process.timelines.page(Timeline("public"), Cursor(limit=3))
+            return
+        try:
+            with process.acting() as actions:
+                if step < 0.65:
+                    parent = mine[-1][1] if mine and chance.random() < 0.3 else None
+                    tweet = (who, actions.post(who, f"{chance.random()}", parent).id)
+                    mine.append(tweet)
+                elif step < 0.75 and mine:
+                    actions.delete(*mine.pop(chance.randrange(len(mine))))
+                elif step < 0.85:
+                    actions.follow(who, people[other])
+                elif step < 0.95:
+                    actions.unfollow(who, people[other])
+                else:
+                    actions.change_profile(who, f"User {chance.random()}", "")
+        except Refused:
+            pass
+        except OperationalError as error:  # PostgreSQL ends one of two that wait for each other; the site tries again
+            if "deadlock" not in str(error):
+                raise
+
+    threads = [threading.Thread(target=live, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    return people
+
+
+def assert_same_pages(site, people):
+    pages = [[process.walk(timeline, 3) for timeline in process.kinds.timelines(people)] for process in site.processes]
+    assert any(page.tweets for page in pages[0][0])
+    for shown in pages[1:]:
+        assert shown == pages[0]

@@ -1,0 +1,101 @@
+"""Home timelines by plans of our own: the same ids as the talk's join, whatever the graph."""
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, insert
+
+from tweeter.models import Relationship, Tweet, User
+from tweeter.models.base import now
+from tweeter.timelines import plans
+from tweeter.timelines.kinds import built_in_kinds
+from tweeter.values import Cursor
+
+pytestmark = pytest.mark.slow
+READER = 1
+PEOPLE = range(1, 9)
+LAST = 60
+
+# Whom the reader follows; who wrote which tweet; which of them are deleted.
+followees = st.sets(st.sampled_from(PEOPLE[1:]))
+tweets = st.dictionaries(st.integers(1, LAST), st.sampled_from(PEOPLE), max_size=40)
+deleted = st.sets(st.integers(1, LAST), max_size=10)
+cursors = st.builds(Cursor, before=st.integers(1, LAST + 1), limit=st.integers(1, 12), after=st.integers(0, LAST))
+
+any_graph = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """What is few, many and recent, on the scale of a graph that fits a test."""
+    for name, value in {
+        "FEW": 1,
+        "MANY": 4,
+        "RECENT": 2,
+        "RECENT_OF_MANY": 9,
+        "SAMPLE": 2,
+        "HEADS": 3,
+        "LEAST": 2,
+    }.items():
+        monkeypatch.setattr(plans, name, value)
+
+
+@pytest.fixture
+def graph(sessions):
+    """`with graph(followees, tweets, deleted) as session:` the tables hold just that."""
+
+    def graph(followees, tweets, deleted):
+        session = sessions()
+        people = [{"username": f"u{id_}", "username_key": f"u{id_}", "display_name": "x", "id": id_} for id_ in PEOPLE]
+        follows = {(READER, followee) for followee in followees} | {(2, other) for other in PEOPLE if other != 2}
+        written = [{"id": id_, "user_id": author, "message": "x", "date": now()} for id_, author in tweets.items()]
+        session.execute(insert(User), people)
+        session.execute(insert(Relationship), [{"from_user_id": one, "to_user_id": other} for one, other in follows])
+        if written:
+            session.execute(insert(Tweet), written)
+        session.execute(delete(Tweet).where(Tweet.id.in_(deleted)))
+        return session  # nothing is committed: closing it takes everything back
+
+    return graph
+
+
+HOME = built_in_kinds()["home"]
+
+
+@any_graph
+@given(followees, tweets, deleted, cursors)
+def test_a_page_is_the_page_of_the_join(small, graph, followees, tweets, deleted, cursor):
+    with graph(followees, tweets, deleted) as session:
+        assert HOME.read_page_quickly(session, READER, cursor) == HOME.read_page(session, READER, cursor)
+
+
+@any_graph
+@given(followees, tweets, deleted, st.integers(1, 12))
+@example({2, 3, 4, 5, 6}, dict.fromkeys(range(1, 30), 2), set(), 12)  # many, one of whom tweets a lot
+@example({2, 3, 4, 5, 6}, {1: 2, 2: 3} | dict.fromkeys(range(3, 40), 8), set(), 5)  # many, none of them of late
+@example({2, 3, 4}, dict.fromkeys(range(1, 60), 8) | {1: 2, 2: 3, 3: 4}, set(), 1)
+def test_a_fill_is_the_beginning_of_the_join_down_to_its_floor(small, graph, followees, tweets, deleted, capacity):
+    with graph(followees, tweets, deleted) as session:
+        ids, floor, _ = HOME.backfill(session, READER, capacity)
+        every = HOME.read_ids(session, READER, LAST)
+    assert ids == [id_ for id_ in every if id_ >= floor]
+    assert len(ids) <= capacity
+    assert len(ids) >= min(plans.LEAST, len(followees) * 3 // 4, capacity, len(every))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@any_graph
+@given(followees, tweets, deleted, cursors, st.integers(1, 12))
+def test_each_plan_keeps_its_promise(graph, followees, tweets, deleted, cursor, number):
+    with graph(followees, tweets, deleted) as session:
+        every = _part(cursor, HOME.read_ids(session, READER, LAST))
+        looked_at = _part(cursor, sorted(tweets.keys() - deleted))[-number:]
+        recent = plans.recent(session, READER, cursor, number)
+        heads = plans.heads(session, READER, cursor, number)
+    assert recent == [id_ for id_ in every if id_ in looked_at][: cursor.limit]
+    assert heads == every[: len(heads)]
+    assert len(heads) >= min(number, cursor.limit, len(every))
+
+
+def _part(cursor, ids):
+    return [id_ for id_ in ids if cursor.after < id_ < cursor.before]

@@ -1,0 +1,174 @@
+"""Processes of the operating system that are a site's: to be talked to by many threads, killed, stopped and resumed."""
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from tweeter import measure
+from tweeter.metrics import FALLBACKS
+from tweeter.models import User
+from tweeter.outbox.checkpoint import decode
+from tweeter.testing import Process
+from tweeter.values import Cursor, Page, Timeline
+
+CONTEXT = multiprocessing.get_context("forkserver")  # it imports once, and has no threads
+CONTEXT.set_forkserver_preload(
+    ["tests.support.children", "tweeter.backends.redis", "tweeter.backends.memcached", "psycopg"]
+)
+PATIENCE = 60  # seconds for a process to start or to end
+SECONDS = 20  # for deliveries
+
+
+class Child:
+    """One process. `setup()` runs in it first, then `do(function, ...)` calls `function(process, ...)`.
+
+    All functions have to be importable.
+    """
+
+    def __init__(self, url: str, backend: str, setup: Callable[[], object] | None = None, **settings: str) -> None:
+        self._address = str(Path(tempfile.mkdtemp(prefix="tweeter-child-")) / "socket")
+        self._process = CONTEXT.Process(target=_serve, args=(self._address, url, backend, setup, settings), daemon=True)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid
+        return self._process.pid
+
+    def connect(self) -> Connection:
+        """For one thread. Raises OSError where the process is not there."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return Client(self._address)
+            except OSError:
+                if not self._process.is_alive() or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+    def do(self, function: Callable[..., Any], *args: object) -> Any:
+        with self.connect() as connection:
+            return ask(connection, function, *args)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join(PATIENCE)
+
+    def stop(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+        self.wait_until_stopped()
+
+    @property
+    def stopped(self) -> bool:
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def wait_until_stopped(self) -> None:
+        """Waits until a signal stops the process."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.stopped:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """Ends it in order."""
+        with suppress(ProcessLookupError):
+            self.resume()
+        with suppress(OSError, EOFError):
+            self.do(_end)
+        self._process.join(PATIENCE)
+        self.kill()
+
+
+def ask(connection: Connection, function: Callable[..., Any], *args: object) -> Any:
+    """What the function returns or raises there. Raises OSError or EOFError where the process dies."""
+    connection.send((function, args))
+    good, answer = connection.recv()
+    if not good:
+        raise answer
+    return answer
+
+
+def home(process: Process, user: int, limit: int = 100) -> tuple[Page, str]:
+    """The home page as a request of the user would get it, and what served it."""
+    with process.sessions() as session:
+        written = session.scalar(select(User.last_write).where(User.id == user))
+    with measure.measuring() as meter:
+        page: Page = process.timelines.page(Timeline("home", user), Cursor(limit=limit), written)
+    return page, meter.answered_by
+
+
+def act(process: Process, action: str, *args: object) -> int | None:
+    """The id of what `action` made, if it made something."""
+    with process.acting() as actions:
+        made = getattr(actions, action)(*args)
+        return None if made is None else int(made.id)
+
+
+def pause(process: Process) -> None:
+    """Delivers what is committed, and nothing from now on. The checkpoint stays fresh."""
+    assert process.delivery.drain(SECONDS)
+    process.delivery.stop()
+    checkpoint = decode(process.timelines.store.checkpoint())
+    assert checkpoint is not None
+    process.timelines._freshness.clock = lambda: checkpoint.time
+
+
+def sign_up(process: Process, name: str) -> int:
+    with process.acting() as actions:
+        return actions.sign_up(name, "password").id
+
+
+def holds(process: Process) -> bool:
+    """Whether it delivers to its store."""
+    return bool(process.delivery.relays[0].holds)
+
+
+def reasons(process: Process) -> dict[str, float]:
+    """How many pages SQL served, by the reason."""
+    samples = [sample for metric in FALLBACKS.collect() for sample in metric.samples]
+    return {sample.labels["reason"]: sample.value for sample in samples if sample.name.endswith("_total")}
+
+
+def _end(process: Process) -> None:
+    process.close()
+
+
+def _serve(address: str, url: str, backend: str, setup: Callable[[], object] | None, settings: dict[str, str]) -> None:
+    if setup is not None:
+        setup()
+    process = Process(url, backend, **settings)
+    over = threading.Event()
+
+    def talk(connection: Connection) -> None:
+        with connection, suppress(EOFError, OSError):
+            while True:
+                function, args = connection.recv()
+                try:
+                    answer = True, function(process, *args)
+                except Exception as error:
+                    # Those of SQLAlchemy and of the drivers can't be sent.
+                    answer = False, RuntimeError(f"{type(error).__name__}: {error}")
+                connection.send(answer)
+                if function is _end:
+                    over.set()
+
+    def listen() -> None:
+        with Listener(address, backlog=64) as listener:
+            while True:
+                threading.Thread(target=talk, args=[listener.accept()], daemon=True).start()
+
+    threading.Thread(target=listen, daemon=True).start()
+    over.wait()

@@ -1,0 +1,67 @@
+"""Whether pages read a shared store, after how many failures and how soon."""
+
+import pytest
+
+from tweeter.timelines.circuit import Circuit, State
+
+
+@pytest.fixture
+def clock():
+    """`clock[0]` is the time."""
+    return [1000.0]
+
+
+@pytest.fixture
+def circuit(clock):
+    return Circuit("store", lambda: clock[0])
+
+
+def seconds_until_closed(circuit, clock):
+    began = clock[0]
+    while True:
+        circuit.succeeded()
+        if circuit.closed:
+            return clock[0] - began
+        clock[0] += 0.5
+
+
+def test_a_store_that_never_failed_is_read_at_once(circuit, clock):
+    assert (circuit.state, circuit.closed) == (State.STARTING, False)
+    assert seconds_until_closed(circuit, clock) == 0
+
+
+def test_a_store_that_could_not_be_reached_at_the_start_is_read_as_soon_as_it_can(circuit, clock):
+    circuit.failed("refused")
+    assert circuit.state is State.OPEN
+    assert seconds_until_closed(circuit, clock) == 0
+
+
+def test_repeated_failures_lengthen_the_half_open_state(circuit, clock):
+    circuit.succeeded()
+    waited = []
+    for _ in range(5):
+        circuit.failed("it hangs")
+        waited.append(seconds_until_closed(circuit, clock))
+    assert waited == [1, 2, 4, 6, 6]
+    clock[0] += 100
+    circuit.failed("after a long time")
+    assert seconds_until_closed(circuit, clock) == 1
+
+
+def test_a_failure_while_half_open_begins_the_half_open_state_anew(circuit, clock):
+    circuit.succeeded()
+    circuit.failed("it hangs")
+    for _ in range(5):
+        circuit.succeeded()
+        clock[0] += 0.9
+        circuit.succeeded()
+        assert circuit.state is State.HALF_OPEN
+        circuit.failed("it hangs")
+    assert seconds_until_closed(circuit, clock) == 1
+
+
+def test_who_waits_for_the_store_ends_its_probation(circuit, clock):
+    circuit.succeeded()
+    circuit.failed("it hangs")
+    circuit.skip_half_open()
+    assert seconds_until_closed(circuit, clock) == 0

@@ -1,0 +1,55 @@
+"""Tweets as HTML: made once for all readers, and made again as soon as anything in them is another."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from jinja2 import FileSystemLoader
+
+from tweeter.values import TweetView
+from tweeter.web import rendering
+
+TWEET = TweetView(4096, 1, "wren", "Wren", "hello @robin", 1_700_000_000_000)
+
+
+@pytest.fixture
+def template(monkeypatch, tmp_path):
+    """A copy of the tweet's template, to be changed."""
+    path = shutil.copy(str(rendering._templates.get_template("tweet_article.jinja2").filename), tmp_path)
+    monkeypatch.setattr(rendering._templates, "loader", FileSystemLoader(tmp_path))
+    rendering._tweet_template.cache_clear()
+    rendering._article.cache_clear()
+    yield Path(path)
+    rendering._tweet_template.cache_clear()
+    rendering._article.cache_clear()
+
+
+def test_a_tweet_is_rendered_once_for_all_readers():
+    before = rendering._article.cache_info()
+    first = rendering.tweets_html([TWEET])
+    assert rendering.tweets_html([TWEET]) == first
+    after = rendering._article.cache_info()
+    assert after.misses - before.misses <= 1 <= after.hits - before.hits
+
+
+def test_a_new_name_and_a_parent_that_is_gone_show_at_once():
+    assert "Wren" in rendering.tweets_html([TWEET])
+    renamed = msgspec.structs.replace(TWEET, display_name="Jenny")
+    assert "Jenny" in rendering.tweets_html([renamed])
+    assert "Wren" not in rendering.tweets_html([renamed])
+    answer = msgspec.structs.replace(TWEET, parent_id=1, parent_username="finch")
+    assert "@finch" in rendering.tweets_html([answer])
+    assert "a deleted tweet" in rendering.tweets_html([msgspec.structs.replace(answer, parent_username=None)])
+
+
+def test_a_changed_template_shows_at_once(template):
+    before = rendering.tweets_html([TWEET])
+    template.write_text(template.read_text().replace("Reply", "Answer"))
+    os.utime(template, (1, 1))
+    time.sleep(rendering.BLINK)
+    after = rendering.tweets_html([TWEET])
+    assert "Answer" in after
+    assert "Answer" not in before

@@ -1,0 +1,318 @@
+"""Searching: the same on every database and in any script, exact for tags, and bounded in what a page reads."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import webtest
+from alembic import command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyramid.router import Router
+from sqlalchemy import Engine, select
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.conftest import _database, alembic_config, check_searchable, engine_on
+from tests.support.people import Person, ids_on
+from tweeter import ids, text
+from tweeter.bench.rows import bulk_rows
+from tweeter.console.progress import Lines
+from tweeter.db.sessions import begin_immediate, make_sessions
+from tweeter.devtools.servers import PostgreSQL
+from tweeter.models import Hashtag, Mention, OutboxEvent, Tweet, User
+from tweeter.services.actions import Actions
+from tweeter.services.passwords import Passwords
+from tweeter.values import Cursor
+from tweeter.web.views import search
+from tweeter.web.views.search import find_people, find_tweets
+
+Sessions = sessionmaker[Session]
+Visitor = Callable[[], webtest.TestApp]
+
+LOCALES = {
+    "C": "LC_COLLATE 'C' LC_CTYPE 'C'",
+    "ICU": "LOCALE_PROVIDER icu ICU_LOCALE 'tr' LOCALE 'C.UTF-8'",  # whose I has no dot
+}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", *LOCALES])
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sessions]:
+    """A migrated database on each kind, and on PostgreSQL with other locales, where ada has an account."""
+    with _url(request, tmp_path_factory) as url:
+        command.upgrade(alembic_config(url), "head")
+        with engine_on(url) as engine:
+            sessions = make_sessions(engine)
+            with acting(sessions) as actions:
+                actions.sign_up("ada", "a good password")
+            yield sessions
+
+
+@contextmanager
+def _url(request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{folders.mktemp('search') / 'tweeter.sqlite'}"
+    else:
+        server: PostgreSQL = request.getfixturevalue("postgresql_server")
+        locale = LOCALES.get(request.param)
+        with _database(server, f"TEMPLATE template0 {locale}" if locale else "") as url:
+            yield url
+
+
+@contextmanager
+def acting(sessions: Sessions) -> Iterator[Actions]:
+    with sessions.begin() as session:
+        begin_immediate(session)
+        yield Actions(session, Passwords(time_cost=1, memory_kib=8), 140)
+
+
+def post(sessions: Sessions, *messages: str) -> list[int]:
+    with acting(sessions) as actions:
+        return [actions.post(1, message).id for message in messages]
+
+
+def found(sessions: Sessions, q: str, **cursor: Any) -> list[int]:
+    with sessions() as session:
+        return [tweet.id for tweet in find_tweets(session, q, Cursor(**cursor)).page.tweets]
+
+
+def forget(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        session.execute(sql("DELETE FROM tweets"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Привет", "привет"), ("οδος", "ΟΔΟΣ"), ("Straße", "STRASSE"), ("İstanbul", "i̇stanbul"), ("TITLE", "title"),
+     ("テスト", "ﾃｽﾄ"), ("ＡＢＣ", "abc"), ("Ճանապարհ", "ճանապարհ"), ("می‌خواهم", "میخواهم"), ("ﬁn", "FIN")],
+)  # fmt: skip
+def test_case_and_width_make_no_difference(shared: Sessions, one: str, other: str) -> None:
+    forget(shared)
+    tweets = post(shared, f"#{one}", f"of #{other} we speak", f"#{one}x is another tag")
+    for q in (one, other, one.lower(), one.upper()):
+        assert found(shared, f"#{q}") == tweets[1::-1], q
+        assert found(shared, f"＃{q}") == tweets[1::-1], q
+        assert found(shared, q) == tweets[::-1], q
+
+
+WORDS = st.text(st.sampled_from("aAßſSsıIİéÉе́ЯяΣσςﬁ%_\\/'\"#@ -1١元ん🎉\u200d\u0301"), max_size=8)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(WORDS, min_size=1, max_size=4), WORDS)
+def test_it_finds_what_plain_python_finds(shared: Sessions, messages: list[str], q: str) -> None:
+    forget(shared)
+    written = [text.clean_message(message) for message in messages]
+    tweets = post(shared, *filter(None, written))
+    kept = dict(zip(tweets, filter(None, written), strict=True))
+    q = text.clean_line(q)
+    if not q:
+        return
+    (first, *more) = text.segments(q)
+    if not more and first.kind == "hashtag":
+        expected = {id_ for id_, message in kept.items() if text.fold(first.value) in text.entities(message).hashtags}
+    else:
+        expected = {id_ for id_, message in kept.items() if text.fold(q) in text.fold(message)}
+    assert found(shared, q) == sorted(expected, reverse=True)
+    check_searchable(shared.kw["bind"])
+
+
+def test_people_are_found_by_the_beginning_of_their_username_and_by_their_name(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with acting(sessions) as actions:
+        for username, name in (("ada", "Ада Лавлейс"), ("Ada_2", "Ωmega"), ("bob", "Robert Ada"), ("adam", "\u3164")):
+            actions.sign_up(username, "a good password", name)
+        actions.follow(1, "bob")
+        actions.follow(1, "adam")
+        actions.follow(2, "adam")
+
+    def people(q: str) -> list[str]:
+        with sessions() as session:
+            return [user.username for user in find_people(session, q)]
+
+    assert people("ADA") == ["adam", "bob", "Ada_2", "ada"]
+    assert people("@ada") == ["adam", "Ada_2", "ada"]
+    assert people("＠ADA_") == ["Ada_2"]
+    assert people("лавлейс") == ["ada"]
+    assert people("ΩMEGA") == people("ωmega") == ["Ada_2"]
+    assert people("#ada") == people("@") == people("%") == []
+    with acting(sessions) as actions:
+        actions.change_profile(1, "Countess", "")
+    assert people("лавлейс") == []
+    assert people("COUNTESS") == ["ada"]
+    monkeypatch.setattr(search, "MOST_PEOPLE", 1)  # of more accounts than that, only the exact username
+    assert people("ada") == ["ada"]
+    assert people("adam") == ["adam"]
+    monkeypatch.setattr(search, "MOST_PEOPLE", 100)
+    monkeypatch.setattr(search, "PEOPLE", 2)
+    assert people("ada") == ["adam", "ada"]
+
+
+def test_search_page_scans_a_limited_number_of_tweets(
+    ada: Person, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = [ada.post("a needle")]
+    for n in range(25):
+        ada.post(f"hay {n}")
+        if n % 9 == 8:
+            rare.append(ada.post(f"needle {n}"))
+    monkeypatch.setattr(search, "ENOUGH", 60)
+    monkeypatch.setattr(search, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(search, "MOST_ROWS", 6)
+    pages, url = [], "/search?q=needle"
+    while url:
+        page = ada.get(url)
+        pages.append(ids_on(page))
+        older = re.search(r'rel="next" href="([^"]+)"', page.text)
+        assert ("The next page searches older tweets" in page.text) == bool(older)
+        url = older.group(1).replace("&amp;", "&") if older else ""
+    assert [tweet for page in pages for tweet in page] == rare[::-1]
+    assert [] in pages
+    assert len(pages) == 5
+    pages = [ada.ids("/search?q=hay"), ada.ids("/search?q=hay&limit=2"), ada.ids("/search?q=%23hay")]
+    assert [len(page) for page in pages] == [6, 2, 0]
+    monkeypatch.setattr(search, "ENOUGH", 0)
+    assert len(ada.ids("/search?q=hay")) == 3
+
+
+def test_a_common_word_reads_no_more_than_its_page(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    with acting(sessions) as actions:
+        actions.sign_up("ada", "a good password")
+    tweets = post(sessions, *(f"hay {n}" for n in range(50)))
+    monkeypatch.setattr(search, "ENOUGH", 60)
+    for at_once in (1, 2, 7, 20, 21, 50, 51):
+        monkeypatch.setattr(search, "ROWS_AT_ONCE", at_once)
+        seen, before = [], ids.MAX_ID + 1
+        while before:
+            with sessions() as session:
+                page, looked_until = find_tweets(session, "HAY", Cursor(before=before))
+            assert looked_until is None
+            seen += [tweet.id for tweet in page.tweets]
+            before = page.older or 0
+        assert seen == tweets[::-1], at_once
+
+
+SLOW = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+    "postgresql": "SELECT pg_sleep(60)",
+}
+
+
+def test_search_timeout_has_its_own_page(ada: Person, app: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(session: Session, *rest: Any) -> None:
+        session.execute(sql(SLOW[session.get_bind().dialect.name]))
+
+    engine: Engine = app.registry.database.engine
+
+    def limit() -> object:
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":
+                return connection.execute(sql("SHOW statement_timeout")).scalar()
+            count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000000) SELECT max(i) FROM n"
+            return connection.execute(sql(count)).scalar()  # for longer than the search may take
+
+    before = limit()
+    monkeypatch.setattr(search, "SECONDS", 0.2)
+    monkeypatch.setattr(search, "_containing", slow)
+    for _ in range(3):
+        began = time.monotonic()
+        page = ada.get("/search?q=x", status=503)
+        assert time.monotonic() - began < 4  # less than the limit of all statements
+        assert "This search took too long" in page.text
+        assert page.headers["Retry-After"] == "5"
+        assert "Sign out" in page.text
+    monkeypatch.undo()
+    assert "Nothing found." in ada.get("/search?q=x").text
+    assert limit() == before  # it ends with the search, also on the connection that goes back to the pool
+
+
+@pytest.mark.parametrize(
+    "q", ["\\", "%", "_", "'", '"', "x" * 5000, "🎉" * 500, "#" + "é" * 101, "\U000e0001", "/", "#", "@", "\ud800"]
+)
+def test_no_query_breaks_it(ada: Person, q: str) -> None:
+    ada.post("nothing of the kind")
+    page = ada.get("/search?q=" + quote(q, errors="surrogatepass"), status="*")
+    assert page.status_int in (200, 400)
+    assert ids_on(page) == []
+
+
+def test_the_tag_of_a_tweet_leads_to_it(ada: Person) -> None:
+    longest = "é" * text.LONGEST_HASHTAG
+    for tag in ("می‌خواهم", "ﾃｽﾄ", longest, "Straße", "葛\U000e0100城", "İ"):
+        tweet = ada.post(f"＃{tag} … ")
+        url = re.search(r'href="(/search\?q=%23[^"]+)"', ada.get(f"/tweets/{tweet}").text)
+        assert url
+        assert ada.ids(url.group(1)) == [tweet], tag
+
+
+def test_a_deleted_tweet_and_a_closed_account_leave_no_hashtags(ada: Person, bob: Person, sessions: Sessions) -> None:
+    ada.delete(ada.post("#one #two"))
+    kept = ada.post("#three")
+    bob.post("#four")
+    bob.send("/settings", action="close", password="a good password", confirm="yes")
+    with sessions() as session:
+        assert session.execute(select(Hashtag.tag, Hashtag.tweet_id)).all() == [("three", kept)]
+
+
+def test_rows_of_benchmarks_can_be_searched(engine: Engine) -> None:
+    with bulk_rows(engine, Lines()) as rows:
+        (author,) = rows.people(1, "Reader")
+        rows.tweets([(ids.first_id_of_ms(1_700_000_000_000 + n), author, f"Say {n} #Slow #web") for n in range(3)], 3)
+    check_searchable(engine)
+
+
+def test_what_was_there_before_can_be_searched_after_the_migration(empty_url: str) -> None:
+    config = alembic_config(empty_url)
+    command.upgrade(config, "0003")
+    date, later = "2020-01-01 00:00:00+00:00", "2021-01-01 00:00:00+00:00"
+    messages = {
+        1: "@annさん #Straße", 2: "plain", 3: "@bob and ＠ANN #\ufe0f\u20e3", 4: "old @ann", 5: "@late",
+        6: "@loaded＠x @ann",
+    }  # fmt: skip
+    messages |= {n: f"Filler {n} #Tag{n % 7}" for n in range(7, 10_010)}
+    people = [(1, "Ann", "Ann", "x", date), (2, "bob", "\u3164", "x", date), (3, "late", "Late", "x", later),
+              (4, "loaded", "\U0001d159", "", later)]  # fmt: skip
+    with engine_on(empty_url) as engine, engine.begin() as connection:
+        connection.execute(
+            sql(
+                "INSERT INTO users (id, username, username_key, display_name, bio, password_hash, auth_version,"
+                " tweets_count, followers_count, following_count, date)"
+                " VALUES (:id, :name, :key, :shown, '', :hash, 0, 0, 0, 0, :date)"
+            ),
+            [
+                dict(zip(("id", "name", "shown", "hash", "date"), p, strict=True)) | {"key": p[1].lower()}
+                for p in people
+            ],
+        )
+        connection.execute(
+            sql("INSERT INTO tweets (id, user_id, message, date) VALUES (:id, 1, :message, :date)"),
+            [{"id": id_, "message": message, "date": date} for id_, message in messages.items()],
+        )
+        connection.execute(
+            sql("INSERT INTO mentions (user_id, tweet_id) VALUES (:user, :tweet)"),
+            [{"user": 2, "tweet": 3}, {"user": 1, "tweet": 4}, {"user": 4, "tweet": 6}],
+        )
+    for _ in range(2):
+        command.upgrade(config, "head")
+        with engine_on(empty_url) as engine, make_sessions(engine)() as session:
+            check_searchable(engine)
+            assert dict(session.execute(select(Tweet.id, Tweet.message)).all()) == messages
+            # bob's was there; nobody is called late yet when @late is written; loaded@x is an address.
+            assert set(session.execute(select(Mention.tweet_id, Mention.user_id))) == {
+                (1, 1),
+                (3, 1),
+                (3, 2),
+                (4, 1),
+                (6, 1),
+            }
+            names = dict(session.execute(select(User.id, User.display_name)).all())
+            assert names == {1: "Ann", 2: "bob", 3: "Late", 4: "loaded"}
+            events = [json.loads(payload) for payload in session.scalars(select(OutboxEvent.payload))]
+            assert events == [{"type": "ProfileChanged", "user_id": user_id} for user_id in (2, 4)]
+        command.downgrade(config, "0003")
