@@ -53,7 +53,11 @@ test-matrix: servers ## Run most tests on each Python and SQLAlchemy; make test-
 lint: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy tweeter tests
+	$(BIN)/mypy tweeter tests docs
+
+.PHONY: docs
+docs: $(VENV)/.test ## Write docs/reference from the code
+	$(BIN)/python docs/generate.py
 
 .PHONY: dist
 dist: $(VENV)/.test ## Build the source distribution and the wheel in dist/

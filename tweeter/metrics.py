@@ -26,13 +26,13 @@ _reporting = Lock()
 
 REQUESTS = Histogram(
     "tweeter_request_seconds",
-    "Requests and the time they took",
+    "Requests, and the seconds that they took",
     ["route", "method", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 READS = Counter(
     "tweeter_timeline_reads",
-    "Pages of timelines: warm from the store, cold and filled from SQL, or sql where the store could not answer",
+    "Pages of timelines: warm (from the store), cold (backfilled from SQL) or sql (SQL served the page)",
     ["backend", "answer"],
 )
 IDS = Counter(
@@ -42,33 +42,33 @@ TWEETS = Counter(
     "tweeter_hydrated_tweets", "Tweets that were in the cache (hit) or came from SQL (miss)", ["backend", "found"]
 )
 ROUND_TRIPS = Counter("tweeter_store_round_trips", "Exchanges with the store within requests", ["backend"])
-DELIVERIES = Counter("tweeter_deliveries", "Events applied to materialised timelines", ["backend", "event"])
+DELIVERIES = Counter("tweeter_deliveries", "Events applied to materialized timelines", ["backend", "event"])
 DELAY = Histogram(
     "tweeter_delivery_delay_seconds",
-    "From the commit of an event to the end of its delivery",
+    "Seconds from the commit of an event to the end of its delivery",
     ["backend"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
-TRUSTED = Gauge("tweeter_store_trusted", "1 while the store answers, 0 while SQL does instead", ["backend"])
-DISTRUSTED = Counter("tweeter_store_distrusted", "How often SQL had to take over", ["backend"])
+CIRCUIT_CLOSED = Gauge("tweeter_circuit_closed", "1 while pages read the store, 0 while SQL serves them", ["backend"])
+CIRCUIT_OPENED = Counter("tweeter_circuit_opened", "How often the circuit opened: SQL took over", ["backend"])
 FALLBACKS = Counter(
     "tweeter_timeline_fallbacks",
-    "Pages that SQL served instead of the store: circuit (open), failed, stale, own write, backfill, no checkpoint",
+    "Fallbacks to SQL, by reason: circuit (open), failed, stale, own write, backfill, cold, kind, no checkpoint",
     ["backend", "reason"],
 )
 POISONED = Counter("tweeter_poison_events", "Events that could not be applied; the store started cold", ["backend"])
 PENDING = Gauge("tweeter_outbox_pending", "Events that are not delivered to a store yet", ["backend"])
 DAMAGED = Counter(
-    "tweeter_store_damaged_values", "Values in the store that were unreadable; dropped and filled again", ["backend"]
+    "tweeter_store_damaged_values", "Unreadable values in the store; dropped, and backfilled from SQL", ["backend"]
 )
 AGE = Gauge(
-    "tweeter_outbox_age_seconds", "Age of the oldest event that is not delivered yet, 0 without one", ["backend"]
+    "tweeter_outbox_age_seconds", "Seconds since the oldest event that is not delivered yet, 0 without one", ["backend"]
 )
-LAG = Gauge("tweeter_store_lag_seconds", "By how much a page from the store may lag behind the commits", ["backend"])
+LAG = Gauge("tweeter_store_lag_seconds", "Seconds that a page from the store may lag behind the commits", ["backend"])
 HOLDS = Gauge("tweeter_relay_holds_lease", "1 while this process delivers to the store", ["backend"])
 IN_FLIGHT = Gauge("tweeter_events_in_flight", "Long events that are being applied to the store", ["backend"])
-OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox at most: the span of their ids")
-OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Age of the oldest row in the outbox, 0 without one")
+OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox; beyond 10,000 the span of their ids")
+OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Seconds since the oldest row in the outbox, 0 without one")
 
 
 @lru_cache(maxsize=1000)

@@ -85,6 +85,8 @@ class Event(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
 
 
 class TweetCreated(Event, frozen=True):
+    """A user posted a tweet."""
+
     tweet_id: int
     user_id: int
 
@@ -97,11 +99,15 @@ class TweetsDeleted(Event, frozen=True):
 
 
 class Followed(Event, frozen=True):
+    """The follower's home timeline gains the followee's tweets."""
+
     follower_id: int
     followee_id: int
 
 
 class Unfollowed(Event, frozen=True):
+    """The follower's home timeline loses the followee's tweets."""
+
     follower_id: int
     followee_id: int
 

@@ -29,6 +29,8 @@ def stores(redis_server, memcached_server, sqlite_url):
         "tweeter.redis.prefix": prefix,
         "tweeter.memcached.servers": memcached_server.address,
         "tweeter.memcached.prefix": prefix,
+        "tweeter.redis.timeout_ms": "10000",  # no timeout is tested here
+        "tweeter.memcached.timeout_ms": "10000",
     }
 
 

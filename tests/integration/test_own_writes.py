@@ -26,6 +26,8 @@ def process(request, database_url, redis_server, memcached_server):
         "tweeter.memcached.servers": memcached_server.address,
         "tweeter.redis.prefix": prefix,
         "tweeter.memcached.prefix": prefix,
+        "tweeter.redis.timeout_ms": "10000",  # no timeout is tested here
+        "tweeter.memcached.timeout_ms": "10000",
     }
     with closing(Process(database_url, request.param, **settings)) as process:
         yield process
@@ -124,6 +126,6 @@ def test_follows_are_merged_in_the_order_of_their_commits(postgresql_url):
 def test_a_tweet_that_others_posted_just_before_an_own_one_is_announced():
     """The own one is on the page first, so the poll asks for what is newer than the newest tweet of others."""
     own, other, older = (TweetView(id_, user, "name", "Name", "hello", 0) for id_, user in ((9, 1), (7, 2), (5, 1)))
-    assert "since=7" in pages._poll_url(Timeline("home", 1), Page((own, other, older), None), 1)
-    assert "since=9" in pages._poll_url(Timeline("public"), Page((own, other, older), None), None)
-    assert "since=5" in pages._poll_url(Timeline("home", 1), Page((own, older), None), 1)
+    assert "since=7" in pages._since(Page((own, other, older), None), 1)
+    assert "since=9" in pages._since(Page((own, other, older), None), None)
+    assert "since=5" in pages._since(Page((own, older), None), 1)

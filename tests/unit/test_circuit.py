@@ -19,7 +19,7 @@ def circuit(clock):
 def seconds_until_closed(circuit, clock):
     began = clock[0]
     while True:
-        circuit.worked()
+        circuit.succeeded()
         if circuit.closed:
             return clock[0] - began
         clock[0] += 0.5
@@ -37,7 +37,7 @@ def test_a_store_that_could_not_be_reached_at_the_start_is_read_as_soon_as_it_ca
 
 
 def test_repeated_failures_lengthen_the_probation(circuit, clock):
-    circuit.worked()
+    circuit.succeeded()
     waited = []
     for _ in range(5):
         circuit.failed("it hangs")
@@ -49,19 +49,19 @@ def test_repeated_failures_lengthen_the_probation(circuit, clock):
 
 
 def test_a_failure_while_half_open_begins_the_probation_anew(circuit, clock):
-    circuit.worked()
+    circuit.succeeded()
     circuit.failed("it hangs")
     for _ in range(5):
-        circuit.worked()
+        circuit.succeeded()
         clock[0] += 0.9
-        circuit.worked()
+        circuit.succeeded()
         assert circuit.state is State.HALF_OPEN
         circuit.failed("it hangs")
     assert seconds_until_closed(circuit, clock) == 1
 
 
 def test_who_waits_for_the_store_ends_its_probation(circuit, clock):
-    circuit.worked()
+    circuit.succeeded()
     circuit.failed("it hangs")
-    circuit.forgive()
+    circuit.skip_half_open()
     assert seconds_until_closed(circuit, clock) == 0

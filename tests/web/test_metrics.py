@@ -146,23 +146,23 @@ def test_a_shared_store_and_its_outage_are_counted(shared):
     assert grown("tweeter_store_round_trips_total", name) >= 1
     assert grown("tweeter_deliveries_total", "TweetCreated", name) == 1
     assert grown("tweeter_delivery_delay_seconds_count", name) >= 1
-    assert well["tweeter_store_trusted", name] == 1
+    assert well["tweeter_circuit_closed", name] == 1
     assert well["tweeter_outbox_pending", name] == well["tweeter_outbox_age_seconds", name] == 0
 
     proxy.become("refuse")
     ada.get("/")
     ada.post("two")
     assert grown("tweeter_timeline_reads_total", name, "sql", since=well) >= 1
-    assert grown("tweeter_store_distrusted_total", name, since=well) == 1
+    assert grown("tweeter_circuit_opened_total", name, since=well) == 1
     ill = values(browser)
-    assert ill["tweeter_store_trusted", name] == 0
+    assert ill["tweeter_circuit_closed", name] == 0
     assert ill["tweeter_outbox_pending", name] == 1
     assert ill["tweeter_outbox_age_seconds", name] > 0
 
 
 def test_a_store_that_was_never_reached_is_known_not_to_be_trusted(site_with):
     browser = site_with("127.0.0.1", "redis", **{"tweeter.redis.url": f"redis://127.0.0.1:{free_port()}"})
-    assert values(browser)["tweeter_store_trusted", "redis"] == 0
+    assert values(browser)["tweeter_circuit_closed", "redis"] == 0
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""The backends: a module each, chosen by its name in `tweeter.timelines`.
+"""The backends: one module each. `tweeter.timelines` names one.
 
-A fifth one is one module here (or anywhere: then by its dotted name), that edits nothing else. Its `includeme` hands
-an ITimelineStore and an ITweetCache to `config.add_timeline_store(__name__, store=…, cache=…)`; `tweeter.testing` has
-the tests that it must pass. docs/architecture.md walks through one.
+A backend may also be a module elsewhere, with a dotted name; nothing else is edited. Its `includeme` passes an
+ITimelineStore and an ITweetCache to `config.add_timeline_store(__name__, store=…, cache=…)`. `tweeter.testing` has the
+tests that it must pass. docs/extending.md has the steps.
 """

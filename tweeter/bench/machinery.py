@@ -60,6 +60,6 @@ def by_hand(registry: Registry) -> Any:
     timelines = registry.getUtility(ITimelines)
     timelines.set_site(site_id(registry["sessions"]))
     timelines.store.expect(timelines.store.incarnation())
-    timelines.circuit.worked()
+    timelines.circuit.succeeded()
     timelines.read_at_any_age()
     return timelines

@@ -217,7 +217,7 @@ def _wait(person: Person, backend: str) -> float | None:
 
 def _distrusted(person: Person, backend: str) -> float:
     lines = person.browsers[backend].get("/metrics").text.splitlines()
-    name = f'tweeter_store_distrusted_total{{backend="{backend}"}} '
+    name = f'tweeter_circuit_opened_total{{backend="{backend}"}} '
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 

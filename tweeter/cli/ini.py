@@ -19,10 +19,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "ini",
         help="write the ini file of a production site",
-        description="""Writes the ini file of a production site, with all that can be set explained in it. A file that
-        is there already is left alone.""",
+        description="""Writes the ini file of a production site, with comments on its settings. It does not overwrite
+        an existing file.""",
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="where to write it, such as production.ini")
+    parser.add_argument("file", metavar="FILE", type=Path, help="the file to write, for example production.ini")
 
 
 def run(args: argparse.Namespace) -> int:

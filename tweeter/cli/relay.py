@@ -15,7 +15,7 @@ from tweeter.errors import BackendUnavailable
 from tweeter.outbox import consumers
 from tweeter.outbox.checkpoint import FRESH, Checkpoint, decode
 from tweeter.outbox.log import Log, Position
-from tweeter.outbox.site import known_site
+from tweeter.outbox.site import site_identity
 
 COUNTED = 100_000  # the maximal count of pending events
 IDLE = 0.5  # seconds; after SIGSTOP and SIGCONT a signal may reach another thread, and interrupts no sleep
@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
         "relay",
         help="deliver to the shared stores in a process of its own",
         description="""Delivers committed events to the shared stores (Redis, memcached) that the ini file names, until
-        SIGTERM or Ctrl-C. Any number of relays may run; a lease elects one for each store, and another takes over
+        SIGTERM or Ctrl-C. Any number of relays may run: a lease elects one for each store, and another takes over
         within a second. With `tweeter.delivery = relay` the web processes leave delivery to it. It also prunes the
         outbox and removes the rows of closed accounts.""",
     )
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _status(registry: Registry, timelines: Any) -> Status:
-    site = known_site(registry["sessions"])
+    site = site_identity(registry["sessions"])
     timelines.set_site(site.id)
     problem = ""
     checkpoint: Checkpoint | None = None

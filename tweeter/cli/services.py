@@ -30,12 +30,12 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "services",
         help="run private servers of the backends until Ctrl-C",
-        description="""Starts a private server for each backend of the ini file (those of the lab, the one that answers,
-        the shadows) that expects one on this machine, on the port that it expects. What answers there already is used
-        as it is. Nothing is kept: the servers begin empty, and leave nothing behind.""",
+        description="""Starts a private server for each backend of the ini file (tweeter.timelines, shadows, the lab's
+        backends) that expects one on this machine, on the expected port. A server that already runs there is used
+        unchanged. The servers start empty and leave nothing behind.""",
     )
     add_ini(parser)
-    parser.add_argument("--missing", action="store_true", help="only name the Debian packages that are not installed")
+    parser.add_argument("--missing", action="store_true", help="print the Debian packages that are missing, and exit")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,12 +13,14 @@ def add_parser(subparsers: Any) -> None:
         "site-id",
         help="print the site's id in shared stores, or give a copied database its own",
         description="""Prints the id of the site's database. It is part of every key in Redis, memcached and other
-        shared stores, so sites with databases of their own can share a server. A copy of a database (for staging, say)
-        has the id of the original: run `tweeter site-id --new` on the copy before anything else uses it, or both sites
-        write to the same timelines.""",
+        shared stores, so sites with separate databases can share a server. A copy of a database, for staging for
+        example, has the id of the original: run `tweeter site-id --new` on the copy before its first use. Otherwise
+        both sites write to the same timelines.""",
     )
     add_ini(parser)
-    parser.add_argument("--new", action="store_true", help="make another id first; timelines in stores start cold")
+    parser.add_argument(
+        "--new", action="store_true", help="create a new id and print it; timelines in stores start cold"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,13 +18,13 @@ from tweeter.values import Truncated
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "truncate",
-        help="take old tweets out of the materialised timelines",
-        description="""Takes what is older out of the materialised timelines of every process; they hear of it through
-        the outbox. The tweets themselves stay: whoever pages that far is answered by SQL. Outbox events that were
-        delivered and are past tweeter.outbox.keep_hours are deleted.""",
+        help="remove old tweets from the materialized timelines",
+        description="""Removes older ids from the materialized timelines of all stores and processes, by an event in the
+        outbox. The tweets themselves stay; SQL serves pages that far back. Delivered events that are older than
+        tweeter.outbox.keep_hours are deleted from the outbox.""",
     )
     add_ini(parser)
-    parser.add_argument("--days", type=float, default=30.0, help="keep the tweets of so many days (default 30)")
+    parser.add_argument("--days", type=float, default=30.0, help="the days to keep (default 30)")
 
 
 def run(args: argparse.Namespace) -> int:

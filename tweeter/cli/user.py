@@ -21,20 +21,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser("user", help="add an account, change its password, close it")
     verbs = parser.add_subparsers(title="what to do", metavar="add|password|close", dest="verb", required=True)
     for verb, help_ in (
-        ("add", "open an account"),
+        ("add", "add an account"),
         ("password", "give an account a new password; it ends all its sessions"),
         ("close", "delete an account with its tweets, its followers and whom it follows"),
     ):
         command = verbs.add_parser(verb, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
-        command.add_argument("ini", metavar="INI", help="the site's ini file, such as development.ini")
+        command.add_argument("ini", metavar="INI", help="the site's ini file, for example development.ini")
         command.add_argument("name", metavar="NAME", help="the username; INI and NAME may come in any order")
         if verb == "close":
-            command.add_argument("--yes", action="store_true", help="don't ask")
+            command.add_argument("--yes", action="store_true", help="do not ask for confirmation")
         else:
             command.add_argument(
                 "--password",
                 metavar="P",
-                help="else it is asked for, or is the first line of stdin if that is no terminal",
+                help="without it the command asks, or reads the first line of stdin if that is not a terminal",
             )
     return parser
 

@@ -34,15 +34,15 @@ def add_parser(subparsers: Any) -> None:
     )
     add_ini(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--sample", type=natural, default=100, metavar="N", help="so many users at random (default 100)")
-    which.add_argument("--all", action="store_true", help="every user")
-    which.add_argument("--user", action="append", metavar="NAME", help="this user; can be repeated")
-    parser.add_argument("--store", metavar="BACKEND", help="another backend than the one that answers: a shadow store")
-    parser.add_argument("--seed", type=int, help="makes the sample the same each time")
+    which.add_argument("--sample", type=natural, default=100, metavar="N", help="number of random users (default 100)")
+    which.add_argument("--all", action="store_true", help="all users")
+    which.add_argument("--user", action="append", metavar="NAME", help="a user; can be repeated")
+    parser.add_argument("--store", metavar="BACKEND", help="compare another backend, for example a shadow")
+    parser.add_argument("--seed", type=int, help="the seed of the sample; the same seed gives the same users")
     parser.add_argument(
         "--repair",
         action="store_true",
-        help="make cold what differs, so that it is filled from SQL again; then the exit code tells what still differs",
+        help="make timelines that differ cold, so that they are backfilled; the exit code is 1 if any still differs",
     )
 
 

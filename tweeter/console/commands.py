@@ -53,7 +53,7 @@ class Site(NamedTuple):
 
 def add_ini(parser: argparse.ArgumentParser) -> None:
     """Adds the positional argument that every command has."""
-    parser.add_argument("ini", metavar="INI", help="the site's ini file, such as development.ini")
+    parser.add_argument("ini", metavar="INI", help="the site's ini file, for example development.ini")
 
 
 def count(text: str) -> int:

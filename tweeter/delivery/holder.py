@@ -19,7 +19,7 @@ from tweeter.metrics import POISONED, count_delivery
 from tweeter.outbox import consumers
 from tweeter.outbox.checkpoint import COLD, VERSION, Checkpoint, InFlight, decode, encode
 from tweeter.outbox.log import Log, LoggedEvent, Position
-from tweeter.outbox.site import Known
+from tweeter.outbox.site import SiteIdentity
 from tweeter.timelines.streams import Stream
 from tweeter.values import TweetCreated
 
@@ -60,7 +60,7 @@ class Holder:
         self,
         timelines: IMaterializedTimelines,
         name: str,
-        site: Known,
+        site: SiteIdentity,
         run: str,
         log_: Log,
         lease: Lease,
@@ -119,7 +119,7 @@ class Holder:
                 self._running.append(_Running(LoggedEvent(each.id, each.number, _UNKNOWN, each.event, None), stream))
             if found.holder and any(isinstance(each.event, TweetCreated) for each in found.in_flight):
                 # The old holder may not have read a stretch of followers again: former followers may have the tweet.
-                left = self.log.left_since(found.time - STRETCH)
+                left = self.log.unfollowers_since(found.time - STRETCH)
                 self._guard()
                 self._store.drop(self._projector.kinds.keys_of_followers(left))
 
@@ -147,7 +147,7 @@ class Holder:
             self._timelines.clear()
         self._position, self._time = end.position, end.time
 
-    def look(self) -> float:
+    def deliver_batch(self) -> float:
         """Applies the new events of the outbox. Returns the seconds to wait until the next call."""
         self._guard()
         began = time.monotonic()
@@ -189,7 +189,7 @@ class Holder:
         return max(0.0, min(POLL, RENEWED - (time.monotonic() - self._written)))
 
     def _go_on(self) -> float:
-        """Like `look`, but reads no new events: continues the long events in flight."""
+        """Like `deliver_batch`, but reads no new events: continues the long events in flight."""
         self._step()
         self._write(self._me)
         return 0

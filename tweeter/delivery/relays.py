@@ -25,7 +25,7 @@ from tweeter.metrics import HOLDS, IN_FLIGHT, LAG, show_pending
 from tweeter.outbox import consumers
 from tweeter.outbox.checkpoint import FRESH, Checkpoint, decode
 from tweeter.outbox.log import Log, Position
-from tweeter.outbox.site import Known, known_site
+from tweeter.outbox.site import SiteIdentity, site_identity
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Relay:
         self._lease: Lease | None = None
         self._holder: Holder | None = None
         self._attempts = Attempts()
-        self._site: Known | None = None
+        self._site: SiteIdentity | None = None
         self._asked = 0.0  # when the site was read (monotonic)
         self._run = ""  # run id of the store's servers, as last probed
         self._known: Checkpoint | None = None  # the last checkpoint read or written
@@ -139,7 +139,7 @@ class Relay:
             checkpoint = decode(self._store.checkpoint())
             if checkpoint is None or checkpoint.in_flight or checkpoint.age(self._clock()) > FRESH:
                 return False
-            site = known_site(self._sessions)
+            site = site_identity(self._sessions)
             if site != self._site or not self._belongs(checkpoint, site):
                 return False
             with self._sessions() as session:
@@ -159,7 +159,7 @@ class Relay:
     def _loop(self, wakeups: Wakeups) -> None:
         while not self._stopped.is_set():
             try:
-                site = self._look_at_site()
+                site = self._read_site()
                 wait = self._deliver(self._holder, site) if self._holder else self._stand_by(site, wakeups)
                 self._blind = False
                 if wait > 0:
@@ -185,11 +185,11 @@ class Relay:
         self._let_go()
         wakeups.close()
 
-    def _look_at_site(self) -> Known:
+    def _read_site(self) -> SiteIdentity:
         """The site, at most half a second old. If it has changed, gives up the lease."""
         if self._site is not None and time.monotonic() - self._asked < SITE:
             return self._site
-        site = known_site(self._sessions)
+        site = site_identity(self._sessions)
         if site != self._site:
             self._let_go()
             if self._site is None or site.id != self._site.id:
@@ -198,15 +198,15 @@ class Relay:
         self._site, self._asked = site, time.monotonic()
         return site
 
-    def _deliver(self, holder: Holder, site: Known) -> float:
+    def _deliver(self, holder: Holder, site: SiteIdentity) -> float:
         if not self._circuit.closed and self._probe(site) != holder.run:
             raise BackendUnavailable("it was started again, perhaps with what it had saved")
         self._clock.measure()
-        wait = holder.look()
+        wait = holder.deliver_batch()
         self._known = holder.checkpoint
         return wait
 
-    def _stand_by(self, site: Known, wakeups: Wakeups) -> float:
+    def _stand_by(self, site: SiteIdentity, wakeups: Wakeups) -> float:
         """Probes the store while the circuit is not closed, and tries to get the lease. Returns the seconds to wait."""
         if not self._circuit.closed:
             self._probe(site)
@@ -228,7 +228,7 @@ class Relay:
         self._holder = holder
         return 0
 
-    def _probe(self, site: Known) -> str:
+    def _probe(self, site: SiteIdentity) -> str:
         """Checks whether the store can be read and written; returns the run id of its servers."""
         run = str(self._store.incarnation())
         if run != self._run:
@@ -236,10 +236,10 @@ class Relay:
             self._run = run
         checkpoint = decode(self._store.checkpoint())
         if checkpoint is None or self._belongs(checkpoint, site):
-            self._circuit.worked()
+            self._circuit.succeeded()
         return run
 
-    def _belongs(self, checkpoint: Checkpoint, site: Known) -> bool:
+    def _belongs(self, checkpoint: Checkpoint, site: SiteIdentity) -> bool:
         """Whether a checkpoint belongs to this database, and not to its state before a restore."""
         if (checkpoint.site, checkpoint.epoch) != site:
             return False

@@ -134,7 +134,7 @@ class Log:
         newest = max(seen.xmax - 1, events[-1].number if events else last[0])
         return Batch(events, Position((to or now).cut(newest + 1)), to is not None, rows[0].time)
 
-    def left_since(self, moment: float) -> set[int]:
+    def unfollowers_since(self, moment: float) -> set[int]:
         """The ids of users who unfollowed an account since `moment` (seconds since 1970)."""
         rows = self.connection.execute(_UNFOLLOWED, {"since": datetime.fromtimestamp(moment, UTC)})
         events = (_logged(0, 0, row).event for row in rows)

@@ -17,20 +17,20 @@ from tweeter.values import Reloaded
 LOAD_SILENCE = timedelta(seconds=30)  # a bulk load that commits nothing for so long counts as dead
 
 
-class Known(NamedTuple):
+class SiteIdentity(NamedTuple):
     """The site's id and restore epoch."""
 
     id: str
     epoch: int
 
 
-def known_site(sessions: SessionFactory) -> Known:
+def site_identity(sessions: SessionFactory) -> SiteIdentity:
     """The id and the restore epoch; creates the row if there is none, and begins an epoch on another server."""
     with sessions() as session:
         server = _SERVERS[session.get_bind().dialect.name]
         row = session.execute(select(Site.id, Site.epoch, Site.server == server, server)).one_or_none()
     if row is not None and row[2]:
-        return Known(row[0], row[1])
+        return SiteIdentity(row[0], row[1])
 
     def move(session: Session) -> None:
         moved = Site.server.not_in(["", server])
@@ -38,7 +38,7 @@ def known_site(sessions: SessionFactory) -> Known:
         session.execute(update(Site).values(server=server))
 
     _write(sessions, move)
-    return known_site(sessions)
+    return site_identity(sessions)
 
 
 def site_id(sessions: SessionFactory) -> str:

@@ -272,6 +272,7 @@ def check_password(password: str) -> None:
 
 
 def _request_actions(request: Request) -> Actions:
+    """The Actions of the request's transaction. Its commit wakes the relays."""
     registry, session = request.registry, request.dbsession
     wake = registry.getUtility(IDelivery).wake
     request.tm.get().addAfterCommitHook(

@@ -10,7 +10,7 @@ from tweeter import outbox
 from tweeter.db.sessions import begin_immediate
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
-from tweeter.metrics import DISTRUSTED
+from tweeter.metrics import CIRCUIT_OPENED
 from tweeter.outbox.site import renew_site_id
 from tweeter.services.closing import remove_some
 from tweeter.testing.faults import Fault
@@ -230,4 +230,6 @@ def one_answer(
 
 def _times_doubted() -> float:
     """How often a circuit opened in the processes of this test."""
-    return sum(sample.value for metric in DISTRUSTED.collect() for sample in metric.samples if "_total" in sample.name)
+    return sum(
+        sample.value for metric in CIRCUIT_OPENED.collect() for sample in metric.samples if "_total" in sample.name
+    )

@@ -98,6 +98,7 @@ def _verify(name: str, interface: type, candidate: object) -> None:
 
 
 def _request_timelines(request: Request) -> ITimelines:
+    """The ITimelines that serve this request: the backend of the settings, or that of the lab's switch."""
     timelines: ITimelines = request.registry["choose_timelines"](request)
     return timelines
 

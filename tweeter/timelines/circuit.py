@@ -1,6 +1,6 @@
 """Decides whether pages read a store: a circuit breaker (Nygard, "Release It!") for each store of a process.
 
-    STARTING ── the relay reached the store ──▶ CLOSED ◀───────────────── it worked for the probation ──┐
+    STARTING ── the relay reached the store ──▶ CLOSED ◀──────────────────── it worked for a while ─────┐
         │                                         │ a page or the relay fails                            │
         └──────────────── failure ──────────────▶ OPEN ── the relay reaches it again ──▶ HALF_OPEN ──────┘
                                                   ▲                                          │ failure
@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
-from tweeter.metrics import DISTRUSTED, TRUSTED
+from tweeter.metrics import CIRCUIT_CLOSED, CIRCUIT_OPENED
 
 log = logging.getLogger("tweeter.delivery.circuit")
 
-PROBATION = 1.0  # seconds that a failed store must work before the circuit closes; doubled if it fails again soon
-LONGEST_PROBATION = 6.0
+HALF_OPEN = 1.0  # seconds that a failed store must work before the circuit closes; doubled if it fails again soon
+LONGEST_HALF_OPEN = 6.0
 SOON = 60.0
 
 
@@ -42,37 +42,37 @@ class Circuit:
         self._clock = clock
         self._lock = threading.Lock()
         self._since = clock()  # of the state
-        self._probation = 0.0
+        self._half_open = 0.0
         self._closed_at = -SOON
-        TRUSTED.labels(name).set(0)
+        CIRCUIT_CLOSED.labels(name).set(0)
 
     def failed(self, why: str) -> None:
         """The store cannot be read or written: opens the circuit, so SQL serves the pages."""
         with self._lock:
             self.failures += 1
             if self.state is State.CLOSED:
-                DISTRUSTED.labels(self.name).inc()
+                CIRCUIT_OPENED.labels(self.name).inc()
                 soon = self._clock() - self._closed_at < SOON
-                self._probation = min(max(PROBATION, self._probation * 2 if soon else 0), LONGEST_PROBATION)
+                self._half_open = min(max(HALF_OPEN, self._half_open * 2 if soon else 0), LONGEST_HALF_OPEN)
             if self.state is not State.OPEN:
                 log.warning("%s: circuit open, SQL serves its pages: %s", self.name, why)
             self._enter(State.OPEN)
 
-    def worked(self) -> None:
+    def succeeded(self) -> None:
         """A probe reached the store, and it can be read and written."""
         with self._lock:
             if self.state is State.OPEN:
                 self._enter(State.HALF_OPEN)
             if self.state is State.STARTING or (
-                self.state is State.HALF_OPEN and self._clock() - self._since >= self._probation
+                self.state is State.HALF_OPEN and self._clock() - self._since >= self._half_open
             ):
                 self._enter(State.CLOSED)
                 self._closed_at = self._since
                 log.info("%s: circuit closed, the store serves its pages", self.name)
 
-    def forgive(self) -> None:
-        """Ends the probation, for a caller that prefers the risk of another failure to waiting."""
-        self._probation = 0.0
+    def skip_half_open(self) -> None:
+        """Closes at the next probe, for a caller that prefers the risk of another failure to waiting."""
+        self._half_open = 0.0
 
     def abandon(self) -> None:
         """Called in a forked process: replaces the lock, which a thread of the parent may have held."""
@@ -82,4 +82,4 @@ class Circuit:
         self.state = state
         self._since = self._clock()
         self.closed = state is State.CLOSED
-        TRUSTED.labels(self.name).set(self.closed)
+        CIRCUIT_CLOSED.labels(self.name).set(self.closed)

@@ -149,7 +149,7 @@ class Projector:
                     added.setdefault(key, []).extend(tweets[author])
             self._add(added)
             small = self._read_audience(tweets)
-            self._drop_those_who_left(written, small)
+            self._drop_former_followers(written, small)
             new = {author: ids for author, ids in small.items() if ids != written[author]}
             if not new:
                 break
@@ -194,7 +194,7 @@ class Projector:
             self._store.drop(keys)
             raise
 
-    def _drop_those_who_left(self, written: Mapping[int, Sequence[int]], now: Mapping[int, Sequence[int]]) -> None:
+    def _drop_former_followers(self, written: Mapping[int, Sequence[int]], now: Mapping[int, Sequence[int]]) -> None:
         """Drops the timelines of followers that were written to and who do not follow the author any more.
 
         They may have been dropped and backfilled before the write. An unfollow after this second read drops the

@@ -87,7 +87,7 @@ class Streams:
             for chunk in writing[-1]:
                 written += len(chunk)
                 if written == len(begun[0]):
-                    self._look_again(begun[0], user_id)
+                    self._recheck(begun[0], user_id)
                     after = begun.popleft()[-1]
                     written = 0
                     if not self._hydrator.tweets([tweet_id])[tweet_id]:
@@ -97,20 +97,20 @@ class Streams:
             for each in reversed(writing):
                 each.close()
             for stretch in begun:  # not empty if the stream is abandoned midway
-                self._drop_who_left_or_all(stretch, user_id)
+                self._recheck_or_drop(stretch, user_id)
 
-    def _look_again(self, stretch: Sequence[int], user_id: int) -> None:
+    def _recheck(self, stretch: Sequence[int], user_id: int) -> None:
         """Reads the followers of this stretch again after the write, and drops the timelines of those who left."""
         with self._sessions() as session:
             still = followers.between(session, user_id, stretch[0], stretch[-1])
         if still != stretch:
             self._store.drop(self._kinds.keys_of_followers(set(stretch).difference(still)))
 
-    def _drop_who_left_or_all(self, stretch: Sequence[int], user_id: int) -> None:
-        """Like `_look_again`, for a relay that gives up: suppresses errors of SQL and the store."""
+    def _recheck_or_drop(self, stretch: Sequence[int], user_id: int) -> None:
+        """Like `_recheck`, for a relay that gives up: suppresses errors of SQL and the store."""
         with suppress(BackendUnavailable):
             try:
-                self._look_again(stretch, user_id)
+                self._recheck(stretch, user_id)
             except SQLAlchemyError:
                 self._store.drop(self._kinds.keys_of_followers(stretch))
 

@@ -53,14 +53,14 @@ def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     return values | {"form": form or Form(drafts.take(request, "tweets") if values["first"] else {})}
 
 
-def timeline_page(
-    request: Request, page: Page, timeline: Timeline | None, title: str, path: str = ""
-) -> dict[str, Any]:
+def timeline_page(request: Request, page: Page, timeline: Timeline, title: str, path: str = "") -> dict[str, Any]:
     """The values of a timeline's template. Only its newest page polls for newer tweets."""
     first = "before" not in request.GET
     poll = None
-    if timeline and first:
-        poll = _poll_url(request, timeline, page)
+    if first:
+        kind = request.registry.getUtility(ITimelineKinds)[timeline.kind]
+        user = f"&user={timeline.owner}" if kind.owned and not kind.private else ""
+        poll = f"/newer?timeline={timeline.kind}{user}&{_since(page, request.authenticated_userid)}"
     return {
         "title": title,
         "tweets": page.tweets,
@@ -71,19 +71,17 @@ def timeline_page(
     }
 
 
-def _poll_url(request: Request, timeline: Timeline, page: Page) -> str:
-    """The URL to poll, after the newest tweet that is not ahead of the clock. Those ahead are listed as seen.
+def _since(page: Page, me: int | None) -> str:
+    """The newest tweet that is not ahead of the clock; later ones count as newer. Those ahead are listed as seen.
 
     The viewer's own tweets do not count: they appear before tweets that others posted just earlier.
     """
-    now, me = ids.latest_id(), request.authenticated_userid
+    now = ids.latest_id()
     ahead = [tweet.id for tweet in page.tweets if tweet.id > now]
     past = [tweet for tweet in page.tweets if tweet.id <= now]
     since = next((tweet.id for tweet in past if tweet.user_id != me), past[-1].id if past else now if ahead else 0)
-    kind = request.registry.getUtility(ITimelineKinds)[timeline.kind]
-    user = f"&user={timeline.owner}" if kind.owned and not kind.private else ""
     seen = f"&seen={'+'.join(map(str, ahead))}" if ahead else ""
-    return f"/newer?timeline={timeline.kind}&since={since}{user}{seen}"
+    return f"since={since}{seen}"
 
 
 @view_config(

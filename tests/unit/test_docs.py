@@ -1,0 +1,91 @@
+"""The documentation: the reference matches the code, and every link leads somewhere."""
+
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+REFERENCE = ROOT / "docs" / "reference"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    make: Callable[[], dict[str, str]] = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]
+    return make()
+
+
+def test_the_reference_is_current(pages: dict[str, str]) -> None:
+    assert {path.name for path in REFERENCE.iterdir()} == pages.keys()
+    for name, text in pages.items():
+        assert (REFERENCE / name).read_text(encoding="utf-8") == text, f"{name} is outdated: run `make docs`"
+
+
+def test_everything_in_the_reference_is_explained(pages: dict[str, str]) -> None:
+    """The last cell of each row is its meaning."""
+    rows = [line for text in pages.values() for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) > 300
+    assert not [row for row in rows if not row.removesuffix("|").rpartition("|")[2].strip()]
+
+
+def blocks(language: str) -> str:
+    """The code blocks of this language in all documents."""
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS if path.name != "CHANGELOG.md"]
+    return "\n".join(re.findall(rf"^ *```{language}\n(.*?)^ *```", "\n".join(texts), re.MULTILINE | re.DOTALL))
+
+
+def test_every_setting_and_metric_in_the_documents_exists(pages: dict[str, str]) -> None:
+    named = set(re.findall(r"^ *(tweeter\.[\w.]+) *=", blocks("ini"), re.MULTILINE))
+    assert len(named) > 5
+    assert not [name for name in named - {"tweeter.cabinet.url"} if f"`{name}`" not in pages["settings.md"]]
+    metrics = {name for path in DOCUMENTS for name in re.findall(r"`(tweeter_\w+)`", path.read_text(encoding="utf-8"))}
+    assert not [name for name in metrics if f"`{name}`" not in pages["metrics.md"]]
+
+
+def test_every_command_in_the_documents_exists_with_its_options(pages: dict[str, str]) -> None:
+    lines = re.findall(r"^ *\$ .*?\btweeter ([a-z-]+) ([^#\n]*)", blocks("console"), re.MULTILINE)
+    assert len(lines) > 20
+    for command, rest in lines:
+        sections = re.findall(
+            rf"^##+ `tweeter {command}\b.*?(?=^## |\Z)", pages["commands.md"], re.MULTILINE | re.DOTALL
+        )
+        assert sections, command
+        for option in re.findall(r"--[a-z-]+", rest.split("|")[0]):
+            assert f"`{option}" in sections[0] or option == "--compare", (command, option)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub forms them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    heads = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href|srcset)="([^"]+)"', text)
+    for link in links:
+        if re.match(r"\w+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    seen, waiting = set(), [ROOT / "docs" / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        found = re.findall(r"\]\(([^)#\s:]+\.md)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+        waiting += [target for link in found if (target := (path.parent / link).resolve()).exists()]
+    assert set(DOCUMENTS) <= seen | {ROOT / "README.md"}
