@@ -40,7 +40,14 @@ setup(
     ],
     package_dir={"tweeter.migrations": "alembic"},
     package_data={
-        "tweeter": ["py.typed", "web/templates/**/*", "web/static/**/*", "bench/report/*.jinja2", "bench/report/*.css"],
+        "tweeter": [
+            "py.typed",
+            "web/templates/**/*",
+            "web/static/**/*",
+            "bench/report/*.jinja2",
+            "bench/report/*.css",
+            "cli/demo/*.toml",
+        ],
         "tweeter.migrations": ["script.py.mako"],
     },
     install_requires=[

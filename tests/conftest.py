@@ -176,7 +176,7 @@ def acting(sessions: sessionmaker[Session]) -> Callable[[], AbstractContextManag
     def acting() -> Iterator[Actions]:
         with sessions.begin() as session:
             begin_immediate(session)
-            yield Actions(session, passwords)
+            yield Actions(session, passwords, 140)
 
     return acting
 

@@ -1,4 +1,4 @@
-"""Tweeter: a microblog whose timelines are answered by interchangeable backends."""
+"""Tweeter: a microblog whose timelines are served by interchangeable backends."""
 
 import atexit
 import os
@@ -14,17 +14,16 @@ from pyramid.router import Router
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
-from tweeter.web.requests import make_request_class
+from tweeter.web import make_request_class
 
-# Programs that load the application to look at it, not to serve it.
+# Scripts that load the application without serving requests; they start no threads.
 INSPECTING = {"pshell", "proutes", "pviews", "ptweens", "prequest", "pdistreport"}
 
 
 def main(global_config: Mapping[str, str], **settings: str) -> Router:
     """The WSGI application of an ini file.
 
-    Raises SettingError. Pyramid's scripts (pserve, pshell, proutes, …), which would print a traceback, are ended by it
-    with one line.
+    Raises SettingError. Pyramid's scripts (pserve, pshell, proutes, …) end with one line instead of a traceback.
     """
     try:
         return _application(global_config, settings)
@@ -54,19 +53,18 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
 
 
 def machinery(config: Configurator) -> None:
-    """Everything but the web: the database, the timelines, their delivery and what people can do."""
+    """Everything but the web: the database, the timelines, delivery, and the actions of users."""
     config.include("tweeter.db")
     config.include("tweeter.timelines")
     config.include("tweeter.delivery")
-    config.include("tweeter.services.housekeeping")
-    config.include("tweeter.services.actions")
+    config.include("tweeter.services")
 
 
 @contextmanager
 def site(settings: Mapping[str, Any], deliver: bool = True) -> Iterator[Registry]:
-    """The machinery of merged settings, without a web application: its threads and connections end with the block.
+    """The registry of a site without its web application. Its threads and connections end with the block.
 
-    Delivery runs from the start, or else once the caller starts it.
+    With `deliver=False` the caller starts the delivery.
     """
     registry = make_registry(settings)
     try:
@@ -78,7 +76,7 @@ def site(settings: Mapping[str, Any], deliver: bool = True) -> Iterator[Registry
 
 
 def make_registry(settings: Mapping[str, Any]) -> Registry:
-    """The machinery of merged settings, at rest: see `site`."""
+    """Like `site`, without starting threads; the caller calls `shut_down`."""
     with _configuring(settings) as config:
         config.include(machinery)
     return config.registry
@@ -86,7 +84,7 @@ def make_registry(settings: Mapping[str, Any]) -> Registry:
 
 @contextmanager
 def _configuring(settings: Mapping[str, Any]) -> Iterator[Configurator]:
-    """A configurator that commits at the end of the block. A SettingError of an action is raised as itself."""
+    """A configurator that commits at the end of the block. Raises the SettingError of an action unwrapped."""
     try:
         with Configurator(settings=dict(settings)) as config:
             yield config
@@ -96,23 +94,23 @@ def _configuring(settings: Mapping[str, Any]) -> Iterator[Configurator]:
         raise
 
 
-_started: dict[int, Registry] = {}  # by their ids: a registry has no hash
-_inherited: list[Any] = []  # connections of the parent process: nobody may use or close them
+_started: dict[int, Registry] = {}  # by id(): registries are not hashable
+_inherited: list[Any] = []  # connection pools of the parent process, kept so that they are not closed here
 
 
 def start(registry: Registry) -> None:
-    """Starts what runs in the background: delivery and housekeeping. Forked processes start their own."""
+    """Starts the threads of delivery and housekeeping. Forked processes start their own."""
     _started[id(registry)] = registry
     registry.getUtility(IDelivery).start()
     registry["housekeeper"].start()
 
 
 def _restart() -> None:
-    """In a forked process: its parent's threads are not there, and its connections are the parent's."""
+    """Runs in a forked process, which has no threads yet and must not use its parent's connections."""
     for registry in _started.values():
-        for name in ("statements", "engine"):
-            _inherited.append(registry[name].pool)
-            registry[name].dispose(close=False)
+        for engine in (registry.database.statements, registry.database.engine):
+            _inherited.append(engine.pool)
+            engine.dispose(close=False)
         registry.getUtility(IDelivery).restart()
         registry["housekeeper"].restart()
 
@@ -121,8 +119,8 @@ os.register_at_fork(after_in_child=_restart)
 
 
 def shut_down(registry: Registry) -> None:
-    """Ends what runs in the background, and all connections to SQL."""
+    """Stops the background threads, and closes all connections to SQL."""
     _started.pop(id(registry), None)
     registry.getUtility(IDelivery).stop()
     registry["housekeeper"].stop()
-    registry["engine"].dispose()
+    registry.database.engine.dispose()

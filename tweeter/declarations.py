@@ -36,7 +36,7 @@ def from_environment(key: str, environ: Mapping[str, str]) -> tuple[str, str] | 
     Raises SettingError for a file that can't be read.
     """
     name = variable(key)
-    if value := environ.get(name):  # an empty variable is none: that is how compose files leave them
+    if value := environ.get(name):  # compose files set unset variables to empty texts
         return value, name
     if path := environ.get(name := f"{name}_FILE"):
         try:

@@ -37,7 +37,7 @@ class NotYours(Refused):
 
 
 class Missing(Refused):
-    """The object of the action does not exist (any more)."""
+    """The object of the action does not exist or was deleted."""
 
 
 class TookTooLong(TweeterError):
@@ -65,4 +65,4 @@ class Busy(TryAgain):
 
 
 class SettingError(ConfigurationError, TweeterError):
-    """A missing or invalid setting; the message says what is allowed."""
+    """A missing or invalid setting; the message names the allowed values."""

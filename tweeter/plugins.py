@@ -1,4 +1,4 @@
-"""Modules that a setting names: backends, and ways of delivery.
+"""Loads the modules that settings name: backends and delivery.
 
 Such a module may declare its own settings:
 
@@ -19,22 +19,22 @@ from pyramid.config import Configurator
 from tweeter.declarations import Setting, read
 from tweeter.errors import SettingError
 
-# SETTINGS may also be a collection of names; the module then reads their values itself, with `settings.setting`.
+# SETTINGS may also be a collection of names; the module then reads the values with `settings.setting`.
 UNTYPED = Setting(str, "")
 
-# The order of configuration actions that need what every plugin has registered.
+# The order of configuration actions that run after those of all plugins.
 REGISTERED = 10
 
 
 def dotted(package: str, spec: str) -> str:
-    """`memory` is a module of the package; a name with a dot is any module, as it is."""
+    """The dotted name of a module: `memory` is a module of the package; a name with a dot is returned unchanged."""
     return spec if "." in spec else f"{package}.{spec}"
 
 
 def load(setting: str, spec: str, package: str) -> ModuleType:
     """The module that `setting = spec` names.
 
-    Raises SettingError where there is no such module, where it lacks what it needs, or has no includeme(config).
+    Raises SettingError if the module or one of its imports is missing, or if it has no includeme(config).
     """
     name = dotted(package, spec)
     try:
@@ -45,8 +45,8 @@ def load(setting: str, spec: str, package: str) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise SettingError(f"{setting} = {spec}: {error}; install what this module needs") from error
         raise SettingError(
-            f"{setting} = {spec}: there is no such module; built in are {', '.join(built_in(package))}; "
-            "any other is the dotted name of a module"
+            f"{setting} = {spec}: no such module; built-in modules: {', '.join(built_in(package))}; "
+            "give any other by its dotted name"
         ) from None
     if not _can_be_included(module):
         raise SettingError(f"{setting} = {spec}: the module {name} has no includeme(config)")
@@ -84,10 +84,7 @@ def built_in(package: str) -> list[str]:
 
 
 def declared_settings(names: Iterable[str]) -> dict[str, Setting]:
-    """The settings that these modules declare, whether they are in use or not.
-
-    A module that can't be imported declares none. Loading it reports the error.
-    """
+    """The settings that these modules declare. Modules that can't be imported are ignored; loading them fails later."""
     found: dict[str, Setting] = {}
     for name in names:
         with suppress(ImportError):

@@ -4,7 +4,7 @@
     TWEETER_TIMELINES=memory pserve development.ini
 
 A setting's environment variable is its name in capitals with `_` for `.` and `-`: TWEETER_TIMELINES, SQLALCHEMY_URL.
-NAME_FILE names a file that holds the value, for secrets. The same rule serves the site, Alembic and the commands.
+NAME_FILE names a file that contains the value, for secrets. The site, Alembic and the commands read settings alike.
 """
 
 import difflib
@@ -22,27 +22,27 @@ __all__ = ["KNOWN", "Setting", "check_names", "check_secret", "merge", "read_ini
 
 log = logging.getLogger(__name__)
 
-# Kubernetes sets the others for a service that is called `tweeter` or `tweeter-redis`.
+# Kubernetes sets variables with SERVICE or PORT for a service named `tweeter` or `tweeter-redis`.
 _VARIABLE = re.compile(r"TWEETER_(?!.*(SERVICE|PORT)(_|$)).*")
 
 PLACEHOLDER = "change-me"
 
 
 KNOWN = {
-    "sqlalchemy.url": Setting(str, None, help="The database, such as sqlite:///tweeter.sqlite."),
+    "sqlalchemy.url": Setting(str, None, help="URL of the database. Example: sqlite:///tweeter.sqlite."),
     "tweeter.sql_timeout_ms": Setting(
         int, 5000, help="Milliseconds until PostgreSQL cancels a statement; 0: no limit."
     ),
-    "tweeter.timelines": Setting(str, "sql", help="The backend that serves the timelines: built in, or a dotted name."),
+    "tweeter.timelines": Setting(str, "sql", help="The backend that serves the timelines: a built-in or dotted name."),
     "tweeter.timelines.kinds": Setting(str, "", help="Modules with further timeline kinds, separated by spaces."),
     "tweeter.timelines.shadow": Setting(str, "", help="Backends that receive all deliveries but serve no pages."),
     "tweeter.delivery": Setting(str, "inline", help="How events reach the stores: inline, relay, or a dotted name."),
-    "tweeter.secret": Setting(str, None, help="A long random text that signs cookies.", secret=True),
+    "tweeter.secret": Setting(str, None, help="Key that signs cookies: a random text.", secret=True),
     "tweeter.secure_cookies": Setting(bool, True, help="Send cookies over https only."),
     "tweeter.production": Setting(bool, True, help="Refuse weak secrets and the lab; hide the demo account."),
     "tweeter.demo_account": Setting(str, "", help="'name password' shown at login in development.", secret=True),
     "tweeter.capacity": Setting(int, 800, 1, "Tweet ids that a materialized timeline keeps."),
-    "tweeter.message_limit": Setting(int, 140, 1, "Characters of a message, counted as people count them."),
+    "tweeter.message_limit": Setting(int, 140, 1, "Characters of a message (grapheme clusters)."),
     "tweeter.max_body": Setting(int, 65536, 1024, "Bytes of a request body."),
     "tweeter.session_days": Setting(int, 30, 1, "Days until an unused session ends."),
     "tweeter.limits.sign_in": Setting(str, "10/minute", help="Wrong passwords for one name from one address."),
@@ -61,7 +61,7 @@ KNOWN = {
         str, "", help="The backend that counts for the limits; empty: tweeter.timelines."
     ),
     "tweeter.allowed_hosts": Setting(
-        str, "", help="Host names that the site accepts, such as example.org; empty: any."
+        str, "", help="Host names that the site accepts (example: example.org); empty: any."
     ),
     "tweeter.metrics": Setting(str, "", help="Networks that may read /metrics; empty: the page does not exist."),
     "tweeter.argon2.time_cost": Setting(int, 3, 1, "Rounds of a password hash."),
@@ -70,10 +70,10 @@ KNOWN = {
     "tweeter.lab": Setting(bool, False, help="Serve /lab, which compares, switches and breaks backends."),
     "tweeter.lab.hosts": Setting(str, "127.0.0.1 ::1", help="Networks that may use the lab."),
     "tweeter.lab.backends": Setting(str, "sql memory redis memcached", help="Backends that the lab compares."),
-    "tweeter.outbox.keep_hours": Setting(int, 24, 1, "Hours that delivered events are kept."),
+    "tweeter.outbox.keep_hours": Setting(int, 24, 1, "Hours until delivered events are removed."),
 }
 
-# Those that name modules, which may have settings of their own.
+# Settings that name modules; these modules may declare settings.
 NAMING_MODULES = (
     "tweeter.timelines",
     "tweeter.timelines.kinds",
@@ -85,13 +85,10 @@ NAMING_MODULES = (
 
 
 def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:
-    """The settings an application starts with.
+    """The settings of an application. Raises SettingError for invalid values and unknown names (`check_names`).
 
-    Names are checked: `tweeter.timeline` is refused with a hint, and so are `tweeter.redis.ulr` and TWEETER_SECRTE.
-    The settings of a backend (`tweeter.redis.url`) stay text here. They are parsed when its module is loaded, because
-    a command may run where the chosen backend is not installed: see `tweeter.plugins`.
-
-    Raises SettingError.
+    Settings of a backend (`tweeter.redis.url`) remain text. They are parsed when its module is loaded, because a
+    command may run where the backend is not installed: see `tweeter.plugins`.
     """
     merged: dict[str, Any] = dict(ini)
     merged |= {key: value for key, value in command_line.items() if key.startswith(("tweeter.", "sqlalchemy."))}
@@ -107,9 +104,10 @@ def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapp
 
 
 def check_names(settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-    """Raises SettingError for a name of ours that nobody declares.
+    """Raises SettingError for an undeclared name that begins with `tweeter.`, such as `tweeter.redis.ulr`.
 
-    What may belong to another backend, one that is not in use, is left alone; so are variables that are no slips.
+    A setting that may belong to a third-party backend that is not in use only gets a log line. An undeclared variable
+    is an error only if it resembles a declared one (TWEETER_SECRTE).
     """
     ours = {key for key in settings if key.startswith("tweeter.")} - KNOWN.keys()
     known = {variable(key) for key in (*KNOWN, *ours)}
@@ -119,7 +117,7 @@ def check_names(settings: Mapping[str, Any], environ: Mapping[str, str]) -> None
         if value and _VARIABLE.fullmatch(name) and known.isdisjoint((name, name.removesuffix("_FILE")))
     }
     if not ours and not variables:
-        return  # the backends, and what they import, are not needed to tell
+        return  # without importing the backends
     named = " ".join(str(settings.get(key) or KNOWN[key].default) for key in NAMING_MODULES)
     third_party = (spec for spec in named.split() if "." in spec)
     declared = {*KNOWN, *declared_settings([*modules_of("tweeter.backends"), *third_party])}
@@ -128,38 +126,35 @@ def check_names(settings: Mapping[str, Any], environ: Mapping[str, str]) -> None
         part = key.split(".")[1]
         same = sorted(name for name in declared if part in parts and name.startswith(f"tweeter.{part}"))
         if key.count(".") > 1 and part not in parts and not _closest(part, parts, "", 0.7):
-            log.warning("no backend in use has a setting %s", key)
+            log.warning("no backend in use declares the setting %s", key)
         elif close := _closest(key, declared, "tweeter.", 0.6):
-            raise SettingError(f"there is no setting {key}; did you mean {close}?")
+            raise SettingError(f"unknown setting {key}; did you mean {close}?")
         else:
-            raise SettingError(f"there is no setting {key}; known are {', '.join(same or sorted(KNOWN))}")
+            raise SettingError(f"unknown setting {key}; known settings: {', '.join(same or sorted(KNOWN))}")
     for name in sorted(variables - {variable(key) for key in declared}):
         if close := _closest(name.removesuffix("_FILE"), map(variable, declared), "TWEETER_", 0.8):
-            raise SettingError(f"there is no setting for the variable {name}; did you mean {close}?")
+            raise SettingError(f"unknown environment variable {name}; did you mean {close}?")
 
 
 def _closest(name: str, names: Iterable[str], prefix: str, cutoff: float) -> str:
-    """The name that is most alike, without what all have in common; empty if none is."""
+    """The most similar name, compared without the common prefix; empty if none is similar."""
     rests = {known.removeprefix(prefix): known for known in names}
     close = difflib.get_close_matches(name.removeprefix(prefix), rests, 1, cutoff)
     return rests[close[0]] if close else ""
 
 
 def check_secret(settings: Mapping[str, Any]) -> None:
-    """Refuses to start a production site with a secret that anybody could know.
-
-    Raises SettingError.
-    """
+    """Raises SettingError for a weak secret in production."""
     secret = settings["tweeter.secret"]
     if settings["tweeter.production"] and (secret.startswith(PLACEHOLDER) or len(secret) < 32):
         raise SettingError(
             "tweeter.secret must be a random text of at least 32 characters in production: "
-            "set TWEETER_SECRET, or TWEETER_SECRET_FILE to a file that holds it"
+            "set TWEETER_SECRET, or TWEETER_SECRET_FILE to a file that contains it"
         )
 
 
 def read_ini(path: str, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The merged settings of an ini file's application, for whoever has no application (Alembic, the commands)."""
+    """The merged settings of an ini file, for callers without an application (Alembic, the commands)."""
     from pyramid.paster import get_appsettings
 
     return merge(get_appsettings(path), {}, os.environ if environ is None else environ)

@@ -28,7 +28,7 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
     check(ada)
     sign_up(ada, "ada", "Ada")
     ada.goto(tweet)
-    ada.get_by_label("Answer @bob").fill("Hello")
+    ada.get_by_label("Reply to @bob").fill("Hello")
     press(ada.get_by_role("button", name="Reply"))
     ada.goto("/@bob")
     press(ada.get_by_role("button", name="Follow @bob"))

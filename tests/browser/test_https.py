@@ -25,7 +25,7 @@ def test_the_page_says_that_the_site_needs_https(chromium: Browser, site: str) -
     page.get_by_label("Username").fill("ada")
     page.get_by_label("Password").fill(PASSWORD)
     page.locator("main").get_by_role("button", name="Sign up").click()
-    expect(page.get_by_role("heading", name="This site needs https")).to_be_visible()
+    expect(page.get_by_role("heading", name="This site requires https")).to_be_visible()
     expect(page.get_by_text("too old")).to_have_count(0)
     fits_the_screen(page)
     context.close()

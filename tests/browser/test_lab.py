@@ -36,10 +36,10 @@ def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str,
         check(ada, url)
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    press(ada.get_by_role("button", name="Post, and watch"))
+    press(ada.get_by_role("button", name="Post and watch"))
     expect(ada.get_by_role("heading", name="Done: a post to 10 followers")).to_be_visible()
     check(ada)
-    press(ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis"))
+    press(ada.get_by_role("group", name="Backend of all pages in this browser").get_by_role("button", name="redis"))
     check(ada)
     break_redis(ada)
     for url in ("", *pages[:3], "/"):
@@ -62,7 +62,7 @@ def test_a_server_that_comes_or_goes_is_noticed(open_browser: Opener, memcached_
     if url == "/lab/live":
         ada.get_by_label("20,000 followers").check()
     ada.get_by_label("Whose home timeline?").fill("half a na")
-    absent = ada.get_by_text("If nothing runs there, make services in another terminal starts it.")
+    absent = ada.get_by_text("Run make services in another terminal to start it.")
     expect(absent.first).to_be_visible()
     ada.evaluate("window.loaded = 'once'")
     with closing(Memcached()) as server:
@@ -102,7 +102,7 @@ def test_deliveries_appear_by_themselves(open_browser: Opener) -> None:
     sign_up(ada, "ada")
     ada.goto("/lab/live")
     ada.get_by_label("1,000 followers").check()
-    press(ada.get_by_role("button", name="Post, and watch"))
+    press(ada.get_by_role("button", name="Post and watch"))
     expect(ada.get_by_text("1,003 of 1,003 timelines")).to_have_count(2, timeout=30_000)  # memory and redis
     expect(ada.get_by_text("waits in the outbox until the store answers")).to_be_visible()
     expect(ada.get_by_role("heading", name="Done: a post to 1,000 followers, their timelines warm")).to_be_visible()
@@ -113,11 +113,11 @@ def test_it_works_without_javascript(open_browser: Opener) -> None:
     sign_up(ada, "ada")
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    press(ada.get_by_role("button", name="Post, and watch"))
+    press(ada.get_by_role("button", name="Post and watch"))
     for _ in range(100):
         if ada.get_by_role("heading", name="Done:").count():
             break
-        press(ada.get_by_role("link", name="Look again"))
+        press(ada.get_by_role("link", name="Reload"))
     expect(ada.get_by_text("13 of 13 timelines")).to_have_count(2)  # memory and redis
     ada.goto("/lab/progress")  # it may have been done before anybody looked
     ada.get_by_role("link", name="Back to the lab").click()
@@ -132,8 +132,8 @@ def test_the_switch_is_marked_on_every_page_and_led_back(open_browser: Opener) -
     ada.get_by_role("button", name="redis", exact=True).click()
     expect(ada.get_by_role("button", name="redis", exact=True)).to_have_attribute("aria-pressed", "true")
     ada.goto("/public")
-    expect(ada.get_by_role("region", name="The lab")).to_contain_text("Shown by redis, in this browser only")
-    expect(ada.locator(".costs")).to_contain_text("Answered by redis")
+    expect(ada.get_by_role("region", name="The lab")).to_contain_text("Pages in this browser come from redis")
+    expect(ada.locator(".costs")).to_contain_text("Served by redis")
     ada.get_by_role("button", name="back to sql").click()
     expect(ada.get_by_role("region", name="The lab")).to_have_count(0)
     assert ada.url.endswith("/public")

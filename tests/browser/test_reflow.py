@@ -97,7 +97,7 @@ def ada(open_browser: Opener) -> Page:
         post(ada, message)
     ada.goto("/lab/live")
     ada.get_by_label("10 followers").first.check()
-    press(ada.get_by_role("button", name="Post, and watch"))
+    press(ada.get_by_role("button", name="Post and watch"))
     expect(ada.get_by_role("heading", name="Done: a post to 10 followers")).to_be_visible()
     press(ada.get_by_role("button", name="Empty the cache of redis"))
     ada.goto("/@lab_ten")
@@ -151,7 +151,7 @@ def test_the_lab(ada: Page) -> None:
     ada.goto("/lab/live")
     press(ada.get_by_role("button", name="Break it: hang connections to redis"))
     expect(ada.get_by_text("redis, from SQL").first).to_be_visible()
-    press(ada.get_by_role("group", name="Every page in this browser is shown by").get_by_role("button", name="redis"))
+    press(ada.get_by_role("group", name="Backend of all pages in this browser").get_by_role("button", name="redis"))
     check(ada, *pages, "/")
 
 
@@ -168,6 +168,6 @@ def test_pages_that_forms_come_back_with(ada: Page) -> None:
     found += faults_of(ada)
     ada.get_by_label("Your password").fill(PASSWORD)
     press(ada.get_by_role("button", name="Close my account"))
-    expect(ada.get_by_role("heading", name="Really close")).to_be_visible()
+    expect(ada.get_by_role("heading", name="Close @")).to_be_visible()
     found += faults_of(ada)
     assert not found, "\n".join(found)

@@ -130,11 +130,11 @@ def test_a_search_goes_on_where_a_page_of_it_ended(ada: Page, monkeypatch: pytes
     monkeypatch.setattr(search, "MOST_ROWS", 4)
     ada.goto("/search?q=needle")
     expect(ada.locator("article")).to_have_count(1)
-    expect(ada.get_by_text("Found in tweets back to")).to_be_visible()
+    expect(ada.get_by_text("Results from tweets since")).to_be_visible()
     ada.get_by_role("link", name="Older").click()
     expect(ada.locator("article")).to_have_count(2)  # added in place
     ada.get_by_role("link", name="Older").click()
-    expect(ada.get_by_text("Nothing found in tweets back to")).to_be_visible()  # a page of its own
+    expect(ada.get_by_text("No results from tweets since")).to_be_visible()  # a page of its own
     expect(ada.locator("[data-timeline]")).to_be_hidden()
     ada.get_by_role("link", name="Older").click()
     expect(ada.locator("article")).to_have_count(1)

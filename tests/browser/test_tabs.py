@@ -50,8 +50,8 @@ def test_typed_text_is_in_its_box_after_signing_in(ada: Page, meanwhile: Callabl
     question = ada.url
     for url, label, button, done in (
         ("/", "What would you like to say?", "Post", "Posted."),
-        (question, "Answer @ada", "Reply", "Your answer is posted."),
-        ("/settings", "Bio", "Save profile", "Your profile is changed."),
+        (question, "Reply to @ada", "Reply", "Your reply was posted."),
+        ("/settings", "Bio", "Save profile", "Your profile was changed."),
     ):
         ada.goto(url)
         ada.get_by_label(label).fill(WORDS)
@@ -77,7 +77,7 @@ def test_a_second_tab_to_sign_in_goes_on(ada: Page) -> None:
     sign_in(other)
     sign_in(ada)
     ada.wait_for_url("**/mentions")
-    expect(ada.get_by_text("You are signed in already, as @ada.")).to_be_visible()
+    expect(ada.get_by_text("You are already signed in as @ada.")).to_be_visible()
     other.goto("/login?next=/search")
     other.wait_for_url("**/search")
 

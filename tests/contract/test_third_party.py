@@ -94,8 +94,8 @@ def test_verify_repairs_what_went_wrong_only_once(sqlite_url, people):
 @pytest.mark.parametrize(
     ("backend", "said"),
     [
-        ("nosuch", "built in are memcached, memory, redis, sql"),
-        ("no.such.module", "the dotted name of a module"),
+        ("nosuch", "built-in modules: memcached, memory, redis, sql"),
+        ("no.such.module", "by its dotted name"),
         ("tests.thirdparty.silent", "registered no timelines"),
         ("tests.thirdparty.incomplete", "is not complete"),
         ("tests.thirdparty", "has no includeme"),

@@ -18,7 +18,8 @@ from tweeter import ids
 from tweeter.db.chunks import CHUNK, in_chunks
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.models import Mention, Relationship, Tweet, User
-from tweeter.services.actions import BIO_LENGTH, NAME_LENGTH, Actions
+from tweeter.services.actions import Actions
+from tweeter.services.checks import BIO_LENGTH, NAME_LENGTH
 from tweeter.services.closing import remove_some
 from tweeter.services.passwords import Passwords
 from tweeter.values import (

@@ -265,7 +265,7 @@ def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_
     with Scratch(read_settings(ini), Lines(), "sqlite", redis_server.url) as scratch:
         settings = scratch.settings("redis")
         with running(settings) as app:
-            assert str(app.registry["engine"].url) == settings["sqlalchemy.url"] != sqlite_url
+            assert str(app.registry.database.engine.url) == settings["sqlalchemy.url"] != sqlite_url
             assert trusted(app.registry).store.identity == f"{redis_server.url} {scratch.prefix}"
     assert os.environ["TWEETER_REDIS_PREFIX"] == "site:"
 

@@ -197,7 +197,7 @@ def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--backends", "nonesuch"], "--backends = nonesuch: there is no such module; built in are "),
+        (["--backends", "nonesuch"], "--backends = nonesuch: no such module; built-in modules: "),
         (["--backends", "sql,tweeter.backends.sql"], "Two of the backends have the same name"),
         (["--workloads", "nonesuch"], "there is no workload nonesuch; built in are retwis"),
         (["--workloads", "replay"], "A replay needs both --follows and --tweets."),
@@ -436,7 +436,7 @@ def test_each_contender_has_a_database_of_its_own_that_is_gone_afterwards(ini):
             with one.acting() as actions:
                 user = actions.sign_up("ada", "a password").id
             one.post(user, "hello")
-            urls = {str(each.registry["engine"].url) for each in (one, other)}
+            urls = {str(each.registry.database.engine.url) for each in (one, other)}
             assert url not in urls
             assert len(urls) == 2
             with other.acting() as actions:

@@ -161,7 +161,7 @@ def test_servers_on_other_machines_are_not_ours(ini):
     [
         ("tweeter.redis.url = redis://localhost:", "tweeter.redis.url = redis://localhost:x", "tweeter.redis.url: "),
         ("tweeter.memcached.servers = localhost:", "tweeter.memcached.servers = :", "is no server"),
-        ("tweeter.timelines = sql", "tweeter.timelines = cabinet", "there is no such module"),
+        ("tweeter.timelines = sql", "tweeter.timelines = cabinet", "no such module"),
     ],
 )
 def test_settings_that_make_no_sense_are_said_to(ini, old, new, message):

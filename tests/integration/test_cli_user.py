@@ -121,9 +121,9 @@ def test_close_does_not_ask_with_yes(ini, sessions):
         (["add", "bob", "--password", "\udcff" * 10], "codec"),
         (["add", "bob"], "No password"),
         (["password", "ann"], "No password"),
-        (["password", "nobody", "--password", PASSWORD], "nobody called nobody"),
+        (["password", "nobody", "--password", PASSWORD], "no user called nobody"),
         (["password", "\udcff", "--password", PASSWORD], ""),
-        (["close", "nobody", "--yes"], "nobody called nobody"),
+        (["close", "nobody", "--yes"], "no user called nobody"),
     ],
 )
 def test_refused_input_is_reported_with_exit_code_1(tmp_path, sqlite_url, piped, capsys, arguments, reason):

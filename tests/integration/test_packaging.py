@@ -57,8 +57,10 @@ for path in ("/", "/public", "/signup", *sys.argv[2:]):
     print(path, response.status)
     response.app_iter
     assert response.status_int in (200, 302, 303), (path, response.text)
-app.registry["engine"].dispose()
+app.registry.database.engine.dispose()
 """
+
+SHIPPED = (".py", ".jinja2", ".css", ".js", ".svg", ".toml", ".typed", ".yaml", ".ico", ".png", ".webmanifest")
 
 
 def files(dist: Path, folder: str, *suffixes: str) -> set[str]:
@@ -108,9 +110,7 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]) -> None:
-    needed = files(
-        dist, "tweeter", ".py", ".jinja2", ".css", ".js", ".svg", ".typed", ".yaml", ".ico", ".png", ".webmanifest"
-    )
+    needed = files(dist, "tweeter", *SHIPPED)
     assert any(name.startswith("tweeter/web/templates/") for name in needed)
     assert any(name.startswith("tweeter/web/static/") for name in needed)
     migrations = {name.replace("alembic/", "tweeter/migrations/", 1) for name in files(dist, "alembic", ".py", ".mako")}

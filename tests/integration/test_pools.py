@@ -186,7 +186,7 @@ def test_options_of_the_ini_file_count_for_both_engines(options):
         connect_args='{"application_name": "the site", "options": "-c work_mem=5MB"}', hide_parameters="yes",
     )  # fmt: skip
     with running(own) as app:
-        for engine in (app.registry["engine"], app.registry["statements"]):
+        for engine in (app.registry.database.engine, app.registry.database.statements):
             pool: Any = engine.pool
             assert (pool.size(), pool._max_overflow, pool.timeout(), pool._recycle) == (3, 1, 7, 60)
             assert not pool._pre_ping
@@ -194,7 +194,7 @@ def test_options_of_the_ini_file_count_for_both_engines(options):
             with engine.connect() as connection:
                 assert connection.scalar(text("SHOW application_name")) == "the site"
                 assert connection.scalar(text("SHOW work_mem")) == "5MB"
-        with app.registry["statements"].connect() as connection:
+        with app.registry.database.statements.connect() as connection:
             assert connection.connection.dbapi_connection.autocommit
 
 

@@ -193,7 +193,7 @@ def test_a_site_starts_while_its_database_is_down(sqlite_template, tmp_path, bac
     with closing(Process(f"sqlite:///{path}", backend, **stores)) as process:
         time.sleep(0.2)
         assert not process.timelines.live()
-        process.registry["engine"].dispose()
+        process.registry.database.engine.dispose()
         command.upgrade(alembic_config(f"sqlite:///{path}"), "head")
         assert process.delivery.drain(BACK)
         assert process.timelines.live()
@@ -224,7 +224,7 @@ def test_a_store_that_does_not_know_its_site_is_unavailable(sqlite_url, backend,
 def test_a_store_that_the_lab_breaks_knows_the_site_before_and_after(sqlite_url, redis_server):
     own = {"tweeter.lab": True, "tweeter.lab.backends": "sql redis", "tweeter.redis.url": redis_server.url}
     with running(settings_of(sqlite_url) | own) as app:
-        delivery, sessions = app.registry.getUtility(IDelivery), app.registry["sessions"]
+        delivery, sessions = app.registry.getUtility(IDelivery), app.registry.database.sessions
         assert delivery.drain(BACK)
         instrument = app.registry["instruments"]["tweeter.backends.redis"]
         instrument.break_it("refuse")

@@ -36,7 +36,7 @@ def test_a_store_that_could_not_be_reached_at_the_start_is_read_as_soon_as_it_ca
     assert seconds_until_closed(circuit, clock) == 0
 
 
-def test_repeated_failures_lengthen_the_probation(circuit, clock):
+def test_repeated_failures_lengthen_the_half_open_state(circuit, clock):
     circuit.succeeded()
     waited = []
     for _ in range(5):
@@ -48,7 +48,7 @@ def test_repeated_failures_lengthen_the_probation(circuit, clock):
     assert seconds_until_closed(circuit, clock) == 1
 
 
-def test_a_failure_while_half_open_begins_the_probation_anew(circuit, clock):
+def test_a_failure_while_half_open_begins_the_half_open_state_anew(circuit, clock):
     circuit.succeeded()
     circuit.failed("it hangs")
     for _ in range(5):

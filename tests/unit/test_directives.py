@@ -38,7 +38,7 @@ def adding(name: str, by: str = "includeme") -> Callable[[Configurator], None]:
     """The includeme of a module that registers timelines under this name."""
 
     def include(config: Configurator) -> None:
-        config.add_timelines(name, PullTimelines("same", config.registry["sessions"], built_in_kinds()))
+        config.add_timelines(name, PullTimelines("same", config.registry.database.sessions, built_in_kinds()))
 
     include.__name__ = by  # Pyramid includes each name once
     return include

@@ -42,7 +42,7 @@ def test_a_new_name_and_a_parent_that_is_gone_show_at_once():
     assert "Wren" not in rendering.tweets_html([renamed])
     answer = msgspec.structs.replace(TWEET, parent_id=1, parent_username="finch")
     assert "@finch" in rendering.tweets_html([answer])
-    assert "that is gone" in rendering.tweets_html([msgspec.structs.replace(answer, parent_username=None)])
+    assert "a deleted tweet" in rendering.tweets_html([msgspec.structs.replace(answer, parent_username=None)])
 
 
 def test_a_changed_template_shows_at_once(template):

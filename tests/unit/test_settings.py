@@ -134,11 +134,11 @@ def test_an_empty_value_is_the_default() -> None:
 
 
 def test_an_unknown_setting_is_refused_with_a_hint() -> None:
-    with pytest.raises(SettingError, match=r"no setting tweeter.timeline; did you mean tweeter.timelines\?"):
+    with pytest.raises(SettingError, match=r"unknown setting tweeter.timeline; did you mean tweeter.timelines\?"):
         merged({"tweeter.timeline": "memory"})
     with pytest.raises(SettingError, match=r"did you mean tweeter.capacity\?"):
         merged({}, {"tweeter.capacty": "1"})
-    with pytest.raises(SettingError, match="no setting tweeter.xyzzy; known are .*tweeter.secret"):
+    with pytest.raises(SettingError, match="unknown setting tweeter.xyzzy; known settings: .*tweeter.secret"):
         merged({"tweeter.xyzzy": "1"})
 
 
@@ -173,7 +173,7 @@ def cabinet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 @pytest.mark.parametrize(("slip", "meant"), SLIPS)
 def test_a_slip_is_refused_wherever_it_is(cabinet: dict[str, str], slip: str, meant: str) -> None:
-    expected = re.escape(f"there is no setting {slip}; did you mean {meant}?")
+    expected = re.escape(f"unknown setting {slip}; did you mean {meant}?")
     with pytest.raises(SettingError, match=expected):
         merged(cabinet | {slip: "1"})
     with pytest.raises(SettingError, match=expected):
@@ -203,7 +203,9 @@ def test_a_setting_of_a_backend_that_is_not_in_use_is_left_alone_and_told(
     cabinet: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     merged({"tweeter.cabinet.ulr": "x"})
-    assert [record.getMessage() for record in caplog.records] == ["no backend in use has a setting tweeter.cabinet.ulr"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "no backend in use declares the setting tweeter.cabinet.ulr"
+    ]
 
 
 def test_a_backend_that_can_not_be_imported_is_no_matter_of_names(cabinet: dict[str, str]) -> None:

@@ -70,7 +70,7 @@ def test_the_last_messages_are_shown(unlimited: Router) -> None:
     for verb in ("follow", "unfollow", "follow"):
         ada.browser.post(f"/@bob/{verb}", {"csrf_token": token}, status=303)
     ada.browser.post("/tweets", {"csrf_token": token, "message": "hello"}, status=303)
-    assert messages(ada.get("/")) == ["You don&#39;t follow @bob any more.", "You follow @bob now.", "Posted."]
+    assert messages(ada.get("/")) == ["You no longer follow @bob.", "You now follow @bob.", "Posted."]
 
 
 @pytest.mark.parametrize("script", NAMES)
@@ -134,3 +134,16 @@ def test_a_post_is_stored_once_and_answered_whatever_fails_behind_it(
             patch.setattr(app.registry.getUtility(IDelivery), "wake", fail)
         ada.browser.post("/tweets", {"csrf_token": token, "message": "hello"}, status=303)
     assert len(ada.ids("/@Ada")) == 1
+
+
+def test_only_a_commit_with_an_event_wakes_the_delivery(app: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[str] = []
+    ada = Person(Browser(app), "Ada")
+    Person(Browser(app), "bob")
+    monkeypatch.setattr(app.registry.getUtility(IDelivery), "wake", lambda: woken.append("woken"))
+    ada.send("/settings", action="profile", display_name="Ada", bio="Another bio.", status=303)
+    ada.send("/@bob/unfollow", status=303)  # she does not follow bob
+    ada.send("/tweets", message=" ", status=400)
+    assert woken == []
+    ada.send("/@bob/follow", status=303)
+    assert woken == ["woken"]

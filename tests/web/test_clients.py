@@ -202,7 +202,7 @@ def test_other_hosts_are_answered_400(site_with: Callable[..., Router]) -> None:
             assert "evil" not in page.text
             assert "Location" not in page.headers
     page = browser.post("/login", {"username": "Ada"}, headers={"Host": "evil.example"}, status=400)
-    assert "does not go by that name" in page.text
+    assert "does not have that host name" in page.text
 
 
 def test_hosts_that_a_proxy_names(site_with: Callable[..., Router]) -> None:

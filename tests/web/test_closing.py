@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import event, func, insert, select, text, update
+from sqlalchemy import event, exists, func, insert, select, text, update
 
 from tests.conftest import engine_on, running, settings_of, write_ini
 from tests.support.people import PASSWORD, Browser, Person
@@ -24,8 +24,8 @@ from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.services import housekeeping
-from tweeter.services.actions import Actions
-from tweeter.services.closing import any_left, remove_some
+from tweeter.services.actions import actions_of
+from tweeter.services.closing import remove_some
 from tweeter.services.housekeeping import Housekeeper
 from tweeter.services.passwords import Passwords
 from tweeter.values import Cursor, Timeline
@@ -54,6 +54,11 @@ def app(backend, database_url, redis_server, memcached_server):
     with running(settings_of(database_url) | own) as app:
         app.registry["housekeeper"].stop()
         yield app
+
+
+def any_left(session):
+    """Whether rows of closed accounts are left."""
+    return bool(session.scalar(select(exists().where(User.closed))))
 
 
 @contextmanager
@@ -126,7 +131,7 @@ def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
     with pytest.raises(Missing):
         app.registry.getUtility(ITimelines).page(Timeline("profile", user_id), Cursor())
 
-    sessions = app.registry["sessions"]
+    sessions = app.registry.database.sessions
     steps = 0
     while remove_one(sessions):
         steps += 1
@@ -144,7 +149,7 @@ def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
 def without_figures(page):
     """A page without what is counted and measured."""
     page = re.sub(r'(?s)<(dl|p) class="(counts|costs)[^"]*".*?</\1>', "", page)
-    page = re.sub(r"Answered by .*?<|data-poll=\"[^\"]*\"|name=\"csrf_token\" value=\"\w+\"", "", page)
+    page = re.sub(r"Served by .*?<|data-poll=\"[^\"]*\"|name=\"csrf_token\" value=\"\w+\"", "", page)
     return re.sub(r"\d[\d,]*</?(b|strong|span|dd)\b[^>]*>\s*(followers?|following|tweets?)?", "", page)
 
 
@@ -154,7 +159,7 @@ def remove_one(sessions):
 
 
 def id_of(app, username):
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         return session.scalars(select(User.id).where(User.username_key == username)).one()
 
 
@@ -168,16 +173,16 @@ def test_actions_on_a_closed_account_find_no_user(app):
     bob.send("/tweets", status=400, message="an answer", parent_id=str(tweet))
     bob.delete(tweet, status=404)
     bob.post(f"hello @{LEAVER}")
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         assert session.scalars(select(Mention)).all() == []
 
 
 @pytest.mark.parametrize("backend", ["memory"], indirect=True)
 def test_the_counters_of_neighbours_are_what_is_there_after_each_chunk(app):
-    sessions = app.registry["sessions"]
+    sessions = app.registry.database.sessions
     leaver_id = crowd(sessions, 7)
     with transaction(sessions) as session:
-        Actions(session, app.registry["passwords"]).close_account(leaver_id)
+        actions_of(app.registry, session).close_account(leaver_id)
     while True:
         with sessions() as session:
             for user in session.scalars(select(User).where(~User.closed)):
@@ -226,7 +231,7 @@ HASH = Passwords(1, 8).hash(PASSWORD)
 @pytest.mark.parametrize("backend", ["sql"], indirect=True)
 def test_the_work_of_a_transaction_is_bounded(app, size):
     """To close costs as much for a thousand followers as for ten; to remove locks and changes a chunk at a time."""
-    engine, sessions = app.registry["engine"], app.registry["sessions"]
+    engine, sessions = app.registry.database.engine, app.registry.database.sessions
     crowd(sessions, size)
     owner = Person(Browser(app))
     owner.sign_in("n0")
@@ -258,10 +263,10 @@ def die_while_removing(url, chunks):
 def test_closing_continues_in_another_process_after_a_kill(database_url, monkeypatch):
     with running(settings_of(database_url)) as app:
         app.registry["housekeeper"].stop()
-        sessions = app.registry["sessions"]
+        sessions = app.registry.database.sessions
         leaver = crowd(sessions, 20)
         with transaction(sessions) as session:
-            Actions(session, app.registry["passwords"]).close_account(leaver)
+            actions_of(app.registry, session).close_account(leaver)
         for chunks in (1, 4, 9):
             child = multiprocessing.get_context("spawn").Process(target=die_while_removing, args=(database_url, chunks))
             child.start()
@@ -301,17 +306,17 @@ def test_who_leaves_few_neighbours_leaves_nothing_to_be_seen(database_url):
         leaver, bob = Person(Browser(app), LEAVER), Person(Browser(app), "bob")
         leaver.follow("bob"), bob.follow(LEAVER), leaver.post("hello")
         leave(leaver)
-        with app.registry["sessions"]() as session:
+        with app.registry.database.sessions() as session:
             assert session.scalars(select(User.username)).all() == ["bob"]
             assert session.scalars(select(User.followers_count + User.following_count)).all() == [0]
 
 
 def test_old_events_leave_the_outbox_in_chunks_while_nobody_waits(database_url, monkeypatch):
     with running(settings_of(database_url) | {"tweeter.timelines": "memory"}) as app:
-        sessions = app.registry["sessions"]
+        sessions = app.registry.database.sessions
         deleted = []
         event.listen(
-            app.registry["engine"], "after_cursor_execute",
+            app.registry.database.engine, "after_cursor_execute",
             lambda *args: deleted.append((threading.current_thread().name, args[1].rowcount))
             if args[2].startswith("DELETE FROM outbox") else None,
         )  # fmt: skip
@@ -333,16 +338,16 @@ def count(sessions):
 def test_housekeeping_survives_a_database_that_is_away(database_url, monkeypatch, caplog):
     monkeypatch.setattr(housekeeping, "LOOK_EVERY", 0.01)
     with running(settings_of(database_url)) as app:
-        sessions = app.registry["sessions"]
+        sessions = app.registry.database.sessions
         leaver = crowd(sessions, 3)
         with transaction(sessions) as session:
             session.execute(text("ALTER TABLE outbox RENAME TO elsewhere"))
         with housekeeping_of(sessions):
-            until(lambda: "housekeeping has to wait" in caplog.text)
+            until(lambda: "housekeeping is postponed" in caplog.text)
             with transaction(sessions) as session:
                 session.execute(text("ALTER TABLE elsewhere RENAME TO outbox"))
             with transaction(sessions) as session:
-                Actions(session, app.registry["passwords"]).close_account(leaver)
+                actions_of(app.registry, session).close_account(leaver)
             until(lambda: not left(sessions))
 
 
@@ -384,7 +389,7 @@ def test_interrupted_command_leaves_the_rest_for_the_next_run(site, capsys, monk
     assert "n0 is closed. The site removes the rest" in capsys.readouterr().err
     assert left(sessions)
     assert main(["user", "close", ini, "n0", "--yes"]) == 1
-    assert "nobody called n0" in capsys.readouterr().err
+    assert "no user called n0" in capsys.readouterr().err
     assert main(["user", "close", ini, "ann", "--yes"]) == 0
     assert not left(sessions)
     with sessions() as session:

@@ -146,7 +146,7 @@ def test_names_typed_into_old_forms_stay(eve: Person) -> None:
         token = eve.token(url)
         sign_out_and_in_often(eve)
         page = eve.browser.post(url, {"csrf_token": token, "password": "my own secret", **fields}, status=303).follow()
-        assert "Please send it again" in page.text
+        assert "Please send the form again" in page.text
         assert "my own secret" not in page.text
         shown = fields_of(page)
         assert {name: shown[name] for name in fields} == fields
@@ -201,12 +201,12 @@ def test_buttons_of_an_old_page_lead_back_to_it(eve: Person, bob: Person) -> Non
         sign_out_and_in(eve)
         shown = eve.browser.post(url, {"csrf_token": token, **fields}, status=303).follow()
         assert shown.request.path == page
-        assert "Please send it again" in shown.text
+        assert "Please send the form again" in shown.text
         eve.sign_out()
         shown = arrive(eve, eve.browser.post(url, {"csrf_token": token, **fields}, status=303))
         assert shown.request.path == page
     assert eve.ids("/@Eve") == [tweet]
-    assert "Nobody follows" in bob.get("/@bob/followers").text
+    assert "has no followers yet" in bob.get("/@bob/followers").text
 
 
 # signing in, up and out twice
@@ -222,10 +222,10 @@ def test_a_second_tab_to_sign_in_goes_on(visitor: Visitor, bob: Person, url: str
         response = eve.browser.post(f"{url}", fields | {"csrf_token": token_sent}, status=303)
         assert response.location.endswith("/mentions?limit=5")
         page = response.follow()
-        assert "You are signed in already, as @Eve." in page.text
+        assert "You are already signed in as @Eve." in page.text
     fields["next"] = "//evil.example"
     assert eve.browser.post(url, fields | {"csrf_token": token}, status=303).follow().request.path == "/"
-    assert "signed in already" not in eve.get("/").text
+    assert "already signed in" not in eve.get("/").text
     assert eve.get("/login?next=/mentions", status=302).location.endswith("/mentions")
     assert eve.get("/signup", status=302).follow().request.path == "/"
 
@@ -265,14 +265,16 @@ def test_plain_http_in_production_is_said_to_need_https(secure: Router, url: str
     browser = Browser(secure, {"HTTP_HOST": "site.example"})
     fields = {"csrf_token": browser.get(url).forms[0]["csrf_token"].value, "username": "ada", "password": PASSWORD}
     page = browser.post(url, fields, status=400)
-    assert "This site needs https" in page.text
+    assert "This site requires https" in page.text
     assert "too old" not in page.text
-    assert "needs https" in browser.post(url, fields, headers={"Origin": "http://site.example"}, status=400).text
+    assert "requires https" in browser.post(url, fields, headers={"Origin": "http://site.example"}, status=400).text
     # Over https, an old form is an old form, whether the proxy says that it is https or only the browser does.
-    assert "needs https" not in browser.post(url, fields, headers={"Origin": "https://site.example"}, status=400).text
+    assert (
+        "requires https" not in browser.post(url, fields, headers={"Origin": "https://site.example"}, status=400).text
+    )
     proxied = Browser(secure, {"HTTP_HOST": "site.example", "wsgi.url_scheme": "https"})
     page = proxied.post(url, fields, headers={"Origin": "https://site.example"}, status=400)
-    assert "This form is too old" in page.text
+    assert "This form has expired" in page.text
     assert "Your browser sent no cookie" in page.text
 
 

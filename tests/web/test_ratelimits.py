@@ -137,7 +137,7 @@ def test_reported_wait_is_long_enough_and_no_longer(
 
 @pytest.mark.parametrize("spec", ["", "many", "0/day", "-1/hour", "5", "5/fortnight", "5/hour;x"])
 def test_invalid_limit_is_rejected_at_startup(spec: str) -> None:
-    with pytest.raises(SettingError, match=r"tweeter\.limits\.post must be a limit such as"):
+    with pytest.raises(SettingError, match=r"tweeter\.limits\.post must be a limit"):
         parse("post", spec)
 
 
@@ -204,8 +204,8 @@ def test_without_the_storage_each_process_counts_for_itself(
     # What was counted there before is still there. What was done there, and not answered, was counted here as well.
     assert fill(rates, "post", "ada") in ((0, 1, 2) if fault == "cut" else (2,))
     assert [record.message.partition(";")[0] for record in caplog.records] == [
-        "the storage of limits fails",
-        "the storage of limits is back",
+        "the rate limit storage failed",
+        "the rate limit storage has recovered",
     ]
 
 

@@ -68,7 +68,7 @@ def _url(request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Ite
 def acting(sessions: Sessions) -> Iterator[Actions]:
     with sessions.begin() as session:
         begin_immediate(session)
-        yield Actions(session, Passwords(time_cost=1, memory_kib=8))
+        yield Actions(session, Passwords(time_cost=1, memory_kib=8), 140)
 
 
 def post(sessions: Sessions, *messages: str) -> list[int]:
@@ -170,7 +170,7 @@ def test_search_page_scans_a_limited_number_of_tweets(
         page = ada.get(url)
         pages.append(ids_on(page))
         older = re.search(r'rel="next" href="([^"]+)"', page.text)
-        assert ("Older ones are searched on the next page" in page.text) == bool(older)
+        assert ("The next page searches older tweets" in page.text) == bool(older)
         url = older.group(1).replace("&amp;", "&") if older else ""
     assert [tweet for page in pages for tweet in page] == rare[::-1]
     assert [] in pages
@@ -208,7 +208,7 @@ def test_search_timeout_has_its_own_page(ada: Person, app: Router, monkeypatch: 
     def slow(session: Session, *rest: Any) -> None:
         session.execute(sql(SLOW[session.get_bind().dialect.name]))
 
-    engine: Engine = app.registry["engine"]
+    engine: Engine = app.registry.database.engine
 
     def limit() -> object:
         with engine.connect() as connection:

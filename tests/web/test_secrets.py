@@ -44,8 +44,8 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_form(
             if statement.startswith("INSERT INTO"):
                 proxy.become("cut")
 
-        event.listen(app.registry["engine"], "before_cursor_execute", cut)
-        event.listen(app.registry["engine"], "handle_error", lambda context: proxy.become("pass"))
+        event.listen(app.registry.database.engine, "before_cursor_execute", cut)
+        event.listen(app.registry.database.engine, "handle_error", lambda context: proxy.become("pass"))
         page = eve.browser.post("/tweets", {"csrf_token": token, "message": SECRET}, status=503)
         assert SECRET in page.text  # for the author to copy
         fields = {"csrf_token": other_token, "username": "eva", "display_name": SECRET, "password": "eve's password"}

@@ -17,7 +17,7 @@ from tweeter.db.engines import make_engine
 from tweeter.models import User
 from tweeter.services.passwords import Passwords
 from tweeter.web.security import local_url
-from tweeter.web.views.health import Probe
+from tweeter.web.views.monitoring import Probe
 
 Visitor = Callable[[], webtest.TestApp]
 
@@ -105,7 +105,7 @@ def test_old_hashes_are_renewed(app_with: Callable[..., Router]) -> None:
     app = app_with(**{"argon2.time_cost": 2})
     ada = Person(Browser(app))
     assert ada.sign_in("Ada").status_int == 303
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         hashed = session.scalar(select(User.password_hash))
     assert "t=2" in hashed
     assert ada.sign_in("Ada").status_int == 303
@@ -234,7 +234,7 @@ def test_addresses_of_this_site(url: str, there: str) -> None:
 
 def test_only_the_author_can_delete_a_tweet(ada: Person, bob: Person) -> None:
     tweet = ada.post("mine")
-    assert "somebody else" in bob.delete(tweet, status=403).text
+    assert "another user" in bob.delete(tweet, status=403).text
     assert ada.ids() == [tweet]
     assert re.search(r"<strong>1</strong>\s*tweet<", ada.get("/@Ada").text)
 
@@ -296,7 +296,10 @@ def test_browsers_are_told_to_be_strict(ada: Person, testapp: webtest.TestApp) -
 def test_large_bodies_are_refused(ada: Person) -> None:
     token = ada.token()
     big = "x" * 70_000
-    assert "too much" in ada.browser.post("/tweets", {"csrf_token": token, "message": big}, status=413).text
+    assert (
+        "larger than this site accepts"
+        in ada.browser.post("/tweets", {"csrf_token": token, "message": big}, status=413).text
+    )
     ada.browser.put("/tweets", big, status=413)
 
 

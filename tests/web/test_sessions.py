@@ -40,7 +40,7 @@ def is_signed_in(person: Person) -> bool:
 
 
 def count(app: Router) -> int:
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         return session.scalar(select(func.count()).select_from(LoginSession)) or 0
 
 
@@ -65,7 +65,7 @@ def test_signing_out_everywhere(processes: list[Router]) -> None:
     elsewhere.sign_in("Ada")
     copies = [copy_of(person, app) for app in processes for person in (ada, elsewhere)]
     answer = ada.send("/settings", action="sessions", status=303)
-    assert "You are signed out everywhere." in answer.follow().text
+    assert "You are signed out in all browsers." in answer.follow().text
     assert not any(map(is_signed_in, (ada, elsewhere, *copies)))
     assert is_signed_in(bob)
     ada.sign_in("Ada")
@@ -132,7 +132,7 @@ def test_password_changed_during_the_check_fails_sign_in(
 
 def test_stolen_database_is_not_enough_to_sign_in(processes: list[Router]) -> None:
     ada = Person(Browser(processes[0]), "Ada")
-    with processes[0].registry["sessions"]() as session:
+    with processes[0].registry.database.sessions() as session:
         (hashed,) = session.scalars(select(LoginSession.token_hash))
     token = ada.browser.cookies["ticket"]
     assert token.encode() not in hashed
@@ -153,7 +153,7 @@ def test_a_session_lasts_as_long_as_it_is_used(processes: list[Router]) -> None:
     ada = Person(Browser(app), "Ada")
 
     def left(change: timedelta | None = None) -> timedelta:
-        with app.registry["sessions"].begin() as session:
+        with app.registry.database.sessions.begin() as session:
             if change is not None:
                 session.execute(update(LoginSession).values(expires=now() + change))
             return session.scalars(select(LoginSession.expires)).one() - now()
@@ -175,7 +175,7 @@ def test_a_form_that_ends_a_session_is_not_overwritten_by_its_renewal(processes:
     app = processes[0]
     ada = Person(Browser(app), "Ada")
     token = ada.token()
-    with app.registry["sessions"].begin() as session:
+    with app.registry.database.sessions.begin() as session:
         session.execute(update(LoginSession).values(expires=now() + timedelta(days=1)))
     fields = {"action": "password", "current_password": PASSWORD, "new_password": "another password"}
     ada.browser.post("/settings", {"csrf_token": token, **fields}, status=303)
@@ -185,7 +185,7 @@ def test_a_form_that_ends_a_session_is_not_overwritten_by_its_renewal(processes:
 def test_sessions_that_are_over_are_deleted_some_at_a_time(processes: list[Router]) -> None:
     app = processes[0]
     ada = Person(Browser(app), "Ada")
-    with app.registry["sessions"].begin() as session:
+    with app.registry.database.sessions.begin() as session:
         begin_immediate(session)
         user_id = session.scalars(select(User.id)).one()
         old = now() - timedelta(days=1)

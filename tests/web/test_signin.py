@@ -54,7 +54,7 @@ def test_a_name_and_an_address(site_with: Site) -> None:
     page = stranger.sign_in("ADA", PASSWORD)
     assert page.status_int == 429
     assert 0 < int(page.headers["Retry-After"]) <= 600
-    assert "Somebody tried this name too often" in page.text
+    assert "too many wrong passwords for this username" in page.text
     stranger.browser.extra_environ["HTTP_X_FORWARDED_FOR"] = "198.51.100.4"  # anybody can say so
     assert stranger.sign_in("Ada", PASSWORD).status_int == 429
     assert at(app, "192.0.2.1").sign_in("Ada", PASSWORD).status_int == 429
@@ -76,7 +76,7 @@ def test_guessing_many_names_from_one_address_is_limited(site_with: Site) -> Non
     assert tried[50:] == [429] * 10
     page = thief.sign_in("Ada", PASSWORD)
     assert page.status_int == 429
-    assert "Somebody at your address" in page.text
+    assert "wrong passwords for too many usernames from your network address" in page.text
     assert at(app, "192.0.2.2").sign_in("Ada", PASSWORD).status_int == 303
 
 

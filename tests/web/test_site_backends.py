@@ -34,11 +34,11 @@ def test_two_people_meet(site_settings):
         assert ada.ids("/") == [first]
         ada.delete(first)
         assert bob.ids("/") == [answer]
-        assert "Answering a tweet that is gone" in bob.get("/").text
+        assert "In reply to a deleted tweet" in bob.get("/").text
         bob.get("/")
         foot = bob.get("/").text
         name = site_settings["tweeter.timelines"]
-        assert f"Answered by {name} in" in foot
+        assert f"Served by {name} in" in foot
         trips = "1 store round trip" if name == "redis" else "2 store round trips"
         assert f"{trips} · 1 SQL query, none for the timeline" in foot
 
@@ -51,5 +51,5 @@ def test_site_works_while_the_store_is_down(sqlite_url, backend):
         ada = Person(Browser(app), "Ada")
         tweet = ada.post("still here")
         assert ada.ids("/") == [tweet]
-        assert f"Answered by {backend}, from SQL in" in ada.get("/").text
+        assert f"Served by {backend}, from SQL in" in ada.get("/").text
         assert ada.get("/healthz").status_int == 200

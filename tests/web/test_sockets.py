@@ -58,7 +58,7 @@ def served(app):
 def write(app, username, tweets, length):
     """Signs somebody up who has written so much; their cookies, for a header."""
     person = Person(Browser(app), username)
-    with app.registry["writing_sessions"].begin() as session:
+    with app.registry.database.writing_sessions.begin() as session:
         user_id = session.scalars(select(User.id).where(User.username_key == username)).one()
         first = ids.generate_id()
         rows = [
@@ -106,7 +106,7 @@ def test_an_export_is_complete(app):
     """More of everything than is read at a time."""
     write(app, "bob", 3, 10)
     cookies = write(app, "ada", 2 * export.ROWS_AT_ONCE + 1, 20)
-    with app.registry["writing_sessions"].begin() as session:
+    with app.registry.database.writing_sessions.begin() as session:
         names = [f"u{n}" for n in range(export.ROWS_AT_ONCE)]
         row = {"bio": "", "password_hash": "", "date": ids.date_of(ids.generate_id())}
         session.execute(insert(User), [{"username": n, "username_key": n, "display_name": n, **row} for n in names])
@@ -118,7 +118,7 @@ def test_an_export_is_complete(app):
     answer = Browser(app).get("/settings/export.json", headers={"Cookie": cookies})
     mine = json.loads(answer.body)
     assert list(mine) == ["profile", "tweets", "followers", "following", "mentions"]
-    with app.registry["sessions"]() as session:
+    with app.registry.database.sessions() as session:
         assert [tweet["id"] for tweet in mine["tweets"]] == session.scalars(
             select(Tweet.id).where(Tweet.user_id == 2).order_by(Tweet.id.desc())
         ).all()
@@ -138,7 +138,7 @@ def test_stalled_readers_of_exports_do_not_block_others(app, served):
             connections.append(stack.enter_context(connection))
             assert status == 200
         assert max(seconds_of(port) for _ in range(10)) < ordinary + 5
-        for engine in (app.registry["engine"], app.registry["statements"]):
+        for engine in (app.registry.database.engine, app.registry.database.statements):
             assert engine.pool.checkedout() == 0
         # Another one for the same account has to wait; everybody else need not.
         again, status = ask(port, "/settings/export.json", readers[0])
@@ -183,7 +183,7 @@ def test_few_exports_are_written_at_a_time(app):
             stack.enter_context(app.registry["exports"].writing())
         busy = ada.get("/settings/export.json", status=503)
         assert busy.headers["Retry-After"]
-        assert "Many exports" in busy.text
+        assert "Too many exports" in busy.text
     assert json.loads(ada.get("/settings/export.json", status=200).body)["profile"]["username"] == "ada"
 
 

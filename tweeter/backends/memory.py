@@ -7,14 +7,13 @@ process has a store of its own, which a relay keeps up to date from the outbox.
     tweeter.memory.tweets = 200000       # tweets kept at most
 """
 
-import operator
 import secrets
 import threading
 import time
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -34,8 +33,6 @@ SETTINGS = {
     "tweeter.memory.timelines": Setting(int, 100_000, 1, "Timelines kept; the least recently read go first."),
     "tweeter.memory.tweets": Setting(int, 200_000, 1, "Tweets kept; the least recently read go first."),
 }
-DAMAGE = (AttributeError, TypeError, ValueError, OverflowError)  # raised by an object that is not a timeline
-
 FILL_SECONDS = 30.0  # a backfill that takes longer was abandoned by its reader
 
 
@@ -111,22 +108,19 @@ class MemoryTimelineStore:
         """Does nothing: there is no other run."""
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:
-        def read(entry: _Entry) -> Slice | None:
-            if entry.token is not None:
-                return None
-            end = bisect_left(entry.ids, before)
-            ids = entry.ids[max(end - limit, 0) : end].tolist()[::-1]
-            found = Slice(ids, operator.index(entry.floor), self._checkpoint)
-            self._entries.move_to_end(key)
-            return found
-
         with round_trip(), self._lock:
-            return self._with(key, read)
+            entry = self._entry(key)
+            if entry is None or entry.token is not None:
+                return None
+            self._entries.move_to_end(key)
+            end = bisect_left(entry.ids, before)
+            return Slice(entry.ids[max(end - limit, 0) : end].tolist()[::-1], entry.floor, self._checkpoint)
 
     def begin_fill(self, key: str) -> str | None:
         since = time.monotonic() - self._fill_seconds
         with round_trip(), self._lock:
-            if self._with(key, lambda entry: entry.token is None or entry.began > since):
+            entry = self._entry(key)
+            if entry is not None and (entry.token is None or entry.began > since):
                 return None
             token = secrets.token_hex(8)
             self._entries[key] = _Entry(token)
@@ -136,8 +130,9 @@ class MemoryTimelineStore:
             return token
 
     def fill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
-        def fill(entry: _Entry) -> bool:
-            if entry.token != token:
+        with round_trip(), self._lock:
+            entry = self._entry(key)
+            if entry is None or entry.token != token:
                 return False
             entry.ids = array("q", sorted({*ids, *(id_ for id_ in entry.ids if id_ >= floor)}))
             entry.floor = floor
@@ -145,19 +140,20 @@ class MemoryTimelineStore:
             entry.trim(self._capacity)
             return True
 
-        with round_trip(), self._lock:
-            return bool(self._with(key, fill))
-
     def add(self, keys: Iterable[str], id: int) -> None:
         with round_trip(), self._lock:
             for key in keys:
-                self._add(key, (id,))
+                if (entry := self._entry(key)) is not None:
+                    entry.add(id, self._capacity)
 
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
+        capacity = self._capacity
         for keys in batched(ids_by_key, LOCKED):
             with round_trip(), self._lock:
                 for key in keys:
-                    self._add(key, ids_by_key[key])
+                    if (entry := self._entry(key)) is not None:
+                        for id_ in ids_by_key[key]:
+                            entry.add(id_, capacity)
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
         for chunk in chunks:
@@ -166,12 +162,10 @@ class MemoryTimelineStore:
             yield chunk
 
     def remove(self, key: str, ids: Iterable[int]) -> None:
-        def remove(entry: _Entry) -> None:
-            gone = set(ids)
-            entry.ids = array("q", [id_ for id_ in entry.ids if id_ not in gone])
-
+        gone = set(ids)
         with round_trip(), self._lock:
-            self._with(key, remove)
+            if (entry := self._entry(key)) is not None:
+                entry.ids = array("q", [id_ for id_ in entry.ids if id_ not in gone])
 
     def drop(self, keys: Iterable[str]) -> None:
         with round_trip(), self._lock:
@@ -182,33 +176,25 @@ class MemoryTimelineStore:
         with round_trip():
             for key in list(self._entries):
                 with self._lock:
-                    self._with(key, lambda entry: entry.forget_below(before_id))
+                    if (entry := self._entry(key)) is not None:
+                        entry.forget_below(before_id)
 
     def clear(self) -> None:
         with round_trip(), self._lock:
             self._entries.clear()
 
-    def _with(self, key: str, work: Callable[[_Entry], T]) -> T | None:
-        """Calls `work` on the timeline and returns its result; None if there is no timeline. Drops a damaged one."""
+    def _entry(self, key: str) -> _Entry | None:
+        """The timeline under the key. Drops a damaged one."""
         if (entry := self._entries.get(key)) is None:
             return None
         try:
-            return work(entry)
-        except DAMAGE:
-            self._drop_damaged(key)
-            return None
-
-    def _add(self, key: str, ids: Iterable[int]) -> None:
-        if (entry := self._entries.get(key)) is not None:
-            try:
-                for id_ in ids:
-                    entry.add(id_, self._capacity)
-            except DAMAGE:
-                self._drop_damaged(key)
-
-    def _drop_damaged(self, key: str) -> None:
+            if type(entry.ids) is array and type(entry.floor) is int:
+                return entry
+        except AttributeError:
+            pass
         del self._entries[key]
         count_damaged("memory", {key: "no timeline"})
+        return None
 
 
 class _Lease:

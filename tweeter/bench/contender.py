@@ -1,7 +1,7 @@
 """A measured backend, and whether its pages are correct."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -11,10 +11,9 @@ from tweeter import measure
 from tweeter.bench.machinery import machinery, trusted
 from tweeter.bench.report.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch
-from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds
 from tweeter.metrics import fallbacks
-from tweeter.services.actions import Actions
+from tweeter.services.actions import Actions, acting
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Page, Timeline
 
@@ -64,7 +63,7 @@ class Contender:
     def __init__(self, registry: Registry, answers: Answers, name: str) -> None:
         self.name = name
         self.registry = registry
-        self.sessions = registry["sessions"]
+        self.sessions = registry.database.sessions
         self.timelines = trusted(registry)
         self.delivery = registry.getUtility(IDelivery)
         self.answers = answers
@@ -83,14 +82,9 @@ class Contender:
         self.answers.read(meter.answered_by)
         return page, Cost(seconds, meter.round_trips, meter.sql)
 
-    @contextmanager
-    def acting(self) -> Iterator[Actions]:
+    def acting(self) -> AbstractContextManager[Actions]:
         """Actions in a transaction, which commits at the end of the block. Does not wake the delivery."""
-        settings = self.registry.settings
-        with self.sessions() as session:
-            begin_immediate(session)
-            yield Actions(session, self.registry["passwords"], settings["tweeter.message_limit"])
-            session.commit()
+        return acting(self.registry)
 
     def post(self, user_id: int, message: str) -> tuple[Cost, Cost]:
         """Posts a tweet: the costs until it is committed, and until it is in the last follower's timeline."""

@@ -23,10 +23,9 @@ from tweeter.bench.scratch import Scratch
 from tweeter.bench.sender import Sender, sender
 from tweeter.bench.warm import AT_ONCE, MemcachedValue, RedisKey, shuffled
 from tweeter.console.commands import CommandError, count
-from tweeter.db.sessions import begin_immediate
 from tweeter.ids import generate_id
 from tweeter.interfaces import ITimelines
-from tweeter.services.actions import Actions
+from tweeter.services.actions import acting
 from tweeter.values import Cursor, Timeline, TweetCreated
 
 SMALL, SMALL_LEAST = 100_000, 1 / 1.5  # followers; here the reads from SQL before and after the writes matter, too
@@ -65,7 +64,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
 
 
 def _fill(scratch: Scratch, registry: Registry, args: argparse.Namespace) -> _Site:
-    with bulk_rows(registry["engine"], scratch.progress) as rows:
+    with bulk_rows(registry.database.engine, scratch.progress) as rows:
         author, *_ = people = rows.people(args.followers + 1)
         followers = people[1:]
         rows.follows(((follower, author) for follower in followers), len(followers))
@@ -184,7 +183,5 @@ def _deliveries(registry: Registry, site: _Site, settings: Mapping[str, Any]) ->
 
 
 def _post(registry: Registry, author: int) -> TweetCreated:
-    with registry["sessions"].begin() as session:
-        begin_immediate(session)
-        actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
+    with acting(registry) as actions:
         return TweetCreated(actions.post(author, "Hello, everybody!").id, author)

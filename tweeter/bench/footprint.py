@@ -43,7 +43,7 @@ def fill(settings: dict[str, Any], users: list[int]) -> tuple[int, int]:
     """Reads every home page. Returns the number of materialized ids and the growth of this process in bytes."""
     with machinery(settings) as registry:
         timelines = trusted(registry)
-        pull = PullTimelines("sql", registry["sessions"], registry.getUtility(ITimelineKinds))
+        pull = PullTimelines("sql", registry.database.sessions, registry.getUtility(ITimelineKinds))
         for user in users:  # memory that the database driver keeps is not the backend's
             pull.page(Timeline("home", user + 1), Cursor())
         gc.collect()

@@ -22,7 +22,7 @@ PATIENT = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": 
 
 @contextmanager
 def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
-    """A site with these complete settings: `registry["sessions"]`, and the timelines and delivery utilities.
+    """A site with these complete settings: `registry.database.sessions`, and the timelines and delivery utilities.
 
     Nothing is delivered before `trusted` starts the delivery. Raises CommandError for a shared store that may belong to
     a real site.
@@ -58,7 +58,7 @@ def trusted(registry: Registry, seconds: float = 30) -> Any:
 def by_hand(registry: Registry) -> Any:
     """The registry's timelines, readable without a background delivery: the caller delivers."""
     timelines = registry.getUtility(ITimelines)
-    timelines.set_site(site_id(registry["sessions"]))
+    timelines.set_site(site_id(registry.database.sessions))
     timelines.store.expect(timelines.store.incarnation())
     timelines.circuit.succeeded()
     timelines.read_at_any_age()

@@ -73,7 +73,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
 
 
 def _fill(scratch: Scratch, registry: Registry, timelines: int, entries: int) -> _Site:
-    with bulk_rows(registry["engine"], scratch.progress) as rows:
+    with bulk_rows(registry.database.engine, scratch.progress) as rows:
         people = rows.people(2 * timelines + 2)
         author, other, readers, absent = people[0], people[1], people[2 : timelines + 2], people[timelines + 2 :]
         rows.follows(((reader, author) for reader in readers), len(readers))

@@ -127,7 +127,7 @@ def _reasons(served: list[Served], backend: str) -> "Counter[str]":
 
 def _fill(scratch: Scratch, registry: Any) -> None:
     chance = random.Random(1)  # noqa: S311 (no secret)
-    with bulk_rows(registry["engine"], scratch.progress) as rows:
+    with bulk_rows(registry.database.engine, scratch.progress) as rows:
         authors = rows.people(AUTHORS)
         readers = rows.people(READERS, "reader", registry["passwords"].hash(PASSWORD))
         pairs = [(reader, author) for reader in readers for author in chance.sample(authors, FOLLOWEES)]

@@ -10,9 +10,8 @@ from pyramid.registry import Registry
 import tweeter
 from tweeter.bench.children import Child
 from tweeter.bench.machinery import PATIENT, by_hand, trusted
-from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.services.actions import Actions
+from tweeter.services.actions import acting
 from tweeter.values import Cursor, Timeline
 
 PATIENCE = 60  # seconds until all events are delivered
@@ -53,11 +52,8 @@ def begin_watch(settings: Mapping[str, Any]) -> None:
 
 def post(registry: Registry, author: int) -> int:
     """Commits a tweet. Returns its id."""
-    with registry["sessions"]() as session:
-        begin_immediate(session)
-        id_ = Actions(session, registry["passwords"]).post(author, "Of everyday size, as most are.").id
-        session.commit()
-    return id_
+    with acting(registry) as actions:
+        return actions.post(author, "Of everyday size, as most are.").id
 
 
 def post_and_wake(author: int, count: int, pause: float) -> dict[int, float]:

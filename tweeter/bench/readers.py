@@ -37,7 +37,7 @@ def fill(scratch: Scratch, registry: Registry, followees: int) -> tuple[Identity
     """Two readers, one with few followees, one with many; both see the same newest tweets."""
     moment = numbers(time.time_ns() // 1_000_000 - 30 * 24 * 3600 * 1000, 60_000)  # a tweet a minute
     few = min(FEW, followees)
-    with bulk_rows(registry["engine"], scratch.progress) as rows:
+    with bulk_rows(registry.database.engine, scratch.progress) as rows:
         authors = rows.people(followees)
         readers = rows.people(2, "reader", registry["passwords"].hash(PASSWORD))
         pairs = [(readers[0], author) for author in authors[:few]] + [(readers[1], author) for author in authors]
@@ -45,7 +45,7 @@ def fill(scratch: Scratch, registry: Registry, followees: int) -> tuple[Identity
         by = [*authors, *(authors[n % few] for n in range(few * RECENT))]
         tweets = [(first_id_of_ms(next(moment)), by[n], MESSAGES[n % len(MESSAGES)].format(n)) for n in range(len(by))]
         rows.tweets(tweets, len(tweets))
-    with registry["sessions"]() as session:
+    with registry.database.sessions() as session:
         columns = [getattr(User, name) for name in Identity._fields]
         found = session.execute(select(*columns).where(User.id.in_(readers)).order_by(User.id)).all()
     one, other = (Identity(*row) for row in found)

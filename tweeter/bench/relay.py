@@ -84,7 +84,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
 
 def _fill(scratch: Scratch, registry: Registry) -> _Site:
     """Users whose home timelines are all warm."""
-    with bulk_rows(registry["engine"], scratch.progress) as rows:
+    with bulk_rows(registry.database.engine, scratch.progress) as rows:
         authors = rows.people(AUTHORS)
         followers = rows.people(AUTHORS * FOLLOWERS, "reader")
         pairs = [(follower, authors[n // FOLLOWERS]) for n, follower in enumerate(followers)]
@@ -103,12 +103,12 @@ def _catch_up(scratch: Scratch, registry: Registry, site: _Site, events: int, fi
     backend = trusted(registry).name
     _warm(registry, site)
     delivery = registry.getUtility(IDelivery)
-    with bulk_rows(registry["engine"], scratch.progress) as rows:
+    with bulk_rows(registry.database.engine, scratch.progress) as rows:
         ids = [generate_id() for _ in range(events)]
         by = [site.authors[n % AUTHORS] for n in range(events)]
         rows.tweets(((id_, author, "One of many.") for id_, author in zip(ids, by, strict=True)), events)
     scratch.progress.phase(f"{backend}: catching up with {events:,} events", None)
-    with registry["sessions"]() as session:
+    with registry.database.sessions() as session:
         begin_immediate(session)
         moment = now()
         for first in range(0, events, 10_000):
@@ -140,9 +140,9 @@ def _latency(scratch: Scratch, settings: dict[str, Any], site: _Site, posts: int
             watcher.begin(watch, last, posts)
             time.sleep(0.2)
             with machinery(settings) as registry:
-                before, began = _progress_writes(registry["engine"]), time.perf_counter()
+                before, began = _progress_writes(registry.database.engine), time.perf_counter()
                 committed = site_processes[0].call(post_and_wake, author, posts, PAUSE)
-                writes = _progress_writes(registry["engine"]) - before
+                writes = _progress_writes(registry.database.engine) - before
                 seconds = time.perf_counter() - began
             seen = watcher.result()
         took = _milliseconds(committed, seen)
@@ -166,7 +166,7 @@ def _beside_a_celebrity(
 ) -> None:
     """Posts of small authors during fan-outs to very many followers."""
     posts = max(args.posts // 10, 1)
-    with machinery(settings) as registry, bulk_rows(registry["engine"], scratch.progress) as rows:
+    with machinery(settings) as registry, bulk_rows(registry.database.engine, scratch.progress) as rows:
         [celebrity] = rows.people(1, "celebrity")
         fans = rows.people(args.celebrity, "fan")
         rows.follows(((fan, celebrity) for fan in fans), len(fans))
@@ -198,7 +198,7 @@ def _beside_a_transaction(
         watcher = stack.enter_context(closing(Child()))
         watcher.call(begin_watch, settings)
         poster = stack.enter_context(site_process(settings))
-        engine = stack.enter_context(machinery(settings))["engine"]
+        engine = stack.enter_context(machinery(settings)).database.engine
         scratch.progress.phase(f"{backend}: beside an open transaction", 2 * TURNS)
         for turn in range(2 * TURNS):
             with engine.connect() as connection:
@@ -256,7 +256,7 @@ def _cost(scratch: Scratch, posts: int, figures: Figures) -> None:
                     _warm(registry, site)
             child = stack.enter_context(closing(Child()))
             child.call(begin, settings, True)
-            engine = stack.enter_context(machinery(settings))["engine"]
+            engine = stack.enter_context(machinery(settings)).database.engine
             contenders[backend] = child, site.authors[0], engine
         rounds = max(1, posts // ROUND)
         scratch.progress.phase("Posts, in turns", rounds * 2)

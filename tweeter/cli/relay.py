@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _status(registry: Registry, timelines: Any) -> Status:
-    site = site_identity(registry["sessions"])
+    site = site_identity(registry.database.sessions)
     timelines.set_site(site.id)
     problem = ""
     checkpoint: Checkpoint | None = None
@@ -100,7 +100,7 @@ def _status(registry: Registry, timelines: Any) -> Status:
         checkpoint = decode(timelines.store.checkpoint())
     except BackendUnavailable as error:
         problem = str(error)
-    with registry["sessions"]() as session:
+    with registry.database.sessions() as session:
         connection = session.connection()
         if checkpoint is None and not problem:
             row = consumers.read(connection, consumers.name_of(timelines.store.identity))

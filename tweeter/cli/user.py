@@ -7,11 +7,11 @@ import sys
 
 from sqlalchemy import func, select
 
-from tweeter.console.commands import CommandError, Site, open_site
+from tweeter.console.commands import CommandError, Site, add_ini, open_site
 from tweeter.console.progress import progress
 from tweeter.db.chunks import in_chunks
 from tweeter.models import Mention
-from tweeter.services.actions import check_password
+from tweeter.services.checks import check_password
 from tweeter.services.closing import remove_some
 
 _INI = re.compile(r"\.ini(?:$|[#?])")
@@ -26,7 +26,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         ("close", "delete an account with its tweets, its followers and whom it follows"),
     ):
         command = verbs.add_parser(verb, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
-        command.add_argument("ini", metavar="INI", help="the site's ini file, for example development.ini")
+        add_ini(command)
         command.add_argument("name", metavar="NAME", help="the username; INI and NAME may come in any order")
         if verb == "close":
             command.add_argument("--yes", action="store_true", help="do not ask for confirmation")

@@ -16,6 +16,7 @@ from tweeter.console.progress import progress
 from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds, ITimelines
 from tweeter.models import User
+from tweeter.services.people import find_user
 from tweeter.timelines.verify import PAGES, Verifier
 
 SHOWN = 20  # printed differences
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         if not delivery.drain(CATCH_UP):
             raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
         kinds = registry.getUtility(ITimelineKinds)
-        verifier = Verifier(timelines, kinds, registry["sessions"], lambda: delivery.drain(CAUGHT_UP))
+        verifier = Verifier(timelines, kinds, registry.database.sessions, lambda: delivery.drain(CAUGHT_UP))
         owned = sum(kind.owned for kind in kinds.values())
         shown.phase("Timelines", len(kinds) - owned + owned * total)
         compared = wrong = repaired = 0
@@ -92,13 +93,12 @@ def _count_of(wrong: int, repaired: int) -> str:
 def _users(sessions: SessionFactory, args: argparse.Namespace) -> tuple[int, Iterator[int]]:
     """The number of users to verify, and their ids."""
     if args.user:
-        names = {name.lower().removeprefix("@"): name for name in args.user}
         with sessions() as session:
-            rows = session.execute(select(User.username_key, User.id).where(User.username_key.in_(names))).all()
-        found = {row.username_key: row.id for row in rows}
-        if missing := [name for key, name in names.items() if key not in found]:
+            found = {name: find_user(session, name.removeprefix("@")) for name in args.user}
+        if missing := [name for name, user in found.items() if user is None]:
             raise CommandError(f"There is nobody called {', '.join(missing)}.")
-        return len(found), iter(found.values())
+        ids = {user.id for user in found.values() if user}
+        return len(ids), iter(ids)
     with sessions() as session:
         count = session.scalar(select(func.count()).select_from(User).where(~User.closed)) or 0
     if args.all:

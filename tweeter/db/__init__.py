@@ -1,16 +1,30 @@
 """The database: engines, sessions, and `request.dbsession`, a session in the request's transaction."""
 
+from typing import NamedTuple
+
 import zope.sqlalchemy
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session, sessionmaker
 from transaction.interfaces import NoTransaction
 
 from tweeter.db.clock import DatabaseClock
 from tweeter.db.drivers import Door
 from tweeter.db.options import engine_of
 from tweeter.db.sessions import make_sessions
+
+
+class Database(NamedTuple):
+    """The engines and sessions of a site, as `registry.database`."""
+
+    engine: Engine
+    statements: Engine  # in autocommit, which takes half the time for a single statement
+    sessions: sessionmaker[Session]  # for short transactions, each with a fresh snapshot
+    writing_sessions: sessionmaker[Session]  # begin as writers
+    read_sessions: sessionmaker[Session]  # on `statements`: every statement has a snapshot of its own
+    clock: DatabaseClock
+
 
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
@@ -27,10 +41,10 @@ def request_session(request: Request) -> Session:
         except NoTransaction:
             request.tm.begin()
             request.add_finished_callback(lambda request: request.tm.abort())
-        session: Session = request.registry["sessions"]()
+        session: Session = request.registry.database.sessions()
         zope.sqlalchemy.register(session, transaction_manager=request.tm)
     else:
-        session = request.registry["writing_sessions"]()
+        session = request.registry.database.writing_sessions()
         # "changed", because zope.sqlalchemy would roll back changes that it cannot see (Core statements).
         zope.sqlalchemy.register(session, transaction_manager=request.tm, initial_state="changed")
     return session
@@ -42,16 +56,12 @@ def read_session(request: Request) -> Session:
     It holds a connection from its first statement to the end of the block. So nothing else within the block may use a
     connection: neither `request.timelines` nor `request.identity`.
     """
-    session: Session = request.registry["read_sessions"]()
+    session: Session = request.registry.database.read_sessions()
     return session
 
 
 def includeme(config: Configurator) -> None:
-    """Adds `request.dbsession` for actions and `request.read_session()` for pages.
-
-    The registry gets "engine", "sessions" (short transactions), "statements" (an engine in autocommit, which takes half
-    the time for a single statement) and "read_sessions" (sessions on "statements").
-    """
+    """Adds `registry.database`, `request.dbsession` for actions and `request.read_session()` for pages."""
     settings = config.get_settings()
     settings["tm.manager_hook"] = "pyramid_tm.explicit_manager"
     settings["tm.activate_hook"] = lambda request: request.method not in _SAFE_METHODS
@@ -59,13 +69,16 @@ def includeme(config: Configurator) -> None:
     config.include("pyramid_retry")
     limit = settings["tweeter.sql_timeout_ms"]
     door = Door(limit / 1000) if limit else None
-    engine = config.registry["engine"] = engine_of(settings, door)
+    engine = engine_of(settings, door)
     statements = engine_of(settings, door, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     event.listen(engine, "engine_disposed", lambda engine: statements.dispose())
-    config.registry["statements"] = statements
-    config.registry["clock"] = DatabaseClock(statements)
-    config.registry["sessions"] = make_sessions(engine)
-    config.registry["writing_sessions"] = make_sessions(engine, writing=True)
-    config.registry["read_sessions"] = make_sessions(statements)
+    config.registry.database = Database(
+        engine,
+        statements,
+        sessions=make_sessions(engine),
+        writing_sessions=make_sessions(engine, writing=True),
+        read_sessions=make_sessions(statements),
+        clock=DatabaseClock(statements),
+    )
     config.add_request_method(request_session, "dbsession", reify=True)
     config.add_request_method(read_session)

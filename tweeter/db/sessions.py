@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Engine, literal, text
+from sqlalchemy import Engine, UpdateBase, literal, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
@@ -53,6 +53,12 @@ def time_limit(session: Session, seconds: float) -> Iterator[None]:
     finally:
         if sqlite:
             driver.set_progress_handler(None, 0)
+
+
+def write(session: Session, statement: UpdateBase) -> int:
+    """Executes an UPDATE or DELETE; returns the number of rows. Objects in the session are not synchronized."""
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    return int(result.rowcount)  # type: ignore[attr-defined]
 
 
 def insert_new(session: Session, model: type[DeclarativeBase], **values: Any) -> bool:

@@ -40,7 +40,7 @@ def set_delivery(config: Configurator, factory: DeliveryFactory) -> None:
     introspectable["factory"] = factory
 
     def register() -> None:
-        delivery = factory(registry["sessions"], engine, registry["clock"], materialized(registry), keep)
+        delivery = factory(registry.database.sessions, engine, registry.database.clock, materialized(registry), keep)
         registry.registerUtility(delivery, IDelivery)
         introspectable["delivery"] = delivery
 

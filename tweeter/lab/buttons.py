@@ -36,7 +36,7 @@ def do_to_store(request: Request) -> Response:
     lab: Lab = request.registry["lab"]
     backend = _backend(request, posted(request, "backend"))
     # A session of its own: the form's session holds the write lock, and a repaired store waits for the relay's writes.
-    with request.registry["sessions"]() as session:
+    with request.registry.database.sessions() as session:
         whose = find(session, posted(request, "user") or request.identity.username)
     happened = happen(lab, backend, posted(request, "action"), request.identity.username, (whose.id, whose.username))
     request.session.flash(f"{happened.backend}: {happened.what}.")
@@ -63,7 +63,7 @@ def tidy(request: Request) -> Response:
     lab: Lab = registry["lab"]
 
     def work(job: Job) -> None:
-        crowds.tidy(registry["sessions"], registry["passwords"], job)
+        crowds.tidy(registry, job)
         lab.delivery.wake()
 
     return _start(request, "taking the test accounts away", work)

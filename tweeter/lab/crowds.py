@@ -6,17 +6,17 @@ transaction, before its timeline can have been read. So no materialized timeline
 
 from typing import Any
 
+from pyramid.registry import Registry
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from tweeter.db.chunks import in_chunks
-from tweeter.db.sessions import SessionFactory, begin_immediate, insert_new
+from tweeter.db.sessions import SessionFactory, begin_immediate, insert_new, write
 from tweeter.errors import Refused
 from tweeter.lab.jobs import Job, Timer
 from tweeter.models import Relationship, User
-from tweeter.services.actions import Actions
+from tweeter.services.actions import actions_of
 from tweeter.services.closing import remove_some
-from tweeter.services.passwords import Passwords
 
 NAMES = {10: "lab_ten", 1_000: "lab_thousand", 20_000: "lab_crowd"}
 BIO = "A test account of the lab. A button there takes it away again."
@@ -76,10 +76,7 @@ def _make(session: Session, author: int, names: list[str]) -> None:
 
 
 def _count(session: Session, author: int, step: int) -> None:
-    session.execute(
-        update(User).where(User.id == author).values(followers_count=User.followers_count + step),
-        execution_options={"synchronize_session": False},
-    )
+    write(session, update(User).where(User.id == author).values(followers_count=User.followers_count + step))
 
 
 def how_many(session: Session) -> int:
@@ -96,20 +93,19 @@ def _followers() -> tuple[Any, ...]:
     return *_ours(), User.following_count == 1, User.tweets_count == 0
 
 
-def tidy(sessions: SessionFactory, passwords: Passwords, job: Job) -> None:
+def tidy(registry: Registry, job: Job) -> None:
     """Removes all accounts of the lab. Those with other follows or tweets are closed like any account."""
+    sessions = registry.database.sessions
     with sessions() as session:
         timer = Timer(job.phase("Accounts taken away", how_many(session), "accounts"))
     while removed := _remove_chunk(sessions):
         timer.advance(removed)
     while True:
-        with sessions() as session:
-            begin_immediate(session)
+        with registry.database.writing_sessions.begin() as session:
             user_id = session.scalar(select(User.id).where(*_ours()).limit(1))
             if user_id is None:
                 return
-            Actions(session, passwords).close_account(user_id)
-            session.commit()
+            actions_of(registry, session).close_account(user_id)
         for _ in in_chunks(sessions, remove_some):
             pass
         timer.advance(1)
@@ -130,10 +126,7 @@ def _remove_chunk(sessions: SessionFactory) -> int:
             ids = [follower for follower, _ in rows]
             for author in {followee for _, followee in rows}:
                 _count(session, author, -sum(followee == author for _, followee in rows))
-            for statement in (
-                delete(Relationship).where(Relationship.from_user_id.in_(ids)),
-                delete(User).where(User.id.in_(ids)),
-            ):
-                session.execute(statement, execution_options={"synchronize_session": False})
+            write(session, delete(Relationship).where(Relationship.from_user_id.in_(ids)))
+            write(session, delete(User).where(User.id.in_(ids)))
             session.commit()
     return len(rows)

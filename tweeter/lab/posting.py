@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from pyramid.registry import Registry
 
-from tweeter.db.sessions import begin_immediate
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import ITimelineKinds
 from tweeter.lab import crowds
 from tweeter.lab.bench import Backend, Lab
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase, Timer
-from tweeter.services.actions import Actions
+from tweeter.services.actions import acting
 from tweeter.values import Slice, Timeline
 
 OWN = 3  # timelines besides the followers': public, the author's profile and home
@@ -27,7 +26,7 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
     """The work of a job: creates the followers, makes their timelines warm or cold, posts, watches the deliveries."""
 
     def work(job: Job) -> None:
-        sessions = registry["sessions"]
+        sessions = registry.database.sessions
         author, followers = crowds.gather(sessions, size, job)
         asked = [backend for backend in lab.stores if backend.status().answers]
 
@@ -40,12 +39,9 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
         for backend in asked:
             phase = job.phase(f"{'Warm in' if warm else 'Dropped from'} {backend.name}", len(followers), "timelines")
             _prepare(backend, followers, phase, newest if warm else None)
-        with sessions() as session:
-            begin_immediate(session)
-            actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
+        with acting(registry) as actions:
             tweet = actions.post(author, f"A test of the lab, to {len(followers):,} followers.")
             begun = [(backend, backend.store.tally.watch(tweet.id)) for backend in lab.stores]
-            session.commit()
         watched = [
             Watched(backend, delivered, job.phase(f"Delivered to {backend.name}", len(followers) + OWN, "timelines"))
             for backend, delivered in begun

@@ -46,10 +46,10 @@ def with_cache(
             name,
             instrument.store,
             make_cache(instrument.cache),
-            registry["read_sessions"],
+            registry.database.read_sessions,
             registry.getUtility(ITimelineKinds),
             capacity=registry.settings["tweeter.capacity"],
-            clock=registry["clock"],
+            clock=registry.database.clock,
             circuit=lab.backends[backend].materialized.circuit,
         )
 

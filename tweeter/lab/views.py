@@ -7,7 +7,6 @@ from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tweeter import measure
@@ -19,8 +18,8 @@ from tweeter.lab.bench import PATIENCE, Lab, Status
 from tweeter.lab.explain import explain, parameters_text, statement_text
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.jobs import Job
-from tweeter.models import User
-from tweeter.text import USERNAME, clean_line
+from tweeter.services.people import find_user
+from tweeter.text import clean_line
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline, TweetView
 from tweeter.web.security import SIGNED_IN
@@ -178,17 +177,16 @@ def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
 
 def find(session: Session, username: str) -> Whose:
     """The user of that name. Raises Missing."""
-    row = None
-    if USERNAME.fullmatch(username):
-        columns = [getattr(User, name) for name in Whose._fields]
-        row = session.execute(select(*columns).where(User.username_key == username.lower())).one_or_none()
-    if row is None:
-        raise Missing(f"There is nobody called @{clean_line(username)[:20]}.")
-    return Whose(*row)
+    user = find_user(session, username)
+    if user is None:
+        raise Missing(f"There is no user called @{clean_line(username)[:20]}.")
+    return Whose(*(getattr(user, name) for name in Whose._fields))
 
 
 def measured(request: Request, contenders: Mapping[str, ITimelines], whose: Whose, limit: int) -> dict[str, Answer]:
-    reference = PullTimelines("reference", request.registry["sessions"], request.registry.getUtility(ITimelineKinds))
+    reference = PullTimelines(
+        "reference", request.registry.database.sessions, request.registry.getUtility(ITimelineKinds)
+    )
     with measure.measuring():  # the footer counts this page only, not the measured reads
         return ask_all(contenders, reference, Timeline("home", whose.id), Cursor(limit=limit))
 
@@ -214,7 +212,7 @@ def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, 
 
 def explained(request: Request, answer: Answer) -> list[tuple[str, list[Explained]]]:
     """The statements of the cold and the warm read, with their plans."""
-    engine = request.registry["engine"]
+    engine = request.registry.database.engine
 
     def read(cost: Cost) -> list[Explained]:
         return [

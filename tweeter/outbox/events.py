@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Integer, delete, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from tweeter import measure
+from tweeter.db.sessions import write
 from tweeter.models import OutboxEvent
 from tweeter.models.base import now
 from tweeter.values import Event
@@ -82,7 +83,4 @@ def prune(
     if needed is not None:
         sqlite = session.get_bind().dialect.name == "sqlite"
         old = old.where((OutboxEvent.id if sqlite else OutboxEvent.transaction_id) < needed)
-    result = session.execute(
-        delete(OutboxEvent).where(OutboxEvent.id.in_(old)), execution_options={"synchronize_session": False}
-    )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return write(session, delete(OutboxEvent).where(OutboxEvent.id.in_(old)))

@@ -4,22 +4,25 @@ The caller owns the transaction. All business rules are here, so they apply equa
 action that they do not allow raises Refused, with a message for the user.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.registry import Registry
 from pyramid.request import Request
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 
 from tweeter import ids, outbox, text
-from tweeter.db.sessions import insert_new
+from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
 from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users
-from tweeter.services import passwords
+from tweeter.services.checks import check_bio, check_display_name, check_message, check_password
 from tweeter.services.passwords import Passwords
+from tweeter.services.people import find_user
 from tweeter.values import (
     AccountClosed,
     Followed,
@@ -29,16 +32,13 @@ from tweeter.values import (
     Unfollowed,
 )
 
-NAME_LENGTH = 50
-NAME_COLUMN = 200  # code points
-BIO_LENGTH = 160
 ID_TRIES = 5
 
 
 class Actions:
     """The actions, within the session's transaction. They take ids and return rows."""
 
-    def __init__(self, session: Session, passwords: Passwords, message_limit: int = 140) -> None:
+    def __init__(self, session: Session, passwords: Passwords, message_limit: int) -> None:
         self._session = session
         self._passwords = passwords
         self._message_limit = message_limit
@@ -109,7 +109,7 @@ class Actions:
         session = self._session
         message = check_message(message, self._message_limit)
         if parent_id is not None and self._author(parent_id) is None:
-            raise Missing("The tweet you answer is gone.", "parent_id")
+            raise Missing("The tweet you reply to was deleted.", "parent_id")
         if not self._wrote(user_id, tweets_count=1):
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
@@ -122,12 +122,12 @@ class Actions:
         """Deletes a tweet of the user. Replies to it stay."""
         author_id = self._author(tweet_id)
         if author_id is None:
-            raise Missing("This tweet is gone.")
+            raise Missing("This tweet was deleted.")
         if author_id != user_id:
-            raise NotYours("This tweet is somebody else's.")
+            raise NotYours("This tweet belongs to another user.")
         self._lock(user_id)
-        if not self._rows(delete(Tweet).where(Tweet.id == tweet_id)):
-            raise Missing("This tweet is gone.")
+        if not write(self._session, delete(Tweet).where(Tweet.id == tweet_id)):
+            raise Missing("This tweet was deleted.")
         self._wrote(user_id, tweets_count=-1)
         outbox.record(self._session, TweetsDeleted((tweet_id,), user_id))
         self._session.flush()
@@ -155,7 +155,7 @@ class Actions:
             return
         self._lock(user_id, followee.id)
         gone = delete(Relationship).where(Relationship.from_user_id == user_id, Relationship.to_user_id == followee.id)
-        if self._rows(gone):
+        if write(self._session, gone):
             self._wrote(user_id, following_count=-1)
             self._count(User.id == followee.id, followers_count=-1)
             outbox.record(self._session, Unfollowed(user_id, followee.id))
@@ -163,11 +163,9 @@ class Actions:
 
     def find(self, username: str) -> User:
         """The user with that username, case-insensitive."""
-        user = None
-        if text.USERNAME.fullmatch(username):  # PostgreSQL raises an error for a NUL in a text
-            user = self._session.scalar(select(User).where(User.username_key == username.lower()))
+        user = find_user(self._session, username)
         if user is None:
-            raise Missing(f"There is nobody called {text.clean_line(username)[:20]}.")
+            raise Missing(f"There is no user called {text.clean_line(username)[:20]}.")
         return user
 
     # the parts
@@ -203,11 +201,7 @@ class Actions:
 
     def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
         counted = {name: getattr(User, name) + step for name, step in steps.items()}
-        return self._rows(update(User).where(who, ~User.closed).values({**values, **counted}))
-
-    def _rows(self, statement: Any) -> int:
-        result = self._session.execute(statement, execution_options={"synchronize_session": False})
-        return int(result.rowcount)  # type: ignore[attr-defined]
+        return write(self._session, update(User).where(who, ~User.closed).values({**values, **counted}))
 
     def _insert_tweet(self, user_id: int, message: str, parent_id: int | None) -> Tweet:
         values: dict[str, Any] = {"user_id": user_id, "message": message, "parent_id": parent_id}
@@ -233,56 +227,28 @@ class Actions:
                 self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
 
 
-def check_message(message: str, limit: int) -> str:
-    """Returns the cleaned message. Raises Refused."""
-    message = text.clean_message(message)
-    if not message:
-        raise Refused("Write something first.", "message")
-    surplus = text.length(message) - limit
-    _check_length(message, limit, f"That is {surplus:,} character{'s' if surplus > 1 else ''} too long.", "message")
-    return message
+def actions_of(registry: Registry, session: Session) -> Actions:
+    """The actions of a site, within the session's transaction."""
+    return Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
 
 
-def check_display_name(name: str) -> str:
-    name = text.clean_line(name)
-    too_long = f"A name has at most {NAME_LENGTH} characters."
-    _check_length(name, NAME_LENGTH, too_long, "display_name", NAME_COLUMN)
-    return name
-
-
-def check_bio(bio: str) -> str:
-    bio = text.clean_message(bio)
-    _check_length(bio, BIO_LENGTH, f"A bio has at most {BIO_LENGTH} characters.", "bio")
-    return bio
-
-
-def _check_length(words: str, limit: int, too_long: str, field: str, code_points: int = 0) -> None:
-    if text.count_characters(words) > limit:
-        raise Refused(too_long, field)
-    most = code_points or limit * text.CODE_POINTS_PER_CHARACTER
-    if len(words) > most:
-        raise Refused(f"This has {len(words):,} code points, more than the {most:,} that fit here.", field)
-
-
-def check_password(password: str) -> None:
-    if len(password) < passwords.LEAST_LENGTH:
-        raise Refused(f"A password has at least {passwords.LEAST_LENGTH} characters.", "password")
-    if len(password) > passwords.GREATEST_LENGTH:
-        raise Refused(f"A password has at most {passwords.GREATEST_LENGTH} characters.", "password")
+@contextmanager
+def acting(registry: Registry) -> Iterator[Actions]:
+    """The actions in a transaction of their own, committed at the end of the block. Does not wake the delivery."""
+    with registry.database.writing_sessions.begin() as session:
+        yield actions_of(registry, session)
 
 
 def _request_actions(request: Request) -> Actions:
     """The Actions of the request's transaction. Its commit wakes the relays."""
-    registry, session = request.registry, request.dbsession
-    wake = registry.getUtility(IDelivery).wake
+    session, wake = request.dbsession, request.registry.getUtility(IDelivery).wake
     request.tm.get().addAfterCommitHook(
         lambda committed: wake() if committed and outbox.RECORDED in session.info else None
     )
-    return Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
+    return actions_of(request.registry, session)
 
 
 def includeme(config: Configurator) -> None:
-    """Adds `request.actions`: the actions within the request's transaction; their events are delivered after it."""
-    settings = config.get_settings()
-    config.registry["passwords"] = Passwords.of(settings)
+    """Adds `request.actions`: the actions within the request's transaction. A commit with an event wakes the relay."""
+    config.registry["passwords"] = Passwords.of(config.get_settings())
     config.add_request_method(_request_actions, "actions", reify=True)

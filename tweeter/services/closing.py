@@ -7,11 +7,12 @@ complete in itself: any process continues where another was killed, and several 
 
 from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import outbox
 from tweeter.db.chunks import CHUNK
+from tweeter.db.sessions import write
 from tweeter.models import Mention, Relationship, Tweet, User
 from tweeter.values import TweetsDeleted
 
@@ -25,7 +26,7 @@ def remove_some(session: Session, limit: int = CHUNK) -> int:
         return removed
     # A bulk load may just have added rows. It locks the account, because foreign keys do.
     session.scalar(select(User.id).where(User.id == user_id).with_for_update())
-    return _remove(session, user_id, limit) or _rows(session, delete(User).where(User.id == user_id)) or 1
+    return _remove(session, user_id, limit) or write(session, delete(User).where(User.id == user_id)) or 1
 
 
 def _remove(session: Session, user_id: int, limit: int) -> int:
@@ -44,7 +45,7 @@ def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
     # No page shows them any more, but AccountClosed may not be applied to every store yet.
     outbox.record(session, TweetsDeleted(tuple(ids), user_id))
     session.flush()
-    return _rows(session, delete(Tweet).where(Tweet.user_id == user_id, Tweet.id.between(ids[-1], ids[0])))
+    return write(session, delete(Tweet).where(Tweet.user_id == user_id, Tweet.id.between(ids[-1], ids[0])))
 
 
 def _remove_follows(session: Session, user_id: int, limit: int) -> int:
@@ -64,8 +65,8 @@ def _remove_follows(session: Session, user_id: int, limit: int) -> int:
         if ids:
             part = (mine == user_id) & theirs.between(ids[-1], ids[0])
             there = User.id.in_(select(theirs).where(part)) & ~User.closed
-            _rows(session, update(User).where(there).values({counter: counter - 1}))
-            removed += _rows(session, delete(Relationship).where(part))
+            write(session, update(User).where(there).values({counter: counter - 1}))
+            removed += write(session, delete(Relationship).where(part))
     return removed
 
 
@@ -73,19 +74,9 @@ def _remove_mentions(session: Session, user_id: int, limit: int) -> int:
     ids = _chunk(session, Mention.tweet_id, Mention.user_id == user_id, limit)
     if not ids:
         return 0
-    return _rows(session, delete(Mention).where(Mention.user_id == user_id, Mention.tweet_id >= ids[-1]))
+    return write(session, delete(Mention).where(Mention.user_id == user_id, Mention.tweet_id >= ids[-1]))
 
 
 def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:
     """A chunk of keys, the greatest first: `sql` must skip the tweets of closed accounts among the newest."""
     return list(session.scalars(select(key).where(where).order_by(key.desc()).limit(limit)).all())
-
-
-def _rows(session: Session, statement: Any) -> int:
-    result = session.execute(statement, execution_options={"synchronize_session": False})
-    return int(result.rowcount)  # type: ignore[attr-defined]
-
-
-def any_left(session: Session) -> bool:
-    """Whether rows of closed accounts are left."""
-    return bool(session.scalar(select(exists().where(User.closed))))

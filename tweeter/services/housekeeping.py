@@ -40,7 +40,6 @@ class Housekeeper:
         self._passed = threading.Condition()
         self._begun = self._done = 0  # passes
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
 
     def restart(self) -> None:
         """Called in a forked process, which does not have its parent's thread."""
@@ -50,15 +49,12 @@ class Housekeeper:
     def start(self) -> None:
         """Starts the thread unless it is running."""
         if self._thread is None:
-            with self._starting:
-                if self._thread is None and not self._stopped.is_set():
-                    self._awake.set()  # first pass at once: another process may have been killed during its work
-                    self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
-                    self._thread.start()
+            self._awake.set()  # first pass at once: another process may have been killed during its work
+            self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+            self._thread.start()
 
     def wake(self, patience: float) -> None:
         """Called after an account was closed. Waits until its rows are removed, `patience` seconds at most."""
-        self.start()
         with self._passed:
             goal = self._begun + 1  # the current pass may have missed the account
             self._awake.set()
@@ -80,7 +76,7 @@ class Housekeeper:
             try:
                 self.tidy()
             except SQLAlchemyError as error:
-                log.warning("housekeeping has to wait: %s", getattr(error, "orig", error))
+                log.warning("housekeeping is postponed: %s", getattr(error, "orig", error))
             except Exception:
                 log.exception("housekeeping failed")
             with self._passed:
@@ -106,4 +102,4 @@ class Housekeeper:
 def includeme(config: Configurator) -> None:
     """Adds "housekeeper" to the registry."""
     keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
-    config.registry["housekeeper"] = Housekeeper(config.registry["sessions"], keep)
+    config.registry["housekeeper"] = Housekeeper(config.registry.database.sessions, keep)

@@ -12,8 +12,6 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from tweeter.errors import Busy
 
-LEAST_LENGTH = 8
-GREATEST_LENGTH = 200
 WAITING = 3  # threads that may wait for their turn; the server's other threads keep serving pages
 PATIENCE = 3.0  # seconds
 
@@ -55,7 +53,7 @@ class Passwords:
 
     @lru_cache(maxsize=1)  # noqa: B019 (lives as long as the application)
     def _decoy(self) -> str:
-        return self.hash("the password of nobody")
+        return self.hash("decoy")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

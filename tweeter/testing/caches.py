@@ -30,29 +30,29 @@ class TweetCacheSuite(DamagedTweets):
     def test_provides_the_interface(self, cache):
         verifyObject(ITweetCache, cache)
 
-    def test_what_it_does_not_know_is_left_out(self, cache):
+    def test_misses_are_omitted(self, cache):
         assert cache.get_many([1, 2]) == {}
         assert cache.get_many([]) == {}
 
-    def test_what_was_filled_comes_back_as_it_was(self, cache):
+    def test_filled_tweets_come_back_unchanged(self, cache):
         tweets = {id_: tweet(id_) for id_ in (1, 2, MAX_ID)}
         cache.fill(cache.lease(tweets), tweets)
         assert cache.get_many([MAX_ID, 1, 2, 3]) == tweets
 
-    def test_a_tweet_that_is_gone_is_remembered_as_gone(self, cache):
+    def test_a_tombstone_is_a_hit(self, cache):
         cache.fill(cache.lease([1]), {1: None})
         assert cache.get_many([1]) == {1: None}
 
-    def test_a_leased_tweet_is_still_a_miss(self, cache):
+    def test_a_leased_tweet_is_a_miss(self, cache):
         cache.lease([1])
         assert cache.get_many([1]) == {}
 
-    def test_what_was_invalidated_is_a_miss_again(self, cache):
+    def test_an_invalidated_tweet_is_a_miss(self, cache):
         cache.fill(cache.lease([1, 2]), {1: tweet(1), 2: None})
         cache.invalidate([1, 2, 3])
         assert cache.get_many([1, 2, 3]) == {}
 
-    def test_a_fill_leaves_out_what_was_invalidated_since_its_lease(self, cache):
+    def test_a_fill_omits_tweets_invalidated_since_its_lease(self, cache):
         lease = cache.lease([1, 2])
         cache.invalidate([1])
         cache.fill(lease, {1: tweet(1), 2: tweet(2)})
@@ -66,7 +66,7 @@ class TweetCacheSuite(DamagedTweets):
         cache.fill(old, {1: tweet(1, name="Ann")})
         assert cache.get_many([1]) == {1: tweet(1, name="Ann, renamed")}
 
-    def test_an_older_lease_does_nothing_while_a_newer_one_is_out(self, cache):
+    def test_an_older_lease_does_nothing_beside_a_newer_one(self, cache):
         old = cache.lease([1])
         cache.invalidate([1])
         new = cache.lease([1])
@@ -75,7 +75,7 @@ class TweetCacheSuite(DamagedTweets):
         cache.fill(new, {1: None})
         assert cache.get_many([1]) == {1: None}
 
-    def test_clearing_forgets_tweets_and_leases(self, cache):
+    def test_clearing_removes_tweets_and_leases(self, cache):
         cache.fill(cache.lease([1]), {1: tweet(1)})
         lease = cache.lease([2])
         cache.clear()

@@ -109,7 +109,7 @@ class DamagedTimelines:
 
     @many
     @given(steps=steps)
-    def test_a_damaged_timeline_is_cold_and_the_others_stay_as_they_are(self, make_store, damages, steps):
+    def test_a_damaged_timeline_is_cold_and_changes_no_other(self, make_store, damages, steps):
         timelines = _Timelines(make_store(capacity=1000), damages)
         for step in steps:
             timelines.do(*step)
@@ -145,7 +145,7 @@ class DamagedTweets:
             max_size=30,
         )
     )
-    def test_a_damaged_tweet_is_a_miss_and_the_others_stay_as_they_are(self, make_cache, damages, steps):
+    def test_a_damaged_tweet_is_a_miss_and_changes_no_other(self, make_cache, damages, steps):
         cache: ITweetCache = make_cache()
         known: dict[int, TweetView | None] = {}
         for step, id_, number in steps:

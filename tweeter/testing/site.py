@@ -13,7 +13,7 @@ from tweeter import ids, outbox
 from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds, ITimelines
 from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
-from tweeter.services.actions import Actions
+from tweeter.services.actions import Actions, actions_of
 from tweeter.settings import merge
 from tweeter.timelines.kinds import Kinds
 from tweeter.values import Cursor, Page, Reloaded, Timeline, TweetView
@@ -39,7 +39,7 @@ class Process:
         own = {"sqlalchemy.url": url, "tweeter.timelines": backend, **CHEAP, **settings}
         self._stack = contextlib.ExitStack()
         self.registry = self._stack.enter_context(tweeter.site(merge(own, {}, {})))
-        self.sessions = self.registry["sessions"]
+        self.sessions = self.registry.database.sessions
         self.timelines = self.registry.getUtility(ITimelines)
         self.delivery = self.registry.getUtility(IDelivery)
         self.kinds: Kinds = self.registry.getUtility(ITimelineKinds)
@@ -55,7 +55,7 @@ class Process:
             self.delivery.wake()
 
     def actions(self, session: Session) -> Actions:
-        return Actions(session, self.registry["passwords"])
+        return actions_of(self.registry, session)
 
     def page(self, timeline: Timeline, cursor: Cursor) -> Page:
         """A page as a request gets it."""

@@ -40,7 +40,7 @@ class TimelineStoreSuite(DamagedTimelines):
     def test_a_missing_timeline_is_cold(self, store):
         assert store.read("home:1", END, 20) is None
 
-    def test_a_timeline_being_filled_is_not_answered(self, store):
+    def test_a_timeline_in_backfill_is_not_warm(self, store):
         assert store.begin_fill("home:1")
         assert store.read("home:1", END, 20) is None
 
@@ -59,7 +59,7 @@ class TimelineStoreSuite(DamagedTimelines):
         fill(store, "home:1", [9, 7, 5], floor=5)
         assert store.read("home:1", END, 20) == Slice([9, 7, 5], 5)
 
-    def test_timelines_do_not_touch_each_other(self, store):
+    def test_timelines_are_independent(self, store):
         fill(store, "home:1", [1])
         fill(store, "home:11", [11])
         store.add(["home:1"], 2)
@@ -89,7 +89,7 @@ class TimelineStoreSuite(DamagedTimelines):
         assert store.fill("home:1", token, [1], 0) is False
         assert store.read("home:1", END, 20) is None
 
-    def test_a_token_left_behind_expires(self, make_store):
+    def test_an_abandoned_token_expires(self, make_store):
         store = make_store(capacity=10, fill_seconds=0.05)
         lost = store.begin_fill("home:1")
         deadline = time.monotonic() + 5
@@ -102,12 +102,12 @@ class TimelineStoreSuite(DamagedTimelines):
 
     # fan-out
 
-    def test_what_is_added_to_a_cold_timeline_is_not_kept(self, store):
+    def test_a_cold_timeline_takes_no_ids(self, store):
         store.add(["home:1"], 1)
         assert store.read("home:1", END, 20) is None
         assert store.begin_fill("home:1")
 
-    def test_what_is_added_during_a_fill_stands_behind_the_token(self, store):
+    def test_ids_added_during_a_backfill_are_kept(self, store):
         token = store.begin_fill("home:1")
         store.add(["home:1"], 9)
         assert store.fill("home:1", token, [7, 5], 0)
@@ -121,7 +121,7 @@ class TimelineStoreSuite(DamagedTimelines):
             expected = Slice([2, 1], 0) if user % 2 else None
             assert store.read(f"home:{user}", END, 20) == expected
 
-    def test_adding_to_nobody_is_nothing(self, store):
+    def test_an_empty_list_of_keys_or_ids_changes_nothing(self, store):
         store.add([], 1)
         store.drop([])
         store.remove("home:1", [])
@@ -136,9 +136,7 @@ class TimelineStoreSuite(DamagedTimelines):
 
     @many
     @given(filled=st.sets(ids, max_size=8), added=st.lists(ids, max_size=20), again=st.randoms())
-    def test_neither_order_nor_repetition_matters_and_the_floor_covers_what_was_lost(
-        self, make_store, filled, added, again
-    ):
+    def test_ids_in_any_order_and_twice_and_a_floor_above_the_lost_ones(self, make_store, filled, added, again):
         store = make_store(capacity=10)
         fill(store, "home:1", list(filled))
         deliveries = [*added, *added]
@@ -161,7 +159,7 @@ class TimelineStoreSuite(DamagedTimelines):
         assert 10 <= len(kept) <= 20
         assert floor > 100 - 10 - 10
 
-    def test_what_arrives_late_below_the_floor_is_not_shown(self, store):
+    def test_late_ids_below_the_floor_are_not_returned(self, store):
         fill(store, "home:1", list(range(100, 110)), floor=100)
         store.add(["home:1"], 50)
         kept, floor, _ = store.read("home:1", END, 20)
@@ -172,7 +170,7 @@ class TimelineStoreSuite(DamagedTimelines):
         store.add(["home:1"], 51)
         assert 51 not in store.read("home:1", END, 20).ids
 
-    def test_what_arrives_late_during_a_fill_is_not_shown_below_its_floor(self, store):
+    def test_late_ids_below_the_floor_of_a_backfill_are_not_returned(self, store):
         token = store.begin_fill("home:1")
         store.add(["home:1"], 50)
         store.fill("home:1", token, [102, 101, 100], 100)
@@ -194,7 +192,7 @@ class TimelineStoreSuite(DamagedTimelines):
         assert store.read("home:1", END, 20) is None
         assert store.read("home:2", END, 20) is None
 
-    def test_truncation_raises_the_floor_where_something_was_lost(self, store):
+    def test_truncation_raises_the_floor_where_ids_were_lost(self, store):
         fill(store, "home:1", [9, 7, 5, 3])
         fill(store, "home:2", [9, 8])
         fill(store, "home:3", [4, 2])
@@ -247,7 +245,7 @@ class TimelineStoreSuite(DamagedTimelines):
         tokens = together(8, lambda n: store.begin_fill("home:1"))
         assert sum(token is not None for token in tokens) == 1
 
-    def test_nothing_that_is_added_during_fills_by_many_threads_is_lost(self, make_store):
+    def test_no_id_is_lost_that_is_added_during_backfills_by_many_threads(self, make_store):
         store = make_store(capacity=1000)
         keys = [f"home:{user}" for user in range(5)]
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.path import DottedNameResolver
 from pyramid.request import Request
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
@@ -58,10 +59,10 @@ def add_timeline_store(
         name.rpartition(".")[2],
         store,
         cache,
-        config.registry["read_sessions"],
+        config.registry.database.read_sessions,
         config.registry.getUtility(ITimelineKinds),
         capacity=config.get_settings()["tweeter.capacity"],
-        clock=config.registry["clock"],
+        clock=config.registry.database.clock,
         joined=IPageStore.providedBy(store),
     )
     _add(config, name, timelines, **shown)
@@ -84,10 +85,12 @@ def private_server(setting: str, spec: str, settings: Mapping[str, Any]) -> tupl
 
     None where it needs no server, or one that is not ours to start.
     """
-    expected: Callable[[Mapping[str, Any]], tuple[Any, int] | None] | None
     module = load(setting, spec, BACKENDS)
-    expected = getattr(module, "private_server", None)
-    return None if expected is None else expected(with_declared(settings, module))
+    expected: Callable[[Mapping[str, Any]], tuple[Any, int] | None] = getattr(module, "private_server", lambda _: None)
+    if (found := expected(with_declared(settings, module))) is None:
+        return None
+    server, port = found
+    return DottedNameResolver().maybe_resolve(server), port
 
 
 def _verify(name: str, interface: type, candidate: object) -> None:

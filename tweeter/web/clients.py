@@ -31,7 +31,8 @@ def parse_networks(text: str, setting: str) -> Networks:
     try:
         return [ip_network(part) for part in text.replace(",", " ").split()]
     except ValueError as error:
-        raise SettingError(f"{setting} must be addresses or networks such as 127.0.0.1 10.0.0.0/8: {error}") from None
+        example = "example: 127.0.0.1 10.0.0.0/8"
+        raise SettingError(f"{setting} must be addresses or networks ({example}): {error}") from None
 
 
 def is_from(networks: Networks, request: Request) -> bool:
@@ -70,7 +71,7 @@ def parse_hosts(text: str) -> frozenset[str]:
     for host in hosts:
         if not _HOST.fullmatch(host):
             raise SettingError(
-                f"tweeter.allowed_hosts must be names such as example.org, without scheme and port, not {host!r}"
+                f"tweeter.allowed_hosts must be host names without scheme and port (example: example.org), not {host!r}"
             )
     return hosts
 

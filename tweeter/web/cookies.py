@@ -1,6 +1,5 @@
 """The cookies of the site: the session of forms and messages, the ticket of the current user, and known browsers."""
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -26,6 +25,11 @@ def derive(secret: str, purpose: str) -> str:
     return hashlib.blake2b(purpose.encode(), key=hashlib.sha512(secret.encode()).digest(), digest_size=32).hexdigest()
 
 
+def _set_cookie(name: str, value: str | None, max_age: int, secure: bool) -> Headers:
+    cookie = make_cookie(name, value, max_age=max_age, secure=secure, httponly=True, samesite="Lax")
+    return [("Set-Cookie", cookie)]
+
+
 class SessionSerializer:
     """The session as JSON that fits into a cookie.
 
@@ -48,30 +52,25 @@ class SessionSerializer:
         return msgspec.json.encode((accessed, created, {"_csrft_": state.get("_csrft_", "")}))
 
 
-class Signer(SignedSerializer):
-    """Like WebOb's serializer, with the same cookies. It caches verified signatures."""
+class _Bytes:
+    """A serializer that changes nothing."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._verified = lru_cache(maxsize=2000)(self._verify)
+    loads = dumps = staticmethod(bytes)
 
-    def dumps(self, appstruct: Any) -> bytes:
-        data = self.serializer.dumps(appstruct)
-        return base64.urlsafe_b64encode(self._sign(data) + data).rstrip(b"=")
 
-    def loads(self, bstruct: bytes) -> Any:
+class SignedSessionSerializer(SessionSerializer):
+    """The session, signed by WebOb. Verified cookies are cached."""
+
+    def __init__(self, secret: str) -> None:
+        self._signed = SignedSerializer(secret, "pyramid.session.", serializer=_Bytes())
+        self._verified = lru_cache(maxsize=2000)(self._signed.loads)
+
+    def dumps(self, value: tuple[float, float, dict[str, Any]]) -> bytes:
+        return self._signed.dumps(super().dumps(value))
+
+    def loads(self, data: bytes) -> Any:
         """Raises ValueError for an invalid signature."""
-        return self.serializer.loads(self._verified(bstruct))
-
-    def _verify(self, bstruct: bytes) -> bytes:
-        signed = base64.urlsafe_b64decode(bstruct + b"=" * (-len(bstruct) % 4))
-        signature, data = signed[: self.digest_size], signed[self.digest_size :]
-        if not hmac.compare_digest(signature, self._sign(data)):
-            raise ValueError("Invalid signature")
-        return data
-
-    def _sign(self, data: bytes) -> bytes:
-        return hmac.digest(self.salted_secret, data, self.hashalg)
+        return super().loads(self._verified(data))
 
 
 @lru_cache(maxsize=2000)
@@ -88,7 +87,7 @@ def parse_once(environ: dict[str, Any]) -> None:
 def session_factory(secret: str, secure: bool, lifetime: int) -> ISessionFactory:
     """Pyramid's session of `lifetime` seconds, for CSRF tokens, messages and drafts."""
     return BaseCookieSessionFactory(
-        Signer(derive(secret, "session"), "pyramid.session.", serializer=SessionSerializer()),
+        SignedSessionSerializer(derive(secret, "session")),
         cookie_name="session",
         secure=secure,
         httponly=True,
@@ -121,10 +120,7 @@ class Ticket:
 
     def headers(self, token: str | None) -> Headers:
         """Headers that set the cookie; None deletes it."""
-        cookie = make_cookie(
-            "ticket", token, max_age=self._lifetime, secure=self._secure, httponly=True, samesite="Lax"
-        )
-        return [("Set-Cookie", cookie)]
+        return _set_cookie("ticket", token, self._lifetime, self._secure)
 
 
 class KnownBrowser:
@@ -145,11 +141,7 @@ class KnownBrowser:
 
     def headers(self, username: str) -> Headers:
         id_ = secrets.token_urlsafe(12)
-        cookie = make_cookie(
-            "browser", f"{id_}.{self._sign(id_, username)}", max_age=KNOWN_BROWSER_DAYS * DAY,
-            secure=self._secure, httponly=True, samesite="Lax",
-        )  # fmt: skip
-        return [("Set-Cookie", cookie)]
+        return _set_cookie("browser", f"{id_}.{self._sign(id_, username)}", KNOWN_BROWSER_DAYS * DAY, self._secure)
 
     def _sign(self, id_: str, username: str) -> str:
         return hashlib.blake2b(f"{id_}.{username.lower()}".encode(), key=self._key, digest_size=16).hexdigest()

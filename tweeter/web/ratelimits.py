@@ -1,4 +1,4 @@
-"""Rate limits per account and per address: `tweeter.limits.post = 500/hour`.
+"""Rate limits per account and per address, and limits on wrong passwords: `tweeter.limits.post = 500/hour`.
 
 A view names its limit, `@view_config(…, limit="post")`; then each valid request counts for the account, or for the
 address if it is anonymous. A request over the limit raises TooManyRequests before the view runs.
@@ -13,6 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from operator import methodcaller
 from typing import Any
@@ -28,8 +29,10 @@ from tweeter.errors import SettingError, TooManyRequests
 from tweeter.outbox.site import site_id
 from tweeter.plugins import load, with_declared
 from tweeter.settings import KNOWN
+from tweeter.text import USERNAME
 from tweeter.timelines import BACKENDS
 from tweeter.web.clients import client_network, may_be_proxy
+from tweeter.web.cookies import Headers, KnownBrowser
 
 log = logging.getLogger(__name__)
 
@@ -58,17 +61,11 @@ class RateLimits:
 
     def hit(self, name: str, *who: str) -> None:
         """Counts one more. Raises TooManyRequests if that exceeds the limit."""
-        key = (self._site(), name, *who)
-        for item in self._items[name]:
-            if not self._ask(methodcaller("hit", item, *key)):
-                raise self._refusal(name, item, key)
+        self._each("hit", name, who)
 
     def check(self, name: str, *who: str) -> None:
         """Raises TooManyRequests if one more would exceed the limit; counts nothing."""
-        key = (self._site(), name, *who)
-        for item in self._items[name]:
-            if not self._ask(methodcaller("test", item, *key)):
-                raise self._refusal(name, item, key)
+        self._each("test", name, who)
 
     def is_new(self, name: str, *who: str) -> bool:
         """Whether nothing is currently counted for `who`."""
@@ -84,9 +81,12 @@ class RateLimits:
                 address or "a client without an address",
             )
 
-    def _refusal(self, name: str, item: limits.RateLimitItem, key: Sequence[str]) -> TooManyRequests:
-        """The error, with the seconds until the window has room for one more if there are no other requests."""
-        return TooManyRequests(until_room(*self._window(item, key), item.get_expiry(), item.amount), name)
+    def _each(self, method: str, name: str, who: Sequence[str]) -> None:
+        """Calls the limiter for each item of a limit. Raises TooManyRequests where one has no room."""
+        key = (self._site(), name, *who)
+        for item in self._items[name]:
+            if not self._ask(methodcaller(method, item, *key)):
+                raise TooManyRequests(until_room(*self._window(item, key), item.get_expiry(), item.amount), name)
 
     def _window(self, item: limits.RateLimitItem, key: Sequence[str]) -> tuple[int, float, int, float]:
         """For the previous and the current window: the count, and the seconds until it expires."""
@@ -100,11 +100,11 @@ class RateLimits:
                 found = ask(self._shared)
             except Exception as error:  # any error of its driver: a limit must not break a page
                 if not self._next_try:
-                    log.warning("the storage of limits fails; this process counts in its own memory: %s", error)
+                    log.warning("the rate limit storage failed; falling back to counting in this process: %s", error)
                 self._next_try = time.monotonic() + PAUSE
             else:
                 if self._next_try:
-                    log.warning("the storage of limits is back")
+                    log.warning("the rate limit storage has recovered")
                     self._next_try = 0.0
                 return found
         return ask(self._own)
@@ -118,6 +118,55 @@ class RateLimits:
                 return False
             self._next_try = time.monotonic() + PAUSE
             return True
+
+
+class SignInGuard:
+    """Limits wrong passwords: by name and address, by name from all addresses, and by the names an address tries.
+
+    Browsers in which the name's owner has signed in are counted separately. So an attacker cannot lock the owner out,
+    even if all visitors share one address because a proxy is not configured.
+    """
+
+    def __init__(self, rates: RateLimits, browsers: KnownBrowser) -> None:
+        self._rates = rates
+        self._browsers = browsers
+
+    def check(self, request: Request, username: str) -> None:
+        """Called before the password is checked. Raises TooManyRequests."""
+        name, browser, address = self._who(request, username)
+        if browser:
+            self._rates.check("sign_in", name, browser)
+            return
+        try:
+            self._rates.check("sign_in", name, address)
+            self._rates.check("sign_in_name", name)
+            self._rates.check("sign_in_address", address)
+        except TooManyRequests:
+            self._rates.hint(address)
+            raise
+
+    def failed(self, request: Request, username: str) -> None:
+        """Counts a wrong password."""
+        name, browser, address = self._who(request, username)
+        own = ("sign_in", name, browser or address)
+        first = self._rates.is_new(*own)
+        counts: list[tuple[str, ...]] = [own]
+        if not browser:
+            counts.append(("sign_in_name", name))
+            if first:
+                counts.append(("sign_in_address", address))
+        for count in counts:
+            with suppress(TooManyRequests):  # a concurrent failure reached the limit
+                self._rates.hit(*count)
+
+    def remember(self, username: str) -> Headers:
+        """The cookie of a browser in which the owner of the name has signed in."""
+        return self._browsers.headers(username)
+
+    def _who(self, request: Request, username: str) -> tuple[str, str, str]:
+        # All invalid names count as one, or they would fill the store.
+        name = username.lower() if USERNAME.fullmatch(username) else ""
+        return name, self._browsers.read(request, name), client_network(request)
 
 
 def until_room(before: int, before_left: float, now: int, now_left: float, length: int, most: int) -> int:
@@ -142,7 +191,7 @@ def parse(name: str, spec: str) -> list[limits.RateLimitItem]:
     except ValueError:
         items = []
     if not items or any(item.amount < 1 or item.get_expiry() < 1 for item in items):
-        raise SettingError(f"{PREFIX}{name} must be a limit such as 100/10 minutes, or none, not {spec!r}")
+        raise SettingError(f"{PREFIX}{name} must be a limit (example: 100/10 minutes) or none, not {spec!r}")
     return items
 
 
@@ -172,13 +221,16 @@ limited.options = ("limit",)  # type: ignore[attr-defined]
 
 
 def includeme(config: Configurator) -> None:
-    """Adds the view option `limit`, and the registry's "rate_limits"."""
+    """Adds the view option `limit`, and the registry's "rate_limits" and "sign_in_guard"."""
     settings = config.get_settings()
     spec = settings[f"{PREFIX}storage"] or settings["tweeter.timelines"]
     module = load(f"{PREFIX}storage", spec, BACKENDS)
     make = getattr(module, "limits_storage", None)
     specs = {name: settings[PREFIX + name] for name in NAMES}
-    sessions = config.registry["sessions"]
+    sessions = config.registry.database.sessions
     shared = (make(with_declared(settings, module)), lambda: site_id(sessions)) if make else ()
-    config.registry["rate_limits"] = RateLimits(specs, *shared)
+    rates = config.registry["rate_limits"] = RateLimits(specs, *shared)
+    browsers = KnownBrowser(settings["tweeter.secret"], settings["tweeter.secure_cookies"])
+    config.registry["sign_in_guard"] = SignInGuard(rates, browsers)
+    config.registry["passwords"].check("", "")  # creates the decoy; else the first unknown name would take longer
     config.add_view_deriver(limited)

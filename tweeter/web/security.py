@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from tweeter.db.prepared import Prepared
+from tweeter.db.sessions import write
 from tweeter.models import LoginSession, User
 from tweeter.models.base import UTCDateTime, now
 from tweeter.web.cookies import DAY, Headers, Ticket, session_factory
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 SIGNED_IN = "signed in"
 IDENTITY = "tweeter identity"  # an attribute of requests
-_UNSYNCHRONIZED = {"synchronize_session": False}
 RENEWED_AFTER = 0.1  # of its lifetime: then a session in use is prolonged
 PRUNED = 100  # expired sessions that each new one deletes, at most
 
@@ -81,7 +81,7 @@ class SecurityPolicy:
     def permits(self, request: Request, context: Any, permission: str) -> Allowed | Denied:
         """There is one permission: to be signed in. `tweeter.services.actions` checks ownership."""
         if self.identity(request) is None:
-            return Denied("nobody is signed in")
+            return Denied("not signed in")
         return Allowed("signed in")
 
     def remember(self, request: Request, userid: int, *, auth_version: int) -> Headers:
@@ -93,9 +93,7 @@ class SecurityPolicy:
         self._end(request)
         over = select(LoginSession.token_hash).where(LoginSession.expires < now()).limit(PRUNED)
         over = over.with_for_update(skip_locked=True)
-        session.execute(
-            delete(LoginSession).where(LoginSession.token_hash.in_(over)), execution_options=_UNSYNCHRONIZED
-        )
+        write(session, delete(LoginSession).where(LoginSession.token_hash.in_(over)))
         token = self._ticket.new()
         row = select(
             literal(self._ticket.hash(token)), User.id, literal(auth_version),
@@ -112,8 +110,7 @@ class SecurityPolicy:
 
     def _end(self, request: Request) -> None:
         if token := self._ticket.read(request):
-            ended = delete(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
-            request.dbsession.execute(ended, execution_options=_UNSYNCHRONIZED)
+            write(request.dbsession, delete(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token)))
 
     def _load(self, request: Request) -> Identity | None:
         token = self._ticket.read(request)
@@ -133,10 +130,10 @@ class SecurityPolicy:
         """Prolongs a session in use. Takes one more statement every few days."""
         renewed = update(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token))
         try:
-            with request.registry["statements"].connect() as connection:
+            with request.registry.database.statements.connect() as connection:
                 connection.execute(renewed.values(expires=expires))
         except DBAPIError as error:  # the database is read-only or locked: the next page tries again
-            log.warning("a session can't be prolonged: %s", error.orig)
+            log.warning("renewing a session failed: %s", error.orig)
             return
         headers = self._ticket.headers(token)
         request.add_response_callback(lambda request, response: response.headerlist.extend(headers))
@@ -163,7 +160,7 @@ def includeme(config: Configurator) -> None:
     secret = settings["tweeter.secret"]
     secure = settings["tweeter.secure_cookies"]
     lifetime = settings["tweeter.session_days"] * DAY
-    statement = Prepared(config.registry["statements"], _IDENTITY)
+    statement = Prepared(config.registry.database.statements, _IDENTITY)
     policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement)
     config.set_security_policy(policy)
     config.set_session_factory(session_factory(secret, secure, lifetime))

@@ -2,8 +2,8 @@
 
     tweeter.memcached.servers = localhost:11211 localhost:11212
     tweeter.memcached.prefix = tweeter:      # several sites can share servers
-    tweeter.memcached.timeout_ms = 250       # after which SQL answers
-    tweeter.memcached.idle_days = 7          # after which a timeline that nobody reads is forgotten; 30 at most
+    tweeter.memcached.timeout_ms = 250       # after which SQL serves the page
+    tweeter.memcached.idle_days = 7          # after which a timeline that is not read expires; 30 at most
 
 All processes of a site have to name the same servers in the same order, and reach the same ones by these names.
 """
@@ -20,7 +20,6 @@ from tweeter.backends.memcached.client import LONGEST_PREFIX, Servers
 from tweeter.backends.memcached.limits import MemcachedLimits
 from tweeter.backends.memcached.store import LONGEST_LIFE, MemcachedTimelineStore
 from tweeter.backends.memcached.wire import Address
-from tweeter.devtools import servers
 from tweeter.errors import SettingError
 from tweeter.settings import Setting
 
@@ -56,11 +55,11 @@ def _servers(settings: Mapping[str, Any]) -> tuple[list[Address], float, str]:
     )
 
 
-def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Memcached], int] | None:
+def private_server(settings: Mapping[str, Any]) -> tuple[str, int] | None:
     """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
     match settings["tweeter.memcached.servers"]:
-        case [(host, port)] if host in servers.LOCAL:
-            return servers.Memcached, int(port)
+        case [("localhost" | "127.0.0.1", port)]:
+            return "tweeter.devtools.servers.Memcached", int(port)
     return None
 
 

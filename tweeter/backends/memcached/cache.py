@@ -1,13 +1,16 @@
-"""Tweets as MessagePack in memcached."""
+"""Tweets as MessagePack in memcached.
+
+A lease is added as a value. `mg … N` would create an empty value instead, which `gets` cannot tell from a damaged one.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from zope.interface import implementer
 
-from tweeter.backends.memcached.client import ATTEMPTS, Servers
+from tweeter.backends.memcached.client import Servers
 from tweeter.backends.memcached.epoch import Epoch
-from tweeter.backends.memcached.wire import Request, blocks, storing
+from tweeter.backends.memcached.wire import ADD, SET, Request, blocks, storing
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import count_damaged
 from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
@@ -37,9 +40,8 @@ class MemcachedTweetCache:
         self._servers.set_site(site_id)
 
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
-        shares = self._servers.ask(map(str, ids), self._get)
-        values = (answer.values for _, _, answer in shares if answer is not None)
-        found = unpack((_id(name), value.data) for each in values for name, value in each.items())
+        shares = self._servers.exchange(map(str, ids), self._get)
+        found = unpack((_id(name), value.data) for share in shares for name, value in share.values.items())
         if found.damaged:  # they would block leases
             self.invalidate(found.damaged)
             count_damaged("memcached", {f"tweet {id_}": why for id_, why in found.damaged.items()})
@@ -50,37 +52,25 @@ class MemcachedTweetCache:
 
         def add(keys: Sequence[str], epoch: Epoch) -> Request:
             names = self._get(keys, epoch).names
-            return Request(names, blocks(storing(b"add", name, token, LEASE_SECONDS) for name in names))
+            return Request(names, blocks(storing(ADD, name, token, LEASE_SECONDS) for name in names))
 
-        lease: dict[int, _Place] = {}
-        todo = [str(id_) for id_ in ids]
-        for _ in range(ATTEMPTS):
-            again: list[str] = []
-            for server, keys, answer in self._servers.ask(todo, add):
-                if answer is None:
-                    self._servers.begin(server)
-                    again += keys
-                    continue
-                for name, found in answer.values.items():
-                    if found.data == token:
-                        lease[_id(name)] = _Place(server, name, found.unique)
-            if not (todo := again):
-                break
-        return lease
+        return {
+            _id(name): _Place(share.server, name, found.unique)
+            for share in self._servers.exchange(map(str, ids), add, begin=True)
+            for name, found in share.values.items()
+            if found.data == token
+        }
 
     def fill(self, lease: _Lease, tweets: Mapping[int, TweetView | None]) -> None:
         commands: dict[int, list[bytes]] = {}
         for id_, tweet in tweets.items():
             if (place := lease.get(id_)) is not None:
-                command = storing(b"cas", place.name, pack(tweet), self._seconds, place.unique)
+                command = storing(SET, place.name, pack(tweet), self._seconds, place.unique)
                 commands.setdefault(place.server, []).append(command)
-        self._servers.commands(commands)
+        self._servers.send({server: Request(blocks=blocks(each)) for server, each in commands.items()})
 
     def invalidate(self, ids: Iterable[int]) -> None:
-        def delete(keys: Sequence[str], epoch: Epoch) -> Request:
-            return Request(blocks=blocks(b"delete %s\r\n" % name for name in self._get(keys, epoch).names))
-
-        self._servers.ask(map(str, ids), delete)
+        self._servers.drop("tw", map(str, ids))
 
     def clear(self) -> None:
         """Makes timelines cold, too: a server has one epoch for all values."""

@@ -4,8 +4,8 @@ The server of a key depends only on the configured list. A server that is down i
 old data would come back with it. Reads of its keys fail, and SQL serves the pages. Another list is another store (it is
 named after the list), which starts cold, so a plain remainder suffices to distribute the keys.
 
-A restarted server makes another incarnation of the whole store, which also starts cold. Otherwise a server that was
-replaced, and later comes back in its old place, could be taken for one that was there all the time.
+A restarted server makes another run of the whole store, which also starts cold. Otherwise a server that was replaced,
+and later comes back in its old place, could be taken for one that was there all the time.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,8 +15,7 @@ from zlib import crc32
 from pymemcache.client.base import check_key_helper
 
 from tweeter.backends.memcached.epoch import Epoch
-from tweeter.backends.memcached.pools import Pools, Reply
-from tweeter.backends.memcached.wire import STORED, Address, Found, Request, blocks, storing
+from tweeter.backends.memcached.wire import ADD, DELETE, SET, Address, Found, Pools, Reply, Request, blocks, storing
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.metrics import count_damaged
 
@@ -28,20 +27,14 @@ LONGEST_KEY = 100  # the site's id, a kind and a generation come between prefix 
 EPOCH, RUN, PROBE = "epoch", "run", "probe"
 
 
-class Answer(NamedTuple):
-    """A server's response in an epoch: a line for each command, and the values found under the names."""
-
-    epoch: Epoch
-    lines: list[bytes]
-    values: dict[bytes, Found]
-
-
 class Share(NamedTuple):
-    """A server's part of the keys, and its response: None if everything on the server is cold."""
+    """A server's part of the keys, and its response in an epoch."""
 
     server: int
-    keys: list[str]
-    answer: Answer | None
+    keys: Sequence[str]
+    epoch: Epoch
+    refused: Sequence[bytes]
+    values: Mapping[bytes, Found]
 
 
 class Servers:
@@ -78,70 +71,88 @@ class Servers:
         """The name of a value that every server has, independent of the epoch."""
         return f"{self.prefix}{name}".encode("ascii")
 
-    def ask(self, keys: Iterable[str], build: Callable[[Sequence[str], Epoch], Request]) -> list[Share]:
+    def exchange(
+        self, keys: Iterable[str], build: Callable[[Sequence[str], Epoch], Request], begin: bool = False
+    ) -> list[Share]:
         """Sends each server the request built for its share of the keys and its epoch.
 
+        A server without an epoch is omitted, because everything on it is cold; `begin` gives it an epoch instead.
         Raises BackendUnavailable, also if a server has another run than expected; MemcacheIllegalInputError for a key
         that memcached does not accept.
         """
-        return self._ask(self._shared_out(keys), build)
+        return self._exchange(self._shared_out(keys), build, begin)
 
-    def ask_each(self, build: Callable[[Epoch], Request]) -> list[Share]:
-        """Like `ask`, with a request to every server."""
-        return self._ask({server: [] for server in range(len(self.names))}, lambda keys, epoch: build(epoch))
+    def exchange_each(self, request: Request, begin: bool = False, fenced: bool = True) -> list[Share]:
+        """Like `exchange`, with one request to every server. Not `fenced`: another run than expected is no error."""
+        return self._exchange({server: [] for server in range(len(self.names))}, lambda *_: request, begin, fenced)
 
-    def _ask(self, shares: dict[int, list[str]], build: Callable[[Sequence[str], Epoch], Request]) -> list[Share]:
-        answers: dict[int, Answer | None] = {}
+    def _exchange(
+        self,
+        keys: Mapping[int, Sequence[str]],
+        build: Callable[[Sequence[str], Epoch], Request],
+        begin: bool,
+        fenced: bool = True,
+    ) -> list[Share]:
+        shares: dict[int, Share | None] = {}
         for _ in range(ATTEMPTS):
-            todo = shares.keys() - answers.keys()
-            if not todo:
-                return [Share(server, share, answers[server]) for server, share in shares.items()]
-            known = {server: self._epochs[server] for server in todo}
-            requests = {server: build(shares[server], epoch) if epoch else Request() for server, epoch in known.items()}
-            for server, reply in self._exchange(requests).items():
-                epoch = self._epochs[server] = self._epoch(server, reply)
+            known = {server: self._epochs[server] for server in keys.keys() - shares.keys()}
+            if not known:
+                return [share for server in keys if (share := shares[server])]
+            requests = {server: build(keys[server], epoch) if epoch else Request() for server, epoch in known.items()}
+            for server, reply in self._round_trip(requests).items():
+                epoch = self._epochs[server] = self._epoch(server, reply, fenced)
                 reply.values.pop(self.fixed(EPOCH), None)
                 before = known[server]
-                if epoch is None:
-                    answers[server] = None
+                if epoch is None and begin:
+                    self._epochs[server] = self.begin(server)
+                elif epoch is None:
+                    shares[server] = None
                 elif before is not None and before.generation == epoch.generation:
-                    answers[server] = Answer(epoch, *reply)
+                    shares[server] = Share(server, keys[server], epoch, *reply)
                 # Otherwise the names belonged to another generation: repeat with new names.
-        raise BackendUnavailable("memcached: cleared again and again")
+        raise BackendUnavailable("memcached: a server is cleared again and again, or forgets at once what it stores")
 
-    def commands(self, commands: Mapping[int, Iterable[bytes]]) -> dict[int, list[bytes]]:
-        """The responses to commands with names made earlier, which may belong to an old generation."""
-        replies = self._exchange({server: Request(blocks=blocks(each)) for server, each in commands.items()})
+    def drop(self, kind: str, keys: Iterable[str]) -> None:
+        """Deletes the keys of a kind."""
+        self.exchange(
+            keys,
+            lambda keys, epoch: Request(blocks=blocks(map(DELETE, (self.name(kind, epoch, key) for key in keys)))),
+        )
+
+    def send(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
+        """Sends requests with names made earlier, which may belong to an old generation."""
+        replies = self._round_trip(requests)
         for server, reply in replies.items():
             self._epoch(server, reply)
-        return {server: reply.lines for server, reply in replies.items()}
+            reply.values.pop(self.fixed(EPOCH), None)
+        return replies
 
     def begin(self, server: int) -> Epoch | None:
         """Gives an epoch to a server without a readable one. Returns the epoch that the server has afterwards."""
-        reply = self._exchange({server: Request([self.fixed(RUN)])})[server]
+        reply = self._round_trip({server: Request([self.fixed(RUN)])})[server]
         found = reply.values.get(self.fixed(EPOCH))
         if (epoch := Epoch.read(found)) is not None:
             return epoch
         data = Epoch.new(reply.values.get(self.fixed(RUN))).data()
         if found is None:
-            command = storing(b"add", self.fixed(EPOCH), data)
+            command = storing(ADD, self.fixed(EPOCH), data)
         else:
             count_damaged("memcached", {f"the epoch of {self.names[server]}": "undecodable"})
-            command = storing(b"cas", self.fixed(EPOCH), data, unique=found.unique)
-        reply = self._exchange({server: Request(blocks=blocks([command]))})[server]
+            command = storing(SET, self.fixed(EPOCH), data, unique=found.unique)
+        reply = self._round_trip({server: Request(blocks=[command])})[server]
         return Epoch.read(reply.values.get(self.fixed(EPOCH)))
 
     def change(self, how: Callable[[Epoch], Epoch]) -> None:
         """Changes the epoch of every server that has one."""
         for server in range(len(self.names)):
             for _ in range(ATTEMPTS):
-                reply = self._exchange({server: Request()})[server]
+                reply = self._round_trip({server: Request()})[server]
                 found = reply.values.get(self.fixed(EPOCH))
                 epoch = self._epoch(server, reply)
                 if found is None or epoch is None or (changed := how(epoch)) == epoch:
                     break
-                cas = storing(b"cas", self.fixed(EPOCH), changed.data(), unique=found.unique)
-                if self.commands({server: [cas]})[server] == [STORED]:
+                cas = storing(SET, self.fixed(EPOCH), changed.data(), unique=found.unique)
+                if not self.send({server: Request(blocks=[cas])})[server].refused:
                     self._epochs[server] = changed
                     break
             else:
@@ -149,24 +160,15 @@ class Servers:
 
     def incarnation(self) -> str:
         """The runs of all servers. Writes to and reads from each of them."""
-        probe = Request([self.fixed(RUN)], blocks([storing(b"set", self.fixed(PROBE), b"", PROBE_SECONDS)]))
-        for _ in range(ATTEMPTS):
-            replies = self._exchange(dict.fromkeys(range(len(self.names)), probe))
-            epochs = {server: Epoch.read(reply.values.get(self.fixed(EPOCH))) for server, reply in replies.items()}
-            runs = {server: epoch.run for server, epoch in epochs.items() if epoch is not None}
-            if len(runs) == len(epochs):
-                copies = {server: reply.values.get(self.fixed(RUN)) for server, reply in replies.items()}
-                self._exchange(
-                    {
-                        server: Request(blocks=blocks([storing(b"set", self.fixed(RUN), run)]))
-                        for server, run in runs.items()
-                        if (copy := copies[server]) is None or copy.data != run
-                    }
-                )
-                return b" ".join(runs.values()).decode()
-            for server in epochs.keys() - runs.keys():
-                self.begin(server)
-        raise BackendUnavailable("memcached: a server forgets at once what it is told")
+        probe = Request([self.fixed(RUN)], [storing(SET, self.fixed(PROBE), b"", PROBE_SECONDS)])
+        runs = []
+        copies = {}
+        for server, _, epoch, _, values in self.exchange_each(probe, begin=True, fenced=False):
+            runs.append(epoch.run)
+            if (copy := values.get(self.fixed(RUN))) is None or copy.data != epoch.run:
+                copies[server] = Request(blocks=[storing(SET, self.fixed(RUN), epoch.run)])
+        self._round_trip(copies)
+        return b" ".join(runs).decode()
 
     def expect(self, incarnation: str) -> None:
         """Fences off other runs from now on: any call but `incarnation` raises BackendUnavailable for another run."""
@@ -188,15 +190,15 @@ class Servers:
             shares.setdefault(crc32(key.encode("ascii")) % len(self.names), []).append(key)
         return shares
 
-    def _exchange(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
+    def _round_trip(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """Sends the requests, and after each a read of the epoch, in one round trip."""
         return self._pools.exchange(
             {n: request._replace(names=[*request.names, self.fixed(EPOCH)]) for n, request in requests.items()}
         )
 
-    def _epoch(self, server: int, reply: Reply) -> Epoch | None:
+    def _epoch(self, server: int, reply: Reply, fenced: bool = True) -> Epoch | None:
         epoch = Epoch.read(reply.values.get(self.fixed(EPOCH)))
-        if expected := self._expected:
+        if fenced and (expected := self._expected):
             epoch = epoch or self.begin(server)
             if epoch is None or epoch.run not in expected[server : server + 1]:
                 raise BackendUnavailable(f"memcached {self.names[server]}: it is new, or was started again")

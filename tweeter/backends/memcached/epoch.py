@@ -4,10 +4,10 @@ Every server holds an epoch, a small value under one name:
 
     1 run generation mark
 
-`run` is random and lasts as long as the server's memory: the store's incarnation is made of the runs. `generation` is
-random, too, and part of every other name. A new one makes everything cold at once, for every process and for good,
-because generations never repeat. `mark` is the id below which timelines were truncated. A restarted or replaced server
-gets another epoch, so its old data is never read.
+`run` is random and lasts as long as the server's memory: the store's run consists of those of its servers.
+`generation` is random, too, and part of every other name. A new one makes everything cold at once, for every process
+and for good, because generations never repeat. `mark` is the id below which timelines were truncated. A restarted or
+replaced server gets another epoch, so its old data is never read.
 
 The server also holds a copy of the run. If only the epoch is lost or damaged, the server keeps its run, from the copy,
 and gets another generation: its data is cold, and nothing else happens.

@@ -11,10 +11,21 @@ from typing import NamedTuple
 
 from zope.interface import implementer
 
-from tweeter.backends.memcached.client import ATTEMPTS, Servers
+from tweeter.backends.memcached.client import ATTEMPTS, Servers, Share
 from tweeter.backends.memcached.epoch import Epoch
 from tweeter.backends.memcached.packed import Timeline, pack
-from tweeter.backends.memcached.wire import BLOCK, STORED, TOO_LARGE, Block, Found, Request, blocks, storing
+from tweeter.backends.memcached.wire import (
+    ADD,
+    APPEND,
+    BLOCK,
+    DELETE,
+    SET,
+    TOO_LARGE,
+    Found,
+    Request,
+    blocks,
+    storing,
+)
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IBulkStore
 from tweeter.metrics import count_damaged
@@ -68,18 +79,14 @@ class MemcachedTimelineStore:
         self._servers.expect(incarnation)
 
     def checkpoint(self) -> bytes | None:
-        found = []
-        for _, _, answer in self._servers.ask_each(lambda epoch: Request([self._checkpoint_name])):
-            found += [value.data for value in answer.values.values()] if answer else []
+        shares = self._servers.exchange_each(Request([self._checkpoint_name]))
+        found = [value.data for share in shares for value in share.values.values()]
         return min(found) if len(found) == len(self._servers.names) else None
 
     def set_checkpoint(self, value: bytes) -> None:
-        def store(epoch: Epoch) -> Request:
-            return Request(blocks=blocks([storing(b"set", self._checkpoint_name, value)]))
-
-        for server, _, answer in self._servers.ask_each(store):
-            if answer is None or answer.lines != [STORED]:
-                raise BackendUnavailable(f"memcached {self._servers.names[server]}: the checkpoint can't be stored")
+        shares = self._servers.exchange_each(Request(blocks=[storing(SET, self._checkpoint_name, value)]))
+        if len(shares) < len(self._servers.names) or any(share.refused for share in shares):
+            raise BackendUnavailable("memcached: a server does not store the checkpoint")
 
     @property
     def _checkpoint_name(self) -> bytes:
@@ -103,28 +110,17 @@ class MemcachedTimelineStore:
         def add(keys: Sequence[str], epoch: Epoch) -> Request:
             name = self._name(epoch, key)
             data = Timeline(True, word, ends, epoch.mark).data()
-            return Request([name], blocks([storing(b"add", name, data, _seconds(ends))]))
+            return Request([name], [storing(ADD, name, data, _seconds(ends))])
 
         for _ in range(ATTEMPTS):
-            [(server, _, answer)] = self._servers.ask([key], add)
-            if answer is None:
-                self._servers.begin(server)
-                continue
-            epoch = answer.epoch
-            name = self._name(epoch, key)
-            if (found := answer.values.get(name)) is None:
-                continue  # dropped again in between
-            timeline = Timeline.read(found.data)
-            if timeline is not None:
-                if timeline.filling and timeline.word == word:
-                    return word
-                if not timeline.filling or timeline.ends > _now():
-                    return None
-            else:
-                self._report(key)
-            # An abandoned token, or a damaged value: replace it.
-            ours = Timeline(True, word, ends, epoch.mark)
-            if self._swap(_Held(server, epoch, name, found, ours), ours) == STORED:
+            [share] = self._servers.exchange([key], add, begin=True)
+            if (held := self._decoded(share)) is None:
+                continue  # dropped again in between, or damaged
+            if held.timeline.filling and held.timeline.word == word:
+                return word
+            if not held.timeline.filling or held.timeline.ends > _now():
+                return None
+            if not self._swap(held, Timeline(True, word, ends, held.epoch.mark)):  # an abandoned token
                 return word
         return None
 
@@ -136,16 +132,16 @@ class MemcachedTimelineStore:
             if held is None or not (begun := held.timeline).filling or begun.word != token:
                 return False
             filled = Timeline(False, floor, _now() + self._idle_ms, begun.mark, [*given, *begun.ids])
-            line = self._swap(held, filled)
-            if line == STORED:
+            refused = self._swap(held, filled)
+            if not refused:
                 return True
-            if line == TOO_LARGE or time.monotonic() > patience:
+            if refused == [TOO_LARGE] or time.monotonic() > patience:
                 self.drop([key])
                 return False
 
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
         def append(keys: Sequence[str], epoch: Epoch) -> Request:
-            commands = (storing(b"append", self._name(epoch, key), pack(ids_by_key[key])) for key in keys)
+            commands = (storing(APPEND, self._name(epoch, key), pack(ids_by_key[key])) for key in keys)
             return Request(self._sample(keys, epoch), blocks(commands))
 
         self._append(ids_by_key, append)
@@ -157,16 +153,13 @@ class MemcachedTimelineStore:
 
     def add(self, keys: Iterable[str], id: int) -> None:
         # Encoding each command would take Python longer than memcached takes for it. In Latin-1 a byte is a character.
-        tail = f" 0 0 8\r\n{pack([id]).decode('latin-1')}\r\n"
+        tail = f" 8 MA q k\r\n{pack([id]).decode('latin-1')}\r\n"
 
         def append(keys: Sequence[str], epoch: Epoch) -> Request:
-            head = f"append {self._name(epoch, '').decode()}"
-            parts = [keys[first : first + BLOCK] for first in range(0, len(keys), BLOCK)]
+            head = f"ms {self._name(epoch, '').decode()}"
+            parts = (keys[first : first + BLOCK] for first in range(0, len(keys), BLOCK))
             written = [f"{head}{(tail + head).join(part)}{tail}".encode("latin-1") for part in parts]
-            return Request(
-                self._sample(keys, epoch),
-                [Block(data, len(part)) for data, part in zip(written, parts, strict=True)],
-            )
+            return Request(self._sample(keys, epoch), written)
 
         self._append(keys, append)
 
@@ -175,18 +168,22 @@ class MemcachedTimelineStore:
         return [self._name(epoch, key) for key in keys[random.randrange(SAMPLED) :: SAMPLED]]  # noqa: S311
 
     def _append(self, keys: Iterable[str], append: Callable[[Sequence[str], Epoch], Request]) -> None:
-        refused: list[str] = []
-        for server, share, answer in self._servers.ask(keys, append):
-            if answer is None:
-                continue
-            if answer.lines.count(STORED) < len(share):
-                refused += [key for key, line in zip(share, answer.lines, strict=True) if line != STORED]
-            for name, found in answer.values.items():
+        for share in self._servers.exchange(keys, append):
+            for name, found in share.values.items():
                 timeline = Timeline.read(found.data)
                 if timeline is not None and not timeline.filling and len(timeline.ids) > 2 * self._capacity:
-                    self._compact(_Held(server, answer.epoch, name, found, timeline), timeline, timeline.ends)
-        for first in range(0, len(refused), BLOCK):
-            self._drop_what_exists(refused[first : first + BLOCK])
+                    self._compact(_Held(share.server, share.epoch, name, found, timeline), timeline, timeline.ends)
+            for first in range(0, len(share.refused), BLOCK):
+                self._drop_what_exists(share.server, share.refused[first : first + BLOCK])
+
+    def _drop_what_exists(self, server: int, refused: Sequence[bytes]) -> None:
+        """Drops the timelines that exist although they refused an id.
+
+        Memcached refuses an append to a missing value, but also one for which the value would become too large, or for
+        whose copy there is no memory. Missing timelines add nothing to the response here.
+        """
+        if found := self._servers.send({server: Request(refused)})[server].values:
+            self._servers.send({server: Request(blocks=blocks(map(DELETE, found)))})
 
     def remove(self, key: str, ids: Iterable[int]) -> None:
         if not (gone := set(ids)):
@@ -196,14 +193,12 @@ class MemcachedTimelineStore:
             if held is None or gone.isdisjoint((timeline := held.timeline).ids):
                 return
             rest = [id_ for id_ in timeline.ids if id_ not in gone]
-            if self._swap(held, timeline._replace(ids=rest)) == STORED:
+            if not self._swap(held, timeline._replace(ids=rest)):
                 return
         self.drop([key])
 
     def drop(self, keys: Iterable[str]) -> None:
-        self._servers.ask(
-            keys, lambda keys, epoch: Request(blocks=blocks(b"delete %s\r\n" % self._name(epoch, key) for key in keys))
-        )
+        self._servers.drop("tl", keys)
 
     def truncate(self, before_id: int) -> None:
         """Only sets the mark: readers of the timelines that exist now omit ids below it."""
@@ -215,55 +210,39 @@ class MemcachedTimelineStore:
     def _name(self, epoch: Epoch, key: str) -> bytes:
         return self._servers.name("tl", epoch, key)
 
-    def _get(self, keys: Sequence[str], epoch: Epoch) -> Request:
-        return Request([self._name(epoch, key) for key in keys])
-
-    def _drop_what_exists(self, refused: Sequence[str]) -> None:
-        """Drops the timelines that exist although they refused an id.
-
-        Memcached returns NOT_STORED for a missing timeline, but also if the value would become too large, or if there
-        is no memory for its copy. Missing timelines add nothing to the response here.
-        """
-        self.drop(
-            name.removeprefix(self._name(answer.epoch, "")).decode()
-            for _, _, answer in self._servers.ask(refused, self._get)
-            if answer is not None
-            for name in answer.values
-        )
-
     def _held(self, key: str) -> _Held | None:
         """The timeline under the key; drops a damaged value."""
 
         def get(keys: Sequence[str], epoch: Epoch) -> Request:
             # The checkpoint first: other clients may write while memcached works through the names.
-            return Request([self._checkpoint_name, *self._get(keys, epoch).names])
+            return Request([self._checkpoint_name, self._name(epoch, key)])
 
-        [(server, _, answer)] = self._servers.ask([key], get)
-        if answer is None:
+        shares = self._servers.exchange([key], get)
+        return self._decoded(shares[0]) if shares else None
+
+    def _decoded(self, share: Share) -> _Held | None:
+        [key] = share.keys
+        if (found := share.values.get(name := self._name(share.epoch, key))) is None:
             return None
-        checkpoint = answer.values.pop(self._checkpoint_name, None)
-        if not answer.values:
-            return None
-        [(name, found)] = answer.values.items()
         if (timeline := Timeline.read(found.data)) is None:
             self.drop([key])
-            self._report(key)
+            count_damaged("memcached", {key: "no timeline"})
             return None
-        return _Held(server, answer.epoch, name, found, timeline, checkpoint.data if checkpoint else None)
-
-    def _report(self, key: str) -> None:
-        count_damaged("memcached", {key: "no timeline"})
+        checkpoint = share.values.get(self._checkpoint_name)
+        return _Held(share.server, share.epoch, name, found, timeline, checkpoint.data if checkpoint else None)
 
     def _compact(self, held: _Held, timeline: Timeline, ends: int) -> None:
         """Keeps the ids that are shown, without duplicates. After a concurrent write it is left to the next reader."""
         ids, floor = timeline.shown(self._capacity, self._slack, held.epoch.mark)
         self._swap(held, Timeline(False, floor, ends, held.epoch.mark, ids))
 
-    def _swap(self, held: _Held, timeline: Timeline) -> bytes:
-        """Compare-and-swap: returns STORED if the value was unchanged. Uses its old name, which may be outdated."""
-        command = storing(b"cas", held.name, timeline.data(), _seconds(timeline.ends), held.found.unique)
-        [line] = self._servers.commands({held.server: [command]})[held.server]
-        return line
+    def _swap(self, held: _Held, timeline: Timeline) -> list[bytes]:
+        """Compare-and-swap: returns the name, or TOO_LARGE, if it was refused.
+
+        Uses the value's old name, which may be outdated.
+        """
+        command = storing(SET, held.name, timeline.data(), _seconds(timeline.ends), held.found.unique)
+        return self._servers.send({held.server: Request(blocks=[command])})[held.server].refused
 
 
 def _now() -> int:

@@ -1,31 +1,46 @@
-"""One connection to one memcached server: pipelines many commands and reads their responses in bulk.
+"""Exchanges with memcached servers: pipelined commands, responses read in bulk.
 
-pymemcache waits for the response to each append before it sends the next; a fan-out has thousands. So its parts are
-used (addresses, names, the pool, the errors), but not its exchange. Every wait ends at a deadline, even if a response
+Writes are quiet meta commands (`ms … q`, `md … q`): memcached responds only to those that it refuses. A fan-out takes
+half the time of one with a response to each `append`. Values are read with `gets`: one `mg` for each value of a page
+takes the server half as long again.
+
+pymemcache waits for each response before it sends the next command; a fan-out has thousands. So its parts are used
+(addresses, names, the pool, the errors), but not its exchange. Every wait ends at a deadline, even if a response
 arrives byte by byte, and anything that is not a response of memcached is an error.
 """
 
 import os
-import select
+import re
 import socket
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import NamedTuple
 
-from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseError, MemcacheUnknownError
+from pymemcache.exceptions import (
+    MemcacheError,
+    MemcacheServerError,
+    MemcacheUnknownError,
+)
+from pymemcache.pool import ObjectPool
 
-from tweeter.measure import count_bytes
-from tweeter.sockets import limit_waits, throw_away_unsent, time_to_wait
+from tweeter.errors import BackendUnavailable
+from tweeter.measure import round_trip
+from tweeter.sockets import Channel
 
-STORED = b"STORED"
-NOT_STORED = b"NOT_STORED"
-TOO_LARGE = b"SERVER_ERROR object too large for cache"
-ANSWERS = frozenset({STORED, NOT_STORED, b"EXISTS", b"NOT_FOUND", b"DELETED", TOO_LARGE})
+ADD, APPEND, SET = b"E", b"A", b"S"  # modes of `ms`
+DELETE = b"md %s q\r\n".__mod__
+TOO_LARGE = b"too large for cache"  # stands for the name where memcached does not tell it
 
 BLOCK = 500  # commands per write; two such blocks are in flight at a time
-RECEIVED = 65_536  # bytes per recv
+
+# Not stored, changed since, missing: the name follows, but after a delete.
+_REFUSED = rb"(?:NF|(?:(?:NS|EX|NF) k|SERVER_ERROR object )([^\r\n]+))\r\n"
+_NAMES = re.compile(_REFUSED)
+_REFUSALS = re.compile(rb"(?:%s)*" % _REFUSED)
 
 Address = tuple[str, int] | str
 
@@ -40,35 +55,35 @@ class Found(NamedTuple):
     unique: bytes
 
 
-class Block(NamedTuple):
-    """Commands whose response is one line each, and their number."""
-
-    data: bytes
-    commands: int
-
-
 class Request(NamedTuple):
-    """Commands, and names to get after them."""
+    """Blocks of quiet commands, and names to get after them."""
 
     names: Sequence[bytes] = ()
-    blocks: Sequence[Block] = ()
+    blocks: Sequence[bytes] = ()
 
-    def wire(self) -> list[bytes]:
-        """The writes: one per block, the last with the `gets` of the names."""
-        *first, last = [block.data for block in self.blocks] or [b""]
-        return [*first, b"%sgets %s\r\n" % (last, b" ".join(self.names))]
-
-
-def storing(verb: bytes, name: bytes, data: bytes, seconds: int = 0, unique: bytes = b"") -> bytes:
-    """Encodes the command add, set, append or cas."""
-    return b"%s %s 0 %d %d%s\r\n%s\r\n" % (verb, name, seconds, len(data), b" " + unique if unique else b"", data)
+    def writes(self) -> list[bytes]:
+        """One write per block. All but the last end with a no-op, the last with the `gets` of the names."""
+        *first, last = self.blocks or [b""]
+        return [*(block + b"mn\r\n" for block in first), b"%sgets %s\r\n" % (last, b" ".join(self.names))]
 
 
-def blocks(commands: Iterable[bytes]) -> list[Block]:
-    """Splits the commands into blocks small enough that neither side waits for the other."""
+class Reply(NamedTuple):
+    """The names for which a command was refused, and the values found by name."""
+
+    refused: list[bytes]
+    values: dict[bytes, Found]
+
+
+def storing(mode: bytes, name: bytes, data: bytes, seconds: int = 0, unique: bytes = b"") -> bytes:
+    """Encodes a quiet `ms`. With a CAS unique, it is refused if the value is not that version any more."""
+    cas = b" C" + unique if unique else b""
+    return b"ms %s %d M%s T%d%s q k\r\n%s\r\n" % (name, len(data), mode, seconds, cas, data)
+
+
+def blocks(commands: Iterable[bytes]) -> list[bytes]:
+    """Joins quiet commands to blocks small enough that neither side waits for the other."""
     rest: Iterator[bytes] = iter(commands)
-    parts = iter(lambda: list(islice(rest, BLOCK)), [])
-    return [Block(b"".join(part), len(part)) for part in parts]
+    return [b"".join(part) for part in iter(lambda: list(islice(rest, BLOCK)), [])]
 
 
 class Connection:
@@ -78,46 +93,46 @@ class Connection:
         self.deadline = 0.0
         self._address = address
         self._timeout = timeout
-        self._socket: socket.socket | None = None
+        self._channel: Channel | None = None
         self._let_go: Callable[[], object] = bool
         self._process = 0
-        self._limit = 0.0  # seconds that the socket waits
         self._data = b""
         self._at = 0
 
     def open(self) -> None:
         """Connects unless connected; reconnects after the server closed the connection, and in a forked process."""
-        if self._socket is not None and (self._process != os.getpid() or _readable(self._socket)):
-            self._let_go()
-            self._socket = None
-        if self._socket is None:
-            self._socket = _connect(self._address, self._timeout)
-            self._let_go = weakref.finalize(self, self._socket.close)  # also when the store is garbage-collected
-            self._process = os.getpid()
-            self._data, self._at, self._limit = b"", 0, 0.0
+        if self._channel is not None and self._process == os.getpid() and not self._channel.readable():
+            return
+        self._let_go()
+        connected = _connect(self._address, self._timeout)
+        self._channel = Channel(connected, self._timeout)
+        self._let_go = weakref.finalize(self, connected.close)  # also when the store is garbage-collected
+        self._process = os.getpid()
+        self._data, self._at = b"", 0
 
     def close(self) -> None:
         """Closes the connection at once, even in the middle of an exchange."""
-        if self._socket is not None:
-            throw_away_unsent(self._socket)
+        if self._channel is not None:
+            self._channel.discard_unsent()
             self._let_go()
-            self._socket = None
+            self._channel = None
 
     def send(self, data: bytes) -> None:
-        self._waiting().sendall(data)
-        count_bytes(sent=len(data))
+        self._open().send(data, self.deadline)
 
-    def lines(self, count: int) -> list[bytes]:
-        """The responses to `count` commands."""
-        while self._data.count(b"\r\n", self._at) < count:
+    def refused(self, block: bool = False) -> list[bytes]:
+        """The names for which a command was refused. `block`: reads the response to a block to its end."""
+        names: list[bytes] = []
+        while True:
+            if run := _REFUSALS.match(self._data, self._at):
+                names += _NAMES.findall(run[0])
+                self._at = run.end()
+            if self._data.find(b"\r\n", self._at) >= 0:  # another line
+                break
             self._receive()
-        *lines, self._data = self._data[self._at :].split(b"\r\n", count)
-        self._at = 0
-        if strange := set(lines) - ANSWERS:
-            line = strange.pop()[:100]
-            error = MemcacheServerError if line.startswith(b"SERVER_ERROR") else MemcacheUnknownError
-            raise error(line.decode("ascii", "replace"))
-        return lines
+        if block and (line := self._line()) != b"MN":
+            raise _strange(line)
+        return names
 
     def values(self, names: Sequence[bytes]) -> dict[bytes, Found]:
         """The response to `gets` of these names, which ends the exchange."""
@@ -131,9 +146,9 @@ class Connection:
                         raise MemcacheUnknownError("a value of another length than it said")
                     found[name] = Found(data[:-2] if flags == b"0" else b"", cas)
                 case _:
-                    raise MemcacheUnknownError(line[:100].decode("ascii", "replace"))
+                    raise _strange(line)
         if self._at != len(self._data):
-            raise MemcacheUnknownError("more than it was asked for")
+            raise MemcacheUnknownError("more than was requested")
         return found
 
     def _line(self) -> bytes:
@@ -150,22 +165,18 @@ class Connection:
         return self._data[self._at - count : self._at]
 
     def _receive(self) -> None:
-        chunk = self._waiting().recv(RECEIVED)
-        if not chunk:
-            raise MemcacheUnexpectedCloseError("closed by the server")
-        count_bytes(received=len(chunk))
-        self._data = self._data[self._at :] + chunk
+        self._data = self._data[self._at :] + self._open().receive(self.deadline)
         self._at = 0
 
-    def _waiting(self) -> socket.socket:
-        """The socket, with a timeout that ends at the deadline."""
-        left = self.deadline - monotonic()
-        if self._socket is None or left <= 0:
-            raise TimeoutError("timed out")
-        if (limit := time_to_wait(left, self._timeout)) != self._limit:
-            limit_waits(self._socket, limit)
-            self._limit = limit
-        return self._socket
+    def _open(self) -> Channel:
+        if self._channel is None:
+            raise ConnectionError("not connected")
+        return self._channel
+
+
+def _strange(line: bytes) -> MemcacheError:
+    error = MemcacheServerError if line.startswith(b"SERVER_ERROR") else MemcacheUnknownError
+    return error(line[:100].decode("ascii", "replace"))
 
 
 def _connect(address: Address, timeout: float) -> socket.socket:
@@ -184,8 +195,53 @@ def _connect(address: Address, timeout: float) -> socket.socket:
     return connection
 
 
-def _readable(connection: socket.socket) -> bool:
-    """Whether there is unrequested data: the server closed the connection, or it is out of sync."""
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
+class Pools:
+    """A pool of connections for each server. `timeout` (seconds) bounds an exchange, or each block of a long one."""
+
+    def __init__(self, addresses: Sequence[Address], timeout: float) -> None:
+        self.names = [a if isinstance(a, str) else f"{a[0]}:{a[1]}" for a in addresses]
+        self._timeout = timeout
+        # Connections connect at first use, because the pool creates them under its lock.
+        self._pools: list[ObjectPool[Connection]] = [
+            ObjectPool(partial(Connection, address, timeout), after_remove=Connection.close) for address in addresses
+        ]
+
+    def exchange(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
+        """One round trip with these servers: sends to all, then reads from all. No request, no round trip.
+
+        A long request is sent block by block, each before the response to the previous one is read: the server never
+        waits for the next block, and the buffers of neither side fill up.
+
+        Raises BackendUnavailable.
+        """
+        if not requests:
+            return {}
+        server = next(iter(requests))
+        try:
+            with round_trip(), ExitStack() as stack:
+                connections: dict[int, Connection] = {}
+                for server in requests:
+                    connections[server] = stack.enter_context(self._pools[server].get_and_release(destroy_on_fail=True))
+                    connections[server].open()
+                writes = {server: request.writes() for server, request in requests.items()}
+                refused: dict[int, list[bytes]] = {server: [] for server in requests}
+                deadline = monotonic() + self._timeout
+                for wave in range(max(map(len, writes.values()))):
+                    for server, connection in connections.items():
+                        connection.deadline = deadline
+                        if wave < len(writes[server]):
+                            connection.send(writes[server][wave])
+                    for server, connection in connections.items():
+                        if 0 < wave < len(writes[server]):
+                            refused[server] += connection.refused(block=True)
+                            deadline = monotonic() + self._timeout  # it makes progress
+                replies = {}
+                for server, connection in connections.items():
+                    connection.deadline = deadline
+                    if requests[server].blocks:
+                        refused[server] += connection.refused()
+                    replies[server] = Reply(refused[server], connection.values(requests[server].names))
+                return replies
+        except (OSError, ValueError, MemcacheError) as error:
+            reason = "timed out" if isinstance(error, BlockingIOError) else error  # how the kernel reports a timeout
+            raise BackendUnavailable(f"memcached {self.names[server]}: {reason}") from error

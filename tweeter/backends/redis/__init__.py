@@ -2,8 +2,8 @@
 
     tweeter.redis.url = redis://localhost:6379/0    # or sentinels, or a cluster: see `url`
     tweeter.redis.prefix = tweeter:                 # several sites can share a server
-    tweeter.redis.timeout_ms = 250                  # after which SQL answers
-    tweeter.redis.idle_days = 7                     # after which a timeline that nobody reads is forgotten
+    tweeter.redis.timeout_ms = 250                  # after which SQL serves the page
+    tweeter.redis.idle_days = 7                     # after which a timeline that is not read expires
 
 The server may evict what it likes; a user of its own needs the commands of `scripts` and `store`, INFO and SCAN.
 """
@@ -19,7 +19,6 @@ from tweeter.backends.redis.limits import RedisLimits
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
-from tweeter.devtools import servers
 from tweeter.settings import Setting
 
 
@@ -71,8 +70,8 @@ def _server(settings: Mapping[str, Any]) -> tuple[str, float, str]:
     )
 
 
-def private_server(settings: Mapping[str, Any]) -> tuple[type[servers.Redis], int] | None:
+def private_server(settings: Mapping[str, Any]) -> tuple[str, int] | None:
     """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
     parts = urlsplit(settings["tweeter.redis.url"])
-    ours = parts.scheme == "redis" and parts.hostname in servers.LOCAL and "@" not in parts.netloc
-    return (servers.Redis, parts.port or 6379) if ours else None
+    ours = parts.scheme == "redis" and parts.hostname in {"localhost", "127.0.0.1"} and "@" not in parts.netloc
+    return ("tweeter.devtools.servers.Redis", parts.port or 6379) if ours else None

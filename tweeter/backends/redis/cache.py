@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from zope.interface import implementer
 
 from tweeter.backends.redis import scripts
-from tweeter.backends.redis.errors import translated
+from tweeter.backends.redis.errors import translating
 from tweeter.backends.redis.wire import Wire
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import count_damaged
@@ -29,7 +29,7 @@ class RedisTweetCache:
     def set_site(self, site_id: str) -> None:
         self._wire.set_site(site_id)
 
-    @translated
+    @translating()
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         if not (wanted := list(ids)):
             return {}
@@ -39,24 +39,24 @@ class RedisTweetCache:
             count_damaged("redis", {f"tweet {id_}": why for id_, why in found.damaged.items()})
         return found.tweets
 
-    @translated
+    @translating()
     def lease(self, ids: Iterable[int]) -> bytes:
         token, prefix = new_lease(), self.prefix
         self._wire.run([("SET", f"{prefix}{id_}", token, "PX", LEASE_SECONDS * 1000, "NX") for id_ in ids])
         return token
 
-    @translated
+    @translating()
     def fill(self, lease: bytes, tweets: Mapping[int, TweetView | None]) -> None:
         prefix = self.prefix
         self._wire.run(
             [(scripts.FILL_TWEET, f"{prefix}{id_}", lease, pack(tweet), self._ms) for id_, tweet in tweets.items()]
         )
 
-    @translated
+    @translating()
     def invalidate(self, ids: Iterable[int]) -> None:
         prefix = self.prefix
         self._wire.run([("UNLINK", f"{prefix}{id_}") for id_ in ids])
 
-    @translated
+    @translating()
     def clear(self) -> None:
         self._wire.unlink_all(self.prefix)

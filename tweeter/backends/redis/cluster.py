@@ -1,7 +1,7 @@
 """The slots of a Redis Cluster, and the nodes that hold them.
 
-redis-py's RedisCluster does this too, but it retries for seconds when a node is down, closes connections in use when it
-refreshes the slots, and refuses scripts in pipelines. Its pools and connections are used here.
+redis-py's RedisCluster (8.1) does this too, but it refuses EVALSHA in pipelines, needs the right to COMMAND, connects
+when it is made, and sleeps longer than a page may wait for a slot without a master. Its pools and connections are used.
 """
 
 import threading
@@ -15,6 +15,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import ConnectionError, RedisError
 
 from tweeter.backends.redis.node import Node, Refusal
+from tweeter.backends.redis.topology import Topology
 
 CLUSTER_SLOTS = b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n"
 TRIES = 10_000  # keys tried, at most, to find one that a given node holds
@@ -22,8 +23,8 @@ TRIES = 10_000  # keys tried, at most, to find one that a given node holds
 Address = tuple[str, int]
 
 
-class Cluster:
-    """A Topology. Replicas are only asked for the masters."""
+class Cluster(Topology):
+    """The masters of a cluster. Replicas only tell the masters."""
 
     # A scan may miss a key that moves to another node during it. To be missed in two scans the key must move twice.
     rounds = 2
@@ -37,14 +38,15 @@ class Cluster:
         self._masters: list[Address] = []
         self._replicas: list[Address] = []
         self._owners: list[Node | None] = []
+        self._keys: dict[tuple[Node, str], bytes] = {}
         self._stale = True
         self._lock = threading.RLock()
 
     def nodes(self) -> list[Node]:
         return list({node: None for node in self._known() if node is not None})
 
-    def node_of(self, key: bytes) -> Node:
-        return self._of(key_slot(key))
+    def node_of(self, key: str | bytes) -> Node:
+        return self._known()[key_slot(key if isinstance(key, bytes) else key.encode())] or self._without_master()
 
     def split(self, prefix: bytes, numbers: Sequence[int]) -> dict[Node, Sequence[int]]:
         if b"{" in prefix:  # a hash tag: the slot may depend on a part of the key only
@@ -60,14 +62,15 @@ class Cluster:
                 found[node].append(number)
             else:
                 found[node] = [number]
-        return {node or self._nobody(): part for node, part in found.items()}
+        return {node or self._without_master(): part for node, part in found.items()}
 
     def key_on(self, node: Node, stem: str) -> bytes:
-        for number in range(TRIES):
-            key = f"{stem}{number}".encode()
-            if self.node_of(key) is node:
-                return key
-        return stem.encode()
+        key = self._keys.get((node, stem))
+        if key is None or self.node_of(key) is not node:
+            tried = (f"{stem}{number}".encode() for number in range(TRIES))
+            key = next((key for key in tried if self.node_of(key) is node), stem.encode())
+            self._keys[node, stem] = key
+        return key
 
     def refresh(self) -> bool:
         with self._lock:
@@ -80,26 +83,26 @@ class Cluster:
                     break
                 node = self.at_address(address)
                 try:
-                    [answer] = node.ask(CLUSTER_SLOTS, 1)
-                    if isinstance(answer, Refusal):
-                        raise ConnectionError(f"{node.name}: {answer}")
-                    self._learn(answer, address[0])
+                    [reply] = node.begin(CLUSTER_SLOTS, 1).read()
+                    if isinstance(reply, Refusal):
+                        raise ConnectionError(f"{node.name}: {reply}")
+                    self._learn(reply, address[0])
                 except (RedisError, OSError) as error:
                     failed = error
                     continue
                 return self._owners != before
             raise failed
 
-    def moved(self, slot: int, address: str, asked: Node) -> Node:
-        node = self.at(address, asked)
+    def moved(self, slot: int, address: str, named_by: Node) -> Node:
+        node = self.at(address, named_by)
         with self._lock:
             if self._owners[slot] is not node:
                 self._owners = [*self._owners[:slot], node, *self._owners[slot + 1 :]]
         return node
 
-    def at(self, address: str, asked: Node) -> Node:
+    def at(self, address: str, named_by: Node) -> Node:
         host, _, port = address.rpartition(":")
-        return self.at_address((host or asked.name.rpartition(":")[0], int(port)))
+        return self.at_address((host or named_by.name.rpartition(":")[0], int(port)))
 
     def at_address(self, address: Address) -> Node:
         with self._lock:
@@ -118,19 +121,16 @@ class Cluster:
                     self.refresh()
         return self._owners
 
-    def _of(self, slot: int) -> Node:
-        return self._known()[slot] or self._nobody()
-
-    def _nobody(self) -> Node:
+    def _without_master(self) -> Node:
         self._stale = True
         raise ConnectionError("no node of the cluster holds some of the slots")
 
-    def _learn(self, answer: Any, host: str) -> None:
-        """Reads the reply of CLUSTER SLOTS: first and last slot, master, replicas. No host means the node asked."""
+    def _learn(self, reply: Any, host: str) -> None:
+        """Reads the reply of CLUSTER SLOTS: first and last slot, master, replicas. No host means this node."""
         owners: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         masters: dict[Address, None] = {}
         replicas: dict[Address, None] = {}
-        for first, last, *servers in answer:
+        for first, last, *servers in reply:
             addresses = [((server[0] or b"").decode() or host, int(server[1])) for server in servers]
             masters[addresses[0]] = None
             replicas.update(dict.fromkeys(addresses[1:]))

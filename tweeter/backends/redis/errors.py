@@ -1,10 +1,8 @@
 """Translates every error of Redis into BackendUnavailable."""
 
-import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
 
 import hiredis
 from redis.exceptions import RedisError
@@ -21,23 +19,10 @@ HINT = f"the Redis user needs the rights {RIGHTS} on keys that begin with tweete
 
 FORBIDDEN = re.compile("permission|can't run this command|NOSCRIPT|unknown command")
 
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def translated(method: Method) -> Method:
-    """Raises BackendUnavailable for every failure: refused, timed out, out of memory, an invalid response."""
-
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with translating():
-            return method(*args, **kwargs)
-
-    return cast(Method, call)
-
 
 @contextmanager
 def translating() -> Iterator[None]:
-    """Like `translated`, for a block."""
+    """Raises BackendUnavailable for every failure: refused, timed out, out of memory, an invalid response."""
     try:
         yield
     except (RedisError, Refusal, hiredis.HiredisError, OSError, ValueError) as error:

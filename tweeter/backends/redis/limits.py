@@ -11,7 +11,7 @@ from typing import Any
 from limits.storage import RedisStorage, Storage
 
 from tweeter.backends.redis.commands import Script
-from tweeter.backends.redis.errors import translated
+from tweeter.backends.redis.errors import translating
 from tweeter.backends.redis.node import Refusal
 from tweeter.backends.redis.wire import Wire
 from tweeter.errors import BackendUnavailable
@@ -35,7 +35,7 @@ class RedisLimits(RedisStorage):
     def _script(self, text: bytes) -> Any:
         script = Script(text.decode(), keys=2)
 
-        @translated
+        @translating()
         def run(keys: Sequence[str], arguments: Sequence[Any]) -> Any:
             call = (script, *keys, *arguments)
             try:

@@ -33,10 +33,10 @@ def newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
     return newest
 
 
-def parse_newest(header: bytes, found: Sequence[bytes], limit: int, asked: int) -> tuple[list[int], int] | None:
+def parse_newest(header: bytes, found: Sequence[bytes], limit: int, wanted: int) -> tuple[list[int], int] | None:
     """The newest `limit` ids and the floor, from the result of SORT: the greatest numbers of a list, descending.
 
-    None if the result does not settle the page. Fewer numbers than `asked` are the whole list, with the header last. A
+    None if the result does not settle the page. Fewer numbers than `wanted` are the whole list, with the header last. A
     list that is not a timeline settles nothing.
     """
     try:
@@ -45,7 +45,7 @@ def parse_newest(header: bytes, found: Sequence[bytes], limit: int, asked: int) 
         return None
     if found != [b"%d" % number for number in numbers]:
         return None
-    ends = len(found) < asked or numbers[-1] <= 0
+    ends = len(found) < wanted or numbers[-1] <= 0
     if ends and (not numbers or numbers.pop() != -floor):
         return None
     if not 0 <= floor <= MAX_ID + 1 or (numbers and not 0 < numbers[-1] <= numbers[0] <= MAX_ID):

@@ -17,10 +17,8 @@ import hiredis
 from redis import ConnectionPool
 from redis.exceptions import ConnectionError, TimeoutError
 
-from tweeter.measure import count_bytes
-from tweeter.sockets import limit_waits, throw_away_unsent, time_to_wait
+from tweeter.sockets import Channel
 
-RECEIVED = 65_536  # bytes per recv
 LONG_REST = 1.0  # seconds idle after which the server may have closed a connection
 
 _MORE = object()
@@ -39,7 +37,7 @@ class Refusal(Exception):
         return self.code == "WRONGTYPE"
 
 
-class Stranger(ConnectionError):
+class OtherRun(ConnectionError):
     """The server has another run id than expected: it was restarted, or is another server."""
 
 
@@ -48,7 +46,6 @@ def identify(connection: Any) -> None:
     connection.on_connect()
     connection.send_command("INFO", "server")
     connection.run_id = field(connection.read_response(), b"run_id")
-    connection.limit = None
 
 
 def field(info: bytes, name: bytes) -> str:
@@ -59,7 +56,7 @@ def field(info: bytes, name: bytes) -> str:
     for line in info.splitlines():
         if line.startswith(name + b":"):
             return line.partition(b":")[2].decode()
-    raise ValueError(f"INFO answers without {name.decode()}")
+    raise ValueError(f"INFO has no {name.decode()}")
 
 
 class Node:
@@ -82,25 +79,21 @@ class Node:
     def begin(self, payload: bytes, replies: int, runs: Collection[str] | None = None) -> "Exchange":
         """Writes commands that get `replies` replies. The caller must read or abort the exchange.
 
-        If `runs` is given, the server's run id must be one of them: raises Stranger otherwise.
+        If `runs` is given, the server's run id must be one of them: raises OtherRun otherwise.
         """
         connection = self._connection()
         try:
             if runs is not None and connection.run_id not in runs:
                 connection.disconnect()  # it may be an old connection; check the run id of a new one
                 connection.connect()
+                connection.channel = Channel(connection._sock, self._timeout)
                 if connection.run_id not in runs:
-                    raise Stranger(f"{self.name} was started again, or is another server")
-            _limit(connection, self._timeout)
-            connection._sock.sendall(payload)
-            count_bytes(sent=len(payload))
+                    raise OtherRun(f"{self.name} was started again, or is another server")
+            connection.channel.send(payload, time.monotonic() + self._timeout)
         except BaseException as error:
             self.drop(connection)
             raise _named(error, self.name) from error
         return Exchange(self, connection, replies, self._timeout)
-
-    def ask(self, payload: bytes, replies: int, runs: Collection[str] | None = None) -> list[Any]:
-        return self.begin(payload, replies, runs).read()
 
     def release(self, connection: Any) -> None:
         """Takes back an idle connection."""
@@ -108,8 +101,7 @@ class Node:
 
     def drop(self, connection: Any) -> None:
         """Closes a connection at once, even in the middle of an exchange."""
-        if connection._sock is not None:
-            throw_away_unsent(connection._sock)
+        connection.channel.discard_unsent()
         connection.disconnect()
         self._pool.release(connection)
 
@@ -123,15 +115,14 @@ class Node:
     def _connection(self) -> Any:
         if self._process != os.getpid():  # forked: these connections belong to the parent
             self._at_hand, self._process = deque(), os.getpid()
-        try:
-            connection, since = self._at_hand.pop()
-        except IndexError:
-            return self._pool.get_connection()
-        if time.monotonic() - since < LONG_REST:
-            return connection
-        connection.limit = None  # the pool sets its own
-        self._pool.release(connection)
-        return self._pool.get_connection()
+        with suppress(IndexError):
+            idle, since = self._at_hand.pop()
+            if time.monotonic() - since < LONG_REST:
+                return idle
+            self._pool.release(idle)
+        connection: Any = self._pool.get_connection()
+        connection.channel = Channel(connection._sock, self._timeout)  # the pool may have changed its timeout
+        return connection
 
 
 class Exchange:
@@ -152,12 +143,10 @@ class Exchange:
     def write(self, payload: bytes, replies: int) -> None:
         """Writes one more lot while others are in progress."""
         try:
-            _limit(self._connection, self._timeout)
-            self._connection._sock.sendall(payload)
+            self._connection.channel.send(payload, time.monotonic() + self._timeout)
         except BaseException as error:
             self.abort()
             raise _named(error, self.node.name) from error
-        count_bytes(sent=len(payload))
         self._lots.append(replies)
 
     def read(self, deadline: float | None = None) -> list[Any]:
@@ -173,19 +162,11 @@ class Exchange:
                 replies.extend(islice(iter(reader.gets, _MORE), wanted - len(replies)))
                 if len(replies) == wanted:
                     break
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise builtins.TimeoutError
-                _limit(connection, time_to_wait(left, self._timeout))
-                data = connection._sock.recv(RECEIVED)
-                if not data:
-                    raise ConnectionError("closed the connection")
-                count_bytes(received=len(data))
-                reader.feed(data)
+                reader.feed(connection.channel.receive(deadline))
             if self._lots:
                 return replies
             if reader.has_data():
-                raise ConnectionError("answered what nobody asked")
+                raise ConnectionError("sent more than was requested")
         except BaseException as error:
             self.abort()
             raise _named(error, self.node.name) from error
@@ -200,17 +181,10 @@ class Exchange:
             self.node.drop(connection)
 
 
-def _limit(connection: Any, seconds: float) -> None:
-    """Sets how long the connection waits for the server."""
-    if connection.limit != seconds:
-        limit_waits(connection._sock, seconds)
-        connection.limit = seconds
-
-
 def _named(error: BaseException, name: str) -> BaseException:
     """The failure as an error of redis-py, which distinguishes "no response in time" from "no connection"."""
     if isinstance(error, builtins.TimeoutError | BlockingIOError):
-        return TimeoutError(f"{name} does not answer in time")
+        return TimeoutError(f"{name} does not respond in time")
     if isinstance(error, OSError | hiredis.HiredisError):
         return ConnectionError(f"{name}: {error or type(error).__name__}")
     return error

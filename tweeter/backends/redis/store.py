@@ -10,10 +10,9 @@ from zope.interface import implementer
 
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.commands import appends
-from tweeter.backends.redis.errors import FORBIDDEN, translated, translating
+from tweeter.backends.redis.errors import FORBIDDEN, translating
 from tweeter.backends.redis.lists import newest, parse, parse_newest
 from tweeter.backends.redis.node import Exchange, Node, Refusal
-from tweeter.backends.redis.topology import Single
 from tweeter.backends.redis.wire import Wire, abort
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, IPageStore
@@ -58,8 +57,7 @@ class RedisTimelineStore:
         self._wire = wire
         self.identity = f"{identity} {wire.shared_prefix}"
         # On a cluster the tweets are on other servers than the ids.
-        self._tweets = tweets if isinstance(wire.topology, Single) else None
-        self._checkpoint_keys: dict[Node, bytes] = {}
+        self._tweets = tweets if wire.topology.rounds == 1 else None
         self._capacity = capacity
         self._longest = 1 + capacity + min(SLACK, capacity)
         self._idle_ms = int(idle_seconds * 1000)
@@ -73,16 +71,15 @@ class RedisTimelineStore:
     def set_site(self, site_id: str) -> None:
         self._wire.set_site(site_id)
         self._in_use.clear()
-        self._checkpoint_keys.clear()
 
-    @translated
+    @translating()
     def incarnation(self) -> str:
         return self._wire.incarnation()
 
     def expect(self, incarnation: str) -> None:
         self._wire.expect(incarnation)
 
-    @translated
+    @translating()
     def checkpoint(self) -> bytes | None:
         keys = [self._checkpoint_key(node) for node in self._wire.topology.nodes()]
         found = self._wire.run([("GET", key) for key in keys])
@@ -91,24 +88,20 @@ class RedisTimelineStore:
             return None
         return min(found) if found and all(found) else None
 
-    @translated
+    @translating()
     def set_checkpoint(self, value: bytes) -> None:
         self._wire.run([("SET", self._checkpoint_key(node), value) for node in self._wire.topology.nodes()])
 
     def _checkpoint_key(self, node: Node) -> bytes:
         """A checkpoint key on this node, so that data and checkpoint of one server come from the same moment."""
-        topology = self._wire.topology
-        key = self._checkpoint_keys.get(node)
-        if key is None or topology.node_of(key) is not node:
-            key = self._checkpoint_keys[node] = topology.key_on(node, f"{self._wire.prefix}checkpoint")
-        return key
+        return self._wire.topology.key_on(node, f"{self._wire.prefix}checkpoint")
 
-    @translated
+    @translating()
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         name = self._prefix + key
         return self._slice(name, self._ask(name, ("LRANGE", name, 0, -1)), before, limit)
 
-    @translated
+    @translating()
     def read_page(self, key: str, limit: int) -> tuple[Slice | None, dict[int, TweetView | None]]:
         """SORT returns the newest ids as numbers, with their tweets. If that does not settle the page, LRANGE does."""
         name = self._prefix + key
@@ -135,19 +128,19 @@ class RedisTimelineStore:
         own = self._checkpoint_key(self._wire.topology.node_of(name.encode()))
         # The checkpoint first: the ids must contain everything it covers, and an exchange may arrive in parts.
         calls: list[tuple[Any, ...]] = [("GET", own), more[0], ("PTTL", name), *more[1:]]
-        asked = len(calls)
+        needed = len(calls)
         with suppress(IndexError):  # there is none, or another thread was faster
-            while len(calls) < asked + 2:
+            while len(calls) < needed + 2:
                 calls.append((scripts.KEEP, self._in_use.popleft(), self._idle_ms))
         replies = self._wire.run(calls)
-        kept = zip(calls[asked:], replies[asked:], strict=True)
+        kept = zip(calls[needed:], replies[needed:], strict=True)
         self._report([call[1] for call, reply in kept if reply == scripts.DAMAGED])
-        return replies[:asked]
+        return replies[:needed]
 
     def _slice(self, name: str, answer: Sequence[Any], before: int, limit: int) -> Slice | None:
         checkpoint, found, left = answer
         if isinstance(found, Refusal):
-            self._drop_damaged([name], "of another type")
+            self._drop_damaged([name])
             return None
         if not found or found[0].startswith(b"t"):
             return None
@@ -163,14 +156,14 @@ class RedisTimelineStore:
             self._in_use.append(name)
         return Slice(ids, floor, None if isinstance(checkpoint, Refusal) else checkpoint)
 
-    @translated
+    @translating()
     def begin_fill(self, key: str) -> str | None:
         token, name = f"t{secrets.token_hex(8)}", self._prefix + key
         while (reply := self._wire.call(scripts.BEGIN_FILL, name, token, self._fill_ms)) == scripts.DAMAGED:
             self._report([name])
         return token if reply else None
 
-    @translated
+    @translating()
     def fill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
         name = self._prefix + key
         reply = self._wire.call(scripts.FILL, name, token, self._idle_ms, -floor, *sorted(ids))
@@ -178,17 +171,18 @@ class RedisTimelineStore:
             self._report([name])
         return bool(reply == 1)
 
-    @translated
     def add(self, keys: Iterable[str], id: int) -> None:
-        prefix = self._prefix
-        self._append([prefix + key for key in keys], id)
+        self.add_batch(dict.fromkeys(keys, (id,)))
 
-    @translated
+    @translating()
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
         prefix, entries = self._prefix, list(ids_by_key.items())
         for first in range(0, len(entries), COMMANDS):
             some = {prefix + key: ids for key, ids in entries[first : first + COMMANDS]}
-            self._after_append(some, self._wire.run([("RPUSHX", name, *ids) for name, ids in some.items()]))
+            replies = self._wire.run([("RPUSHX", name, *ids) for name, ids in some.items()])
+            lengths = list(zip(some, replies, strict=True))
+            self._drop_damaged([name for name, length in lengths if isinstance(length, Refusal)])
+            self._trim([name for name, length in lengths if isinstance(length, int) and length > self._longest])
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
         """Pipelined: reads and encodes the next chunks while Redis works on earlier ones."""
@@ -205,33 +199,25 @@ class RedisTimelineStore:
             for chunk in under_way:
                 abort(chunk.begun)
 
-    @translated
+    @translating()
     def remove(self, key: str, ids: Iterable[int]) -> None:
         name = self._prefix + key
         if any(isinstance(reply, Refusal) for reply in self._wire.run([("LREM", name, 0, id_) for id_ in ids])):
-            self._drop_damaged([name], "of another type")
+            self._drop_damaged([name])
 
-    @translated
+    @translating()
     def drop(self, keys: Iterable[str]) -> None:
         prefix = self._prefix
         self._wire.run([("UNLINK", prefix + key) for key in keys])
 
-    @translated
+    @translating()
     def truncate(self, before_id: int) -> None:
         for names in self._wire.scan(self._prefix):
             self._trim(names, before_id)
 
-    @translated
+    @translating()
     def clear(self) -> None:
         self._wire.unlink_all(self._prefix)
-
-    def _append(self, names: Sequence[str], id: int) -> None:
-        self._after_append(names, self._wire.run([("RPUSHX", name, id) for name in names]))
-
-    def _after_append(self, names: Iterable[str], lengths: Iterable[Any]) -> None:
-        both = list(zip(names, lengths, strict=True))
-        self._drop_damaged([name for name, length in both if isinstance(length, Refusal)], "of another type")
-        self._trim([name for name, length in both if isinstance(length, int) and length > self._longest])
 
     def _trim(self, names: Sequence[str | bytes], before_id: int = 0) -> None:
         """TRIMMED at a time: other clients get their turn in between, and each exchange has its own timeout."""
@@ -240,7 +226,7 @@ class RedisTimelineStore:
             replies = self._wire.run([(scripts.TRIM, name, self._capacity, before_id) for name in some])
             self._report([name for name, reply in zip(some, replies, strict=True) if reply == scripts.DAMAGED])
 
-    def _drop_damaged(self, names: Sequence[str], why: str) -> None:
+    def _drop_damaged(self, names: Sequence[str], why: str = "of another type") -> None:
         if names:
             self._wire.run([("UNLINK", name) for name in names])
             self._report(names, why)
@@ -268,7 +254,7 @@ class RedisTimelineStore:
                 both = list(zip(part, lengths, strict=True))
                 # Refused appends are repeated one by one: that follows moved slots, and a full server fails again.
                 refused = [owner for owner, length in both if isinstance(length, Refusal)]
-                self._append([f"{self._prefix}{kind}:{owner}" for owner in refused], id)
+                self.add([f"{kind}:{owner}" for owner in refused], id)
                 long = [owner for owner, length in both if isinstance(length, int) and length > self._longest]
                 self._trim([f"{self._prefix}{kind}:{owner}" for owner in long])
         return chunk.owners

@@ -19,7 +19,7 @@ from redis.sentinel import Sentinel
 
 from tweeter.backends.redis.cluster import Cluster
 from tweeter.backends.redis.node import Node, identify
-from tweeter.backends.redis.topology import Single, Topology
+from tweeter.backends.redis.topology import Topology
 from tweeter.errors import SettingError
 
 LONGEST_IDENTITY = 150  # characters
@@ -54,7 +54,7 @@ def _open(url: str, timeout: float) -> Topology:
     if parts.netloc and "@" in parts.path + parts.fragment:  # the errors of urllib would quote a part of the password
         raise ValueError("special characters in a password must be escaped, such as / as %2F")
     if not kind:
-        return Single(Node(without_secrets(url), ConnectionPool.from_url(url, **options), timeout))
+        return Topology(Node(without_secrets(url), ConnectionPool.from_url(url, **options), timeout))
     if kind not in {"cluster", "sentinel"} or scheme not in {"redis", "rediss"}:
         raise ValueError(f"there is no {parts.scheme}://; known are redis, rediss, unix, redis+sentinel, redis+cluster")
     login, _, hosts = parts.netloc.rpartition("@")
@@ -81,7 +81,7 @@ def _open(url: str, timeout: float) -> Topology:
     plain = {key: value for key, value in options.items() if key not in {"redis_connect_func", "max_connections"}}
     watchers = Sentinel(addresses, sentinel_kwargs={**plain, **own, **secure}, **shared, **options, **secure)
     pool = watchers.master_for(service).connection_pool
-    return Single(Node(f"{service} of {hosts}", pool, timeout))
+    return Topology(Node(f"{service} of {hosts}", pool, timeout))
 
 
 def without_secrets(url: str) -> str:

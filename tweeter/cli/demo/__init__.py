@@ -8,17 +8,16 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from tweeter import ids, outbox, text
-from tweeter.cli.demo.talk import LANGUAGES, STARS
+from tweeter.cli.demo.texts import read_texts
 from tweeter.cli.demo.world import DAYS, World, make_world
 from tweeter.console.commands import CommandError, Site, add_ini, open_site
 from tweeter.db.sessions import begin_immediate
 from tweeter.models import Hashtag, Mention, Relationship, Tweet, User
 from tweeter.models.base import now
-from tweeter.services.actions import check_password
+from tweeter.services.checks import check_password
 from tweeter.values import Reloaded
 
 DEFAULT_ACCOUNT = "demo demodemo"
-AT_ONCE = 1_000
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -73,21 +72,15 @@ def demo_account(value: str) -> tuple[str, str]:
 
 def _is_there(session: Session) -> bool:
     """Whether the demo was loaded: looks for its notable people by their profiles."""
-    profiles = {(name.lower(), name_, bio) for name, name_, bio in _outstanding()}
-    names = {f"{name}{end}" for name, _, _ in profiles for end in ("", "_2", "_3")}
+    texts = read_texts()
+    people = [(star.username, star.name, star.bio) for star in texts.stars]
+    people += [(username, name, language.bio) for language in texts.languages for username, name in language.people]
+    keys = {f"{username.lower()}{end}" for username, _, _ in people for end in ("", "_2", "_3")}
     rows = session.execute(
-        select(User.username_key, User.display_name, User.bio).where(
-            User.username_key.in_(names), User.password_hash == ""
-        )
+        select(User.display_name, User.bio).where(User.username_key.in_(keys), User.password_hash == "")
     )
-    known = {(name, bio) for _, name, bio in profiles}
-    return any((name, bio) in known for _, name, bio in rows)
-
-
-def _outstanding() -> list[tuple[str, str, str]]:
-    return [(star.username, star.name, star.bio) for star in STARS] + [
-        (username, name, language.bio) for language in LANGUAGES for username, name in language.names
-    ]
+    profiles = {(name, bio) for _, name, bio in people}
+    return any((name, bio) in profiles for name, bio in rows)
 
 
 def _make_world(session: Session, username: str, account_taken: bool) -> World:
@@ -173,16 +166,12 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
 
 def _give_ids(session: Session, wanted: list[int]) -> list[int]:
     """These ids, in order; if an id is taken, the next free one."""
-    taken: set[int] = set()
-    for i in range(0, len(wanted), AT_ONCE):
-        taken |= set(session.scalars(select(Tweet.id).where(Tweet.id.in_(wanted[i : i + AT_ONCE]))))
-    given = []
-    last = 0
+    taken = set(session.scalars(select(Tweet.id).where(Tweet.id.in_(wanted))))
+    given = [0]
     for first in wanted:
-        id_ = max(first, last + 1)
+        id_ = max(first, given[-1] + 1)
         # Only shifted ids need a query of their own, which is rare.
         while id_ in taken or (id_ != first and session.get(Tweet, id_) is not None):
             id_ += 1
         given.append(id_)
-        last = id_
-    return given
+    return given[1:]

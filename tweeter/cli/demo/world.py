@@ -4,10 +4,8 @@ import math
 from random import Random
 from typing import NamedTuple
 
-from tweeter.cli.demo.circles import CIRCLES
-from tweeter.cli.demo.filler import Filler
 from tweeter.cli.demo.people import Person, free_name, make_people
-from tweeter.cli.demo.talk import DEMO_BIO, DEMO_MENTIONS, DEMO_TWEETS, REJOINDERS, SMALL_ANSWERS, SMALL_TALK, WORDS
+from tweeter.cli.demo.texts import DemoTexts, Filler, Texts, Words, read_texts
 from tweeter.text import count_characters
 
 SEED = 2011
@@ -18,7 +16,6 @@ END = DAYS * 24 * HOUR
 
 _AWAKE = (2, 1, 1, 1, 1, 3, 8, 14, 16, 13, 11, 11, 14, 12, 10, 10, 11, 14, 17, 20, 21, 19, 13, 6)
 _AWAKE_AT_NIGHT = (16, 15, 14, 13, 12, 12, 14, 10, 3, 1, 1, 1, 1, 1, 2, 4, 6, 8, 9, 10, 11, 14, 15, 16)
-_EMOJI = ("✨", "🌻", "😅", "🙌", "☕", "💛", "🫖", "🎉", "🌧️", "👀", "🥲", "🧦")
 
 
 class Post(NamedTuple):
@@ -41,16 +38,17 @@ class World(NamedTuple):
 def make_world(taken: set[str], demo_account: str | None) -> World:
     """The whole world, up to the end of the last day. No new username (in lower case) is in `taken`."""
     rng = Random(SEED)  # noqa: S311 (the same people each time is what is wanted)
-    fill = Filler(rng)
+    texts = read_texts()
+    fill = Filler(rng, texts)
     names = {*taken, demo_account.lower()} if demo_account else taken
-    people = make_people(rng, fill, names)
+    people = make_people(rng, fill, texts, names)
     demo = None
     follows = _make_follows(rng, people)
     if demo_account:
         demo = len(people)
-        people.append(Person(free_name(demo_account, taken), "Demo", DEMO_BIO, 1, 0, 1, CIRCLES[0]))
+        people.append(Person(free_name(demo_account, taken), "Demo", texts.demo.bio, 1, 0, 1, texts.circles[0]))
         follows |= _follows_of_demo(rng, people, demo)
-    return World(people, demo, follows, _Talk(rng, fill, people, follows, demo).posts())
+    return World(people, demo, follows, _Talk(rng, fill, texts, people, follows, demo).posts())
 
 
 def _make_follows(rng: Random, people: list[Person]) -> set[tuple[int, int]]:
@@ -87,10 +85,17 @@ def _draw(rng: Random, count: int, weights: list[float]) -> list[int]:
 
 class _Talk:
     def __init__(
-        self, rng: Random, fill: Filler, people: list[Person], follows: set[tuple[int, int]], demo: int | None
+        self,
+        rng: Random,
+        fill: Filler,
+        texts: DemoTexts,
+        people: list[Person],
+        follows: set[tuple[int, int]],
+        demo: int | None,
     ) -> None:
         self._rng = rng
         self._fill = fill
+        self._texts = texts
         self._people = people
         self._demo = demo
         self._said: set[str] = set()
@@ -124,13 +129,15 @@ class _Talk:
                 posts.append(Post(i, time, text, of_circle=texts is person.circle.texts))
         return posts
 
-    def _topic(self, person: Person) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    def _topic(self, person: Person) -> tuple[Texts, Words]:
         dice = self._rng.random()
         if person.star:
             return person.star.texts, person.star.words
         if person.language and dice < 0.8:
             return person.language.texts, person.language.words
-        return (person.circle.texts, person.circle.words) if dice < 0.82 else (SMALL_TALK, WORDS)
+        return (
+            (person.circle.texts, person.circle.words) if dice < 0.82 else (self._texts.small_talk, self._texts.words)
+        )
 
     def _answers(self, root: Post) -> list[Post]:
         """A conversation: followers reply, the author replies to some of them, and so on."""
@@ -142,14 +149,14 @@ class _Talk:
         if root.author == self._demo:
             count = rng.randrange(2, 7)
         thread = [root]
-        texts: tuple[str, ...]
+        texts: Texts
         for _ in range(count):
             parent = thread[-1] if rng.random() < 0.6 else rng.choice(thread)
             if parent.author != root.author and rng.random() < 0.5 and root.author != self._demo:
-                author, texts, words = root.author, REJOINDERS, WORDS
+                author, texts, words = root.author, self._texts.rejoinders, self._texts.words
             else:
                 author = rng.choice(audience)
-                texts, words = SMALL_ANSWERS, WORDS
+                texts, words = self._texts.small_answers, self._texts.words
                 if root.of_circle and parent is root and rng.random() < 0.7:
                     circle = self._people[root.author].circle
                     texts, words = circle.answers, circle.words
@@ -163,28 +170,26 @@ class _Talk:
 
     def _around_demo(self, demo: int) -> list[Post]:
         name = self._people[demo].username
-        posts = [Post(demo, END - int(hours * HOUR), text) for hours, text in DEMO_TWEETS]
-        for (hours, template), author in zip(DEMO_MENTIONS, self._followers[demo], strict=False):
+        posts = [Post(demo, END - int(hours * HOUR), text) for hours, text in self._texts.demo.tweets]
+        for (hours, template), author in zip(self._texts.demo.mentions, self._followers[demo], strict=False):
             time = END - int(hours * HOUR)
-            if text := self._say(author, time, (template,), WORDS, demo=name):
+            if text := self._say(author, time, (template,), self._texts.words, demo=name):
                 posts.append(Post(author, time, text))
         return posts
 
-    def _say(
-        self, i: int, time: int, texts: tuple[str, ...], words: dict[str, tuple[str, ...]], to: str = "", **given: str
-    ) -> str | None:
+    def _say(self, i: int, time: int, texts: Texts, words: Words, to: str = "", **given: str) -> str | None:
         """A text that was not used before; None if none is found."""
         rng, person = self._rng, self._people[i]
         friends = [j for j in self._friends[i] if self._people[j].circle is person.circle] or self._friends[i]
         given["friend"] = "@" + self._people[rng.choice(friends)].username if friends else "somebody"
         given["daypart"] = _daypart((time / HOUR + person.hours) % 24)
         for _ in range(12):
-            text = to + self._fill(rng.choice(texts), words, **given)
+            text = to + self._fill(rng.choice(texts), words, given)
             if text in self._said or count_characters(text) > MESSAGE_LIMIT - 3:
                 continue
             self._said.add(text)
             if not person.star and rng.random() < 0.05:
-                text += " " + rng.choice(_EMOJI)
+                text += " " + rng.choice(self._texts.emoji)
             return text
         return None
 

@@ -16,12 +16,12 @@ from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.links import arrange_links, link_earlier_replies, write_links
 from tweeter.cli.load.people import write_follows, write_users
 from tweeter.cli.load.stage import Complaints, Stage
-from tweeter.cli.load.tweets import Written, arrange, write_tweets
+from tweeter.cli.load.tweets import arrange, write_tweets
 from tweeter.console.commands import Site, add_ini, open_site
 from tweeter.console.progress import Progress, progress
 from tweeter.db.sessions import SessionFactory
 from tweeter.outbox.site import end_load, site_id
-from tweeter.services.actions import check_password
+from tweeter.services.checks import check_password
 
 DESCRIPTION = """
 Loads people, follows and tweets from files, plain or gzipped. Loading is idempotent: what the site has already is left
@@ -76,15 +76,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _telling_sites(sessions: SessionFactory) -> Iterator[None]:
+def _loading(sessions: SessionFactory) -> Iterator[list[bool]]:
     """At the end of the block, even if it is interrupted, makes all timelines of running sites cold, once.
 
-    Until then they show the old pages.
+    Until then they show the old pages. An error that ends the block gets a note on what is loaded. The list is
+    non-empty once writing has begun.
     """
-    site_id(sessions)  # creates the row in which changes are noted
+    writing: list[bool] = []
     try:
-        yield
-    except BaseException:
+        site_id(sessions)  # creates the row in which changes are noted
+        yield writing
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SQLAlchemyError | OSError):
+            kept = "What was loaded by then is kept. The same command completes the load."
+            error.add_note(kept if writing else "Nothing was loaded.")
         with suppress(SQLAlchemyError):
             end_load(sessions)
         raise
@@ -103,11 +108,7 @@ def load(
 
     Raises CommandError for an unreadable file and, if strict, for a bad line.
     """
-    with (
-        _telling_how_to_go_on() as writing,
-        _telling_sites(site.sessions),
-        closing(BulkDatabase(site.engine)) as database,
-    ):
+    with _loading(site.sessions) as writing, closing(BulkDatabase(site.engine)) as database:
         stage = Stage(database, bar, strict, site.settings["tweeter.message_limit"])
         if follows:
             stage.read_follows(follows)
@@ -117,22 +118,21 @@ def load(
         writing.append(True)
         users = write_users(database, bar, password_hash)
         pairs, new_follows = write_follows(database, bar) if stage.follows else (0, 0)
-        repeated, written, unknown = 0, Written(), Complaints(bar)
+        repeated, new_tweets, unknown = 0, 0, Complaints(bar)
         if tweets and stage.tweets:
             bar.phase("Sorting tweets", None)
             repeated = arrange(database, stage)
             if stage.any_parent:
                 arrange_links(database)
-            written = write_tweets(database, bar, stage.any_source, stage.any_parent)
+            new_tweets = write_tweets(database, bar, stage.tweets - repeated, stage.any_source, stage.any_parent)
             if stage.any_parent:
                 write_links(database, tweets, unknown)
             if stage.any_source:
                 link_earlier_replies(database)
         bar.phase("Analyzing", None)
         database.analyze("users", "relationships", "tweets", "mentions", "hashtags")
-    lines = [f"Loaded {users:,} users, {new_follows:,} follows, {written.tweets:,} tweets."]
-    different = stage.tweets - repeated
-    lines += _counted("Already there", follows=pairs - new_follows, tweets=different - written.tweets)
+    lines = [f"Loaded {users:,} users, {new_follows:,} follows, {new_tweets:,} tweets."]
+    lines += _counted("Already there", follows=pairs - new_follows, tweets=stage.tweets - repeated - new_tweets)
     lines += _counted("More than once in the files", follows=stage.follows - pairs, tweets=repeated)
     if stage.bad_lines.count:
         lines.append(f"Bad lines, skipped: {stage.bad_lines.count:,}.")
@@ -148,17 +148,3 @@ def _file(name: str) -> Path:
 def _counted(what: str, **counts: int) -> list[str]:
     found = [f"{count:,} {name}" for name, count in counts.items() if count]
     return [f"{what}: {', '.join(found)}."] if found else []
-
-
-@contextmanager
-def _telling_how_to_go_on() -> Iterator[list[bool]]:
-    """If the block ends early, reports what is loaded. The list is non-empty once writing has begun."""
-    writing: list[bool] = []
-    try:
-        yield writing
-    except (KeyboardInterrupt, SQLAlchemyError, OSError) as error:
-        if writing:
-            error.add_note("What was loaded by then is kept. The same command completes the load.")
-        else:
-            error.add_note("Nothing was loaded.")
-        raise

@@ -6,6 +6,7 @@ import io
 import stat
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -24,11 +25,7 @@ def read_lines(path: Path, advance: Callable[[int], None]) -> Iterator[tuple[int
 
     Calls `advance` with the number of bytes read. Raises CommandError for an unreadable file.
     """
-    number = 0
-    for chunk in _split(_chunks(path, advance)):
-        for line in chunk:
-            number += 1
-            yield number, line
+    return enumerate(chain.from_iterable(_split(_chunks(path, advance))), 1)
 
 
 def size(path: Path) -> int | None:

@@ -4,8 +4,8 @@ from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.stage import Stage
 
 
-def prepare_order(database: BulkDatabase, stage: Stage) -> tuple[str, list[str]]:
-    """The order of the tweets of a millisecond in load_tweets (`t`): a JOIN clause, and the ORDER BY columns.
+def prepare_order(database: BulkDatabase, stage: Stage) -> tuple[str, str]:
+    """The order of the tweets of a millisecond in load_tweets (`t`): a JOIN clause, and the ORDER BY terms.
 
     Within a millisecond they are ordered by their ids, if all are numbers; these increase with time unless the file
     shows otherwise. Else they are ordered by line; later lines are newer unless the file shows otherwise. A reply that
@@ -26,9 +26,9 @@ def prepare_order(database: BulkDatabase, stage: Stage) -> tuple[str, list[str]]
             rank = f"COALESCE({rank}, {line})".replace("{}", "{0}")
         own = rank.format("t")
         if not stage.any_parent or not _arrange_threads(database, rank):
-            return "", [own, "t.line"] if numbers else [own]
+            return "", f"{own}, t.line"
     join = "LEFT JOIN load_threads AS h ON h.line = t.line"
-    return join, [f"COALESCE(h.top, {own})", "COALESCE(h.depth, 0)", own, "t.line"]
+    return join, f"COALESCE(h.top, {own}), COALESCE(h.depth, 0), {own}, t.line"
 
 
 def _arrange_threads(database: BulkDatabase, rank: str) -> bool:

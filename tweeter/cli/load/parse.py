@@ -56,7 +56,10 @@ _decoder = msgspec.json.Decoder(_Line)
 
 def parse_follow(line: bytes) -> tuple[str, str] | None:
     """The names of the follower and the followee; None for a comment or an empty line. Raises BadLine."""
-    words = _decode(line).partition("#")[0].split()
+    try:
+        words = line.decode().partition("#")[0].split()
+    except UnicodeDecodeError:
+        raise BadLine("not UTF-8") from None
     if not words:
         return None
     if len(words) != 2:
@@ -167,13 +170,6 @@ def _parse_source_id(source_id: str | int | None) -> str | None:
     if len(name) > LONGEST_SOURCE_ID or "\0" in name:  # PostgreSQL can index neither
         return "sha256:" + sha256(name.encode()).hexdigest()
     return name
-
-
-def _decode(line: bytes) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        raise BadLine("not UTF-8") from None
 
 
 def _reason(error: str) -> str:

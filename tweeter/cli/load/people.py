@@ -12,36 +12,32 @@ from tweeter.console.progress import Progress
 def write_users(database: BulkDatabase, progress: Progress, password_hash: str) -> int:
     """Adds missing users of the files in their order of appearance. Returns their number."""
     with database.staging():
-        database.create("load_missing", "n INTEGER PRIMARY KEY, key TEXT, name TEXT")
-        missing = database.execute(
-            """
-            INSERT INTO load_missing (n, key, name)
-            SELECT n, key, name FROM load_names
-            WHERE n IN (SELECT min(n) FROM load_names GROUP BY key)
-            AND NOT EXISTS (SELECT 1 FROM users WHERE username_key = load_names.key)
-            ORDER BY n
-            """
-        ).rowcount
-    progress.phase("Writing users", missing)
-    now = time.time_ns() // 1_000_000
-    add = f"""
-        INSERT INTO users (username, username_key, display_name, folded_name, bio, password_hash, auth_version,
-            tweets_count, followers_count, following_count, date)
-        SELECT name, key, name, key, '', :password_hash, 0, 0, 0, 0, {database.date(str(now))}
-        FROM load_missing WHERE n > :after AND n <= :last
-        AND NOT EXISTS (SELECT 1 FROM users WHERE username_key = load_missing.key)
-        ORDER BY n
-        """
+        # A name may have been seen more than once.
+        database.execute("DELETE FROM load_names WHERE n NOT IN (SELECT min(n) FROM load_names GROUP BY key)")
+        names = database.execute("SELECT count(*) FROM load_names").scalar_one()
+    progress.phase("Writing users", names)
     written = 0
-    for after, last, count in database.batches("load_missing"):
-        written += database.commit(partial(_add_users, database, add, after, last, password_hash))
+    for after, last, count in database.batches("load_names"):
+        written += database.commit(partial(_add_users, database, after, last, password_hash))
         progress.advance(count)
     database.analyze("users")
     return written
 
 
-def _add_users(database: BulkDatabase, add: str, after: int, last: int, password_hash: str, again: bool) -> int:
-    added: int = database.execute(add, after=after, last=last, password_hash=password_hash).rowcount
+def _add_users(database: BulkDatabase, after: int, last: int, password_hash: str, again: bool) -> int:
+    added: int = database.execute(
+        f"""
+        INSERT INTO users (username, username_key, display_name, folded_name, bio, password_hash, auth_version,
+            tweets_count, followers_count, following_count, date)
+        SELECT name, key, name, key, '', :password_hash, 0, 0, 0, 0, {database.date(str(time.time_ns() // 1_000_000))}
+        FROM load_names WHERE n > :after AND n <= :last
+        AND NOT EXISTS (SELECT 1 FROM users WHERE username_key = load_names.key)
+        ORDER BY n
+        """,
+        after=after,
+        last=last,
+        password_hash=password_hash,
+    ).rowcount
     return added
 
 

@@ -1,8 +1,9 @@
 """Reads the files into temporary tables: everything is read and checked before anything is written."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from tweeter import text
 from tweeter.cli.load.database import BulkDatabase
@@ -10,6 +11,8 @@ from tweeter.cli.load.files import LONGEST_LINE, read_lines, size
 from tweeter.cli.load.parse import BadLine, is_number, parse_follow, parse_tweet, username_of
 from tweeter.console.commands import CommandError
 from tweeter.console.progress import Progress
+
+T = TypeVar("T")
 
 ROWS_AT_ONCE = 10_000
 NAMES_REMEMBERED = 50_000
@@ -40,27 +43,19 @@ class Stage:
         self._strict = strict
         self._message_limit = message_limit
         self.bad_lines = Complaints(progress)
-        self._tables = {
-            "load_names": Rows(database, "load_names", ("n", "key", "name", "number")),
-            "load_follows": Rows(database, "load_follows", ("follower", "followee")),
-            "load_tweets": Rows(
-                database, "load_tweets", ("line", "author", "ms", "message", "folded", "source", "parent", "rank")
-            ),
-            "load_mentions": Rows(database, "load_mentions", ("line", "name")),
-            "load_hashtags": Rows(database, "load_hashtags", ("line", "tag")),
-        }
         with database.staging():
-            database.create("load_names", "n INTEGER, key TEXT, name TEXT, number INTEGER")
-            database.create("load_follows", "follower TEXT, followee TEXT")
-            database.create(
+            self._names = Rows(database, "load_names", "n INTEGER PRIMARY KEY, key TEXT, name TEXT, number INTEGER")
+            self._follows = Rows(database, "load_follows", "follower TEXT, followee TEXT")
+            self._tweets = Rows(
+                database,
                 "load_tweets",
                 "line INTEGER PRIMARY KEY, author TEXT, ms INTEGER, message TEXT, folded TEXT, source TEXT,"
                 " parent TEXT, rank INTEGER",
             )
-            database.create("load_mentions", "line INTEGER, name TEXT")
-            database.create("load_hashtags", "line INTEGER, tag TEXT")
+            self._mentions = Rows(database, "load_mentions", "line INTEGER, name TEXT")
+            self._hashtags = Rows(database, "load_hashtags", "line INTEGER, tag TEXT")
         self._keys: dict[str, str] = {}
-        self._names = 0
+        self._count = 0
         self.tweets = self.follows = 0
         self.any_source = self.any_parent = False
         # Sums of +1 and -1 for successive lines of different times: whether the dates increase, and the ids with them.
@@ -68,32 +63,18 @@ class Stage:
 
     def read_follows(self, path: Path) -> None:
         """Raises CommandError for an unreadable file and, if strict, for a bad line."""
-        add = self._tables["load_follows"].add
-        with self._reading(path, lambda: self.follows):
-            for number, line in self._lines(path):
-                try:
-                    pair = parse_follow(line)
-                except BadLine as error:
-                    self._complain(path, number, error)
-                    continue
-                if pair:
-                    self.follows += 1
-                    add((self._key(pair[0]), self._key(pair[1])))
+        with self._database.staging():
+            for _, (follower, followee) in self._read(path, parse_follow):
+                self.follows += 1
+                self._follows.add((self._key(follower), self._key(followee)))
+            self._flush()
 
     def read_tweets(self, path: Path) -> None:
         """Raises the same errors as `read_follows`."""
-        add = self._tables["load_tweets"].add
-        add_mention, add_hashtag = self._tables["load_mentions"].add, self._tables["load_hashtags"].add
+        add, add_mention, add_hashtag = self._tweets.add, self._mentions.add, self._hashtags.add
         before, rank_before = 0, None
-        with self._reading(path, lambda: self.tweets):
-            for number, line in self._lines(path):
-                try:
-                    tweet = parse_tweet(line, self._message_limit)
-                except BadLine as error:
-                    self._complain(path, number, error)
-                    continue
-                if tweet is None:
-                    continue
+        with self._database.staging():
+            for number, tweet in self._read(path, partial(parse_tweet, message_limit=self._message_limit)):
                 name, epoch_ms, message, source, parent = tweet
                 rank = int(source) if source is not None and is_number(source) and len(source) < 19 else None
                 if before and epoch_ms != before:
@@ -110,6 +91,7 @@ class Stage:
                     add_mention((number, mentioned))
                 for tag in hashtags:
                     add_hashtag((number, tag))
+            self._flush()
 
     def check_names(self) -> None:
         """Raises CommandError if two users of the files would get the same username."""
@@ -132,41 +114,44 @@ class Stage:
                 self._keys.clear()
             username = username_of(name)
             key = self._keys[name] = username.lower()
-            self._names += 1
-            self._tables["load_names"].add((self._names, key, username, int(is_number(name))))
+            self._count += 1
+            self._names.add((self._count, key, username, int(is_number(name))))
         return key
 
-    def _lines(self, path: Path) -> Iterator[tuple[int, bytes]]:
-        for number, line in read_lines(path, self._progress.advance):
-            if line is None:
-                self._complain(path, number, BadLine(f"longer than {LONGEST_LINE:,} bytes"))
-            else:
-                yield number, line
-
-    @contextmanager
-    def _reading(self, path: Path, loaded: Callable[[], int]) -> Iterator[None]:
+    def _read(self, path: Path, parse: Callable[[bytes], T | None]) -> Iterator[tuple[int, T]]:
+        """The parsed lines that are not empty, with their numbers. Reports bad lines."""
         self._progress.phase(f"Reading {path.name} (bytes)", size(path))
-        bad = self.bad_lines.count
-        with self._database.staging():
-            yield
-            for rows in self._tables.values():
-                rows.flush()
-        if self.bad_lines.count > bad and not loaded():
+        good = bad = 0
+        for number, line in read_lines(path, self._progress.advance):
+            try:
+                if line is None:
+                    raise BadLine(f"longer than {LONGEST_LINE:,} bytes")
+                parsed = parse(line)
+            except BadLine as error:
+                if self._strict:
+                    raise CommandError(f"{path}:{number}: {error}\nNothing was loaded, because of --strict.") from None
+                self.bad_lines.add(path, number, str(error))
+                bad += 1
+                continue
+            if parsed is not None:
+                good += 1
+                yield number, parsed
+        if bad and not good:
             raise CommandError(f"Every line of {path} is bad. Nothing was loaded.")
 
-    def _complain(self, path: Path, number: int, error: BadLine) -> None:
-        if self._strict:
-            raise CommandError(f"{path}:{number}: {error}\nNothing was loaded, because of --strict.")
-        self.bad_lines.add(path, number, str(error))
+    def _flush(self) -> None:
+        for rows in (self._names, self._follows, self._tweets, self._mentions, self._hashtags):
+            rows.flush()
 
 
 class Rows:
-    """Buffered rows for a table."""
+    """A new temporary table, and buffered rows for it."""
 
-    def __init__(self, database: BulkDatabase, table: str, columns: tuple[str, ...]) -> None:
+    def __init__(self, database: BulkDatabase, table: str, columns: str) -> None:
+        database.create(table, columns)
         self._database = database
         self._table = table
-        self._columns = columns
+        self._columns = [column.split()[0] for column in columns.split(", ")]
         self._rows: list[tuple[object, ...]] = []
 
     def add(self, row: tuple[object, ...]) -> None:

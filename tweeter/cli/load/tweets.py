@@ -6,28 +6,27 @@ ids if these are numbers that increase with time, else by line, which is backwar
 first. In either case a reply follows its parent.
 """
 
-# ruff: noqa: S608 (nothing but our own words is put into the SQL)
+# ruff: noqa: S608 (nothing but our own words and numbers is put into the SQL)
 
 from functools import partial
-from typing import NamedTuple
 
 from tweeter import ids
-from tweeter.cli.load.allocate import Allocator
 from tweeter.cli.load.database import BulkDatabase
 from tweeter.cli.load.order import prepare_order
 from tweeter.cli.load.stage import Stage
 from tweeter.console.progress import Progress
+from tweeter.errors import TweeterError
 
-
-class Written(NamedTuple):
-    tweets: int = 0
-    mentions: int = 0
+IDS_OF_MS = 1 << ids.SEQUENCE_BITS
+# If a millisecond has more tweets than ids, the others get ids of the next milliseconds, of so many at most.
+LONGEST_SPILL = 60_000
 
 
 def arrange(database: BulkDatabase, stage: Stage) -> int:
-    """Creates load_order: `n` by time; `twin`, the first of all identical lines; `occurrence`, its number among these.
+    """Creates load_order: `n` by time, and `occurrence`, the number of the line among lines with the same content.
 
-    Returns the number of lines omitted because their id occurred before.
+    Author, time, message and occurrence identify a tweet: that is how a repeated load finds it on the site. Returns
+    the number of lines omitted because their id occurred before.
     """
     with database.staging():
         # Two lines with the same id are the same tweet.
@@ -38,164 +37,138 @@ def arrange(database: BulkDatabase, stage: Stage) -> int:
             """
         ).rowcount
         database.create(
-            "load_order",
-            "n INTEGER PRIMARY KEY, line INTEGER, user_id INTEGER, ms INTEGER, twin INTEGER, occurrence INTEGER",
+            "load_order", "n INTEGER PRIMARY KEY, line INTEGER, user_id INTEGER, ms INTEGER, occurrence INTEGER"
         )
-        database.create("load_given", "n INTEGER PRIMARY KEY, id INTEGER, fresh INTEGER")
-        database.create("load_who", "n INTEGER, user_id INTEGER")
-        database.create("load_there", "user_id INTEGER, ms INTEGER, message TEXT, id INTEGER")
-        if not database.postgresql:  # PostgreSQL uses a hash join, and cannot index the longest messages
-            database.execute("CREATE INDEX load_there_same ON load_there (user_id, ms, message)")
+        database.create("load_given", "n INTEGER PRIMARY KEY, id INTEGER, fresh BOOLEAN")
+        database.create("load_there", "user_id INTEGER, ms INTEGER, message TEXT, id INTEGER, occurrence INTEGER")
+        database.execute("CREATE INDEX load_there_key ON load_there (user_id, ms, occurrence)")
     database.analyze("load_tweets")
     join, order = prepare_order(database, stage)
-    places = [f"place_{number}" for number in range(len(order))]
     with database.staging():
         database.execute(
             f"""
-            INSERT INTO load_order (n, line, user_id, ms, twin, occurrence)
-            SELECT row_number() OVER (ORDER BY ms, {", ".join(places)}) AS n, line, user_id, ms, twin, occurrence
-            FROM (
-                SELECT t.line, users.id AS user_id, ms,
-                    first_value(t.line) OVER same AS twin, row_number() OVER same AS occurrence,
-                    {", ".join(map("{} AS {}".format, order, places))}
-                FROM load_tweets AS t JOIN users ON username_key = author {join}
-                WINDOW same AS (PARTITION BY ms, users.id, message ORDER BY {", ".join(order)})
-            ) AS lines
+            INSERT INTO load_order (n, line, user_id, ms, occurrence)
+            SELECT row_number() OVER (ORDER BY ms, {order}) AS n, t.line, users.id, ms,
+                row_number() OVER (PARTITION BY ms, users.id, message ORDER BY {order})
+            FROM load_tweets AS t JOIN users ON username_key = author {join}
             ORDER BY n
             """
         )
         database.execute("CREATE INDEX load_order_line ON load_order (line)")
-    database.analyze("load_order")
-    with database.staging():
-        # Mentioned users, as far as they exist.
-        database.execute(
-            """
-            INSERT INTO load_who (n, user_id)
-            SELECT o.n, users.id
-            FROM load_mentions AS m
-            JOIN load_order AS o ON o.line = m.line
-            JOIN users ON users.username_key = m.name
-            ORDER BY o.n
-            """
-        )
-        database.execute("CREATE INDEX load_who_n ON load_who (n)")
+        database.execute("CREATE INDEX load_mentions_line ON load_mentions (line)")
         database.execute("CREATE INDEX load_hashtags_line ON load_hashtags (line)")
-    database.analyze("load_who", "load_hashtags")
+    database.analyze("load_order", "load_mentions", "load_hashtags")
     return repeated
 
 
-def write_tweets(database: BulkDatabase, progress: Progress, has_sources: bool, has_links: bool) -> Written:
-    """Adds new tweets with their mentions, hashtags and counters. Returns the numbers."""
-    with database.staging():
-        total = database.execute("SELECT count(*) FROM load_order").scalar_one()
+def write_tweets(database: BulkDatabase, progress: Progress, total: int, has_sources: bool, has_links: bool) -> int:
+    """Adds new tweets with their mentions, hashtags and counters. Returns their number."""
     progress.phase("Writing tweets", total)
-    step = _Step(database, has_sources, has_links)
-    written = Written()
+    add = f"""
+        INSERT INTO tweets (id, user_id, message, folded, date, parent_id)
+        SELECT g.id, o.user_id, t.message, t.folded, {database.date("o.ms")},
+            {"COALESCE(p.id, i.tweet_id)" if has_links else "NULL"}
+        {_FRESH} JOIN load_tweets AS t ON t.line = o.line {_PARENTS if has_links else ""}
+        WHERE {_OF_BATCH} ORDER BY g.n
+        """
+    steps = [add, _ADD_MENTIONS, _ADD_HASHTAGS, _COUNT]
+    written = 0
     for after, last, count in database.batches("load_order"):
-        new = database.commit(partial(step.write, after, last), changed=any)
-        written = Written(written.tweets + new.tweets, written.mentions + new.mentions)
+        written += database.commit(partial(_write_batch, database, steps, has_sources, after, last))
         progress.advance(count)
     return written
 
 
-class _Step:
-    """One batch, within a transaction."""
+def _write_batch(
+    database: BulkDatabase, steps: list[str], has_sources: bool, after: int, last: int, again: bool
+) -> int:
+    given = _give_ids(database, after, last, again)
+    new = sum(fresh for _, _, fresh in given)
+    database.insert_rows("load_given", ("n", "id", "fresh"), given)
+    for step in [*(steps if new else ()), *([_KEEP_SOURCES] if has_sources else ())]:
+        database.execute(step, after=after, last=last)
+    return new
 
-    def __init__(self, database: BulkDatabase, has_sources: bool, has_links: bool) -> None:
-        self._database = database
-        self._has_sources = has_sources
-        self._add = f"""
-            INSERT INTO tweets (id, user_id, message, folded, date, parent_id)
-            SELECT g.id, o.user_id, t.message, t.folded, {database.date("o.ms")},
-                {"COALESCE(p.id, i.tweet_id)" if has_links else "NULL"}
-            FROM load_given AS g
-            JOIN load_order AS o ON o.n = g.n
-            JOIN load_tweets AS t ON t.line = o.line
-            {_PARENTS if has_links else ""}
-            WHERE g.n > :after AND g.n <= :last AND g.fresh = 1
-            ORDER BY g.n
-            """
 
-    def write(self, after: int, last: int, again: bool) -> Written:
-        execute, batch = self._database.execute, {"after": after, "last": last}
-        # In a repeated transaction, without users whose accounts were closed since.
-        still_open = "AND EXISTS (SELECT 1 FROM users WHERE id = {}.user_id AND NOT closed)" if again else ""
-        author, named = still_open.format("o"), still_open.format("w")
-        rows = execute(
-            f"""
-            SELECT n, ms, twin, occurrence FROM load_order AS o
-            WHERE n > :after AND n <= :last {author}
-            ORDER BY n
-            """,
-            **batch,
-        ).all()
-        if not rows:
-            return Written()
-        allocator = Allocator(self._database, after, last)
-        perhaps = [row.n for row in rows if allocator.taken(row.ms)]
-        existing = self._existing(perhaps[0], perhaps[-1], allocator.longest_spill()) if perhaps else {}
-        given, new = [], 0
-        for n, ms, twin, occurrence in rows:
-            there = existing.get(twin, ())
-            if occurrence <= len(there):
-                given.append((n, there[occurrence - 1], 0))
-            else:
-                given.append((n, allocator.next(ms), 1))
-                new += 1
-        self._database.insert_rows("load_given", ("n", "id", "fresh"), given)
-        mentions = 0
-        if new:
-            execute(self._add, **batch)
-            mentions = execute(_ADD_MENTIONS + named, **batch).rowcount
-            execute(_ADD_HASHTAGS, **batch)
-            execute(_COUNT, **batch)
-        if self._has_sources:
-            execute(_KEEP_SOURCES, **batch)
-        return Written(new, mentions)
+def _give_ids(database: BulkDatabase, after: int, last: int, again: bool) -> list[tuple[int, int, bool]]:
+    """For each line of a batch: `n`, the id of its tweet, and whether the tweet is new.
 
-    def _existing(self, first: int, last: int, blocks: int) -> dict[int, list[int]]:
-        """For the `twin` of each line that exists on the site: the ids of its tweets, in order.
+    In a millisecond new ids continue after the greatest existing one.
+    """
+    # By primary key: SQLite would scan a whole index if the table was small when it was analyzed.
+    tweets = "tweets" if database.postgresql else "tweets NOT INDEXED"
+    # In a repeated transaction, without users whose accounts were closed since.
+    still_open = "AND EXISTS (SELECT 1 FROM users WHERE id = o.user_id AND NOT closed)" if again else ""
+    execute = database.execute
+    rows = execute(
+        f"""
+        SELECT n, ms, CASE WHEN COALESCE(lag(ms) OVER (ORDER BY n), 0) <> ms THEN (
+            SELECT max(id) FROM {tweets} WHERE id >= {_FIRST_ID} AND id < {_FIRST_ID} + {IDS_OF_MS}
+        ) END AS greatest
+        FROM load_order AS o WHERE n > :after AND n <= :last {still_open} ORDER BY n
+        """,
+        after=after,
+        last=last,
+    ).all()
+    after_greatest = f"SELECT max(id) + 1 FROM {tweets} WHERE id >= :id AND id < :id + {IDS_OF_MS}"
+    taken = [(ms, greatest) for _, ms, greatest in rows if greatest is not None]
+    there = _existing(database, after, last, taken) if taken else {}
+    given = []
+    id_ = 0
+    for n, ms, greatest in rows:
+        id_ = max(id_, greatest or 0)
+        if n in there:
+            given.append((n, there[n], False))
+            continue
+        id_ = max(id_ + 1, first := ids.first_id_of_ms(ms))
+        while id_ > first and id_ % IDS_OF_MS == 0 and (after_all := execute(after_greatest, id=id_).scalar()):
+            id_ = after_all  # in the next millisecond, after its tweets
+        if id_ > ids.MAX_ID:
+            raise TweeterError("More tweets have the last date of all than there are ids.")
+        given.append((n, id_, True))
+    return given
 
-        Searches so many milliseconds, beginning with the tweet's own.
+
+def _existing(database: BulkDatabase, after: int, last: int, taken: list[tuple[int, int]]) -> dict[int, int]:
+    """The ids of lines that are tweets of the site already, in a batch whose `taken` milliseconds have tweets."""
+    spill = LONGEST_SPILL if any((greatest + 1) % IDS_OF_MS == 0 for _, greatest in taken) else 1
+    of_batch = "o.n > :after AND o.n <= :last AND o.ms >= :first_ms AND o.ms <= :last_ms"
+    same_moment = f"""
+        tweets.user_id = o.user_id AND tweets.date = {database.date("o.ms")}
+        AND tweets.id >= {_FIRST_ID} AND tweets.id < {_FIRST_ID} + {spill * IDS_OF_MS}
         """
-        database, batch = self._database, {"first": first, "last": last}
-        same_moment = f"""
-            tweets.user_id = w.user_id
-            AND tweets.id >= (w.ms - {ids.EPOCH_MS}) << {ids.SEQUENCE_BITS}
-            AND tweets.id < (w.ms - {ids.EPOCH_MS} + {blocks}) << {ids.SEQUENCE_BITS}
-            AND tweets.date = {database.date("w.ms")}
-            """
-        if database.postgresql:
-            # OFFSET 0 forces a look-up by author and time, whatever the planner estimates.
-            found = f"JOIN LATERAL (SELECT id, message FROM tweets WHERE {same_moment} OFFSET 0) AS tweets ON true"
-        else:
-            found = f"JOIN tweets ON {same_moment}"
-        database.empty("load_there")
-        database.execute(
-            f"""
-            INSERT INTO load_there (user_id, ms, message, id)
-            SELECT w.user_id, w.ms, tweets.message, tweets.id
-            FROM (SELECT DISTINCT user_id, ms FROM load_order WHERE n >= :first AND n <= :last) AS w
-            {found}
-            """,
-            **batch,
-        )
-        rows = database.execute(
-            """
-            SELECT w.twin, there.id
-            FROM (SELECT DISTINCT twin, user_id, ms FROM load_order WHERE n >= :first AND n <= :last) AS w
-            JOIN load_tweets AS t ON t.line = w.twin
-            JOIN load_there AS there
-            ON there.user_id = w.user_id AND there.ms = w.ms AND there.message = t.message
-            ORDER BY w.twin, there.id
-            """,
-            **batch,
-        )
-        existing: dict[int, list[int]] = {}
-        for twin, id_ in rows:
-            existing.setdefault(twin, []).append(id_)
-        return existing
+    if database.postgresql:
+        # OFFSET 0 forces a look-up by author and time, whatever the planner estimates.
+        found = f"JOIN LATERAL (SELECT id, message FROM tweets WHERE {same_moment} OFFSET 0) AS tweets ON true"
+    else:
+        found = f"JOIN tweets ON {same_moment}"
+    batch = {"after": after, "last": last, "first_ms": taken[0][0], "last_ms": taken[-1][0]}
+    database.empty("load_there")
+    database.execute(
+        f"""
+        INSERT INTO load_there (user_id, ms, message, id, occurrence)
+        SELECT o.user_id, o.ms, tweets.message, tweets.id,
+            row_number() OVER (PARTITION BY o.user_id, o.ms, tweets.message ORDER BY tweets.id)
+        FROM (SELECT DISTINCT o.user_id, o.ms FROM load_order AS o WHERE {of_batch}) AS o {found}
+        """,
+        **batch,
+    )
+    rows = database.execute(
+        # For SQLite, CROSS JOIN sets the order of the look-ups.
+        f"""
+        SELECT o.n, there.id
+        FROM load_order AS o CROSS JOIN load_tweets AS t CROSS JOIN load_there AS there
+        WHERE {of_batch} AND t.line = o.line AND there.user_id = o.user_id AND there.ms = o.ms
+            AND there.occurrence = o.occurrence AND there.message = t.message
+        """,
+        **batch,
+    )
+    return {n: id_ for n, id_ in rows}  # noqa: C416 (a result has keys(), so dict() misunderstands it)
 
+
+_FIRST_ID = f"((o.ms - {ids.EPOCH_MS}) << {ids.SEQUENCE_BITS})"
+_FRESH = "FROM load_given AS g JOIN load_order AS o ON o.n = g.n"
+_OF_BATCH = "g.n > :after AND g.n <= :last AND g.fresh"
 
 # The parent of a line: an earlier line (by time) of the same file, else a tweet of an earlier load with that id.
 # Later lines have no id yet; `write_links` adds them at the end.
@@ -205,30 +178,22 @@ _PARENTS = """
     LEFT JOIN imported AS i ON i.source_id = l.parent AND l.parent_n IS NULL
     """
 
-_ADD_MENTIONS = """
+# Of mentioned users, those that exist.
+_ADD_MENTIONS = f"""
     INSERT INTO mentions (user_id, tweet_id)
-    SELECT w.user_id, g.id
-    FROM load_given AS g JOIN load_who AS w ON w.n = g.n
-    WHERE g.n > :after AND g.n <= :last AND g.fresh = 1
+    SELECT users.id, g.id
+    {_FRESH} JOIN load_mentions AS m ON m.line = o.line JOIN users ON users.username_key = m.name
+    WHERE {_OF_BATCH} AND NOT users.closed
     """
 
-_ADD_HASHTAGS = """
+_ADD_HASHTAGS = f"""
     INSERT INTO hashtags (tag, tweet_id)
-    SELECT h.tag, g.id
-    FROM load_given AS g
-    JOIN load_order AS o ON o.n = g.n
-    JOIN load_hashtags AS h ON h.line = o.line
-    WHERE g.n > :after AND g.n <= :last AND g.fresh = 1
+    SELECT h.tag, g.id {_FRESH} JOIN load_hashtags AS h ON h.line = o.line WHERE {_OF_BATCH}
     """
 
-_COUNT = """
+_COUNT = f"""
     UPDATE users SET tweets_count = tweets_count + steps.tweets
-    FROM (
-        SELECT o.user_id, count(*) AS tweets
-        FROM load_given AS g JOIN load_order AS o ON o.n = g.n
-        WHERE g.n > :after AND g.n <= :last AND g.fresh = 1
-        GROUP BY o.user_id
-    ) AS steps
+    FROM (SELECT o.user_id, count(*) AS tweets {_FRESH} WHERE {_OF_BATCH} GROUP BY o.user_id) AS steps
     WHERE users.id = steps.user_id
     """
 

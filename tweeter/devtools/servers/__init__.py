@@ -2,7 +2,6 @@
 
 from tweeter.devtools.servers.base import (
     HOST,
-    LOCAL,
     PATIENCE,
     NotInstalled,
     Server,
@@ -18,7 +17,6 @@ from tweeter.devtools.servers.redis import Redis
 
 __all__ = [
     "HOST",
-    "LOCAL",
     "PATIENCE",
     "Memcached",
     "NotInstalled",

@@ -18,7 +18,6 @@ from typing import Any
 from tweeter.errors import TweeterError
 
 HOST = "127.0.0.1"
-LOCAL = ("localhost", HOST)
 PORTS = 15_000, 32_768  # by default Linux uses ports from 32,768 for outgoing connections
 PATIENCE = 30  # seconds to start or to stop
 

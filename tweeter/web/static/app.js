@@ -1,14 +1,15 @@
-// Tweeter works without this file. With it: characters left, news without reloading, times that age, older in place.
+// Tweeter works without this file. It adds a character counter, polling for new tweets, relative times and older tweets
+// loaded into the page.
 
 const plural = (n, one) => `${n} ${one}${n === "1" || n === 1 ? "" : "s"}`;
 
-// Says something to screen readers.
+// Announces a text to screen readers.
 const announcer = document.body.appendChild(document.createElement("div"));
 announcer.className = "sr";
 announcer.setAttribute("role", "status");
 const announce = (text) => { announcer.textContent = text; };
 
-// Characters left, counted as the server counts them: cleaned, then by grapheme clusters; 8 code points at most for each.
+// The character counter. It counts like the server: cleans the text, then counts grapheme clusters (8 code points each).
 
 const segmenter = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 const unwanted = /(?!\n)[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/gu;
@@ -38,9 +39,9 @@ for (const field of document.querySelectorAll("[data-limit]")) {
   };
   area.addEventListener("input", () => {
     const n = update();
-    // Not with every key: where it matters.
+    // Announcing every key press would be too much.
     if (n === 20 || n === 10 || n === 0) announce(`${plural(n, "character")} left`);
-    else if (n === -1) announce("That is too long");
+    else if (n === -1) announce("Too long");
   });
   area.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) area.form.requestSubmit();
@@ -49,7 +50,7 @@ for (const field of document.querySelectorAll("[data-limit]")) {
   left.hidden = false;
 }
 
-// A form is sent once, however often its button is pressed.
+// Submit each form only once, even if its button is pressed again.
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
   if (event.target.dataset.sent) event.preventDefault();
@@ -59,14 +60,14 @@ window.addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
-// Times that age.
+// Relative times.
 
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
 const relative = (date, now) => {
   const minutes = Math.floor((now - date) / 60000);
-  if (minutes < -1) return dayOfYear.format(date); // loaded with a date to come
+  if (minutes < -1) return dayOfYear.format(date); // a loaded tweet with a future date
   if (minutes < 1) return "just now";
   if (minutes < 60) return `${minutes} min`;
   if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h`;
@@ -84,7 +85,7 @@ const age = () => {
 age();
 setInterval(() => { if (!document.hidden) age(); }, 30000);
 
-// Pages of tweets are fetched as what they are, pages, and their articles taken out.
+// Fetch a page of tweets and take its articles.
 
 const title = document.title;
 
@@ -92,7 +93,7 @@ const fetchPage = async (url) => {
   const response = await fetch(url, { headers: { Accept: "text/html" } });
   if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (page.title !== title) throw new Error(`${url} is another page now`); // signed out meanwhile
+  if (page.title !== title) throw new Error(`${url} has another title`); // for example after signing out
   return page;
 };
 
@@ -114,7 +115,7 @@ document.addEventListener("click", async (event) => {
     const kind = list.matches("[data-people]") ? "[data-people]" : "[data-timeline]";
     const found = [...(page.querySelector(kind)?.children ?? [])];
     const more = found.filter((item) => !known.has(item.dataset.tweetId));
-    if (!more.length && page.querySelector("a[data-older]")) throw new Error("the page itself says why it is empty");
+    if (!more.length && page.querySelector("a[data-older]")) throw new Error("open the page to see why it is empty");
     list.append(...more);
     age();
     const next = page.querySelector("a[data-older]");
@@ -135,7 +136,7 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// News: a small question every now and then, which the server mostly answers with 304. Hidden tabs ask nothing.
+// Poll for new tweets; most responses are 304. Hidden tabs do not poll.
 
 const timeline = document.querySelector("[data-poll]");
 const POLL_SECONDS = 30;
@@ -180,7 +181,7 @@ if (timeline) {
     let again = POLL_SECONDS;
     try {
       const response = await fetch(timeline.dataset.poll, { headers: { Accept: "application/json" } });
-      if (response.status === 401) return; // signed out: nothing to ask any more
+      if (response.status === 401) return; // signed out: stop polling
       if (response.ok) {
         const { count } = await response.json();
         if (count > 0) showNews(count);

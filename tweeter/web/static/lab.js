@@ -1,4 +1,4 @@
-// The lab works without this file. With it, pages notice by themselves what is under way, and which backends answer.
+// The lab works without this file. It shows the progress of jobs and the state of backends without reloading the page.
 
 const LOOK_MS = 300;
 const PATIENCE = 10; // failed looks in a row
@@ -16,7 +16,7 @@ const fetchPage = async (url) => {
   return new DOMParser().parseFromString(await response.text(), "text/html");
 };
 
-// What is under way is looked at until it is done.
+// Update the running job until it has finished.
 
 const look = async () => {
   const page = await fetchPage("/lab/progress");
@@ -46,7 +46,7 @@ if (document.querySelector("[data-job][data-running]")) {
   watch();
 }
 
-// A backend that begins to answer, or stops, changes the page.
+// Reload the backends when one becomes available or unavailable.
 
 const follow = async () => {
   for (let shown; (shown = document.querySelector("[data-state]")); await sleep(STATE_MS)) {
@@ -65,7 +65,7 @@ const follow = async () => {
       announcer.textContent = fresh.dataset.state.split(" ").filter((each) => each.endsWith(":answers"))
         .map((each) => each.replace(":", " ")).join(", ");
     } catch {
-      // The server is not there: perhaps it is started again.
+      // The server may be restarting.
     }
   }
 };

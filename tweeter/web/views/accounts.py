@@ -1,32 +1,33 @@
-"""Sign-up, sign-in and sign-out."""
+"""Accounts: sign-up, sign-in, sign-out and settings."""
 
+from functools import partial
 from typing import Any
 
 from pyramid.exceptions import BadCSRFToken
-from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import forget, remember
 from pyramid.view import view_config
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from tweeter.errors import Refused
 from tweeter.models import User
-from tweeter.text import USERNAME
+from tweeter.services.people import find_user
 from tweeter.web.cookies import Headers
-from tweeter.web.security import local_url
+from tweeter.web.security import SIGNED_IN, local_url
 from tweeter.web.views import drafts
 from tweeter.web.views.forms import Form, go, posted, refused, see
 
+PATIENCE = 2.0  # seconds that closing an account waits for the counters of its followers and followees
 
-@view_config(route_name="signup", request_method="GET", renderer="tweeter.web:templates/signup.jinja2")
+
+@view_config(route_name="signup", request_method="GET", renderer="signup.jinja2")
 def signup_form(request: Request) -> dict[str, Any] | Response:
     return {"form": Form(drafts.take(request, "signup"))} if request.identity is None else go("/")
 
 
-@view_config(
-    route_name="signup", request_method="POST", renderer="tweeter.web:templates/signup.jinja2", limit="sign_up"
-)
+@view_config(route_name="signup", request_method="POST", renderer="signup.jinja2", limit="sign_up")
 def signup(request: Request) -> dict[str, Any] | Response:
     if request.identity is not None:
         return already_signed_in(request)
@@ -36,11 +37,11 @@ def signup(request: Request) -> dict[str, Any] | Response:
     except Refused as error:
         return {"form": refused(request, error, values)}
     headers = sign_in(request, user)
-    request.session.flash(f"Welcome, {user.display_name}. Say hello, or find people to follow.")
+    request.session.flash(f"Welcome, {user.display_name}. Write your first tweet, or find people to follow.")
     return see("/", headers=headers)
 
 
-@view_config(route_name="login", request_method="GET", renderer="tweeter.web:templates/login.jinja2")
+@view_config(route_name="login", request_method="GET", renderer="login.jinja2")
 def login_form(request: Request) -> dict[str, Any] | Response:
     onward = local_url(request.GET.get("next", "/"))
     if request.identity is not None:
@@ -48,7 +49,7 @@ def login_form(request: Request) -> dict[str, Any] | Response:
     return {"form": Form({"next": onward} | drafts.take(request, "login"))}
 
 
-@view_config(route_name="login", request_method="POST", renderer="tweeter.web:templates/login.jinja2")
+@view_config(route_name="login", request_method="POST", renderer="login.jinja2")
 def login(request: Request) -> dict[str, Any] | Response:
     """Unknown usernames and wrong passwords get the same response after the same time."""
     if request.identity is not None:
@@ -57,7 +58,7 @@ def login(request: Request) -> dict[str, Any] | Response:
     onward = local_url(posted(request, "next") or request.GET.get("next", "/"))
     user = _check_password(request, username, password)
     if user is None:
-        error = Refused("That name and password don't go together.", "username")
+        error = Refused("Wrong username or password.", "username")
         return {"form": refused(request, error, {"username": username, "next": onward})}
     _rehash(request, user, password)
     return see(onward, headers=sign_in(request, user))
@@ -75,11 +76,11 @@ def logout(request: Request) -> Response:
 
 def already_signed_in(request: Request) -> Response:
     """The user signed in in another tab: redirects to the form's target, whatever username was typed."""
-    request.session.flash(f"You are signed in already, as @{request.identity.username}.")
+    request.session.flash(f"You are already signed in as @{request.identity.username}.")
     return see(posted(request, "next") or request.GET.get("next", "/"))
 
 
-def sign_in(request: Request, user: Any) -> Headers:
+def sign_in(request: Request, user: User) -> Headers:
     """The headers that sign this browser in. Starts a new session, which prevents session fixation."""
     drafts.renew_session(request, drafts.DRAFT)
     known = request.registry["sign_in_guard"].remember(user.username)
@@ -98,36 +99,26 @@ def check_own_password(request: Request, password: str, field: str) -> None:
     Raises Refused, TooManyRequests, Busy.
     """
     if _check_password(request, request.identity.username, password) is None:
-        raise Refused("That is not your password.", field)
+        raise Refused("Wrong password.", field)
 
 
-def _check_password(request: Request, username: str, password: str) -> Any:
+def _check_password(request: Request, username: str, password: str) -> User | None:
     """The account if the password is correct, else None, after the same time.
 
     Raises TooManyRequests, Busy.
     """
     guard = request.registry["sign_in_guard"]
     guard.check(request, username)
-    user = _find(request, username)
+    # A session of its own that ends before the slow hashing, so no database connection waits for it.
+    with request.registry.database.sessions() as session:
+        user = find_user(session, username)
     if request.registry["passwords"].check(user.password_hash if user else "", password):
         return user
     guard.failed(request, username)
     return None
 
 
-def _find(request: Request, username: str) -> Any:
-    if not USERNAME.fullmatch(username):
-        return None
-    # A session of its own that ends before the slow hashing, so no database connection waits for it.
-    with request.registry["sessions"]() as session:
-        return session.execute(
-            select(User.id, User.username, User.password_hash, User.auth_version).where(
-                User.username_key == username.lower()
-            )
-        ).one_or_none()
-
-
-def _rehash(request: Request, user: Any, password: str) -> None:
+def _rehash(request: Request, user: User, password: str) -> None:
     """Hashes the password again if the hash has other cost parameters than the settings."""
     passwords = request.registry["passwords"]
     if passwords.outdated(user.password_hash):
@@ -135,3 +126,78 @@ def _rehash(request: Request, user: Any, password: str) -> None:
         # Hashing takes long. If the password was changed in that time, the old one must not be restored.
         unchanged = (User.id == user.id) & (User.password_hash == user.password_hash)
         request.dbsession.execute(update(User).where(unchanged).values(password_hash=hashed))
+
+
+@view_config(route_name="settings", request_method="GET", renderer="settings.jinja2", permission=SIGNED_IN)
+def settings(request: Request) -> dict[str, Any]:
+    return {"form": Form(_profile(request) | drafts.take(request, "settings"))}
+
+
+@view_config(
+    route_name="settings",
+    request_method="POST",
+    renderer="settings.jinja2",
+    permission=SIGNED_IN,
+    limit="settings",
+)
+def change(request: Request) -> dict[str, Any] | Response:
+    """Dispatches to one of the page's forms by the field `action`."""
+    forms = {
+        "profile": change_profile,
+        "password": change_password,
+        "sessions": sign_out_everywhere,
+        "close": close,
+    }
+    action = posted(request, "action")
+    if action not in forms:
+        raise HTTPBadRequest("The form contains an unknown action.")
+    return forms[action](request)
+
+
+def change_profile(request: Request) -> dict[str, Any] | Response:
+    values = {"display_name": posted(request, "display_name"), "bio": posted(request, "bio")}
+    try:
+        request.actions.change_profile(request.identity.id, **values)
+    except Refused as error:
+        return {"form": refused(request, error, values)}
+    request.session.flash("Your profile was changed.")
+    return see("/settings")
+
+
+def change_password(request: Request) -> dict[str, Any] | Response:
+    """Ends all other sessions; this one gets a new cookie."""
+    try:
+        check_own_password(request, posted(request, "current_password"), "current_password")
+        user = request.actions.set_password(request.identity.id, posted(request, "new_password"))
+    except Refused as error:
+        return {"form": refused(request, error, _profile(request), password="new_password")}  # noqa: S106
+    request.session.flash("Your password was changed. All other browsers are signed out.")
+    return see("/settings", headers=remember(request, user.id, auth_version=user.auth_version))
+
+
+def sign_out_everywhere(request: Request) -> Response:
+    """Ends all sessions of the account, including this one."""
+    request.actions.sign_out_everywhere(request.identity.id)
+    return HTTPSeeOther("/", headers=sign_out(request, "You are signed out in all browsers."))
+
+
+def close(request: Request) -> dict[str, Any] | Response:
+    """Requires two confirmations, each with the password: the second page is a form of its own."""
+    confirmed = posted(request, "confirm") == "yes"
+    try:
+        check_own_password(request, posted(request, "password"), "close_password")
+    except Refused as error:
+        if confirmed:
+            request.override_renderer = "close.jinja2"
+        return {"form": refused(request, error, _profile(request))}
+    if not confirmed:
+        request.override_renderer = "close.jinja2"
+        return {}
+    request.actions.close_account(request.identity.id)
+    wake = partial(request.registry["housekeeper"].wake, PATIENCE)
+    request.tm.get().addAfterCommitHook(lambda committed: wake() if committed else None)
+    return HTTPSeeOther("/", headers=sign_out(request, "Your account was closed and your data was deleted."))
+
+
+def _profile(request: Request) -> dict[str, str]:
+    return {"display_name": request.identity.display_name, "bio": request.identity.bio}

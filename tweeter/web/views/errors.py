@@ -1,11 +1,10 @@
 """An error page for each failure. At most it loads the current user from SQL; most pages do not even do that."""
 
 import logging
-from typing import Any
 from urllib.parse import quote
 
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken, PredicateMismatch
-from pyramid.httpexceptions import HTTPException, HTTPServiceUnavailable
+from pyramid.httpexceptions import HTTPException
 from pyramid.registry import Registry
 from pyramid.renderers import render_to_response
 from pyramid.request import Request
@@ -25,38 +24,42 @@ from tweeter.web.views.tweens import count
 log = logging.getLogger(__name__)
 
 PAGES = {
-    400: ("That did not make sense", "Something in the address or the form is not what this page expects."),
-    401: ("Sign in first", "This is for people who are signed in."),
-    403: ("That is not yours", "Only its owner may do this."),
-    404: ("Nothing here", "This page does not exist, or does not exist any more."),
-    405: ("Not like this", "This address exists, but it can't be asked that way."),
-    413: ("That is too much", "What you sent is larger than this site takes."),
-    429: ("That was a lot", "It is more than this site takes in so short a time."),
-    500: ("That went wrong", "It is our fault, not yours. It has been noted; please try again in a while."),
-    503: ("Back in a moment", "The database does not answer. Nothing you posted before is lost; please try again."),
+    400: ("Invalid request", "The address or the form contains an invalid value."),
+    401: ("Sign in first", "This page is for signed-in users."),
+    403: ("Not allowed", "Only the owner may do this."),
+    404: ("Page not found", "This page does not exist or was deleted."),
+    405: ("Method not allowed", "This address does not support the request's method."),
+    413: ("Too large", "The request is larger than this site accepts."),
+    429: ("Too many requests", "You sent too many requests in a short time."),
+    500: ("Internal error", "The site failed to show this page. The error is logged; please try again later."),
+    503: ("Database unavailable", "The database does not respond. Your tweets are not lost; please try again."),
 }
 
 # Reasons for limits, unless the reason is that one account or address did something too often.
 LIMITS = {
-    "sign_in": "Somebody tried this name too often without knowing the password.",
-    "sign_in_name": "Somebody tried this name too often without knowing the password.",
-    "sign_in_address": "Somebody at your address tried too many names without knowing their passwords.",
-    "sign_up": "Many accounts were opened from your address.",
+    "sign_in": "There were too many wrong passwords for this username.",
+    "sign_in_name": "There were too many wrong passwords for this username.",
+    "sign_in_address": "There were wrong passwords for too many usernames from your network address.",
+    "sign_up": "Too many accounts were opened from your network address.",
 }
 
 
-def error_page(request: Request, status: int, message: str = "", ask: bool = True, **values: Any) -> Response:
-    """The page of a status. With `ask=False` the current user is not loaded, because that could fail again."""
-    heading, usual = PAGES.get(status, ("That did not work", "Please try again."))
-    me = safe_identity(request) if ask else None
-    values = {"title": heading, "typed": _typed(request)} | values
-    values |= {"message": message or usual, "status": status, "me": me}
+def error_page(
+    request: Request, status: int, message: str = "", title: str = "", load_user: bool = True, retry_after: int = 0
+) -> Response:
+    """The page of a status. Without `load_user` the current user is not loaded, because that could fail again."""
+    heading, usual = PAGES.get(status, ("Request failed", "Please try again."))
+    me = safe_identity(request) if load_user else None
+    values = {"title": title or heading, "message": message or usual, "status": status, "me": me}
+    values["typed"] = _typed(request)
     try:
-        response = render_to_response("tweeter.web:templates/error.jinja2", values, request=request)
+        response = render_to_response("error.jinja2", values, request=request)
     except Exception:  # the templates themselves may be broken
-        log.exception("the page of %s can't be shown", status)
+        log.exception("rendering the error page of %s failed", status)
         response = Response(f"<!doctype html><html lang=en><title>{heading}</title><h1>{heading}</h1><p>{usual}")
     response.status_int = status
+    if retry_after:
+        response.headers["Retry-After"] = str(retry_after)
     return response
 
 
@@ -65,7 +68,7 @@ def http_error(error: HTTPException, request: Request) -> Response:
     """Error pages for exceptions of Pyramid and the views. Redirects pass through."""
     if error.status_int < 400:
         return error
-    response = error_page(request, error.status_int, _sentence(error), ask=error.status_int < 500)
+    response = error_page(request, error.status_int, _sentence(error), load_user=error.status_int < 500)
     for name in ("Retry-After", "Allow"):
         if name in error.headers:
             response.headers[name] = error.headers[name]
@@ -145,26 +148,21 @@ def bad_csrf(error: Exception, request: Request) -> Response:
     """Usually the user signed in or out in another tab after loading the page: shows the form and its draft again."""
     cookie = "session" in request.cookies
     if not cookie and _came_over_http(request):
-        return error_page(
-            request,
-            400,
-            "It sends its cookies over https only, and this page came over plain http: nobody can sign in like that. "
-            "Open the site at an address that begins with https.",
-            title="This site needs https",
-        )
+        message = "It sets its cookies over https only, and this page came over http, so signing in fails."
+        message += " Open the site at an address that begins with https."
+        return error_page(request, 400, message, "This site requires https")
     if request.matched_route.name in ("login", "signup") and safe_identity(request) is not None:
         return accounts.already_signed_in(request)
     draft = drafts.typed(request)
     ours = cookie and isinstance(error, BadCSRFToken) and drafts.from_this_site(request)
     if ours and (not draft or drafts.keep(request, draft)):
-        request.session.flash("You signed in or out since that page was loaded. Please send it again.")
+        request.session.flash("You signed in or out after that page was loaded. Please send the form again.")
         return see(_page_of(request))
-    message = "It is from before you signed in or out, or did not come from this site."
+    message = "It was loaded before you signed in or out, or it came from another site."
     if not cookie:
-        message = "Your browser sent no cookie of this site with it: it keeps none, or they were deleted."
-    return error_page(
-        request, 400, f"{message} Go back, reload the page, and send it again.", title="This form is too old"
-    )
+        message = "Your browser sent no cookie of this site: cookies are blocked, or they were deleted."
+    message += " Go back, reload the page and send the form again."
+    return error_page(request, 400, message, "This form has expired")
 
 
 def _came_over_http(request: Request) -> bool:
@@ -182,25 +180,18 @@ def refused(error: Refused, request: Request) -> Response:
 @exception_view_config(TryAgain)
 def try_again(error: TryAgain, request: Request) -> Response:
     """The page says when to retry. The draft is in the form again."""
-    status, reason = 429, LIMITS.get(getattr(error, "limit", ""), PAGES[429][1])
-    title = PAGES[429][0]
+    status, title, reason = 429, "", LIMITS.get(getattr(error, "limit", ""), PAGES[429][1])
     if isinstance(error, Busy):
-        status, title, reason = 503, "One moment", "Many people are signing in at this moment."
+        status, title, reason = 503, "Too many sign-ins", "Many people are signing in now."
     if draft := drafts.typed(request):
         drafts.keep(request, draft)
     message = f"{reason} Please try again in {_wait(error.seconds)}."
-    response = error_page(request, status, message, title=title)
-    response.headers["Retry-After"] = str(error.seconds)
-    return response
+    return error_page(request, status, message, title, retry_after=error.seconds)
 
 
 @exception_view_config(TookTooLong)
 def took_too_long(error: TookTooLong, request: Request) -> Response:
-    response = error_page(
-        request, 503, "The site is busy. A longer word or a #tag is found faster.", title="This search took too long"
-    )
-    response.headers["Retry-After"] = "5"
-    return response
+    return error_page(request, 503, "Try a longer word or a #tag.", "This search took too long", retry_after=5)
 
 
 def _wait(seconds: int) -> str:
@@ -220,14 +211,12 @@ def sql_is_down(error: Exception, request: Request) -> Response:
     if type(error) not in (OperationalError, InterfaceError, DatabaseError, PoolTimeout):
         return server_error(error, request)  # a violated constraint or invalid SQL: the database did respond
     if not is_error_retryable(request, error):
-        log.error("the database does not answer: %s", error)
-    response = error_page(request, HTTPServiceUnavailable.code, ask=False)
-    response.headers["Retry-After"] = "5"
-    return response
+        log.error("the database does not respond: %s", error)
+    return error_page(request, 503, load_user=False, retry_after=5)
 
 
 @exception_view_config(Exception)
 def server_error(error: Exception, request: Request) -> Response:
     if not is_error_retryable(request, error):
         log.error("%s %s failed", request.method, request.path_info, exc_info=error)
-    return error_page(request, 500, ask=False)
+    return error_page(request, 500, load_user=False)

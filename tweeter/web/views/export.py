@@ -7,7 +7,7 @@ neither a thread nor an SQL connection; the server closes the file when the clie
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from io import BufferedWriter, FileIO
 from typing import Any, BinaryIO
@@ -46,7 +46,7 @@ class Exports:
         with self._lock:
             if user_id in self._accounts:
                 raise HTTPTooManyRequests(
-                    "Your export is on its way already. Wait until that download has ended.",
+                    "An export of your data is already running. Wait until that download has finished.",
                     headers=[("Retry-After", "60")],
                 )
             if len(self._accounts) >= UNREAD:
@@ -84,7 +84,7 @@ class ExportFile(FileIO):
 
 def _busy() -> HTTPServiceUnavailable:
     return HTTPServiceUnavailable(
-        "Many exports are under way. Please try again in a moment.", headers=[("Retry-After", "10")]
+        "Too many exports are running. Please try again in a moment.", headers=[("Retry-After", "10")]
     )
 
 
@@ -97,7 +97,7 @@ def export(request: Request) -> Response:
     try:
         with exports.writing():
             writer = BufferedWriter(file)
-            write_export(request.registry["read_sessions"], me.id, writer)
+            write_export(request.registry.database.read_sessions, me.id, writer)
             writer.detach()
         length = file.tell()
         file.seek(0)
@@ -131,48 +131,40 @@ def write_export(sessions: SessionFactory, user_id: int, file: BinaryIO) -> None
         "joined": user.date.isoformat(),
     }
     file.write(b'{"profile": ' + _json(profile))
-    parts: dict[str, Iterable[list[Any]]] = {
-        "tweets": _tweets(sessions, user_id),
-        "followers": _people(sessions, Relationship.from_user_id, Relationship.to_user_id == user_id),
-        "following": _people(sessions, Relationship.to_user_id, Relationship.from_user_id == user_id),
-        "mentions": _mentions(sessions, user_id),
-    }
-    for name, chunks in parts.items():
+    for name, (query, key, row_of) in _parts(user_id).items():
         before = b',\n"' + name.encode() + b'": [\n'
-        for values in chunks:
-            file.write(before + b",\n".join(map(_json, values)))
+        for rows in _walk(sessions, query, key):
+            file.write(before + b",\n".join(_json(row_of(row)) for row in rows))
             before = b",\n"
         file.write(b"]" if before == b",\n" else before + b"]")
     file.write(b"}\n")
 
 
-def _tweets(sessions: SessionFactory, user_id: int) -> Iterator[list[Any]]:
-    columns = select(Tweet.id, Tweet.date, Tweet.message, Tweet.parent_id).where(Tweet.user_id == user_id)
-    for rows in _walk(sessions, columns, Tweet.id):
-        yield [
-            {"id": row.id, "date": row.date.isoformat(), "message": row.message, "parent_id": row.parent_id}
-            for row in rows
-        ]
-
-
-def _mentions(sessions: SessionFactory, user_id: int) -> Iterator[list[Any]]:
-    columns = (
-        select(Tweet.id, Tweet.date, Tweet.message, User.username)
+def _parts(user_id: int) -> dict[str, tuple[Any, Any, Callable[[Any], Any]]]:
+    """The lists of an export by name: the query, the key of its keyset pagination, and the value of a row."""
+    tweets = select(Tweet.id, Tweet.date, Tweet.message, Tweet.parent_id).where(Tweet.user_id == user_id)
+    people = select(User.id, User.username).where(~User.closed)
+    follower, followee = Relationship.from_user_id, Relationship.to_user_id
+    mentions = (
+        select(Tweet.id, Tweet.date, User.username, Tweet.message)
         .join(Mention, Mention.tweet_id == Tweet.id)
         .join(User, User.id == Tweet.user_id)
         .where(Mention.user_id == user_id, ~User.closed)
     )
-    for rows in _walk(sessions, columns, Tweet.id):
-        yield [
-            {"id": row.id, "date": row.date.isoformat(), "username": row.username, "message": row.message}
-            for row in rows
-        ]
+    return {
+        "tweets": (tweets, Tweet.id, _dated),
+        "followers": (people.join(Relationship, follower == User.id).where(followee == user_id), User.id, _username),
+        "following": (people.join(Relationship, followee == User.id).where(follower == user_id), User.id, _username),
+        "mentions": (mentions, Tweet.id, _dated),
+    }
 
 
-def _people(sessions: SessionFactory, person: Any, where: Any) -> Iterator[list[Any]]:
-    columns = select(User.id, User.username).join(Relationship, person == User.id).where(where, ~User.closed)
-    for rows in _walk(sessions, columns, User.id):
-        yield [row.username for row in rows]
+def _dated(row: Any) -> dict[str, Any]:
+    return row._asdict() | {"date": row.date.isoformat()}
+
+
+def _username(row: Any) -> str:
+    return str(row.username)
 
 
 def _walk(sessions: SessionFactory, query: Any, key: Any) -> Iterator[Any]:

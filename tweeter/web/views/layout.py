@@ -49,7 +49,7 @@ def costs(request: Request) -> str:
     meter = measure.current() or measure.Meter()
     name = meter.answered_by or request.registry.getUtility(ITimelines).name
     line = (
-        f"Answered by {name} in {meter.seconds * 1000:.1f} ms · {count(meter.round_trips, 'store round trip')} · "
+        f"Served by {name} in {meter.seconds * 1000:.1f} ms · {count(meter.round_trips, 'store round trip')} · "
         f"{count(meter.sql, 'SQL query', 'SQL queries')}"
     )
     if meter.answered_by and meter.sql:

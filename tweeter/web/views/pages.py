@@ -16,7 +16,7 @@ from tweeter.web.views import drafts
 from tweeter.web.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
 from tweeter.web.views.frames import Frames
 
-HOME, PUBLIC = "tweeter.web:templates/home.jinja2", "tweeter.web:templates/public.jinja2"
+HOME, PUBLIC = "home.jinja2", "public.jinja2"
 
 
 @view_config(route_name="index", request_method="GET", renderer=HOME)
@@ -84,9 +84,7 @@ def _since(page: Page, me: int | None) -> str:
     return f"since={since}{seen}"
 
 
-@view_config(
-    route_name="mentions", request_method="GET", renderer="tweeter.web:templates/mentions.jinja2", permission=SIGNED_IN
-)
+@view_config(route_name="mentions", request_method="GET", renderer="mentions.jinja2", permission=SIGNED_IN)
 def mentions(request: Request) -> dict[str, Any]:
     """Tweets that mention the current user."""
     timeline = Timeline("mentions", request.identity.id)
@@ -94,7 +92,7 @@ def mentions(request: Request) -> dict[str, Any]:
     return timeline_page(request, page, timeline, "Mentions")
 
 
-@view_config(route_name="timeline", request_method="GET", renderer="tweeter.web:templates/timeline.jinja2")
+@view_config(route_name="timeline", request_method="GET", renderer="timeline.jinja2")
 def any_timeline(request: Request) -> dict[str, Any]:
     """A timeline of any kind, for kinds without a page of their own."""
     timeline = _timeline(request, request.matchdict["kind"])

@@ -10,6 +10,7 @@ from pyramid.view import view_config
 from sqlalchemy import select
 
 from tweeter.models import Relationship, User
+from tweeter.services.people import find_user
 from tweeter.text import USERNAME
 from tweeter.values import Timeline
 from tweeter.web.security import SIGNED_IN
@@ -17,7 +18,7 @@ from tweeter.web.views.forms import page_cursor, page_url, posted, see, written
 from tweeter.web.views.pages import timeline_page
 
 
-@view_config(route_name="profile", request_method="GET", renderer="tweeter.web:templates/profile.jinja2")
+@view_config(route_name="profile", request_method="GET", renderer="profile.jinja2")
 def profile(request: Request) -> dict[str, Any] | Response:
     user = find(request)
     if elsewhere := canonical(request, user):
@@ -31,12 +32,12 @@ def profile(request: Request) -> dict[str, Any] | Response:
     }
 
 
-@view_config(route_name="followers", request_method="GET", renderer="tweeter.web:templates/people.jinja2")
+@view_config(route_name="followers", request_method="GET", renderer="people.jinja2")
 def followers(request: Request) -> dict[str, Any] | Response:
     return _people(request, "Followers", Relationship.from_user_id, Relationship.to_user_id)
 
 
-@view_config(route_name="following", request_method="GET", renderer="tweeter.web:templates/people.jinja2")
+@view_config(route_name="following", request_method="GET", renderer="people.jinja2")
 def following(request: Request) -> dict[str, Any] | Response:
     return _people(request, "Following", Relationship.to_user_id, Relationship.from_user_id)
 
@@ -68,23 +69,16 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
 
 
 @view_config(route_name="follow", request_method="POST", permission=SIGNED_IN, limit="follow")
-def follow(request: Request) -> Response:
-    username = checked_name(request)
-    request.actions.follow(request.identity.id, username)
-    request.session.flash(f"You follow @{username} now.")
-    return _back(request, username)
-
-
 @view_config(route_name="unfollow", request_method="POST", permission=SIGNED_IN, limit="follow")
-def unfollow(request: Request) -> Response:
-    username = checked_name(request)
-    request.actions.unfollow(request.identity.id, username)
-    request.session.flash(f"You don't follow @{username} any more.")
-    return _back(request, username)
-
-
-def _back(request: Request, username: str) -> Response:
+def follow(request: Request) -> Response:
     """Redirects to the page with the button; forms in lists of people send its URL."""
+    username = checked_name(request)
+    if request.matched_route.name == "follow":
+        request.actions.follow(request.identity.id, username)
+        request.session.flash(f"You now follow @{username}.")
+    else:
+        request.actions.unfollow(request.identity.id, username)
+        request.session.flash(f"You no longer follow @{username}.")
     return see(posted(request, "next") or f"/@{username}")
 
 
@@ -92,7 +86,7 @@ def checked_name(request: Request) -> str:
     """The username in the URL. Malformed ones get 404 without a statement."""
     username: str = request.matchdict["username"]
     if not USERNAME.fullmatch(username):
-        raise HTTPNotFound("There is nobody of that name.")
+        raise HTTPNotFound("There is no user of that name.")
     return username
 
 
@@ -100,9 +94,9 @@ def find(request: Request) -> User:
     """The user in the URL, case-insensitively. Raises HTTPNotFound."""
     username = checked_name(request)
     with request.read_session() as session:
-        user = session.scalar(select(User).where(User.username_key == username.lower()))
+        user = find_user(session, username)
     if user is None:
-        raise HTTPNotFound(f"There is nobody called @{username}.")
+        raise HTTPNotFound(f"There is no user @{username}.")
     return user
 
 

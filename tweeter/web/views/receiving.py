@@ -46,7 +46,7 @@ def receive(request: Request) -> None:
 
 
 def unreadable() -> HTTPBadRequest:
-    return HTTPBadRequest("This address or form can't be read: it has bytes in it that are no text.")
+    return HTTPBadRequest("The address or the form contains bytes that are not valid text.")
 
 
 def limit_body(environ: Environ, limit: int) -> type[Exception] | None:
@@ -145,7 +145,7 @@ def check_tween(handler: Handler, registry: Registry) -> Handler:
         if refusal := request.environ.get(REFUSAL):
             raise refusal()
         if not is_allowed(hosts, split_host(request.host)):
-            raise HTTPBadRequest("This site does not go by that name.")
+            raise HTTPBadRequest("This site does not have that host name.")
         return handler(request)
 
     return check

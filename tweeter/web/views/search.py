@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from tweeter import ids, text
 from tweeter.db.sessions import time_limit
 from tweeter.models import Hashtag, Tweet, User, closed_users
+from tweeter.services.people import find_user
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Page
 from tweeter.web.views.forms import page_cursor, page_url
@@ -37,13 +38,13 @@ class Found(NamedTuple):
     looked_until: int | None = None
 
 
-@view_config(route_name="search", request_method="GET", renderer="tweeter.web:templates/search.jinja2", limit="search")
+@view_config(route_name="search", request_method="GET", renderer="search.jinja2", limit="search")
 def search(request: Request) -> dict[str, Any]:
     q = text.clean_line(request.GET.get("q", ""))[:LONGEST]
     cursor = page_cursor(request)
     first = "before" not in request.GET
     # In a transaction, because PostgreSQL's time limit is set for one.
-    with request.registry["sessions"]() as session, time_limit(session, SECONDS):
+    with request.registry.database.sessions() as session, time_limit(session, SECONDS):
         people = find_people(session, q) if q and first else []
         page, looked_until = find_tweets(session, q, cursor) if q else Found(Page((), None))
     return {
@@ -72,7 +73,7 @@ def find_people(session: Session, q: str) -> Sequence[User]:
         matches.append(User.folded_name.contains(name, autoescape=True))
     query = select(User).where(User.id <= MOST_PEOPLE, or_(*matches), ~User.closed)
     people = session.scalars(query.order_by(User.followers_count.desc(), User.id.desc()).limit(PEOPLE)).all()
-    exact = session.scalar(select(User).where(User.username_key == name))
+    exact = find_user(session, name)
     return people if exact is None or exact in people else [*people[: PEOPLE - 1], exact]
 
 

@@ -18,13 +18,7 @@ from tweeter.web.views.forms import Form, number, page_limit, page_url, paramete
 GREATEST_DEPTH = 20
 
 
-@view_config(
-    route_name="tweets",
-    request_method="POST",
-    renderer="tweeter.web:templates/home.jinja2",
-    permission=SIGNED_IN,
-    limit="post",
-)
+@view_config(route_name="tweets", request_method="POST", renderer="home.jinja2", permission=SIGNED_IN, limit="post")
 def post(request: Request) -> dict[str, Any] | Response:
     """Posts a tweet and redirects to it, or shows a rejected one in the form it was typed into."""
     message, parent = posted(request, "message"), posted(request, "parent_id")
@@ -35,7 +29,7 @@ def post(request: Request) -> dict[str, Any] | Response:
         if error.field != "parent_id":
             raise
         form = refused(request, error, {"message": message}, parent_id="message")
-        form.errors["message"] += " You can still post this on its own."
+        form.errors["message"] += " You can post your text as a new tweet."
         return pages.home(request, form)
     except Refused as error:
         form = refused(request, error, {"message": message})
@@ -46,13 +40,13 @@ def post(request: Request) -> dict[str, Any] | Response:
         request.override_renderer = "tweet.jinja2"
         return page
     if parent_id is not None:
-        request.session.flash("Your answer is posted.")
+        request.session.flash("Your reply was posted.")
         return see(f"/tweets/{tweet.id}")
     request.session.flash("Posted.")
     return see("/")
 
 
-@view_config(route_name="tweet", request_method="GET", renderer="tweeter.web:templates/tweet.jinja2")
+@view_config(route_name="tweet", request_method="GET", renderer="tweet.jinja2")
 def show(request: Request) -> dict[str, Any]:
     return tweet_page(request, int(request.matchdict["id"]))
 
@@ -61,7 +55,7 @@ def show(request: Request) -> dict[str, Any]:
 def delete(request: Request) -> Response:
     """Deletes one of the current user's tweets; `tweeter.services.actions` checks the owner."""
     request.actions.delete(request.identity.id, int(request.matchdict["id"]))
-    request.session.flash("Your tweet is deleted.")
+    request.session.flash("Your tweet was deleted.")
     return see(f"/@{request.identity.username}")
 
 
@@ -72,7 +66,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
     """
     limit = page_limit(request)
     after = parameter(request, "after", least=0)
-    answers_of = (
+    replies_to = (
         select(Tweet.id)
         .where(Tweet.parent_id == id_, Tweet.id > after, Tweet.user_id.not_in(closed_users))
         .order_by(Tweet.id)
@@ -80,20 +74,20 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
     )
     with request.read_session() as session:
         above = _ancestor_ids(session, id_)
-        below = session.scalars(answers_of).all()
+        below = session.scalars(replies_to).all()
         tweets = load_tweets(session, {id_, *above, *below})
     tweet = tweets.get(id_)
     if tweet is None:
         request.response.status_int = 404
     ancestors = [tweets[ancestor] for ancestor in above if ancestor in tweets]
-    answers = [tweets[answer] for answer in below[:limit] if answer in tweets]
+    replies = [tweets[reply] for reply in below[:limit] if reply in tweets]
     more = below[limit - 1] if len(below) > limit else None  # from the ids: a tweet may be deleted in between
     return {
-        "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "This tweet is gone",
+        "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "Tweet not found",
         "tweet": tweet,
         "ancestors": ancestors,
         "earlier": ancestors[0].parent_id if len(ancestors) == GREATEST_DEPTH else None,
-        "answers": answers,
+        "replies": replies,
         "more": page_url(request, f"/tweets/{id_}", after=more),
         "first": "after" not in request.GET,
         "form": form or Form(drafts.take(request, "tweets") if tweet and request.identity else {}),
