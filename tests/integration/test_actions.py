@@ -250,15 +250,16 @@ def test_the_name_of_a_closed_account_is_free(act: Act, acting: Acting, people: 
 def test_closing_announces_many_tweets_in_chunks(
     act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]
 ) -> None:
-    number = CHUNK * 2 + 1
+    limit = 20
+    number = limit * 2 + 1
     with acting() as actions:
         for _ in range(number):
             actions.post(people["ada"], "again")
     act("close_account", "ada")
-    remove(sessions)
+    remove(sessions, limit)
     chunks = [event.tweet_ids for event in all_events(sessions) if isinstance(event, TweetsDeleted)]
     assert sum(map(len, chunks)) == number
-    assert max(map(len, chunks)) == CHUNK
+    assert max(map(len, chunks)) == limit
     check_everything(sessions)
 
 
