@@ -151,7 +151,7 @@ def test_names_that_are_refused(acting: Acting, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ada", "ADA", "aDa"])
-def test_a_username_is_taken_whatever_its_case(
+def test_usernames_are_unique_case_insensitively(
     acting: Acting, people: dict[str, int], sessions: Sessions, name: str
 ) -> None:
     with acting() as actions:
@@ -441,7 +441,7 @@ def test_concurrent_sign_ups_with_one_username_create_one_account(acting: Acting
 
 
 @pytest.mark.parametrize("order", [("ada", "bob"), ("bob", "ada")])
-def test_the_same_request_twice_at_once_is_done_once(
+def test_duplicate_concurrent_requests_take_effect_once(
     act: Act, sessions: Sessions, people: dict[str, int], order: tuple[str, str]
 ) -> None:
     one, other = order
