@@ -132,15 +132,15 @@ class ITimelineStore(Interface):
         store does nothing.
         """
 
-    def incarnation():
+    def run_id():
         """A text that identifies the run of the store's servers: it changes when the data may not be the last written.
 
         A restarted server comes back with data that it saved earlier. The relay calls this to probe the store, also
         while the circuit is open. So it must check that the store can be written, not only reached.
         """
 
-    def expect(incarnation):
-        """Fencing: every other method must raise BackendUnavailable from now on if it meets another incarnation."""
+    def fence(run_id):
+        """Fencing: every other method must raise BackendUnavailable if it meets another run from now on."""
 
     def checkpoint():
         """The value of the last `set_checkpoint`; of several servers the least; None if any server has none."""

@@ -192,8 +192,8 @@ def test_server_without_its_epoch_is_cold_and_still_expected(trio, epoch):
     servers = servers_at(*trio)
     store, cache = MemcachedTimelineStore(servers, 10), MemcachedTweetCache(servers)
     keys = [f"home:{user}" for user in range(30)]
-    incarnation = store.incarnation()
-    store.expect(incarnation)
+    run_id = store.run_id()
+    store.fence(run_id)
     for attempt in (
         lambda: store.read("home:1", END, 20),
         lambda: store.add(keys, 11),
@@ -201,7 +201,7 @@ def test_server_without_its_epoch_is_cold_and_still_expected(trio, epoch):
         lambda: store.drop(["home:1"]),
         lambda: store.truncate(5),
         store.clear,
-        store.incarnation,
+        store.run_id,
         lambda: cache.get_many(range(30)),
         lambda: cache.fill(cache.lease(range(30)), dict.fromkeys(range(30))),
         lambda: cache.invalidate(range(30)),
@@ -217,24 +217,24 @@ def test_server_without_its_epoch_is_cold_and_still_expected(trio, epoch):
         for key in keys:
             found = store.read(key, END, 20)
             assert found is None  # whatever happened to it meanwhile
-    assert store.incarnation() == incarnation
+    assert store.run_id() == run_id
 
 
 def test_the_copy_of_a_run_is_made_again_and_is_worth_nothing_without_an_epoch_of_that_run(own_server):
     store = store_at(own_server)
-    first = store.incarnation()
+    first = store.run_id()
     with closing(client_of(own_server)) as client:
         name = store._servers.fixed(RUN)
         for damaged in (None, b"", b"x" * 16, b"0" * 17):
             client.delete(name) if damaged is None else client.set(name, damaged)
-            assert store.incarnation() == first
+            assert store.run_id() == first
             assert client.get(name) == first.encode()
-            store.expect(first)
+            store.fence(first)
             client.delete(name) if damaged is None else client.set(name, damaged)
             client.delete(store._servers.fixed(EPOCH))
             with pytest.raises(BackendUnavailable, match="it is new"):
                 store.read("home:1", END, 20)
-            first = store.incarnation()
+            first = store.run_id()
 
 
 def test_a_timeline_too_large_to_be_appended_to_is_cold(memcached_server):
@@ -360,20 +360,20 @@ def test_a_timeline_that_was_filled_after_a_truncation_is_not_touched_by_it(memc
     assert store.read("home:2", END, 20) == Slice([9, 3], 0)
 
 
-def test_an_incarnation_stays_while_the_servers_keep_their_memory(trio):
+def test_run_id_stays_while_the_servers_keep_their_memory(trio):
     one, other = (store_at(*trio, prefix=f"{trio[1].port}run:") for _ in range(2))
-    incarnation = one.incarnation()
-    assert len(set(incarnation.split())) == 3
+    run_id = one.run_id()
+    assert len(set(run_id.split())) == 3
     one.clear()
     one.truncate(5)
-    assert one.incarnation() == other.incarnation() == incarnation
+    assert one.run_id() == other.run_id() == run_id
 
 
-def test_unexpected_incarnation_is_not_read(own_server):
+def test_fenced_store_rejects_another_run(own_server):
     servers = servers_at(own_server)
     store, cache = MemcachedTimelineStore(servers, 10), MemcachedTweetCache(servers)
-    before = store.incarnation()
-    store.expect(before)
+    before = store.run_id()
+    store.fence(before)
     fill(store, "home:1", [9])
     lease = cache.lease([1])
     own_server.kill()
@@ -394,11 +394,11 @@ def test_unexpected_incarnation_is_not_read(own_server):
     ):
         with pytest.raises(BackendUnavailable, match="started again"):
             attempt()
-    after = store.incarnation()
+    after = store.run_id()
     assert after != before
     with pytest.raises(BackendUnavailable, match="started again"):
         store.read("home:1", END, 20)
-    store.expect(after)
+    store.fence(after)
     assert store.read("home:1", END, 20) is None
 
 
@@ -423,7 +423,7 @@ def test_a_server_that_was_started_again_is_cold(own_server):
     with pytest.raises(BackendUnavailable):
         store.read("home:1", END, 20)
     with pytest.raises(BackendUnavailable, match="refused"):
-        store.incarnation()
+        store.run_id()
     own_server.start()
     # Connections that lay in the pool meanwhile are no reason to fail.
     assert store.read("home:1", END, 20) is None
@@ -440,7 +440,7 @@ def test_a_server_that_hangs_costs_one_timeout(own_server):
         lambda: store.read("home:1", END, 20),
         lambda: store.read("home:1", END, 20),  # on a new connection
         lambda: store.add([f"home:{user}" for user in range(100_000)], 10),
-        lambda: store.incarnation(),
+        lambda: store.run_id(),
         lambda: cache.get_many(range(1000)),
     ):
         began = time.monotonic()
@@ -476,7 +476,7 @@ def test_keys_stay_with_their_server_while_it_is_down(trio):
     keys = [f"home:{user}" for user in range(60)]
     for key in keys:
         fill(store, key, [1])
-    incarnation = store.incarnation()
+    run_id = store.run_id()
     lost = set(store._servers._shared_out(keys)[1])
     assert 10 < len(lost) < 30
     hang(trio[1])
@@ -487,12 +487,12 @@ def test_keys_stay_with_their_server_while_it_is_down(trio):
                     store.read(key, END, 20)
             else:
                 assert store.read(key, END, 20) == Slice([1], 0)
-        for attempt in (store.incarnation, store.clear, lambda: store.add(keys, 2)):
+        for attempt in (store.run_id, store.clear, lambda: store.add(keys, 2)):
             with pytest.raises(BackendUnavailable, match=str(trio[1].port)):
                 attempt()
     finally:
         trio[1].resume()
-    assert store.incarnation() == incarnation
+    assert store.run_id() == run_id
     store.add(keys, 3)
     # The clear reached the first server.
     warm = [key for key in keys if store.read(key, END, 20)]
@@ -569,7 +569,7 @@ def test_nonsense_is_unavailable(answer):
         store, cache = MemcachedTimelineStore(servers, 10), MemcachedTweetCache(servers)
         for attempt in (
             lambda: store.read("home:1", END, 20),
-            store.incarnation,
+            store.run_id,
             store.clear,
             lambda: cache.get_many([1, 2]),
         ):
@@ -582,7 +582,7 @@ def test_slow_trickling_response_costs_one_timeout(answer):
     with saying(answer, pause=0.05) as port:
         store = MemcachedTimelineStore(at([("127.0.0.1", port)]), 10)
         began = time.monotonic()
-        for attempt in (store.incarnation, lambda: store.read("home:1", END, 20)):
+        for attempt in (store.run_id, lambda: store.read("home:1", END, 20)):
             with pytest.raises(BackendUnavailable):
                 attempt()
         assert time.monotonic() - began < 5 * TIMEOUT
@@ -591,14 +591,14 @@ def test_slow_trickling_response_costs_one_timeout(answer):
 def test_a_name_that_is_no_host_is_unavailable():
     for host in ("no-such-host.invalid", "a..b"):
         with pytest.raises(BackendUnavailable, match=re.escape(host)):
-            MemcachedTimelineStore(at([(host, 11211)]), 10).incarnation()
+            MemcachedTimelineStore(at([(host, 11211)]), 10).run_id()
 
 
 def test_server_that_drops_every_value_is_unavailable():
     with saying(NOTHING) as port:
         store = MemcachedTimelineStore(at([("127.0.0.1", port)]), 10)
         with pytest.raises(BackendUnavailable, match="forgets"):
-            store.incarnation()
+            store.run_id()
 
 
 def test_a_key_that_memcached_does_not_take_is_refused(memcached_server):

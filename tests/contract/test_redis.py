@@ -180,7 +180,7 @@ class TestStoreOverTLS(StoreSuite):
 def test_server_with_untrusted_certificate_is_refused(tls_server):
     store = RedisTimelineStore(wire_to(tls_server.url.partition("?")[0]), 10)
     with pytest.raises(BackendUnavailable, match="(?i)certificate"):
-        store.incarnation()
+        store.run_id()
 
 
 # URLs
@@ -214,7 +214,7 @@ def test_a_server_that_is_away_keeps_no_site_from_starting():
     for url in ("redis://localhost:1", "redis+cluster://localhost:1,localhost:2", "redis+sentinel://localhost:1/x"):
         store = RedisTimelineStore(wire_to(url), 10)
         with pytest.raises(BackendUnavailable):
-            store.incarnation()
+            store.run_id()
         with pytest.raises(BackendUnavailable):
             store.read("home:1", END, 20)
 
@@ -359,7 +359,7 @@ def test_full(store, cache, client):
         lambda: list(store.add_to_each("home", [[1, 2], [3]], 2)),
         lambda: store.begin_fill("home:3"),
         lambda: cache.lease([1]),
-        lambda: store.incarnation(),
+        lambda: store.run_id(),
     ):
         with pytest.raises(BackendUnavailable, match="OOM"):
             write()
@@ -378,7 +378,7 @@ def test_a_server_that_hangs(store, cache, redis_server):
             lambda: cache.get_many([1]),
             lambda: store.add(["home:1"], 2),
             lambda: list(store.add_to_each("home", [[1], [2]], 2)),
-            store.incarnation,
+            store.run_id,
         ):
             began = time.monotonic()
             with pytest.raises(BackendUnavailable):
@@ -446,23 +446,23 @@ def test_restarted_server_is_rejected():
         server.start()
         store = RedisTimelineStore(wire_to(server.url, TIMEOUT), 10)
         cache = RedisTweetCache(store._wire)
-        before = store.incarnation()
-        store.expect(before)
+        before = store.run_id()
+        store.fence(before)
         fill(store, "home:1", [1])
-        assert store.incarnation() == before
+        assert store.run_id() == before
         server.stop()
         server.start()
         for ask in (lambda: store.read("home:1", END, 20), lambda: cache.get_many([1]), lambda: store.add(["x"], 1)):
             with pytest.raises(BackendUnavailable):
                 ask()
-        now = store.incarnation()
+        now = store.run_id()
         assert now != before
-        store.expect(now)
+        store.fence(now)
         assert store.read("home:1", END, 20) is None
 
 
 def test_a_connection_closed_by_the_server_is_opened_again(store, client):
-    store.expect(store.incarnation())
+    store.fence(store.run_id())
     fill(store, "home:1", [1])
     client.client_kill_filter(_type="normal", skipme=True)
     assert store.read("home:1", END, 20) == Slice([1], 0)

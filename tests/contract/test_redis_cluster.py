@@ -91,7 +91,7 @@ def test_keys_are_spread_and_a_page_is_two_exchanges(cluster, store, url):
 
 def test_a_prefix_may_hold_all_keys_together(url):
     store = RedisTimelineStore(wire_to(url, prefix="{t}:"), 10)
-    assert store.incarnation()
+    assert store.run_id()
     fill(store, "home:5", [1])
     assert list(store.add_to_each("home", [[5, 6]], 2)) == [[5, 6]]
     assert store.read("home:5", END, 20) == Slice([2, 1], 0)
@@ -112,7 +112,7 @@ def test_a_slot_on_its_way(cluster, store):
     slot = key_slot(b"t:s:tl:home:1")
     source = cluster.owner(slot)
     target = next(master for master in cluster.masters if master is not source)
-    store.expect(store.incarnation())
+    store.fence(store.run_id())
     fill(store, "home:1", [1])
     with migrating(slot, source, target):
         source.do("SCRIPT FLUSH")
@@ -135,8 +135,8 @@ def test_a_slot_on_its_way(cluster, store):
 
 
 def test_a_slot_that_moved_is_found_and_nothing_is_doubted(cluster, store):
-    before = store.incarnation()
-    store.expect(before)
+    before = store.run_id()
+    store.fence(before)
     users = range(1, 200)
     for user in users:
         fill(store, f"home:{user}", [1])
@@ -147,12 +147,12 @@ def test_a_slot_that_moved_is_found_and_nothing_is_doubted(cluster, store):
     assert list(store.add_to_each("home", [users], 2)) == [users]
     for user in users:
         assert store.read(f"home:{user}", END, 20) == Slice([2, 1], 0)
-    assert store.incarnation() == before
+    assert store.run_id() == before
 
 
 def test_clearing_includes_keys_of_migrating_slots(cluster, store):
     """One that was not yet seen where it was is missed if it goes where all has been seen."""
-    store.expect(store.incarnation())
+    store.fence(store.run_id())
     first, *_, last = store._wire.topology.nodes()
     members = {f"{member.host}:{member.port}": member for member in cluster.members}
     source, target = members[last.name], members[first.name]

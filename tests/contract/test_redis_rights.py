@@ -70,7 +70,7 @@ class TestCacheWithTheseRights(CacheSuite):
 def do_everything(url):
     wire = wire_to(url)
     store, cache = RedisTimelineStore(wire, 10), RedisTweetCache(wire)
-    store.expect(store.incarnation())
+    store.fence(store.run_id())
     fill(store, "home:1", list(range(1, 9)))
     for id_ in range(10, 60):
         store.add(["home:1"], id_)

@@ -105,7 +105,7 @@ def in_redis(server):
 def in_memcached(server):
     servers = Servers([(server.host, server.port)], "hard:", TIMEOUT)
     servers.set_site("hard")
-    servers.incarnation()  # gives the server an epoch, if it has none
+    servers.run_id()  # gives the server an epoch, if it has none
     servers.change(Epoch.renewed)
     return Watched(MemcachedTimelineStore(servers, CAPACITY)), MemcachedTweetCache(servers)
 

@@ -152,7 +152,7 @@ def test_running_processes_switch_to_a_new_site_id(begin, sqlite_url, caplog):
     store = processes[1].timelines.store
     processes[1].close()
     store.set_site(old)
-    store.expect(store.incarnation())
+    store.fence(store.run_id())
     under_old_id = store.read(Timeline("home", people[0]).key, Cursor().before, 100)
     assert under_old_id is not None
     assert under_old_id != held
@@ -203,7 +203,7 @@ def test_a_store_that_does_not_know_its_site_is_unavailable(sqlite_url, backend,
     with closing(Process(sqlite_url, backend, **stores)) as process:
         store, cache = process.timelines.store, process.timelines._hydrator.cache
         for attempt in (
-            store.incarnation,
+            store.run_id,
             lambda: store.read("home:1", 5, 1),
             lambda: store.begin_fill("home:1"),
             lambda: store.add(["home:1"], 1),

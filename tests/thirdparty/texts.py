@@ -32,10 +32,10 @@ class TextTimelineStore:
     def set_site(self, site_id):
         pass
 
-    def incarnation(self):
+    def run_id(self):
         return "this process"
 
-    def expect(self, incarnation):
+    def fence(self, run_id):
         pass
 
     def checkpoint(self):

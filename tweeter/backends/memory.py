@@ -101,10 +101,10 @@ class MemoryTimelineStore:
     def set_checkpoint(self, value: bytes) -> None:
         self._checkpoint = value
 
-    def incarnation(self) -> str:
+    def run_id(self) -> str:
         return "this process"
 
-    def expect(self, incarnation: str) -> None:
+    def fence(self, run_id: str) -> None:
         """Does nothing: there is no other run."""
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:

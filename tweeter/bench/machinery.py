@@ -78,7 +78,7 @@ def by_hand(registry: Registry) -> Any:
     """The registry's timelines, readable without a background delivery: the caller delivers."""
     timelines = registry.getUtility(ITimelines)
     timelines.set_site(site_id(registry.database.sessions))
-    timelines.store.expect(timelines.store.incarnation())
+    timelines.store.fence(timelines.store.run_id())
     timelines.circuit.succeeded()
     timelines.read_at_any_age()
     return timelines

@@ -96,7 +96,7 @@ def _status(registry: Registry, timelines: Any) -> Status:
     problem = ""
     checkpoint: Checkpoint | None = None
     try:
-        timelines.store.incarnation()
+        timelines.store.run_id()
         checkpoint = decode(timelines.store.checkpoint())
     except BackendUnavailable as error:
         problem = str(error)

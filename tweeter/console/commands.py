@@ -154,7 +154,7 @@ def check_migrated(engine: Engine, ini: str) -> None:
 def trouble(timelines: IMaterializedTimelines) -> str:
     """Why timelines are not answered from their store, in words."""
     try:
-        timelines.store.incarnation()
+        timelines.store.run_id()
     except BackendUnavailable as error:
         return str(error)
     return "it does not catch up with the outbox; is a site running that delivers to it?"

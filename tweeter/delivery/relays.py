@@ -230,9 +230,9 @@ class Relay:
 
     def _probe(self, site: SiteIdentity) -> str:
         """Checks whether the store can be read and written; returns the run id of its servers."""
-        run = str(self._store.incarnation())
+        run = str(self._store.run_id())
         if run != self._run:
-            self._store.expect(run)
+            self._store.fence(run)
             self._run = run
         checkpoint = decode(self._store.checkpoint())
         if checkpoint is None or self._belongs(checkpoint, site):

@@ -81,7 +81,7 @@ class Backend:
         if self.instrument is not None and self.instrument.broken:
             return Status("broken", self.instrument.broken)
         try:
-            self.materialized.store.incarnation()
+            self.materialized.store.run_id()
         except SiteUnknown:
             pass  # the first connection attempt is in progress
         except BackendUnavailable as error:

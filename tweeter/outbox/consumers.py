@@ -30,16 +30,16 @@ def name_of(identity: str) -> str:
 
 def read(connection: Connection, name: str) -> Row | None:
     row = connection.execute(_READ, {"name": name}).one_or_none()
-    return None if row is None else Row(row.checkpoint, row.incarnation)
+    return None if row is None else Row(row.checkpoint, row.run_id)
 
 
 def write(connection: Connection, name: str, checkpoint: bytes, run: str) -> None:
     """Updates or inserts the row. The connection must be in autocommit."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     moment = now()
-    values = {"checkpoint": checkpoint, "incarnation": run, "date": moment}
-    if not connection.execute(update(Consumer).where(Consumer.name == name).values(**values)).rowcount:
-        row = insert(Consumer).values(name=name, holder="", held_until=moment, **values)
+    values = {Consumer.checkpoint: checkpoint, Consumer.run_id: run, Consumer.date: moment}
+    if not connection.execute(update(Consumer).where(Consumer.name == name).values(values)).rowcount:
+        row = insert(Consumer).values({Consumer.name: name, Consumer.holder: "", Consumer.held_until: moment, **values})
         connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
@@ -69,4 +69,4 @@ def prune(session: Session, keep: timedelta) -> int:
     return events.prune(session, keep, lowest_needed(session, keep), applied_last(session))
 
 
-_READ = select(Consumer.checkpoint, Consumer.incarnation).where(Consumer.name == bindparam("name"))
+_READ = select(Consumer.checkpoint, Consumer.run_id).where(Consumer.name == bindparam("name"))

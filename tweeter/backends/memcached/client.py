@@ -158,7 +158,7 @@ class Servers:
             else:
                 raise BackendUnavailable(f"memcached {self.names[server]}: its epoch can't be changed")
 
-    def incarnation(self) -> str:
+    def run_id(self) -> str:
         """The runs of all servers. Writes to and reads from each of them."""
         probe = Request([self.fixed(RUN)], [storing(SET, self.fixed(PROBE), b"", PROBE_SECONDS)])
         runs = []
@@ -170,9 +170,9 @@ class Servers:
         self._round_trip(copies)
         return b" ".join(runs).decode()
 
-    def expect(self, incarnation: str) -> None:
-        """Fences off other runs from now on: any call but `incarnation` raises BackendUnavailable for another run."""
-        self._expected = [run.encode() for run in incarnation.split()]
+    def fence(self, run_id: str) -> None:
+        """Fences off other runs from now on: any call but `run_id` raises BackendUnavailable for another run."""
+        self._expected = [run.encode() for run in run_id.split()]
 
     def _shared_out(self, keys: Iterable[str]) -> dict[int, list[str]]:
         keys = list(keys)

@@ -72,11 +72,11 @@ class MemcachedTimelineStore:
     def set_site(self, site_id: str) -> None:
         self._servers.set_site(site_id)
 
-    def incarnation(self) -> str:
-        return self._servers.incarnation()
+    def run_id(self) -> str:
+        return self._servers.run_id()
 
-    def expect(self, incarnation: str) -> None:
-        self._servers.expect(incarnation)
+    def fence(self, run_id: str) -> None:
+        self._servers.fence(run_id)
 
     def checkpoint(self) -> bytes | None:
         shares = self._servers.exchange_each(Request([self._checkpoint_name]))

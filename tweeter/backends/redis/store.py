@@ -73,11 +73,11 @@ class RedisTimelineStore:
         self._in_use.clear()
 
     @translating()
-    def incarnation(self) -> str:
-        return self._wire.incarnation()
+    def run_id(self) -> str:
+        return self._wire.run_id()
 
-    def expect(self, incarnation: str) -> None:
-        self._wire.expect(incarnation)
+    def fence(self, run_id: str) -> None:
+        self._wire.fence(run_id)
 
     @translating()
     def checkpoint(self) -> bytes | None:

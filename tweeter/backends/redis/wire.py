@@ -58,7 +58,7 @@ class Wire:
             raise SiteUnknown
         return self._prefix
 
-    def incarnation(self) -> str:
+    def run_id(self) -> str:
         """The run ids of the servers that hold the keys. Writes a key to each: a read-only server is of no use.
 
         The replication id reveals a server that was a replica in between and lost the data that its master lacked.
@@ -74,9 +74,9 @@ class Wire:
                 raise reply
         return ",".join(sorted(f"{field(one, b'run_id')}:{field(other, b'master_replid')}" for one, other in infos))
 
-    def expect(self, incarnation: str) -> None:
+    def fence(self, run_id: str) -> None:
         """Fences off other runs from now on: exchanges with a server of another run raise OtherRun."""
-        self._runs = frozenset(run.partition(":")[0] for run in incarnation.split(","))
+        self._runs = frozenset(run.partition(":")[0] for run in run_id.split(","))
 
     def call(self, *call: Any) -> Any:
         """One command and its reply."""
