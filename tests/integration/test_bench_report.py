@@ -214,7 +214,7 @@ def test_impossible_measurement_is_reported_at_once(ini, words, reason, capsys):
     assert reason in capsys.readouterr().err
 
 
-def test_files_that_can_not_be_written_are_told_before_anything_is_measured(ini, tmp_path, monkeypatch, capsys):
+def test_unwritable_files_are_reported_before_measuring(ini, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tweeter.bench.report.measure.measure", None)
     words = ["bench", ini, "--database", "sqlite", "--backends", "sql", "--output", str(tmp_path)]
     (tmp_path / "bench.html").mkdir()
@@ -326,7 +326,7 @@ def test_a_report_does_not_differ_from_itself(done, capsys):
     assert "Not everything" not in told
 
 
-def test_other_machines_and_sizes_are_told(result):
+def test_other_machines_and_sizes_are_reported(result):
     other = msgspec.structs.replace(
         result, machine=result.machine | {"cpus": 64}, plan=result.plan | {"reads": 1}, backends=["sql"]
     )
@@ -390,7 +390,7 @@ def test_durations_have_the_unit_that_fits(seconds, words):
     assert duration(seconds) == words
 
 
-def test_a_sentence_says_how_a_line_grows(result):
+def test_growth_sentence(result):
     lines = series_of(result, "followers", "home")
     sentence = growth_sentence(lines, "followers")
     assert sentence.startswith("From 5 to 40 followers the median becomes: sql ")
@@ -429,7 +429,7 @@ def test_json_is_read_as_it_was_written(result, tmp_path):
     assert (tmp_path / "again.csv").read_text().startswith("part,name,x,backend,measure,figure,value,unit\ngrowth,")
 
 
-def test_each_contender_has_a_database_of_its_own_that_is_gone_afterwards(ini):
+def test_each_contender_has_its_own_database_removed_afterwards(ini):
     answers = {"sql": Answers("sql"), "tests.thirdparty.texts": Answers("texts")}
     with Scratch(read_settings(ini), Lines(), "sqlite") as scratch:
         url = scratch.new_database()

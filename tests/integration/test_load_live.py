@@ -33,7 +33,7 @@ def small_batches(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_running_sites_are_told_of_what_an_interrupted_load_wrote(tmp_path, ini, sessions, monkeypatch, error):
+def test_running_sites_are_notified_of_an_interrupted_load(tmp_path, ini, sessions, monkeypatch, error):
     breaths = Counter[str]()
 
     def fail(self: Any) -> None:

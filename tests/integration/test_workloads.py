@@ -152,7 +152,7 @@ def test_replay_keeps_the_order_and_reads_as_existing_users():
     ("times", "count", "first"),
     [([0, 10, 20, 21, 22, 40], 3, 2), ([0, 1, 2], 3, 0), ([5], 100, 0), ([0, 100, 200, 201], 2, 2)],
 )
-def test_the_busiest_stretch_is_the_shortest_time_of_so_many_tweets(times, count, first):
+def test_busiest_stretch_is_the_shortest_time_for_n_tweets(times, count, first):
     assert busiest(times, count) == first
 
 

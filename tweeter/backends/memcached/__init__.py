@@ -85,8 +85,8 @@ def _prefix(text: str) -> str:
 
 
 SETTINGS = {
-    "tweeter.memcached.servers": Setting(addresses, "localhost:11211", help="The servers, with blanks between."),
-    "tweeter.memcached.prefix": Setting(_prefix, "tweeter:", help="What every key begins with."),
+    "tweeter.memcached.servers": Setting(addresses, "localhost:11211", help="The servers, separated by spaces."),
+    "tweeter.memcached.prefix": Setting(_prefix, "tweeter:", help="The prefix of every key."),
     "tweeter.memcached.timeout_ms": Setting(int, 250, 1, "Milliseconds until SQL serves the page instead."),
     "tweeter.memcached.idle_days": Setting(
         int, 7, 1, "Days until a timeline that is not read expires.", most=LONGEST_LIFE // DAY

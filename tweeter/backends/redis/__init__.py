@@ -27,8 +27,10 @@ def _url(text: str) -> str:
 
 
 SETTINGS = {
-    "tweeter.redis.url": Setting(_url, "redis://localhost:6379/0", help="A server, sentinels or a cluster."),
-    "tweeter.redis.prefix": Setting(str, "tweeter:", help="What every key begins with."),
+    "tweeter.redis.url": Setting(
+        _url, "redis://localhost:6379/0", help="The URL of a server, of sentinels or of a cluster."
+    ),
+    "tweeter.redis.prefix": Setting(str, "tweeter:", help="The prefix of every key."),
     "tweeter.redis.timeout_ms": Setting(int, 250, 1, "Milliseconds until SQL serves the page instead."),
     "tweeter.redis.idle_days": Setting(int, 7, 1, "Days until a timeline that is not read expires."),
 }
