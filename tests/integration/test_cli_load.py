@@ -642,7 +642,8 @@ main(sys.argv[2:])
 def test_interrupted_load_prints_how_to_continue(tmp_path, sqlite_url, number, step, said):
     program = f"""
 import os, sys
-from tweeter.cli import load, main
+from tweeter.bulk import load
+from tweeter.cli import main
 def interrupted(*arguments):
     os.kill(os.getpid(), {number:d})
 load.{step} = interrupted
