@@ -157,13 +157,13 @@ class ITimelineStore(Interface):
         The slice contains the checkpoint of the server that holds the key, read in the same exchange.
         """
 
-    def begin_fill(key):
+    def begin_backfill(key):
         """Puts a backfill token into a missing key, atomically, and returns it; None if the key exists.
 
         A token that is older than the time limit of a backfill counts as missing.
         """
 
-    def fill(key, token, ids, floor):
+    def backfill(key, token, ids, floor):
         """Replaces the token by the ids, atomically, and keeps the ids that were added behind it. True if it did.
 
         Does nothing, and returns False, if the key has no token or another one.
@@ -217,7 +217,7 @@ class IPageStore(ITimelineStore):
 class ITweetCache(Interface):
     """Tweets by id, many at a time.
 
-    It is filled without locks, as timelines are: after a miss the reader takes a lease (stale-set guard) before reading
+    It is filled without locks, as timelines are: after a miss the reader takes a stale-set guard before reading
     SQL, and the fill omits ids that were invalidated since. An id that SQL does not have becomes a tombstone (None).
 
     A damaged value, or one of another version of TweetView, is a miss: it is dropped and reported as in ITimelineStore.
@@ -231,14 +231,14 @@ class ITweetCache(Interface):
     def get_many(ids):
         """{id: TweetView, or None for a tombstone}; misses are omitted."""
 
-    def lease(ids):
-        """Takes a lease on missing ids, before SQL is read for them."""
+    def guard(ids):
+        """Guards missing ids (stale-set guard), before SQL is read for them; `fill` needs the result."""
 
-    def fill(lease, tweets):
-        """Stores {id: TweetView or None}, except for ids that were invalidated or leased again since."""
+    def fill(guard, tweets):
+        """Stores {id: TweetView or None}, except for ids that were invalidated or guarded again since."""
 
     def invalidate(ids):
-        """Removes the ids; leases on them become void."""
+        """Removes the ids; guards on them become void."""
 
     def clear():
         """Removes everything."""

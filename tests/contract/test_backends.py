@@ -20,7 +20,7 @@ from tweeter.timelines import packing as tweets
 class TestMemoryTimelineStore(TimelineStoreSuite):
     @pytest.fixture
     def make_store(self):
-        return lambda capacity=10, fill_seconds=30.0: MemoryTimelineStore(capacity, 1000, fill_seconds)
+        return lambda capacity=10, backfill_seconds=30.0: MemoryTimelineStore(capacity, 1000, backfill_seconds)
 
     @pytest.fixture
     def damages(self):
@@ -56,9 +56,9 @@ def test_memory_forgets_the_timelines_that_were_read_longest_ago():
 
 def test_memory_forgets_the_tweets_that_were_read_longest_ago():
     cache = MemoryTweetCache(2)
-    cache.fill(cache.lease([1, 2]), {1: tweet(1), 2: tweet(2)})
+    cache.fill(cache.guard([1, 2]), {1: tweet(1), 2: tweet(2)})
     assert cache.get_many([1])
-    cache.fill(cache.lease([3]), {3: tweet(3)})
+    cache.fill(cache.guard([3]), {3: tweet(3)})
     assert set(cache.get_many([1, 2, 3])) == {1, 3}
 
 

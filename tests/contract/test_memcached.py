@@ -105,8 +105,8 @@ def place(request, trio) -> list[Memcached]:
 class TestMemcachedTimelineStore(TimelineStoreSuite):
     @pytest.fixture
     def make_store(self, place):
-        return lambda capacity=10, fill_seconds=30.0: MemcachedTimelineStore(
-            servers_at(*place, timeout=5), capacity, fill_seconds=fill_seconds
+        return lambda capacity=10, backfill_seconds=30.0: MemcachedTimelineStore(
+            servers_at(*place, timeout=5), capacity, backfill_seconds=backfill_seconds
         )
 
     @pytest.fixture
@@ -146,20 +146,20 @@ def put_damaged(place: list[Memcached], store: Any, kind: str, key: str, damage:
 def test_an_evicted_timeline_is_cold_and_its_fill_void(memcached_server):
     store = store_at(memcached_server)
     fill(store, "home:1", [9])
-    token = store.begin_fill("home:2")
+    token = store.begin_backfill("home:2")
     client = client_of(memcached_server)
     for key in ("home:1", "home:2"):
         assert client.delete(name_of(store, key))
     store.add(["home:1", "home:2"], 10)
     assert store.read("home:1", END, 20) is None
-    assert not store.fill("home:2", token, [9], 0)
+    assert not store.backfill("home:2", token, [9], 0)
     fill(store, "home:1", [10, 9])
     client.close()
 
 
 def test_a_token_that_was_left_behind_does_not_wait_for_memcacheds_seconds(memcached_server):
-    store = MemcachedTimelineStore(servers_at(memcached_server), 10, fill_seconds=0.05)
-    store.begin_fill("home:1")
+    store = MemcachedTimelineStore(servers_at(memcached_server), 10, backfill_seconds=0.05)
+    store.begin_backfill("home:1")
     store.add(["home:1"], 10)
     time.sleep(0.1)
     fill(store, "home:1", [11])
@@ -203,7 +203,7 @@ def test_server_without_its_epoch_is_cold_and_still_expected(trio, epoch):
         store.clear,
         store.run_id,
         lambda: cache.get_many(range(30)),
-        lambda: cache.fill(cache.lease(range(30)), dict.fromkeys(range(30))),
+        lambda: cache.fill(cache.guard(range(30)), dict.fromkeys(range(30))),
         lambda: cache.invalidate(range(30)),
     ):
         for key in keys:
@@ -248,7 +248,7 @@ def test_a_timeline_too_large_to_be_appended_to_is_cold(memcached_server):
         store.add(["home:1", "home:2"], id_)
     assert store.read("home:1", END, 1) is None
     fill(store, "home:1", [1])
-    assert not store.fill("home:2", store.begin_fill("home:2"), range(1, 200_000), 0)
+    assert not store.backfill("home:2", store.begin_backfill("home:2"), range(1, 200_000), 0)
     assert store.read("home:2", END, 1) is None
     fill(store, "home:2", [1])
 
@@ -332,10 +332,10 @@ def test_clearing_is_visible_to_all_processes_at_once(trio):
     for key in keys:
         fill(one, key, [1])
     assert all(other.read(key, END, 20) == Slice([1], 0) for key in keys)
-    token = other.begin_fill("home:99")
+    token = other.begin_backfill("home:99")
     one.clear()
     assert not any(other.read(key, END, 20) for key in keys)
-    assert not other.fill("home:99", token, [1], 0)
+    assert not other.backfill("home:99", token, [1], 0)
     for key in keys:
         fill(one, key, [2])
     one.clear()
@@ -375,20 +375,20 @@ def test_fenced_store_rejects_another_run(own_server):
     before = store.run_id()
     store.fence(before)
     fill(store, "home:1", [9])
-    lease = cache.lease([1])
+    guard = cache.guard([1])
     own_server.kill()
     own_server.start()
     for attempt in (
         lambda: store.read("home:1", END, 20),
-        lambda: store.begin_fill("home:1"),
+        lambda: store.begin_backfill("home:1"),
         lambda: store.add(["home:1"], 9),
         lambda: store.remove("home:1", [9]),
         lambda: store.drop(["home:1"]),
         lambda: store.truncate(5),
         lambda: store.clear(),
         lambda: cache.get_many([1]),
-        lambda: cache.lease([1]),
-        lambda: cache.fill(lease, {1: None}),
+        lambda: cache.guard([1]),
+        lambda: cache.fill(guard, {1: None}),
         lambda: cache.invalidate([1]),
         lambda: cache.clear(),
     ):
@@ -418,7 +418,7 @@ def test_a_store_is_named_after_its_servers():
 def test_a_server_that_was_started_again_is_cold(own_server):
     store = store_at(own_server)
     fill(store, "home:1", [9])
-    token = store.begin_fill("home:2")
+    token = store.begin_backfill("home:2")
     own_server.kill()
     with pytest.raises(BackendUnavailable):
         store.read("home:1", END, 20)
@@ -427,7 +427,7 @@ def test_a_server_that_was_started_again_is_cold(own_server):
     own_server.start()
     # Connections that lay in the pool meanwhile are no reason to fail.
     assert store.read("home:1", END, 20) is None
-    assert not store.fill("home:2", token, [9], 0)
+    assert not store.backfill("home:2", token, [9], 0)
     fill(store, "home:1", [9])
 
 
@@ -619,7 +619,7 @@ def test_eight_threads_get_no_wrong_values(trio):
     store: Any = MemcachedTimelineStore(servers, 50)
     cache = MemcachedTweetCache(servers)
     tweets = {id_: tweet(id_) for id_ in range(1, 200)}
-    cache.fill(cache.lease(tweets), tweets)
+    cache.fill(cache.guard(tweets), tweets)
     keys = {f"home:{user}": {user, user + 1000} for user in range(1, 40)}
     for key, ids in keys.items():
         fill(store, key, sorted(ids))

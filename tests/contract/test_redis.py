@@ -107,9 +107,9 @@ class Suites:
     def make_store(self, url):
         wire = wire_to(url)
 
-        def make(capacity=10, fill_seconds=30.0):
+        def make(capacity=10, backfill_seconds=30.0):
             wire.unlink_all("t:")
-            return RedisTimelineStore(wire, capacity, fill_seconds=fill_seconds)
+            return RedisTimelineStore(wire, capacity, backfill_seconds=backfill_seconds)
 
         return make
 
@@ -277,7 +277,7 @@ def test_fan_out_trims_long_timelines(store):
 def test_two_round_trips_make_a_page(store, cache):
     tweets = {id_: tweet(id_) for id_ in range(1, 30)}
     fill(store, "home:1", list(tweets))
-    cache.fill(cache.lease(tweets), tweets)
+    cache.fill(cache.guard(tweets), tweets)
     with measuring() as meter:
         cache.get_many(store.read("home:1", END, 20).ids)
     assert meter.round_trips == 2
@@ -304,7 +304,7 @@ def test_unread_timelines_expire_and_read_ones_stay(wire, client):
     client.pexpire("t:s:tl:home:1", 40_000)
     store.read("home:1", END, 20)
     store.drop(["home:3"])
-    store.begin_fill("home:3")
+    store.begin_backfill("home:3")
     store.read("home:2", END, 20)
     assert client.pttl("t:s:tl:home:1") > 99_000
     assert client.pttl("t:s:tl:home:3") <= 30_000
@@ -312,19 +312,19 @@ def test_unread_timelines_expire_and_read_ones_stay(wire, client):
 
 def test_a_fill_is_not_prolonged(wire, client):
     store = RedisTimelineStore(wire, 10, idle_seconds=100)
-    store.begin_fill("home:1")
+    store.begin_backfill("home:1")
     wire.call(scripts.KEEP, "t:s:tl:home:1", 100_000)
     assert client.pttl("t:s:tl:home:1") <= 30_000
 
 
 def test_flushed(store, cache, client):
     fill(store, "home:1", [1])
-    token = store.begin_fill("home:2")
-    lease = cache.lease([1])
+    token = store.begin_backfill("home:2")
+    guard = cache.guard([1])
     client.flushall()
     assert store.read("home:1", END, 20) is None
-    assert store.fill("home:2", token, [1], 0) is False
-    cache.fill(lease, {1: tweet(1)})
+    assert store.backfill("home:2", token, [1], 0) is False
+    cache.fill(guard, {1: tweet(1)})
     assert cache.get_many([1]) == {}
 
 
@@ -344,7 +344,7 @@ def test_scripts_are_sent_again_when_the_server_forgot_them(store, cache, client
         store.drop(["home:1"])
         client.script_flush()
         tweets = {id_: tweet(id_) for id_ in range(1, 4)}
-        cache.fill(cache.lease(tweets), tweets)
+        cache.fill(cache.guard(tweets), tweets)
         assert cache.get_many(tweets) == tweets
         cache.invalidate(tweets)
 
@@ -357,8 +357,8 @@ def test_full(store, cache, client):
     for write in (
         lambda: store.add(["home:1"], 2),
         lambda: list(store.add_to_each("home", [[1, 2], [3]], 2)),
-        lambda: store.begin_fill("home:3"),
-        lambda: cache.lease([1]),
+        lambda: store.begin_backfill("home:3"),
+        lambda: cache.guard([1]),
         lambda: store.run_id(),
     ):
         with pytest.raises(BackendUnavailable, match="OOM"):

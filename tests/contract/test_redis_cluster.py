@@ -83,7 +83,7 @@ def test_keys_are_spread_and_a_page_is_two_exchanges(cluster, store, url):
         assert int(master.do("DBSIZE")) > 60
     cache = RedisTweetCache(store._wire)
     tweets = {id_: tweet(id_) for id_ in range(1, 30)}
-    cache.fill(cache.lease(tweets), tweets)
+    cache.fill(cache.guard(tweets), tweets)
     with measuring() as meter:
         assert cache.get_many(store.read("home:1", END, 20).ids).keys() == {1, 2}
     assert meter.round_trips == 2

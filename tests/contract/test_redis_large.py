@@ -54,8 +54,8 @@ def test_full_timelines_are_truncated_within_the_timeout(own_redis):
 
 def test_two_readers_who_keep_the_same_timeline_in_use_both_get_their_page(own_redis):
     store = store_on(own_redis)
-    token = store.begin_fill("home:1")
-    assert store.fill("home:1", token, [3, 2, 1], 0)
+    token = store.begin_backfill("home:1")
+    assert store.backfill("home:1", token, [3, 2, 1], 0)
 
     class Raced(deque):
         """Another thread takes the last one in between."""

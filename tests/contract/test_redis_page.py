@@ -39,7 +39,7 @@ def pages(url):
     store = RedisTimelineStore(wire, 50, tweets=lambda: cache.prefix)
     tweets = {id_: tweet(id_) for id_ in range(1, 30)}
     fill(store, "home:1", list(tweets))
-    cache.fill(cache.lease(tweets), tweets)
+    cache.fill(cache.guard(tweets), tweets)
     return store, cache
 
 
@@ -78,7 +78,7 @@ def test_a_short_timeline_and_none(client, redis_server):
     fill(store, "home:2", [7])
     assert store.read_page("home:2", 20) == (Slice([7], 0), {7: tweet(7)})
     assert store.read_page("home:3", 20) == (None, {})
-    store.begin_fill("home:3")
+    store.begin_backfill("home:3")
     assert store.read_page("home:3", 20) == (None, {})
 
 
@@ -89,7 +89,7 @@ def test_a_damaged_timeline_is_cold(client, redis_server):
         client.delete(name)
         damage()
         assert store.read_page("home:1", 20) == (None, {})
-        assert store.begin_fill("home:1")
+        assert store.begin_backfill("home:1")
 
 
 def test_a_damaged_tweet_is_left_to_the_cache(client, redis_server):

@@ -82,7 +82,7 @@ def do_everything(url):
     assert store.read("home:1", 100, 2) == Slice([59, 58], 50)
     for id_ in range(100, 140):
         store.add(["home:1"], id_)
-    cache.fill(cache.lease([1]), {1: tweet(1)})
+    cache.fill(cache.guard([1]), {1: tweet(1)})
     assert cache.get_many([1])
     cache.invalidate([1])
     limits, window = RedisLimits(wire, "t:limits"), cast(int, 0.05)

@@ -15,7 +15,7 @@ from tweeter.values import Cursor, Timeline
 class TestTextTimelineStore(TimelineStoreSuite):
     @pytest.fixture
     def make_store(self):
-        return lambda capacity=10, fill_seconds=30.0: TextTimelineStore(capacity, fill_seconds)
+        return lambda capacity=10, backfill_seconds=30.0: TextTimelineStore(capacity, backfill_seconds)
 
     @pytest.fixture
     def damages(self):

@@ -63,7 +63,7 @@ def fan_out(store, crowd, small, monkeypatch):
 
 def warm(store, users):
     for user in users:
-        store.fill(f"home:{user}", store.begin_fill(f"home:{user}"), [], 0)
+        store.backfill(f"home:{user}", store.begin_backfill(f"home:{user}"), [], 0)
 
 
 def held(store, user):

@@ -70,9 +70,9 @@ class Watched:
         self._happen("read")
         return self._store.read(key, before, limit)
 
-    def fill(self, key, token, ids, floor):
+    def backfill(self, key, token, ids, floor):
         self._happen("fill")
-        return self._store.fill(key, token, ids, floor)
+        return self._store.backfill(key, token, ids, floor)
 
     def add(self, keys, id):
         self._happen("add to followers" if all(key.startswith("home:") for key in keys) else "add")
@@ -576,10 +576,10 @@ def test_deleted_tweet_is_not_queried_on_every_read(sessions, acting, ann, bob, 
 
 def test_a_rename_while_the_cache_is_filled_is_not_overwritten(sessions, acting, ann, bob, post):
     class Cache(MemoryTweetCache):
-        def fill(self, lease, tweets):
+        def fill(self, guard, tweets):
             if rename:
                 rename.pop()()
-            super().fill(lease, tweets)
+            super().fill(guard, tweets)
 
     def change():
         with acting() as actions:

@@ -78,9 +78,9 @@ def test_stores_accept_any_number_of_keys(processes):
     cache, store = process.timelines._hydrator.cache, process.timelines.store
     many = range(1, REPLIES)
     ends = [1, REPLIES - 1]
-    cache.fill(cache.lease(ends), dict.fromkeys(ends))
+    cache.fill(cache.guard(ends), dict.fromkeys(ends))
     for id_ in ends:
-        store.fill(f"home:{id_}", store.begin_fill(f"home:{id_}"), [5], 0)
+        store.backfill(f"home:{id_}", store.begin_backfill(f"home:{id_}"), [5], 0)
     store.add([f"home:{id_}" for id_ in many], 7)
     assert [store.read(f"home:{id_}", 10, 10).ids for id_ in ends] == [[7, 5]] * 2
     store.drop([f"home:{id_}" for id_ in many])

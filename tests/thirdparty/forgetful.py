@@ -5,8 +5,8 @@ from tweeter.backends.memory import MemoryTweetCache
 
 
 class ForgetfulStore(TextTimelineStore):
-    def fill(self, key, token, ids, floor):
-        return super().fill(key, token, [id_ for n, id_ in enumerate(ids, 1) if n % 7], floor)
+    def backfill(self, key, token, ids, floor):
+        return super().backfill(key, token, [id_ for n, id_ in enumerate(ids, 1) if n % 7], floor)
 
 
 def includeme(config):

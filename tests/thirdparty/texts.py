@@ -22,9 +22,9 @@ class TextTimelineStore:
     private = True
     identity = "texts"
 
-    def __init__(self, capacity, fill_seconds=30.0):
+    def __init__(self, capacity, backfill_seconds=30.0):
         self._capacity = capacity
-        self._fill_seconds = fill_seconds
+        self._fill_seconds = backfill_seconds
         self._checkpoint = None
         self._texts = {}  # key: "floor id id …", or "token time id id …" while it is being filled
         self._lock = threading.Lock()
@@ -54,7 +54,7 @@ class TextTimelineStore:
             [id_ for id_ in sorted(ids, reverse=True) if floor <= id_ < before][:limit], floor, self._checkpoint
         )
 
-    def begin_fill(self, key):
+    def begin_backfill(self, key):
         with self._lock:
             text = self._text(key)
             if text and (not text.startswith("token") or time.monotonic() < float(text.split()[1])):
@@ -63,7 +63,7 @@ class TextTimelineStore:
             self._texts[key] = token
             return token
 
-    def fill(self, key, token, ids, floor):
+    def backfill(self, key, token, ids, floor):
         with self._lock:
             text = self._text(key)
             if not token or not f"{text} ".startswith(f"{token} "):

@@ -84,10 +84,10 @@ class MemoryTimelineStore:
     private = True
     identity = "memory"
 
-    def __init__(self, capacity: int, most: int, fill_seconds: float = FILL_SECONDS) -> None:
+    def __init__(self, capacity: int, most: int, backfill_seconds: float = FILL_SECONDS) -> None:
         self._capacity = capacity
         self._most = most
-        self._fill_seconds = fill_seconds
+        self._fill_seconds = backfill_seconds
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._checkpoint: bytes | None = None
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ class MemoryTimelineStore:
             end = bisect_left(entry.ids, before)
             return Slice(entry.ids[max(end - limit, 0) : end].tolist()[::-1], entry.floor, self._checkpoint)
 
-    def begin_fill(self, key: str) -> str | None:
+    def begin_backfill(self, key: str) -> str | None:
         since = time.monotonic() - self._fill_seconds
         with round_trip(), self._lock:
             entry = self._entry(key)
@@ -129,7 +129,7 @@ class MemoryTimelineStore:
                 self._entries.popitem(last=False)
             return token
 
-    def fill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
+    def backfill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
         with round_trip(), self._lock:
             entry = self._entry(key)
             if entry is None or entry.token != token:
@@ -197,8 +197,8 @@ class MemoryTimelineStore:
         return None
 
 
-class _Lease:
-    """A lease: takes the place of tweets until they are filled in."""
+class _Guard:
+    """A guard: takes the place of tweets until they are filled in."""
 
     __slots__ = ()
 
@@ -209,7 +209,7 @@ class MemoryTweetCache:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._tweets: OrderedDict[int, TweetView | _Lease | None] = OrderedDict()
+        self._tweets: OrderedDict[int, TweetView | _Guard | None] = OrderedDict()
         self._lock = threading.Lock()
 
     def set_site(self, site_id: str) -> None:
@@ -223,7 +223,7 @@ class MemoryTweetCache:
                     tweet = self._tweets[id_]
                 except KeyError:
                     continue
-                if isinstance(tweet, _Lease):
+                if isinstance(tweet, _Guard):
                     continue
                 if tweet is None or (isinstance(tweet, TweetView) and tweet.id == id_):
                     self._tweets.move_to_end(id_)
@@ -233,20 +233,20 @@ class MemoryTweetCache:
                     count_damaged("memory", {f"tweet {id_}": "not this tweet"})
         return found
 
-    def lease(self, ids: Iterable[int]) -> _Lease:
-        lease = _Lease()
+    def guard(self, ids: Iterable[int]) -> _Guard:
+        guard = _Guard()
         with round_trip(), self._lock:
             for id_ in ids:
-                self._tweets[id_] = lease
+                self._tweets[id_] = guard
                 self._tweets.move_to_end(id_)
             while len(self._tweets) > self._most:
                 self._tweets.popitem(last=False)
-        return lease
+        return guard
 
-    def fill(self, lease: _Lease, tweets: Mapping[int, TweetView | None]) -> None:
+    def fill(self, guard: _Guard, tweets: Mapping[int, TweetView | None]) -> None:
         with round_trip(), self._lock:
             for id_, tweet in tweets.items():
-                if self._tweets.get(id_) is lease:
+                if self._tweets.get(id_) is guard:
                     self._tweets[id_] = tweet
 
     def invalidate(self, ids: Iterable[int]) -> None:

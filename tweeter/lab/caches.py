@@ -12,10 +12,10 @@ class NoCache(Stand):
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         return {}
 
-    def lease(self, ids: Iterable[int]) -> None:
+    def guard(self, ids: Iterable[int]) -> None:
         """Does nothing."""
 
-    def fill(self, lease: None, tweets: Mapping[int, TweetView | None]) -> None:
+    def fill(self, guard: None, tweets: Mapping[int, TweetView | None]) -> None:
         """Stores nothing."""
 
     def invalidate(self, ids: Iterable[int]) -> None:

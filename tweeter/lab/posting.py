@@ -68,11 +68,11 @@ def _prepare(
                 phase.advance(len(keys))
                 continue
             # Like a reader's backfill, but one query serves the chunk: all follow this author and no other account.
-            tokens = [store.begin_fill(key) for key in keys]
+            tokens = [store.begin_backfill(key) for key in keys]
             ids, floor = read()
             for key, token in zip(keys, tokens, strict=True):
                 if token is not None:
-                    store.fill(key, token, ids, floor)
+                    store.backfill(key, token, ids, floor)
                 phase.advance(1)
     except BackendUnavailable:
         phase.note = "then the store could not be asked any more"

@@ -5,7 +5,7 @@
     class TestMyStore(TimelineStoreSuite):
         @pytest.fixture
         def make_store(self):
-            return lambda capacity=10, fill_seconds=30.0: MyStore(...)   # an empty store with its site's id
+            return lambda capacity=10, backfill_seconds=30.0: MyStore(...)   # an empty store with its site's id
 
         @pytest.fixture
         def damages(self):

@@ -45,15 +45,15 @@ class _Timelines:
                 self.check(key)
                 if key not in self._warm:
                     ids = list(range(number, number + 5))
-                    assert store.fill(key, store.begin_fill(key), ids, number)
+                    assert store.backfill(key, store.begin_backfill(key), ids, number)
                     self._warm[key] = set(ids), number
             case "damage a fill":
                 self.check(key)
                 if key not in self._warm:
-                    token = store.begin_fill(key)
+                    token = store.begin_backfill(key)
                     assert token
                     self._damage(key, number)
-                    store.fill(key, token, [number], 0)
+                    store.backfill(key, token, [number], 0)
                     if store.read(key, END, 1000) is not None:  # the fill replaced the damaged value
                         self._warm[key] = {number}, 0
             case "damage":
@@ -154,13 +154,13 @@ class DamagedTweets:
                 assert cache.get_many([id_]) == ({id_: known[id_]} if id_ in known else {})
                 if id_ in known:
                     continue
-                lease = cache.lease([id_])
+                guard = cache.guard([id_])
                 if step == "damage a fill":
                     damages[number % len(damages)](cache, id_)
-                    cache.fill(lease, {id_: view})
+                    cache.fill(guard, {id_: view})
                 else:
                     known[id_] = view if step == "fill" else None
-                    cache.fill(lease, {id_: known[id_]})
+                    cache.fill(guard, {id_: known[id_]})
             elif step == "damage":
                 damages[number % len(damages)](cache, id_)
                 known.pop(id_, None)
@@ -178,5 +178,5 @@ class DamagedTweets:
             for _ in range(2):
                 damage(cache, 1)
                 assert cache.get_many([1, 2]) == {}
-                cache.fill(cache.lease([1]), {1: view})
+                cache.fill(cache.guard([1]), {1: view})
                 assert cache.get_many([1, 2]) == {1: view}

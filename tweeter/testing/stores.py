@@ -20,12 +20,12 @@ ids = st.integers(1, MAX_ID)
 
 def fill(store: ITimelineStore, key: str, ids: list[int], floor: int = 0) -> None:
     """Makes a key warm."""
-    assert store.fill(key, store.begin_fill(key), ids, floor)
+    assert store.backfill(key, store.begin_backfill(key), ids, floor)
 
 
 class TimelineStoreSuite(DamagedTimelines):
-    """Requires a fixture `make_store`: `make_store(capacity=…, fill_seconds=…)` returns an empty store with its site's
-    id; and `damages`, as in DamagedTimelines.
+    """Requires a fixture `make_store`: `make_store(capacity=…, backfill_seconds=…)` returns an empty store that has the
+    id of its site; and `damages`, as in DamagedTimelines.
     """
 
     @pytest.fixture
@@ -41,7 +41,7 @@ class TimelineStoreSuite(DamagedTimelines):
         assert store.read("home:1", END, 20) is None
 
     def test_a_timeline_in_backfill_is_not_warm(self, store):
-        assert store.begin_fill("home:1")
+        assert store.begin_backfill("home:1")
         assert store.read("home:1", END, 20) is None
 
     def test_an_empty_timeline_is_warm_and_not_cold(self, store):
@@ -68,36 +68,36 @@ class TimelineStoreSuite(DamagedTimelines):
         assert store.read("home:11", END, 20) == Slice([11], 0)
 
     def test_only_one_reader_gets_to_fill(self, store):
-        token = store.begin_fill("home:1")
-        assert store.begin_fill("home:1") is None
-        assert store.fill("home:1", token, [1], 0) is True
-        assert store.begin_fill("home:1") is None
+        token = store.begin_backfill("home:1")
+        assert store.begin_backfill("home:1") is None
+        assert store.backfill("home:1", token, [1], 0) is True
+        assert store.begin_backfill("home:1") is None
 
     def test_a_fill_with_another_token_does_nothing(self, store):
-        token = store.begin_fill("home:1")
+        token = store.begin_backfill("home:1")
         store.drop(["home:1"])
-        other = store.begin_fill("home:1")
-        assert store.fill("home:1", token, [1], 0) is False
+        other = store.begin_backfill("home:1")
+        assert store.backfill("home:1", token, [1], 0) is False
         assert store.read("home:1", END, 20) is None
-        assert store.fill("home:1", other, [2], 0) is True
-        assert store.fill("home:1", other, [3], 0) is False
+        assert store.backfill("home:1", other, [2], 0) is True
+        assert store.backfill("home:1", other, [3], 0) is False
         assert store.read("home:1", END, 20) == Slice([2], 0)
 
     def test_a_fill_after_a_drop_does_nothing(self, store):
-        token = store.begin_fill("home:1")
+        token = store.begin_backfill("home:1")
         store.drop(["home:1"])
-        assert store.fill("home:1", token, [1], 0) is False
+        assert store.backfill("home:1", token, [1], 0) is False
         assert store.read("home:1", END, 20) is None
 
     def test_an_abandoned_token_expires(self, make_store):
-        store = make_store(capacity=10, fill_seconds=0.05)
-        lost = store.begin_fill("home:1")
+        store = make_store(capacity=10, backfill_seconds=0.05)
+        lost = store.begin_backfill("home:1")
         deadline = time.monotonic() + 5
-        while (token := store.begin_fill("home:1")) is None:
+        while (token := store.begin_backfill("home:1")) is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert store.fill("home:1", lost, [1], 0) is False
-        assert store.fill("home:1", token, [2], 0) is True
+        assert store.backfill("home:1", lost, [1], 0) is False
+        assert store.backfill("home:1", token, [2], 0) is True
         assert store.read("home:1", END, 20) == Slice([2], 0)
 
     # fan-out
@@ -105,12 +105,12 @@ class TimelineStoreSuite(DamagedTimelines):
     def test_a_cold_timeline_takes_no_ids(self, store):
         store.add(["home:1"], 1)
         assert store.read("home:1", END, 20) is None
-        assert store.begin_fill("home:1")
+        assert store.begin_backfill("home:1")
 
     def test_ids_added_during_a_backfill_are_kept(self, store):
-        token = store.begin_fill("home:1")
+        token = store.begin_backfill("home:1")
         store.add(["home:1"], 9)
-        assert store.fill("home:1", token, [7, 5], 0)
+        assert store.backfill("home:1", token, [7, 5], 0)
         assert store.read("home:1", END, 20) == Slice([9, 7, 5], 0)
 
     def test_one_call_adds_to_many_timelines(self, store):
@@ -171,9 +171,9 @@ class TimelineStoreSuite(DamagedTimelines):
         assert 51 not in store.read("home:1", END, 20).ids
 
     def test_late_ids_below_the_floor_of_a_backfill_are_not_returned(self, store):
-        token = store.begin_fill("home:1")
+        token = store.begin_backfill("home:1")
         store.add(["home:1"], 50)
-        store.fill("home:1", token, [102, 101, 100], 100)
+        store.backfill("home:1", token, [102, 101, 100], 100)
         assert store.read("home:1", END, 20) == Slice([102, 101, 100], 100)
 
     # removal
@@ -203,10 +203,10 @@ class TimelineStoreSuite(DamagedTimelines):
 
     def test_clearing_makes_everything_cold_and_fills_void(self, store):
         fill(store, "home:1", [1])
-        token = store.begin_fill("home:2")
+        token = store.begin_backfill("home:2")
         store.clear()
         assert store.read("home:1", END, 20) is None
-        assert store.fill("home:2", token, [1], 0) is False
+        assert store.backfill("home:2", token, [1], 0) is False
 
     # other sites
 
@@ -215,13 +215,13 @@ class TimelineStoreSuite(DamagedTimelines):
         keys = ["home:1", "home:2", "public"]
         for key in keys:
             fill(store, key, [9, 7])
-        token = store.begin_fill("home:3")
+        token = store.begin_backfill("home:3")
         store.set_site("other")
         if store.private:
             assert store.read("home:1", END, 20) == Slice([9, 7], 0)
             return
         assert [store.read(key, END, 20) for key in keys] == [None, None, None]
-        assert store.fill("home:3", token, [1], 0) is False
+        assert store.backfill("home:3", token, [1], 0) is False
         for key in keys:
             fill(store, key, [8, 6])
         store.set_site("one")
@@ -235,14 +235,14 @@ class TimelineStoreSuite(DamagedTimelines):
         store.clear()
         store.set_site("one")
         assert [store.read(key, END, 20) for key in keys] == [Slice([10, 9], 0), None, Slice([10, 9, 7], 0)]
-        assert store.fill("home:3", token, [1], 0) is True
+        assert store.backfill("home:3", token, [1], 0) is True
         store.set_site("other")
         assert [store.read(key, END, 20) for key in [*keys, "home:3"]] == [None] * 4
 
     # concurrency
 
     def test_threads_that_begin_to_fill_share_one_token(self, store):
-        tokens = together(8, lambda n: store.begin_fill("home:1"))
+        tokens = together(8, lambda n: store.begin_backfill("home:1"))
         assert sum(token is not None for token in tokens) == 1
 
     def test_no_id_is_lost_that_is_added_during_backfills_by_many_threads(self, make_store):
@@ -254,9 +254,9 @@ class TimelineStoreSuite(DamagedTimelines):
                 for key in keys:
                     if n % 2:
                         store.add(keys, 1000 + n * 100 + step)
-                    elif (token := store.begin_fill(key)) is not None:
+                    elif (token := store.begin_backfill(key)) is not None:
                         store.add([key], 500)
-                        store.fill(key, token, [1, 2], 0)
+                        store.backfill(key, token, [1, 2], 0)
 
         for key in keys:
             fill(store, key, [1, 2])

@@ -46,9 +46,9 @@ class Hydrator:
         """Like `tweets`, but reads all of them from SQL and fills the cache."""
         # The stale-set guard is taken before the query's snapshot begins. A later delete or rename voids the guard, so
         # a slow reader cannot fill the cache with outdated tweets.
-        lease = self.cache.lease(ids)
+        guard = self.cache.guard(ids)
         with self._sessions() as session:
             loaded = queries.load_tweets(session, ids)
         fresh = {id_: loaded.get(id_) for id_ in ids}
-        self.cache.fill(lease, fresh)
+        self.cache.fill(guard, fresh)
         return fresh

@@ -1,6 +1,6 @@
-"""Encodes tweets and leases as bytes, for caches outside the process.
+"""Encodes tweets and guards as bytes, for caches outside the process.
 
-    l token deadline       a lease: 8 random bytes, and its end in seconds since 1970
+    l token deadline       a guard: 8 random bytes, and its end in seconds since 1970
     v version MessagePack  a tweet, or nil for a tombstone; the version is a digest of TweetView's fields
 
 During a rolling deployment, processes of two versions may share a cache: each treats the other's values as misses and
@@ -18,9 +18,9 @@ import msgspec
 
 from tweeter.values import TweetView
 
-LEASE_SECONDS = 10
+GUARD_SECONDS = 10
 LEASED = b"l"
-_LEASE_LENGTH = len(LEASED) + 8 + 4
+_GUARD_LENGTH = len(LEASED) + 8 + 4
 _SKEW = 60  # seconds by which the clocks of two processes may differ
 
 
@@ -37,14 +37,14 @@ _decode = msgspec.msgpack.Decoder(TweetView | None).decode
 
 
 class Found(NamedTuple):
-    """The decoded tweets, and the reason for each id whose value is neither a tweet nor a lease."""
+    """The decoded tweets, and the reason for each id whose value is neither a tweet nor a guard."""
 
     tweets: dict[int, TweetView | None]
     damaged: dict[int, str]
 
 
-def new_lease() -> bytes:
-    return LEASED + secrets.token_bytes(8) + (int(time.time()) + LEASE_SECONDS).to_bytes(4)
+def new_guard() -> bytes:
+    return LEASED + secrets.token_bytes(8) + (int(time.time()) + GUARD_SECONDS).to_bytes(4)
 
 
 def pack(tweet: TweetView | None) -> bytes:
@@ -72,11 +72,11 @@ def unpack(values: Iterable[tuple[int, Any]]) -> Found:
         elif not data.startswith(LEASED):
             found.damaged[id_] = "of another version" if data.startswith(VERSION[:1]) else "undecodable"
         elif not _may_be_held(data):
-            found.damaged[id_] = "a lease without an end"
+            found.damaged[id_] = "a guard without an end"
     return found
 
 
-def _may_be_held(lease: bytes) -> bool:
-    """Whether the lease has the right length and ends soon. One without an end would block fills for ever."""
-    ends = int.from_bytes(lease[-4:]) - time.time()
-    return len(lease) == _LEASE_LENGTH and -_SKEW < ends < LEASE_SECONDS + _SKEW
+def _may_be_held(guard: bytes) -> bool:
+    """Whether the guard has the right length and ends soon. One without an end would block fills for ever."""
+    ends = int.from_bytes(guard[-4:]) - time.time()
+    return len(guard) == _GUARD_LENGTH and -_SKEW < ends < GUARD_SECONDS + _SKEW

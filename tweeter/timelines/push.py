@@ -176,7 +176,7 @@ class PushTimelines:
         The backfill token is in the store before the query's snapshot begins. So for every later commit, delivery
         either appends the id behind the token, or drops the key, and then this backfill does nothing.
         """
-        token = self.store.begin_fill(timeline.key)
+        token = self.store.begin_backfill(timeline.key)
         if token is None:
             raise Fallback("backfill")
         with self._sessions() as session:
@@ -187,5 +187,5 @@ class PushTimelines:
                 except Missing:
                     self.store.drop([timeline.key])
                     raise
-        self.store.fill(timeline.key, token, filled.ids, filled.floor)
+        self.store.backfill(timeline.key, token, filled.ids, filled.floor)
         return Slice([id_ for id_ in filled.ids if id_ < before][:count], filled.floor)

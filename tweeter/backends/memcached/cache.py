@@ -1,6 +1,6 @@
 """Tweets as MessagePack in memcached.
 
-A lease is added as a value. `mg … N` would create an empty value instead, which `gets` cannot tell from a damaged one.
+A guard is added as a value. `mg … N` would create an empty value instead, which `gets` cannot tell from a damaged one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,24 +13,24 @@ from tweeter.backends.memcached.epoch import Epoch
 from tweeter.backends.memcached.wire import ADD, SET, Request, blocks, storing
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import count_damaged
-from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
+from tweeter.timelines.packing import GUARD_SECONDS, new_guard, pack, unpack
 from tweeter.values import TweetView
 
 
 class _Place(NamedTuple):
-    """The place of a lease, and its CAS unique; any value that replaces it has another."""
+    """The place of a guard, and its CAS unique; any value that replaces it has another."""
 
     server: int
     name: bytes
     unique: bytes
 
 
-_Lease = Mapping[int, _Place]
+_Guard = Mapping[int, _Place]
 
 
 @implementer(ITweetCache)
 class MemcachedTweetCache:
-    """One value per tweet: the TweetView, nil for a tombstone, or a lease; see `timelines.packing`."""
+    """One value per tweet: the TweetView, nil for a tombstone, or a guard; see `timelines.packing`."""
 
     def __init__(self, servers: Servers, seconds: float = 86_400) -> None:
         self._servers = servers
@@ -42,17 +42,17 @@ class MemcachedTweetCache:
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
         shares = self._servers.exchange(map(str, ids), self._get)
         found = unpack((_id(name), value.data) for share in shares for name, value in share.values.items())
-        if found.damaged:  # they would block leases
+        if found.damaged:  # they would block guards
             self.invalidate(found.damaged)
             count_damaged("memcached", {f"tweet {id_}": why for id_, why in found.damaged.items()})
         return found.tweets
 
-    def lease(self, ids: Iterable[int]) -> _Lease:
-        token = new_lease()
+    def guard(self, ids: Iterable[int]) -> _Guard:
+        token = new_guard()
 
         def add(keys: Sequence[str], epoch: Epoch) -> Request:
             names = self._get(keys, epoch).names
-            return Request(names, blocks(storing(ADD, name, token, LEASE_SECONDS) for name in names))
+            return Request(names, blocks(storing(ADD, name, token, GUARD_SECONDS) for name in names))
 
         return {
             _id(name): _Place(share.server, name, found.unique)
@@ -61,10 +61,10 @@ class MemcachedTweetCache:
             if found.data == token
         }
 
-    def fill(self, lease: _Lease, tweets: Mapping[int, TweetView | None]) -> None:
+    def fill(self, guard: _Guard, tweets: Mapping[int, TweetView | None]) -> None:
         commands: dict[int, list[bytes]] = {}
         for id_, tweet in tweets.items():
-            if (place := lease.get(id_)) is not None:
+            if (place := guard.get(id_)) is not None:
                 command = storing(SET, place.name, pack(tweet), self._seconds, place.unique)
                 commands.setdefault(place.server, []).append(command)
         self._servers.send({server: Request(blocks=blocks(each)) for server, each in commands.items()})

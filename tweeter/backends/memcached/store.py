@@ -60,14 +60,14 @@ class MemcachedTimelineStore:
     private = False
 
     def __init__(
-        self, servers: Servers, capacity: int, idle_seconds: float = 604_800, fill_seconds: float = 30
+        self, servers: Servers, capacity: int, idle_seconds: float = 604_800, backfill_seconds: float = 30
     ) -> None:
         self._servers = servers
         self.identity = _identity(f"memcached {' '.join(servers.names)} {servers.shared_prefix}")
         self._capacity = capacity
         self._slack = min(SLACK, capacity)
         self._idle_ms = int(idle_seconds * 1000)
-        self._fill_ms = int(fill_seconds * 1000)
+        self._fill_ms = int(backfill_seconds * 1000)
 
     def set_site(self, site_id: str) -> None:
         self._servers.set_site(site_id)
@@ -103,7 +103,7 @@ class MemcachedTimelineStore:
         end = bisect_left(ids, before)
         return Slice(ids[max(end - limit, 0) : end][::-1], floor, held.checkpoint)
 
-    def begin_fill(self, key: str) -> int | None:
+    def begin_backfill(self, key: str) -> int | None:
         word = secrets.randbits(63) + 1  # a token is true
         ends = _now() + self._fill_ms
 
@@ -124,7 +124,7 @@ class MemcachedTimelineStore:
                 return word
         return None
 
-    def fill(self, key: str, token: int, ids: Iterable[int], floor: int) -> bool:
+    def backfill(self, key: str, token: int, ids: Iterable[int], floor: int) -> bool:
         given = sorted(ids)
         patience = time.monotonic() + self._fill_ms / 1000
         while True:

@@ -9,13 +9,13 @@ from tweeter.backends.redis.errors import translating
 from tweeter.backends.redis.wire import Wire
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import count_damaged
-from tweeter.timelines.packing import LEASE_SECONDS, new_lease, pack, unpack
+from tweeter.timelines.packing import GUARD_SECONDS, new_guard, pack, unpack
 from tweeter.values import TweetView
 
 
 @implementer(ITweetCache)
 class RedisTweetCache:
-    """One value per tweet: the TweetView, nil for a tombstone, or a lease; see `timelines.packing`."""
+    """One value per tweet: the TweetView, nil for a tombstone, or a guard; see `timelines.packing`."""
 
     def __init__(self, wire: Wire, seconds: float = 86_400) -> None:
         self._wire = wire
@@ -40,16 +40,16 @@ class RedisTweetCache:
         return found.tweets
 
     @translating()
-    def lease(self, ids: Iterable[int]) -> bytes:
-        token, prefix = new_lease(), self.prefix
-        self._wire.run([("SET", f"{prefix}{id_}", token, "PX", LEASE_SECONDS * 1000, "NX") for id_ in ids])
+    def guard(self, ids: Iterable[int]) -> bytes:
+        token, prefix = new_guard(), self.prefix
+        self._wire.run([("SET", f"{prefix}{id_}", token, "PX", GUARD_SECONDS * 1000, "NX") for id_ in ids])
         return token
 
     @translating()
-    def fill(self, lease: bytes, tweets: Mapping[int, TweetView | None]) -> None:
+    def fill(self, guard: bytes, tweets: Mapping[int, TweetView | None]) -> None:
         prefix = self.prefix
         self._wire.run(
-            [(scripts.FILL_TWEET, f"{prefix}{id_}", lease, pack(tweet), self._ms) for id_, tweet in tweets.items()]
+            [(scripts.FILL_TWEET, f"{prefix}{id_}", guard, pack(tweet), self._ms) for id_, tweet in tweets.items()]
         )
 
     @translating()

@@ -126,7 +126,7 @@ if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
 return #kept
 """)
 
-# ARGV: lease, value, milliseconds to live. A value that is no string is left to the next reader.
+# ARGV: guard, value, milliseconds to live. A value that is no string is left to the next reader.
 FILL_TWEET = Script("""
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])

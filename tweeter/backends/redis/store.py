@@ -50,7 +50,7 @@ class RedisTimelineStore:
         wire: Wire,
         capacity: int,
         idle_seconds: float = 604_800,
-        fill_seconds: float = 30,
+        backfill_seconds: float = 30,
         identity: str = "redis",
         tweets: Callable[[], str] | None = None,
     ) -> None:
@@ -61,7 +61,7 @@ class RedisTimelineStore:
         self._capacity = capacity
         self._longest = 1 + capacity + min(SLACK, capacity)
         self._idle_ms = int(idle_seconds * 1000)
-        self._fill_ms = int(fill_seconds * 1000)
+        self._fill_ms = int(backfill_seconds * 1000)
         self._in_use: deque[str] = deque(maxlen=1000)  # keys whose expiry the next read prolongs
 
     @property
@@ -157,14 +157,14 @@ class RedisTimelineStore:
         return Slice(ids, floor, None if isinstance(checkpoint, Refusal) else checkpoint)
 
     @translating()
-    def begin_fill(self, key: str) -> str | None:
+    def begin_backfill(self, key: str) -> str | None:
         token, name = f"t{secrets.token_hex(8)}", self._prefix + key
         while (reply := self._wire.call(scripts.BEGIN_FILL, name, token, self._fill_ms)) == scripts.DAMAGED:
             self._report([name])
         return token if reply else None
 
     @translating()
-    def fill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
+    def backfill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
         name = self._prefix + key
         reply = self._wire.call(scripts.FILL, name, token, self._idle_ms, -floor, *sorted(ids))
         if reply == scripts.DAMAGED:
