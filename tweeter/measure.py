@@ -31,7 +31,7 @@ class Meter:
     store_seconds: float = 0.0
     bytes_sent: int = 0  # over the sockets of stores
     bytes_received: int = 0
-    answered_by: str = ""
+    served_by: str = ""
     request_id: str = field(default_factory=lambda: f"{random.getrandbits(64):016x}")  # no secret
     statements: list[Statement] | None = None  # recorded on request
     _in_timeline: int = 0
@@ -106,7 +106,7 @@ def count_bytes(sent: int = 0, received: int = 0) -> None:
         meter.bytes_received += received
 
 
-def answered(backend: str) -> None:
+def served_by(backend: str) -> None:
     """Records the backend that served the page; `memory, from SQL` means a fallback."""
     if (meter := _current.get()) is not None:
-        meter.answered_by = backend
+        meter.served_by = backend

@@ -60,7 +60,7 @@ def test_warm_page_of_any_kind_takes_no_statement(database_url, stores, backend,
         with measure.measuring() as meter:
             page = process.timelines.page(timeline, Cursor())
         assert [each.id for each in page.tweets] == replies[::-1]
-        assert meter.answered_by == backend
+        assert meter.served_by == backend
         assert meter.round_trips <= 2
         assert not meter.statements
 
@@ -112,7 +112,7 @@ def test_store_starts_cold_when_its_relay_gets_another_kind(sqlite_url, stores):
             with measure.measuring() as meter:
                 page = new.timelines.page(Timeline("replies", ann), Cursor())
             assert [each.id for each in page.tweets] == [reply]
-            assert meter.answered_by == "redis, from SQL"
+            assert meter.served_by == "redis, from SQL"
             assert fallbacks("redis")["kind"] >= 1
             assert new.timelines.peek(Timeline("replies", ann)) is None
         old.timelines.page(Timeline("home", ann), Cursor())
@@ -123,7 +123,7 @@ def test_store_starts_cold_when_its_relay_gets_another_kind(sqlite_url, stores):
         assert new.timelines.peek(Timeline("home", ann)) is None
         with measure.measuring() as meter:
             new.timelines.page(Timeline("replies", ann), Cursor())
-        assert meter.answered_by == "redis"
+        assert meter.served_by == "redis"
 
 
 def test_unknown_kind_is_missing(sqlite_url):

@@ -660,7 +660,7 @@ def test_a_warm_page_takes_two_round_trips_and_no_sql(sqlite_url, trio):
     with measure.measuring() as meter:
         assert process.timelines.page(Timeline("home", ann), Cursor()) == page
     assert len(page.tweets) == 20
-    assert (meter.answered_by, meter.round_trips, meter.sql) == ("memcached", 2, 0)
+    assert (meter.served_by, meter.round_trips, meter.sql) == ("memcached", 2, 0)
     process.close()
 
 

@@ -140,7 +140,7 @@ def test_a_warm_page_is_one_exchange_and_heals(sqlite_url, client, redis_server)
         for round_trips in (2, 1):
             with measuring() as meter:
                 assert [view.id for view in process.timelines.page(home, Cursor()).tweets] == newest
-            assert meter.answered_by == "redis"
+            assert meter.served_by == "redis"
             assert meter.round_trips >= round_trips
         assert (meter.round_trips, meter.sql) == (1, 0)
 

@@ -137,7 +137,7 @@ def read(process, user, written=0):
     """The ids of a home page as it is now, and what served it."""
     with measure.measuring() as meter:
         page = process.timelines.page(Timeline("home", user), Cursor(), written)
-    return [tweet.id for tweet in page.tweets], meter.answered_by
+    return [tweet.id for tweet in page.tweets], meter.served_by
 
 
 def test_an_own_write_is_on_the_next_page_also_where_nothing_is_delivered(processes, ann):

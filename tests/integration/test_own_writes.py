@@ -40,7 +40,7 @@ def look(process, viewer, timeline, limit=10):
     cursor = Cursor(limit=limit)
     with measure.measuring() as meter:
         page = process.timelines.page(timeline, cursor, written)
-    return page, meter.answered_by, PullTimelines("sql", process.sessions, process.kinds).page(timeline, cursor)
+    return page, meter.served_by, PullTimelines("sql", process.sessions, process.kinds).page(timeline, cursor)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -107,7 +107,7 @@ def home(process: Process, user: int, limit: int = 100) -> tuple[Page, str]:
         written = session.scalar(select(User.last_write).where(User.id == user))
     with measure.measuring() as meter:
         page: Page = process.timelines.page(Timeline("home", user), Cursor(limit=limit), written)
-    return page, meter.answered_by
+    return page, meter.served_by
 
 
 def act(process: Process, action: str, *args: object) -> int | None:

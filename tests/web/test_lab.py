@@ -450,7 +450,7 @@ WARM = {"memory": 2, "redis": 1, "memcached": 2}  # round trips of a page
 
 
 def reads_of(lab):
-    return [(cost.answered_by, cost.round_trips, len(cost.statements)) for _, cost in lab.happenings[0].reads]
+    return [(cost.served_by, cost.round_trips, len(cost.statements)) for _, cost in lab.happenings[0].reads]
 
 
 @pytest.mark.parametrize("name", ["memory", "redis", "memcached"])

@@ -22,7 +22,7 @@ class Answer(NamedTuple):
     text: str
 
     @property
-    def answered_by(self) -> str:
+    def served_by(self) -> str:
         """The backend that served the page; empty for pages without a timeline."""
         found = _BACKEND.search(self.headers.get("Server-Timing", ""))
         return found[1] if found else ""

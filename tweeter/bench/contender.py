@@ -33,10 +33,10 @@ class Answers:
         self._before = Counter(fallbacks(backend))
         self._examples: list[str] = []
 
-    def read(self, answered_by: str) -> None:
+    def read(self, served_by: str) -> None:
         """Counts a page by what served it."""
         self._counted["read"] += 1
-        self._counted["fallbacks"] += answered_by.endswith(", from SQL")
+        self._counted["fallbacks"] += served_by.endswith(", from SQL")
 
     def add(self, timeline: Timeline, page: Page, expected: Page, late: bool) -> None:
         self._counted["checked"] += 1
@@ -75,7 +75,7 @@ class Contender:
         with measure.measuring() as meter:
             page = self.timelines.page(timeline, cursor)
             cost = Cost.of(meter)
-        self.answers.read(meter.answered_by)
+        self.answers.read(meter.served_by)
         return page, cost
 
     def post(self, user_id: int, message: str) -> tuple[Cost, Cost]:

@@ -208,7 +208,7 @@ def _wait(person: Person, backend: str) -> float | None:
     """The moment (monotonic) at which the store serves pages again; None if it never does."""
     deadline = time.monotonic() + LONGEST_RETURN
     while time.monotonic() < deadline:
-        if person.browsers[backend].get("/").answered_by == backend:
+        if person.browsers[backend].get("/").served_by == backend:
             return time.monotonic()
         time.sleep(0.05)
     return None

@@ -57,7 +57,7 @@ def sign_in(browser: Browser, username: str, backend: str) -> None:
     deadline = time.monotonic() + WARM
     while True:
         answer = browser.get(f"/?limit={MOST}")
-        if answer.answered_by == backend:
+        if answer.served_by == backend:
             return
         if answer.status != http.client.OK or time.monotonic() > deadline:
             raise CommandError(f"The site does not answer from {backend}: {answer.status}")

@@ -80,8 +80,8 @@ def add_globals(event: BeforeRender) -> None:
         event["lab_is_here"] = may_use(request)
         event["own_backend"] = request.registry["lab"].default.name
         meter = measure.current()
-        if event["switched_to"] and meter is not None and not meter.answered_by:
-            meter.answered_by = event["switched_to"]  # pages without a timeline also show it in the footer
+        if event["switched_to"] and meter is not None and not meter.served_by:
+            meter.served_by = event["switched_to"]  # pages without a timeline also show it in the footer
 
 
 def includeme(config: Configurator) -> None:

@@ -19,7 +19,7 @@ class Cost(NamedTuple):
     """The costs of one read. Bytes are those on the sockets of stores; in-process stores have none."""
 
     seconds: float
-    answered_by: str
+    served_by: str
     round_trips: int
     statements: list[Statement]
     sent: int
@@ -56,7 +56,7 @@ def read(timelines: ITimelines, timeline: Timeline, cursor: Cursor) -> tuple[Pag
         page = timelines.page(timeline, cursor)
         seconds, statements = meter.seconds, list(meter.statements or ())
     trips, sent, received = meter.round_trips, meter.bytes_sent, meter.bytes_received
-    return page, Cost(seconds, meter.answered_by, trips, statements, sent, received)
+    return page, Cost(seconds, meter.served_by, trips, statements, sent, received)
 
 
 def ask_all(

@@ -19,8 +19,8 @@ import msgspec
 from tweeter.values import TweetView
 
 GUARD_SECONDS = 10
-LEASED = b"l"
-_GUARD_LENGTH = len(LEASED) + 8 + 4
+GUARDED = b"l"
+_GUARD_LENGTH = len(GUARDED) + 8 + 4
 _SKEW = 60  # seconds by which the clocks of two processes may differ
 
 
@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
 
 def new_guard() -> bytes:
-    return LEASED + secrets.token_bytes(8) + (int(time.time()) + GUARD_SECONDS).to_bytes(4)
+    return GUARDED + secrets.token_bytes(8) + (int(time.time()) + GUARD_SECONDS).to_bytes(4)
 
 
 def pack(tweet: TweetView | None) -> bytes:
@@ -69,7 +69,7 @@ def unpack(values: Iterable[tuple[int, Any]]) -> Found:
                 found.tweets[id_] = tweet
             else:
                 found.damaged[id_] = "another tweet"
-        elif not data.startswith(LEASED):
+        elif not data.startswith(GUARDED):
             found.damaged[id_] = "of another version" if data.startswith(VERSION[:1]) else "undecodable"
         elif not _may_be_held(data):
             found.damaged[id_] = "a guard without an end"

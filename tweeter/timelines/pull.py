@@ -20,7 +20,7 @@ class PullTimelines:
         self._sessions = sessions
 
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
-        measure.answered(self.name)
+        measure.served_by(self.name)
         with measure.timeline_read(), self._sessions() as session:
             tweets = self._kinds[timeline.kind].read_page(session, timeline.owner, cursor)
             if not tweets:

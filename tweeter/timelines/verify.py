@@ -66,7 +66,7 @@ class Verifier:
                 self._caught_up()
             with measure.measuring() as meter:
                 differences = self._differences(timeline)
-            if meter.answered_by.endswith("from SQL"):
+            if meter.served_by.endswith("from SQL"):
                 differences = ["SQL served it: the store can't be read, or is not caught up"]
             if not differences:
                 break

@@ -47,12 +47,12 @@ def static_path(request: Request, name: str) -> str:
 def costs(request: Request) -> str:
     """The line in the footer: the backend, its time and its work."""
     meter = measure.current() or measure.Meter()
-    name = meter.answered_by or request.registry.getUtility(ITimelines).name
+    name = meter.served_by or request.registry.getUtility(ITimelines).name
     line = (
         f"Served by {name} in {meter.seconds * 1000:.1f} ms · {count(meter.round_trips, 'store round trip')} · "
         f"{count(meter.sql, 'SQL query', 'SQL queries')}"
     )
-    if meter.answered_by and meter.sql:
+    if meter.served_by and meter.sql:
         line += f", {meter.timeline_sql or 'none'} for the timeline"
     return line
 

@@ -47,7 +47,7 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
                 account(request, response, meter)
             except Exception:  # the transaction is committed: nothing may fail now
                 log.exception("a request could not be counted")
-            backend = meter.answered_by or registry.getUtility(ITimelines).name
+            backend = meter.served_by or registry.getUtility(ITimelines).name
             timing = (
                 f"total;dur={meter.seconds * 1000:.1f}, "
                 f'sql;dur={meter.sql_seconds * 1000:.1f};desc="{count(meter.sql, "query", "queries")}", '
@@ -65,7 +65,7 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     route = request.matched_route.name if request.matched_route else ""
     method = request.method if request.method in METHODS else "other"
     metrics.child(metrics.REQUESTS, route, method, response.status[:3]).observe(meter.seconds)
-    backend = meter.answered_by.partition(",")[0]
+    backend = meter.served_by.partition(",")[0]
     if backend and meter.round_trips:
         metrics.child(metrics.ROUND_TRIPS, backend).inc(meter.round_trips)
     logs.requests.info(
@@ -78,7 +78,7 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
             "ms": round(meter.seconds * 1000, 1),
             "sql": meter.sql,
             "round_trips": meter.round_trips,
-            "answered_by": meter.answered_by,
+            "answered_by": meter.served_by,
         },
     )
 
