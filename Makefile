@@ -56,7 +56,7 @@ lint: $(VENV)/.test ## Check style and types
 	$(BIN)/mypy tweeter tests docs
 
 .PHONY: docs
-docs: $(VENV)/.test ## Write docs/reference from the code
+docs: install ## Write docs/reference from the code
 	$(BIN)/python docs/generate.py
 
 .PHONY: dist

@@ -46,6 +46,7 @@ setup(
             "web/static/**/*",
             "bench/report/*.jinja2",
             "bench/report/*.css",
+            "lab/*.toml",
             "cli/demo/*.toml",
         ],
         "tweeter.migrations": ["script.py.mako"],

@@ -11,7 +11,7 @@ from tests.browser.test_accessibility import check
 from tests.browser.test_reflow import faults_of
 from tests.integration.test_bench_report import TINY
 from tweeter.bench.report.page import write_html
-from tweeter.bench.report.schema import SCHEMA, VERSION, Answered, Cost, Footprint, Measurement, Result, Run, summarize
+from tweeter.bench.schema import SCHEMA, VERSION, Answered, Cost, Footprint, Measurement, Result, Run, summarize
 
 BACKENDS = ["sql", "memory", "your_own"]
 

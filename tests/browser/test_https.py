@@ -18,7 +18,7 @@ def site(sqlite_url: str) -> Iterator[str]:
         yield address.replace("127.0.0.1", "plain.test")
 
 
-def test_the_page_says_that_the_site_needs_https(chromium: Browser, site: str) -> None:
+def test_page_explains_that_the_site_needs_https(chromium: Browser, site: str) -> None:
     context = chromium.new_context(base_url=site, viewport={"width": 320, "height": 600})
     page = context.new_page()
     page.goto("/signup")

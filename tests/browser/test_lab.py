@@ -97,7 +97,7 @@ def test_a_hidden_or_signed_out_page_of_the_lab_asks_nothing(open_browser: Opene
     assert asked == []
 
 
-def test_deliveries_appear_by_themselves(open_browser: Opener) -> None:
+def test_deliveries_appear_without_a_reload(open_browser: Opener) -> None:
     ada = open_browser()
     sign_up(ada, "ada")
     ada.goto("/lab/live")

@@ -121,7 +121,7 @@ def test_older_tweets_load_in_place(ada: Page, url: str) -> None:
     assert len(set(ada.locator("article").evaluate_all("all => all.map(one => one.dataset.tweetId)"))) == 45
 
 
-def test_a_search_goes_on_where_a_page_of_it_ended(ada: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_next_search_page_continues_after_the_last(ada: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     token = ada.locator("[name=csrf_token]").first.input_value()
     for message in ["needle 1", *["hay"] * 9, "needle 2", *["hay"] * 4, "needle 3"]:
         ada.request.post("/tweets", form={"csrf_token": token, "message": message})

@@ -369,7 +369,7 @@ def test_an_incarnation_stays_while_the_servers_keep_their_memory(trio):
     assert one.incarnation() == other.incarnation() == incarnation
 
 
-def test_another_incarnation_than_was_expected_is_not_asked(own_server):
+def test_unexpected_incarnation_is_not_read(own_server):
     servers = servers_at(own_server)
     store, cache = MemcachedTimelineStore(servers, 10), MemcachedTweetCache(servers)
     before = store.incarnation()
@@ -594,7 +594,7 @@ def test_a_name_that_is_no_host_is_unavailable():
             MemcachedTimelineStore(at([(host, 11211)]), 10).incarnation()
 
 
-def test_a_server_that_forgets_everything_at_once_is_unavailable():
+def test_server_that_drops_every_value_is_unavailable():
     with saying(NOTHING) as port:
         store = MemcachedTimelineStore(at([("127.0.0.1", port)]), 10)
         with pytest.raises(BackendUnavailable, match="forgets"):

@@ -244,7 +244,7 @@ def test_a_fan_out_reaches_the_warm_of_many_in_any_order(store):
     assert store.read("home:1000", END, 20) is None
 
 
-def test_the_next_chunks_are_asked_for_while_others_are_under_way(store):
+def test_next_chunks_are_read_ahead(store):
     asked = []
 
     def chunks():
@@ -260,7 +260,7 @@ def test_the_next_chunks_are_asked_for_while_others_are_under_way(store):
     assert store.read("home:9", END, 20) == Slice([5], 0)
 
 
-def test_a_fan_out_trims_what_grows_too_long(store):
+def test_fan_out_trims_long_timelines(store):
     users = list(range(1, 31))
     for user in users:
         fill(store, f"home:{user}", [])

@@ -54,7 +54,7 @@ def ini(tmp_path, sqlite_url):
     return ini
 
 
-def test_it_answers_what_sql_answers(sqlite_url, people):
+def test_pages_equal_those_of_sql(sqlite_url, people):
     site = Site(sqlite_url, ["sql", "tests.thirdparty.texts"])
     for timeline in site.processes[0].kinds.timelines(people):
         assert site.processes[1].walk(timeline, 7) == site.processes[0].walk(timeline, 7)
@@ -77,7 +77,7 @@ def test_verify_reports_a_faulty_store_that_repair_cannot_fix(ini, people, capsy
     assert "3 differ." in capsys.readouterr().out
 
 
-def test_verify_repairs_what_went_wrong_only_once(sqlite_url, people):
+def test_verify_repairs_a_lost_tweet(sqlite_url, people):
     ann, _ = people
     process = Process(sqlite_url, "memory")
     home = Timeline("home", ann)

@@ -19,7 +19,7 @@ from tests.conftest import engine_on, running, serving
 from tweeter.bench import memory
 from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
-from tweeter.bench.given import memcached_names, memcached_socket
+from tweeter.bench.given import memcached_client, memcached_names
 from tweeter.bench.load import WrongAnswer, load
 from tweeter.bench.machinery import trusted
 from tweeter.bench.scratch import Scratch
@@ -90,15 +90,13 @@ def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
     assert "The process that delivers to memcached computes for " in shown
 
 
-def test_delivery_on_servers_that_are_given_leaves_what_others_have_there(
-    ini, given, nothing_left, redis_server, memcached_server
-):
+def test_delivery_on_given_servers_keeps_foreign_keys(ini, given, nothing_left, redis_server, memcached_server):
     with closing(redis.Redis.from_url(redis_server.url)) as client:
         client.set("another's bench", "1")
     assert main(["bench", "delivery", ini, "--followers", "300", "--runs", "1", *given]) == 0
     assert keys(redis_server) == {"another's bench"}
-    with memcached_socket(memcached_server.address) as connection:
-        assert memcached_names(connection, "tweeter-bench") == []
+    with memcached_client(memcached_server.address) as client:
+        assert memcached_names(client, "tweeter-bench") == []
 
 
 def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_server):
@@ -228,7 +226,7 @@ def test_words_that_make_no_sense_are_refused(words, reason, capsys):
     assert reason in capsys.readouterr().err
 
 
-def test_a_wrong_ini_file_and_servers_that_are_away_are_told_in_a_line(ini, capsys, nothing_left):
+def test_invalid_ini_and_unreachable_servers_are_reported_in_one_line(ini, capsys, nothing_left):
     assert main(["bench", "memory", "missing.ini"]) == 1
     assert "missing.ini can't be used" in capsys.readouterr().err
     assert main(["bench", "memory", ini, "--json", "/nowhere/at/all.json"]) == 1
@@ -346,7 +344,7 @@ def test_contenders_take_turns():
     assert "".join(turns) == "ABCABC"
 
 
-def test_a_ratio_is_of_neighbours_in_time_and_says_what_it_has_to_reach():
+def test_ratio_compares_adjacent_runs_and_states_its_target():
     figures = Figures("", "", {"one": [10, 100, 40], "other": [10, 50, 10]})
     figures.compare("one / other", "one", "other", least=2.5)
     assert str(figures.ratios[0]) == "one / other = 2.00 (at least 2.5: MISSED)"
@@ -374,7 +372,7 @@ def test_load_counts_pages_and_nothing_else(app):
             load(there, b"GET /nowhere/at/all HTTP/1.1\r\nHost: x\r\n\r\n", 1, 0.2, 0)
 
 
-def test_a_child_tells_what_went_wrong_there():
+def test_child_process_reports_its_error():
     with closing(Child()) as child:
         assert child.call(percentile, [1, 2, 3], 50) == 2
         with pytest.raises(ChildError, match="there are no values"):

@@ -4,6 +4,7 @@ import pytest
 
 from tests.conftest import check_searchable, engine_on
 from tweeter.bench import fill
+from tweeter.console.progress import Lines
 from tweeter.db.sessions import make_sessions
 from tweeter.timelines import plans
 from tweeter.timelines.kinds import built_in_kinds
@@ -13,7 +14,8 @@ pytestmark = pytest.mark.slow
 
 def test_readers_follow_as_many_as_they_should_and_are_measured_by_every_plan(postgresql_url):
     with engine_on(postgresql_url) as engine:
-        groups = fill.build(engine, fill.AUTHORS["power law"], users=300, tweets=3000, followees=(10, 90), readers=2)
+        author = fill.AUTHORS["power law"]
+        groups = fill.build(engine, author, 300, tweets=3000, followees=(10, 90), readers=2, progress=Lines())
         assert {group: len(readers) for group, readers in groups.items()} == {
             ("quiet", 10): 2, ("quiet", 90): 2, ("any", 10): 2, ("any", 90): 2, ("active", 10): 2, ("silent", 10): 2,
         }  # fmt: skip

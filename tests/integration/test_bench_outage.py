@@ -33,7 +33,7 @@ def test_an_outage_is_measured_on_real_sites(ini, redis_server, memcached_server
         ("memcached", ["--memcached", "localhost:1"], "localhost:1: Connection refused"),
     ],
 )
-def test_servers_that_are_away_are_told_before_anything_breaks(ini, capsys, backend, words, reason):
+def test_unreachable_servers_are_reported_before_anything_breaks(ini, capsys, backend, words, reason):
     assert main(["bench", "outage", ini, "--backend", backend, "--database", "sqlite", *words]) == 1
     assert reason in capsys.readouterr().err
 

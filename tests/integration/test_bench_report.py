@@ -15,13 +15,13 @@ import pytest
 from tests.conftest import write_ini
 from tests.integration.test_packaging import ROOT
 from tweeter.bench import plan
-from tweeter.bench import report as reports
 from tweeter.bench.contender import Answers, contenders
 from tweeter.bench.figures import significant
+from tweeter.bench.report import command
 from tweeter.bench.report.compare import changes, differences
 from tweeter.bench.report.page import best_sentence, constant_sentence, growth_sentence, series_of, write_html
 from tweeter.bench.report.plots import duration
-from tweeter.bench.report.schema import Cost, Measurement, Result, read_json, summarize, write_csv, write_json
+from tweeter.bench.schema import Cost, Measurement, Result, read_json, summarize, write_csv, write_json
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.cli.bench import in_order
@@ -29,6 +29,7 @@ from tweeter.console.commands import read_settings
 from tweeter.console.progress import Lines
 from tweeter.devtools.servers import Memcached, Redis
 from tweeter.plugins import built_in
+from tweeter.services.actions import acting
 from tweeter.timelines import BACKENDS
 
 pytestmark = pytest.mark.slow
@@ -41,7 +42,7 @@ TINY = plan.QUICK._replace(
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports, "QUICK", TINY)
+    monkeypatch.setattr(command, "QUICK", TINY)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def done(
     """The folder of a report on everything: all backends, all workloads, and a replay."""
     folder = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reports, "QUICK", TINY)
+        patch.setattr(command, "QUICK", TINY)
         words = ["bench", write_ini(folder, f"sqlite:///{sqlite_template}"), "--quick", "--seed", "5",
                  "--follows", str(WEEK / "follows.txt.gz"), "--tweets", str(WEEK / "tweets.jsonl.gz"),
                  "--database", "sqlite", "--redis", redis_server.url, "--memcached", memcached_server.address,
@@ -176,7 +177,7 @@ def test_the_same_numbers_make_the_same_page(done, result, tmp_path):
 
 
 def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(reports, "QUICK", TINY._replace(users=(), tweets=(), timelines=0))
+    monkeypatch.setattr(command, "QUICK", TINY._replace(users=(), tweets=(), timelines=0))
     words = ["bench", ini, "--quick", *given, "--output", str(tmp_path / "out"), "--workloads", "retwis"]
     assert main([*words, "--backends", "sql,tests.thirdparty.forgetful"]) == 1
     told = " ".join(capsys.readouterr().out.split())
@@ -213,7 +214,7 @@ def test_impossible_measurement_is_reported_at_once(ini, words, reason, capsys):
     assert reason in capsys.readouterr().err
 
 
-def test_files_that_can_not_be_written_are_told_before_anything_is_measured(ini, tmp_path, monkeypatch, capsys):
+def test_unwritable_files_are_reported_before_measuring(ini, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tweeter.bench.report.measure.measure", None)
     words = ["bench", ini, "--database", "sqlite", "--backends", "sql", "--output", str(tmp_path)]
     (tmp_path / "bench.html").mkdir()
@@ -325,7 +326,7 @@ def test_a_report_does_not_differ_from_itself(done, capsys):
     assert "Not everything" not in told
 
 
-def test_other_machines_and_sizes_are_told(result):
+def test_other_machines_and_sizes_are_reported(result):
     other = msgspec.structs.replace(
         result, machine=result.machine | {"cpus": 64}, plan=result.plan | {"reads": 1}, backends=["sql"]
     )
@@ -389,7 +390,7 @@ def test_durations_have_the_unit_that_fits(seconds, words):
     assert duration(seconds) == words
 
 
-def test_a_sentence_says_how_a_line_grows(result):
+def test_growth_sentence(result):
     lines = series_of(result, "followers", "home")
     sentence = growth_sentence(lines, "followers")
     assert sentence.startswith("From 5 to 40 followers the median becomes: sql ")
@@ -428,17 +429,17 @@ def test_json_is_read_as_it_was_written(result, tmp_path):
     assert (tmp_path / "again.csv").read_text().startswith("part,name,x,backend,measure,figure,value,unit\ngrowth,")
 
 
-def test_each_contender_has_a_database_of_its_own_that_is_gone_afterwards(ini):
+def test_each_contender_has_its_own_database_removed_afterwards(ini):
     answers = {"sql": Answers("sql"), "tests.thirdparty.texts": Answers("texts")}
     with Scratch(read_settings(ini), Lines(), "sqlite") as scratch:
         url = scratch.new_database()
         with contenders(scratch, answers, url) as (one, other):
-            with one.acting() as actions:
+            with acting(one.registry) as actions:
                 user = actions.sign_up("ada", "a password").id
             one.post(user, "hello")
             urls = {str(each.registry.database.engine.url) for each in (one, other)}
             assert url not in urls
             assert len(urls) == 2
-            with other.acting() as actions:
+            with acting(other.registry) as actions:
                 assert actions.sign_up("ada", "a password").id == user
         assert [Path(each.removeprefix("sqlite:///")).exists() for each in urls] == [False, False]

@@ -111,7 +111,7 @@ def test_two_runs_on_one_day_make_the_same(site, sqlite_template, tmp_path):
     assert len(tweets_then) > len(tweets)
 
 
-def test_other_peoples_accounts_and_tweets_are_left_alone(site, acting, engine, sessions):
+def test_accounts_and_tweets_of_other_users_are_kept(site, acting, engine, sessions):
     with acting() as actions:
         taken = actions.sign_up("otter_facts", "a good password", "Not the otters").id
         demo = actions.sign_up("DEMO", "a good password").id
@@ -135,7 +135,7 @@ def test_other_peoples_accounts_and_tweets_are_left_alone(site, acting, engine, 
     assert rows(sessions) == before
 
 
-def test_ids_that_are_taken_are_left_alone(site, sessions):
+def test_taken_ids_are_not_reused(site, sessions):
     midnight = MORNING.replace(hour=0, minute=0)
     posts = world.make_world(set(), "demo").posts
     start = round(midnight.timestamp() * 1000) - (world.DAYS - 1) * 24 * world.HOUR

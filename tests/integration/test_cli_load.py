@@ -23,9 +23,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.conftest import check_searchable, engine_on, settings_of, write_ini
 from tweeter import ids
+from tweeter.bulk import database as bulk
+from tweeter.bulk.load import files, links, load, stage
 from tweeter.cli import main
-from tweeter.cli.load import database as bulk
-from tweeter.cli.load import files, links, load, stage
 from tweeter.console.commands import CommandError, Site
 from tweeter.console.progress import Lines
 from tweeter.db.engines import make_engine
@@ -217,7 +217,7 @@ def test_strict_loads_nothing_if_any_line_is_bad(tmp_path, ini, sessions, capsys
         assert session.scalars(select(OutboxEvent)).all() == []
 
 
-def test_files_that_cannot_be_read_are_told_and_nothing_is_loaded(tmp_path, ini, sessions, capsys):
+def test_unreadable_files_are_reported_and_nothing_is_loaded(tmp_path, ini, sessions, capsys):
     whole = gzip.compress(os.urandom(5000) + b"\n")
     (tmp_path / "cut.gz").write_bytes(whole[:-40])
     (tmp_path / "damaged.gz").write_bytes(whole[:2000] + b"garbage" + whole[2000:])
@@ -538,7 +538,7 @@ def test_an_id_of_any_length_is_a_name(tmp_path, ini, sessions):
         assert parents(session) == {"1": None, "2": "1", "3": None, "4": "3", "5": None, "6": None, "7": None}
 
 
-def test_running_sites_are_told_once_at_the_end(tmp_path, ini, sessions, monkeypatch):
+def test_running_sites_are_notified_once_at_the_end(tmp_path, ini, sessions, monkeypatch):
     monkeypatch.setattr(bulk, "BATCH", {"sqlite": 2, "postgresql": 2})
     for _ in range(2):
         assert load_tweets(tmp_path, ini, *(tweet("ann", str(n)) for n in range(5))) == 0
@@ -616,7 +616,7 @@ def killed_load(commits: int, *arguments: str) -> int:
     program = f"""
 import os, signal, sys
 from tweeter.cli import main
-from tweeter.cli.load import database
+from tweeter.bulk import database
 database.BATCH = {{"sqlite": 5, "postgresql": 5}}
 note, commits = database.BulkDatabase.note_change, []
 def killed(self):

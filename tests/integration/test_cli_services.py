@@ -114,7 +114,7 @@ def test_running_servers_are_used(ini, ports):
         assert mine.answers()
 
 
-def test_a_server_that_ends_by_itself_ends_it(ini, ports):
+def test_exit_of_a_server_ends_the_command(ini, ports):
     with running(ini) as process:
         wait_for(lambda: Redis.answers_at(ports[0]) and Memcached.answers_at(ports[1]))
         children = subprocess.run(

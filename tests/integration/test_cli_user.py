@@ -62,7 +62,7 @@ def test_ini_and_name_may_come_in_any_order(ini, sessions):
     assert password_is(sessions, "bob", PASSWORD)
 
 
-def test_the_password_is_the_first_line_of_what_is_piped_in(ini, sessions, piped):
+def test_password_is_the_first_line_of_standard_input(ini, sessions, piped):
     piped(f"{PASSWORD}\nmore\n")
     assert main(["user", "add", ini, "ann"]) == 0
     assert password_is(sessions, "ann", PASSWORD)

@@ -45,7 +45,7 @@ def home(process, user):
     return [tweet.id for tweet in process.page(Timeline("home", user), Cursor()).tweets]
 
 
-def test_what_one_process_posts_deletes_and_renames_the_other_shows(processes, ann):
+def test_changes_of_one_process_show_in_the_other(processes, ann):
     one, other = processes
     assert home(other, ann) == []
     first, second = post(one, ann), post(one, ann)
@@ -210,7 +210,7 @@ def test_old_events_are_deleted_but_never_the_newest(processes, ann):
     assert len(home(one, ann)) == 5
 
 
-def test_truncation_reaches_every_process_and_pages_go_on_in_sql(processes, ann):
+def test_truncation_reaches_every_process_and_paging_continues_in_sql(processes, ann):
     one, other = processes
     posted = [post(one, ann) for _ in range(6)]
     home(one, ann), home(other, ann)

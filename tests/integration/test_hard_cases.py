@@ -214,7 +214,7 @@ def test_1_neighbouring_ids_are_paged_without_a_gap(push, pull, sessions, ann):
     assert shown(push, Timeline("home", ann)) == expected
 
 
-def test_2_what_was_posted_while_another_backend_ran_is_there_when_the_first_returns(database_url):
+def test_2_tweets_posted_under_another_backend_appear_after_switching_back(database_url):
     """misskey#17547: posts made while fan-out was off were in no timeline, at any depth."""
     with closing(Site(database_url, ["memory"])) as site:
         with site.processes[0].acting() as actions:
@@ -429,7 +429,7 @@ def test_15_newer_than_is_the_newest_that_came_since(push, pull, ann, bob, post)
             assert (newer.older is None) == (len(expected) <= 4)
 
 
-def test_16_counters_are_what_can_be_counted_and_never_negative(acting, sessions, ann, bob, post):
+def test_16_counters_match_the_rows_and_are_never_negative(acting, sessions, ann, bob, post):
     """mastodon#8711, #6113, #26409: counters drift; #11597 is a tool that counts anew."""
     posted = post(bob, 3)
     for _ in range(2):
@@ -496,7 +496,7 @@ def test_talk_truncation_truncates(push, ann, bob, post):
         assert shown(push, timeline) == posted[::-1]  # the rest is asked of SQL
 
 
-def test_talk_ids_are_numbers_wherever_they_come_from(push, pull, ann, bob, post):
+def test_talk_ids_are_numbers_from_every_source(push, pull, ann, bob, post):
     """It looks for the texts that Redis answers among numbers, finds none, and every page is empty."""
     posted = post(bob, 3)
     for _ in ("cold", "warm"):
@@ -559,7 +559,7 @@ def test_misses_of_the_cache_are_one_query(sessions, ann, bob, post):
     assert meter.sql == 1
 
 
-def test_a_tweet_that_is_gone_costs_no_query_on_every_read(sessions, acting, ann, bob, post):
+def test_deleted_tweet_is_not_queried_on_every_read(sessions, acting, ann, bob, post):
     store, cache = in_memory()
     push = over(store, cache, sessions)
     posted = post(bob, 3)

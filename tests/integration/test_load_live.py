@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 
 from tests.conftest import write_ini
 from tests.integration.test_cli_load import killed_load, load_tweets, messages, tweet, write
-from tweeter.cli.load import database as bulk
+from tweeter.bulk import database as bulk
 from tweeter.models import OutboxEvent
 from tweeter.models import Site as SiteRow
 from tweeter.models.base import now
@@ -33,7 +33,7 @@ def small_batches(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_running_sites_are_told_of_what_an_interrupted_load_wrote(tmp_path, ini, sessions, monkeypatch, error):
+def test_running_sites_are_notified_of_an_interrupted_load(tmp_path, ini, sessions, monkeypatch, error):
     breaths = Counter[str]()
 
     def fail(self: Any) -> None:

@@ -113,7 +113,7 @@ def test_migrations_and_models_agree(database_url: str) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_migrations_make_what_the_models_would(empty_url: str) -> None:
+def test_migrations_match_the_models(empty_url: str) -> None:
     """Further than Alembic looks: checks, foreign keys' rules, partial and unique indexes, options of tables."""
     config = alembic_config(empty_url)
     command.upgrade(config, "head")

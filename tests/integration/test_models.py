@@ -73,7 +73,7 @@ def test_users_cannot_follow_themselves(sessions: Sessions, ada: int) -> None:
         session.add(Relationship(from_user_id=ada, to_user_id=ada))
 
 
-def test_a_name_is_taken_whatever_its_case(sessions: Sessions, ada: int) -> None:
+def test_names_are_unique_case_insensitively(sessions: Sessions, ada: int) -> None:
     with pytest.raises(IntegrityError), sessions.begin() as session:
         session.add(person("ADA"))
 
@@ -317,7 +317,7 @@ def test_an_event_of_a_transaction_that_commits_late_is_not_missed(postgresql_ur
         assert reader.read() == []
 
 
-def test_a_position_is_small_however_much_happens_while_a_transaction_is_open(postgresql_url: str) -> None:
+def test_position_stays_small_during_a_long_transaction(postgresql_url: str) -> None:
     with engine_on(postgresql_url) as engine:
         sessions = make_sessions(engine)
         with sessions.begin() as late:
@@ -352,7 +352,7 @@ def test_reader_started_during_a_write_misses_nothing(postgresql_url: str) -> No
 
 
 @pytest.mark.parametrize("limit", [1, 3, 1000])
-def test_a_reader_sees_each_event_once_in_whatever_order_transactions_commit(sessions: Sessions, limit: int) -> None:
+def test_reader_sees_each_event_once_for_any_commit_order(sessions: Sessions, limit: int) -> None:
     writing = threading.Event()
     writing.set()
     seen: list[Event | None] = []
@@ -414,7 +414,7 @@ def test_rows_inserted_without_the_model_have_a_transaction_id(sessions: Session
     assert read(sessions) == [Reloaded()]
 
 
-def test_postgresql_compiles_no_statement_of_ours(postgresql_url):
+def test_postgresql_does_not_jit_compile_statements(postgresql_url):
     with engine_on(postgresql_url) as engine, engine.connect() as connection:
         assert connection.scalar(text("SHOW jit")) == "off"
 

@@ -235,7 +235,7 @@ def test_a_shadow_store_is_kept_right_and_can_take_over(sqlite_url, backend, set
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_a_server_that_comes_back_with_what_it_had_saved_is_not_trusted(processes, people, lived, server):
+def test_server_restored_from_a_snapshot_is_not_trusted(processes, people, lived, server):
     Redis(server.host, server.port).save()
     live(processes, people)
     assert caught_up(processes)

@@ -72,7 +72,7 @@ def live(url, backend, settings, people, seed):
     ("one", "other"),
     [("redis", "redis"), ("memcached", "memcached"), ("memory", "redis"), ("redis", "memcached"), ("sql", "memcached")],
 )
-def test_two_processes_that_post_and_read_at_once(sqlite_url, settings, one, other):
+def test_two_processes_post_and_read_concurrently(sqlite_url, settings, one, other):
     with ExitStack() as stack:
         sql, *watching = (
             stack.enter_context(closing(Process(sqlite_url, backend, **settings)))

@@ -136,7 +136,7 @@ def test_a_copied_database_gets_an_id_of_its_own(begin, sqlite_url, tmp_path, re
     assert shown[0] != shown[1]
 
 
-def test_running_processes_go_over_to_a_new_id_and_leave_what_is_under_the_old_one(begin, sqlite_url, caplog):
+def test_running_processes_switch_to_a_new_site_id(begin, sqlite_url, caplog):
     caplog.set_level("INFO", "tweeter.delivery")
     processes = begin(sqlite_url)
     people = two_people(processes[0])
@@ -221,7 +221,7 @@ def test_a_store_that_does_not_know_its_site_is_unavailable(sqlite_url, backend,
                 attempt()
 
 
-def test_a_store_that_the_lab_breaks_knows_the_site_before_and_after(sqlite_url, redis_server):
+def test_store_broken_by_the_lab_keeps_its_identity(sqlite_url, redis_server):
     own = {"tweeter.lab": True, "tweeter.lab.backends": "sql redis", "tweeter.redis.url": redis_server.url}
     with running(settings_of(sqlite_url) | own) as app:
         delivery, sessions = app.registry.getUtility(IDelivery), app.registry.database.sessions

@@ -152,7 +152,7 @@ def test_replay_keeps_the_order_and_reads_as_existing_users():
     ("times", "count", "first"),
     [([0, 10, 20, 21, 22, 40], 3, 2), ([0, 1, 2], 3, 0), ([5], 100, 0), ([0, 100, 200, 201], 2, 2)],
 )
-def test_the_busiest_stretch_is_the_shortest_time_of_so_many_tweets(times, count, first):
+def test_busiest_stretch_is_the_shortest_time_for_n_tweets(times, count, first):
     assert busiest(times, count) == first
 
 
@@ -226,14 +226,14 @@ def test_a_world_is_a_whole_site_with_right_counters_and_all_indexes(database_ur
     graph = power_law(300, 5, seed=1)
     with engine_on(database_url) as engine:
         before = indexes(engine)
-        written = write_world(engine, graph, tweets=1_000, seed=1, progress=Lines())
+        tweet_ids = write_world(engine, graph, tweets=1_000, seed=1, progress=Lines())
         assert indexes(engine) == before
         check_counters(engine)
         sessions = make_sessions(engine)
         with sessions() as session:
             counts = [session.scalar(select(func.count()).select_from(table)) for table in (User, Relationship, Tweet)]
             assert counts == [300, len(graph.followers), 1_000]
-            assert session.scalars(select(Tweet.id).order_by(Tweet.id)).all() == written.tweet_ids.tolist()
+            assert session.scalars(select(Tweet.id).order_by(Tweet.id)).all() == tweet_ids.tolist()
             assert session.scalar(select(User.username).where(User.id == 17)) == "u17"
             assert max(len(message) for message in session.scalars(select(Tweet.message))) <= 140
             session.add(User(username="new", username_key="new", display_name="New"))

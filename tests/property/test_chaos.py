@@ -197,7 +197,7 @@ class Person:
         self.world.over.set()
 
 
-def test_no_page_is_older_than_a_second_whatever_is_killed(postgresql, store):
+def test_no_page_is_older_than_a_second_when_processes_are_killed(postgresql, store):
     url = postgresql.url("site")
     backend = type(store).__name__.lower()
     address = store.url if backend == "redis" else store.address

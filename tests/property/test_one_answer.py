@@ -83,7 +83,7 @@ def of_memory(site):
     return Fault("objects in memory are damaged", strike, harmless=True)
 
 
-def test_pages_are_the_same_whatever_happens_to_the_servers(broken_site):
+def test_pages_match_sql_under_server_faults(broken_site):
     site, faults = broken_site
     run_state_machine_as_test(
         one_answer(site, ["sql", "redis", "memcached", "memory"], faults),
@@ -93,7 +93,7 @@ def test_pages_are_the_same_whatever_happens_to_the_servers(broken_site):
     )
 
 
-def test_pages_are_the_same_whatever_happens_to_the_servers_that_a_relay_delivers_to(broken_site_with_relay):
+def test_pages_match_sql_under_server_faults_with_a_relay(broken_site_with_relay):
     site, faults = broken_site_with_relay
     run_state_machine_as_test(
         one_answer(site, ["sql", "redis", "memcached"], faults),
@@ -103,7 +103,7 @@ def test_pages_are_the_same_whatever_happens_to_the_servers_that_a_relay_deliver
     )
 
 
-def test_pages_are_the_same_after_each_of_any_steps_beside_another_site(site, neighbour):
+def test_pages_match_sql_after_every_step_next_to_another_site(site, neighbour):
     run_state_machine_as_test(
         one_answer(site, BACKENDS, neighbour=neighbour),
         settings=settings(

@@ -25,7 +25,7 @@ def seconds_until_closed(circuit, clock):
         clock[0] += 0.5
 
 
-def test_a_store_that_never_failed_is_read_at_once(circuit, clock):
+def test_store_without_failures_is_read_at_once(circuit, clock):
     assert (circuit.state, circuit.closed) == (State.STARTING, False)
     assert seconds_until_closed(circuit, clock) == 0
 

@@ -66,7 +66,7 @@ def test_two_deliveries_conflict(sqlite_url: str) -> None:
         configure(sqlite_url, one, other)
 
 
-def test_the_site_s_own_configuration_overrides_what_it_includes(sqlite_url: str) -> None:
+def test_site_configuration_overrides_its_includes(sqlite_url: str) -> None:
     mine = PullTimelines("mine", None, built_in_kinds())  # type: ignore[arg-type]
     with Configurator(settings=settings_of(sqlite_url)) as config:
         config.include(tweeter.machinery)

@@ -75,7 +75,7 @@ def test_threads_get_different_ids_and_each_thread_growing_ones() -> None:
 
 
 @given(st.lists(milliseconds, min_size=2, max_size=50))
-def test_ids_grow_whatever_the_clock_does(readings: list[int]) -> None:
+def test_ids_grow_for_any_clock_readings(readings: list[int]) -> None:
     clock = iter(readings)
     generator = ids.IdGenerator()
     with pytest.MonkeyPatch.context() as patch:

@@ -113,12 +113,12 @@ def test_site_does_not_depend_on_tools() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_can_be_read_at_a_sitting(path: Path) -> None:
+def test_modules_are_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_says_what_it_is_for(path: Path) -> None:
+def test_every_module_has_a_docstring(path: Path) -> None:
     module = nodes_of(path)[0]
     assert isinstance(module, ast.Module)
     if module.body:
@@ -126,7 +126,7 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_makes_no_more_than_definitions_when_it_is_imported(path: Path) -> None:
+def test_import_creates_no_client_engine_or_thread(path: Path) -> None:
     """No client, engine or thread at import: they belong to an application."""
     source = path.read_text(encoding="utf-8")
     for call in ("make_engine(", "create_engine(", "Thread("):
@@ -229,7 +229,7 @@ def test_tests_are_sorted_by_purpose() -> None:
     assert folders == {"unit", "contract", "property", "integration", "web", "browser"}
 
 
-def test_templates_escape_by_themselves() -> None:
+def test_templates_have_autoescape() -> None:
     for path in (PACKAGE / "web" / "templates").rglob("*"):
         if path.is_file():
             assert path.suffix == ".jinja2", path

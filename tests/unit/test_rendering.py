@@ -35,7 +35,7 @@ def test_a_tweet_is_rendered_once_for_all_readers():
     assert after.misses - before.misses <= 1 <= after.hits - before.hits
 
 
-def test_a_new_name_and_a_parent_that_is_gone_show_at_once():
+def test_new_name_and_deleted_parent_show_at_once():
     assert "Wren" in rendering.tweets_html([TWEET])
     renamed = msgspec.structs.replace(TWEET, display_name="Jenny")
     assert "Jenny" in rendering.tweets_html([renamed])
@@ -45,7 +45,7 @@ def test_a_new_name_and_a_parent_that_is_gone_show_at_once():
     assert "a deleted tweet" in rendering.tweets_html([msgspec.structs.replace(answer, parent_username=None)])
 
 
-def test_a_changed_template_shows_at_once(template):
+def test_changed_template_takes_effect_at_once(template):
     before = rendering.tweets_html([TWEET])
     template.write_text(template.read_text().replace("Reply", "Answer"))
     os.utime(template, (1, 1))

@@ -41,7 +41,7 @@ def test_a_setting_that_no_file_has_can_come_from_the_environment() -> None:
     assert merged(SQLALCHEMY_URL="sqlite:///env.sqlite")["sqlalchemy.url"] == "sqlite:///env.sqlite"
 
 
-def test_an_empty_variable_is_none() -> None:
+def test_empty_environment_variable_is_ignored() -> None:
     ini, line = {"tweeter.capacity": "100"}, {"tweeter.timelines": "memory"}
     settings = merged(ini, line, TWEETER_CAPACITY="", TWEETER_TIMELINES="")
     assert settings["tweeter.capacity"] == 100
@@ -73,7 +73,7 @@ def test_foreign_command_line_keys_are_ignored() -> None:
     assert "http_port" not in merged({}, {"http_port": "7000", "__file__": "x.ini", "here": "/"})
 
 
-def test_other_settings_of_the_ini_are_left_alone() -> None:
+def test_other_settings_of_the_ini_are_kept() -> None:
     assert merged({"retry.attempts": "3", "jinja2.undefined": "strict"})["jinja2.undefined"] == "strict"
 
 
@@ -172,7 +172,7 @@ def cabinet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("slip", "meant"), SLIPS)
-def test_a_slip_is_refused_wherever_it_is(cabinet: dict[str, str], slip: str, meant: str) -> None:
+def test_misspelt_settings_are_rejected_from_every_source(cabinet: dict[str, str], slip: str, meant: str) -> None:
     expected = re.escape(f"unknown setting {slip}; did you mean {meant}?")
     with pytest.raises(SettingError, match=expected):
         merged(cabinet | {slip: "1"})
@@ -199,7 +199,7 @@ def test_every_backend_that_is_named_declares_its_settings(cabinet: dict[str, st
         merged({key: "here.cabinet", "tweeter.cabinet.drawer": "3"})
 
 
-def test_a_setting_of_a_backend_that_is_not_in_use_is_left_alone_and_told(
+def test_setting_of_an_unused_backend_is_kept_and_reported(
     cabinet: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     merged({"tweeter.cabinet.ulr": "x"})
@@ -232,7 +232,7 @@ def test_every_setting_that_a_backend_reads_is_declared() -> None:
     assert len(read) > 5
 
 
-def test_a_missing_setting_is_asked_for_by_all_its_names() -> None:
+def test_missing_setting_is_reported_with_all_its_names() -> None:
     with pytest.raises(SettingError, match=r"sqlalchemy.url must be set .*SQLALCHEMY_URL"):
         merge({"tweeter.secret": "x"}, {}, {})
 

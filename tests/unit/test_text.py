@@ -154,7 +154,7 @@ def test_segments_join_to_the_message(message: str) -> None:
 
 
 @given(messages)
-def test_segments_alternate_and_say_what_they_are(message: str) -> None:
+def test_segments_alternate_and_have_a_kind(message: str) -> None:
     segments = list(text.segments(message))
     for one, other in pairwise(segments):
         assert not one.kind == other.kind == "text"
@@ -268,7 +268,7 @@ def test_hashtags(message: str, tags: list[str]) -> None:
         ("#Ⴀბ", "#ⴀბ"), ("#ŉa", "#ʼNA"),
     ],
 )  # fmt: skip
-def test_hashtags_are_the_same_whatever_their_case_and_width(one: str, other: str) -> None:
+def test_hashtags_ignore_case_and_width(one: str, other: str) -> None:
     assert text.entities(f"{one} {other}").hashtags == {text.fold(one)[1:]}
     assert text.entities(one) == text.entities(other) != text.entities("")
 

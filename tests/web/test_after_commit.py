@@ -119,9 +119,7 @@ def test_whatever_the_session_holds_fits_into_its_cookie(
 
 
 @pytest.mark.parametrize("broken", ["metrics", "delivery"])
-def test_a_post_is_stored_once_and_answered_whatever_fails_behind_it(
-    app: Router, broken: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_post_succeeds_once_when_later_work_fails(app: Router, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> Callable[..., None]:
         raise RuntimeError(broken)
 

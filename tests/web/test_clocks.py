@@ -109,7 +109,7 @@ def by_message(sessions: Any) -> dict[str, int]:
 
 @pytest.mark.parametrize("reply_date", [QUESTION, QUESTION - 1, QUESTION - 90 * 86_400, QUESTION + 1])
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_reply_is_below_its_parent_whatever_its_date(
+def test_reply_is_below_its_parent_for_any_date(
     tmp_path: Path, database_url: str, sessions: Any, visitor: Any, reply_date: int, apart: bool
 ) -> None:
     lines = [
@@ -239,5 +239,5 @@ def test_a_tweet_that_was_seen_before_its_time_is_no_news_when_it_comes(clock: C
 
 
 @pytest.mark.parametrize("seen", ["x", "-1", "1,2", "0", "9" * 17])
-def test_what_was_seen_is_told_in_numbers(ada: Person, seen: str) -> None:
+def test_invalid_seen_parameter_is_rejected(ada: Person, seen: str) -> None:
     ada.get(f"/newer?timeline=public&since=0&seen={seen}", status=400)

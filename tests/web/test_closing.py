@@ -178,7 +178,7 @@ def test_actions_on_a_closed_account_find_no_user(app):
 
 
 @pytest.mark.parametrize("backend", ["memory"], indirect=True)
-def test_the_counters_of_neighbours_are_what_is_there_after_each_chunk(app):
+def test_counters_of_neighbours_are_correct_after_each_chunk(app):
     sessions = app.registry.database.sessions
     leaver_id = crowd(sessions, 7)
     with transaction(sessions) as session:
@@ -361,7 +361,7 @@ def site(database_url, tmp_path):
         yield write_ini(tmp_path, database_url), make_sessions(engine)
 
 
-def test_the_command_removes_everything_and_says_how_far_it_is(site, capsys):
+def test_command_removes_all_rows_and_shows_progress(site, capsys):
     ini, sessions = site
     crowd(sessions, CHUNK + 1)
     assert main(["user", "close", ini, "n0", "--yes"]) == 0

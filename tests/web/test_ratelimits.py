@@ -87,7 +87,7 @@ def test_requests_over_the_limit_are_refused_until_the_window_moves(make_storage
     rates.hit("post", "ada")
 
 
-def test_several_limits_hold_at_once_and_none_means_none(make_storage: MakeStorage) -> None:
+def test_several_limits_apply_together_and_none_means_unlimited(make_storage: MakeStorage) -> None:
     rates = RateLimits({"post": "5/minute; 7/hour", "follow": "none"}, make_storage())
     assert fill(rates, "post", "ada") == 5
     for _ in range(100):
@@ -334,7 +334,7 @@ def test_another_backend_can_count(site_with: Callable[..., Router], request: py
 
 
 @pytest.mark.parametrize("backend", ["redis", "memcached"])
-def test_a_site_whose_store_is_gone_posts_at_once(site_with: Callable[..., Router], backend: str) -> None:
+def test_posting_does_not_wait_for_a_missing_store(site_with: Callable[..., Router], backend: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         settings = {"tweeter.redis.url": f"redis://{address}", "tweeter.memcached.servers": address}

@@ -85,7 +85,7 @@ def test_forms(apps: dict[str, Router], name: str, body: bytes, content_type: st
         assert status(apps[name], environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}) == 400
 
 
-def test_good_cookies_beside_a_bad_one_are_read(sqlite_url: str) -> None:
+def test_valid_cookies_next_to_an_invalid_one_are_read(sqlite_url: str) -> None:
     """Whoever is signed in stays so."""
     with running(settings_of(sqlite_url)) as app:
         ada = Person(Browser(app), "Ada")

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import _database, alembic_config, check_searchable, engine_on
 from tests.support.people import Person, ids_on
 from tweeter import ids, text
-from tweeter.bench.rows import bulk_rows
+from tweeter.bulk.rows import bulk_rows
 from tweeter.console.progress import Lines
 from tweeter.db.sessions import begin_immediate, make_sessions
 from tweeter.devtools.servers import PostgreSQL
@@ -105,7 +105,7 @@ WORDS = st.text(st.sampled_from("aAßſSsıIİéÉе́ЯяΣσςﬁ%_\\/'\"#@ -1
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(WORDS, min_size=1, max_size=4), WORDS)
-def test_it_finds_what_plain_python_finds(shared: Sessions, messages: list[str], q: str) -> None:
+def test_search_matches_plain_python(shared: Sessions, messages: list[str], q: str) -> None:
     forget(shared)
     written = [text.clean_message(message) for message in messages]
     tweets = post(shared, *filter(None, written))
@@ -181,7 +181,7 @@ def test_search_page_scans_a_limited_number_of_tweets(
     assert len(ada.ids("/search?q=hay")) == 3
 
 
-def test_a_common_word_reads_no_more_than_its_page(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_for_a_common_word_reads_one_page(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     with acting(sessions) as actions:
         actions.sign_up("ada", "a good password")
     tweets = post(sessions, *(f"hay {n}" for n in range(50)))

@@ -67,7 +67,7 @@ def test_passwords_that_are_refused(visitor: Visitor, password: str) -> None:
     assert 'value="someone"' in page.text
 
 
-def test_names_are_taken_whatever_the_case(ada: Person, visitor: Visitor) -> None:
+def test_sign_up_rejects_a_taken_name_in_any_case(ada: Person, visitor: Visitor) -> None:
     page = Person(visitor()).send("/signup", on="/signup", username="aDA", password=PASSWORD, status=400)
     assert "This username is taken." in page.text
 
@@ -277,7 +277,7 @@ def test_text_can_t_turn_the_page_around(ada: Person) -> None:
 # every answer
 
 
-def test_browsers_are_told_to_be_strict(ada: Person, testapp: webtest.TestApp) -> None:
+def test_security_headers(ada: Person, testapp: webtest.TestApp) -> None:
     urls = ("/", "/login", "/nothing", "/static/app.js", "/@Ada", "/?before=x", "/avatars/x.svg", "/healthz")
     pages = [testapp.get(url, status="*") for url in urls]
     pages += [ada.get("/"), ada.get("/settings"), testapp.post("/login", status=400)]

@@ -202,7 +202,7 @@ def test_the_ini_files_set_all_bounds_that_waitress_has(ini):
     assert bounds.recv_bytes <= 4096
 
 
-def test_requests_that_are_half_sent_are_dropped_and_others_get_in(served):
+def test_half_sent_requests_are_dropped_and_others_served(served):
     port = served(connection_limit=30, channel_timeout=2, cleanup_interval=1)
     with ExitStack() as stack:
         halves = [stack.enter_context(connect(port)) for _ in range(60)]

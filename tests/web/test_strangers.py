@@ -102,7 +102,7 @@ def test_polls_for_unknown_users_do_not_write_to_the_store(app, people, held):
     assert is_warm(app, Timeline("home", 1))
 
 
-def test_deep_pages_hold_no_more_than_the_first_one(app, people, held):
+def test_deep_pages_have_the_size_of_the_first(app, people, held):
     stranger = Browser(app)
     for page in ("/@ada", "/public"):
         stranger.get(page)
@@ -114,7 +114,7 @@ def test_deep_pages_hold_no_more_than_the_first_one(app, people, held):
     assert held() - before == set()
 
 
-def test_what_a_poll_says_does_not_depend_on_what_is_warm(app, people):
+def test_poll_does_not_depend_on_warm_timelines(app, people):
     ada, stranger = people, Browser(app)
     poll = "/newer?timeline=profile&user=1&since=0"
     app.registry.getUtility(ITimelines).clear()

@@ -84,7 +84,7 @@ def test_a_tweet_is_the_same_html_for_every_reader(ada: Person, bob: Person, tes
     assert '<p class="message" dir="ltr">' in article
 
 
-def test_the_foot_and_a_header_tell_what_the_page_cost(ada: Person, backend: str) -> None:
+def test_footer_and_header_show_the_cost_of_the_page(ada: Person, backend: str) -> None:
     ada.post("x")
     ada.get("/")
     page = ada.get("/")
@@ -218,7 +218,7 @@ def test_tweets_that_never_were(testapp: webtest.TestApp, id_: str) -> None:
 # people
 
 
-def test_profiles_whatever_the_case(ada: Person, bob: Person) -> None:
+def test_profile_urls_ignore_case(ada: Person, bob: Person) -> None:
     tweet = ada.post("hello")
     answer = bob.get("/@aDA/followers?limit=5", status=301)
     assert answer.location.endswith("/@Ada/followers?limit=5")

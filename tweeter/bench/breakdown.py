@@ -22,7 +22,7 @@ EVERY = 0.0005  # seconds
 PARTS = {
     "store: ids and tweets": ("tweeter.backends", "redis", "pymemcache"),
     "timelines and hydration": ("tweeter.timelines", "tweeter.delivery"),
-    "SQL: who is signed in": ("sqlalchemy", "psycopg", "psycopg_binary", "tweeter.models"),
+    "SQL: who is signed in": ("sqlalchemy", "psycopg", "psycopg_binary", "tweeter.db", "tweeter.models"),
     "transaction and retry": ("pyramid_tm", "pyramid_retry", "transaction", "zope.sqlalchemy"),
     "ticket, session, CSRF token": (
         "tweeter.web.security", "pyramid.session", "pyramid.authentication", "pyramid.csrf", "webob.cookies",

@@ -1,19 +1,19 @@
 """A measured backend, and whether its pages are correct."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from time import perf_counter
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from pyramid.registry import Registry
 
 from tweeter import measure
 from tweeter.bench.machinery import machinery, trusted
-from tweeter.bench.report.schema import Answered, Cost, label
+from tweeter.bench.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds
 from tweeter.metrics import fallbacks
-from tweeter.services.actions import Actions, acting
+from tweeter.services.actions import acting
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Page, Timeline
 
@@ -29,32 +29,29 @@ class Answers:
 
     def __init__(self, backend: str) -> None:
         self._backend = backend
-        self._checked = self._late = self._differed = self._fallbacks = self._read = 0
-        self._before = fallbacks(backend)
+        self._counted: Counter[str] = Counter(checked=0, late=0, differed=0, fallbacks=0, read=0)
+        self._before = Counter(fallbacks(backend))
         self._examples: list[str] = []
 
     def read(self, answered_by: str) -> None:
         """Counts a page by what served it."""
-        self._read += 1
-        self._fallbacks += answered_by.endswith(", from SQL")
+        self._counted["read"] += 1
+        self._counted["fallbacks"] += answered_by.endswith(", from SQL")
 
     def add(self, timeline: Timeline, page: Page, expected: Page, late: bool) -> None:
-        self._checked += 1
+        self._counted["checked"] += 1
         if page == expected:
-            self._late += late
+            self._counted["late"] += late
             return
-        self._differed += 1
+        self._counted["differed"] += 1
         if len(self._examples) < EXAMPLES:
             shown, right = ([tweet.id for tweet in each.tweets] for each in (page, expected))
             self._examples.append(f"{timeline.key}: {shown} instead of {right}")
 
     def total(self) -> Answered:
-        now = fallbacks(self._backend)
-        reasons = {reason: int(count - self._before.get(reason, 0)) for reason, count in sorted(now.items())}
-        return Answered(
-            self._backend, self._checked, self._late, self._differed, self._fallbacks, list(self._examples), self._read,
-            {reason: count for reason, count in reasons.items() if count},
-        )  # fmt: skip
+        reasons = Counter(fallbacks(self._backend)) - self._before
+        counts = {reason: int(count) for reason, count in sorted(reasons.items())}
+        return Answered(self._backend, examples=list(self._examples), reasons=counts, **self._counted)
 
 
 class Contender:
@@ -76,27 +73,20 @@ class Contender:
     def read(self, timeline: Timeline, cursor: Cursor = Cursor()) -> tuple[Page, Cost]:  # noqa: B008 (a value)
         """A page and its cost."""
         with measure.measuring() as meter:
-            began = perf_counter()
             page = self.timelines.page(timeline, cursor)
-            seconds = perf_counter() - began
+            cost = Cost.of(meter)
         self.answers.read(meter.answered_by)
-        return page, Cost(seconds, meter.round_trips, meter.sql)
-
-    def acting(self) -> AbstractContextManager[Actions]:
-        """Actions in a transaction, which commits at the end of the block. Does not wake the delivery."""
-        return acting(self.registry)
+        return page, cost
 
     def post(self, user_id: int, message: str) -> tuple[Cost, Cost]:
         """Posts a tweet: the costs until it is committed, and until it is in the last follower's timeline."""
         with measure.measuring() as meter:
-            began = perf_counter()
-            with self.acting() as actions:
+            with acting(self.registry) as actions:
                 actions.post(user_id, message)
-            committed = perf_counter() - began
+            committed = Cost.of(meter)
             self.delivery.wake()
             self.drain()
-            delivered = perf_counter() - began
-        return Cost(committed, 0, meter.sql), Cost(delivered, meter.round_trips, meter.sql)
+            return committed, Cost.of(meter)
 
     def drain(self) -> None:
         """Waits until all events are delivered."""

@@ -9,23 +9,23 @@ import argparse
 import random
 import statistics
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from pyramid.registry import Registry
 
-from tweeter.bench.figures import Figures, Ratio, rotate
-from tweeter.bench.given import clean_redis, memcached_socket, redis_client
-from tweeter.bench.machinery import PATIENT, by_hand, machinery
+from tweeter.bench.children import Child
+from tweeter.bench.figures import Figures, rotate
+from tweeter.bench.given import clean_redis, memcached_client, redis_client
+from tweeter.bench.machinery import PATIENT, by_hand, machinery, post
+from tweeter.bench.posting import Delivered, begin_by_hand, deliver
 from tweeter.bench.rivals import PIPELINES, bare_memcached, redis_benchmark, the_talk
-from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
-from tweeter.bench.sender import Sender, sender
 from tweeter.bench.warm import AT_ONCE, MemcachedValue, RedisKey, shuffled
+from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError, count
 from tweeter.ids import generate_id
 from tweeter.interfaces import ITimelines
-from tweeter.services.actions import acting
 from tweeter.values import Cursor, Timeline, TweetCreated
 
 SMALL, SMALL_LEAST = 100_000, 1 / 1.5  # followers; here the reads from SQL before and after the writes matter, too
@@ -76,8 +76,8 @@ def _redis(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Fig
     settings = scratch.settings("redis", **PATIENT)
     stem = f"{scratch.prefix}key:"
     numbers = shuffled(range(len(site.followers)), args.seed)
-    with machinery(settings) as registry, redis_client(scratch.redis) as client:
-        [name] = client.scan_iter(match=f"{scratch.prefix}*{_read(registry, site)}", count=AT_ONCE)
+    with _deliveries(site, settings, figures) as (deliveries, key), redis_client(scratch.redis) as client:
+        [name] = client.scan_iter(match=f"{scratch.prefix}*{key}", count=AT_ONCE)
         timeline = RedisKey(client, name)
         ids = [generate_id() for _ in range(args.entries)]
         client.rpush(f"{scratch.prefix}list", *ids)
@@ -87,7 +87,7 @@ def _redis(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Fig
         def ours() -> float:
             clean_redis(scratch.redis, scratch.prefix)
             timeline.copy(timeline.stem, site.shuffled)
-            return len(numbers) / deliveries.run()
+            return deliveries.rate()
 
         def benchmark() -> float:
             clean_redis(scratch.redis, scratch.prefix)
@@ -100,88 +100,72 @@ def _redis(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Fig
             capacity = settings["tweeter.capacity"]
             return len(numbers) / the_talk(client, stem, site.followers, generate_id(), capacity)
 
-        with _deliveries(registry, site, settings) as deliveries:
-            contenders = {OURS: ours, BENCHMARK: benchmark, TALK: talk}
-            figures.add(rotate(scratch.progress, contenders, args.runs, "Redis"))
-    figures.compare(
-        "delivery to redis / redis-benchmark, best of -P 100 and -P 500", OURS, BENCHMARK,
-        least=SMALL_LEAST if args.followers < SMALL else 0.9,
-    )  # fmt: skip
-    figures.compare("delivery to redis / the talk's way", OURS, TALK, least=8)
-    figures.ratios += deliveries.memory()
-    figures.notes.append(deliveries.processor())
+        contenders = {OURS: ours, BENCHMARK: benchmark, TALK: talk}
+        figures.add(rotate(scratch.progress, contenders, args.runs, "Redis"))
+        figures.compare(
+            "delivery to redis / redis-benchmark, best of -P 100 and -P 500", OURS, BENCHMARK,
+            least=SMALL_LEAST if args.followers < SMALL else 0.9,
+        )  # fmt: skip
+        figures.compare("delivery to redis / the talk's way", OURS, TALK, least=8)
 
 
 def _memcached(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Figures) -> None:
     server = scratch.memcached.replace(",", " ").split()[0]
     settings = scratch.settings("memcached", **PATIENT) | {"tweeter.memcached.servers": server}
-    with machinery(settings) as registry, memcached_socket(server) as connection:
-        timeline = MemcachedValue(connection, scratch.prefix, _read(registry, site))
+    with _deliveries(site, settings, figures) as (deliveries, key), memcached_client(server) as client:
+        timeline = MemcachedValue(client, scratch.prefix, key)
 
         def ours() -> float:
             timeline.copy(site.shuffled)
-            return len(site.followers) / deliveries.run()
+            return deliveries.rate()
 
         def bare() -> float:
             timeline.copy(site.shuffled)
-            return len(site.followers) / bare_memcached(connection, timeline.stem, site.followers, generate_id())
+            return len(site.followers) / bare_memcached(client.sock, timeline.stem, site.followers, generate_id())
 
-        with _deliveries(registry, site, settings) as deliveries:
-            figures.add(rotate(scratch.progress, {OURS_MEMCACHED: ours, BARE: bare}, args.runs, "memcached"))
-    figures.compare("delivery to memcached / a bare socket", OURS_MEMCACHED, BARE, least=0.5)
-    figures.ratios += deliveries.memory()
-    figures.notes.append(deliveries.processor())
-
-
-def _read(registry: Registry, site: _Site) -> str:
-    """Backfills the first follower's timeline, which is copied for the others. Returns its key."""
-    timeline = Timeline("home", site.followers[0])
-    by_hand(registry).page(timeline, Cursor(limit=1))
-    return timeline.key
+        figures.add(rotate(scratch.progress, {OURS_MEMCACHED: ours, BARE: bare}, args.runs, "memcached"))
+        figures.compare("delivery to memcached / a bare socket", OURS_MEMCACHED, BARE, least=0.5)
 
 
 class _Deliveries:
     """Tweets of the author, delivered by another process."""
 
-    def __init__(self, registry: Registry, site: _Site, process: Sender) -> None:
+    def __init__(self, registry: Registry, site: _Site, process: Child) -> None:
         self._registry = registry
         self._site = site
         self._process = process
         self._timelines = registry.getUtility(ITimelines)
-        self._grown: list[int] = []
-        self._computed: list[float] = []
+        self._delivered: list[Delivered] = []
+        # Of nobody's tweet: all is imported and connected.
+        process.call(deliver, TweetCreated(post(registry, site.followers[-1]), site.followers[-1]))
 
-    def run(self) -> float:
-        """Posts, has the tweet delivered, and checks timelines. Returns the seconds of the delivery."""
-        event = _post(self._registry, self._site.author)
-        delivered = self._process.deliver(event)
-        self._computed.append(delivered.computed)
-        if delivered.grown is not None:
-            self._grown.append(delivered.grown)
+    def rate(self) -> float:
+        """Posts, has the tweet delivered, and checks timelines. Returns the timelines per second."""
         followers = self._site.followers
+        event = TweetCreated(post(self._registry, self._site.author), self._site.author)
+        self._delivered.append(self._process.call(deliver, event))
         for follower in random.sample(followers, min(CHECKED, len(followers))):
             found = self._timelines.peek(Timeline("home", follower))
             if found is None or found.ids[0] != event.tweet_id:
                 raise CommandError(f"{self._timelines.name}: the tweet did not come to the timeline of {follower}.")
-        return delivered.seconds
+        return len(followers) / self._delivered[-1].seconds
 
-    def processor(self) -> str:
-        micros = statistics.median(self._computed) / len(self._site.followers) * 1e6
-        return f"The process that delivers to {self._timelines.name} computes for {micros:.2f} µs a timeline."
-
-    def memory(self) -> list[Ratio]:
-        """The maximal growth of the sender's memory during a delivery; empty on systems without that information."""
-        name = f"growth of the process that delivers to {self._timelines.name}"
-        return [Ratio(name, max(self._grown) / MIB, most=50, unit="MiB")] if self._grown else []
+    def tell(self, figures: Figures) -> None:
+        """The time of the process, and the maximal growth of its memory in a delivery, where the system tells it."""
+        process = f"process that delivers to {self._timelines.name}"
+        if grown := [each.grown for each in self._delivered if each.grown is not None]:
+            figures.claim(f"growth of the {process}", max(grown) / MIB, most=50, unit="MiB")
+        micros = statistics.median(each.computed for each in self._delivered) / len(self._site.followers) * 1e6
+        figures.notes.append(f"The {process} computes for {micros:.2f} µs a timeline.")
 
 
 @contextmanager
-def _deliveries(registry: Registry, site: _Site, settings: Mapping[str, Any]) -> Iterator[_Deliveries]:
-    nobody_follows = site.followers[-1]
-    with sender(settings, _post(registry, nobody_follows)) as process:
-        yield _Deliveries(registry, site, process)
-
-
-def _post(registry: Registry, author: int) -> TweetCreated:
-    with acting(registry) as actions:
-        return TweetCreated(actions.post(author, "Hello, everybody!").id, author)
+def _deliveries(site: _Site, settings: Mapping[str, Any], figures: Figures) -> Iterator[tuple[_Deliveries, str]]:
+    """Another process that delivers, and the key of the first follower's timeline, to be copied for the others."""
+    first = Timeline("home", site.followers[0])
+    with machinery(settings) as registry, closing(Child()) as process:
+        by_hand(registry).page(first, Cursor(limit=1))
+        process.call(begin_by_hand, settings)
+        deliveries = _Deliveries(registry, site, process)
+        yield deliveries, first.key
+        deliveries.tell(figures)

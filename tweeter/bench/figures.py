@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tweeter.console.progress import Progress
+
+T = TypeVar("T")
 
 WIDTH = 120  # columns, without a terminal
 LEAST_ROUNDS = 5  # of each; fewer allow no conclusion about which contender is faster
@@ -66,41 +68,24 @@ class Figures:
     def compare(self, name: str, one: str, other: str, least: float | None = None, most: float | None = None) -> None:
         """The median of the ratios of each round: only values that are close in time are compared."""
         rounds = [a / b for a, b in zip(self.runs[one], self.runs[other], strict=True)]
-        self.ratios.append(Ratio(name, statistics.median(rounds), least, most))
+        self.claim(name, statistics.median(rounds), least=least, most=most)
+
+    def claim(self, name: str, value: float, **target: Any) -> None:
+        """Adds a Ratio."""
+        self.ratios.append(Ratio(name, value, **target))
 
     def show(self) -> None:
-        # Imported here, because importing it takes longer than most commands run.
-        from rich.console import Console
-        from rich.table import Table
-
-        console = Console(highlight=False)
-        table = Table(title=f"{self.title}; {self.unit}", title_justify="left", title_style="bold")
-        table.add_column("")
         several = any(len(values) > 1 for values in self.runs.values())
-        for name in ("median", "least", "most") if several else ("",):
-            table.add_column(name, justify="right")
-        for name, values in self.runs.items():
-            all_three = (statistics.median(values), min(values), max(values))
-            table.add_row(name, *map(_short, all_three[: len(table.columns) - 1]))
-        if self.runs:
-            console.print(table)
+        head = ("", "median", "least", "most") if several else ("", "")
+        values = {name: (statistics.median(some), min(some), max(some)) for name, some in self.runs.items()}
+        rows = [[name, *map(_short, all_three[: len(head) - 1])] for name, all_three in values.items()]
+        tables = [Table(f"{self.title}; {self.unit}", head, rows, left=1)] if rows else []
         for whole, parts in self.shares.items():
-            table = Table(title=whole, title_justify="left", title_style="bold", show_header=False)
-            for part, share in parts.items():
-                table.add_row(part, f"{share:.1%}")
-            console.print(table)
-        for line in (*map(str, self.ratios), *self.notes):
-            console.print(line, markup=False, soft_wrap=True)
+            tables.append(Table(whole, (), [[part, f"{share:.1%}"] for part, share in parts.items()]))
+        show(*tables, *map(str, self.ratios), *self.notes)
 
     def data(self) -> dict[str, Any]:
-        return {
-            "title": self.title,
-            "unit": self.unit,
-            "runs": self.runs,
-            "ratios": [ratio._asdict() | {"holds": ratio.holds} for ratio in self.ratios],
-            "notes": self.notes,
-            "shares": self.shares,
-        }
+        return vars(self) | {"ratios": [ratio._asdict() | {"holds": ratio.holds} for ratio in self.ratios]}
 
 
 def rotate(
@@ -114,6 +99,12 @@ def rotate(
             figures[contender].append(run())
             progress.advance(1)
     return figures
+
+
+def rotated(contenders: Sequence[T], number: int) -> list[T]:
+    """The contenders in the order of this round: another one begins each."""
+    first = number % len(contenders)
+    return [*contenders[first:], *contenders[:first]]
 
 
 def significant(one: Sequence[float], other: Sequence[float]) -> bool:
@@ -175,10 +166,41 @@ def duration(seconds: float, _: Any = None) -> str:
     raise AssertionError
 
 
-def make_console() -> Any:
-    """The rich Console for tables: as wide as the terminal, or wide enough for a file."""
+class Table(NamedTuple):
+    """Columns of names first, then of values, shown as `cell` writes them. `styles` has those of some rows."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    left: int = 2  # columns of names
+    styles: Mapping[int, str] = {}
+
+
+def cell(value: Any) -> str:
+    """A value in a table: numbers with separators of thousands, nothing for None."""
+    if isinstance(value, list):
+        return ", ".join(map(cell, value))
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+
+
+def show(*parts: Table | str, style: str = "") -> None:
+    """Prints tables and lines; as wide as the terminal, or wide enough for a file."""
     # Imported here, because importing it takes longer than most commands run.
+    import rich.table
     from rich.console import Console
 
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
+    for part in parts:
+        if isinstance(part, str):
+            console.print(part, style=style, markup=False, soft_wrap=True)
+            continue
+        table = rich.table.Table(
+            title=part.caption, title_justify="left", title_style="bold", show_header=bool(part.head)
+        )
+        for number, name in enumerate(part.head):
+            table.add_column(name, justify="left" if number < part.left else "right")
+        for number, row in enumerate(part.rows):
+            table.add_row(*map(cell, row), style=part.styles.get(number))
+        console.print(table)

@@ -13,28 +13,37 @@ tweets take some minutes and 4 GB of disk.
 """
 
 import argparse
+import random
 import statistics
 from collections.abc import Callable, Sequence
+from itertools import chain
 from time import perf_counter
 from typing import NamedTuple
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from tweeter.bench.figures import Figures, Ratio, percentile
+from tweeter.bench.figures import Figures, percentile
+from tweeter.bench.machinery import engine_at
 from tweeter.bench.scratch import Scratch
-from tweeter.console.commands import CommandError, count
-from tweeter.db.engines import make_engine
+from tweeter.bulk.rows import bulk_rows
+from tweeter.console.commands import CommandError, count, counts
+from tweeter.console.progress import Progress
 from tweeter.db.sessions import make_sessions
 from tweeter.devtools.servers import NotInstalled
+from tweeter.ids import SEQUENCE_BITS
 from tweeter.models import Base
 from tweeter.timelines import plans
 from tweeter.timelines.kinds import built_in_kinds
 from tweeter.values import Cursor
 
 FOLLOWEES = (10, 30, 100, 300, 1000, 1500, 3000, 5000)
-# The author of a tweet, among so many users; user 1 is the most active.
-AUTHORS = {"power law": "greatest(1, floor(:users ^ random()))", "uniform": "1 + floor(random() * :users)"}
+# The author of a tweet, among so many users, by a random number; user 1 is the most active.
+Author = Callable[[int, float], int]
+AUTHORS: dict[str, Author] = {
+    "power law": lambda users, chance: int(users**chance),
+    "uniform": lambda users, chance: 1 + int(users * chance),
+}
 # The range of possible followees, as fractions of all users.
 KINDS = {"quiet": (0.67, 1.0), "any": (0.0, 1.0), "active": (0.0, 0.0625), "silent": (1.0, 1.25)}
 SPEAKING = 5  # quiet followees of a silent reader
@@ -67,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=count, default=100_000, metavar="N", help="of each site (default 100000)")
     parser.add_argument("--tweets", type=count, default=10_000_000, metavar="N", help="of each (default 10000000)")
     parser.add_argument(
-        "--followees", type=_counts, default=FOLLOWEES, metavar="N,…", help=f"default {','.join(map(str, FOLLOWEES))}"
+        "--followees", type=counts, default=FOLLOWEES, metavar="N,…", help=f"default {','.join(map(str, FOLLOWEES))}"
     )
     parser.add_argument("--readers", type=count, default=10, metavar="N", help="who follow so many (default 10)")
     parser.add_argument("--runs", type=count, default=3, metavar="N", help="of each plan, in turns (default 3)")
@@ -82,20 +91,17 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     figures = Figures(f"Fills of cold home timelines, of {args.users:,} users and {args.tweets:,} tweets", "ms")
     capacity = scratch.settings("sql")["tweeter.capacity"]
     for site, author in AUTHORS.items():
-        scratch.progress.phase(f"Making a site, {site}", None)
+        scratch.progress.say(f"Making a site, {site}")
         url = scratch.new_database()
-        engine = make_engine(url)
-        try:
+        rows = []
+        with engine_at(url) as engine:
             if engine.dialect.name != "postgresql":
                 raise NotInstalled("postgres", "postgresql")
-            groups = build(engine, author, args.users, args.tweets, args.followees, args.readers)
+            groups = build(engine, author, args.users, args.tweets, args.followees, args.readers, scratch.progress)
             scratch.progress.phase(f"Filling, {site}", len(groups))
-            rows = []
             for (kind, followees), readers in groups.items():
                 rows.append(measure_readers(engine, site, kind, followees, readers, args.runs, capacity))
                 scratch.progress.advance(1)
-        finally:
-            engine.dispose()
         scratch.drop(url)
         _tell(figures, site, rows)
     return figures
@@ -109,17 +115,13 @@ def _tell(figures: Figures, site: str, rows: Sequence[Row]) -> None:
         some = [row for row in rows if row.kind == kind]
         for place, name in enumerate(("median", "95th percentile")):
             worst = max(row.milliseconds["fill"][place] for row in some)
-            figures.ratios.append(Ratio(f"{site}, {kind}: {name}, of the slowest", worst, most=LONGEST, unit="ms"))
-        figures.ratios.append(Ratio(f"{site}, {kind}: join / fill, at best", max(row.ratio for row in some)))
+            figures.claim(f"{site}, {kind}: {name}, of the slowest", worst, most=LONGEST, unit="ms")
+        figures.claim(f"{site}, {kind}: join / fill, at best", max(row.ratio for row in some))
 
 
 def _possible(kind: str, followees: int, users: int) -> bool:
     first, last = KINDS[kind]
     return followees < (last - first) * users
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(count(word) for word in text.split(","))
 
 
 def line(row: Row) -> str:
@@ -129,62 +131,34 @@ def line(row: Row) -> str:
 
 
 def build(
-    engine: Engine, author: str, users: int, tweets: int, followees: Sequence[int], readers: int
+    engine: Engine, author: Author, users: int, tweets: int, followees: Sequence[int], readers: int, progress: Progress
 ) -> dict[tuple[str, int], list[int]]:
     """Populates an empty database. Returns the ids of readers by kind and number of followees."""
     Base.metadata.create_all(engine)  # does nothing after migrations
+    chance = random.Random(1)  # noqa: S311 (no secret)
     groups: dict[tuple[str, int], list[int]] = {}
-    people = int(max(last for _, last in KINDS.values()) * users)
-    with engine.begin() as connection:
-
-        def run(statement: str, **values: object) -> None:
-            connection.execute(text(statement), values)
-
-        run("SELECT setseed(0.5)")
-        # The rows are valid, so checks are skipped; building an index at the end is faster than maintaining it.
-        run("SET LOCAL session_replication_role = replica")
-        run("DROP INDEX ix_tweets_user_id_id")
-        run(
-            "INSERT INTO users (username, username_key, display_name, folded_name, bio, password_hash, auth_version,"
-            " tweets_count, followers_count, following_count, date)"
-            " SELECT 'u' || n, 'u' || n, 'User ' || n, 'user ' || n, '', '', 0, 0, 0, 0, now()"
-            " FROM generate_series(1, :people) n",
-            people=people,
-        )
-        run(
-            "INSERT INTO tweets SELECT (CAST(:first AS bigint) - n) << 12, :users + 1 + n / :old * 2,"
-            " 'Tweet number ' || n, '2020-01-01', NULL, 'tweet number ' || n"
-            " FROM generate_series(1, (:people - :users) / 2 * :old - 1) n",
-            users=users, people=people, old=OLD, first=FIRST,
-        )  # fmt: skip
-        run(
-            f"INSERT INTO tweets SELECT (:first + n * :spacing) << 12, {author}, 'Tweet number ' || n || ' of many',"  # noqa: S608
-            " '2025-01-01'::timestamptz + make_interval(secs => n * :spacing / 1000.0), NULL,"
-            " 'tweet number ' || n || ' of many'"
-            " FROM generate_series(1, CAST(:tweets AS bigint)) n",
-            users=users, tweets=tweets, first=FIRST, spacing=SPACING,
-        )  # fmt: skip
+    with bulk_rows(engine, progress, indexes=False) as rows:
+        people = rows.people(int(max(last for _, last in KINDS.values()) * users), "u")
+        silent = people[users::2]
+        old = ((FIRST - n, silent[n // OLD]) for n in range(1, len(silent) * OLD))
+        new = ((FIRST + n * SPACING, author(users, chance.random())) for n in range(1, tweets + 1))
+        dated = enumerate(chain(old, new), 1)
+        rows.tweets(((ms << SEQUENCE_BITS, by, f"Tweet number {n}") for n, (ms, by) in dated), tweets)
+        pairs: list[tuple[int, int]] = []
         for kind, (first, last) in KINDS.items():
             for number in followees:
                 if not _possible(kind, number, users):
                     continue
-                for _ in range(readers):
-                    reader = people + 1 + sum(map(len, groups.values()))
-                    groups.setdefault((kind, number), []).append(reader)
-                    run(
-                        "INSERT INTO relationships SELECT :reader, n"
-                        " FROM generate_series(CAST(:first AS bigint), :last) n ORDER BY random() LIMIT :count",
-                        reader=reader, first=int(first * users) + 1, last=int(last * users), count=number,
-                    )  # fmt: skip
+                found = rows.people(readers, f"{kind}{number}_")
+                groups[kind, number] = list(found)
+                for reader in found:
+                    pairs += (
+                        (reader, n) for n in chance.sample(people[int(first * users) : int(last * users)], number)
+                    )
                     if kind == "silent":
-                        run(
-                            "INSERT INTO relationships SELECT :reader, n"
-                            " FROM generate_series(CAST(:last AS bigint), :last + :count - 1) n",
-                            reader=reader, last=int(KINDS["quiet"][0] * users) + 1, count=SPEAKING,
-                        )  # fmt: skip
-        run("CREATE INDEX ix_tweets_user_id_id ON tweets (user_id, id)")
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE"))
+                        quiet = int(KINDS["quiet"][0] * users)
+                        pairs += ((reader, n) for n in people[quiet : quiet + SPEAKING])
+        rows.follows(pairs, len(pairs))
     return groups
 
 

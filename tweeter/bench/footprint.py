@@ -12,7 +12,7 @@ from typing import Any
 from tweeter.bench.children import Child
 from tweeter.bench.contender import CHEAP, Answers
 from tweeter.bench.machinery import machinery, trusted
-from tweeter.bench.report.schema import Footprint, label
+from tweeter.bench.schema import Footprint, label
 from tweeter.bench.scratch import Scratch
 from tweeter.devtools.servers import PostgreSQL, resident
 from tweeter.interfaces import IMaterializedTimelines, ITimelineKinds

@@ -5,13 +5,14 @@ Network or a News Media? (WWW 2010). Followees are drawn by such weights, as in 
 (Connected components in random graphs with given expected degree sequences, 2002).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
+Weights = NDArray[np.float64]
 
 EXPONENT = 2.276
 # The weight of the user of rank r is (r + OFFSET)^-1/(EXPONENT - 1). Without the offset nearly all users would follow
@@ -82,24 +83,20 @@ def plant(graph: Graph, followees: Sequence[int], followers: Sequence[int], cons
     return Planted(whole, readers, authors, fans[: max([0, *(followed for _, followed in new)])].tolist())
 
 
-def popularity(users: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """The cumulative shares of a power law, in random order."""
-    weights = (np.arange(users) + OFFSET) ** (-1 / (EXPONENT - 1))
-    cumulative = np.cumsum(random.permutation(weights))
-    shares: NDArray[np.float64] = cumulative / cumulative[-1]
-    return shares
+def popularity(users: int, random: np.random.Generator) -> Weights:
+    """The weights of a power law, in random order."""
+    return random.permutation((np.arange(users) + OFFSET) ** (-1 / (EXPONENT - 1)))
 
 
-def zipf(users: int, alpha: float, random: np.random.Generator) -> NDArray[np.float64]:
-    """The cumulative shares of Zipf's law with this exponent, in random order."""
-    cumulative = np.cumsum(random.permutation(np.arange(1, users + 1) ** -alpha))
-    shares: NDArray[np.float64] = cumulative / cumulative[-1]
-    return shares
+def zipf(users: int, alpha: float, random: np.random.Generator) -> Weights:
+    """The weights of Zipf's law with this exponent, in random order."""
+    return random.permutation(np.arange(1, users + 1) ** -alpha)
 
 
-def pick(shares: NDArray[np.float64], count: int, random: np.random.Generator) -> Numbers:
-    """Draws so many numbers with the probabilities of the cumulative shares."""
-    return np.searchsorted(shares, random.random(count), side="right").astype(np.int64)
+def pick(weights: Weights | Iterable[float], count: int, random: np.random.Generator) -> Numbers:
+    """Draws so many numbers with the probabilities of these weights."""
+    cumulative = np.cumsum(np.fromiter(weights, np.float64))
+    return np.searchsorted(cumulative / cumulative[-1], random.random(count), side="right").astype(np.int64)
 
 
 def _graph(users: int, followers: Numbers, followees: Numbers) -> Graph:

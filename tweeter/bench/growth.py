@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tweeter.bench.contender import Answers, Contender, contenders
-from tweeter.bench.graphs import Planted, plant, power_law
+from tweeter.bench.figures import rotated
+from tweeter.bench.graphs import Numbers, Planted, plant, power_law
+from tweeter.bench.machinery import engine_at
 from tweeter.bench.plan import Plan
-from tweeter.bench.report.schema import Cost, Measurement, summarize
+from tweeter.bench.schema import Cost, Measurement, summarize
 from tweeter.bench.scratch import Scratch
-from tweeter.bench.world import Written, write_world
+from tweeter.bench.world import write_world
+from tweeter.bulk.rows import in_parts
 from tweeter.console.progress import Progress
-from tweeter.db.engines import make_engine
 from tweeter.values import Cursor, Timeline
 
 
@@ -28,44 +30,26 @@ class Site(NamedTuple):
 
     url: str
     planted: Planted
-    written: Written
+    tweet_ids: Numbers
 
 
 def make_site(
-    scratch: Scratch, plan: Plan, seed: int, users: int, tweets: int, followees: Sequence[int], followers: Sequence[int]
+    scratch: Scratch,
+    plan: Plan,
+    seed: int,
+    users: int,
+    tweets: int,
+    followees: Sequence[int] = (),
+    followers: Sequence[int] = (),
 ) -> Site:
     """A site of so many users, and of users with exact numbers of followees or followers."""
     planted = plant(
         power_law(users, plan.follows_each, seed), followees, followers, min(plan.constant, users), seed + 1
     )
     url = scratch.new_database()
-    engine = make_engine(url)
-    try:
-        written = write_world(engine, planted.graph, tweets, seed + 2, scratch.progress)
-    finally:
-        engine.dispose()
-    return Site(url, planted, written)
-
-
-def grow_people(scratch: Scratch, plan: Plan, answers: Mapping[str, Answers], site: Site) -> Iterator[Measurement]:
-    """The series of followees and of followers, on one site."""
-    people = [Person("followees", count, user) for count, user in site.planted.readers.items()]
-    people += [Person("followers", count, user) for count, user in site.planted.authors.items()]
-    with contenders(scratch, answers, site.url) as every:
-        warm_up(every, site, scratch.progress)
-        scratch.progress.phase("Followees, followers", len(people) * plan.rounds)
-        yield from measure_people(plan, every, people, scratch.progress)
-
-
-def grow_site(
-    scratch: Scratch, plan: Plan, answers: Mapping[str, Answers], series: str, size: int, site: Site
-) -> Iterator[Measurement]:
-    """One point of the series of users or of tweets, for a user with 100 followees and 100 followers."""
-    (user,) = site.planted.readers.values()
-    with contenders(scratch, answers, site.url) as every:
-        warm_up(every, site, scratch.progress)
-        scratch.progress.phase("Home pages, posts", plan.rounds)
-        yield from measure_people(plan, every, [Person(series, size, user)], scratch.progress)
+    with engine_at(url) as engine:
+        tweet_ids = write_world(engine, planted.graph, tweets, seed + 2, scratch.progress)
+    return Site(url, planted, tweet_ids)
 
 
 def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
@@ -73,28 +57,29 @@ def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
     materialized = [contender for contender in every if contender.materialized]
     progress.phase("Warming timelines", len(site.planted.fans) * len(materialized))
     for contender in materialized:
-        for number, user in enumerate(site.planted.fans, 1):
-            contender.timelines.page(Timeline("home", user + 1), Cursor())
-            if number % 100 == 0:
-                progress.advance(100)
-        progress.advance(len(site.planted.fans) % 100)
+        for users in in_parts(site.planted.fans, 100):
+            for user in users:
+                contender.timelines.page(Timeline("home", user + 1), Cursor())
+            progress.advance(len(users))
     for contender in every:  # opens connections and prepares statements
         contender.post(site.planted.fans[0] + 1, "The first post of all is not counted.")
 
 
-def measure_people(
-    plan: Plan, every: Sequence[Contender], people: Sequence[Person], progress: Progress
+def grow(
+    scratch: Scratch, plan: Plan, answers: Mapping[str, Answers], site: Site, people: Sequence[Person]
 ) -> Iterator[Measurement]:
     """Measures home pages and posts of these users. In each round every user has a turn on every backend."""
     rounds: dict[tuple[Person, str, str], list[list[Cost]]] = {}
-    gc.collect()
-    for number in range(plan.rounds):
-        for person in people:
-            for place in range(len(every)):
-                contender = every[(place + number) % len(every)]
-                for measure, costs in _once(plan, contender, Timeline("home", person.user + 1)).items():
-                    rounds.setdefault((person, contender.name, measure), []).append(costs)
-            progress.advance(1)
+    with contenders(scratch, answers, site.url) as every:
+        warm_up(every, site, scratch.progress)
+        scratch.progress.phase("Home pages, posts", len(people) * plan.rounds)
+        gc.collect()
+        for number in range(plan.rounds):
+            for person in people:
+                for contender in rotated(every, number):
+                    for measure, costs in _once(plan, contender, Timeline("home", person.user + 1)).items():
+                        rounds.setdefault((person, contender.name, measure), []).append(costs)
+                scratch.progress.advance(1)
     for (person, backend, measure), values in rounds.items():
         yield Measurement(person.series, person.x, backend, measure, summarize(values))
 

@@ -5,12 +5,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyramid.registry import Registry
+from sqlalchemy import Engine
 
 import tweeter
 from tweeter.console.commands import CommandError, trouble
+from tweeter.db.options import engine_of
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.outbox.site import site_id
 from tweeter.plugins import dotted
+from tweeter.services.actions import acting
 from tweeter.timelines import BACKENDS
 
 # Backends with shared stores for which a scratch site has servers.
@@ -41,6 +44,22 @@ def _check_stores(registry: Registry, chosen: str) -> None:
                 f"{chosen} can't be measured: its store ({name}) is shared, and may be the one that the site uses. "
                 "There are private servers for redis and memcached only."
             )
+
+
+@contextmanager
+def engine_at(url: str) -> Iterator[Engine]:
+    """An engine for a database, without connections after the block. Raises SettingError for a wrong URL."""
+    engine = engine_of({"sqlalchemy.url": url})
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def post(registry: Registry, author: int) -> int:
+    """Commits a tweet. Returns its id."""
+    with acting(registry) as actions:
+        return actions.post(author, "Of everyday size, as most are.").id
 
 
 def trusted(registry: Registry, seconds: float = 30) -> Any:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from pyramid.registry import Registry
 
-from tweeter.bench.figures import Figures, Ratio
-from tweeter.bench.given import memcached_socket, redis_client
+from tweeter.bench.figures import Figures
+from tweeter.bench.given import memcached_client, redis_client
 from tweeter.bench.machinery import trusted
-from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
+from tweeter.bulk.rows import bulk_rows, in_parts
 from tweeter.console.commands import CommandError, count
 from tweeter.ids import generate_id
 from tweeter.interfaces import ITimelines
@@ -67,7 +67,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
             tracemalloc.stop()
     for name in ("redis, warm", "redis, warm, by MEMORY USAGE"):
         most = LARGEST * args.entries / 800
-        figures.ratios.append(Ratio(name, figures.runs[name][0], most=most, unit="KB"))
+        figures.claim(name, figures.runs[name][0], most=most, unit="KB")
     figures.compare("the talk's sorted set / redis, warm", "the talk's sorted set in redis", "redis, warm")
     return figures
 
@@ -91,9 +91,9 @@ def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures
     _read(registry, [first])  # includes one-time costs: scripts, connections, the tweets
     scratch.progress.phase(f"Filling {backend}", len(others))
     before = used()
-    for start in range(0, len(others), 100):
-        _read(registry, others[start : start + 100])
-        scratch.progress.advance(len(others[start : start + 100]))
+    for some in in_parts(others, 100):
+        _read(registry, some)
+        scratch.progress.advance(len(some))
     figures.add({f"{backend}, warm": [(used() - before) / len(others) / KB]})
     timelines = registry.getUtility(ITimelines)
     before = used()
@@ -116,12 +116,8 @@ def _memcached_bytes(servers: str) -> int:
     """The bytes of all items, headers included."""
     total = 0
     for server in servers.replace(",", " ").split():
-        with memcached_socket(server) as connection:
-            connection.sendall(b"stats\r\n")
-            data = b""
-            while not data.endswith(b"END\r\n"):
-                data += connection.recv(65_536)
-        total += next(int(line.split()[2]) for line in data.splitlines() if line.startswith(b"STAT bytes "))
+        with memcached_client(server) as client:
+            total += int(client.stats()[b"bytes"])
     return total
 
 

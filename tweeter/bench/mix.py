@@ -8,18 +8,18 @@ response to the last. The share of pages from SQL is reported by the reason why 
 import argparse
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 from tweeter.bench.browser import Browser
 from tweeter.bench.children import Child
-from tweeter.bench.figures import Figures, Ratio, rotate
+from tweeter.bench.figures import Figures, rotate
 from tweeter.bench.load import Load, load
-from tweeter.bench.readers import PASSWORD, sign_in_as
-from tweeter.bench.rows import bulk_rows
+from tweeter.bench.readers import PASSWORD, sign_in
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.web import Served, serving, site_app
+from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import count
 from tweeter.ids import generate_id
 from tweeter.metrics import fallbacks
@@ -45,84 +45,73 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", choices=BACKENDS[1:], help="only this one beside sql (default all)")
 
 
-class _Requests(NamedTuple):
-    """The requests of the users of one site, as bytes."""
-
-    kinds: dict[str, list[bytes]]
-
-    def drawn(self, mix: dict[str, int], chance: random.Random, number: int = 2000) -> list[bytes]:
-        """A random sequence of requests of a mix."""
-        weights = mix | {"home": 100 - sum(mix.values())}
-        kinds = chance.choices(list(weights), list(weights.values()), k=number)
-        return [chance.choice(self.kinds[kind]) for kind in kinds]
-
-
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     figures = Figures(f"A site of {PROCESSES} processes, {args.connections} connections", "requests a second")
-    backends = ("sql", args.backend) if args.backend else BACKENDS
     with scratch.machinery("sql") as registry:
         _fill(scratch, registry)
     with ExitStack() as stack:
         loaders = [stack.enter_context(closing(Child())) for _ in range(PROCESSES)]
-        sites: dict[str, list[Served]] = {}
-        contenders: dict[str, Callable[[], float]] = {}
-        from_sql: dict[str, Counter[str]] = {}
-        pages: Counter[str] = Counter()
-        for backend in backends:
+        contenders: dict[str, _Contender] = {}
+        for backend in ("sql", args.backend) if args.backend else BACKENDS:
             url = stack.enter_context(scratch.copy(scratch.database))
             settings = scratch.settings(backend) | {"sqlalchemy.url": url}
-            log = str(scratch.folder / f"{backend}.log")
-            served = [stack.enter_context(serving(args.ini, log, site_app, settings)) for _ in range(PROCESSES)]
-            sites[backend] = served
-            requests = _sign_in(scratch, stack, served[0], backend)
-            for name, mix in MIXES.items():
-                contenders[f"{backend}, {name}"] = _contender(
-                    f"{backend}, {name}", served, loaders, requests, mix, args, from_sql, pages
-                )
+            sites = [serving(scratch, args.ini, backend, site_app, settings) for _ in range(PROCESSES)]
+            served = [stack.enter_context(site) for site in sites]
+            requests = _sign_in(scratch, served[0], backend)
+            for name in MIXES:
+                contenders[f"{backend}, {name}"] = _Contender(backend, name, served, loaders, requests, args)
         figures.add(rotate(scratch.progress, contenders, args.runs, "Load"))
-    for backend in backends[1:]:
-        for name in MIXES:
-            contender = f"{backend}, {name}"
-            figures.compare(f"{contender} / sql", contender, f"sql, {name}", least=LEAST[name])
-            stale = sum(from_sql[contender][reason] for reason in FRESH) / max(pages[contender], 1)
-            figures.ratios.append(Ratio(f"{contender}: pages from SQL for freshness", stale, most=MOST_STALE))
-            reasons = ", ".join(f"{reason} {number:,}" for reason, number in sorted(from_sql[contender].items()))
-            figures.notes.append(f"{contender}: {pages[contender]:,} responses; from SQL: {reasons or 'none'}")
+    for contender, found in contenders.items():
+        if found.backend == "sql":
+            continue
+        figures.compare(f"{contender} / sql", contender, f"sql, {found.mix}", least=LEAST[found.mix])
+        stale = sum(found.from_sql[reason] for reason in FRESH) / max(found.pages, 1)
+        figures.claim(f"{contender}: pages from SQL for freshness", stale, most=MOST_STALE)
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in sorted(found.from_sql.items()))
+        figures.notes.append(f"{contender}: {found.pages:,} responses; from SQL: {reasons or 'none'}")
     return figures
 
 
-def _contender(
-    name: str,
-    served: list[Served],
-    loaders: list[Child],
-    requests: _Requests,
-    mix: dict[str, int],
-    args: argparse.Namespace,
-    from_sql: dict[str, Counter[str]],
-    pages: "Counter[str]",
-) -> Callable[[], float]:
-    backend = name.partition(",")[0]
-    chance = random.Random(name)  # noqa: S311 (no secret)
-    from_sql[name] = Counter()
+@dataclass
+class _Contender:
+    """A mix of requests to the processes of one backend."""
 
-    def measured() -> float:
-        before = _reasons(served, backend)
-        each = max(1, args.connections // len(served))
-        for loader, one in zip(loaders, served, strict=True):
-            loader.begin(load, one.address, requests.drawn(mix, chance), each, args.seconds, WARM_UP)
-        loads: list[Load] = [loader.result() for loader in loaders]
-        from_sql[name] += _reasons(served, backend) - before
-        pages[name] += sum(each.answers for each in loads)
-        return sum(each.rate for each in loads)
+    backend: str
+    mix: str
+    served: list[Served]
+    loaders: list[Child]
+    requests: dict[str, list[bytes]]  # by kind
+    args: argparse.Namespace
+    from_sql: "Counter[str]" = field(default_factory=Counter)  # pages, by reason
+    pages: int = 0
 
-    return measured
+    def __post_init__(self) -> None:
+        self._chance = random.Random(f"{self.backend}, {self.mix}")  # noqa: S311 (no secret)
 
+    def __call__(self) -> float:
+        """The requests per second of all processes."""
+        before = self._reasons()
+        each = max(1, self.args.connections // len(self.served))
+        for loader, served in zip(self.loaders, self.served, strict=True):
+            loader.begin(load, served.address, self._drawn(), each, self.args.seconds, WARM_UP)
+        loads: list[Load] = [loader.result() for loader in self.loaders]
+        self.from_sql += self._reasons() - before
+        self.pages += sum(one.answers for one in loads)
+        return sum(one.rate for one in loads)
 
-def _reasons(served: list[Served], backend: str) -> "Counter[str]":
-    total: Counter[str] = Counter()
-    for one in served:
-        total.update({reason: int(number) for reason, number in one.child.call(fallbacks, backend).items()})
-    return total
+    def _drawn(self, number: int = 2000) -> list[bytes]:
+        """A random sequence of requests."""
+        mix = MIXES[self.mix]
+        weights = mix | {"home": 100 - sum(mix.values())}
+        kinds = self._chance.choices(list(weights), list(weights.values()), k=number)
+        return [self._chance.choice(self.requests[kind]) for kind in kinds]
+
+    def _reasons(self) -> "Counter[str]":
+        total: Counter[str] = Counter()
+        for served in self.served:
+            found = served.child.call(fallbacks, self.backend)
+            total.update({reason: int(number) for reason, number in found.items()})
+        return total
 
 
 def _fill(scratch: Scratch, registry: Any) -> None:
@@ -137,24 +126,19 @@ def _fill(scratch: Scratch, registry: Any) -> None:
         rows.tweets(((generate_id(), author, "Of everyday size, as most are.") for author in by), len(by))
 
 
-def _sign_in(scratch: Scratch, stack: ExitStack, site: Served, backend: str) -> _Requests:
+def _sign_in(scratch: Scratch, site: Served, backend: str) -> dict[str, list[bytes]]:
+    """The requests of the users of one site, by kind."""
     chance = random.Random(2)  # noqa: S311 (no secret)
     kinds: dict[str, list[bytes]] = {"home": [], "post": [], "follow": [], "profile": []}
     scratch.progress.phase(f"{backend}: people sign in", READERS)
     for number in range(READERS):
-        browser = stack.enter_context(closing(Browser(site.address)))
-        sign_in_as(browser, f"reader{number + 1}", backend)
-        kinds["home"].append(browser.request("/"))
-        kinds["profile"].append(browser.request(f"/@user{chance.randint(1, AUTHORS)}"))
-        kinds["post"].append(browser.form("/tweets", message="Of everyday size, as most are."))
-        kinds["follow"] += _follows(browser, chance)
-        browser.close()
+        with closing(Browser(site.address)) as browser:
+            sign_in(browser, f"reader{number + 1}", backend)
+            kinds["home"].append(browser.request("/"))
+            kinds["profile"].append(browser.request(f"/@user{chance.randint(1, AUTHORS)}"))
+            kinds["post"].append(browser.form("/tweets", message="Of everyday size, as most are."))
+            for _ in range(3):
+                author = f"user{chance.randint(1, AUTHORS)}"
+                kinds["follow"] += browser.form(f"/@{author}/follow"), browser.form(f"/@{author}/unfollow")
         scratch.progress.advance(1)
-    return _Requests(kinds)
-
-
-def _follows(browser: Browser, chance: random.Random) -> Iterator[bytes]:
-    for _ in range(3):
-        author = f"user{chance.randint(1, AUTHORS)}"
-        yield browser.form(f"/@{author}/follow")
-        yield browser.form(f"/@{author}/unfollow")
+    return kinds

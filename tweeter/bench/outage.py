@@ -8,25 +8,27 @@ sites in turn, so both are measured under the same load. Afterwards every home p
 import argparse
 import http.client
 import random
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
-from tweeter.backends.memcached import addresses
+from tweeter import timelines
 from tweeter.bench.browser import Address, Browser
-from tweeter.bench.figures import Figures, Ratio, percentile
+from tweeter.bench.figures import Figures, percentile
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.web import serving, site_app
 from tweeter.console.commands import CommandError, count
 from tweeter.devtools.proxy import Mode, Proxy
+from tweeter.devtools.servers.expected import Expected, expected, moved
+from tweeter.plugins import load, with_declared
 
 Outage = Literal["refused", "hung", "flapping"]
 OUTAGES: tuple[Outage, ...] = ("refused", "hung", "flapping")
-BACKENDS = ("redis", "memcached")
+OPTIONS = {"redis": "--redis redis://HOST:PORT/DB", "memcached": "--memcached HOST:PORT"}
+BACKENDS = tuple(OPTIONS)
 FLAPS = 0.2, 1.0  # seconds; each state lasts between these
 POST_EVERY = 10  # requests of each user
 PASSWORD = "for a benchmark"  # noqa: S105
@@ -66,21 +68,17 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     backends = (args.backend,) if args.backend else BACKENDS
     outages = (args.outage,) if args.outage else OUTAGES
     figures = Figures(f"Requests during outages of {args.seconds:g} seconds", f"ms, {PERCENT}th percentile")
-    found: dict[tuple[str, Outage], list[Result]] = {}
+    found: dict[tuple[str, Outage], list[Result]] = {(b, outage): [] for b in backends for outage in outages}
     for backend in backends:
         scratch.settings(backend)  # starts its server: a missing one is reported before the first outage
-    scratch.progress.phase("Outages", args.runs * len(backends) * len(outages))
+    scratch.progress.phase("Outages", args.runs * len(found))
     for number in range(args.runs):
-        for backend in backends:
-            for outage in outages:
-                result = measure(
-                    scratch, args.ini, backend, outage,
-                    people=args.people, seconds=args.seconds, seed=args.seed + number,
-                )  # fmt: skip
-                if not result.right:
-                    raise CommandError(f"{backend} shows other tweets than sql does after an outage ({outage}).")
-                found.setdefault((backend, outage), []).append(result)
-                scratch.progress.advance(1)
+        for (backend, outage), results in found.items():
+            sizes = {"people": args.people, "seconds": args.seconds, "seed": args.seed + number}
+            results.append(measure(scratch, args.ini, backend, outage, **sizes))
+            if not results[-1].right:
+                raise CommandError(f"{backend} shows other tweets than sql does after an outage ({outage}).")
+            scratch.progress.advance(1)
     for results in found.values():
         _tell(figures, results)
     return figures
@@ -97,8 +95,8 @@ def _tell(figures: Figures, results: Sequence[Result]) -> None:
         # When the store hangs, a post waits for one timeout, once per thread. The share of such posts depends on their
         # number, so only pages have a target.
         figures.compare(f"{name}: {kind} / those of sql", ours, sqls, most=SLOWER if kind == "pages" else None)
-    figures.ratios.append(Ratio(f"{name}: return", max(result.returned for result in results), most=RETURN, unit="s"))
-    figures.ratios.append(Ratio(f"{name}: requests that failed", sum(result.failed for result in results), most=0))
+    figures.claim(f"{name}: return", max(result.returned for result in results), most=RETURN, unit="s")
+    figures.claim(f"{name}: requests that failed", sum(result.failed for result in results), most=0)
     figures.notes.append(
         f"{name}: {sum(len(result.pages[backend]) for result in results):,} pages and"
         f" {sum(len(result.posts[backend]) for result in results):,} posts of each site;"
@@ -111,12 +109,13 @@ def measure(
 ) -> Result:
     """Measures an outage of so many seconds."""
     with ExitStack() as stack:
-        proxy, through = stack.enter_context(_proxied(scratch, backend))
+        server = _server(scratch, backend)
+        proxy = stack.enter_context(closing(Proxy(server.host, server.port)))
         sites = {}
         for name in ("sql", backend):
             settings = scratch.settings(name, **{"tweeter.metrics": "127.0.0.1", "tweeter.secure_cookies": False})
-            log = str(scratch.folder / f"{name}.log")
-            sites[name] = stack.enter_context(serving(ini, log, site_app, settings | through)).address
+            settings |= moved(settings, proxy.host, proxy.port)
+            sites[name] = stack.enter_context(serving(scratch, ini, name, site_app, settings)).address
         persons = [stack.enter_context(closing(Person(sites, number))) for number in range(people)]
         for person in persons:
             person.settle(persons)
@@ -184,12 +183,14 @@ class Person:
 
 def _live(persons: Sequence[Person], proxy: Proxy, outage: Outage, seconds: float, chance: random.Random) -> None:
     until = time.monotonic() + seconds
-    chances = [random.Random(chance.random()) for _ in persons]  # noqa: S311
-    threads = [
-        threading.Thread(target=each.live, args=(until, own)) for each, own in zip(persons, chances, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
+    with ThreadPoolExecutor(len(persons)) as pool:
+        living = [pool.submit(each.live, until, random.Random(chance.random())) for each in persons]  # noqa: S311
+        _break(proxy, outage, until, chance)
+    for each in living:
+        each.result()
+
+
+def _break(proxy: Proxy, outage: Outage, until: float, chance: random.Random) -> None:
     modes: list[Mode] = ["refuse", "pass", "swallow", "pass"]
     match outage:
         case "refused":
@@ -201,8 +202,6 @@ def _live(persons: Sequence[Person], proxy: Proxy, outage: Outage, seconds: floa
                 proxy.become(modes[0])
                 modes.append(modes.pop(0))
                 time.sleep(min(left, chance.uniform(*FLAPS)))
-    for thread in threads:
-        thread.join()
 
 
 def _wait(person: Person, backend: str) -> float | None:
@@ -221,22 +220,10 @@ def _distrusted(person: Person, backend: str) -> float:
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
-@contextmanager
-def _proxied(scratch: Scratch, backend: str) -> Iterator[tuple[Proxy, dict[str, Any]]]:
-    """A proxy in front of the backend's server, and the settings that lead through it.
-
-    Raises CommandError for user-provided servers that it cannot proxy.
-    """
-    if backend == "redis":
-        url = urlsplit(scratch.redis)
-        if url.scheme != "redis":
-            raise CommandError("Outages are measured with one Redis server: --redis redis://HOST:PORT/DB.")
-        with closing(Proxy(url.hostname or "localhost", url.port or 6379)) as proxy:
-            user, at, _ = url.netloc.rpartition("@")
-            yield proxy, {"tweeter.redis.url": url._replace(netloc=f"{user}{at}{proxy.address}").geturl()}
-        return
-    [*given] = addresses(scratch.memcached)
-    if len(given) > 1 or isinstance(given[0], str):
-        raise CommandError("Outages are measured with one memcached server: --memcached HOST:PORT.")
-    with closing(Proxy(*given[0])) as proxy:
-        yield proxy, {"tweeter.memcached.servers": proxy.address}
+def _server(scratch: Scratch, backend: str) -> Expected:
+    """The backend's server. Raises CommandError for user-provided servers that a proxy cannot stand for."""
+    module = load("--backend", backend, timelines.BACKENDS)
+    server = expected(module.__name__, with_declared(scratch.settings(backend), module))
+    if server is None:
+        raise CommandError(f"Outages are measured with one {backend} server: {OPTIONS[backend]}.")
+    return server

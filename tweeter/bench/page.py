@@ -13,15 +13,15 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from tweeter.bench.breakdown import breakdown
-from tweeter.bench.browser import Answer
+from tweeter.bench.browser import Answer, Browser
 from tweeter.bench.children import Child
-from tweeter.bench.figures import Figures, Ratio, rotate
+from tweeter.bench.figures import Figures, rotate
 from tweeter.bench.load import Load, load
 from tweeter.bench.plain import bare, hello, in_site
 from tweeter.bench.readers import FEW, MOST, RECENT, constants, fill, sign_in
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.web import Served, serving, site_app
-from tweeter.console.commands import CommandError, count
+from tweeter.console.commands import CommandError, count, counts
 
 FIRST, LARGE = SIZES = (20, MOST)  # tweets
 LEAST = (1.3, 3.0)  # targets, relative to the rival in the site
@@ -37,15 +37,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--followees", type=count, default=5000, metavar="N", help=f"beside {FEW} (default 5000)")
     parser.add_argument("--connections", type=count, default=16, metavar="N", help="kept alive (default 16)")
     parser.add_argument(
-        "--others", type=_counts, default=(1, 8, 128), metavar="N,…", help="connections, too (default 1,8,128)"
+        "--others", type=counts, default=(1, 8, 128), metavar="N,…", help="connections, too (default 1,8,128)"
     )
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of each measurement (default 2)")
     parser.add_argument("--runs", type=count, default=5, metavar="N", help="of each contender, in turns (default 5)")
     parser.add_argument("--profile", type=count, metavar="N", help="say what the time of N requests was spent on")
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(count(word) for word in text.split(","))
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
@@ -60,8 +56,12 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         shown = constants(registry, identities[0])
 
         def server(name: str, make_app: Callable[..., Any], *more: Any) -> Served:
-            log = str(scratch.folder / f"{name}.log")
-            return stack.enter_context(serving(args.ini, log, make_app, *more))
+            return stack.enter_context(serving(scratch, args.ini, name, make_app, *more))
+
+        def reader(number: int, backend: str) -> Browser:
+            browser = stack.enter_context(closing(Browser(sites[backend].address)))
+            sign_in(browser, identities[number].username, backend)
+            return browser
 
         sites = {backend: server(backend, site_app, scratch.settings(backend)) for backend in OF_HELLO}
         rivals = {
@@ -70,8 +70,8 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         }
         greeter = server("hello", hello, settings)
         site = sites["redis"]
-        few = {backend: sign_in(stack, each.address, identities[0], backend) for backend, each in sites.items()}
-        many = sign_in(stack, site.address, identities[1], "redis")
+        few = {backend: reader(0, backend) for backend in sites}
+        many = reader(1, "redis")
         generator = stack.enter_context(closing(Child()))
         loads: list[Load] = []
         computed: dict[str, list[float]] = {}  # CPU milliseconds of the server per request
@@ -117,7 +117,7 @@ def _compare(figures: Figures, args: argparse.Namespace, asked: Sequence[int]) -
         rates = {connections: statistics.median(figures.runs[_kept(backend, connections)]) for connections in asked}
         for connections, rate in rates.items():
             name = f"{backend}: {connections} connections / the best of {', '.join(map(str, asked))}"
-            figures.ratios.append(Ratio(name, rate / max(rates.values()), OF_THE_BEST if connections > 1 else None))
+            figures.claim(name, rate / max(rates.values()), least=OF_THE_BEST if connections > 1 else None)
     for size, least in zip(SIZES, LEAST, strict=True):
         figures.compare(f"{size} tweets: tweeter / {IN_SITE}", _named(OURS, size), _named(IN_SITE, size), least)
         figures.compare(f"{size} tweets: tweeter / {BARE}", _named(OURS, size), _named(BARE, size))

@@ -27,7 +27,7 @@ from tweeter.web.rendering import made_of
 from tweeter.web.security import Identity
 from tweeter.web.views.forms import Form
 
-TEMPLATES = Path(tweeter.__file__).with_name("web") / "templates"
+TEMPLATES = Path(tweeter.__file__).parent / "web" / "templates"
 CACHED = "{{ tweets_html(tweets) }}"
 LOOP = "{%% for tweet in tweets %%}{%% set message, iso, shown = made_of(tweet) %%}%s{%% endfor %%}"
 

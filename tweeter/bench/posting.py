@@ -1,22 +1,29 @@
-"""Processes of a site that post, deliver and watch: the functions for the children of `tweeter bench relay`."""
+"""Processes of a site that post, deliver and watch: the functions for the children of benchmarks.
+
+Each child has one site, which `begin` or `begin_by_hand` starts.
+"""
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any
-
-from pyramid.registry import Registry
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import tweeter
 from tweeter.bench.children import Child
-from tweeter.bench.machinery import PATIENT, by_hand, trusted
+from tweeter.bench.machinery import PATIENT, by_hand, post, trusted
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.services.actions import acting
-from tweeter.values import Cursor, Timeline
+from tweeter.values import Cursor, Timeline, TweetCreated
 
 PATIENCE = 60  # seconds until all events are delivered
 
 _registry: Any = None  # of this process
+
+
+class Delivered(NamedTuple):
+    seconds: float
+    computed: float  # CPU seconds of this process
+    grown: int | None  # maximal growth of this process in bytes; None on systems without that information
 
 
 @contextmanager
@@ -43,17 +50,34 @@ def end() -> None:
     tweeter.shut_down(_registry)
 
 
-def begin_watch(settings: Mapping[str, Any]) -> None:
-    """Starts a site in this process that only reads the store."""
+def begin_by_hand(settings: Mapping[str, Any]) -> None:
+    """Starts a site in this process whose store is read, and written by `deliver`, without a relay."""
     global _registry
     _registry = tweeter.make_registry(dict(settings) | PATIENT)
     by_hand(_registry)
 
 
-def post(registry: Registry, author: int) -> int:
-    """Commits a tweet. Returns its id."""
-    with acting(registry) as actions:
-        return actions.post(author, "Of everyday size, as most are.").id
+def deliver(event: TweetCreated) -> Delivered:
+    """Delivers a committed event completely."""
+    projector = _registry.getUtility(ITimelines).projector
+    before = _memory("VmRSS", forget_peak=True)
+    computed, began = time.process_time(), time.perf_counter()
+    for _ in projector.deliver(event):
+        pass
+    seconds, computed = time.perf_counter() - began, time.process_time() - computed
+    peak = _memory("VmHWM")
+    return Delivered(seconds, computed, None if before is None or peak is None else peak - before)
+
+
+def _memory(name: str, forget_peak: bool = False) -> int | None:
+    """Bytes of resident memory from Linux: VmRSS is the current value, VmHWM the peak since it was last reset."""
+    try:
+        if forget_peak:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def post_and_wake(author: int, count: int, pause: float) -> dict[int, float]:
@@ -68,7 +92,7 @@ def post_and_wake(author: int, count: int, pause: float) -> dict[int, float]:
     return committed
 
 
-def post_beside(author: int, celebrity: int, count: int, pause: float) -> dict[int, float]:
+def post_beside(author: int, count: int, pause: float, celebrity: int) -> dict[int, float]:
     """Like `post_and_wake`, while at any time a tweet of the celebrity is being fanned out."""
     delivery = _registry.getUtility(IDelivery)
     [relay] = delivery.relays
@@ -98,7 +122,5 @@ def watch(follower: int, count: int) -> dict[int, float]:
     while len(seen) < count and time.monotonic() < deadline:
         ids = store.read(key, Cursor().before, count).ids
         moment = time.monotonic()
-        for id_ in ids:
-            if id_ > last:
-                seen.setdefault(id_, moment)
+        seen |= {id_: moment for id_ in ids if id_ > last and id_ not in seen}
     return seen

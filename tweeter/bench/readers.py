@@ -2,16 +2,15 @@
 
 import http.client
 import time
-from contextlib import ExitStack, closing
 from itertools import count as numbers
 
 from pyramid.registry import Registry
 from sqlalchemy import select
 
-from tweeter.bench.browser import Address, Browser
+from tweeter.bench.browser import Browser
 from tweeter.bench.plain import Constants
-from tweeter.bench.rows import bulk_rows
 from tweeter.bench.scratch import Scratch
+from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError
 from tweeter.ids import first_id_of_ms
 from tweeter.interfaces import ITimelines
@@ -52,15 +51,8 @@ def fill(scratch: Scratch, registry: Registry, followees: int) -> tuple[Identity
     return one, other
 
 
-def sign_in(stack: ExitStack, site: Address, identity: Identity, backend: str) -> Browser:
+def sign_in(browser: Browser, username: str, backend: str) -> None:
     """Signs in, and reads until the backend's store serves the page. Raises CommandError if it does not."""
-    browser = stack.enter_context(closing(Browser(site)))
-    sign_in_as(browser, identity.username, backend)
-    return browser
-
-
-def sign_in_as(browser: Browser, username: str, backend: str) -> None:
-    """Like `sign_in`, in an existing browser."""
     browser.sign_in(username, PASSWORD)
     deadline = time.monotonic() + WARM
     while True:

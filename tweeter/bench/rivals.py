@@ -6,11 +6,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain
 from urllib.parse import urlsplit
 
 import redis
 
+from tweeter.bulk.rows import in_parts
 from tweeter.console.commands import CommandError
 from tweeter.devtools.servers import find
 
@@ -42,8 +43,7 @@ def redis_benchmark(url: str, stem: str, keys: int, id: int, pipeline: int) -> f
 def the_talk(client: redis.Redis, stem: str, followers: Sequence[int], id: int, capacity: int) -> float:
     """Delivers an id as in the talk: ZADD and a trim per follower, in redis-py's pipelines. Returns the seconds."""
     began = time.perf_counter()
-    rest = iter(followers)
-    while some := list(islice(rest, TALK_AT_ONCE)):
+    for some in in_parts(followers, TALK_AT_ONCE):
         pipeline = client.pipeline(transaction=False)
         for follower in some:
             name = f"{stem}{follower}"
@@ -62,19 +62,15 @@ def bare_memcached(connection: socket.socket, stem: bytes, followers: Sequence[i
     """
     end = b" 0 0 8\r\n%b\r\n" % id.to_bytes(8)
     began = time.perf_counter()
-    rest = iter(followers)
     sent = lines = size = 0
-    while True:
+    for some in chain(in_parts(followers, MEMCACHED_AT_ONCE), [[]]):
         before = sent
-        if some := list(islice(rest, MEMCACHED_AT_ONCE)):
-            connection.sendall(b"".join([b"append %b%d%b" % (stem, follower, end) for follower in some]))
-            sent += len(some)
+        connection.sendall(b"".join([b"append %b%d%b" % (stem, follower, end) for follower in some]))
+        sent += len(some)
         while lines < before:
             answers = connection.recv(262_144)
             lines += answers.count(b"\n")
             size += len(answers)
-        if not some:
-            break
     seconds = time.perf_counter() - began
     if size != len(followers) * len(b"STORED\r\n"):
         raise CommandError("memcached did not have all of the timelines; does it have enough memory?")

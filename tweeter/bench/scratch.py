@@ -8,20 +8,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pyramid.registry import Registry
 from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
-from tweeter.bench.given import clean_memcached, clean_redis, memcached_socket, redis_client
-from tweeter.bench.machinery import MEMCACHED, REDIS, machinery
-from tweeter.bench.migrate import migrate, unmigrate
+from tweeter.bench.given import clean_memcached, clean_redis, memcached_client, redis_client
+from tweeter.bench.machinery import MEMCACHED, REDIS, engine_at, machinery
 from tweeter.console.commands import CommandError
+from tweeter.console.migrations import migrate, unmigrate
 from tweeter.console.progress import Progress
-from tweeter.db.engines import make_engine
-from tweeter.db.options import engine_of
 from tweeter.db.sessions import make_sessions
 from tweeter.devtools.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
 from tweeter.models import Base
@@ -48,7 +45,7 @@ STORES = ("tweeter.redis.url", "tweeter.redis.prefix", "tweeter.memcached.server
 DEBUGGING = ("pyramid.includes", "pyramid.reload_templates", "pyramid.debug_all", "pyramid.reload_all", "tweeter.lab")
 
 
-class Scratch:
+class Scratch(ExitStack):
     """Databases and servers, created on first use and removed at the end of the `with` block.
 
     User-provided ones are used instead: servers under a separate prefix, a database only if it is empty. The site's own
@@ -63,41 +60,31 @@ class Scratch:
         redis_url: str | None = None,
         memcached_servers: str | None = None,
     ) -> None:
+        super().__init__()
         self.progress = progress
         self._site = dict(settings)
         self._database = database
         self._redis = redis_url
         self._memcached = memcached_servers
-        self._stack = ExitStack()
         self._databases = 0
         self.postgresql_options = dict(FOR_MEASURING)  # of a private server that is not started yet
         self.servers: list[Server] = []  # private servers that run
 
     def __enter__(self) -> Self:
-        self._stack.__enter__()
-        try:
-            self.folder = Path(tempfile.mkdtemp(prefix="tweeter-bench-"))
-            self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            self.prefix = f"{self.folder.name}:"
-            self._stack.enter_context(_without_variables())
-            self._stack.callback(logging.disable, logging.root.manager.disable)
-            logging.disable(logging.INFO)  # migrations and cold starts of stores are expected here
-        except BaseException:
-            self._stack.close()
-            raise
+        self.folder = Path(tempfile.mkdtemp(prefix="tweeter-bench-"))
+        self.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.prefix = f"{self.folder.name}:"
+        self.enter_context(_without_variables())
+        self.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.INFO)  # migrations and cold starts of stores are expected here
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
 
     @cached_property
     def redis(self) -> str:
         """The URL of a Redis server."""
         if self._redis:
             with redis_client(self._redis):
-                self._stack.callback(clean_redis, self._redis, self.prefix)
+                self.callback(clean_redis, self._redis, self.prefix)
             return self._redis
         return self.start(Redis()).url
 
@@ -106,8 +93,8 @@ class Scratch:
         """The addresses of memcached servers, in the format of `tweeter.memcached.servers`."""
         if self._memcached:
             for server in self._memcached.replace(",", " ").split():
-                with memcached_socket(server):
-                    self._stack.callback(clean_memcached, server, self.prefix)
+                with memcached_client(server):
+                    self.callback(clean_memcached, server, self.prefix)
             return self._memcached
         return self.start(Memcached(MEMCACHED_MEGABYTES)).address
 
@@ -146,14 +133,11 @@ class Scratch:
             raise CommandError(SEVERAL_DATABASES)
         if make_url(url) == make_url(self._site["sqlalchemy.url"]):
             raise CommandError("--database must not be the site's own database.")
-        engine = engine_of({"sqlalchemy.url": url})
-        try:
+        with engine_at(url) as engine:
             if set(Base.metadata.tables) & set(inspect(engine).get_table_names()):
                 raise CommandError("--database must be an empty database: this one has tables of a site.")
-        finally:
-            engine.dispose()
         self._databases += 1
-        self._stack.callback(unmigrate, url)
+        self.callback(unmigrate, url)
         migrate(url)
         return url
 
@@ -171,9 +155,8 @@ class Scratch:
             copied = self._postgresql.url(name)
         else:
             raise CommandError(SEVERAL_DATABASES)
-        engine = make_engine(copied)
-        renew_site_id(make_sessions(engine))  # both may share one store
-        engine.dispose()
+        with engine_at(copied) as engine:
+            renew_site_id(make_sessions(engine))  # both may share one store
         try:
             yield copied
         finally:
@@ -192,22 +175,19 @@ class Scratch:
         """The versions of the servers that were used."""
         found = {}
         if "database" in self.__dict__ or self._databases:
-            engine = make_engine(self.database)
-            with engine.connect() as connection:
+            with engine_at(self.database) as engine, engine.connect() as connection:
                 found[engine.dialect.name] = ".".join(map(str, connection.dialect.server_version_info or ()))
-            engine.dispose()
         if "redis" in self.__dict__:
             with redis_client(self.redis) as client:
                 found["redis"] = client.info("server")["redis_version"]
         if "memcached" in self.__dict__:
-            with memcached_socket(self.memcached) as connection:
-                connection.sendall(b"version\r\n")
-                found["memcached"] = connection.recv(100).decode().removeprefix("VERSION").strip()
+            with memcached_client(self.memcached) as client:
+                found["memcached"] = client.version().decode()
         return found
 
     def start(self, server: AnyServer) -> AnyServer:
         """Starts a private server, which is stopped and removed at the end."""
-        self._stack.callback(server.close)
+        self.callback(server.close)
         server.start()
         self.servers.append(server)
         return server

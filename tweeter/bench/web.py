@@ -14,6 +14,7 @@ from pyramid.router import Router
 import tweeter
 from tweeter.bench.browser import Address
 from tweeter.bench.children import Child
+from tweeter.bench.scratch import Scratch
 from tweeter.serve import make_server
 
 # The ini file's listening address is not used.
@@ -45,13 +46,14 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(ini: str, log: str, make_app: Callable[..., Router], *arguments: Any) -> Iterator[Served]:
-    """Runs a server for the application that `make_app(*arguments)` returns in the server's process.
+def serving(scratch: Scratch, ini: str, name: str, make: Callable[..., Router], *arguments: Any) -> Iterator[Served]:
+    """Runs a server for the application that `make(*arguments)` returns in the server's process.
 
-    It logs as the ini file says, except that standard error is the file `log`.
+    It logs as the ini file says, except that standard error is a file of this name.
     """
+    log = str(scratch.folder / f"{name}.log")
     with closing(Child()) as child:
-        yield Served(child.call(_serve, ini, log, server_settings(ini), make_app, arguments), child)
+        yield Served(child.call(_serve, ini, log, server_settings(ini), make, arguments), child)
 
 
 def _serve(ini: str, log: str, settings: Mapping[str, str], make_app: Callable[..., Router], arguments: Any) -> Address:

@@ -6,13 +6,9 @@ from typing import Any
 
 import tweeter
 from tweeter.console.commands import CommandError
+from tweeter.console.migrations import migrations
 
 _PACKAGE = Path(tweeter.__file__).parent
-
-
-def migrations() -> str:
-    """Alembic's script_location: the migrations of an installed wheel or of a checkout."""
-    return "tweeter:migrations" if (_PACKAGE / "migrations").exists() else str(_PACKAGE.parent / "alembic")
 
 
 def add_parser(subparsers: Any) -> None:

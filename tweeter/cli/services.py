@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from tweeter.console.commands import CommandError, add_ini, read_settings
 from tweeter.devtools.servers import HOST, NotInstalled
-from tweeter.timelines import private_server
+from tweeter.devtools.servers.expected import expected
+from tweeter.plugins import load, with_declared
+from tweeter.timelines import BACKENDS
 
 LOOK_EVERY = 0.5  # seconds
 
@@ -71,8 +73,9 @@ def run(args: argparse.Namespace) -> int:
 def _services(settings: Mapping[str, Any]) -> Iterator[Service]:
     specs = f"{settings['tweeter.lab.backends']} {settings['tweeter.timelines']} {settings['tweeter.timelines.shadow']}"
     for spec in dict.fromkeys(specs.split()):
-        if (found := private_server("tweeter.lab.backends", spec, settings)) is not None:
-            yield Service(spec.rpartition(".")[2], *found)
+        module = load("tweeter.lab.backends", spec, BACKENDS)
+        if (found := expected(module.__name__, with_declared(settings, module))) and found.ours:
+            yield Service(spec.rpartition(".")[2], found.kind, found.port)
 
 
 def _package(service: Service) -> str:

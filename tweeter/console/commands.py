@@ -64,6 +64,11 @@ def count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
 
 
+def counts(text: str) -> tuple[int, ...]:
+    """The type of an argument that lists numbers, with commas between; see `count`."""
+    return tuple(count(word) for word in text.split(","))
+
+
 def natural(text: str) -> int:
     """The type of an argument that is a number, 0 at least."""
     with suppress(ValueError):

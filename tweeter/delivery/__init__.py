@@ -1,4 +1,4 @@
-"""Delivery: how committed events reach the materialised timelines.
+"""Delivery: how committed events reach the materialized timelines.
 
 `tweeter.delivery = inline` is the module `tweeter.delivery.inline`; a name with a dot is any importable module. Its
 `includeme(config)` calls `config.set_delivery(factory)`; the factory is given sessions, an engine without a pool, for

@@ -90,7 +90,7 @@ def includeme(config: Configurator) -> None:
     config.registry["lab_networks"] = parse_networks(config.get_settings()["tweeter.lab.hosts"], "tweeter.lab.hosts")
     config.registry["choose_timelines"] = choose_timelines
     config.add_directive("add_lab_step", add_lab_step)
-    for step in steps.TALK:
+    for step in steps.talk():
         config.add_lab_step(step)
     config.add_subscriber(add_globals, BeforeRender)
     config.add_route_predicate("from_lab_hosts", FromLabHosts)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tweeter import measure
 from tweeter.interfaces import IMaterializedTimelines, ITimelines
-from tweeter.measure import Meter, Statement
+from tweeter.measure import Statement
 from tweeter.values import Cursor, Page, Timeline, TweetView
 
 COLD_ROUNDS, WARM_ROUNDS = 3, 7  # reads of each
@@ -24,17 +24,6 @@ class Cost(NamedTuple):
     statements: list[Statement]
     sent: int
     received: int
-
-    @classmethod
-    def of(cls, meter: Meter, seconds: float) -> "Cost":
-        return cls(
-            seconds,
-            meter.answered_by,
-            meter.round_trips,
-            list(meter.statements or ()),
-            meter.bytes_sent,
-            meter.bytes_received,
-        )
 
     @property
     def ms(self) -> float:
@@ -65,7 +54,9 @@ def read(timelines: ITimelines, timeline: Timeline, cursor: Cursor) -> tuple[Pag
     """One page and its costs."""
     with measure.measuring(keep_statements=True) as meter:
         page = timelines.page(timeline, cursor)
-        return page, Cost.of(meter, meter.seconds)
+        seconds, statements = meter.seconds, list(meter.statements or ())
+    trips, sent, received = meter.round_trips, meter.bytes_sent, meter.bytes_received
+    return page, Cost(seconds, meter.answered_by, trips, statements, sent, received)
 
 
 def ask_all(
@@ -129,10 +120,8 @@ def compare(shown: Iterable[TweetView], expected: Iterable[TweetView]) -> list[M
     moved = {id_ for id_, other in zip(ours, theirs, strict=True) if id_ != other}
 
     def word(id_: int) -> str:
-        if id_ not in there:
-            return "missing"
-        if id_ not in wanted:
-            return "extra"
+        if id_ not in there or id_ not in wanted:
+            return "extra" if id_ in there else "missing"
         if times[id_] > 1:
             return "twice"
         if there[id_] != wanted[id_]:

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,12 +12,10 @@ from pyramid.registry import Registry
 
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.lab.happenings import Happening
+from tweeter.lab.asking import Cost
 from tweeter.lab.instruments import CountingStore, Instrument
 from tweeter.lab.jobs import Jobs
 from tweeter.lab.steps import Step
-from tweeter.plugins import dotted
-from tweeter.timelines import BACKENDS, private_server
 
 REMEMBERED = 6  # number of actions shown
 PATIENCE = 3.0  # seconds that a page waits for a store that is catching up
@@ -37,13 +36,23 @@ class Status(NamedTuple):
         return self.word == "answers"
 
 
+class Happening(NamedTuple):
+    """What was done to a backend, by whom, and the reads of one home timeline before and after it."""
+
+    date: datetime
+    by: str
+    backend: str
+    what: str
+    note: str
+    reads: list[tuple[str, Cost]]
+
+
 @dataclass
 class Backend:
     """One backend; `instrument` is None if it has no store."""
 
     timelines: ITimelines
     instrument: Instrument | None = None
-    ours: bool = False  # see Status
 
     @property
     def name(self) -> str:
@@ -76,7 +85,8 @@ class Backend:
         except SiteUnknown:
             pass  # the first connection attempt is in progress
         except BackendUnavailable as error:
-            return Status("absent", str(error), self.ours)
+            server = self.instrument and self.instrument.server
+            return Status("absent", str(error), bool(server and server.ours))
         deadline = time.monotonic() + patience
         while not self.trusted and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -106,24 +116,14 @@ class Lab:
     def backends(self) -> dict[str, Backend]:
         """The backends by short name, in the order of the setting."""
         named = {name: timelines for name, timelines in self._registry.getUtilitiesFor(ITimelines) if name}
-        wanted = self._registry.settings["tweeter.lab.backends"].split()
-        order = {spec.rpartition(".")[2]: place for place, spec in enumerate(wanted)}
-        found = [
-            Backend(timelines, self._registry["instruments"].get(name), self._is_ours(name))
-            for name, timelines in named.items()
-        ]
-        found.sort(key=lambda backend: order.get(backend.name, len(order)))
-        return {backend.name: backend for backend in found}
+        instruments = self._registry["instruments"]
+        found = {each.name: Backend(each, instruments.get(name)) for name, each in named.items()}
+        wanted = [spec.rpartition(".")[2] for spec in self._registry.settings["tweeter.lab.backends"].split()]
+        return {name: found[name] for name in dict.fromkeys([*wanted, *found]) if name in found}
 
     def statuses(self, patience: float = 0.0) -> dict[str, Status]:
         """The status of each backend, by name; `patience` as in Backend.status."""
         return {name: backend.status(patience) for name, backend in self.backends.items()}
-
-    def _is_ours(self, name: str) -> bool:
-        settings = self._registry.settings
-        specs = [settings["tweeter.timelines"], *settings["tweeter.timelines.shadow"].split()]  # the lab's: shadows
-        modules = {dotted(BACKENDS, spec) for spec in specs}  # these may register under other names
-        return name in modules and private_server("tweeter.lab.backends", name, settings) is not None
 
     @property
     def stores(self) -> list[Backend]:

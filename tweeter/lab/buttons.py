@@ -1,6 +1,7 @@
 """The lab's buttons. All are forms of a signed-in user."""
 
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlencode
 
 from pyramid.request import Request
@@ -17,8 +18,10 @@ from tweeter.lab.views import find
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views.forms import posted, see
 
+button = partial(view_config, request_method="POST", permission=SIGNED_IN)
 
-@view_config(route_name="lab_switch", request_method="POST", permission=SIGNED_IN)
+
+@button(route_name="lab_switch")
 def switch_backend(request: Request) -> Response:
     """Switches this browser's session to another backend, or back to the site's own."""
     name = posted(request, "backend")
@@ -30,7 +33,7 @@ def switch_backend(request: Request) -> Response:
     return see(posted(request, "next") or "/lab")
 
 
-@view_config(route_name="lab_store", request_method="POST", permission=SIGNED_IN)
+@button(route_name="lab_store")
 def do_to_store(request: Request) -> Response:
     """Empties, drops, breaks or repairs."""
     lab: Lab = request.registry["lab"]
@@ -43,7 +46,7 @@ def do_to_store(request: Request) -> Response:
     return _live(whose.username, "#happened")
 
 
-@view_config(route_name="lab_post", request_method="POST", permission=SIGNED_IN)
+@button(route_name="lab_post")
 def post(request: Request) -> Response:
     """Posts to 10, 1,000 or 20,000 followers."""
     sizes = {str(size): size for size in crowds.NAMES}
@@ -56,7 +59,7 @@ def post(request: Request) -> Response:
     return _start(request, title, post_and_watch(request.registry, lab, size, warm))
 
 
-@view_config(route_name="lab_tidy", request_method="POST", permission=SIGNED_IN)
+@button(route_name="lab_tidy")
 def tidy(request: Request) -> Response:
     """Removes the test accounts."""
     registry = request.registry

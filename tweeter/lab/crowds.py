@@ -4,16 +4,18 @@ They have no password; their names and bios say what they are. A follower and it
 transaction, before its timeline can have been read. So no materialized timeline changes, and no event is needed.
 """
 
+from collections import Counter
 from typing import Any
 
 from pyramid.registry import Registry
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
+from tweeter.bulk.rows import in_parts
 from tweeter.db.chunks import in_chunks
-from tweeter.db.sessions import SessionFactory, begin_immediate, insert_new, write
+from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Refused
-from tweeter.lab.jobs import Job, Timer
+from tweeter.lab.jobs import Job
 from tweeter.models import Relationship, User
 from tweeter.services.actions import actions_of
 from tweeter.services.closing import remove_some
@@ -36,29 +38,21 @@ def author_id(session: Session, size: int) -> int:
     return user.id
 
 
-def gather(sessions: SessionFactory, size: int, job: Job) -> tuple[int, list[int]]:
+def gather(registry: Registry, size: int, job: Job) -> tuple[int, list[int]]:
     """The id of the account with so many followers, and their ids. Creates missing ones."""
-    with sessions() as session:
-        begin_immediate(session)
+    writing = registry.database.writing_sessions
+    with writing.begin() as session:
         author = author_id(session, size)
-        session.commit()
-    names = [f"{NAMES[size]}_{number:05}" for number in range(1, size + 1)]
-    there: set[str] = set()
-    with sessions() as session:
-        for first in range(0, size, CHUNK):
-            chunk = names[first : first + CHUNK]
-            there |= set(session.scalars(select(User.username_key).where(User.username_key.in_(chunk))))
-    missing = [name for name in names if name not in there]
-    if missing:
-        timer = Timer(job.phase("Accounts made", len(missing), "accounts"))
-        for first in range(0, len(missing), CHUNK):
-            chunk = missing[first : first + CHUNK]
-            with sessions() as session:
-                begin_immediate(session)
+        ours = User.username_key.startswith(f"{NAMES[size]}_", autoescape=True)
+        there = set(session.scalars(select(User.username_key).where(ours)))
+    names = (f"{NAMES[size]}_{number:05}" for number in range(1, size + 1))
+    if missing := [name for name in names if name not in there]:
+        phase = job.phase("Accounts made", len(missing), "accounts")
+        for chunk in in_parts(missing, CHUNK):
+            with writing.begin() as session:
                 _make(session, author, chunk)
-                session.commit()
-            timer.advance(len(chunk))
-    with sessions() as session:
+            phase.advance(len(chunk))
+    with registry.database.sessions() as session:
         followers = session.scalars(
             select(Relationship.from_user_id)
             .join(User, User.id == Relationship.from_user_id)
@@ -95,26 +89,25 @@ def _followers() -> tuple[Any, ...]:
 
 def tidy(registry: Registry, job: Job) -> None:
     """Removes all accounts of the lab. Those with other follows or tweets are closed like any account."""
-    sessions = registry.database.sessions
-    with sessions() as session:
-        timer = Timer(job.phase("Accounts taken away", how_many(session), "accounts"))
-    while removed := _remove_chunk(sessions):
-        timer.advance(removed)
+    writing = registry.database.writing_sessions
+    with registry.database.sessions() as session:
+        phase = job.phase("Accounts taken away", how_many(session), "accounts")
+    while removed := _remove_chunk(writing):
+        phase.advance(removed)
     while True:
-        with registry.database.writing_sessions.begin() as session:
+        with writing.begin() as session:
             user_id = session.scalar(select(User.id).where(*_ours()).limit(1))
             if user_id is None:
                 return
             actions_of(registry, session).close_account(user_id)
-        for _ in in_chunks(sessions, remove_some):
+        for _ in in_chunks(registry.database.sessions, remove_some):
             pass
-        timer.advance(1)
+        phase.advance(1)
 
 
-def _remove_chunk(sessions: SessionFactory) -> int:
+def _remove_chunk(writing: sessionmaker[Session]) -> int:
     """Removes a chunk of silent followers: they follow one lab account, have no followers, and have no tweets."""
-    with sessions() as session:
-        begin_immediate(session)
+    with writing.begin() as session:
         authors = select(User.id).where(User.username_key.in_(list(NAMES.values())), User.bio == BIO)
         rows = session.execute(
             select(Relationship.from_user_id, Relationship.to_user_id)
@@ -122,11 +115,10 @@ def _remove_chunk(sessions: SessionFactory) -> int:
             .where(*_followers(), Relationship.to_user_id.in_(authors), User.followers_count == 0)
             .limit(CHUNK)
         ).all()
-        if rows:
-            ids = [follower for follower, _ in rows]
-            for author in {followee for _, followee in rows}:
-                _count(session, author, -sum(followee == author for _, followee in rows))
+        ids = [follower for follower, _ in rows]
+        for author, followers in Counter(followee for _, followee in rows).items():
+            _count(session, author, -followers)
+        if ids:
             write(session, delete(Relationship).where(Relationship.from_user_id.in_(ids)))
             write(session, delete(User).where(User.id.in_(ids)))
-            session.commit()
     return len(rows)

@@ -1,7 +1,7 @@
 """SQL statements and their plans, formatted for people."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +16,19 @@ _LIST = re.compile(r"\bIN \(([^()]+)\)")
 _CLAUSE = re.compile(r"\s+(?=(?:FROM|LEFT OUTER JOIN|(?<!OUTER )JOIN|WHERE|ORDER BY|LIMIT|UNION ALL)\b)")
 
 
-def statement_text(statement: Statement) -> str:
+class Explained(NamedTuple):
+    """A statement and its plan as text."""
+
+    text: str
+    parameters: str
+    plan: str
+
+
+def explained(engine: Engine, statement: Statement) -> Explained:
+    return Explained(_statement_text(statement), _parameters_text(statement), _plan(engine, statement))
+
+
+def _statement_text(statement: Statement) -> str:
     """The statement, one clause per line, long lists of values shortened."""
     lines, depth = [], 0
     for line in _CLAUSE.split(_LIST.sub(_shortened, " ".join(statement.sql.split()))):
@@ -25,7 +37,7 @@ def statement_text(statement: Statement) -> str:
     return "\n".join(lines)
 
 
-def parameters_text(statement: Statement) -> str:
+def _parameters_text(statement: Statement) -> str:
     """The parameters in the driver's order, with names if it uses any."""
     parameters = statement.parameters
     if isinstance(parameters, dict):
@@ -35,7 +47,7 @@ def parameters_text(statement: Statement) -> str:
     return _some(values) or "none"
 
 
-def explain(engine: Engine, statement: Statement) -> str:
+def _plan(engine: Engine, statement: Statement) -> str:
     """The plan of the statement. PostgreSQL executes it again (EXPLAIN ANALYZE) for row counts and times."""
     if not statement.sql.lstrip().upper().startswith("SELECT"):
         return ""

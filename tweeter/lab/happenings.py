@@ -2,33 +2,18 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
 
 from tweeter.errors import BackendUnavailable, Refused
 from tweeter.lab.asking import Cost, read
-from tweeter.lab.instruments import WAYS, Instrument
+from tweeter.lab.bench import Backend, Happening, Lab
+from tweeter.lab.instruments import Instrument
 from tweeter.models.base import now
 from tweeter.values import Cursor, Timeline
-
-if TYPE_CHECKING:
-    from tweeter.lab.bench import Backend, Lab
 
 CATCH_UP = 5.0  # seconds that the page waits for a repaired store
 
 
-class Happening(NamedTuple):
-    """What was done, by whom, and the reads of one home timeline before and after it."""
-
-    date: datetime
-    by: str
-    backend: str
-    what: str
-    note: str
-    reads: list[tuple[str, Cost]]
-
-
-def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, str]) -> Happening:
+def happen(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str]) -> Happening:
     """Performs the action and records it. `user` is the id and name of the owner of the home timeline to read or drop.
 
     Raises Refused if it is impossible.
@@ -37,14 +22,14 @@ def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, 
     if instrument is None:
         raise Refused(f"{backend.name} keeps nothing that could be emptied, dropped or broken.")
     timeline, name = Timeline("home", user[0]), user[1]
-    deeds: dict[str, tuple[str, Callable[[], str]]] = {
-        "empty": ("cache of tweets emptied", lambda: _empty(instrument)),
-        "drop": (f"home timeline of @{name} dropped", lambda: _drop(instrument, timeline)),
+    deeds: dict[str, tuple[str, Callable[[], str | None]]] = {
+        "empty": ("cache of tweets emptied", instrument.cache.clear),
+        "drop": (f"home timeline of @{name} dropped", lambda: instrument.store.drop([timeline.key])),
         "mend": ("mended", lambda: _mend(lab, backend, instrument)),
     }
     if instrument.breakable:
-        deeds["refuse"] = ("refuses connections", lambda: _break(instrument, "refuse"))
-        deeds["hang"] = ("takes connections and never answers", lambda: _break(instrument, "hang"))
+        deeds["refuse"] = ("refuses connections", lambda: instrument.break_it("refuse"))
+        deeds["hang"] = ("takes connections and never answers", lambda: instrument.break_it("hang"))
     if what not in deeds:
         raise Refused(f"There is no “{what[:20]}” to do to {backend.name}.")
     if what == "mend" and not instrument.broken:
@@ -59,7 +44,7 @@ def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, 
     before = look("before")
     said, do = deeds[what]
     try:
-        note = do()
+        note = do() or ""
     except BackendUnavailable as error:
         raise Refused(f"{backend.name} can’t be asked now: {error}") from error
     reads = [before, look("first page after"), look("second page after")]
@@ -68,24 +53,7 @@ def happen(lab: "Lab", backend: "Backend", what: str, by: str, user: tuple[int, 
     return happening
 
 
-def _empty(instrument: Instrument) -> str:
-    instrument.cache.clear()
-    return ""
-
-
-def _drop(instrument: Instrument, timeline: Timeline) -> str:
-    instrument.store.drop([timeline.key])
-    return ""
-
-
-def _break(instrument: Instrument, how: str) -> str:
-    if how not in WAYS:
-        raise ValueError(how)
-    instrument.break_it(how)
-    return f"It mends by itself in {instrument.mends_in / 60:.0f} minutes."
-
-
-def _mend(lab: "Lab", backend: "Backend", instrument: Instrument) -> str:
+def _mend(lab: Lab, backend: Backend, instrument: Instrument) -> str:
     """Repairs the store. Returns how many events were pending, and how long the store took to catch up."""
     lab.delivery.observe()
     waiting = backend.pending()

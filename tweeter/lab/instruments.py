@@ -5,9 +5,9 @@ none of this exists.
 """
 
 import logging
-import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic, perf_counter
@@ -16,17 +16,20 @@ from typing import Any
 from pyramid.config import Configurator
 from zope.interface import directlyProvides, providedBy
 
-from tweeter.devtools.servers import HOST
+from tweeter.devtools.proxy import Mode, Proxy
+from tweeter.devtools.servers.expected import Expected, expected, moved
 from tweeter.errors import SettingError
 from tweeter.interfaces import ITimelineStore, ITweetCache
 from tweeter.plugins import dotted, load
-from tweeter.timelines import BACKENDS, Elsewhere
+from tweeter.timelines import BACKENDS, add_timeline_store, directives
 
 log = logging.getLogger(__name__)
 
 MENDS_AFTER = 300.0  # seconds, so that a forgotten break does no harm
 WATCHED = 20  # tweets at a time
-WAYS = ("refuse", "hang")
+WAYS: dict[str, Mode] = {"refuse": "refuse", "hang": "swallow"}  # and the mode of the proxy
+
+At = Callable[[str, int], tuple[ITimelineStore, ITweetCache]]
 
 
 @dataclass
@@ -94,12 +97,12 @@ class CountingStore(Stand):
         self.tally.count(id, len(keys))
 
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
-        ids = {id_ for ids in ids_by_key.values() for id_ in ids}
-        for id_ in ids:
+        numbers = Counter(id_ for ids in ids_by_key.values() for id_ in ids)
+        for id_ in numbers:
             self.tally.begin(id_)
         self.target.add_batch(ids_by_key)
-        for id_ in ids:
-            self.tally.count(id_, sum(id_ in added for added in ids_by_key.values()))
+        for id_, timelines in numbers.items():
+            self.tally.count(id_, timelines)
 
     def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
         self.tally.begin(id)
@@ -110,47 +113,48 @@ class CountingStore(Stand):
 
 
 class Instrument:
-    """The wrapped store and cache of one backend."""
+    """The wrapped store and cache of one backend. `at(host, port)` makes the same ones at another address."""
 
     def __init__(
-        self, name: str, store: ITimelineStore, cache: ITweetCache, elsewhere: Elsewhere | None = None
+        self, name: str, store: ITimelineStore, cache: ITweetCache, server: Expected | None = None, at: At | None = None
     ) -> None:
         self.name = name
         self.store = CountingStore(store, Tally())
         self.cache = Stand(cache)
+        self.server = server
         self.broken = ""  # one of WAYS
         self._whole = store, cache
-        self._elsewhere = elsewhere
-        self._socket: socket.socket | None = None
-        self._timer: threading.Timer | None = None
+        self._at = at
+        self._proxy: Proxy | None = None
+        self._timer = threading.Timer(0, self.mend)
         self._mends_at = 0.0
         self._lock = threading.Lock()
 
     @property
     def breakable(self) -> bool:
-        return self._elsewhere is not None
+        return self.server is not None
 
     @property
     def mends_in(self) -> float:
         """Seconds until it is repaired automatically."""
         return max(0.0, self._mends_at - monotonic())
 
-    def break_it(self, how: str, seconds: float = MENDS_AFTER) -> None:
-        """Replaces the store by one that connects to a real port, which refuses connections or never responds."""
-        if self._elsewhere is None:
+    def break_it(self, how: str, seconds: float = MENDS_AFTER) -> str:
+        """Replaces the store by one behind a proxy that refuses connections or never responds. Returns when it ends."""
+        if self.server is None or self._at is None:
             raise TypeError(f"{self.name} is at no address")
         with self._lock:
             self._mend()
-            self._socket = _closed_door() if how == "refuse" else _silent_door()
-            store, cache = self._elsewhere(*self._socket.getsockname())
-            self.store.exchange(store)
-            self.cache.exchange(cache)
+            self._proxy = Proxy(self.server.host, self.server.port)
+            self._proxy.become(WAYS[how])
+            self._exchange(*self._at(self._proxy.host, self._proxy.port))
             self.broken = how
             self._mends_at = monotonic() + seconds
             self._timer = threading.Timer(seconds, self.mend)
             self._timer.daemon = True
             self._timer.start()
         log.warning("the lab broke %s: %s", self.name, how)
+        return f"It mends by itself in {seconds / 60:.0f} minutes."
 
     def mend(self) -> None:
         """Restores the real store. The relay brings it up to date before the circuit closes."""
@@ -160,30 +164,16 @@ class Instrument:
             self._mend()
 
     def _mend(self) -> None:
-        store, cache = self._whole
+        self._exchange(*self._whole)
+        self.broken = ""
+        self._timer.cancel()
+        if self._proxy is not None:
+            self._proxy.close()
+            self._proxy = None
+
+    def _exchange(self, store: ITimelineStore, cache: ITweetCache) -> None:
         self.store.exchange(store)
         self.cache.exchange(cache)
-        self.broken = ""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-
-def _closed_door() -> socket.socket:
-    """A bound port without a listener: connections are refused."""
-    door = socket.socket()
-    door.bind((HOST, 0))
-    return door
-
-
-def _silent_door() -> socket.socket:
-    """A port where the kernel accepts connections, and no process reads from them."""
-    door = _closed_door()
-    door.listen(128)
-    return door
 
 
 def _refuse_namesakes(specs: Iterable[str]) -> None:
@@ -206,13 +196,23 @@ def includeme(config: Configurator) -> None:
         load("tweeter.lab.backends", spec, BACKENDS)
     _refuse_namesakes([settings["tweeter.timelines"], *settings["tweeter.timelines.shadow"].split(), *backends])
     settings["tweeter.timelines.shadow"] = " ".join([settings["tweeter.timelines.shadow"], *backends])
-    instruments: dict[str, Instrument] = {}
+    config.registry["instruments"] = {}
+    config.include(directives)
+    config.add_directive("add_timeline_store", _add_wrapped)
 
-    def instrument(
-        name: str, store: ITimelineStore, cache: ITweetCache, elsewhere: Elsewhere | None
-    ) -> tuple[Any, Any]:
-        held = instruments[name] = Instrument(name.rpartition(".")[2], store, cache, elsewhere)
-        return held.store, held.cache
 
-    config.registry["instrument_store"] = instrument
-    config.registry["instruments"] = instruments
+def _add_wrapped(config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache) -> None:
+    """Takes the place of the directive: registers the store and the cache in their wrappers."""
+
+    def at(host: str, port: int) -> tuple[ITimelineStore, ITweetCache]:
+        found: list[tuple[ITimelineStore, ITweetCache]] = []
+        other = Configurator(settings={**config.get_settings(), **moved(config.get_settings(), host, port)})
+        other.add_directive("add_timeline_store", lambda _, name, store, cache: found.append((store, cache)))
+        other.include(name)
+        return found[0]
+
+    server = expected(name, config.get_settings())
+    held = Instrument(name.rpartition(".")[2], store, cache, server, at)
+    config.registry["instruments"][name] = held
+    wrapped: Any = held.store, held.cache
+    add_timeline_store(config, name, *wrapped)

@@ -21,6 +21,12 @@ class Phase:
     done: int = 0
     seconds: float = 0.0
     note: str = ""
+    began: float = field(default_factory=perf_counter)
+
+    def advance(self, steps: int) -> None:
+        """Counts steps, and the time since the phase began."""
+        self.done += steps
+        self.seconds = perf_counter() - self.began
 
     @property
     def share(self) -> float:
@@ -47,18 +53,6 @@ class Job:
         """Starts another phase; several may run at once."""
         self.phases.append(Phase(name, total, unit))
         return self.phases[-1]
-
-
-class Timer:
-    """Advances a phase and records the time since it began."""
-
-    def __init__(self, phase: Phase) -> None:
-        self._phase = phase
-        self._began = perf_counter()
-
-    def advance(self, steps: int) -> None:
-        self._phase.done += steps
-        self._phase.seconds = perf_counter() - self._began
 
 
 class Jobs:

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from pyramid.registry import Registry
 
+from tweeter.bulk.rows import in_parts
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import ITimelineKinds
 from tweeter.lab import crowds
 from tweeter.lab.bench import Backend, Lab
 from tweeter.lab.instruments import Delivered
-from tweeter.lab.jobs import Job, Phase, Timer
-from tweeter.services.actions import acting
+from tweeter.lab.jobs import Job, Phase
+from tweeter.services.actions import Actions
 from tweeter.values import Slice, Timeline
 
 OWN = 3  # timelines besides the followers': public, the author's profile and home
@@ -27,7 +28,7 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
 
     def work(job: Job) -> None:
         sessions = registry.database.sessions
-        author, followers = crowds.gather(sessions, size, job)
+        author, followers = crowds.gather(registry, size, job)
         asked = [backend for backend in lab.stores if backend.status().answers]
 
         def newest() -> tuple[list[int], int]:
@@ -39,7 +40,8 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
         for backend in asked:
             phase = job.phase(f"{'Warm in' if warm else 'Dropped from'} {backend.name}", len(followers), "timelines")
             _prepare(backend, followers, phase, newest if warm else None)
-        with acting(registry) as actions:
+        with registry.database.writing_sessions.begin() as session:
+            actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
             tweet = actions.post(author, f"A test of the lab, to {len(followers):,} followers.")
             begun = [(backend, backend.store.tally.watch(tweet.id)) for backend in lab.stores]
         watched = [
@@ -58,13 +60,12 @@ def _prepare(
 ) -> None:
     """Makes the followers' timelines warm, as if each had just opened their home page; without `read`, cold."""
     store = backend.store
-    timer = Timer(phase)
     try:
-        for first in range(0, len(followers), CHUNK):
-            keys = [Timeline("home", follower).key for follower in followers[first : first + CHUNK]]
+        for chunk in in_parts(followers, CHUNK):
+            keys = [Timeline("home", follower).key for follower in chunk]
             if read is None:
                 store.drop(keys)
-                timer.advance(len(keys))
+                phase.advance(len(keys))
                 continue
             # Like a reader's backfill, but one query serves the chunk: all follow this author and no other account.
             tokens = [store.begin_fill(key) for key in keys]
@@ -72,7 +73,7 @@ def _prepare(
             for key, token in zip(keys, tokens, strict=True):
                 if token is not None:
                     store.fill(key, token, ids, floor)
-                timer.advance(1)
+                phase.advance(1)
     except BackendUnavailable:
         phase.note = "then the store could not be asked any more"
 

@@ -1,7 +1,8 @@
 """The pages of the lab: backends side by side, the steps of the talk, and the live page with its buttons."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.request import Request
@@ -13,17 +14,20 @@ from tweeter import measure
 from tweeter.errors import Missing
 from tweeter.interfaces import ITimelineKinds, ITimelines
 from tweeter.lab import crowds
-from tweeter.lab.asking import Answer, Cost, ask_all
+from tweeter.lab.asking import Answer, ask_all
 from tweeter.lab.bench import PATIENCE, Lab, Status
-from tweeter.lab.explain import explain, parameters_text, statement_text
+from tweeter.lab.explain import Explained, explained
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.jobs import Job
+from tweeter.models import User
 from tweeter.services.people import find_user
 from tweeter.text import clean_line
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline, TweetView
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views.forms import Form
+
+page = partial(view_config, request_method="GET", permission=SIGNED_IN)
 
 LIMITS = (20, 100)
 
@@ -36,74 +40,35 @@ MARKS = {
 }
 
 
-class Whose(NamedTuple):
-    """The owner of the requested home timeline."""
-
-    id: int
-    username: str
-    display_name: str
-    following_count: int
-
-
-class Explained(NamedTuple):
-    """A statement and its plan as text."""
-
-    text: str
-    parameters: str
-    plan: str
-
-
-@view_config(
-    route_name="lab", request_method="GET", renderer="tweeter.web:templates/lab_compare.jinja2", permission=SIGNED_IN
-)
+@page(route_name="lab", renderer="tweeter.web:templates/lab_compare.jinja2")
 def side_by_side(request: Request) -> dict[str, Any]:
     """The same page from every backend. Cold reads drop the timelines and backfill them."""
     values, whose = asked_for(request)
     if whose is None:
         return values
-    lab: Lab = request.registry["lab"]
-    lab.delivery.wake()
-    statuses = lab.statuses(PATIENCE)
+    lab, statuses = awake(request)
     contenders = {name: lab.backends[name].timelines for name, status in statuses.items() if status.answers}
-    answers = measured(request, contenders, whose, values["limit"])
-    return values | {
-        "statuses": statuses,
-        "state": state_of(statuses),
-        "answers": answers,
-        "scales": scales_of(answers.values()),
-        "differing": differing(answers),
-        "statements": {name: explained(request, answer) for name, answer in answers.items()},
-    }
+    values |= measured(request, contenders, whose, values["limit"])
+    values |= {"statuses": statuses, "state": state_of(statuses)}
+    answers = values["answers"]
+    statements = {name: statements_of(request, answer) for name, answer in answers.items()}
+    return values | {"differing": differing(answers), "statements": statements}
 
 
-@view_config(
-    route_name="lab_steps",
-    request_method="GET",
-    renderer="tweeter.web:templates/lab_steps.jinja2",
-    permission=SIGNED_IN,
-)
+@page(route_name="lab_steps", renderer="tweeter.web:templates/lab_steps.jinja2")
 def step_by_step(request: Request) -> dict[str, Any]:
     """The effect of each step of the talk, measured on this machine."""
     values, whose = asked_for(request)
     if whose is None:
         return values
-    lab: Lab = request.registry["lab"]
-    lab.delivery.wake()
-    statuses = lab.statuses(PATIENCE)
+    lab, statuses = awake(request)
     steps = [(step, statuses.get(step.backend, Status("left out"))) for step in lab.steps]
     contenders = {step.name: lab.contender(step) for step, status in steps if status.answers}
-    answers = measured(request, contenders, whose, values["limit"])
-    return values | {
-        "steps": steps,
-        "state": state_of(statuses),
-        "answers": answers,
-        "scales": scales_of(answers.values()),
-    }
+    values |= measured(request, contenders, whose, values["limit"])
+    return values | {"steps": steps, "state": state_of(statuses)}
 
 
-@view_config(
-    route_name="lab_live", request_method="GET", renderer="tweeter.web:templates/lab_live.jinja2", permission=SIGNED_IN
-)
+@page(route_name="lab_live", renderer="tweeter.web:templates/lab_live.jinja2")
 def live(request: Request) -> dict[str, Any]:
     """The buttons and the results of earlier actions."""
     values, whose = asked_for(request)
@@ -125,18 +90,13 @@ def live(request: Request) -> dict[str, Any]:
     }
 
 
-@view_config(
-    route_name="lab_progress",
-    request_method="GET",
-    renderer="tweeter.web:templates/lab_progress.jinja2",
-    permission=SIGNED_IN,
-)
+@page(route_name="lab_progress", renderer="tweeter.web:templates/lab_progress.jinja2")
 def progress(request: Request) -> dict[str, Any]:
     """The progress of the job, as a fragment of the page."""
     return {"job": looked_at(request.registry["lab"].jobs.current)}
 
 
-@view_config(route_name="lab_state", request_method="GET", permission=SIGNED_IN)
+@page(route_name="lab_state")
 def state(request: Request) -> Response:
     """The status of each backend. The lab's pages poll it and reload after a change."""
     return Response(json_body={"state": state_of(request.registry["lab"].statuses())}, charset="UTF-8")
@@ -153,7 +113,7 @@ def looked_at(job: Job | None) -> Job | None:
     return job
 
 
-def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
+def asked_for(request: Request) -> tuple[dict[str, Any], User | None]:
     """Values of all lab pages: the form, and the owner of the requested timeline; None if there is no such user.
 
     Raises HTTPBadRequest for a limit that is not in LIMITS.
@@ -175,29 +135,32 @@ def asked_for(request: Request) -> tuple[dict[str, Any], Whose | None]:
     return values | {"whose": whose}, whose
 
 
-def find(session: Session, username: str) -> Whose:
+def find(session: Session, username: str) -> User:
     """The user of that name. Raises Missing."""
     user = find_user(session, username)
     if user is None:
         raise Missing(f"There is no user called @{clean_line(username)[:20]}.")
-    return Whose(*(getattr(user, name) for name in Whose._fields))
+    return user
 
 
-def measured(request: Request, contenders: Mapping[str, ITimelines], whose: Whose, limit: int) -> dict[str, Answer]:
-    reference = PullTimelines(
-        "reference", request.registry.database.sessions, request.registry.getUtility(ITimelineKinds)
-    )
+def awake(request: Request) -> tuple[Lab, dict[str, Status]]:
+    """The lab and the statuses of its backends, after a wait for those that are catching up."""
+    lab: Lab = request.registry["lab"]
+    lab.delivery.wake()
+    return lab, lab.statuses(PATIENCE)
+
+
+def measured(request: Request, contenders: Mapping[str, ITimelines], whose: User, limit: int) -> dict[str, Any]:
+    """The answers, and the maximum of each group of bars, in seconds."""
+    registry = request.registry
+    reference = PullTimelines("reference", registry.database.sessions, registry.getUtility(ITimelineKinds))
     with measure.measuring():  # the footer counts this page only, not the measured reads
-        return ask_all(contenders, reference, Timeline("home", whose.id), Cursor(limit=limit))
-
-
-def scales_of(answers: Iterable[Answer]) -> dict[str, float]:
-    """The maximum of each group of bars, in seconds."""
-    answers = list(answers)
-    return {
-        "cold": max((answer.cold.seconds for answer in answers if answer.cold), default=1.0),
-        "warm": max((answer.warm.seconds for answer in answers), default=1.0),
+        answers = ask_all(contenders, reference, Timeline("home", whose.id), Cursor(limit=limit))
+    scales = {
+        "cold": max((answer.cold.seconds for answer in answers.values() if answer.cold), default=1.0),
+        "warm": max((answer.warm.seconds for answer in answers.values()), default=1.0),
     }
+    return {"answers": answers, "scales": scales}
 
 
 def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, str]]]:
@@ -210,19 +173,8 @@ def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, 
     return [found[id_] for id_ in sorted(found, reverse=True)]
 
 
-def explained(request: Request, answer: Answer) -> list[tuple[str, list[Explained]]]:
+def statements_of(request: Request, answer: Answer) -> list[tuple[str, list[Explained]]]:
     """The statements of the cold and the warm read, with their plans."""
     engine = request.registry.database.engine
-
-    def read(cost: Cost) -> list[Explained]:
-        return [
-            Explained(
-                statement_text(statement),
-                parameters_text(statement),
-                explain(engine, statement),
-            )
-            for statement in cost.statements
-        ]
-
-    reads = [("cold", answer.cold)] if answer.cold else []
-    return [(label, read(cost)) for label, cost in [*reads, ("warm", answer.warm)] if cost]
+    reads = [(label, cost) for label, cost in (("cold", answer.cold), ("warm", answer.warm)) if cost is not None]
+    return [(label, [explained(engine, each) for each in cost.statements]) for label, cost in reads]

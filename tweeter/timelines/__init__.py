@@ -11,11 +11,7 @@ Both register at the commit of the configuration. Two calls with the same name c
 what was registered, in the category "timelines".
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from pyramid.config import Configurator
-from pyramid.path import DottedNameResolver
 from pyramid.request import Request
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
@@ -29,12 +25,10 @@ from tweeter.interfaces import (
     ITimelineStore,
     ITweetCache,
 )
-from tweeter.plugins import REGISTERED, dotted, include, load, with_declared
+from tweeter.plugins import REGISTERED, dotted, include
 from tweeter.timelines.push import PushTimelines
 
 BACKENDS = "tweeter.backends"
-
-Elsewhere = Callable[[str, int], tuple[ITimelineStore, ITweetCache]]
 
 
 def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> None:
@@ -42,19 +36,10 @@ def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> Non
     _add(config, name, timelines)
 
 
-def add_timeline_store(
-    config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache, elsewhere: Elsewhere | None = None
-) -> None:
-    """Directive: registers push timelines over a store and a cache. An IPageStore reads the tweets of this cache.
-
-    `elsewhere(host, port)` makes the same store and cache at another address. The lab needs it to break the store: it
-    sends it to where nobody listens, or nobody answers.
-    """
+def add_timeline_store(config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache) -> None:
+    """Directive: registers push timelines over a store and a cache. An IPageStore reads the tweets of this cache."""
     _verify(name, ITimelineStore, store)
     _verify(name, ITweetCache, cache)
-    shown = {"store": store, "cache": cache}
-    if instrument := config.registry.get("instrument_store"):
-        store, cache = instrument(name, store, cache, elsewhere)
     timelines = PushTimelines(
         name.rpartition(".")[2],
         store,
@@ -65,7 +50,7 @@ def add_timeline_store(
         clock=config.registry.database.clock,
         joined=IPageStore.providedBy(store),
     )
-    _add(config, name, timelines, **shown)
+    _add(config, name, timelines, store=store, cache=cache)
 
 
 def _add(config: Configurator, name: str, timelines: ITimelines, **shown: object) -> None:
@@ -78,19 +63,6 @@ def _add(config: Configurator, name: str, timelines: ITimelines, **shown: object
         lambda: config.registry.registerUtility(timelines, ITimelines, name),
         introspectables=(introspectable,),
     )
-
-
-def private_server(setting: str, spec: str, settings: Mapping[str, Any]) -> tuple[Any, int] | None:
-    """The kind of `tweeter.devtools.servers.Server` that a backend expects on this machine, and its port.
-
-    None where it needs no server, or one that is not ours to start.
-    """
-    module = load(setting, spec, BACKENDS)
-    expected: Callable[[Mapping[str, Any]], tuple[Any, int] | None] = getattr(module, "private_server", lambda _: None)
-    if (found := expected(with_declared(settings, module))) is None:
-        return None
-    server, port = found
-    return DottedNameResolver().maybe_resolve(server), port
 
 
 def _verify(name: str, interface: type, candidate: object) -> None:
@@ -117,11 +89,16 @@ def _choose(config: Configurator, chosen: str) -> None:
     config.registry.registerUtility(timelines, ITimelines)
 
 
+def directives(config: Configurator) -> None:
+    """Adds the directives. A module that is included before the backends can include this, and override them."""
+    config.add_directive("add_timelines", add_timelines)
+    config.add_directive("add_timeline_store", add_timeline_store)
+
+
 def includeme(config: Configurator) -> None:
     """Adds `request.timelines`, the ITimelines that the settings chose."""
     config.include(".kinds")
-    config.add_directive("add_timelines", add_timelines)
-    config.add_directive("add_timeline_store", add_timeline_store)
+    config.include(directives)
     settings = config.get_settings()
     include(config, "tweeter.timelines", settings["tweeter.timelines"], BACKENDS)
     chosen = dotted(BACKENDS, settings["tweeter.timelines"])

@@ -81,7 +81,7 @@ class Verifier:
             expected = self._expected(session, ids)
             differences = list(_pages_differ(shown, expected))
             if held and (difference := _held_differ(session, held, ids, len(ids) == count)):
-                differences.append(f"materialised: {difference}")
+                differences.append(f"materialized: {difference}")
         return differences
 
     def _pages(self, timeline: Timeline) -> Iterator[Page]:
@@ -136,7 +136,7 @@ def _ids_differ(shown: list[int], expected: list[int]) -> str:
     if shown == expected:
         return ""
     missing, surplus = sorted({*expected} - {*shown}), sorted({*shown} - {*expected})
-    parts = [f"{what} {_some(ids)}" for what, ids in (("lacks", missing), ("has besides", surplus)) if ids]
+    parts = [f"{what} {_some(ids)}" for what, ids in (("lacks", missing), ("has unexpected", surplus)) if ids]
     return " and ".join(parts) or "another order, or one twice"
 
 

@@ -9,7 +9,7 @@ All processes of a site have to name the same servers in the same order, and rea
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pymemcache.client.base import normalize_server_spec
@@ -30,14 +30,9 @@ def includeme(config: Configurator) -> None:
     settings = config.get_settings()
     named, timeout, prefix = _servers(settings)
     days = settings["tweeter.memcached.idle_days"]
-
-    def at(named: Sequence[Address]) -> tuple[MemcachedTimelineStore, MemcachedTweetCache]:
-        every = Servers(named, prefix, timeout)
-        store = MemcachedTimelineStore(every, settings["tweeter.capacity"], idle_seconds=days * DAY)
-        return store, MemcachedTweetCache(every, seconds=days * DAY)
-
-    store, cache = at(named)
-    config.add_timeline_store(__name__, store=store, cache=cache, elsewhere=lambda host, port: at([(host, port)]))
+    every = Servers(named, prefix, timeout)
+    store = MemcachedTimelineStore(every, settings["tweeter.capacity"], idle_seconds=days * DAY)
+    config.add_timeline_store(__name__, store=store, cache=MemcachedTweetCache(every, seconds=days * DAY))
 
 
 def limits_storage(settings: Mapping[str, Any]) -> MemcachedLimits:
@@ -53,14 +48,6 @@ def _servers(settings: Mapping[str, Any]) -> tuple[list[Address], float, str]:
         settings["tweeter.memcached.timeout_ms"] / 1000,
         settings["tweeter.memcached.prefix"],
     )
-
-
-def private_server(settings: Mapping[str, Any]) -> tuple[str, int] | None:
-    """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
-    match settings["tweeter.memcached.servers"]:
-        case [("localhost" | "127.0.0.1", port)]:
-            return "tweeter.devtools.servers.Memcached", int(port)
-    return None
 
 
 def addresses(text: str) -> list[Address]:
@@ -98,8 +85,8 @@ def _prefix(text: str) -> str:
 
 
 SETTINGS = {
-    "tweeter.memcached.servers": Setting(addresses, "localhost:11211", help="The servers, with blanks between."),
-    "tweeter.memcached.prefix": Setting(_prefix, "tweeter:", help="What every key begins with."),
+    "tweeter.memcached.servers": Setting(addresses, "localhost:11211", help="The servers, separated by spaces."),
+    "tweeter.memcached.prefix": Setting(_prefix, "tweeter:", help="The prefix of every key."),
     "tweeter.memcached.timeout_ms": Setting(int, 250, 1, "Milliseconds until SQL serves the page instead."),
     "tweeter.memcached.idle_days": Setting(
         int, 7, 1, "Days until a timeline that is not read expires.", most=LONGEST_LIFE // DAY

@@ -10,7 +10,6 @@ The server may evict what it likes; a user of its own needs the commands of `scr
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyramid.config import Configurator
 
@@ -28,8 +27,10 @@ def _url(text: str) -> str:
 
 
 SETTINGS = {
-    "tweeter.redis.url": Setting(_url, "redis://localhost:6379/0", help="A server, sentinels or a cluster."),
-    "tweeter.redis.prefix": Setting(str, "tweeter:", help="What every key begins with."),
+    "tweeter.redis.url": Setting(
+        _url, "redis://localhost:6379/0", help="The URL of a server, of sentinels or of a cluster."
+    ),
+    "tweeter.redis.prefix": Setting(str, "tweeter:", help="The prefix of every key."),
     "tweeter.redis.timeout_ms": Setting(int, 250, 1, "Milliseconds until SQL serves the page instead."),
     "tweeter.redis.idle_days": Setting(int, 7, 1, "Days until a timeline that is not read expires."),
 }
@@ -39,20 +40,16 @@ def includeme(config: Configurator) -> None:
     settings = config.get_settings()
     url, timeout, prefix = _server(settings)
     idle = settings["tweeter.redis.idle_days"] * 86_400
-
-    def at(url: str) -> tuple[RedisTimelineStore, RedisTweetCache]:
-        wire = Wire(open_url(url, timeout), timeout, prefix)
-        identity = without_secrets(url)
-        cache = RedisTweetCache(wire, seconds=idle)
-        store = RedisTimelineStore(
-            wire, settings["tweeter.capacity"], idle_seconds=idle, identity=identity, tweets=lambda: cache.prefix
-        )
-        return store, cache
-
-    store, cache = at(url)
-    config.add_timeline_store(
-        __name__, store=store, cache=cache, elsewhere=lambda host, port: at(f"redis://{host}:{port}/0")
+    wire = Wire(open_url(url, timeout), timeout, prefix)
+    cache = RedisTweetCache(wire, seconds=idle)
+    store = RedisTimelineStore(
+        wire,
+        settings["tweeter.capacity"],
+        idle_seconds=idle,
+        identity=without_secrets(url),
+        tweets=lambda: cache.prefix,
     )
+    config.add_timeline_store(__name__, store=store, cache=cache)
 
 
 def limits_storage(settings: Mapping[str, Any]) -> RedisLimits:
@@ -68,10 +65,3 @@ def _server(settings: Mapping[str, Any]) -> tuple[str, float, str]:
         settings["tweeter.redis.timeout_ms"] / 1000,
         settings["tweeter.redis.prefix"],
     )
-
-
-def private_server(settings: Mapping[str, Any]) -> tuple[str, int] | None:
-    """The server that the settings expect on this machine, and its port; None where it is not ours to start."""
-    parts = urlsplit(settings["tweeter.redis.url"])
-    ours = parts.scheme == "redis" and parts.hostname in {"localhost", "127.0.0.1"} and "@" not in parts.netloc
-    return ("tweeter.devtools.servers.Redis", parts.port or 6379) if ours else None

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tweeter.bench.figures import duration, make_console, significant
-from tweeter.bench.report.schema import Result, read_json
+from tweeter.bench import figures
+from tweeter.bench.figures import duration, significant
+from tweeter.bench.schema import Result, read_json
 
 LEAST_CHANGE = 1.05  # smaller changes are irrelevant
 
@@ -61,29 +62,20 @@ def differences(one: Result, other: Result) -> Iterator[str]:
 def show(before: Path, after: Path) -> None:
     """Prints the ratios of two JSON files. Raises CommandError if one is not a report."""
     one, other = read_json(before), read_json(after)
-    # Imported here, because importing it takes longer than most commands run.
-    from rich.table import Table
-
-    console = make_console()
-    table = Table(title=f"{after} compared with {before}", title_justify="left", title_style="bold")
-    table.add_column("")
-    table.add_column("backend")
-    for name in ("before", "after", "after / before"):
-        table.add_column(name, justify="right")
-    table.add_column("")
     found = list(changes(one, other))
-    for change in found:
+    rows, styles = [], {}
+    for number, change in enumerate(found):
         mark = ("slower" if change.ratio > 1 else "faster") if change.significant else ""
-        style = {"slower": "red", "faster": "green"}.get(mark)
-        table.add_row(*change[:4], f"{change.ratio:.2f}", mark, style=style)
-    console.print(table)
+        styles[number] = {"slower": "red", "faster": "green"}.get(mark, "")
+        rows.append([*change[:4], f"{change.ratio:.2f}", mark])
+    head = ("", "backend", "before", "after", "after / before", "")
     clear = sum(change.significant for change in found)
-    console.print(
+    figures.show(
+        figures.Table(f"{after} compared with {before}", head, rows, styles=styles),
         f"{clear:,} of {len(found):,} differ by more than chance: all rounds of one are above all rounds of the other, "
         f"and the medians are {LEAST_CHANGE - 1:.0%} apart at least. "
-        "A machine that was busier during one of the runs shows too."
+        "A machine that was busier during one of the runs shows too.",
     )
     if others := list(differences(one, other)):
-        console.print("Not everything was the same:", style="bold")
-        for line in others:
-            console.print(f"  {line}", markup=False)
+        figures.show("Not everything was the same:", style="bold")
+        figures.show(*(f"  {line}" for line in others))

@@ -7,24 +7,20 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tweeter.bench.figures import significant
+from tweeter.bench.figures import Table, cell, duration, significant
 from tweeter.bench.plan import Plan
 from tweeter.bench.report import plots
-from tweeter.bench.report.schema import Measurement, Result, Times
+from tweeter.bench.schema import Measurement, Result, Times
 
 # For readers: what grows, and what is measured. Anything else is shown by its own name.
 UNITS = {"followees": "people one follows", "users": "users of the site", "tweets": "tweets on the site"}
 MEASURES = {"home": "A home page", "delivered": "A post until its last follower has it"}
-BESIDE = {"home": ("cold",), "delivered": ("commit",)}  # further rows of the table
+BESIDE = {  # further tables
+    "home": {"cold": "A home page that had to be filled first"},
+    "delivered": {"commit": "Time until a post is committed"},
+}
 
 STANDS_OUT = 1.5  # a point so many times as high as both ends of its line is named in the sentence
-
-
-class Table(NamedTuple):
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    left: int = 2  # columns of text
 
 
 class Chart(NamedTuple):
@@ -42,7 +38,7 @@ def write_html(result: Result, path: Path) -> None:
         loader=PackageLoader("tweeter.bench.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["duration"] = plots.duration
+    environment.filters["cell"] = cell
     html = environment.get_template("report.jinja2").render(
         result=result, growth=list(growth_charts(result)), workloads=workload_charts(result),
         memory=memory_charts(result), answers=answers_table(result), costs=costs_table(result),
@@ -69,25 +65,15 @@ def growth_charts(result: Result) -> Iterator[Chart]:
             if not lines:
                 continue
             unit = UNITS.get(series, series)
-            says = growth_sentence(lines, unit)
-            svg = plots.growth(
-                f"{series}-{measure}",
-                f"{name}, against {unit}",
-                {backend: [_point(point) for point in points] for backend, points in lines.items()},
-                f"{unit} (logarithmic)",
-                "time (logarithmic)",
-                result.backends,
-            )
-            tables = [_times_table(name, unit, lines)]
-            tables += [
-                _times_table(TABLES[beside], unit, others)
-                for beside in BESIDE[measure]
-                if (others := series_of(result, series, beside))
+            heading = f"{name}, against {unit}"
+            axes = f"{unit} (logarithmic)", "time (logarithmic)"
+            svg = plots.growth(f"{series}-{measure}", heading, lines, *axes, result.backends)
+            tables = [
+                _times_table(caption, unit, others)
+                for of, caption in {measure: name, **BESIDE[measure]}.items()
+                if (others := series_of(result, series, of))
             ]
-            yield Chart(f"{series}-{measure}", f"{name}, against {unit}", says, svg, tables)
-
-
-TABLES = {"cold": "A home page that had to be filled first", "commit": "Time until a post is committed"}
+            yield Chart(f"{series}-{measure}", heading, growth_sentence(lines, unit), svg, tables)
 
 
 def growth_sentence(lines: Mapping[str, Sequence[Measurement]], unit: str) -> str:
@@ -132,10 +118,7 @@ def workload_charts(result: Result) -> list[Chart]:
     table = Table(
         "Each workload as a whole: one client that does one thing after the other",
         ["workload", "backend", "operations", "total", "operations a second"],
-        [
-            [run.workload, run.backend, f"{run.count:,}", plots.duration(run.seconds), f"{run.rate:,.0f}"]
-            for run in result.workloads
-        ],
+        [[run.workload, run.backend, run.count, duration(run.seconds), round(run.rate)] for run in result.workloads],
     )
     says = "; ".join(f"{name}: {best_sentence(values)}" for name, values in rows.items()) + "."
     return [Chart("throughput", "Throughput of the mixes", says, svg, [table, *_kinds_tables(result)])]
@@ -155,7 +138,7 @@ def best_sentence(rounds: Mapping[str, Sequence[float]]) -> str:
 def _kinds_tables(result: Result) -> Iterator[Table]:
     for name in dict.fromkeys(run.workload for run in result.workloads):
         rows = [
-            [kind, run.backend, f"{times.count:,}", *_three(times), f"{times.round_trips:.1f}", f"{times.sql:.1f}"]
+            [kind, run.backend, times.count, *_three(times), f"{times.round_trips:.1f}", f"{times.sql:.1f}"]
             for run in result.workloads
             if run.workload == name
             for kind, times in run.operations.items()
@@ -173,30 +156,22 @@ def memory_charts(result: Result) -> list[Chart]:
     parts = {"MB in the site's process": {f.backend: f.process / megabyte for f in result.footprints}}
     if servers := {f.backend: f.servers / megabyte for f in result.footprints if f.servers is not None}:
         parts["MB in servers"] = servers
-    count = result.footprints[0].timelines
-    svg = plots.bars("memory", f"Memory of {count:,} home timelines", parts, "megabytes", result.backends)
-    rows = [
-        [f.backend, f"{f.timelines:,}", f"{f.ids:,}", f"{f.process:,}", "" if f.servers is None else f"{f.servers:,}"]
-        for f in result.footprints
-    ]
-    table = Table("Growth of resident memory, in bytes",
-                  ["backend", "timelines", "ids in them", "the site's process", "servers"], rows)  # fmt: skip
-    says = "By how much memory grows when these timelines and their tweets are materialised: the filled part of a bar in the process of the site, the hatched part in the store's server."  # noqa: E501
-    return [Chart("memory", f"Memory of {count:,} home timelines", says, svg, [table])]
+    heading = f"Memory of {result.footprints[0].timelines:,} home timelines"
+    svg = plots.bars("memory", heading, parts, "megabytes", result.backends)
+    table = Table(
+        "Growth of resident memory, in bytes",
+        ["backend", "timelines", "ids in them", "the site's process", "servers"],
+        [[f.backend, f.timelines, f.ids, f.process, f.servers] for f in result.footprints],
+    )
+    says = (
+        "By how much memory grows when these timelines and their tweets are materialised: the filled part of a bar in "
+        "the process of the site, the hatched part in the store's server."
+    )
+    return [Chart("memory", heading, says, svg, [table])]
 
 
 def answers_table(result: Result) -> Table:
-    rows = [
-        [
-            a.backend,
-            f"{a.checked:,}",
-            f"{a.differed:,}",
-            f"{a.late:,}",
-            f"{a.fallbacks:,}",
-            ", ".join(f"{reason} {count:,}" for reason, count in a.reasons.items()),
-        ]
-        for a in result.answers
-    ]
+    rows = [[a.backend, a.checked, a.differed, a.late, a.fallbacks, a.why] for a in result.answers]
     head = ["backend", "checked", "differed", "late", "by SQL instead", "why"]
     return Table("Pages that were compared with SQL's", head, rows, left=1)
 
@@ -216,28 +191,23 @@ def costs_table(result: Result) -> Table:
 
 
 def machine_table(result: Result) -> Table:
-    rows = [[str(name), str(value)] for name, value in (*result.machine.items(), *result.servers.items())]
-    rows += [[name, str(value)] for name, value in result.settings.items()]
-    rows += [[f"plan: {name}", _plain(value)] for name, value in result.plan.items()]
+    rows = [*result.machine.items(), *result.servers.items(), *result.settings.items()]
+    rows += [(f"plan: {name}", value) for name, value in result.plan.items()]
     return Table("The machine, the versions and the sizes", ["what", "value"], rows)
 
 
 def _times_table(caption: str, unit: str, lines: Mapping[str, Sequence[Measurement]]) -> Table:
-    rows = [
-        [f"{point.x:,}", backend, f"{point.times.count:,}", *_three(point.times)]
+    rows: list[list[Any]] = [
+        [point.x, backend, point.times.count, *_three(point.times)]
         for backend, points in lines.items()
         for point in points
     ]
-    rows.sort(key=lambda row: int(row[0].replace(",", "")))
+    rows.sort(key=lambda row: row[0])
     return Table(caption, [unit, "backend", "times", "median", "95 %", "99 %"], rows)
 
 
 def _three(times: Times) -> list[str]:
-    return [plots.duration(value) for value in (times.median, times.p95, times.p99)]
-
-
-def _point(point: Measurement) -> plots.Point:
-    return plots.Point(point.x, point.times.median, point.times.p95, point.times.p99)
+    return [duration(value) for value in (times.median, times.p95, times.p99)]
 
 
 def _times(factor: float) -> str:
@@ -247,7 +217,3 @@ def _times(factor: float) -> str:
 def _span(values: Sequence[float]) -> str:
     low, high = f"{min(values):.3g}", f"{max(values):.3g}"
     return low if low == high else f"{low} to {high}"
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(f"{each:,}" for each in value) if isinstance(value, list) else f"{value:,}"

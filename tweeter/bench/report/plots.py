@@ -6,16 +6,18 @@ own marker, its own dashes, and its name at its end.
 
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from tweeter.bench.figures import duration
+from tweeter.bench.schema import Measurement
 
 INK = "#1a1a1b"  # replaced by the text colour of the page
 FAINT = "#8a8a8b"
@@ -47,135 +49,115 @@ STYLE: Any = {
 LEAST_GAP = 15  # points between two names at the ends of lines
 
 
-class Point(NamedTuple):
-    """A median, and the distances of the 95th and 99th percentiles from it."""
-
-    x: float
-    median: float
-    p95: float
-    p99: float
-
-
+@matplotlib.rc_context(STYLE)
 def growth(
-    name: str, title: str, lines: Mapping[str, Sequence[Point]], x_label: str, y_label: str, order: Sequence[str]
+    name: str, title: str, lines: Mapping[str, Sequence[Measurement]], x_label: str, y_label: str, order: Sequence[str]
 ) -> str:
     """Lines of medians on logarithmic axes. A bar from each reaches to the 95th percentile, a thinner to the 99th."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 4.1), layout="constrained")
-        axes = figure.add_subplot()
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        ends = []
-        for backend, points in lines.items():
-            place = order.index(backend)
-            # Shifted sideways, so that bars do not overlap.
-            shift = 1.035 ** (place - (len(order) - 1) / 2)
-            xs = [point.x * shift for point in points]
-            colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
-            axes.vlines(xs, [p.median for p in points], [p.p99 for p in points], color=colour, linewidth=0.8)
-            axes.vlines(
-                xs, [p.median for p in points], [p.p95 for p in points], color=colour, linewidth=2.4, alpha=0.55
-            )
-            axes.plot(xs, [p.median for p in points], color=colour, marker=marker, markersize=6.5,
-                      linestyle=DASHES[place % len(DASHES)], linewidth=1.8, markeredgecolor="white",
-                      markeredgewidth=0.6)  # fmt: skip
-            ends.append((xs[-1], points[-1].median, backend, colour))
-        every_x = sorted({point.x for points in lines.values() for point in points})
-        axes.set_xlim(every_x[0] / 1.25, every_x[-1] * 1.25)
-        # A label that would touch the next one is omitted; its tick mark stays.
-        told = [f"{x:,.0f}" if after >= 2 * x else "" for x, after in pairwise([*every_x, every_x[-1] * 2])]
-        axes.set_xticks(every_x, told)
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_minor_locator(LogLocator(subs=()))
-        _seconds(axes.yaxis)
-        axes.set_ylim(*_whole_steps(p for points in lines.values() for p in points))
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
-        axes.grid(axis="y", which="major", color=FAINT, alpha=0.35, linewidth=0.6)
-        axes.set_title(title, loc="left", fontsize=11.5)
-        _name_ends(figure, axes, ends)
-        return _svg(figure, name, title)
+    figure, axes = _plot(title, x_label, 4.1)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    ends = []
+    for backend, points in lines.items():
+        place = order.index(backend)
+        # Shifted sideways, so that bars do not overlap.
+        shift = 1.035 ** (place - (len(order) - 1) / 2)
+        xs, medians = [point.x * shift for point in points], [point.times.median for point in points]
+        colour = COLOURS[place % len(COLOURS)]
+        axes.vlines(xs, medians, [point.times.p99 for point in points], color=colour, linewidth=0.8)
+        axes.vlines(xs, medians, [point.times.p95 for point in points], color=colour, linewidth=2.4, alpha=0.55)
+        axes.plot(xs, medians, linestyle=DASHES[place % len(DASHES)], linewidth=1.8, **_mark(place))
+        ends.append((xs[-1], medians[-1], backend, colour))
+    every_x = sorted({point.x for points in lines.values() for point in points})
+    axes.set_xlim(every_x[0] / 1.25, every_x[-1] * 1.25)
+    # A label that would touch the next one is omitted; its tick mark stays.
+    told = [f"{x:,.0f}" if after >= 2 * x else "" for x, after in pairwise([*every_x, every_x[-1] * 2])]
+    axes.set_xticks(every_x, told)
+    _logarithmic(axes.yaxis, duration)
+    every = [value for points in lines.values() for point in points for value in (point.times.median, point.times.p99)]
+    axes.set_ylim(min(every) / 1.5, max(every) * 1.3)
+    axes.set_ylabel(y_label)
+    _name_ends(figure, axes, ends)
+    return _svg(figure, name, title)
 
 
+@matplotlib.rc_context(STYLE)
 def dots(
     name: str, title: str, rows: Mapping[str, Mapping[str, Sequence[float]]], x_label: str, order: Sequence[str]
 ) -> str:
     """A row for each workload, a dot for each backend on a logarithmic axis; a bar spans its rounds."""
-    with matplotlib.rc_context(STYLE):
-        step = 0.8 / max(1, len(order))
-        figure = Figure(figsize=(7.2, 0.9 + len(rows) * (0.35 + 0.21 * len(order))), layout="constrained")
-        axes = figure.add_subplot()
-        axes.set_xscale("log")
-        for number, values in enumerate(rows.values()):
-            axes.axhspan(number - 0.46, number + 0.46, color=FAINT, alpha=0.09 if number % 2 else 0, linewidth=0)
-            for backend, figures in values.items():
-                place = order.index(backend)
-                y = number + (place - (len(order) - 1) / 2) * step
-                middle = sorted(figures)[len(figures) // 2]
-                colour = COLOURS[place % len(COLOURS)]
-                axes.hlines(y, min(figures), max(figures), color=colour, linewidth=2.4, alpha=0.55)
-                axes.plot([middle], [y], color=colour, marker=MARKERS[place % len(MARKERS)], markersize=7,
-                          markeredgecolor="white", markeredgewidth=0.6)  # fmt: skip
-                axes.annotate(f"{backend} {middle:,.0f}", (max(figures), y), xytext=(7, 0),
-                              textcoords="offset points", va="center", fontsize=9.5)  # fmt: skip
-        every = [value for values in rows.values() for figures in values.values() for value in figures]
-        axes.set_xlim(min(every) / 1.3, max(every) * 2.4)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_yticks(range(len(rows)), list(rows))
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        _numbers(axes.xaxis)
-        axes.grid(axis="x", which="major", color=FAINT, alpha=0.35, linewidth=0.6)
-        axes.set_xlabel(x_label)
-        axes.set_title(title, loc="left", fontsize=11.5)
-        return _svg(figure, name, title)
+    step = 0.8 / max(1, len(order))
+    figure, axes = _plot(title, x_label, 0.9 + len(rows) * (0.35 + 0.21 * len(order)))
+    axes.set_xscale("log")
+    for number, values in enumerate(rows.values()):
+        axes.axhspan(number - 0.46, number + 0.46, color=FAINT, alpha=0.09 if number % 2 else 0, linewidth=0)
+        for backend, figures in values.items():
+            place = order.index(backend)
+            y = number + (place - (len(order) - 1) / 2) * step
+            middle = sorted(figures)[len(figures) // 2]
+            colour = COLOURS[place % len(COLOURS)]
+            axes.hlines(y, min(figures), max(figures), color=colour, linewidth=2.4, alpha=0.55)
+            axes.plot([middle], [y], **_mark(place))
+            _tell(axes, f"{backend} {middle:,.0f}", max(figures), y)
+    every = [value for values in rows.values() for figures in values.values() for value in figures]
+    axes.set_xlim(min(every) / 1.3, max(every) * 2.4)
+    _name_rows(axes, list(rows))
+    axes.spines["left"].set_visible(False)
+    _logarithmic(axes.xaxis, lambda value, _: f"{value:,g}")
+    return _svg(figure, name, title)
 
 
+@matplotlib.rc_context(STYLE)
 def bars(name: str, title: str, parts: Mapping[str, Mapping[str, float]], x_label: str, order: Sequence[str]) -> str:
     """A bar for each backend, made of parts: the first filled, the second hatched."""
     hatches = ("", "////", "....")
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 0.9 + 0.42 * len(order)), layout="constrained")
-        axes = figure.add_subplot()
-        ends = dict.fromkeys(order, 0.0)
-        for number, values in enumerate(parts.values()):
-            for place, backend in enumerate(order):
-                colour, value = COLOURS[place % len(COLOURS)], max(0.0, values.get(backend, 0.0))
-                axes.barh(place, value, left=ends[backend], height=0.62, hatch=hatches[number % len(hatches)],
-                          facecolor=colour if number == 0 else "none", edgecolor=colour, linewidth=1)  # fmt: skip
-                ends[backend] += value
+    figure, axes = _plot(title, x_label, 0.9 + 0.42 * len(order))
+    ends = dict.fromkeys(order, 0.0)
+    for number, values in enumerate(parts.values()):
         for place, backend in enumerate(order):
-            told = ", ".join(
-                f"{max(0.0, values[backend]):,.1f} {part}" for part, values in parts.items() if backend in values
-            )
-            axes.annotate(told, (ends[backend], place), xytext=(6, 0), textcoords="offset points", va="center",
-                          fontsize=9.5)  # fmt: skip
-        axes.set_xlim(0, max(*ends.values(), 1e-9) * 1.75)
-        axes.set_ylim(len(order) - 0.5, -0.5)
-        axes.set_yticks(range(len(order)), list(order))
-        axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(x_label)
-        axes.set_title(title, loc="left", fontsize=11.5)
-        return _svg(figure, name, title)
+            colour, value = COLOURS[place % len(COLOURS)], max(0.0, values.get(backend, 0.0))
+            axes.barh(place, value, left=ends[backend], height=0.62, hatch=hatches[number % len(hatches)],
+                      facecolor=colour if number == 0 else "none", edgecolor=colour, linewidth=1)  # fmt: skip
+            ends[backend] += value
+    for place, backend in enumerate(order):
+        told = (f"{max(0.0, values[backend]):,.1f} {part}" for part, values in parts.items() if backend in values)
+        _tell(axes, ", ".join(told), ends[backend], place)
+    axes.set_xlim(0, max(*ends.values(), 1e-9) * 1.75)
+    _name_rows(axes, order)
+    return _svg(figure, name, title)
 
 
-def _seconds(axis: Any) -> None:
+def _plot(title: str, x_label: str, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(x_label)
+    axes.set_title(title, loc="left", fontsize=11.5)
+    return figure, axes
+
+
+def _mark(place: int) -> dict[str, Any]:
+    """The look of a backend's marks."""
+    return {
+        "color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)], "markersize": 6.5,
+        "markeredgecolor": "white", "markeredgewidth": 0.6,
+    }  # fmt: skip
+
+
+def _tell(axes: Axes, text: str, x: float, y: float) -> None:
+    axes.annotate(text, (x, y), xytext=(7, 0), textcoords="offset points", va="center", fontsize=9.5)
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+
+
+def _logarithmic(axis: Any, told: Callable[[float, Any], str]) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 3)))
-    axis.set_major_formatter(FuncFormatter(duration))
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_minor_locator(LogLocator(subs=()))
-
-
-def _numbers(axis: Any) -> None:
-    axis.set_major_locator(LogLocator(subs=(1, 3)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_minor_locator(LogLocator(subs=()))
-
-
-def _whole_steps(points: Iterable[Point]) -> tuple[float, float]:
-    every = [value for point in points for value in (point.median, point.p99)]
-    return min(every) / 1.5, max(every) * 1.3
+    axis.set_major_formatter(FuncFormatter(told))
+    axis.axes.minorticks_off()
+    axis.grid(which="major", color=FAINT, alpha=0.35, linewidth=0.6)
 
 
 def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
@@ -220,8 +202,4 @@ def _svg(figure: Figure, name: str, title: str) -> str:
     svg = re.sub(r' width="[\d.]+pt"', f' style="width: {width}px"', svg, count=1)
     svg = re.sub(r' height="[\d.]+pt"', "", svg, count=1)
     label = f' role="img" aria-labelledby="{name}-title"'
-    return re.sub(r"(<svg[^>]*)>", rf'\1{label}><title id="{name}-title">{_escape(title)}</title>', svg, count=1)
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"(<svg[^>]*)>", rf'\1{label}><title id="{name}-title">{escape(title)}</title>', svg, count=1)

@@ -9,7 +9,7 @@
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tweeter.bench.workloads.operations import Operation
@@ -23,14 +23,25 @@ REPLAY = "replay"  # of files: it has its own world
 
 
 class World(NamedTuple):
-    """What a workload knows about the site on which it begins."""
+    """The site on which a workload begins. Maps the numbers of a workload to ids and names."""
 
     followers: "Numbers"  # the number of followers of each user
     tweets: int
+    tweet_ids: "Sequence[int] | Numbers" = ()
+    people: Sequence[tuple[int, str]] = ()  # id and name of each user; none on a site of `write_world`: 1 and `u1`, …
 
     @property
     def users(self) -> int:
         return len(self.followers)
+
+    def user_id(self, user: int) -> int:
+        return self.people[user][0] if self.people else user + 1
+
+    def username(self, user: int) -> str:
+        return self.people[user][1] if self.people else f"u{user + 1}"
+
+    def tweet_id(self, tweet: int) -> int:
+        return int(self.tweet_ids[tweet])
 
 
 class Workload(NamedTuple):

@@ -21,9 +21,8 @@ WEIGHTS = {"tweet": 1, "followed": 1, "followers": 7, "profile": 90, "insert": 1
 
 def operations(world: World, count: int, seed: int) -> Iterator[Operation]:
     random = np.random.default_rng(seed)
-    weights = np.cumsum(list(WEIGHTS.values()))
     names = list(WEIGHTS)
-    kinds = pick(weights / weights[-1], count, random).tolist()
+    kinds = pick(WEIGHTS.values(), count, random).tolist()
     users = random.integers(0, world.users, count).tolist()
     tweets = random.integers(0, max(1, world.tweets), count).tolist()
     for number, (kind, user, tweet) in enumerate(zip(kinds, users, tweets, strict=True)):

@@ -13,15 +13,15 @@ import msgspec
 import numpy as np
 from sqlalchemy import insert, select
 
+from tweeter.bench.machinery import engine_at
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.workloads import REPLAY, Workload, World
 from tweeter.bench.workloads.operations import Operation, Post, ReadHome
-from tweeter.cli.load import load
-from tweeter.cli.load.files import read_lines, size
-from tweeter.cli.load.parse import LOADED_LIMIT_FACTOR, BadLine, LoadedTweet, parse_tweet
+from tweeter.bulk.load import load
+from tweeter.bulk.load.files import read_lines, size
+from tweeter.bulk.load.parse import LOADED_LIMIT_FACTOR, BadLine, LoadedTweet, parse_tweet
 from tweeter.console.commands import CommandError, Site
 from tweeter.console.progress import Progress
-from tweeter.db.engines import make_engine
 from tweeter.db.sessions import make_sessions
 from tweeter.models import User
 
@@ -29,11 +29,10 @@ AROUND = 1_000  # tweets before and after, whose authors read
 
 
 class Recording(NamedTuple):
-    """A database with the loaded past, and the tweets to replay. It maps numbers of users to ids."""
+    """A database with the loaded past, and the tweets to replay."""
 
     url: str
-    names: list[str]
-    ids: list[int]
+    world: World
     tweets: list[tuple[int, str]]  # author and message
     reads_per_post: int
     settings: dict[str, Any]
@@ -43,28 +42,12 @@ class Recording(NamedTuple):
         return Workload(
             REPLAY,
             f"{len(self.tweets):,} tweets of one's own in their order, {self.reads_per_post} home pages after each",
-            self._operations,
+            lambda world, count, seed: replay(self.tweets, self.reads_per_post, seed),
         )
-
-    @property
-    def world(self) -> World:
-        return World(np.zeros(len(self.names), np.int64), 0)
 
     @property
     def length(self) -> int:
         return len(self.tweets) * (1 + self.reads_per_post)
-
-    def user_id(self, user: int) -> int:
-        return self.ids[user]
-
-    def username(self, user: int) -> str:
-        return self.names[user]
-
-    def tweet_id(self, tweet: int) -> int:
-        raise IndexError(tweet)
-
-    def _operations(self, world: World, count: int, seed: int) -> Iterator[Operation]:
-        return replay(self.tweets, self.reads_per_post, seed)
 
 
 def replay(tweets: list[tuple[int, str]], reads_per_post: int, seed: int) -> Iterator[Operation]:
@@ -92,18 +75,14 @@ def read_recording(scratch: Scratch, follows: Path, tweets: Path, count: int, re
     now = every[first : first + count]
     names = list({tweet.username.lower(): tweet.username for tweet in now}.values())
     url = scratch.new_database()
-    engine = make_engine(url)
-    site = Site("", settings, engine, make_sessions(engine))
-    try:
+    with engine_at(url) as engine:
+        site = Site("", settings, engine, make_sessions(engine))
         load(site, scratch.progress, follows, past)
-        ids = _ids(site, names)
-    finally:
-        engine.dispose()
+        people = _people(site, names)
     numbers = {name.lower(): number for number, name in enumerate(names)}
     return Recording(
         url,
-        names,
-        ids,
+        World(np.zeros(len(people), np.int64), 0, people=people),
         [(numbers[tweet.username.lower()], tweet.message) for tweet in now],
         reads_per_post,
         {"tweeter.message_limit": settings["tweeter.message_limit"] * LOADED_LIMIT_FACTOR},
@@ -136,7 +115,7 @@ def _read(path: Path, message_limit: int, progress: Progress) -> list[LoadedTwee
     return found
 
 
-def _ids(site: Site, names: list[str]) -> list[int]:
+def _people(site: Site, names: list[str]) -> list[tuple[int, str]]:
     """The ids of these users. Adds users who never followed, were followed or posted before."""
     with site.sessions() as session:
         known = set(session.scalars(select(User.username_key)))
@@ -145,4 +124,4 @@ def _ids(site: Site, names: list[str]) -> list[int]:
             session.execute(insert(User), rows)
             session.commit()
         ids = {row.username_key: row.id for row in session.execute(select(User.username_key, User.id))}
-    return [ids[name.lower()] for name in names]
+    return [(ids[name.lower()], name) for name in names]

@@ -2,59 +2,39 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
-from typing import Protocol
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tweeter.bench.contender import Contender
-from tweeter.bench.report.schema import Cost, Run, summarize
+from tweeter.bench.figures import rotated
+from tweeter.bench.schema import Cost, Run, summarize
 from tweeter.bench.workloads import Workload, World
-from tweeter.bench.workloads.operations import (
-    AddUser,
-    Follow,
-    LogIn,
-    LogOut,
-    Operation,
-    Post,
-    ReadFollowers,
-    ReadHome,
-    ReadNews,
-    ReadProfile,
-    ReadTweet,
-)
+from tweeter.bench.workloads import operations as op
 from tweeter.console.progress import Progress
 from tweeter.measure import measuring
 from tweeter.models import Relationship, User
+from tweeter.services.actions import Actions, acting
 from tweeter.timelines.queries import load_tweets
-from tweeter.values import Cursor, Page, Timeline
+from tweeter.values import Cursor, Timeline
 
 CHECK_EVERY = 7  # timeline pages, one of which is compared with SQL's
 PROFILE = 10  # tweets, as in BenchBase
 PEOPLE = 20
 
 
-class Directory(Protocol):
-    """Maps the numbers of a workload to ids and names."""
-
-    def user_id(self, user: int) -> int: ...
-
-    def username(self, user: int) -> str: ...
-
-    def tweet_id(self, tweet: int) -> int: ...
-
-
 class Player:
     """Runs the operations of one workload on one backend, and records their costs."""
 
-    def __init__(self, contender: Contender, directory: Directory) -> None:
+    def __init__(self, contender: Contender, world: World) -> None:
         self._contender = contender
-        self._directory = directory
+        self._world = world
         self._seen: dict[int, int] = {}  # user: the newest tweet they have seen since signing in
         self._pages = 0
         self.costs: dict[str, list[list[Cost]]] = {}
 
-    def warm_up(self, operations: Sequence[Operation]) -> None:
+    def warm_up(self, operations: Sequence[op.Operation]) -> None:
         """Makes the timelines warm that will be read, as Pequod's clients do.
 
         The growth series show the cost of cold ones.
@@ -64,15 +44,15 @@ class Player:
                 if timeline is not None:
                     self._contender.timelines.page(timeline, Cursor())
 
-    def _timeline(self, operation: Operation) -> Timeline | None:
+    def _timeline(self, operation: op.Operation) -> Timeline | None:
         match operation:
-            case ReadHome(user) | LogIn(user) | ReadNews(user):
-                return Timeline("home", self._id(user))
-            case ReadProfile(user):
-                return Timeline("profile", self._id(user))
+            case op.ReadHome(user) | op.LogIn(user) | op.ReadNews(user):
+                return Timeline("home", self._world.user_id(user))
+            case op.ReadProfile(user):
+                return Timeline("profile", self._world.user_id(user))
         return None
 
-    def play(self, operations: Sequence[Operation]) -> float:
+    def play(self, operations: Sequence[op.Operation]) -> float:
         """Runs the operations one after the other. Returns the seconds, including the delivery of pending events."""
         costs: dict[str, list[Cost]] = {}
         for operation in operations:
@@ -86,80 +66,58 @@ class Player:
             seconds += sum(cost.seconds for cost in values)
         return seconds
 
-    def _do(self, operation: Operation) -> Cost | None:
+    def _do(self, operation: op.Operation) -> Cost | None:
+        if isinstance(operation, op.LogIn | op.LogOut):
+            self._seen.pop(operation.user, None)
+        if (timeline := self._timeline(operation)) is not None:
+            return self._read(operation, timeline)
+        world = self._world
         match operation:
-            case ReadHome(user):
-                return self._read(Timeline("home", self._id(user)), Cursor())[1]
-            case LogIn(user):
-                self._seen.pop(user, None)
-                return self._news(user)
-            case ReadNews(user):
-                return self._news(user)
-            case LogOut(user):
-                self._seen.pop(user, None)
+            case op.LogOut():
                 return None
-            case ReadProfile(user):
-                return self._read(Timeline("profile", self._id(user)), Cursor(limit=PROFILE))[1]
-            case Post(user, message):
-                return self._write(lambda: self._post(user, message))
-            case Follow(user, followee):
-                return self._write(lambda: self._follow(user, followee))
-            case AddUser(user):
-                return self._write(lambda: self._sign_up(user))
-            case ReadTweet(tweet):
-                return self._ask(lambda session: load_tweets(session, [self._directory.tweet_id(tweet)]))
-            case ReadFollowers(user):
-                return self._ask(lambda session: _followers(session, self._id(user)))
+            case op.Post(user, message):
+                return self._write(lambda actions: actions.post(world.user_id(user), message))
+            case op.Follow(user, followee):
+                return self._write(lambda actions: actions.follow(world.user_id(user), world.username(followee)))
+            case op.AddUser(user):
+                return self._write(lambda actions: actions.sign_up(f"new{user}", "a password"))
+            case op.ReadTweet(tweet):
+                return self._ask(lambda session: load_tweets(session, [world.tweet_id(tweet)]))
+            case op.ReadFollowers(user):
+                return self._ask(lambda session: _followers(session, world.user_id(user)))
         raise TypeError(f"no rule for {operation!r}")
 
-    def _id(self, user: int) -> int:
-        return self._directory.user_id(user)
-
-    def _news(self, user: int) -> Cost:
-        page, cost = self._read(Timeline("home", self._id(user)), Cursor(after=self._seen.get(user, 0)))
-        if page.tweets:
-            self._seen[user] = page.tweets[0].id
-        return cost
-
-    def _read(self, timeline: Timeline, cursor: Cursor) -> tuple[Page, Cost]:
+    def _read(self, operation: Any, timeline: Timeline) -> Cost:
+        news = isinstance(operation, op.LogIn | op.ReadNews)
+        if isinstance(operation, op.ReadProfile):
+            cursor = Cursor(limit=PROFILE)
+        else:
+            cursor = Cursor(after=self._seen.get(operation.user, 0) if news else 0)
         page, cost = self._contender.read(timeline, cursor)
+        if news and page.tweets:
+            self._seen[operation.user] = page.tweets[0].id
         self._pages += 1
         if self._pages % CHECK_EVERY == 0:
             self._contender.check(timeline, cursor, page)
-        return page, cost
+        return cost
 
-    def _write(self, act: Callable[[], None]) -> Cost:
+    def _write(self, act: Callable[[Actions], object]) -> Cost:
         """Like a request: returns after the commit and the wake-up of the delivery."""
         with measuring() as meter:
-            began = perf_counter()
-            act()
+            with acting(self._contender.registry) as actions:
+                act(actions)
             self._contender.delivery.wake()
-            return Cost(perf_counter() - began, meter.round_trips, meter.sql)
-
-    def _post(self, user: int, message: str) -> None:
-        with self._contender.acting() as actions:
-            actions.post(self._id(user), message)
-
-    def _follow(self, user: int, followee: int) -> None:
-        with self._contender.acting() as actions:
-            actions.follow(self._id(user), self._directory.username(followee))
-
-    def _sign_up(self, user: int) -> None:
-        with self._contender.acting() as actions:
-            actions.sign_up(f"new{user}", "a password")
+            return Cost.of(meter)
 
     def _ask(self, question: Callable[[Session], object]) -> Cost:
-        with measuring() as meter:
-            began = perf_counter()
-            with self._contender.sessions() as session:
-                question(session)
-            return Cost(perf_counter() - began, meter.round_trips, meter.sql)
+        with measuring() as meter, self._contender.sessions() as session:
+            question(session)
+            return Cost.of(meter)
 
 
 def run(
     workload: Workload,
     world: World,
-    directory: Directory,
     every: Sequence[Contender],
     count: int,
     rounds: int,
@@ -168,7 +126,7 @@ def run(
 ) -> Iterator[Run]:
     """Runs the workload on every Contender, in so many slices, taking turns."""
     operations = list(workload.operations(world, count, seed))
-    players = [(contender, Player(contender, directory)) for contender in every]
+    players = [(contender, Player(contender, world)) for contender in every]
     progress.phase(f"{workload.name}, warming", len(every))
     for _, player in players:
         player.warm_up(operations)
@@ -177,8 +135,7 @@ def run(
     done: dict[str, list[tuple[int, float]]] = {contender.name: [] for contender in every}
     for number in range(rounds):
         part = operations[len(operations) * number // rounds : len(operations) * (number + 1) // rounds]
-        for place in range(len(players)):
-            contender, player = players[(place + number) % len(players)]
+        for contender, player in rotated(players, number):
             if part:
                 done[contender.name].append((len(part), player.play(part)))
             progress.advance(1)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tweeter.bench.graphs import Numbers, pick
+from tweeter.bench.graphs import Numbers, Weights, pick
 from tweeter.bench.workloads import World
 from tweeter.bench.workloads.operations import Follow, LogIn, LogOut, Operation, Post, ReadNews
 
@@ -26,9 +26,8 @@ def operations(world: World, count: int, seed: int) -> Iterator[Operation]:
     random = np.random.default_rng(seed)
     logged_in = deque(random.permutation(np.flatnonzero(random.random(world.users) < ACTIVE)).tolist() or [0])
     logged_out: deque[int] = deque()
-    weights = np.cumsum(list(WEIGHTS.values()))
-    kinds = pick(weights / weights[-1], count, random).tolist()
-    posters = pick(_post_shares(world.followers, random), count, random).tolist()
+    kinds = pick(WEIGHTS.values(), count, random).tolist()
+    posters = pick(_post_weights(world.followers, random), count, random).tolist()
     users = random.integers(0, world.users, (count, 2)).tolist()
     names = list(WEIGHTS)
     for number, (kind, poster, (one, other)) in enumerate(zip(kinds, posters, users, strict=True)):
@@ -51,12 +50,9 @@ def operations(world: World, count: int, seed: int) -> Iterator[Operation]:
                 yield LogIn(logged_in[-1])
 
 
-def _post_shares(followers: Numbers, random: np.random.Generator) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _post_weights(followers: Numbers, random: np.random.Generator) -> Weights:
     """Pequod's weights: 0 without followers, 0.1 for up to 9 of them, then 1 to 2 log10(followers) at random."""
     most = np.maximum(1, (2 * np.log10(np.maximum(followers, 1))).astype(np.int64))
     weights = np.where(followers < 10, 0.1, random.integers(0, 1 << 30, len(followers)) % most + 1)
     weights = np.where(followers == 0, 0.0, weights)
-    if not weights.any():
-        weights = np.ones(len(followers))
-    cumulative = np.cumsum(weights)
-    return cumulative / cumulative[-1]
+    return weights if weights.any() else np.ones(len(followers))

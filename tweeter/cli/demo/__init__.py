@@ -107,8 +107,8 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
     tweets_count = Counter(post.author for post in posts)
     following_count = Counter(follower for follower, _ in world.follows)
     followers_count = Counter(followee for _, followee in world.follows)
-    session.execute(
-        insert(User),
+    user_ids = session.scalars(
+        insert(User).returning(User.id, sort_by_parameter_order=True),
         [
             {
                 "username": person.username,
@@ -123,11 +123,8 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
             }
             for i, person in enumerate(world.people)
         ],
-    )
-    keys = [person.username.lower() for person in world.people]
-    rows = session.execute(select(User.username_key, User.id).where(User.username_key.in_(keys)))
-    id_of = {key: user_id for key, user_id in rows}  # noqa: C416 (a result has keys(), so dict() misunderstands it)
-    user_ids = [id_of[key] for key in keys]
+    ).all()
+    id_of = {person.username.lower(): user_id for person, user_id in zip(world.people, user_ids, strict=True)}
     session.execute(
         insert(Relationship),
         [{"from_user_id": user_ids[i], "to_user_id": user_ids[j]} for i, j in sorted(world.follows)],

@@ -1,10 +1,10 @@
-"""The demo's people: characters, names and time zones."""
+"""The demo's people: their names, usernames and habits."""
 
 import unicodedata
 from random import Random
 from typing import NamedTuple
 
-from tweeter.cli.demo.texts import Circle, DemoTexts, Filler, Language, Star
+from tweeter.cli.demo.texts import Circle, Filler, Language, Star
 
 PEOPLE = 300
 
@@ -26,8 +26,9 @@ class Person(NamedTuple):
 _BY_HAND = str.maketrans({"ł": "l", "ø": "o", "ð": "d", "þ": "th", "ı": "i", "ß": "ss", "đ": "d", "'": "", "’": ""})
 
 
-def make_people(rng: Random, fill: Filler, texts: DemoTexts, taken: set[str]) -> list[Person]:
+def make_people(fill: Filler, taken: set[str]) -> list[Person]:
     """The stars, people who write in other languages, and all others. No username (in lower case) is in `taken`."""
+    rng, texts = fill.rng, fill.texts
     people: list[Person] = []
     used = set(taken)
 

@@ -97,9 +97,8 @@ class Filler:
     """
 
     def __init__(self, rng: Random, texts: DemoTexts) -> None:
-        self._rng = rng
-        self._words = texts.words
-        self._slugs = texts.slugs
+        self.rng = rng
+        self.texts = texts
 
     def __call__(self, template: str, words: Words, given: Mapping[str, str] | None = None) -> str:
         drawn = dict(given or {})
@@ -107,7 +106,7 @@ class Filler:
         def draw(slot: re.Match[str]) -> str:
             key = slot[1]
             if key not in drawn:
-                drawn[key] = self._link() if key == "link" else self._rng.choice(words.get(key) or self._words[key])
+                drawn[key] = self._link() if key == "link" else self.rng.choice(words.get(key) or self.texts.words[key])
             return drawn[key]
 
         text = template
@@ -117,4 +116,4 @@ class Filler:
         return text[0].upper() + text[1:] if template.startswith("{") else text
 
     def _link(self) -> str:
-        return f"https://example.org/{self._rng.choice(self._slugs)}/{self._rng.randrange(100, 999)}"
+        return f"https://example.org/{self.rng.choice(self.texts.slugs)}/{self.rng.randrange(100, 999)}"

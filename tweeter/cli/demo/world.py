@@ -5,7 +5,7 @@ from random import Random
 from typing import NamedTuple
 
 from tweeter.cli.demo.people import Person, free_name, make_people
-from tweeter.cli.demo.texts import DemoTexts, Filler, Texts, Words, read_texts
+from tweeter.cli.demo.texts import Filler, Texts, Words, read_texts
 from tweeter.text import count_characters
 
 SEED = 2011
@@ -38,17 +38,16 @@ class World(NamedTuple):
 def make_world(taken: set[str], demo_account: str | None) -> World:
     """The whole world, up to the end of the last day. No new username (in lower case) is in `taken`."""
     rng = Random(SEED)  # noqa: S311 (the same people each time is what is wanted)
-    texts = read_texts()
-    fill = Filler(rng, texts)
+    fill = Filler(rng, texts := read_texts())
     names = {*taken, demo_account.lower()} if demo_account else taken
-    people = make_people(rng, fill, texts, names)
+    people = make_people(fill, names)
     demo = None
     follows = _make_follows(rng, people)
     if demo_account:
         demo = len(people)
         people.append(Person(free_name(demo_account, taken), "Demo", texts.demo.bio, 1, 0, 1, texts.circles[0]))
         follows |= _follows_of_demo(rng, people, demo)
-    return World(people, demo, follows, _Talk(rng, fill, texts, people, follows, demo).posts())
+    return World(people, demo, follows, _Talk(fill, people, follows, demo).posts())
 
 
 def _make_follows(rng: Random, people: list[Person]) -> set[tuple[int, int]]:
@@ -84,18 +83,10 @@ def _draw(rng: Random, count: int, weights: list[float]) -> list[int]:
 
 
 class _Talk:
-    def __init__(
-        self,
-        rng: Random,
-        fill: Filler,
-        texts: DemoTexts,
-        people: list[Person],
-        follows: set[tuple[int, int]],
-        demo: int | None,
-    ) -> None:
-        self._rng = rng
+    def __init__(self, fill: Filler, people: list[Person], follows: set[tuple[int, int]], demo: int | None) -> None:
         self._fill = fill
-        self._texts = texts
+        self._rng = fill.rng
+        self._texts = fill.texts
         self._people = people
         self._demo = demo
         self._said: set[str] = set()

@@ -1,11 +1,19 @@
-"""Creates the tables of a scratch database with the migrations of a checkout or an installed package."""
+"""The migrations of a checkout or an installed package: they create the tables of a database, and remove them."""
+
+from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
-from tweeter.cli.ini import migrations
+import tweeter
 from tweeter.db.engines import make_engine
+
+
+def migrations() -> str:
+    """Alembic's script_location: the migrations of an installed wheel or of a checkout."""
+    package = Path(tweeter.__file__).parent
+    return "tweeter:migrations" if (package / "migrations").exists() else str(package.parent / "alembic")
 
 
 def migrate(url: str) -> None:

@@ -5,7 +5,7 @@
 import time
 from functools import partial
 
-from tweeter.cli.load.database import BulkDatabase
+from tweeter.bulk.database import BulkDatabase
 from tweeter.console.progress import Progress
 
 

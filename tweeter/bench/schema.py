@@ -5,7 +5,6 @@ bytes. `version` increases when a field changes its meaning or is removed; reade
 """
 
 import csv
-import io
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 
 from tweeter.bench.figures import percentile
 from tweeter.console.commands import CommandError, describe
+from tweeter.measure import Meter
 
 SCHEMA = "tweeter-bench"
 VERSION = 1
@@ -98,6 +98,11 @@ class Answered(msgspec.Struct, frozen=True):
     read: int = 0
     reasons: dict[str, int] = {}
 
+    @property
+    def why(self) -> str:
+        """The reasons in words."""
+        return ", ".join(f"{reason} {count:,}" for reason, count in self.reasons.items())
+
 
 class Result(msgspec.Struct, frozen=True):
     """A whole report. `sources` names the origin of each workload's mix; `plan` has the sizes."""
@@ -134,6 +139,11 @@ class Cost(NamedTuple):
     seconds: float
     round_trips: int = 0
     sql: int = 0
+
+    @classmethod
+    def of(cls, meter: Meter) -> "Cost":
+        """The costs so far."""
+        return cls(meter.seconds, meter.round_trips, meter.sql)
 
 
 def summarize(rounds: Sequence[Sequence[Cost]]) -> Times:
@@ -180,11 +190,10 @@ COLUMNS = ("part", "name", "x", "backend", "measure", "figure", "value", "unit")
 
 def write_csv(result: Result, path: Path) -> None:
     """Every number of the result, one per line."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(_rows(result))
-    path.write_text(text.getvalue(), encoding="utf-8")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_rows(result))
 
 
 def _rows(result: Result) -> Iterator[tuple[Any, ...]]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tweeter.cli.load.database import BulkDatabase
-from tweeter.cli.load.stage import Complaints
+from tweeter.bulk.database import BulkDatabase
+from tweeter.bulk.load.stage import Complaints
 
 LINKS_AT_ONCE = 1_000
 

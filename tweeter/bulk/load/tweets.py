@@ -11,9 +11,9 @@ first. In either case a reply follows its parent.
 from functools import partial
 
 from tweeter import ids
-from tweeter.cli.load.database import BulkDatabase
-from tweeter.cli.load.order import prepare_order
-from tweeter.cli.load.stage import Stage
+from tweeter.bulk.database import BulkDatabase
+from tweeter.bulk.load.order import prepare_order
+from tweeter.bulk.load.stage import Stage
 from tweeter.console.progress import Progress
 from tweeter.errors import TweeterError
 
@@ -41,7 +41,8 @@ def arrange(database: BulkDatabase, stage: Stage) -> int:
         )
         database.create("load_given", "n INTEGER PRIMARY KEY, id INTEGER, fresh BOOLEAN")
         database.create("load_there", "user_id INTEGER, ms INTEGER, message TEXT, id INTEGER, occurrence INTEGER")
-        database.execute("CREATE INDEX load_there_key ON load_there (user_id, ms, occurrence)")
+        if not database.postgresql:  # PostgreSQL uses a hash join, and cannot index the longest messages
+            database.execute("CREATE INDEX load_there_same ON load_there (user_id, ms, message, occurrence)")
     database.analyze("load_tweets")
     join, order = prepare_order(database, stage)
     with database.staging():
@@ -154,12 +155,16 @@ def _existing(database: BulkDatabase, after: int, last: int, taken: list[tuple[i
         **batch,
     )
     rows = database.execute(
-        # For SQLite, CROSS JOIN sets the order of the look-ups.
+        # MATERIALIZED and CROSS JOIN fix the plan: one look-up by all columns for each line.
         f"""
-        SELECT o.n, there.id
-        FROM load_order AS o CROSS JOIN load_tweets AS t CROSS JOIN load_there AS there
-        WHERE {of_batch} AND t.line = o.line AND there.user_id = o.user_id AND there.ms = o.ms
-            AND there.occurrence = o.occurrence AND there.message = t.message
+        WITH lines AS MATERIALIZED (
+            SELECT o.n, o.user_id, o.ms, o.occurrence, t.message
+            FROM load_order AS o JOIN load_tweets AS t ON t.line = o.line WHERE {of_batch}
+        )
+        SELECT lines.n, there.id
+        FROM lines CROSS JOIN load_there AS there
+        WHERE there.user_id = lines.user_id AND there.ms = lines.ms AND there.message = lines.message
+            AND there.occurrence = lines.occurrence
         """,
         **batch,
     )

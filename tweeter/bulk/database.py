@@ -88,8 +88,8 @@ class BulkDatabase:
         with self._connection.begin():
             yield
 
-    def commit(self, work: Callable[[bool], T], changed: Callable[[T], Any] = bool) -> T:
-        """Runs `work` in one transaction. If it changed something, records that running sites must be notified.
+    def commit(self, work: Callable[[bool], T]) -> T:
+        """Runs `work` in one transaction. A true result means that it changed rows: running sites must be notified.
 
         If a concurrent post, follow or closed account conflicts, `work` runs again. Its argument is then True: it must
         check everything again, which would be too slow for every run.
@@ -99,7 +99,7 @@ class BulkDatabase:
                 self._connection.execution_options(sqlite_begin="IMMEDIATE")
                 with self._connection.begin():
                     result = work(tries_left < TRIES - 1)
-                    if changed(result):
+                    if result:
                         self.note_change()
                 break
             except (IntegrityError, OperationalError) as error:

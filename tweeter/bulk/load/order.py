@@ -1,7 +1,7 @@
 """The order of tweets of one millisecond: most archives have a resolution of seconds, many begin with the newest."""
 
-from tweeter.cli.load.database import BulkDatabase
-from tweeter.cli.load.stage import Stage
+from tweeter.bulk.database import BulkDatabase
+from tweeter.bulk.load.stage import Stage
 
 
 def prepare_order(database: BulkDatabase, stage: Stage) -> tuple[str, str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from tweeter import text
-from tweeter.cli.load.database import BulkDatabase
-from tweeter.cli.load.files import LONGEST_LINE, read_lines, size
-from tweeter.cli.load.parse import BadLine, is_number, parse_follow, parse_tweet, username_of
+from tweeter.bulk.database import BulkDatabase
+from tweeter.bulk.load.files import LONGEST_LINE, read_lines, size
+from tweeter.bulk.load.parse import BadLine, is_number, parse_follow, parse_tweet, username_of
 from tweeter.console.commands import CommandError
 from tweeter.console.progress import Progress
 
