@@ -111,9 +111,10 @@ class Wire:
             raise
         except RedisError:
             pass
-        # What failed is repeated one by one, so that redirections are followed.
-        again = [n for n in numbers if n not in found or (isinstance(found[n], Refusal) and not found[n].damaged)]
-        found.update(zip(again, self.run([("GET", f"{prefix}{number}") for number in again]), strict=True))
+        if len(found) < len(numbers) or Refusal in map(type, found.values()):
+            # What failed is repeated one by one, so that redirections are followed.
+            again = [n for n in numbers if n not in found or (isinstance(found[n], Refusal) and not found[n].damaged)]
+            found.update(zip(again, self.run([("GET", f"{prefix}{number}") for number in again]), strict=True))
         return [found[number] for number in numbers]
 
     def begin(
