@@ -61,7 +61,7 @@ def test_a_server_that_comes_or_goes_is_noticed(open_browser: Opener, memcached_
     ada.goto(url)
     if url == "/lab/live":
         ada.get_by_label("20,000 followers").check()
-    ada.get_by_label("Whose home timeline?").fill("half a na")
+    ada.get_by_label("Whose timeline?").fill("half a na")
     absent = ada.get_by_text("Run make services in another terminal to start it.")
     expect(absent.first).to_be_visible()
     ada.evaluate("window.loaded = 'once'")
@@ -72,7 +72,7 @@ def test_a_server_that_comes_or_goes_is_noticed(open_browser: Opener, memcached_
         expect(ada.get_by_role("status").filter(has_text="redis answers, memcached answers")).to_have_count(1)
         check(ada)
     expect(absent.first).to_be_visible()
-    expect(ada.get_by_label("Whose home timeline?")).to_have_value("half a na")
+    expect(ada.get_by_label("Whose timeline?")).to_have_value("half a na")
     if url == "/lab/live":
         expect(ada.get_by_label("20,000 followers")).to_be_checked()
     assert ada.evaluate("window.loaded") == "once"

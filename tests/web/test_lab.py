@@ -221,6 +221,21 @@ def test_timelines_of_any_user_can_be_inspected(people):
 
 
 @pytest.mark.parametrize("url", ["/lab", "/lab/steps", "/lab/live"])
+def test_every_timeline_kind_is_compared(with_servers, sqlite_url):
+    own = {"tweeter.timelines.kinds": "tests.thirdparty.replies"}
+    with lab_on(with_servers(sqlite_url, **own)) as app:
+        ada = Person(Browser(app, HERE), "Ada")
+        tweet = ada.post("A question for @Ada")
+        ada.post("A reply", tweet)
+        assert app.registry.getUtility(IDelivery).drain(10)
+        for kind, count in {"public": 2, "home": 2, "profile": 2, "mentions": 1, "replies": 1}.items():
+            page = ada.get(f"/lab?timeline={kind}")
+            assert f"<option selected>{kind}</option>" in page
+            tweets = "1 tweet" if count == 1 else f"{count} tweets"
+            assert f"4 backends returned the same {tweets} in the same order with the same text." in page
+        ada.get("/lab?timeline=nosuch", status=400)
+
+
 @pytest.mark.parametrize("name", ["nobody_here", "no such name!", "%00", "x" * 300])
 def test_unknown_username_is_reported(alone, url, name):
     Person(browser := Browser(alone, HERE), "Ada")

@@ -48,7 +48,9 @@ def side_by_side(request: Request) -> dict[str, Any]:
         return values
     lab, statuses = awake(request)
     contenders = {name: lab.backends[name].timelines for name, status in statuses.items() if status.answers}
-    values |= measured(request, contenders, whose, values["limit"])
+    kind = values["kind"]
+    timeline = Timeline(kind.name, whose.id if kind.owned else 0)
+    values |= measured(request, contenders, timeline, values["limit"])
     values |= {"statuses": statuses, "state": state_of(statuses)}
     answers = values["answers"]
     statements = {name: statements_of(request, answer) for name, answer in answers.items()}
@@ -64,7 +66,7 @@ def step_by_step(request: Request) -> dict[str, Any]:
     lab, statuses = awake(request)
     steps = [(step, statuses.get(step.backend, Status("left out"))) for step in lab.steps]
     contenders = {step.name: lab.contender(step) for step, status in steps if status.answers}
-    values |= measured(request, contenders, whose, values["limit"])
+    values |= measured(request, contenders, Timeline("home", whose.id), values["limit"])
     return values | {"steps": steps, "state": state_of(statuses)}
 
 
@@ -116,14 +118,26 @@ def looked_at(job: Job | None) -> Job | None:
 def asked_for(request: Request) -> tuple[dict[str, Any], User | None]:
     """Values of all lab pages: the form, and the owner of the requested timeline; None if there is no such user.
 
-    Raises HTTPBadRequest for a limit that is not in LIMITS.
+    Raises HTTPBadRequest for a limit that is not in LIMITS, and for an unknown timeline kind.
     """
     text = request.GET.get("limit", str(LIMITS[0]))
     if text not in map(str, LIMITS):
         raise HTTPBadRequest(f"“limit” must be {LIMITS[0]} or {LIMITS[1]}.")
+    kinds = request.registry.getUtility(ITimelineKinds)
+    kind = request.GET.get("timeline", "home")
+    if kind not in kinds:
+        raise HTTPBadRequest(f"“timeline” must be one of: {', '.join(sorted(kinds))}.")
     typed = clean_line(request.GET.get("user", "")).removeprefix("@")
     form = Form({"user": typed})
-    values = {"limit": int(text), "limits": LIMITS, "form": form, "whose": None, "MARKS": MARKS}
+    values = {
+        "limit": int(text),
+        "limits": LIMITS,
+        "form": form,
+        "whose": None,
+        "MARKS": MARKS,
+        "kind": kinds[kind],
+        "kinds": sorted(kinds),
+    }
     username = typed or request.identity.username
     try:
         with request.read_session() as session:
@@ -150,12 +164,12 @@ def awake(request: Request) -> tuple[Lab, dict[str, Status]]:
     return lab, lab.statuses(PATIENCE)
 
 
-def measured(request: Request, contenders: Mapping[str, ITimelines], whose: User, limit: int) -> dict[str, Any]:
+def measured(request: Request, contenders: Mapping[str, ITimelines], timeline: Timeline, limit: int) -> dict[str, Any]:
     """The answers, and the maximum of each group of bars, in seconds."""
     registry = request.registry
     reference = PullTimelines("reference", registry.database.sessions, registry.getUtility(ITimelineKinds))
     with measure.measuring():  # the footer counts this page only, not the measured reads
-        answers = ask_all(contenders, reference, Timeline("home", whose.id), Cursor(limit=limit))
+        answers = ask_all(contenders, reference, timeline, Cursor(limit=limit))
     scales = {
         "cold": max((answer.cold.seconds for answer in answers.values() if answer.cold), default=1.0),
         "warm": max((answer.warm.seconds for answer in answers.values()), default=1.0),
