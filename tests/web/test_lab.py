@@ -384,12 +384,12 @@ def test_switching_backends_affects_only_one_browser(people, name):
     ada.get("/")
     page = ada.get("/")
     assert f"Served by {name} in" in page.text
-    assert f"Shown by <strong>{name}</strong>" in page.text
+    assert f"Pages in this browser come from <strong>{name}</strong>" in page.text
     assert ada.ids("/") == before
     for url in ("/@bob", "/settings", "/lab/live"):
         assert f"Served by {name} in" in ada.get(url).text
     assert "Served by sql in" in bob.get("/").text
-    assert "Shown by" not in bob.get("/").text
+    assert "Pages in this browser" not in bob.get("/").text
     ada.send("/lab/switch", backend="", status=303)
     assert "Served by sql in" in ada.get("/").text
 
@@ -399,7 +399,7 @@ def test_who_signs_out_is_shown_the_site_s_own_backend(people):
     ada.send("/lab/switch", backend="memory", status=303)
     ada.sign_out()
     page = ada.get("/public")
-    assert "Shown by" not in page.text
+    assert "Pages in this browser" not in page.text
     assert "Served by sql in" in page.text
 
 
@@ -412,7 +412,7 @@ def test_the_site_s_own_backend_may_be_any_of_them(with_servers, sqlite_url):
         ada.send("/lab/switch", backend="sql", status=303)
         page = ada.get("/")
         assert "Served by sql in" in page.text
-        assert "back to redis" in page.text
+        assert "Back to redis" in page.text
 
 
 def test_shadow_backends_add_no_cost_to_pages(people):
@@ -440,7 +440,7 @@ def test_a_switch_means_nothing_once_the_lab_is_off(alone, sqlite_url):
         page = later.get("/")
         assert "@Ada" in page.text
         assert "Served by sql in" in page.text
-        assert "Shown by" not in page.text
+        assert "Pages in this browser" not in page.text
 
 
 # the buttons of a store
