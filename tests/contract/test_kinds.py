@@ -70,6 +70,12 @@ def test_page_and_poll_of_a_third_party_kind(sqlite_url):
         ada, bob = (Person(Browser(app, HERE), name) for name in ("Ada", "bob"))
         reply = bob.post("A reply", ada.post("A question"))
         assert bob.ids("/timelines/replies?user=1") == [reply]
+        question = ada.ids("/timelines/profile?user=1")[0]
+        second = ada.post("Another question")
+        page = ada.get("/timelines/profile?user=1&limit=1")
+        assert ada.ids("/timelines/profile?user=1&limit=1") == [second]
+        assert page.html.select_one("a[rel=next]")["href"] == f"/timelines/profile?user=1&before={second}&limit=1"
+        assert ada.ids(f"/timelines/profile?user=1&before={second}&limit=1") == [question]
         assert bob.get("/newer?timeline=replies&user=1&since=0").json == {"count": 0}  # the reply is bob's own
         assert ada.get("/newer?timeline=replies&user=1&since=0").json == {"count": 1}
         assert ada.ids("/timelines/mentions") == []

@@ -1,6 +1,7 @@
 """Timeline pages: home, public, mentions; and polling for newer tweets."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from pyramid.httpexceptions import HTTPBadRequest, HTTPForbidden
 from pyramid.request import Request
@@ -39,22 +40,19 @@ def framed(request: Request, template: str, values: dict[str, Any]) -> Response 
 
 def everybody(request: Request) -> dict[str, Any]:
     """The public timeline."""
-    timeline = Timeline("public")
-    page = request.timelines.page(timeline, page_cursor(request), written(request))
-    return timeline_page(request, page, timeline, "Public")
+    return timeline_page(request, Timeline("public"), "Public")
 
 
 def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     """The home page; with a form, its values and errors."""
-    timeline = Timeline("home", request.identity.id)
-    page = request.timelines.page(timeline, page_cursor(request), written(request))
     # A rejected form is shown at the form's URL, which has no other pages.
-    values = timeline_page(request, page, timeline, "Home", path="/")
+    values = timeline_page(request, Timeline("home", request.identity.id), "Home", path="/")
     return values | {"form": form or Form(drafts.take(request, "tweets") if values["first"] else {})}
 
 
-def timeline_page(request: Request, page: Page, timeline: Timeline, title: str, path: str = "") -> dict[str, Any]:
+def timeline_page(request: Request, timeline: Timeline, title: str, path: str = "", **query: int) -> dict[str, Any]:
     """The values of a timeline's template. Only its newest page polls for newer tweets."""
+    page = request.timelines.page(timeline, page_cursor(request), written(request))
     first = "before" not in request.GET
     poll = None
     if first:
@@ -64,9 +62,9 @@ def timeline_page(request: Request, page: Page, timeline: Timeline, title: str, 
     return {
         "title": title,
         "tweets": page.tweets,
-        "older": page_url(request, path, before=page.older),
+        "older": page_url(request, path, **query, before=page.older),
         "poll": poll,
-        "page": path or request.path,
+        "page": (path or request.path) + (f"?{urlencode(query)}" if query else ""),
         "first": first,
     }
 
@@ -87,9 +85,7 @@ def _since(page: Page, me: int | None) -> str:
 @view_config(route_name="mentions", request_method="GET", renderer="mentions.jinja2", permission=SIGNED_IN)
 def mentions(request: Request) -> dict[str, Any]:
     """Tweets that mention the current user."""
-    timeline = Timeline("mentions", request.identity.id)
-    page = request.timelines.page(timeline, page_cursor(request), written(request))
-    return timeline_page(request, page, timeline, "Mentions")
+    return timeline_page(request, Timeline("mentions", request.identity.id), "Mentions")
 
 
 @view_config(route_name="timeline", request_method="GET", renderer="timeline.jinja2")
@@ -98,8 +94,8 @@ def any_timeline(request: Request) -> dict[str, Any]:
     timeline = _timeline(request, request.matchdict["kind"])
     if timeline is None:
         raise HTTPForbidden
-    page = request.timelines.page(timeline, page_cursor(request), written(request))
-    return timeline_page(request, page, timeline, timeline.kind.capitalize())
+    query = {"user": timeline.owner} if "user" in request.GET else {}
+    return timeline_page(request, timeline, timeline.kind.capitalize(), "", **query)
 
 
 @view_config(route_name="newer", request_method="GET")

@@ -14,7 +14,7 @@ from tweeter.services.people import find_user
 from tweeter.text import USERNAME
 from tweeter.values import Timeline
 from tweeter.web.security import SIGNED_IN
-from tweeter.web.views.forms import page_cursor, page_url, posted, see, written
+from tweeter.web.views.forms import page_cursor, page_url, posted, see
 from tweeter.web.views.pages import timeline_page
 
 
@@ -23,10 +23,8 @@ def profile(request: Request) -> dict[str, Any] | Response:
     user = find(request)
     if elsewhere := canonical(request, user):
         return elsewhere
-    timeline = Timeline("profile", user.id)
-    page = request.timelines.page(timeline, page_cursor(request), written(request))
     title = f"{user.display_name} (@{user.username})"
-    return timeline_page(request, page, timeline, title) | {
+    return timeline_page(request, Timeline("profile", user.id), title) | {
         "user": user,
         "followed": followed(request, [user.id]),
     }
