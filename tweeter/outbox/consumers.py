@@ -30,7 +30,7 @@ def name_of(identity: str) -> str:
 
 def read(connection: Connection, name: str) -> Row | None:
     row = connection.execute(_READ, {"name": name}).one_or_none()
-    return None if row is None else Row(row.checkpoint, row.run_id)
+    return None if row is None else Row(*row)  # the column of run_id has another name
 
 
 def write(connection: Connection, name: str, checkpoint: bytes, run: str) -> None:
