@@ -108,7 +108,7 @@ def test_running_servers_are_used(ini, ports):
         mine.start()
         with running(ini) as process:
             wait_for(lambda: Memcached.answers_at(ports[1]))
-            assert f"redis answers on port {ports[0]} already: it is used as it is." in process.stderr.readline()
+            assert f"redis already runs on port {ports[0]}; using it." in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             assert process.wait(SECONDS) == 0
         assert mine.answers()

@@ -43,11 +43,13 @@ class _Site(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--followers", type=count, default=100_000, metavar="N", help="of the author (default 100000)")
-    parser.add_argument("--entries", type=count, default=100, metavar="N", help="ids in each timeline (default 100)")
-    parser.add_argument("--runs", type=count, default=9, metavar="N", help="of each contender, in turns (default 9)")
-    parser.add_argument("--backend", choices=("redis", "memcached"), help="only this one (default both)")
-    parser.add_argument("--seed", type=int, default=1, help="of the order in which timelines are made")
+    parser.add_argument(
+        "--followers", type=count, default=100_000, metavar="N", help="followers of the author (default 100000)"
+    )
+    parser.add_argument("--entries", type=count, default=100, metavar="N", help="ids per timeline (default 100)")
+    parser.add_argument("--runs", type=count, default=9, metavar="N", help="runs per contender, in turns (default 9)")
+    parser.add_argument("--backend", choices=("redis", "memcached"), help="only this backend (default: both)")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the order of the timelines (default 1)")
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:

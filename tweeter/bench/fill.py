@@ -73,13 +73,17 @@ class Row(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--users", type=count, default=100_000, metavar="N", help="of each site (default 100000)")
-    parser.add_argument("--tweets", type=count, default=10_000_000, metavar="N", help="of each (default 10000000)")
+    parser.add_argument("--users", type=count, default=100_000, metavar="N", help="users per site (default 100000)")
+    parser.add_argument(
+        "--tweets", type=count, default=10_000_000, metavar="N", help="tweets per site (default 10000000)"
+    )
     parser.add_argument(
         "--followees", type=counts, default=FOLLOWEES, metavar="N,…", help=f"default {','.join(map(str, FOLLOWEES))}"
     )
-    parser.add_argument("--readers", type=count, default=10, metavar="N", help="who follow so many (default 10)")
-    parser.add_argument("--runs", type=count, default=3, metavar="N", help="of each plan, in turns (default 3)")
+    parser.add_argument(
+        "--readers", type=count, default=10, metavar="N", help="readers per number of followees (default 10)"
+    )
+    parser.add_argument("--runs", type=count, default=3, metavar="N", help="runs per plan, in turns (default 3)")
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:

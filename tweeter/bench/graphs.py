@@ -69,7 +69,7 @@ def plant(graph: Graph, followees: Sequence[int], followers: Sequence[int], cons
     """
     most = max([*followees, *followers, constant])
     if most > graph.users:
-        raise ValueError(f"nobody can follow, or be followed by, {most:,} of {graph.users:,} users")
+        raise ValueError(f"a user cannot follow, or be followed by, {most:,} of {graph.users:,} users")
     random = np.random.default_rng(seed)
     fans = random.permutation(graph.users)
     new = [(count, constant) for count in followees] + [(constant, count) for count in followers]

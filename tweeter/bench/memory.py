@@ -36,8 +36,10 @@ class _Site(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--timelines", type=count, default=2000, metavar="N", help="so many of each (default 2000)")
-    parser.add_argument("--entries", type=count, default=800, metavar="N", help="ids in each (default 800)")
+    parser.add_argument(
+        "--timelines", type=count, default=2000, metavar="N", help="timelines per backend (default 2000)"
+    )
+    parser.add_argument("--entries", type=count, default=800, metavar="N", help="ids per timeline (default 800)")
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:

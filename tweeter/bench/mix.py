@@ -39,10 +39,14 @@ MOST_STALE = 0.01  # of the pages
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--connections", type=count, default=16, metavar="N", help="in all (default 16)")
-    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="of each measurement (default 4)")
-    parser.add_argument("--runs", type=count, default=3, metavar="N", help="of each contender, in turns (default 3)")
-    parser.add_argument("--backend", choices=BACKENDS[1:], help="only this one beside sql (default all)")
+    parser.add_argument(
+        "--connections", type=count, default=16, metavar="N", help="concurrent connections (default 16)"
+    )
+    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="seconds per measurement (default 4)")
+    parser.add_argument(
+        "--runs", type=count, default=3, metavar="N", help="measurements per contender, in turns (default 3)"
+    )
+    parser.add_argument("--backend", choices=BACKENDS[1:], help="compare only this backend with sql (default: all)")
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:

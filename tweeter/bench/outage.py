@@ -54,13 +54,13 @@ class Result:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="of each outage (default 20)")
-    parser.add_argument("--people", type=count, default=4, metavar="N", help="who ask at once (default 4)")
-    parser.add_argument("--runs", type=count, default=1, metavar="N", help="of each outage, in turns (default 1)")
-    parser.add_argument("--backend", choices=BACKENDS, help="only this one (default both)")
-    parser.add_argument("--outage", choices=OUTAGES, help="only this one (default all)")
+    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="seconds per outage (default 20)")
+    parser.add_argument("--people", type=count, default=4, metavar="N", help="concurrent readers (default 4)")
+    parser.add_argument("--runs", type=count, default=1, metavar="N", help="runs per outage, in turns (default 1)")
+    parser.add_argument("--backend", choices=BACKENDS, help="only this backend (default: both)")
+    parser.add_argument("--outage", choices=OUTAGES, help="only this outage (default: all)")
     parser.add_argument(
-        "--seed", type=int, default=1, help="of the order in which sites are asked, and of the flapping"
+        "--seed", type=int, default=1, help="the seed of the order of requests and of the flapping (default 1)"
     )
 
 

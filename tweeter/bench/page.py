@@ -34,14 +34,28 @@ WARM_UP = 0.3  # seconds before each measurement
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--followees", type=count, default=5000, metavar="N", help=f"beside {FEW} (default 5000)")
-    parser.add_argument("--connections", type=count, default=16, metavar="N", help="kept alive (default 16)")
     parser.add_argument(
-        "--others", type=counts, default=(1, 8, 128), metavar="N,…", help="connections, too (default 1,8,128)"
+        "--followees",
+        type=count,
+        default=5000,
+        metavar="N",
+        help=f"followees of the second reader; the first has {FEW} (default 5000)",
     )
-    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of each measurement (default 2)")
-    parser.add_argument("--runs", type=count, default=5, metavar="N", help="of each contender, in turns (default 5)")
-    parser.add_argument("--profile", type=count, metavar="N", help="say what the time of N requests was spent on")
+    parser.add_argument(
+        "--connections", type=count, default=16, metavar="N", help="concurrent connections (default 16)"
+    )
+    parser.add_argument(
+        "--others",
+        type=counts,
+        default=(1, 8, 128),
+        metavar="N,…",
+        help="further numbers of connections (default 1,8,128)",
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="seconds per measurement (default 2)")
+    parser.add_argument(
+        "--runs", type=count, default=5, metavar="N", help="measurements per contender, in turns (default 5)"
+    )
+    parser.add_argument("--profile", type=count, metavar="N", help="profile N requests and print where the time goes")
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:

@@ -48,15 +48,21 @@ POLLED = (5, 15)  # ms, if only polling wakes the relay
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--events", type=count, default=20_000, metavar="N", help="to catch up with (default 20000)")
-    parser.add_argument("--posts", type=count, default=1000, metavar="N", help="of each contender (default 1000)")
     parser.add_argument(
-        "--celebrity", type=count, default=100_000, metavar="N", help="followers of an author beside (default 100000)"
+        "--events", type=count, default=20_000, metavar="N", help="events to catch up with (default 20000)"
+    )
+    parser.add_argument("--posts", type=count, default=1000, metavar="N", help="posts per contender (default 1000)")
+    parser.add_argument(
+        "--celebrity",
+        type=count,
+        default=100_000,
+        metavar="N",
+        help="followers of a second author (default 100000)",
     )
     parser.add_argument(
-        "--open", type=count, default=5, metavar="S", help="seconds that a writing transaction is open (default 5)"
+        "--open", type=count, default=5, metavar="S", help="seconds that a writing transaction stays open (default 5)"
     )
-    parser.add_argument("--backend", choices=tuple(LEAST_RATE), help="only this one (default all)")
+    parser.add_argument("--backend", choices=tuple(LEAST_RATE), help="only this backend (default: all)")
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:

@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
         _add_servers(what)
     compare = whats.add_parser("compare", help="compare two reports; `--compare` does the same")
     compare.add_argument("before", metavar="BEFORE", type=Path, help="the JSON file of a report")
-    compare.add_argument("after", metavar="AFTER", type=Path, help="of a later one")
+    compare.add_argument("after", metavar="AFTER", type=Path, help="the JSON file of a later report")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -103,7 +103,7 @@ def in_order(words: Sequence[str]) -> list[str]:
 def _add_servers(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("on what to measure")
     group.add_argument(
-        "--database", metavar="URL", help="sqlite, postgresql (default, where it is installed), or an empty database"
+        "--database", metavar="URL", help="sqlite, postgresql (default if installed), or the URL of an empty database"
     )
     group.add_argument("--redis", metavar="URL", help="a Redis server, instead of a private one")
     group.add_argument("--memcached", metavar="HOST:PORT,…", help="memcached servers, instead of a private one")

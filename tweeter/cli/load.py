@@ -34,11 +34,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_ini(parser)
-    parser.add_argument("--follows", metavar="FILE", type=_file, help="who follows whom; - is stdin")
+    parser.add_argument("--follows", metavar="FILE", type=_file, help="follows; - is stdin")
     parser.add_argument("--tweets", metavar="FILE", type=_file, help="tweets as JSON lines; - is stdin")
-    parser.add_argument(
-        "--password", metavar="P", help="with it one can sign in as any user that is new; else as none of them"
-    )
+    parser.add_argument("--password", metavar="P", help="the password of all new users; without it they cannot sign in")
     parser.add_argument(
         "--strict",
         action="store_true",

@@ -52,16 +52,16 @@ def run(args: argparse.Namespace) -> int:
         )
     for service in services:
         if service not in absent:
-            _say(f"{service.name} answers on port {service.port} already: it is used as it is.")
+            _say(f"{service.name} already runs on port {service.port}; using it.")
             if refusal := service.make.refuses_at(service.port):
-                _say(f"It refuses the settings of the ini file, though: {refusal}")
+                _say(f"It refuses the settings of the ini file: {refusal}")
     if not absent:
         _say("There is nothing to start.")
         return 0
     with ExitStack() as stack:
         try:
             servers = [stack.enter_context(closing(_start(service))) for service in absent]
-            _say("Ctrl-C ends them, and what they hold is gone.")
+            _say("Press Ctrl-C to stop them; their data is discarded.")
             while all(server.alive for server in servers):
                 time.sleep(LOOK_EVERY)
         except KeyboardInterrupt:

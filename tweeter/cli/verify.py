@@ -96,7 +96,7 @@ def _users(sessions: SessionFactory, args: argparse.Namespace) -> tuple[int, Ite
         with sessions() as session:
             found = {name: find_user(session, name.removeprefix("@")) for name in args.user}
         if missing := [name for name, user in found.items() if user is None]:
-            raise CommandError(f"There is nobody called {', '.join(missing)}.")
+            raise CommandError(f"Unknown users: {', '.join(missing)}.")
         ids = {user.id for user in found.values() if user}
         return len(ids), iter(ids)
     with sessions() as session:

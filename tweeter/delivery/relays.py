@@ -1,4 +1,4 @@
-"""The relay of one store in one process: a thread that delivers while it holds the lease, and stands by otherwise.
+"""The relay of one store in one process: a thread that delivers while it holds the lease, and otherwise waits for it.
 
 For a shared store the lease elects one relay of all processes. A private store belongs to its process, whose relay
 always delivers.

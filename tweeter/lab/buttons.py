@@ -29,7 +29,7 @@ def switch_backend(request: Request) -> Response:
         _backend(request, name)
     switch(request, name)
     own = request.registry["lab"].default.name
-    request.session.flash(f"Every page is shown by {name or own} now, in this browser.")
+    request.session.flash(f"All pages in this browser come from {name or own} now.")
     return see(posted(request, "next") or "/lab")
 
 

@@ -34,7 +34,7 @@ def author_id(session: Session, size: int) -> int:
     insert_new(session, User, username=name, username_key=name, display_name=f"Lab, {size:,} followers", bio=BIO)
     user = session.scalars(select(User).where(User.username_key == name)).one()
     if user.bio != BIO or user.password_hash:
-        raise Refused(f"The name {name} is somebody’s; the lab can’t use it.")
+        raise Refused(f"The username {name} is taken; the lab needs it.")
     return user.id
 
 

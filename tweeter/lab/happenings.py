@@ -35,7 +35,7 @@ def happen(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str]
     if what == "mend" and not instrument.broken:
         raise Refused(f"{backend.name} is not broken; it may have mended by itself.")
     if what in ("empty", "drop") and not backend.status().answers:
-        raise Refused(f"{backend.name} can’t be asked now, so there is nothing to {what}.")
+        raise Refused(f"{backend.name} does not respond, so there is nothing to {what}.")
 
     def look(label: str) -> tuple[str, Cost]:
         return label, read(backend.timelines, timeline, Cursor())[1]
@@ -46,7 +46,7 @@ def happen(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str]
     try:
         note = do() or ""
     except BackendUnavailable as error:
-        raise Refused(f"{backend.name} can’t be asked now: {error}") from error
+        raise Refused(f"{backend.name} does not respond: {error}") from error
     reads = [before, look("first page after"), look("second page after")]
     happening = Happening(now(), by, backend.name, said, note, reads)
     lab.happenings.appendleft(happening)

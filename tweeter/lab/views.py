@@ -32,11 +32,11 @@ page = partial(view_config, request_method="GET", permission=SIGNED_IN)
 LIMITS = (20, 100)
 
 MARKS = {
-    "missing": "is not shown",
-    "extra": "should not be here",
-    "twice": "stands twice",
-    "order": "stands elsewhere",
-    "text": "reads otherwise",
+    "missing": "missing",
+    "extra": "surplus",
+    "twice": "duplicate",
+    "order": "in another place",
+    "text": "different text",
 }
 
 

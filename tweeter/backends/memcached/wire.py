@@ -33,7 +33,7 @@ from tweeter.sockets import Channel
 
 ADD, APPEND, SET = b"E", b"A", b"S"  # modes of `ms`
 DELETE = b"md %s q\r\n".__mod__
-TOO_LARGE = b"too large for cache"  # stands for the name where memcached does not tell it
+TOO_LARGE = b"too large for cache"  # in place of the name, which memcached does not send
 
 BLOCK = 500  # commands per write; two such blocks are in flight at a time
 

@@ -19,12 +19,12 @@ KINDS = ("json", "csv", "html")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quick", action="store_true", help="in under two minutes, up to smaller sizes")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes; takes about two minutes")
     parser.add_argument(
-        "--seed", type=natural, default=1, metavar="N", help="another one makes other people (default 1)"
+        "--seed", type=natural, default=1, metavar="N", help="the seed of the synthetic sites (default 1)"
     )
     parser.add_argument(
-        "--backends", type=_words, metavar="NAMES", help="such as sql,redis,my.module (default: all there are)"
+        "--backends", type=_words, metavar="NAMES", help="backends, for example sql,redis,my.module (default: all)"
     )
     parser.add_argument(
         "--workloads",
@@ -32,10 +32,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help=f"some of {', '.join((*SYNTHETIC, REPLAY))}, or dotted names (default: all)",
     )
-    parser.add_argument("--follows", type=Path, metavar="FILE", help="with --tweets: a graph of one's own to replay")
-    parser.add_argument("--tweets", type=Path, metavar="FILE", help="both as `tweeter load` reads them")
+    parser.add_argument("--follows", type=Path, metavar="FILE", help="with --tweets: your own graph to replay")
     parser.add_argument(
-        "--output", type=Path, default=Path("bench"), metavar="FOLDER", help="for the report (default bench)"
+        "--tweets", type=Path, metavar="FILE", help="your own tweets to replay; both files as for `tweeter load`"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("bench"), metavar="FOLDER", help="the folder of the report (default bench)"
     )
 
 
