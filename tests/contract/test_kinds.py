@@ -5,6 +5,8 @@ from contextlib import closing
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
+from pyramid.config import Configurator
+from sqlalchemy import select
 
 from tests.conftest import HERE, running, settings_of
 from tests.support.children import act, holds, sign_up
@@ -14,7 +16,9 @@ from tweeter import measure
 from tweeter.cli import main
 from tweeter.errors import Missing, SettingError
 from tweeter.metrics import fallbacks
+from tweeter.models import Tweet
 from tweeter.testing import Process, Site, one_answer
+from tweeter.timelines.kind import TimelineKind
 from tweeter.values import Cursor, Timeline
 
 REPLIES = {"tweeter.timelines.kinds": "tests.thirdparty.replies"}
@@ -141,10 +145,45 @@ def test_unknown_kind_is_missing(sqlite_url):
 @pytest.mark.parametrize(
     ("kinds", "reason"),
     [
-        ("nosuch", "built in are home, mentions, profile, public"),
+        ("nosuch", "built-in modules: home, mentions, profile, public"),
         ("tests.thirdparty", "has no includeme"),
     ],
 )
 def test_invalid_kind_is_rejected_at_startup(sqlite_url, kinds, reason):
     with pytest.raises(SettingError, match=reason):
         Process(sqlite_url, "sql", **{"tweeter.timelines.kinds": kinds})
+
+
+class Silent(TimelineKind):
+    """Only the first step of docs/extending.md."""
+
+    name = "silent"
+
+    def tweets(self, owner):
+        return select(Tweet.id).where(Tweet.user_id == owner)
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a b", "a/b", "ä", "A", "a\n", "1", "a" * 31])
+def test_kind_with_an_odd_name_is_rejected(name):
+    """Keys and URLs contain the name."""
+    kind = type("Odd", (Silent,), {"name": name, "to_followers": True})()
+    with pytest.raises(SettingError, match="must have a name"):
+        register(kind)
+
+
+def test_kind_whose_timelines_no_tweet_would_reach_is_rejected():
+    with pytest.raises(SettingError, match="which timelines a new tweet belongs to"):
+        register(Silent())
+
+
+@pytest.mark.parametrize("attribute", ["private", "to_followers"])
+def test_kind_without_owners_has_neither_readers_nor_followers_of_its_own(attribute):
+    kind = type("Nobodys", (Silent,), {"owned": False, attribute: True})()
+    with pytest.raises(SettingError, match="has no owners"):
+        register(kind)
+
+
+def register(kind):
+    config = Configurator(settings={"tweeter.timelines.kinds": ""})
+    config.include("tweeter.timelines.kinds")
+    config.add_timeline_kind(kind)
