@@ -18,6 +18,7 @@ from tweeter.errors import Missing, SettingError
 from tweeter.metrics import fallbacks
 from tweeter.models import Tweet
 from tweeter.testing import Process, Site, one_answer
+from tweeter.timelines import projector
 from tweeter.timelines.kind import TimelineKind
 from tweeter.values import Cursor, Timeline
 
@@ -38,8 +39,12 @@ def stores(redis_server, memcached_server, sqlite_url):
     }
 
 
-def test_third_party_kind_has_the_pages_of_sql_in_every_backend(sqlite_url, stores):
-    own = {**stores, **REPLIES, "tweeter.capacity": "5"}
+@pytest.mark.parametrize("small", [1, projector.SMALL])
+def test_third_party_kind_has_the_pages_of_sql_in_every_backend(sqlite_url, stores, small, monkeypatch):
+    """Also a second kind to followers, and one without owners; in batches and in streams."""
+    monkeypatch.setattr(projector, "SMALL", small)
+    kinds = {"tweeter.timelines.kinds": "tests.thirdparty.replies tests.thirdparty.friends"}
+    own = {**stores, **kinds, "tweeter.capacity": "5"}
     with closing(Site(sqlite_url, ["sql", "memory", "redis", "memcached", "tests.thirdparty.texts"], **own)) as site:
         assert Timeline("replies", 1) in site.processes[0].kinds.timelines([1])
         run_state_machine_as_test(
