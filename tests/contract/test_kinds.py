@@ -168,7 +168,7 @@ class Silent(TimelineKind):
         return select(Tweet.id).where(Tweet.user_id == owner)
 
 
-@pytest.mark.parametrize("name", ["", "a:b", "a b", "a/b", "ä", "A", "a\n", "1", "a" * 31])
+@pytest.mark.parametrize("name", [None, "", "a:b", "a b", "a/b", "ä", "A", "a\n", "1", "a" * 31])
 def test_kind_with_an_odd_name_is_rejected(name):
     """Keys and URLs contain the name."""
     kind = type("Odd", (Silent,), {"name": name, "to_followers": True})()

@@ -66,7 +66,7 @@ def add_timeline_kind(config: Configurator, kind: TimelineKind) -> None:
 
 def _problem(kind: TimelineKind) -> str:
     """Why the kind cannot be materialized; empty if it can."""
-    if not _NAME.fullmatch(kind.name):
+    if not _NAME.fullmatch(str(kind.name)):
         return "must have a name of at most 30 small letters, digits, - and _, because keys and URLs contain it"
     if not kind.owned and (kind.private or kind.to_followers):
         return "has no owners: it can't be private, or to_followers"
