@@ -93,6 +93,18 @@ def test_page_and_poll_of_a_third_party_kind(sqlite_url):
         ada.get("/timelines/replies?user=99", status=404)
 
 
+def test_page_of_a_kind_without_owners(sqlite_url):
+    kinds = {"tweeter.timelines.kinds": "tests.thirdparty.friends"}
+    with running(settings_of(sqlite_url) | {"tweeter.timelines": "memory", **kinds}) as app:
+        ada = Person(Browser(app, HERE), "Ada")
+        tweet = ada.post("A question")
+        first, second = (ada.post(text, tweet) for text in ("A reply", "Another reply"))
+        page = ada.get("/timelines/conversations?user=1&limit=1")
+        older = page.html.select_one("a[rel=next]")["href"]
+        assert older == f"/timelines/conversations?before={second}&limit=1"
+        assert ada.ids(older) == [first]
+
+
 def test_verify_compares_a_third_party_kind(sqlite_url, tmp_path, capsys):
     with closing(Process(sqlite_url, "sql")) as process:
         ann = sign_up(process, "ann")
