@@ -26,11 +26,11 @@ class ITimelineKind(Interface):
     `tweeter.timelines.kind.TimelineKind` is a base class with defaults for all but `name`, `tweets` and `contains`.
     """
 
-    name = Attribute("The kind in keys and URLs: `home` in `home:42`.")
+    name = Attribute("The kind in keys and URLs, `home` in `home:42`: small letters, digits, - and _.")
     owned = Attribute("True if each user has one, False if the site has one, whose owner is 0.")
     private = Attribute("True if only its owner may read it.")
     to_followers = Attribute("True if it contains all tweets of each author whom its owner follows.")
-    related = Attribute("True if `related_owners` finds owners.")
+    related = Attribute("True if `related_owners` finds owners; the base class sets it if that method is overridden.")
 
     def tweets(owner):
         """The definition: a Select of the ids of all its tweets, without closed accounts. `owner` is a parameter."""
@@ -54,7 +54,10 @@ class ITimelineKind(Interface):
         """
 
     def made_cold(event):
-        """The owners whose timelines an event changes in another way than by adding or deleting tweets."""
+        """The owners whose timelines an event changes in another way than by adding or deleting tweets.
+
+        The base class returns closed accounts and, with `to_followers`, those who follow or unfollow an account.
+        """
 
     def author_changed(event):
         """(owner, author, added) if the event only adds or removes the tweets of one author; else None.

@@ -5,6 +5,8 @@ from contextlib import closing
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
+from pyramid.config import Configurator
+from sqlalchemy import select
 
 from tests.conftest import HERE, running, settings_of
 from tests.support.children import act, holds, sign_up
@@ -14,7 +16,10 @@ from tweeter import measure
 from tweeter.cli import main
 from tweeter.errors import Missing, SettingError
 from tweeter.metrics import fallbacks
+from tweeter.models import Tweet
 from tweeter.testing import Process, Site, one_answer
+from tweeter.timelines import projector
+from tweeter.timelines.kind import TimelineKind
 from tweeter.values import Cursor, Timeline
 
 REPLIES = {"tweeter.timelines.kinds": "tests.thirdparty.replies"}
@@ -34,8 +39,12 @@ def stores(redis_server, memcached_server, sqlite_url):
     }
 
 
-def test_third_party_kind_has_the_pages_of_sql_in_every_backend(sqlite_url, stores):
-    own = {**stores, **REPLIES, "tweeter.capacity": "5"}
+@pytest.mark.parametrize("small", [1, projector.SMALL])
+def test_third_party_kind_has_the_pages_of_sql_in_every_backend(sqlite_url, stores, small, monkeypatch):
+    """Also a second kind to followers, and one without owners; in batches and in streams."""
+    monkeypatch.setattr(projector, "SMALL", small)
+    kinds = {"tweeter.timelines.kinds": "tests.thirdparty.replies tests.thirdparty.friends"}
+    own = {**stores, **kinds, "tweeter.capacity": "5"}
     with closing(Site(sqlite_url, ["sql", "memory", "redis", "memcached", "tests.thirdparty.texts"], **own)) as site:
         assert Timeline("replies", 1) in site.processes[0].kinds.timelines([1])
         run_state_machine_as_test(
@@ -82,6 +91,18 @@ def test_page_and_poll_of_a_third_party_kind(sqlite_url):
         Browser(app, HERE).get("/timelines/mentions", status=303)  # to sign in
         ada.get("/timelines/nosuch", status=400)
         ada.get("/timelines/replies?user=99", status=404)
+
+
+def test_page_of_a_kind_without_owners(sqlite_url):
+    kinds = {"tweeter.timelines.kinds": "tests.thirdparty.friends"}
+    with running(settings_of(sqlite_url) | {"tweeter.timelines": "memory", **kinds}) as app:
+        ada = Person(Browser(app, HERE), "Ada")
+        tweet = ada.post("A question")
+        first, second = (ada.post(text, tweet) for text in ("A reply", "Another reply"))
+        page = ada.get("/timelines/conversations?user=1&limit=1")
+        older = page.html.select_one("a[rel=next]")["href"]
+        assert older == f"/timelines/conversations?before={second}&limit=1"
+        assert ada.ids(older) == [first]
 
 
 def test_verify_compares_a_third_party_kind(sqlite_url, tmp_path, capsys):
@@ -148,3 +169,38 @@ def test_unknown_kind_is_missing(sqlite_url):
 def test_invalid_kind_is_rejected_at_startup(sqlite_url, kinds, reason):
     with pytest.raises(SettingError, match=reason):
         Process(sqlite_url, "sql", **{"tweeter.timelines.kinds": kinds})
+
+
+class Silent(TimelineKind):
+    """Only the first step of docs/extending.md."""
+
+    name = "silent"
+
+    def tweets(self, owner):
+        return select(Tweet.id).where(Tweet.user_id == owner)
+
+
+@pytest.mark.parametrize("name", [None, "", "a:b", "a b", "a/b", "ä", "A", "a\n", "1", "a" * 31])
+def test_kind_with_an_odd_name_is_rejected(name):
+    """Keys and URLs contain the name."""
+    kind = type("Odd", (Silent,), {"name": name, "to_followers": True})()
+    with pytest.raises(SettingError, match="must have a name"):
+        register(kind)
+
+
+def test_kind_whose_timelines_no_tweet_would_reach_is_rejected():
+    with pytest.raises(SettingError, match="which timelines a new tweet belongs to"):
+        register(Silent())
+
+
+@pytest.mark.parametrize("attribute", ["private", "to_followers"])
+def test_kind_without_owners_has_neither_readers_nor_followers_of_its_own(attribute):
+    kind = type("Nobodys", (Silent,), {"owned": False, attribute: True})()
+    with pytest.raises(SettingError, match="has no owners"):
+        register(kind)
+
+
+def register(kind):
+    config = Configurator(settings={"tweeter.timelines.kinds": ""})
+    config.include("tweeter.timelines.kinds")
+    config.add_timeline_kind(kind)

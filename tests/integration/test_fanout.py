@@ -5,10 +5,12 @@ from array import array
 import pytest
 from sqlalchemy import delete, insert, update
 
+from tests.thirdparty.friends import Friends
 from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url
 from tweeter.backends.redis.wire import Wire
+from tweeter.delivery.lease import LostLease
 from tweeter.models import Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.timelines import followers, projector, streams
@@ -61,13 +63,14 @@ def fan_out(store, crowd, small, monkeypatch):
     return Projector(store, Hydrator("test", MemoryTweetCache(100), crowd), crowd, built_in_kinds())
 
 
-def warm(store, users):
+def warm(store, users, kind="home"):
     for user in users:
-        store.backfill(f"home:{user}", store.begin_backfill(f"home:{user}"), [], 0)
+        key = f"{kind}:{user}"
+        store.backfill(key, store.begin_backfill(key), [], 0)
 
 
-def held(store, user):
-    found = store.read(f"home:{user}", Cursor().before, 10)
+def held(store, user, kind="home"):
+    found = store.read(f"{kind}:{user}", Cursor().before, 10)
     return None if found is None else found.ids
 
 
@@ -90,6 +93,48 @@ def test_only_followers_get_the_tweet(fan_out, store, small):
     assert [held(store, fan) for fan in FANS] == [[TWEET]] * len(FANS)
     assert [held(store, other) for other in OTHERS] == [[], []]
     assert len(steps) == (0 if small else 6)  # others had their turn
+
+
+def test_followers_get_the_tweet_in_every_kind_to_followers(fan_out, store):
+    fan_out.kinds["friends"] = Friends()
+    warm(store, FANS + OTHERS, "friends")
+    list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    for kind in ("home", "friends"):
+        assert [held(store, fan, kind) for fan in FANS] == [[TWEET]] * len(FANS)
+        assert [held(store, other, kind) for other in OTHERS] == [[], []]
+
+
+def test_abandoned_fan_out_drops_former_followers_in_every_kind(fan_out, store, crowd):
+    fan_out.kinds["friends"] = Friends()
+    warm(store, FANS, "friends")
+    stream = fan_out.stream(TweetCreated(TWEET, AUTHOR), 0)
+    stream.step()
+    stream.step()  # three followers of a stretch of four, which was not read again
+    with crowd.begin() as session:
+        session.execute(delete(Relationship).where(Relationship.from_user_id == 8))
+    stream.close()
+    for kind in ("home", "friends"):
+        assert held(store, 8, kind) is None
+        assert held(store, 2, kind) == [TWEET]
+
+
+def test_lease_is_proven_before_the_write_to_each_kind(fan_out, store):
+    """The process may have been stopped since it wrote to the timelines of the first kind."""
+    fan_out.kinds["friends"] = Friends()
+    warm(store, FANS, "friends")
+    proofs = []
+
+    def guard():
+        proofs.append(held(store, FANS[-1]))
+        if proofs[-1] == [TWEET]:  # all timelines of one kind are written
+            raise LostLease("stopped")
+
+    fan_out.begin(guard)
+    with pytest.raises(LostLease):
+        for _ in iter(fan_out.stream(TweetCreated(TWEET, AUTHOR), 0).step, False):
+            pass
+    assert len(proofs) > 4
+    assert held(store, FANS[-1], "friends") == []
 
 
 def test_who_unfollows_or_follows_while_it_runs(fan_out, store, crowd, small, monkeypatch):

@@ -15,7 +15,6 @@ PARENT = aliased(Tweet)
 
 class Replies(TimelineKind):
     name = "replies"
-    related = True
 
     def tweets(self, owner):
         replies = select(Tweet.id).join(PARENT, PARENT.id == Tweet.parent_id)

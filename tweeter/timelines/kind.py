@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from tweeter.interfaces import ITimelineKind
 from tweeter.timelines.queries import views, views_of
-from tweeter.values import AccountClosed, Cursor, Event, Slice, TweetCreated, TweetView
+from tweeter.values import AccountClosed, Cursor, Event, Followed, Slice, TweetCreated, TweetView, Unfollowed
 
 OWNER = bindparam("owner", type_=BigInteger)
 # A literal in the statement's text: the planner must see the limit, even if the driver prepares the statement.
@@ -32,9 +32,9 @@ class TimelineKind:
     owned = True
     private = False
     to_followers = False
-    related = False
 
     def __init__(self) -> None:
+        self.related = type(self).related_owners is not TimelineKind.related_owners
         definition = self.tweets(OWNER)
         id_ = definition.selected_columns[0]
         self._ids = definition.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
@@ -54,6 +54,8 @@ class TimelineKind:
         return {}
 
     def made_cold(self, event: Event) -> Iterable[int]:
+        if self.to_followers and isinstance(event, Followed | Unfollowed):
+            return (event.follower_id,)  # merging tweets in or out would race with fan-out
         return (event.user_id,) if self.owned and isinstance(event, AccountClosed) else ()
 
     def author_changed(self, event: Event) -> tuple[int, int, bool] | None:

@@ -117,6 +117,7 @@ class Streams:
     def _add_to_each(
         self, kind: str, chunks: Iterator[Sequence[int]], tweet_id: int
     ) -> Generator[Sequence[int], None, None]:
+        chunks = self._guarded(chunks)
         if IBulkStore.providedBy(self._store):
             yield from self._store.add_to_each(kind, chunks, tweet_id)
             return
@@ -145,8 +146,13 @@ class Streams:
         for stretch in stretches:
             begun.append(stretch)
             for first in range(0, len(stretch), CHUNK):
-                self._guard()
                 yield stretch[first : first + CHUNK]
+
+    def _guarded(self, chunks: Iterator[Sequence[int]]) -> Iterator[Sequence[int]]:
+        """Calls `guard` before the write of each chunk. The writes of several kinds may be seconds apart."""
+        for chunk in chunks:
+            self._guard()
+            yield chunk
 
     def _forget_author(self, user_id: int, before: int, replies: bool) -> Iterator[int]:
         """Invalidates all cached tweets of an author, newest first, and with `replies` the replies to them."""

@@ -7,6 +7,7 @@
 its line in `tweeter verify`, the lab and the published property test.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from pyramid.config import Configurator
@@ -19,6 +20,8 @@ from tweeter.interfaces import ITimelineKind, ITimelineKinds
 from tweeter.plugins import built_in, include
 from tweeter.timelines.kind import TimelineKind
 from tweeter.values import Timeline
+
+_NAME = re.compile("[a-z][a-z0-9_-]{0,29}")
 
 
 @implementer(ITimelineKinds)
@@ -53,10 +56,24 @@ def add_timeline_kind(config: Configurator, kind: TimelineKind) -> None:
         verifyObject(ITimelineKind, kind)
     except Invalid as error:
         raise SettingError(f"the timeline kind {kind!r} is not complete: {error}") from error
+    if problem := _problem(kind):
+        raise SettingError(f"the timeline kind {kind.name!r} {problem}")
     kinds = config.registry.getUtility(ITimelineKinds)
     introspectable = config.introspectable("timeline kinds", kind.name, kind.name, "timeline kind")
     introspectable["kind"] = kind
     config.action(("timeline kind", kind.name), kinds.__setitem__, (kind.name, kind), introspectables=(introspectable,))
+
+
+def _problem(kind: TimelineKind) -> str:
+    """Why the kind cannot be materialized; empty if it can."""
+    if not _NAME.fullmatch(str(kind.name)):
+        return "must have a name of at most 30 small letters, digits, - and _, because keys and URLs contain it"
+    if not kind.owned and (kind.private or kind.to_followers):
+        return "has no owners: it can't be private, or to_followers"
+    silent = all(getattr(type(kind), name, None) is getattr(TimelineKind, name) for name in ("owners", "made_cold"))
+    if silent and not kind.related and not kind.to_followers:
+        return "does not say which timelines a new tweet belongs to: it needs owners, related_owners or to_followers"
+    return ""
 
 
 def built_in_kinds() -> Kinds:

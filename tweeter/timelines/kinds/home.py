@@ -31,10 +31,6 @@ class Home(TimelineKind):
     def owners(self, author: int) -> Iterable[int]:
         return (author,)
 
-    def made_cold(self, event: Event) -> Iterable[int]:
-        # Merging tweets in or out would race with fan-out.
-        return (event.follower_id,) if isinstance(event, Followed | Unfollowed) else super().made_cold(event)
-
     def author_changed(self, event: Event) -> tuple[int, int, bool] | None:
         if isinstance(event, Followed | Unfollowed):
             return event.follower_id, event.followee_id, isinstance(event, Followed)

@@ -17,7 +17,6 @@ class Mentions(TimelineKind):
 
     name = "mentions"
     private = True
-    related = True
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
         mentioned = select(Mention.tweet_id).join(Tweet, Tweet.id == Mention.tweet_id)

@@ -94,7 +94,7 @@ def any_timeline(request: Request) -> dict[str, Any]:
     timeline = _timeline(request, request.matchdict["kind"])
     if timeline is None:
         raise HTTPForbidden
-    query = {"user": timeline.owner} if "user" in request.GET else {}
+    query = {"user": timeline.owner} if timeline.owner and "user" in request.GET else {}
     return timeline_page(request, timeline, timeline.kind.capitalize(), "", **query)
 
 
