@@ -21,7 +21,7 @@ migrate: install ## Bring the database of development.ini up to date
 	$(BIN)/alembic -c $(INI) upgrade head
 
 .PHONY: demo
-demo: migrate ## Fill it with people and tweets to look at
+demo: migrate ## Add sample users and tweets
 	$(BIN)/tweeter demo $(INI)
 
 .PHONY: serve

@@ -87,7 +87,7 @@ def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "delivery to redis / the talk's way = " in shown
     assert f"redis {found['servers']['redis']}" in shown
-    assert "The process that delivers to memcached computes for " in shown
+    assert "The process that delivers to memcached uses " in shown
 
 
 def test_delivery_on_given_servers_keeps_foreign_keys(ini, given, nothing_left, redis_server, memcached_server):
@@ -241,7 +241,7 @@ def test_invalid_ini_and_unreachable_servers_are_reported_in_one_line(ini, capsy
     assert main(["bench", "fill", ini, *away]) == 1
     assert "give no --database" in capsys.readouterr().err
     assert main(["bench", "fill", ini, "--users", "10", "--followees", "10"]) == 1
-    assert "Nobody can follow so many of 10 users." in capsys.readouterr().err
+    assert "No user can follow so many of 10 users." in capsys.readouterr().err
 
 
 def test_missing_server_is_reported_with_its_package(ini, monkeypatch, capsys, nothing_left):

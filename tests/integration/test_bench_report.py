@@ -148,7 +148,7 @@ def test_the_files_of_a_report_agree(done, result):
         assert figures["workload", run["workload"], "", run["backend"], "all", "total"] == run["seconds"]
         assert f"<td>{run['workload']}</td><td>{run['backend']}</td><td>{run['count']:,}</td>" in page
     checked = sum(value for key, value in figures.items() if key[0] == "answers" and key[4] == "checked")
-    assert f"{checked:,.0f} answers were checked against SQL" in " ".join(page.split())
+    assert f"{checked:,.0f} pages were checked against SQL" in " ".join(page.split())
     assert "none differed" in page
 
 
@@ -185,7 +185,7 @@ def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, ca
     wrong = {answered.backend: answered.differed for answered in result.answers}
     assert wrong["sql"] == 0
     assert wrong["forgetful"] > 0
-    assert f"{result.checked:,} answers were checked against SQL, {result.differed:,} differed." in told
+    assert f"{result.checked:,} pages were checked against SQL, {result.differed:,} differed." in told
     page = " ".join((tmp_path / "out" / "bench.html").read_text(encoding="utf-8").split())
     assert f"{result.differed:,} differed." in page
     assert "forgetful, for example:" in page
@@ -200,7 +200,7 @@ def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, ca
     [
         (["--backends", "nonesuch"], "--backends = nonesuch: no such module; built-in modules: "),
         (["--backends", "sql,tweeter.backends.sql"], "Two of the backends have the same name"),
-        (["--workloads", "nonesuch"], "there is no workload nonesuch; built in are retwis"),
+        (["--workloads", "nonesuch"], "there is no workload nonesuch; retwis, twip"),
         (["--workloads", "replay"], "A replay needs both --follows and --tweets."),
         (["--tweets", "t.jsonl"], "A replay needs both --follows and --tweets."),
         (["--follows", "no.txt", "--tweets", "no.jsonl"], "no.txt can't be read: no.txt: No such file"),
@@ -357,8 +357,8 @@ def test_significance(one, other, clear):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "is no JSON"),
-        ("[1]", "is no report of `tweeter bench`"),
+        ("", "is not JSON"),
+        ("[1]", "is not a report of `tweeter bench`"),
         ('{"schema": "tweeter-bench", "version": 99}', "is a report of version 99; this Tweeter reads 1"),
         ('{"schema": "tweeter-bench", "version": 1}', "is a damaged report"),
         (None, "can't be read: "),
@@ -410,16 +410,18 @@ def test_a_line_that_comes_down_again_has_its_highest_point_told():
 
 def test_best_needs_a_significant_difference():
     fast, close, slow = [10, 11, 12, 13, 14], [9, 10, 11, 12, 13], [1, 2, 3, 4, 5]
-    assert best_sentence({"sql": slow, "redis": fast}) == "redis does most"
-    assert best_sentence({"sql": slow, "redis": close, "memory": fast}) == "memory and redis are alike, and do most"
-    assert best_sentence({"redis": close, "memory": fast}) == "memory and redis are alike"
+    assert best_sentence({"sql": slow, "redis": fast}) == "redis is fastest"
+    assert best_sentence({"sql": slow, "redis": close, "memory": fast}) == (
+        "memory and redis do not differ significantly, and are the fastest"
+    )
+    assert best_sentence({"redis": close, "memory": fast}) == "memory and redis do not differ significantly"
     assert best_sentence({"sql": slow}) == "sql alone"
 
 
 def test_page_states_the_constant_sizes(done):
     assert "20,000 users and 200,000 tweets" in constant_sentence(plan.FULL)
     page = (done / "bench.html").read_text(encoding="utf-8")
-    assert "somebody has 60 followees and 60 followers, and the site has 60 users and 300 tweets;" in page
+    assert "a user has 60 followees and 60 followers, and the site has 60 users and 300 tweets;" in page
 
 
 def test_json_is_read_as_it_was_written(result, tmp_path):

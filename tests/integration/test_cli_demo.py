@@ -92,7 +92,7 @@ def test_running_it_again_changes_nothing(ini, sessions, capsys):
     assert main(["demo", ini]) == 0
     before = rows(sessions)
     assert main(["demo", ini]) == 0
-    assert "there already" in capsys.readouterr().out
+    assert "exists already" in capsys.readouterr().out
     assert rows(sessions) == before
 
 
@@ -118,7 +118,7 @@ def test_accounts_and_tweets_of_other_users_are_kept(site, acting, engine, sessi
         actions.follow(taken, "demo")
         mine = actions.post(demo, "mine").id
     told = make_demo(site, now())
-    assert "There was an account demo already" in told
+    assert "The account demo existed already" in told
     with sessions() as session:
         assert session.get_one(User, taken).display_name == "Not the otters"
         user = session.get_one(User, demo)
@@ -131,7 +131,7 @@ def test_accounts_and_tweets_of_other_users_are_kept(site, acting, engine, sessi
         )
     check_counters(engine)
     before = rows(sessions)
-    assert "there already" in make_demo(site, now())
+    assert "exists already" in make_demo(site, now())
     assert rows(sessions) == before
 
 

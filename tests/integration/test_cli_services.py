@@ -122,7 +122,7 @@ def test_exit_of_a_server_ends_the_command(ini, ports):
         ).stdout.split()
         os.kill(int(children[0]), signal.SIGKILL)
         assert process.wait(SECONDS) == 1
-        assert "A server ended by itself" in process.stderr.read()
+        assert "A server exited by itself" in process.stderr.read()
 
 
 def test_a_port_where_something_else_is(ini, ports):
@@ -131,7 +131,7 @@ def test_a_port_where_something_else_is(ini, ports):
         other.start()
         result = subprocess.run([*COMMAND, str(ini)], capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 1
-    assert f"memcached does not start on port {ports[1]}; is something else there?" in result.stderr
+    assert f"memcached does not start on port {ports[1]}; is the port in use?" in result.stderr
     assert not Redis.answers_at(ports[0])
 
 

@@ -216,7 +216,7 @@ def test_a_checkout_writes_an_ini_file_that_works_anywhere(tmp_path: Path) -> No
     run(sys.executable, "-m", "alembic", "-c", ini, "upgrade", "head", cwd=tmp_path, SQLALCHEMY_URL=url)
     assert (tmp_path / "site.sqlite").exists()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (again.returncode, again.stderr) == (1, f"tweeter: {ini} is there already; it was left alone.\n")
+    assert (again.returncode, again.stderr) == (1, f"tweeter: {ini} exists already; it was not changed.\n")
 
 
 def test_the_command_is_installed(installed: Path, tmp_path: Path) -> None:

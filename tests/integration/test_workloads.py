@@ -159,10 +159,10 @@ def test_busiest_stretch_is_the_shortest_time_for_n_tweets(times, count, first):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("nonesuch", "there is no workload nonesuch; built in are retwis, twip, benchbase-twitter and replay"),
+        ("nonesuch", "there is no workload nonesuch; retwis, twip, benchbase-twitter and replay are built in"),
         ("no.such.module", "there is no workload no.such.module"),
         ("../etc", "there is no workload ../etc"),
-        ("tests.support.people", "tests.support.people is no workload: it has no SOURCE"),
+        ("tests.support.people", "tests.support.people is not a workload: it has no SOURCE"),
     ],
 )
 def test_unknown_workload_is_reported(name, reason):

@@ -386,7 +386,7 @@ def test_interrupted_command_leaves_the_rest_for_the_next_run(site, capsys, monk
     with monkeypatch.context() as patch:
         patch.setattr("tweeter.cli.user.remove_some", interrupted)
         assert main(["user", "close", ini, "n0", "--yes"]) == 130
-    assert "n0 is closed. The site removes the rest" in capsys.readouterr().err
+    assert "n0 is closed. The running site removes" in capsys.readouterr().err
     assert left(sessions)
     assert main(["user", "close", ini, "n0", "--yes"]) == 1
     assert "no user called n0" in capsys.readouterr().err

@@ -22,7 +22,7 @@ EVERY = 0.0005  # seconds
 PARTS = {
     "store: ids and tweets": ("tweeter.backends", "redis", "pymemcache"),
     "timelines and hydration": ("tweeter.timelines", "tweeter.delivery"),
-    "SQL: who is signed in": ("sqlalchemy", "psycopg", "psycopg_binary", "tweeter.db", "tweeter.models"),
+    "SQL: the current user": ("sqlalchemy", "psycopg", "psycopg_binary", "tweeter.db", "tweeter.models"),
     "transaction and retry": ("pyramid_tm", "pyramid_retry", "transaction", "zope.sqlalchemy"),
     "ticket, session, CSRF token": (
         "tweeter.web.security", "pyramid.session", "pyramid.authentication", "pyramid.csrf", "webob.cookies",
@@ -32,7 +32,7 @@ PARTS = {
     "views and tweens": ("tweeter",),
     "Pyramid and WebOb": ("pyramid", "webob", "zope", "translationstring"),
 }  # fmt: skip
-OTHER = "anything else"
+OTHER = "other"
 
 
 def breakdown(settings: dict[str, Any], path: str, cookie: str, requests: int) -> dict[str, float]:
@@ -60,7 +60,7 @@ def breakdown(settings: dict[str, Any], path: str, cookie: str, requests: int) -
 def _ask(app: Router, path: str, cookie: str) -> None:
     response = Request.blank(path, headers={"Cookie": cookie}).get_response(app)
     if response.status_int != 200:
-        raise ChildError(f"{path} answers {response.status}")
+        raise ChildError(f"{path} responds {response.status}")
 
 
 _known: dict[str, str] = {}

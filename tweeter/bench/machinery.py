@@ -19,7 +19,7 @@ from tweeter.timelines import BACKENDS
 # Backends with shared stores for which a scratch site has servers.
 REDIS, MEMCACHED = (f"{BACKENDS}.{name}" for name in ("redis", "memcached"))
 
-# Settings of those that read or write a store directly: without a fall back to SQL, a late answer must not end them.
+# Settings of those that read or write a store directly: without a fallback to SQL, a late response must not end them.
 PATIENT = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": "10000"}
 
 
@@ -41,8 +41,8 @@ def _check_stores(registry: Registry, chosen: str) -> None:
         shared = IMaterializedTimelines.providedBy(timelines) and not timelines.store.private
         if name and shared and not (name == chosen and chosen in (REDIS, MEMCACHED)):
             raise CommandError(
-                f"{chosen} can't be measured: its store ({name}) is shared, and may be the one that the site uses. "
-                "There are private servers for redis and memcached only."
+                f"{chosen} can't be measured: its store ({name}) is shared, and may belong to the site. "
+                "Private servers exist only for redis and memcached."
             )
 
 

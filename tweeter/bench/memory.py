@@ -27,7 +27,7 @@ Gauge = Callable[[], int]
 
 
 class _Site(NamedTuple):
-    """`tweets` of one author, whom the readers follow; another author is followed by users who never come back."""
+    """`tweets` of one author, whom the readers follow; another author is followed by users who never read."""
 
     tweets: list[int]
     readers: range
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     if args.timelines < 2:
-        raise CommandError("--timelines must be 2 at least: growth is what is measured.")
+        raise CommandError("--timelines must be at least 2, to measure growth.")
     figures = Figures(f"Memory of a home timeline of {args.entries:,} ids", "KB a timeline")
     capacity = {"tweeter.capacity": args.entries}
     with scratch.machinery("redis", **capacity) as registry, redis_client(scratch.redis) as client:
@@ -104,7 +104,7 @@ def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures
     filled = sum(timelines.peek(Timeline("home", reader)) is not None for reader in site.absent)
     figures.notes.append(
         f"{backend}: after a delivery to {len(site.absent):,} cold timelines {filled or 'none'} of them "
-        f"{'is' if filled == 1 else 'are'} there; what grew are the tweet and buffers."
+        f"{'is' if filled == 1 else 'are'} materialized; the growth is the tweet and buffers."
     )
 
 

@@ -100,7 +100,7 @@ def _tell(figures: Figures, results: Sequence[Result]) -> None:
     figures.notes.append(
         f"{name}: {sum(len(result.pages[backend]) for result in results):,} pages and"
         f" {sum(len(result.posts[backend]) for result in results):,} posts of each site;"
-        f" times that SQL took over: {sum(result.distrusted for result in results):,}."
+        f" times that the circuit opened: {sum(result.distrusted for result in results):,}."
     )
 
 
@@ -120,7 +120,7 @@ def measure(
         for person in persons:
             person.settle(persons)
         if _wait(persons[0], backend) is None:
-            raise CommandError(f"The site does not answer from {backend}.")
+            raise CommandError(f"The site does not serve pages from {backend}.")
         before = _distrusted(persons[0], backend)
         _live(persons, proxy, outage, seconds, random.Random(seed))  # noqa: S311
         proxy.become("pass")
@@ -221,7 +221,7 @@ def _distrusted(person: Person, backend: str) -> float:
 
 
 def _server(scratch: Scratch, backend: str) -> Expected:
-    """The backend's server. Raises CommandError for user-provided servers that a proxy cannot stand for."""
+    """The backend's server. Raises CommandError for user-provided servers that a proxy cannot front."""
     module = load("--backend", backend, timelines.BACKENDS)
     server = expected(module.__name__, with_declared(scratch.settings(backend), module))
     if server is None:

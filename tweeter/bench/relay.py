@@ -142,7 +142,7 @@ class _Relay:
                 committed = own[0].call(how, self._authors[number], posts, PAUSE, *more)
                 seen = watcher.result()
                 if missing := committed.keys() - seen.keys():
-                    raise CommandError(f"{len(missing)} of {posts} tweets did not come to the last follower.")
+                    raise CommandError(f"{len(missing)} of {posts} tweets did not reach the last follower.")
                 return [1000 * (seen[id_] - moment) for id_, moment in committed.items()]
 
             yield post
@@ -216,7 +216,7 @@ class _Relay:
             began = time.perf_counter()
             while holder() == before:
                 if time.perf_counter() - began > CAUGHT_UP:
-                    raise CommandError("Nobody took over.")
+                    raise CommandError("No other process took over the lease.")
                 time.sleep(0.002)
             took = time.perf_counter() - began
         self._claim("kill -9 of the holder to the next one's checkpoint", took, most=1, unit="s")
@@ -239,7 +239,7 @@ def _warm(registry: Registry, followers: range) -> None:
 
 
 def _cost(scratch: Scratch, posts: int, figures: Figures) -> None:
-    """A post on redis, committed and delivered, compared with the same post on sql: time, and what it writes in SQL."""
+    """A post on redis, committed and delivered, compared with the same post on sql: time, and WAL bytes."""
     rounds, wal = max(1, posts // ROUND), Counter({"sql": 0, "redis": 0})
     with ExitStack() as stack:
 
