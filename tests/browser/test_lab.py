@@ -46,7 +46,7 @@ def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str,
         check(ada, url)
     ada.goto("/lab/live")
     press(ada.get_by_role("button", name="Mend it and catch up redis"))
-    expect(ada.get_by_text("caught up and trusted again")).to_be_visible()
+    expect(ada.get_by_text("caught up and the circuit closed")).to_be_visible()
     check(ada)
     ada.goto("/lab")
     for summary in ada.locator("summary").all():
@@ -104,7 +104,7 @@ def test_deliveries_appear_without_a_reload(open_browser: Opener) -> None:
     ada.get_by_label("1,000 followers").check()
     press(ada.get_by_role("button", name="Post and watch"))
     expect(ada.get_by_text("1,003 of 1,003 timelines")).to_have_count(2, timeout=30_000)  # memory and redis
-    expect(ada.get_by_text("waits in the outbox until the store answers")).to_be_visible()
+    expect(ada.get_by_text("waits in the outbox until the store responds")).to_be_visible()
     expect(ada.get_by_role("heading", name="Done: a post to 1,000 followers, their timelines warm")).to_be_visible()
 
 

@@ -72,7 +72,7 @@ def test_a_server_that_was_started_again(begin, caplog, server):
         while not reasons(caplog) and time.monotonic() < deadline:  # the relay looks every half second
             time.sleep(0.05)
         assert process.delivery.drain(SECONDS)
-        assert reasons(caplog) == ["its checkpoint is lost, or it was left half cleared"]
+        assert reasons(caplog) == ["its checkpoint is lost, or clearing it was interrupted"]
 
 
 def test_a_database_that_was_restored(begin, caplog, sqlite_url, tmp_path):

@@ -14,7 +14,7 @@ from tests.thirdparty import cabinet, texts
 from tweeter.delivery.inline import InlineDelivery
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.lab.steps import Step, as_it_is
+from tweeter.lab.steps import Step, as_configured
 from tweeter.timelines.kinds import built_in_kinds
 from tweeter.timelines.pull import PullTimelines
 
@@ -100,7 +100,7 @@ def test_the_introspector_shows_the_delivery(sqlite_url: str) -> None:
 
 
 def test_two_steps_of_the_lab_with_one_name_conflict_and_the_introspector_lists_them(sqlite_url: str) -> None:
-    step = Step("later", "With a queue", "25", "It costs a queue.", "memory", as_it_is("memory"))
+    step = Step("later", "With a queue", "25", "It costs a queue.", "memory", as_configured("memory"))
 
     def one(config: Configurator) -> None:
         config.add_lab_step(step)

@@ -19,7 +19,7 @@ from tweeter.interfaces import IDelivery, ITimelineKinds
 from tweeter.lab import add_lab_step, crowds
 from tweeter.lab.asking import ask_all, compare
 from tweeter.lab.instruments import Instrument
-from tweeter.lab.steps import Step, as_it_is
+from tweeter.lab.steps import Step, as_configured
 from tweeter.models import Relationship, User
 from tweeter.services.actions import actions_of
 from tweeter.testing.caches import tweet
@@ -378,7 +378,7 @@ def test_a_step_over_a_backend_s_store_is_as_trusted_as_the_backend(lab, people,
 
 def test_other_modules_can_add_steps(app, people):
     step = Step(
-        "later", "With a queue", "25–26", "It waits in a queue. It costs a queue.", "memory", as_it_is("memory")
+        "later", "With a queue", "25–26", "It waits in a queue. It costs a queue.", "memory", as_configured("memory")
     )
     config = Configurator(registry=app.registry)
     add_lab_step(config, step)
@@ -511,7 +511,7 @@ def test_a_store_breaks_really_and_is_mended_and_caught_up(app, lab, people, nam
     assert "1 event waits in the outbox" in live
     assert "broken" in row_of(ada.get("/lab"), name)
     ada.send("/lab/store", backend=name, action="mend", status=303)
-    assert "1 event waited for it; caught up and trusted again" in lab.happenings[0].note
+    assert "1 event pending; the store caught up and the circuit closed" in lab.happenings[0].note
     assert reads_of(lab)[1] == (name, WARM[name], 0) or reads_of(lab)[2] == (name, WARM[name], 0)
     assert ada.ids("/")[0] == news
     assert f"Served by {name} in" in ada.get("/").text
@@ -530,20 +530,18 @@ def test_forgotten_break_is_repaired_automatically(app, lab, people):
 
 def test_store_without_an_address_cannot_be_broken(lab, people):
     ada, _ = people
-    assert "There is no “refuse” to do to memory" in ada.send(
-        "/lab/store", backend="memory", action="refuse", status=400
-    )
+    assert "memory has no action “refuse”" in ada.send("/lab/store", backend="memory", action="refuse", status=400)
     assert not lab.backends["memory"].instrument.breakable
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"backend": "redis", "action": "explode"}, "There is no “explode” to do to redis."),
-        ({"backend": "redis", "action": ""}, "There is no “” to do to redis."),
+        ({"backend": "redis", "action": "explode"}, "redis has no action “explode”."),
+        ({"backend": "redis", "action": ""}, "redis has no action “”."),
         ({"backend": "redis", "action": "mend"}, "redis is not broken"),
         ({"backend": "cabinet", "action": "empty"}, "The lab has no backend of that name"),
-        ({"backend": "sql", "action": "empty"}, "sql keeps nothing"),
+        ({"backend": "sql", "action": "empty"}, "sql has no store"),
         ({}, "The lab has no backend of that name"),
     ],
 )
@@ -581,7 +579,7 @@ def test_a_post_to_warm_timelines_reaches_every_store(with_servers, request, kin
         page = ada.get("/lab/live")
         assert "Done: a post to 10 followers, their timelines warm" in page.text
         assert "13 of 13 timelines" in page.text
-        assert "A test of the lab, to 10 followers." in ada.get("/@lab_ten").text
+        assert "A test post of the lab to 10 followers." in ada.get("/@lab_ten").text
         assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00007").text
 
 
@@ -602,7 +600,7 @@ def test_a_thousand_followers_are_made_in_steps_and_once(app, lab, people, monke
     for _ in range(2):
         ada.send("/lab/post", followers="1000", timelines="cold", status=303)
         assert not finished(lab).error
-    assert "Accounts made" not in [phase.name for phase in lab.jobs.current.phases]
+    assert "Accounts created" not in [phase.name for phase in lab.jobs.current.phases]
     with app.registry.database.sessions() as session:
         author = session.scalars(select(User).where(User.username_key == "lab_thousand")).one()
         assert (author.followers_count, author.tweets_count) == (1000, 2)
@@ -668,7 +666,7 @@ def test_real_follower_is_not_warmed_as_a_test_account(app, lab, people):
 @pytest.mark.parametrize("followers", ["", "11", "1e3"])
 def test_there_are_three_sizes_of_a_crowd(lab, people, followers):
     page = people[0].send("/lab/post", followers=followers, status=400)
-    assert "a post to 10, 1,000, 20,000 followers, and no other" in page.text
+    assert "must be one of: 10, 1,000, 20,000." in page.text
     assert lab.jobs.current is None
 
 
@@ -711,5 +709,5 @@ def test_a_store_that_is_away_gets_its_deliveries_later(app, lab, people):
 
 
 def test_without_an_address_to_go_to_nothing_breaks():
-    with pytest.raises(TypeError, match="at no address"):
+    with pytest.raises(TypeError, match="has no address"):
         Instrument("cabinet", object(), object()).break_it("refuse")  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ def ask_all(
     where the pages differ, because a drop would repair that. Then warm reads. Contenders take turns in each round, so
     that other load on the machine affects all of them.
     """
-    found = {name: _compare_as_it_is(timelines, reference, timeline, cursor) for name, timelines in contenders.items()}
+    found = {name: _compare_unchanged(timelines, reference, timeline, cursor) for name, timelines in contenders.items()}
     kept = {
         name: timelines
         for name, timelines in contenders.items()
@@ -79,7 +79,7 @@ def ask_all(
     return {name: Answer(*found[name], cold.get(name), warm[name]) for name in contenders}
 
 
-def _compare_as_it_is(
+def _compare_unchanged(
     timelines: ITimelines, reference: ITimelines, timeline: Timeline, cursor: Cursor
 ) -> tuple[Page, list[Mark]]:
     for attempt in (1, 2):

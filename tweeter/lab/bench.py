@@ -1,4 +1,4 @@
-"""The lab's table of backends: which exist, whether they are reachable, and what was done to them."""
+"""The lab's table of backends: which exist, whether they are reachable, and the actions performed on them."""
 
 import time
 from collections import deque
@@ -37,7 +37,7 @@ class Status(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """What was done to a backend, by whom, and the reads of one home timeline before and after it."""
+    """An action on a backend, its user, and the reads of one home timeline before and after it."""
 
     date: datetime
     by: str
@@ -70,13 +70,13 @@ class Backend:
         return self.instrument.store
 
     @property
-    def trusted(self) -> bool:
+    def serving(self) -> bool:
         """Whether its pages come from the backend itself, not from SQL."""
         return self.materialized is None or self.materialized.live()
 
     def status(self, patience: float = 0.0) -> Status:
         """Its current status. Waits up to `patience` seconds for a store that is catching up."""
-        if self.materialized is None or self.trusted:
+        if self.materialized is None or self.serving:
             return Status("answers")
         if self.instrument is not None and self.instrument.broken:
             return Status("broken", self.instrument.broken)
@@ -88,9 +88,9 @@ class Backend:
             server = self.instrument and self.instrument.server
             return Status("absent", str(error), bool(server and server.ours))
         deadline = time.monotonic() + patience
-        while not self.trusted and time.monotonic() < deadline:
+        while not self.serving and time.monotonic() < deadline:
             time.sleep(0.02)
-        return Status("answers" if self.trusted else "behind")
+        return Status("answers" if self.serving else "behind")
 
     def pending(self) -> int:
         """The number of undelivered events, as of the last `observe` of the delivery."""

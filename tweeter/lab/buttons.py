@@ -29,7 +29,7 @@ def switch_backend(request: Request) -> Response:
         _backend(request, name)
     switch(request, name)
     own = request.registry["lab"].default.name
-    request.session.flash(f"All pages in this browser come from {name or own} now.")
+    request.session.flash(f"All pages in this browser now come from {name or own}.")
     return see(posted(request, "next") or "/lab")
 
 
@@ -52,7 +52,7 @@ def post(request: Request) -> Response:
     sizes = {str(size): size for size in crowds.NAMES}
     size = sizes.get(posted(request, "followers"))
     if size is None:
-        raise Refused(f"There is a post to {', '.join(f'{size:,}' for size in crowds.NAMES)} followers, and no other.")
+        raise Refused(f"The number of followers must be one of: {', '.join(f'{size:,}' for size in crowds.NAMES)}.")
     warm = posted(request, "timelines") != "cold"
     lab: Lab = request.registry["lab"]
     title = f"a post to {size:,} followers, their timelines {'warm' if warm else 'cold'}"
@@ -69,7 +69,7 @@ def tidy(request: Request) -> Response:
         crowds.tidy(registry, job)
         lab.delivery.wake()
 
-    return _start(request, "taking the test accounts away", work)
+    return _start(request, "removing the test accounts", work)
 
 
 def _start(request: Request, title: str, work: Callable[[Job], None]) -> Response:

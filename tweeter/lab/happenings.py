@@ -20,22 +20,22 @@ def happen(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str]
     """
     instrument = backend.instrument
     if instrument is None:
-        raise Refused(f"{backend.name} keeps nothing that could be emptied, dropped or broken.")
+        raise Refused(f"{backend.name} has no store that could be emptied, dropped or broken.")
     timeline, name = Timeline("home", user[0]), user[1]
     deeds: dict[str, tuple[str, Callable[[], str | None]]] = {
         "empty": ("cache of tweets emptied", instrument.cache.clear),
         "drop": (f"home timeline of @{name} dropped", lambda: instrument.store.drop([timeline.key])),
-        "mend": ("mended", lambda: _mend(lab, backend, instrument)),
+        "mend": ("repaired", lambda: _mend(lab, backend, instrument)),
     }
     if instrument.breakable:
         deeds["refuse"] = ("refuses connections", lambda: instrument.break_it("refuse"))
-        deeds["hang"] = ("takes connections and never answers", lambda: instrument.break_it("hang"))
+        deeds["hang"] = ("accepts connections and never responds", lambda: instrument.break_it("hang"))
     if what not in deeds:
-        raise Refused(f"There is no “{what[:20]}” to do to {backend.name}.")
+        raise Refused(f"{backend.name} has no action “{what[:20]}”.")
     if what == "mend" and not instrument.broken:
-        raise Refused(f"{backend.name} is not broken; it may have mended by itself.")
+        raise Refused(f"{backend.name} is not broken; it may have been repaired automatically.")
     if what in ("empty", "drop") and not backend.status().answers:
-        raise Refused(f"{backend.name} does not respond, so there is nothing to {what}.")
+        raise Refused(f"{backend.name} does not respond, so the action “{what}” is impossible.")
 
     def look(label: str) -> tuple[str, Cost]:
         return label, read(backend.timelines, timeline, Cursor())[1]
@@ -59,10 +59,10 @@ def _mend(lab: Lab, backend: Backend, instrument: Instrument) -> str:
     waiting = backend.pending()
     instrument.mend()
     began = time.monotonic()
-    while not backend.trusted and time.monotonic() - began < CATCH_UP:
+    while not backend.serving and time.monotonic() - began < CATCH_UP:
         time.sleep(0.02)
     seconds = time.monotonic() - began
     events = f"{waiting:,} event{'' if waiting == 1 else 's'}"
-    if not backend.trusted:
-        return f"{events} waited; after {seconds:.0f} s it is not caught up yet."
-    return f"{events} waited for it; caught up and trusted again after {seconds:.1f} s."
+    if not backend.serving:
+        return f"{events} pending; the store has not caught up after {seconds:.0f} s."
+    return f"{events} pending; the store caught up and the circuit closed after {seconds:.1f} s."

@@ -35,7 +35,7 @@ MARKS = {
     "missing": "missing",
     "extra": "surplus",
     "twice": "duplicate",
-    "order": "in another place",
+    "order": "different position",
     "text": "different text",
 }
 
@@ -64,7 +64,7 @@ def step_by_step(request: Request) -> dict[str, Any]:
     if whose is None:
         return values
     lab, statuses = awake(request)
-    steps = [(step, statuses.get(step.backend, Status("left out"))) for step in lab.steps]
+    steps = [(step, statuses.get(step.backend, Status("not included"))) for step in lab.steps]
     contenders = {step.name: lab.contender(step) for step, status in steps if status.answers}
     values |= measured(request, contenders, Timeline("home", whose.id), values["limit"])
     return values | {"steps": steps, "state": state_of(statuses)}
