@@ -21,7 +21,7 @@ from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
 from tweeter.bench.given import memcached_client, memcached_names
 from tweeter.bench.load import WrongAnswer, load
-from tweeter.bench.machinery import serving
+from tweeter.bench.machinery import caught_up
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.console.commands import CommandError, read_settings
@@ -264,7 +264,7 @@ def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_
         settings = scratch.settings("redis")
         with running(settings) as app:
             assert str(app.registry.database.engine.url) == settings["sqlalchemy.url"] != sqlite_url
-            assert serving(app.registry).store.identity == f"{redis_server.url} {scratch.prefix}"
+            assert caught_up(app.registry).store.identity == f"{redis_server.url} {scratch.prefix}"
     assert os.environ["TWEETER_REDIS_PREFIX"] == "site:"
 
 
@@ -285,7 +285,7 @@ def test_timelines_of_the_site_are_there_after_measuring_on_its_backend(ini, red
         client.rpush("bench-site:tl:home:1", 0, 10**15)
         with Scratch(site, Lines(), "sqlite", redis_server.url) as scratch:
             with scratch.machinery("tweeter.backends.redis") as registry:
-                serving(registry)
+                caught_up(registry)
             with pytest.raises(CommandError, match="shared can't be measured"), scratch.machinery(SHARED):
                 pass
         assert client.delete("bench-site:tl:home:1") == 1
@@ -296,7 +296,7 @@ def test_a_private_store_of_a_module_of_ones_own_can_be_measured(ini):
         Scratch(read_settings(ini), Lines(), "sqlite") as scratch,
         scratch.machinery("tests.thirdparty.texts") as registry,
     ):
-        assert serving(registry).store.private
+        assert caught_up(registry).store.private
 
 
 def test_given_database_must_be_empty_and_is_left_empty(ini, given, empty_url, postgresql_url, capsys, nothing_left):

@@ -13,7 +13,7 @@ from pyramid.request import Request
 from pyramid.router import Router
 
 from tweeter.bench.children import ChildError
-from tweeter.bench.machinery import serving
+from tweeter.bench.machinery import caught_up
 from tweeter.bench.web import site_app
 
 EVERY = 0.0005  # seconds
@@ -38,7 +38,7 @@ OTHER = "other"
 def breakdown(settings: dict[str, Any], path: str, cookie: str, requests: int) -> dict[str, float]:
     """The share of each part in the time of a request. Must run in the main thread of its process."""
     app = site_app(settings)
-    serving(app.registry)
+    caught_up(app.registry)
     for _ in range(max(2, requests // 10)):
         _ask(app, path, cookie)
     samples: Counter[str] = Counter()

@@ -27,8 +27,7 @@ PATIENT = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": 
 def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
     """A site with these complete settings: `registry.database.sessions`, and the timelines and delivery utilities.
 
-    Nothing is delivered before `serving` starts the delivery. Raises CommandError for a shared store that may belong to
-    a real site.
+    `caught_up` starts the delivery. Raises CommandError for a shared store that may belong to a real site.
     """
     with tweeter.site(settings, deliver=False) as registry:
         _check_stores(registry, dotted(BACKENDS, settings["tweeter.timelines"]))
@@ -62,7 +61,7 @@ def post(registry: Registry, author: int) -> int:
         return actions.post(author, "Of everyday size, as most are.").id
 
 
-def serving(registry: Registry, seconds: float = 30) -> Any:
+def caught_up(registry: Registry, seconds: float = 30) -> Any:
     """The registry's timelines, once they read from their store.
 
     Raises CommandError if they do not in time.

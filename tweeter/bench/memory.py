@@ -10,7 +10,7 @@ from pyramid.registry import Registry
 
 from tweeter.bench.figures import Figures
 from tweeter.bench.given import memcached_client, redis_client
-from tweeter.bench.machinery import serving
+from tweeter.bench.machinery import caught_up
 from tweeter.bench.scratch import Scratch
 from tweeter.bulk.rows import bulk_rows, in_parts
 from tweeter.console.commands import CommandError, count
@@ -88,7 +88,7 @@ def _fill(scratch: Scratch, registry: Registry, timelines: int, entries: int) ->
 
 def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures, backend: str, used: Gauge) -> None:
     """Measures the readers' timelines while reads backfill them, then a delivery to users who never read."""
-    serving(registry)
+    caught_up(registry)
     first, *others = site.readers
     _read(registry, [first])  # includes one-time costs: scripts, connections, the tweets
     scratch.progress.phase(f"Filling {backend}", len(others))

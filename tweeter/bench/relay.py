@@ -21,7 +21,7 @@ from sqlalchemy import Engine, insert, text
 from tweeter.bench import posting
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, percentile, rotate
-from tweeter.bench.machinery import PATIENT, by_hand, machinery, serving
+from tweeter.bench.machinery import PATIENT, by_hand, caught_up, machinery
 from tweeter.bench.scratch import Scratch
 from tweeter.bulk.rows import bulk_rows, in_parts
 from tweeter.console.commands import CommandError, count
@@ -100,7 +100,7 @@ class _Relay:
     def catch_up(self) -> None:
         events = self._args.events
         with machinery(self._settings) as registry:
-            serving(registry)
+            caught_up(registry)
             _warm(registry, self._followers)
             ids = [generate_id() for _ in range(events)]
             by = [self._authors[n % AUTHORS] for n in range(events)]
@@ -248,7 +248,7 @@ def _cost(scratch: Scratch, posts: int, figures: Figures) -> None:
             with machinery(settings) as registry:
                 authors, followers = _fill(scratch, registry)
                 if backend == "redis":
-                    serving(registry)
+                    caught_up(registry)
                     _warm(registry, followers)
             child = stack.enter_context(closing(Child()))
             child.call(posting.begin, settings, True)
