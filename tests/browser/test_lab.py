@@ -27,7 +27,7 @@ def break_redis(page: Page) -> None:
     [("light", {"viewport": {"width": 1280, "height": 900}}), ("dark", PHONE)],
     ids=["light desktop", "dark phone"],
 )
-def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str, screen: dict[str, Any]) -> None:
+def test_axe_finds_no_violations_in_any_state(open_browser: Opener, scheme: str, screen: dict[str, Any]) -> None:
     ada = open_browser(color_scheme=scheme, **screen)
     sign_up(ada, "ada", "Ada")
     post(ada, "Hello from the lab")
@@ -55,7 +55,7 @@ def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str,
 
 
 @pytest.mark.parametrize("url", ["/lab", "/lab/steps", "/lab/live"])
-def test_a_server_that_comes_or_goes_is_noticed(open_browser: Opener, memcached_port: int, url: str) -> None:
+def test_page_updates_when_a_server_starts_or_stops(open_browser: Opener, memcached_port: int, url: str) -> None:
     ada = open_browser()
     sign_up(ada, "ada")
     ada.goto(url)
@@ -78,7 +78,7 @@ def test_a_server_that_comes_or_goes_is_noticed(open_browser: Opener, memcached_
     assert ada.evaluate("window.loaded") == "once"
 
 
-def test_a_hidden_or_signed_out_page_of_the_lab_asks_nothing(open_browser: Opener) -> None:
+def test_hidden_or_signed_out_lab_page_does_not_poll(open_browser: Opener) -> None:
     ada = open_browser()
     sign_up(ada, "ada")
     ada.clock.install()
@@ -108,7 +108,7 @@ def test_deliveries_appear_without_a_reload(open_browser: Opener) -> None:
     expect(ada.get_by_role("heading", name="Done: a post to 1,000 followers, their timelines warm")).to_be_visible()
 
 
-def test_it_works_without_javascript(open_browser: Opener) -> None:
+def test_lab_works_without_javascript(open_browser: Opener) -> None:
     ada = open_browser(java_script_enabled=False)
     sign_up(ada, "ada")
     ada.goto("/lab/live")
@@ -124,7 +124,7 @@ def test_it_works_without_javascript(open_browser: Opener) -> None:
     expect(ada.get_by_role("heading", name="Done:")).to_be_visible()
 
 
-def test_the_switch_is_marked_on_every_page_and_led_back(open_browser: Opener) -> None:
+def test_switch_is_shown_on_every_page_and_can_be_reset(open_browser: Opener) -> None:
     ada = open_browser()
     sign_up(ada, "ada")
     ada.goto("/")

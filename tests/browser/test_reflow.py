@@ -155,7 +155,7 @@ def test_the_lab(ada: Page) -> None:
     check(ada, *pages, "/")
 
 
-def test_pages_that_forms_come_back_with(ada: Page) -> None:
+def test_pages_of_rejected_forms(ada: Page) -> None:
     press(ada.get_by_role("link", name="Home"))
     ada.get_by_label("What would you like to say?").fill("long words " * 20)
     press(ada.get_by_role("button", name="Post"))

@@ -60,7 +60,7 @@ class TestCacheOnACluster(OnACluster, CacheSuite):
     pass
 
 
-def test_pages_are_those_of_sql_after_each_of_any_steps(sqlite_url, url):
+def test_pages_equal_sql_after_every_step(sqlite_url, url):
     own = {"tweeter.capacity": "5", "tweeter.redis.url": url}
     with closing(Site(sqlite_url, ["sql", "redis", "redis"], **own)) as site:
         run_state_machine_as_test(
@@ -107,7 +107,7 @@ def migrating(slot, source, target):
         member.do("CLUSTER SETSLOT", slot, "STABLE")
 
 
-def test_a_slot_on_its_way(cluster, store):
+def test_migrating_slot(cluster, store):
     """Some of its keys are still here, the others there already, and new ones are made there."""
     slot = key_slot(b"t:s:tl:home:1")
     source = cluster.owner(slot)
@@ -134,7 +134,7 @@ def test_a_slot_on_its_way(cluster, store):
         assert store.read("home:1", END, 20) is None
 
 
-def test_a_slot_that_moved_is_found_and_nothing_is_doubted(cluster, store):
+def test_moved_slot_is_found_without_opening_the_circuit(cluster, store):
     before = store.run_id()
     store.fence(before)
     users = range(1, 200)
@@ -186,7 +186,7 @@ def test_single_server_url_to_a_cluster_is_reported(cluster):
             store.read(f"home:{user}", END, 20)
 
 
-def test_nothing_is_lost_or_doubled_while_slots_move_and_a_master_dies(cluster, sqlite_url, url):
+def test_no_loss_or_duplicates_while_slots_move_and_a_master_dies(cluster, sqlite_url, url):
     """Has to be the last test: one member is missing after it."""
     own = {"tweeter.redis.url": url, "tweeter.redis.prefix": "t:", "tweeter.capacity": "30"}
     sql = Process(sqlite_url, "sql")

@@ -67,7 +67,7 @@ def test_two_readers_who_keep_the_same_timeline_in_use_both_get_their_page(own_r
     assert store.read("home:1", 10, 10) is not None
 
 
-def test_a_truncation_that_takes_nothing_is_delivered(sqlite_url, own_redis):
+def test_truncation_without_effect_is_delivered(sqlite_url, own_redis):
     """As a nightly `tweeter truncate` does where most timelines are full and reach back some days only."""
     with closing(Process(sqlite_url, "redis", **{"tweeter.redis.url": own_redis.url})) as process:
         assert process.delivery.drain(10)

@@ -95,7 +95,7 @@ def do_everything(url):
     cache.clear()
 
 
-def test_these_rights_suffice(url):
+def test_documented_rights_suffice(url):
     do_everything(url)
     do_everything(url.replace("/0", "/3"))
 
@@ -147,7 +147,7 @@ def test_the_lab_names_the_rights(without_info, url, sqlite_url):
     assert HINT in status.text
 
 
-def test_a_site_works_with_these_rights(url, client, sqlite_url):
+def test_site_works_with_the_documented_rights(url, client, sqlite_url):
     allow(client, *EACH, keys="tweeter:*")
     with closing(Process(sqlite_url, "redis", **{"tweeter.redis.url": url})) as process:
         assert process.delivery.drain(10)
@@ -158,7 +158,7 @@ def test_a_site_works_with_these_rights(url, client, sqlite_url):
         assert process.timelines.live()
 
 
-def test_these_rights_suffice_on_a_cluster_while_a_slot_moves():
+def test_documented_rights_suffice_on_a_cluster_while_a_slot_moves():
     with closing(RedisCluster()) as cluster:
         cluster.start()
         for member in cluster.members:

@@ -187,7 +187,7 @@ def test_emoji_in_names_count_as_seen(act: Act, sessions: Sessions) -> None:
     assert user(sessions, "ada").display_name == "👨‍👩‍👧" * 20
 
 
-def test_the_longest_name_that_is_allowed_can_be_kept(act: Act, sessions: Sessions) -> None:
+def test_longest_allowed_name_can_be_kept(act: Act, sessions: Sessions) -> None:
     name = "👨‍👩‍👧‍👦" * 28
     act("change_profile", "ada", name, "")
     assert user(sessions, "ada").display_name == name
@@ -241,7 +241,7 @@ def test_closing_an_account_removes_all_of_it(act: Act, sessions: Sessions, peop
     check_everything(sessions)
 
 
-def test_the_name_of_a_closed_account_is_free(act: Act, acting: Acting, people: dict[str, int]) -> None:
+def test_name_of_a_closed_account_can_be_reused(act: Act, acting: Acting, people: dict[str, int]) -> None:
     act("close_account", "ada")
     with acting() as actions:
         assert actions.sign_up("ADA", PASSWORD).id not in people.values()
@@ -305,7 +305,7 @@ def test_reply_to_a_deleted_tweet_is_refused(act: Act, sessions: Sessions) -> No
         act("post", "bob", "too late", parent)
 
 
-def test_one_deletes_ones_own(act: Act, sessions: Sessions, people: dict[str, int]) -> None:
+def test_users_can_delete_only_their_own_tweets(act: Act, sessions: Sessions, people: dict[str, int]) -> None:
     id_ = act("post", "ada", "hello @bob")
     with pytest.raises(NotYours):
         act("delete", "bob", id_)
@@ -321,9 +321,7 @@ def test_one_deletes_ones_own(act: Act, sessions: Sessions, people: dict[str, in
     check_everything(sessions)
 
 
-def test_an_id_that_another_process_took_is_not_used(
-    act: Act, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_id_taken_by_another_process_is_skipped(act: Act, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     first = act("post", "ada", "first")
     given = iter([first, first, first, first + 1])
     monkeypatch.setattr("tweeter.ids.generate_id", lambda after=0: next(given))
@@ -332,7 +330,7 @@ def test_an_id_that_another_process_took_is_not_used(
     check_everything(sessions)
 
 
-def test_ids_that_never_are_free_end_in_an_error(act: Act, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permanently_taken_ids_raise_an_error(act: Act, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     first = act("post", "ada", "first")
     monkeypatch.setattr("tweeter.ids.generate_id", lambda after=0: first)
     with pytest.raises(IntegrityError):
@@ -458,7 +456,7 @@ def test_duplicate_concurrent_requests_take_effect_once(
         check_everything(sessions)
 
 
-def test_unfollowing_twice_at_once(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]) -> None:
+def test_concurrent_double_unfollow(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]) -> None:
     act("follow", "ada", "bob")
     assert (
         while_uncommitted(
@@ -469,7 +467,7 @@ def test_unfollowing_twice_at_once(act: Act, acting: Acting, sessions: Sessions,
     check_everything(sessions)
 
 
-def test_deleting_twice_at_once(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]) -> None:
+def test_concurrent_double_delete(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]) -> None:
     id_ = act("post", "ada", "once")
     result = while_uncommitted(
         acting, lambda actions: actions.delete(people["ada"], id_), lambda: act("delete", "ada", id_)
@@ -487,7 +485,7 @@ def test_deleting_twice_at_once(act: Act, acting: Acting, sessions: Sessions, pe
         ("unfollow", "ada", ("bob",)), ("unfollow", "eve", ("ada",)), ("close_account", "ada", ()),
     ],
 )  # fmt: skip
-def test_what_comes_while_the_account_is_closed_is_refused(
+def test_actions_during_account_closing_are_refused(
     act: Act, acting: Acting, sessions: Sessions, people: dict[str, int], name: str, who: str,
     arguments: tuple[Any, ...],
 ) -> None:  # fmt: skip
@@ -514,7 +512,7 @@ def test_mention_of_a_closed_account_is_plain_text(
     check_everything(sessions)
 
 
-def test_two_new_passwords_at_once_each_end_the_sessions_before(
+def test_concurrent_new_passwords_end_earlier_sessions(
     act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]
 ) -> None:
     before = user(sessions, "ada").auth_version
@@ -551,7 +549,9 @@ def test_two_mutual_followers_close_their_accounts_concurrently(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_counters_never_drift(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int], seed: int) -> None:
+def test_counters_stay_correct_under_concurrency(
+    act: Act, acting: Acting, sessions: Sessions, people: dict[str, int], seed: int
+) -> None:
     """Many do everything at once, while accounts close; nobody sees an error but a refusal."""
     names = [*people, "fay", "gus", "hal"]
     with acting() as actions:

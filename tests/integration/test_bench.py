@@ -219,7 +219,7 @@ def test_outage(ini, given, nothing_left, redis_server, tmp_path):
         (["memory", "site.ini", "--followers", "5"], "unrecognized arguments: --followers"),
     ],
 )
-def test_words_that_make_no_sense_are_refused(words, reason, capsys):
+def test_invalid_arguments_are_refused(words, reason, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["bench", *words])
     assert stopped.value.code == 2
@@ -255,7 +255,7 @@ def test_the_sites_own_database_is_never_used(ini, sqlite_url, capsys, nothing_l
     assert "must not be the site's own database" in capsys.readouterr().err
 
 
-def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_url, redis_server, monkeypatch):
+def test_environment_variables_do_not_lead_to_the_sites_own_store(ini, sqlite_url, redis_server, monkeypatch):
     monkeypatch.setenv("SQLALCHEMY_URL", sqlite_url)
     monkeypatch.setenv("TWEETER_TIMELINES", "memory")
     monkeypatch.setenv("TWEETER_REDIS_URL", "redis://localhost:1/0")
@@ -269,7 +269,7 @@ def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_
 
 
 @pytest.mark.parametrize("name", ["redis", "memcached"])
-def test_the_sites_own_store_is_not_met_under_the_other_name_of_its_backend(ini, name, redis_server, memcached_server):
+def test_dotted_backend_name_does_not_lead_to_the_sites_own_store(ini, name, redis_server, memcached_server):
     site = read_settings(ini) | {"tweeter.redis.url": "redis://the-site:6379/0", "tweeter.redis.prefix": "site:"}
     site |= {"tweeter.memcached.servers": "the-site:11211", "tweeter.memcached.prefix": "site:"}
     with Scratch(site, Lines(), "sqlite", redis_server.url, memcached_server.address) as scratch:
@@ -279,7 +279,7 @@ def test_the_sites_own_store_is_not_met_under_the_other_name_of_its_backend(ini,
         assert not [value for value in own.values() if "site" in str(value)]
 
 
-def test_timelines_of_the_site_are_there_after_measuring_on_its_backend(ini, redis_server):
+def test_benchmark_keeps_the_timelines_of_the_site(ini, redis_server):
     site = read_settings(ini) | {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": "bench-site:"}
     with closing(redis.Redis.from_url(redis_server.url)) as client:
         client.rpush("bench-site:tl:home:1", 0, 10**15)
@@ -291,7 +291,7 @@ def test_timelines_of_the_site_are_there_after_measuring_on_its_backend(ini, red
         assert client.delete("bench-site:tl:home:1") == 1
 
 
-def test_a_private_store_of_a_module_of_ones_own_can_be_measured(ini):
+def test_private_store_of_a_third_party_module_can_be_measured(ini):
     with (
         Scratch(read_settings(ini), Lines(), "sqlite") as scratch,
         scratch.machinery("tests.thirdparty.texts") as registry,
@@ -308,7 +308,7 @@ def test_given_database_must_be_empty_and_is_left_empty(ini, given, empty_url, p
         assert inspect(engine).get_table_names() == []
 
 
-def test_nothing_is_left_of_a_benchmark_that_is_interrupted(ini, monkeypatch, nothing_left, capsys):
+def test_interrupted_benchmark_leaves_nothing_behind(ini, monkeypatch, nothing_left, capsys):
     def interrupt(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
@@ -318,7 +318,7 @@ def test_nothing_is_left_of_a_benchmark_that_is_interrupted(ini, monkeypatch, no
     assert len(nothing_left) == 3  # the scratch folder, PostgreSQL, Redis
 
 
-def test_sigterm_ends_a_benchmark_like_ctrl_c_and_is_heard_once(ini, monkeypatch, nothing_left, capsys):
+def test_sigterm_ends_a_benchmark_like_ctrl_c_and_is_handled_once(ini, monkeypatch, nothing_left, capsys):
     before = signal.getsignal(signal.SIGTERM)
 
     def terminate(*arguments: Any) -> None:
@@ -351,7 +351,7 @@ def test_ratio_compares_adjacent_runs_and_states_its_target():
     assert str(Ratio("memory", 7.25, most=9, unit="KB")) == "memory = 7.25 KB (at most 9)"
 
 
-def test_percentiles_are_values_that_were_measured():
+def test_percentiles_are_measured_values():
     assert percentile([3, 1, 2, 4], 50) == 2
     assert percentile(range(1, 101), 99) == 99
     assert percentile([5], 1) == 5

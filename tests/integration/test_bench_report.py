@@ -103,7 +103,7 @@ def test_every_backend_was_given_the_same_work(result):
         assert all(each == counts[0] for each in counts)
 
 
-def test_figures_are_what_they_say(result):
+def test_figures_are_consistent(result):
     for point in result.measurements:
         times = point.times
         assert 0 < times.median <= times.p95 <= times.p99
@@ -119,7 +119,7 @@ def test_figures_are_what_they_say(result):
         assert run.rate == pytest.approx(run.count / run.seconds)
 
 
-def test_answers_are_checked_and_none_differs(result):
+def test_pages_are_checked_and_none_differs(result):
     assert {answered.backend for answered in result.answers} == set(result.backends)
     for answered in result.answers:
         assert answered.checked >= 20
@@ -176,7 +176,7 @@ def test_the_same_numbers_make_the_same_page(done, result, tmp_path):
     assert (tmp_path / "again.html").read_bytes() == (done / "bench.html").read_bytes()
 
 
-def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, capsys):
+def test_wrong_backend_is_detected(ini, given, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "QUICK", TINY._replace(users=(), tweets=(), timelines=0))
     words = ["bench", ini, "--quick", *given, "--output", str(tmp_path / "out"), "--workloads", "retwis"]
     assert main([*words, "--backends", "sql,tests.thirdparty.forgetful"]) == 1
@@ -257,7 +257,7 @@ def test_without_the_extra_only_bench_fails_and_names_the_extra(ini, tmp_path):
             assert ran.stderr.count("\n") == 1
 
 
-def test_no_document_and_no_message_installs_tweeter_by_its_name_alone():
+def test_no_text_installs_tweeter_from_the_package_index():
     """On the package index that name is somebody else's."""
     paths = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tweeter").rglob("*.*"), ROOT / "Makefile"]
     for path in paths:
@@ -276,7 +276,7 @@ def test_a_file_without_tweets_can_not_be_replayed(ini, tmp_path, capsys):
     assert f"{tmp_path / 't'} has no tweets" in told
 
 
-def test_nothing_named_is_the_report_and_values_of_options_name_nothing():
+def test_report_is_the_default_benchmark():
     assert in_order(["x.ini", "--quick"]) == ["report", "x.ini", "--quick"]
     assert in_order(["x.ini", "delivery"]) == ["delivery", "x.ini"]
     assert in_order(["x.ini", "--quick", "page"]) == ["page", "x.ini", "--quick"]
@@ -397,7 +397,7 @@ def test_growth_sentence(result):
     assert all(f"{backend} " in sentence for backend in result.backends)
 
 
-def test_a_line_that_comes_down_again_has_its_highest_point_told():
+def test_sentence_names_the_highest_point_of_a_line_that_falls_again():
     def line(*medians: float) -> list[Measurement]:
         every = enumerate(medians)
         return [Measurement("users", 10**n, "any", "home", summarize([[Cost(seconds)]])) for n, seconds in every]
@@ -424,7 +424,7 @@ def test_page_states_the_constant_sizes(done):
     assert "a user has 60 followees and 60 followers, and the site has 60 users and 300 tweets;" in page
 
 
-def test_json_is_read_as_it_was_written(result, tmp_path):
+def test_json_round_trips(result, tmp_path):
     write_json(result, tmp_path / "again.json")
     assert read_json(tmp_path / "again.json") == result
     write_csv(result, tmp_path / "again.csv")

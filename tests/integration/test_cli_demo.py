@@ -50,7 +50,7 @@ def rows(sessions: Any) -> tuple[Any, ...]:
         )
 
 
-def test_the_demo_is_a_lively_site(ini, engine, sessions, capsys):
+def test_demo_has_users_follows_tweets_and_replies(ini, engine, sessions, capsys):
     assert main(["demo", ini]) == 0
     assert "Sign in as demo with the password demodemo" in capsys.readouterr().out
     with sessions() as session:
@@ -88,7 +88,7 @@ def test_the_demo_is_a_lively_site(ini, engine, sessions, capsys):
     check_counters(engine)
 
 
-def test_running_it_again_changes_nothing(ini, sessions, capsys):
+def test_second_run_changes_nothing(ini, sessions, capsys):
     assert main(["demo", ini]) == 0
     before = rows(sessions)
     assert main(["demo", ini]) == 0
@@ -167,7 +167,7 @@ def test_invalid_account_name_is_refused(sqlite_url, account):
     site.engine.dispose()
 
 
-def test_in_production_the_well_known_password_is_warned_of(site):
+def test_production_warns_about_the_public_password(site):
     told = make_demo(site._replace(settings=site.settings | {"tweeter.production": True}), now())
     assert "demodemo" not in told
     assert "tweeter user password" in told

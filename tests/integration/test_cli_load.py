@@ -200,7 +200,7 @@ def test_invalid_follow_is_reported_with_its_number_and_skipped(tmp_path, sqlite
     assert "Loaded 2 users, 2 follows, 0 tweets." in told.out
 
 
-def test_of_many_bad_lines_only_the_first_are_printed(tmp_path, sqlite_url, capsys):
+def test_only_the_first_bad_lines_are_printed(tmp_path, sqlite_url, capsys):
     assert load_follows(tmp_path, write_ini(tmp_path, sqlite_url), *["bad"] * 500, "ann bob") == 0
     told = capsys.readouterr()
     assert told.err.count("expected `follower followee`") == 20
@@ -268,7 +268,7 @@ def test_other_encodings_are_reported_in_one_message(tmp_path, ini, capsys, enco
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_lines_may_end_as_they_do_on_any_system(tmp_path, ini, sessions, capsys, end, mark):
+def test_line_ends_of_any_system_are_accepted(tmp_path, ini, sessions, capsys, end, mark):
     lines = [json.dumps(tweet("ann", "1")), "bad", json.dumps(tweet("ann", "2"))]
     path = tmp_path / "t.jsonl"
     path.write_bytes(mark + end.join(lines).encode())
@@ -286,7 +286,7 @@ def test_files_are_read_from_standard_input_too(tmp_path, sqlite_url):
     assert "Loaded 1 users, 0 follows, 1 tweets." in done.stdout, done.stderr
 
 
-def test_lines_that_are_repeated_are_not_said_to_be_there_already(tmp_path, ini, capsys):
+def test_repeated_lines_are_not_reported_as_existing(tmp_path, ini, capsys):
     follows = write(tmp_path, "f.txt", ["ann bob", "ANN @bob", "bob ann"])
     tweets = write(tmp_path, "t.jsonl", [tweet("ann", "x", id=1), tweet("ann", "x", id=1), *[tweet("ann", "y")] * 2])
     assert main(["load", ini, "--follows", follows, "--tweets", tweets]) == 0
@@ -310,7 +310,7 @@ def test_lines_that_are_repeated_are_not_said_to_be_there_already(tmp_path, ini,
         (["ann @u123"], [tweet("@123", "x"), tweet("u7", "y"), tweet(7, "z")]),
     ],
 )
-def test_names_that_would_become_one_user_are_refused(tmp_path, ini, sessions, capsys, follows, tweets):
+def test_colliding_usernames_are_refused(tmp_path, ini, sessions, capsys, follows, tweets):
     paths = write(tmp_path, "f.txt", follows), write(tmp_path, "t.jsonl", tweets)
     assert main(["load", ini, "--follows", paths[0], "--tweets", paths[1]]) == 1
     told = capsys.readouterr().err.splitlines()[-1]
@@ -320,7 +320,7 @@ def test_names_that_would_become_one_user_are_refused(tmp_path, ini, sessions, c
         assert usernames(session) == []
 
 
-def test_half_an_emoji_is_left_out(tmp_path, ini, sessions):
+def test_truncated_emoji_is_dropped(tmp_path, ini, sessions):
     lines = [
         b'{"user": "ann", "date": 1341144000, "message": "ok \\ud83d", "id": "a\\udc00"}',
         b'{"user": "ann", "date": 1341144000, "message": "whole \\ud83d\\ude00 \\\\ud83d", "parent": "a"}',
@@ -382,7 +382,7 @@ def test_loaded_users_can_sign_in_with_the_given_password(tmp_path, ini, session
         assert Passwords(1, 8).check(password_hash, "open sesame")
 
 
-def test_a_password_that_the_site_would_refuse_is_refused(tmp_path, ini, sessions, capsys):
+def test_invalid_password_is_refused(tmp_path, ini, sessions, capsys):
     for password in ("short", "\udcff" * 10):
         assert load_follows(tmp_path, ini, "ann bob", options=["--password", password]) == 1
         assert capsys.readouterr().err.startswith("tweeter: ")
@@ -422,7 +422,7 @@ def test_the_same_line_twice_is_two_tweets_and_a_second_load_adds_none(tmp_path,
         assert messages(session) == ["x", "x", "y", "x"]
 
 
-def test_ids_of_tweets_that_were_posted_here_are_not_taken(tmp_path, ini, acting, sessions, engine):
+def test_ids_of_existing_tweets_are_not_reused(tmp_path, ini, acting, sessions, engine):
     with acting() as actions:
         here = actions.post(actions.sign_up("ann", "a good password").id, "posted here")
         id_, date = here.id, here.date
@@ -438,7 +438,7 @@ def test_ids_of_tweets_that_were_posted_here_are_not_taken(tmp_path, ini, acting
     check_counters(engine)
 
 
-def test_answers_find_their_parents_before_and_after_and_in_earlier_files(tmp_path, ini, sessions, capsys):
+def test_replies_find_parents_before_them_after_them_and_in_earlier_files(tmp_path, ini, sessions, capsys):
     snowflake = 2**64 + 1
     assert load_tweets(
         tmp_path, ini,
@@ -526,7 +526,7 @@ def test_replies_find_their_parents_in_later_files(tmp_path, ini, sessions, caps
         assert session.scalars(select(Unlinked.parent)).all() == ["6"]
 
 
-def test_an_id_of_any_length_is_a_name(tmp_path, ini, sessions):
+def test_source_ids_may_be_any_text(tmp_path, ini, sessions):
     long, nul = "x" * 20_000, "a\0b"
     assert load_tweets(
         tmp_path, ini,

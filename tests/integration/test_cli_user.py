@@ -68,7 +68,7 @@ def test_password_is_the_first_line_of_standard_input(ini, sessions, piped):
     assert password_is(sessions, "ann", PASSWORD)
 
 
-def test_at_a_terminal_the_password_is_asked_for_twice(ini, sessions, typed, capsys):
+def test_terminal_prompts_for_the_password_twice(ini, sessions, typed, capsys):
     typed(PASSWORD, "another one")
     assert main(["user", "add", ini, "ann"]) == 1
     assert "differ" in capsys.readouterr().err
@@ -85,7 +85,7 @@ def test_a_new_password_ends_the_sessions(ini, sessions):
         assert session.scalars(select(User.auth_version)).one() == 1
 
 
-def test_an_account_is_closed_only_after_a_yes(ini, acting, sessions, piped, typed, capsys):
+def test_closing_an_account_requires_confirmation(ini, acting, sessions, piped, typed, capsys):
     main(["user", "add", ini, "ann", "--password", PASSWORD])
     with acting() as actions:
         actions.post(actions.find("ann").id, "hello")
@@ -101,7 +101,7 @@ def test_an_account_is_closed_only_after_a_yes(ini, acting, sessions, piped, typ
         assert sum('"AccountClosed"' in payload for payload in session.scalars(select(OutboxEvent.payload))) == 1
 
 
-def test_close_does_not_ask_with_yes(ini, sessions):
+def test_close_with_yes_does_not_prompt(ini, sessions):
     main(["user", "add", ini, "ann", "--password", PASSWORD])
     assert main(["user", "close", ini, "ann", "--yes"]) == 0
     with sessions() as session:

@@ -140,7 +140,7 @@ def read(process, user, written=0):
     return [tweet.id for tweet in page.tweets], meter.served_by
 
 
-def test_an_own_write_is_on_the_next_page_also_where_nothing_is_delivered(processes, ann):
+def test_own_write_is_on_the_next_page_without_delivery(processes, ann):
     one, other = processes
     assert home(one, ann) == home(other, ann) == []
     for process in processes:
@@ -172,7 +172,7 @@ def test_an_idle_site_reads_its_stores(processes, ann):
 
 
 @pytest.mark.parametrize("steps", [["post"], ["post", "delete"], ["follow"], ["follow", "unfollow"], ["rename"]])
-def test_every_action_notes_the_last_write_that_the_log_has(processes, ann, steps):
+def test_every_action_records_its_user_s_last_write(processes, ann, steps):
     one, _ = processes
     with one.acting() as actions:
         actions.sign_up("bob", "password")

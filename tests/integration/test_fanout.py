@@ -72,7 +72,7 @@ def held(store, user):
 
 
 @pytest.mark.parametrize("limit", [1, 5, 12, 100])
-def test_followers_come_in_ascending_order_none_twice_and_none_left_out(crowd, limit):
+def test_followers_are_ascending_distinct_and_complete(crowd, limit):
     last, found = 0, []
     with crowd() as session:
         while ids := followers.after(session, AUTHOR, last, limit):
@@ -92,7 +92,7 @@ def test_only_followers_get_the_tweet(fan_out, store, small):
     assert len(steps) == (0 if small else 6)  # others had their turn
 
 
-def test_who_unfollows_or_follows_while_it_runs(fan_out, store, crowd, small, monkeypatch):
+def test_follows_and_unfollows_during_a_fan_out(fan_out, store, crowd, small, monkeypatch):
     """Who left has a cold timeline; who came, and who stayed, keep theirs."""
     begun = []
 
@@ -168,7 +168,7 @@ class Cache(MemoryTweetCache):
 
 @pytest.mark.parametrize("event", [ProfileChanged(AUTHOR), AccountClosed(AUTHOR)])
 @pytest.mark.parametrize("number", [0, 1, 3, 6, 7, 30])
-def test_all_tweets_of_an_author_are_forgotten_in_chunks(store, crowd, monkeypatch, event, number):
+def test_tweets_of_an_author_are_invalidated_in_chunks(store, crowd, monkeypatch, event, number):
     monkeypatch.setattr(streams, "CHUNK", 3)
     theirs = [100 + 2 * n for n in range(number)]
     replies = [id_ + 1 for id_ in theirs]

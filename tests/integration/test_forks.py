@@ -51,7 +51,7 @@ def forked(work):
         os._exit(1)
 
 
-def test_a_forked_process_has_relays_of_its_own_and_leaves_its_parents_alone(app):
+def test_forked_process_has_its_own_relays(app):
     delivery, timelines = app.registry.getUtility(IDelivery), app.registry.getUtility(ITimelines)
     ann = Person(Browser(app), "ann")
     ann.post("before the fork")

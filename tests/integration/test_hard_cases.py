@@ -239,7 +239,7 @@ def test_3_a_tweet_delivered_late_does_not_fall_into_a_gap(push, pull, ann, bob,
     assert shown(push, Timeline("home", ann)) == shown(pull, Timeline("home", ann)) == [*late[::-1], *posted[::-1]]
 
 
-def test_5_a_broken_store_answers_the_same_question(push, pull, store, ann, bob, post):
+def test_5_fallback_serves_the_same_page(push, pull, store, ann, bob, post):
     """misskey#12065, mastodon#6251: the way around the cache filtered otherwise."""
     post(bob, 4)
     post(ann, 4)
@@ -248,7 +248,7 @@ def test_5_a_broken_store_answers_the_same_question(push, pull, store, ann, bob,
     assert shown(push, Timeline("home", ann)) == good == shown(pull, Timeline("home", ann))
 
 
-def test_6_the_timeline_does_not_end_where_the_store_ends(push, ann, bob, post):
+def test_6_paging_continues_below_the_floor(push, ann, bob, post):
     """mastodon#18908, #20173, #12389: the end of the world at 400; Stream-Framework#137."""
     posted = post(bob, CAPACITY * 4)
     for limit in (1, 3, CAPACITY, CAPACITY + 1, 100):
@@ -287,7 +287,7 @@ def test_8_backfill_of_a_cold_home_takes_few_queries_for_any_number_of_follows(p
     assert max(statements) <= 5  # how many, a sample, one plan or two, and the tweets
 
 
-def test_9_an_unfollow_during_the_fan_out_leaves_nothing_behind(push, store, acting, ann, bob, post):
+def test_9_unfollow_during_the_fan_out_removes_the_tweets(push, store, acting, ann, bob, post):
     """mastodon#37238: an insert that was on its way lands after the clean-up, and stays."""
     shown(push, Timeline("home", ann))
     tweet = post(bob)
@@ -385,9 +385,7 @@ def test_13_fan_out_ends_if_the_tweet_is_deleted(push, store, acting, ann, bob, 
         assert tweet not in [view.id for view in push.page(timeline, Cursor()).tweets]
 
 
-def test_14_another_list_of_servers_is_another_store_and_the_old_one_comes_back_without_gaps(
-    sqlite_url, memcached_server
-):
+def test_14_other_servers_are_another_store_and_the_old_one_returns_without_gaps(sqlite_url, memcached_server):
     """nydus#34 and the talk: with one server more, keys are looked for where they never were."""
     with closing(Memcached()) as second:
         second.start()
@@ -484,7 +482,7 @@ def test_talk_pages_have_the_requested_size_and_continue(push, pull, ann, bob, p
             assert [tweet.id for tweet in second.tweets] == posted[limit : 2 * limit]
 
 
-def test_talk_truncation_truncates(push, ann, bob, post):
+def test_talk_truncation_removes_old_ids(push, ann, bob, post):
     """Its `zremrangebyscore(key, d30, -1)` deletes nothing."""
     posted = post(bob, CAPACITY)
     timelines = (Timeline("public"), Timeline("home", ann), Timeline("profile", bob))

@@ -102,7 +102,7 @@ class Forgotten(MemoryTweetCache):
         super().invalidate(self.chunks[-1])
 
 
-def test_replies_of_several_deleted_tweets_are_forgotten_in_chunks(database_url, monkeypatch):
+def test_replies_to_several_deleted_tweets_are_invalidated_in_chunks(database_url, monkeypatch):
     monkeypatch.setattr(streams, "CHUNK", 7)
     with closing(Process(database_url, "sql")) as process:
         with process.acting() as actions:
@@ -125,7 +125,7 @@ def test_replies_of_several_deleted_tweets_are_forgotten_in_chunks(database_url,
             assert all(len(chunk) <= 7 + len(tweet_ids) for chunk in cache.chunks)
 
 
-def test_replies_that_are_still_to_be_forgotten_are_read_from_sql(process_with_replies, monkeypatch):
+def test_replies_pending_invalidation_are_read_from_sql(process_with_replies, monkeypatch):
     """A page that is read in the middle of the event already shows that the parent is gone."""
     process, bob, deleted = process_with_replies
     monkeypatch.setattr(streams, "CHUNK", 5)

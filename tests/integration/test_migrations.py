@@ -60,7 +60,7 @@ def test_up_down_and_up_again(empty_url: str) -> None:
     assert described(empty_url) == first
 
 
-def test_every_step_can_be_taken_back(empty_url: str) -> None:
+def test_every_migration_can_be_downgraded(empty_url: str) -> None:
     config = alembic_config(empty_url)
     revisions = list(ScriptDirectory.from_config(config).walk_revisions())
     for revision in reversed(revisions):
@@ -71,7 +71,7 @@ def test_every_step_can_be_taken_back(empty_url: str) -> None:
         assert described(empty_url) == after, revision
 
 
-def test_an_account_that_is_half_removed_does_not_come_back(database_url: str) -> None:
+def test_partly_removed_account_stays_closed_after_migration(database_url: str) -> None:
     config = alembic_config(database_url)
     before = ScriptDirectory.from_config(config).get_revision("0008").down_revision
     rows = [

@@ -141,7 +141,7 @@ def memcached_to_break():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_happens_to_the_servers(request, backend, sqlite_url, kind):
+def test_pages_equal_sql_after_every_server_fault(request, backend, sqlite_url, kind):
     servers = request.getfixturevalue(f"{backend}_to_break")
     (fault,) = [each for each in servers.faults if each.name == kind]
     own = {f"tweeter.{backend}.prefix": sqlite_url[-30:].replace("/", "-"), "tweeter.capacity": "10"}
@@ -219,7 +219,7 @@ def test_events_from_an_outage_are_applied_afterwards(sqlite_url, backend, setti
     again.close()
 
 
-def test_a_shadow_store_is_kept_right_and_can_take_over(sqlite_url, backend, settings, processes, people, lived):
+def test_shadow_store_stays_correct_and_can_take_over(sqlite_url, backend, settings, processes, people, lived):
     for process in processes[1:]:
         process.close()
     shadowed = Process(sqlite_url, "sql", **settings, **{"tweeter.timelines.shadow": backend})
@@ -268,7 +268,7 @@ def test_a_database_that_was_restored_from_a_backup(sqlite_url, backend, setting
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_a_restored_database_that_went_on_before_it_was_delivered_from(
+def test_restored_database_with_new_events_before_delivery(
     sqlite_url, backend, settings, processes, people, lived, tmp_path
 ):
     """On `sql`, say: its new events have the ids of those that the store knows from before."""
@@ -302,7 +302,7 @@ def test_a_truncation_keeps_the_checkpoint(processes, people, lived):
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_a_lost_checkpoint_costs_no_timeline(processes, people, lived, server, settings, caplog):
+def test_lost_checkpoint_keeps_timelines_warm(processes, people, lived, server, settings, caplog):
     """The relay that has the lease knows it; the next one reads it from SQL."""
     caplog.set_level("INFO", "tweeter.delivery")
     holder, other = sorted(processes[1:], key=lambda process: not process.delivery.relays[0].holds)
@@ -349,7 +349,7 @@ DAMAGES = [
 @pytest.mark.parametrize(
     ("damage", "restart"), [*((damage, False) for damage in DAMAGES), *((damage, True) for damage in DAMAGES[:3])]
 )
-def test_a_damaged_checkpoint_costs_no_timeline(sqlite_url, processes, people, lived, server, restart, damage, caplog):
+def test_damaged_checkpoint_keeps_timelines_warm(sqlite_url, processes, people, lived, server, restart, damage, caplog):
     """The relay that has the lease writes it again; the next one reads it from SQL."""
     caplog.set_level("INFO", "tweeter.delivery")
     if restart:
@@ -377,7 +377,7 @@ def test_a_damaged_checkpoint_costs_no_timeline(sqlite_url, processes, people, l
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_processes_that_call_one_store_by_different_names(sqlite_url, settings, processes, people, lived, caplog):
+def test_processes_with_different_names_of_one_store(sqlite_url, settings, processes, people, lived, caplog):
     caplog.set_level("INFO", "tweeter.delivery")
     url = settings["tweeter.redis.url"].replace("127.0.0.1", "localhost")
     other = Process(sqlite_url, "redis", **{**settings, "tweeter.redis.url": url})

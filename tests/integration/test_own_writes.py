@@ -44,7 +44,7 @@ def look(process, viewer, timeline, limit=10):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_the_viewer_did_is_merged(process, seed):
+def test_own_writes_of_the_viewer_are_merged(process, seed):
     """One person writes; every page that shows it is the one that SQL has, and comes from the store."""
     chance = random.Random(seed)
     ann, bob, cid = (sign_up(process, name) for name in ("ann", "bob", "cid"))
@@ -123,7 +123,7 @@ def test_follows_are_merged_in_the_order_of_their_commits(postgresql_url):
         assert (page, by) == (expected, "memory")
 
 
-def test_a_tweet_that_others_posted_just_before_an_own_one_is_announced():
+def test_tweet_of_others_just_before_an_own_tweet_is_announced():
     """The own one is on the page first, so the poll asks for what is newer than the newest tweet of others."""
     own, other, older = (TweetView(id_, user, "name", "Name", "hello", 0) for id_, user in ((9, 1), (7, 2), (5, 1)))
     assert "since=7" in pages._since(Page((own, other, older), None), 1)

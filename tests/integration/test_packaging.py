@@ -109,7 +109,7 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]) -> None:
+def test_wheel_is_complete(dist: Path, wheel_names: set[str]) -> None:
     needed = files(dist, "tweeter", *SHIPPED)
     assert any(name.startswith("tweeter/web/templates/") for name in needed)
     assert any(name.startswith("tweeter/web/static/") for name in needed)
@@ -118,12 +118,12 @@ def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]
     assert needed | migrations <= wheel_names
 
 
-def test_the_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
+def test_wheel_has_no_other_files(wheel_names: set[str]) -> None:
     assert {name.split("/")[0].split("-")[0] for name in wheel_names} == {"tweeter"}
     assert [name for name in wheel_names if name.endswith((".pyc", ".sqlite", ".ini"))] == ["tweeter/production.ini"]
 
 
-def test_the_source_holds_all_that_a_developer_needs(dist: Path) -> None:
+def test_source_distribution_is_complete(dist: Path) -> None:
     (source,) = dist.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -208,7 +208,7 @@ def test_production_steps_of_the_readme_work(
         process.wait()
 
 
-def test_a_checkout_writes_an_ini_file_that_works_anywhere(tmp_path: Path) -> None:
+def test_generated_ini_file_works_anywhere(tmp_path: Path) -> None:
     ini = tmp_path / "site.ini"
     command = [sys.executable, "-m", "tweeter.cli", "ini", str(ini)]
     assert "Wrote " in run(*command, cwd=tmp_path)

@@ -31,7 +31,7 @@ def _set(seconds):
 
 
 @pytest.mark.parametrize(("backend", "holder", "reader"), [("redis", fast, slow), ("memcached", slow, fast)])
-def test_hosts_whose_clocks_differ(postgresql_url, redis_server, memcached_server, backend, holder, reader):
+def test_page_age_ignores_host_clocks(postgresql_url, redis_server, memcached_server, backend, holder, reader):
     settings = {
         "tweeter.redis.url": redis_server.url,
         "tweeter.memcached.servers": memcached_server.address,

@@ -124,7 +124,7 @@ def test_projector_fails_for_one_kind_of_event(process, people, sqlite_url, monk
 
 
 @pytest.mark.parametrize("kind", ["TweetCreated", "TweetsDeleted", "ProfileChanged", "AccountClosed"])
-def test_a_stream_that_fails(process, people, sqlite_url, monkeypatch, kind):
+def test_failing_stream_is_poison(process, people, sqlite_url, monkeypatch, kind):
     """The long part of an event, a step at a time."""
     monkeypatch.setattr(projector, "SMALL", 0)
     monkeypatch.setattr(streams, "CHUNK", 1)
@@ -151,7 +151,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(holder, "FLAPPING", 0.5)
 
 
-def test_followers_that_cannot_be_read(process, people, sqlite_url, monkeypatch, quick):
+def test_unreadable_followers_are_poison(process, people, sqlite_url, monkeypatch, quick):
     """A statement that always runs into its limit, of one author."""
     of_each, before = followers.of_each, poisoned(process)
 
@@ -169,7 +169,7 @@ def test_followers_that_cannot_be_read(process, people, sqlite_url, monkeypatch,
     assert_right_and_live(process, sqlite_url)
 
 
-def test_followers_of_a_large_author_that_cannot_be_read(process, people, sqlite_url, monkeypatch, quick):
+def test_unreadable_followers_of_a_large_author_are_poison(process, people, sqlite_url, monkeypatch, quick):
     monkeypatch.setattr(projector, "SMALL", 0)
     before = poisoned(process)
 

@@ -198,20 +198,20 @@ def test_options_of_the_ini_file_count_for_both_engines(options):
             assert connection.connection.dbapi_connection.autocommit
 
 
-def test_another_pool(options):
+def test_pool_class_can_be_set(options):
     engine = engine_of(options(poolclass="NullPool"))
     assert isinstance(engine.pool, NullPool)
     assert isinstance(engine_of(options(poolclass="sqlalchemy.pool.NullPool")).pool, NullPool)
 
 
-def test_commands_take_the_options_too(tmp_path, postgresql_url, monkeypatch):
+def test_commands_use_engine_options(tmp_path, postgresql_url, monkeypatch):
     ini = write_ini(
         tmp_path, postgresql_url, **{"sqlalchemy.connect_args": '{"options": "-c default_transaction_read_only=on"}'}
     )
     assert main(["user", "add", ini, "ann", "--password", PASSWORD]) == 1
 
 
-def test_the_environment_wins(options, monkeypatch):
+def test_environment_overrides_engine_options(options, monkeypatch):
     monkeypatch.setenv("SQLALCHEMY_POOL_SIZE", "4")
     pool: Any = engine_of(options(pool_size="3")).pool
     assert pool.size() == 4
@@ -229,7 +229,7 @@ def test_the_environment_wins(options, monkeypatch):
         ("poolclass", "json.JSONDecoder", "must be a pool class"), ("isolation_level", "FAST", "FAST"),
     ],
 )  # fmt: skip
-def test_a_wrong_option_is_one_clear_line(tmp_path, capsys, url, name, value, said):
+def test_invalid_engine_option_is_reported_in_one_line(tmp_path, capsys, url, name, value, said):
     settings = merge({"sqlalchemy.url": url, "tweeter.secret": "x", f"sqlalchemy.{name}": value}, {}, {})
     with pytest.raises(SettingError) as raised:
         engine_of(settings)
@@ -320,7 +320,7 @@ def test_a_statement_that_takes_too_long_is_cancelled(postgresql_url):
     engine.dispose()
 
 
-def test_a_command_waits_as_long_as_it_takes(postgresql_url):
+def test_commands_have_no_statement_timeout(postgresql_url):
     engine = engine_of({"sqlalchemy.url": postgresql_url})
     with engine.connect() as connection:
         assert connection.scalar(text("SHOW statement_timeout")) == "0"

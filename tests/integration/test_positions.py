@@ -53,7 +53,7 @@ def checkpoint(process):
     return decode(process.timelines.store.checkpoint())
 
 
-def test_a_number_that_is_handed_out_again_after_a_crash_is_a_new_event(durable, redis_server):
+def test_transaction_id_reused_after_a_crash_is_a_new_event(durable, redis_server):
     """PostgreSQL forgets transactions of which nothing reached the disk, although others had seen them end."""
     url = durable.url("site")
     settings = {"tweeter.redis.url": redis_server.url}
@@ -89,9 +89,7 @@ def test_a_number_that_is_handed_out_again_after_a_crash_is_a_new_event(durable,
 
 
 @pytest.mark.parametrize("open_", [1, 20])
-def test_transactions_that_stay_open_neither_stop_the_delivery_nor_make_the_checkpoint_grow(
-    postgresql_url, redis_server, open_
-):
+def test_open_transactions_neither_stop_delivery_nor_grow_the_checkpoint(postgresql_url, redis_server, open_):
     settings = {"tweeter.redis.url": redis_server.url}
     with ExitStack() as stack:
         process = stack.enter_context(closing(Process(postgresql_url, "redis", **settings)))

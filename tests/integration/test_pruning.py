@@ -63,7 +63,7 @@ def prune(request, database_url, tmp_path):
     return lambda process: Housekeeper(process.sessions, KEEP).tidy()
 
 
-def test_events_that_a_slow_store_lacks_stay(begin, prune, database_url, caplog):
+def test_events_pending_for_a_slow_store_are_kept(begin, prune, database_url, caplog):
     process = begin()
     ann = sign_up(process, "ann")
     for _ in range(3):
@@ -82,7 +82,7 @@ def test_events_that_a_slow_store_lacks_stay(begin, prune, database_url, caplog)
     assert [tweet.id for tweet in page.tweets][:4] == tweets[::-1]
 
 
-def test_a_store_that_nothing_was_delivered_to_for_longer_holds_no_event(begin, prune, database_url):
+def test_store_without_recent_delivery_retains_no_events(begin, prune, database_url):
     process = begin()
     ann = sign_up(process, "ann")
     first = act(process, "post", ann, "delivered")
@@ -97,7 +97,7 @@ def test_a_store_that_nothing_was_delivered_to_for_longer_holds_no_event(begin, 
     assert [tweet.id for tweet in page.tweets] == [*tweets[::-1], first]
 
 
-def test_the_outbox_is_pruned_on_sql_too(prune, database_url):
+def test_outbox_is_pruned_on_sql(prune, database_url):
     with closing(Process(database_url, "sql")) as sql:
         ann = sign_up(sql, "ann")
         for _ in range(5):
@@ -108,7 +108,7 @@ def test_the_outbox_is_pruned_on_sql_too(prune, database_url):
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_store_that_is_idle_for_longer_than_events_are_kept_stays_warm(begin, prune, caplog):
+def test_idle_store_stays_warm_beyond_event_retention(begin, prune, caplog):
     """Also where the event that it applied last is not the newest by its id."""
     process = begin()
     sign_up(process, "ann")

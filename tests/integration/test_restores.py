@@ -92,9 +92,7 @@ def test_restore_under_a_running_site_is_detected_and_delivery_continues(
         assert home(process, ann) == ["new", "kept"]
 
 
-def test_equal_events_after_the_restore_are_not_taken_for_those_before_it(
-    redis_server: Redis, sqlite_url: str, tmp_path: Path
-) -> None:
+def test_equal_events_after_a_restore_are_distinguished(redis_server: Redis, sqlite_url: str, tmp_path: Path) -> None:
     """The log has the same payload under the same id again, from a time in which nothing was delivered."""
     path = sqlite_url.removeprefix("sqlite:///")
     own = {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": f"{tmp_path.name}:"}

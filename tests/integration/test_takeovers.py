@@ -260,7 +260,7 @@ def test_a_stopped_holder_on_sqlite_keeps_its_lock_and_sql_serves_the_pages(sqli
         wait_until(lambda: home(watching, bob) == (Page((), None), "redis"), SECONDS)
 
 
-def test_a_batch_that_takes_long_costs_its_relay_no_lease(postgresql_url, settings, monkeypatch, caplog):
+def test_long_batch_keeps_the_lease(postgresql_url, settings, monkeypatch, caplog):
     caplog.set_level("INFO", "tweeter.delivery")
     of_each = followers.of_each
 
@@ -280,7 +280,7 @@ def test_a_batch_that_takes_long_costs_its_relay_no_lease(postgresql_url, settin
         assert "another relay" not in caplog.text
 
 
-def test_who_unfollowed_while_a_killed_holder_wrote_to_many_followers_has_no_wrong_entry(sqlite_url, settings):
+def test_unfollow_during_a_killed_fan_out_leaves_no_wrong_entry(sqlite_url, settings):
     """It dropped the reader's timeline, wrote to it, and was killed before it read the followers again."""
     with closing(Process(sqlite_url, "redis", **settings)) as process:
         ann, bob = sign_up(process, "ann"), sign_up(process, "bob")

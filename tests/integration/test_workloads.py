@@ -57,7 +57,7 @@ def shares(operations: list[Operation]) -> dict[type, float]:
 
 
 @pytest.mark.parametrize("name", SYNTHETIC)
-def test_a_seed_makes_the_same_operations_and_another_one_others(name, world):
+def test_operations_depend_only_on_the_seed(name, world):
     assert stream(name, world) == stream(name, world)
     assert stream(name, world) != stream(name, world, seed=8)
     assert len(stream(name, world)) == COUNT
@@ -69,7 +69,7 @@ def test_retwis_is_the_mix_of_tapir(world):
     assert found == {kind: pytest.approx(share, abs=1) for kind, share in wanted.items()}
 
 
-def test_retwis_chooses_users_by_zipf_and_numbers_those_who_are_new(world):
+def test_retwis_draws_users_by_zipf_and_numbers_new_ones(world):
     operations = stream("retwis", world)
     readers = Counter(operation.user for operation in operations if isinstance(operation, ReadHome))
     (_, most), *_ = readers.most_common()
@@ -186,7 +186,7 @@ def pairs(graph: Graph) -> list[tuple[int, int]]:
     return list(zip(graph.followers.tolist(), graph.followees.tolist(), strict=True))
 
 
-def test_in_a_power_law_most_have_few_followers_and_a_few_have_very_many():
+def test_power_law_has_many_small_and_few_large_accounts():
     graph = power_law(20_000, 10, seed=3)
     followers = np.sort(graph.followers_of_each())
     assert len(graph.followers) / 20_000 == pytest.approx(10, rel=0.2)
@@ -222,7 +222,7 @@ def test_followers_are_limited_by_the_number_of_users():
 # worlds
 
 
-def test_a_world_is_a_whole_site_with_right_counters_and_all_indexes(database_url):
+def test_world_has_correct_counters_and_all_indexes(database_url):
     graph = power_law(300, 5, seed=1)
     with engine_on(database_url) as engine:
         before = indexes(engine)

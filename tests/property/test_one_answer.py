@@ -112,11 +112,11 @@ def test_pages_match_sql_after_every_step_next_to_another_site(site, neighbour):
     )
 
 
-def test_pages_are_the_same_after_many_threads_did_as_they_liked(site):
+def test_pages_match_sql_after_concurrent_actions(site):
     assert_same_pages(site, live_together(site))
 
 
-def test_pages_are_the_same_after_many_threads_lived_while_servers_broke(broken_site):
+def test_pages_match_sql_after_concurrent_actions_and_server_faults(broken_site):
     site, faults = broken_site
     chance = random.Random(1)
     every = iter(chance.sample(faults, len(faults)))

@@ -64,7 +64,7 @@ HOME = built_in_kinds()["home"]
 
 @any_graph
 @given(followees, tweets, deleted, cursors)
-def test_a_page_is_the_page_of_the_join(small, graph, followees, tweets, deleted, cursor):
+def test_page_equals_the_join(small, graph, followees, tweets, deleted, cursor):
     with graph(followees, tweets, deleted) as session:
         assert HOME.read_page_quickly(session, READER, cursor) == HOME.read_page(session, READER, cursor)
 
@@ -74,7 +74,7 @@ def test_a_page_is_the_page_of_the_join(small, graph, followees, tweets, deleted
 @example({2, 3, 4, 5, 6}, dict.fromkeys(range(1, 30), 2), set(), 12)  # many, one of whom tweets a lot
 @example({2, 3, 4, 5, 6}, {1: 2, 2: 3} | dict.fromkeys(range(3, 40), 8), set(), 5)  # many, none of them of late
 @example({2, 3, 4}, dict.fromkeys(range(1, 60), 8) | {1: 2, 2: 3, 3: 4}, set(), 1)
-def test_a_fill_is_the_beginning_of_the_join_down_to_its_floor(small, graph, followees, tweets, deleted, capacity):
+def test_backfill_equals_the_join_down_to_its_floor(small, graph, followees, tweets, deleted, capacity):
     with graph(followees, tweets, deleted) as session:
         ids, floor, _ = HOME.backfill(session, READER, capacity)
         every = HOME.read_ids(session, READER, LAST)
@@ -86,7 +86,7 @@ def test_a_fill_is_the_beginning_of_the_join_down_to_its_floor(small, graph, fol
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @any_graph
 @given(followees, tweets, deleted, cursors, st.integers(1, 12))
-def test_each_plan_keeps_its_promise(graph, followees, tweets, deleted, cursor, number):
+def test_each_plan_returns_what_it_guarantees(graph, followees, tweets, deleted, cursor, number):
     with graph(followees, tweets, deleted) as session:
         every = _part(cursor, HOME.read_ids(session, READER, LAST))
         looked_at = _part(cursor, sorted(tweets.keys() - deleted))[-number:]

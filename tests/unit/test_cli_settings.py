@@ -76,7 +76,7 @@ def test_the_origin_is_the_ini_file_or_the_variable_by_its_name(
     assert come["sqlalchemy.pool_size"] == ("3", "environment", "SQLALCHEMY_POOL_SIZE")
 
 
-def test_people_read_a_setting_in_two_lines(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_setting_is_printed_in_two_lines(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
     path = ini(tweeter__capacity="100")
     assert main(["settings", path]) == 0
     out = capsys.readouterr().out
@@ -138,7 +138,7 @@ def test_a_setting_that_no_backend_in_use_reads_is_listed_where_it_is_set(
         ("tweeter.cabinet.drawer", "1", "did you mean tweeter.cabinet.drawers?"),
     ],
 )
-def test_a_bad_value_ends_it_with_one_line(
+def test_invalid_value_is_reported_in_one_line(
     ini: MakeIni, capsys: pytest.CaptureFixture[str], key: str, value: str, said: str
 ) -> None:
     path = ini(**{"tweeter.timelines.shadow": "redis tests.thirdparty.cabinet", key: value})
@@ -194,7 +194,7 @@ def test_the_password_of_any_url_is_masked(password: str, host: str) -> None:
     ["redis://localhost:6379/0", "sqlite:////tmp/x@y.sqlite", "127.0.0.1 ::1", "localhost:11211", "10/minute; 5/hour",
      "postgresql+psycopg://tweeter@localhost/tweeter", "unix:///run/redis.sock?db=0"],
 )  # fmt: skip
-def test_what_holds_no_secret_is_shown(text: str) -> None:
+def test_values_without_secrets_are_shown(text: str) -> None:
     assert mask(text) == text
 
 

@@ -74,7 +74,7 @@ def test_site_configuration_overrides_its_includes(sqlite_url: str) -> None:
     assert config.registry.getUtility(ITimelines) is mine
 
 
-def test_backends_that_are_included_after_the_delivery_are_delivered_to(sqlite_url: str) -> None:
+def test_delivery_includes_backends_registered_later(sqlite_url: str) -> None:
     registry = configure(sqlite_url, texts.includeme, timelines="memory")
     names = [relay.timelines.name for relay in registry.getUtility(IDelivery).relays]
     assert sorted(names) == ["memory", "texts"]
@@ -119,7 +119,7 @@ def test_two_steps_of_the_lab_with_one_name_conflict_and_the_introspector_lists_
             config.commit()
 
 
-def test_a_delivery_that_refuses_its_settings_ends_the_start_with_its_own_error(
+def test_delivery_with_invalid_settings_stops_startup_with_its_own_error(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any) -> None:

@@ -141,7 +141,7 @@ ELSEWHERE = [path for path in MODULES if not name_of(path).startswith(ABOUT_BACK
 
 
 @pytest.mark.parametrize("path", ELSEWHERE, ids=name_of)
-def test_no_module_but_the_backends_names_a_backend(path: Path) -> None:
+def test_only_backends_name_a_backend(path: Path) -> None:
     for name in imports_of(path):
         assert name.partition(".")[0] not in CLIENTS
         assert not name.startswith("tweeter.backends.")
@@ -154,7 +154,7 @@ def test_no_module_but_the_backends_names_a_backend(path: Path) -> None:
 
 
 @pytest.mark.parametrize("room", ["outbox", "timelines", "backends", "delivery", "services"])
-def test_no_module_but_its_own_names_a_timeline_kind(room: str) -> None:
+def test_only_its_own_module_names_a_timeline_kind(room: str) -> None:
     kinds = {module.name for module in pkgutil.iter_modules([str(PACKAGE / "timelines" / "kinds")])}
     assert kinds >= {"public", "home", "profile", "mentions"}
     for path in (PACKAGE / room).rglob("*.py"):
@@ -166,7 +166,7 @@ def test_there_are_backends() -> None:
     assert {"memory", "sql"} <= set(BACKENDS)
 
 
-def test_backends_do_not_know_of_each_other() -> None:
+def test_backends_do_not_import_each_other() -> None:
     for name in BACKENDS:
         home = PACKAGE / "backends" / name
         for path in sorted(home.rglob("*.py")) if home.is_dir() else [home.with_suffix(".py")]:
@@ -174,7 +174,7 @@ def test_backends_do_not_know_of_each_other() -> None:
             assert not others & set(imports_of(path))
 
 
-def test_stores_know_nothing_of_sql() -> None:
+def test_stores_do_not_import_sql() -> None:
     """What keeps ids under keys asks for no rows; only the backend that is SQL does."""
     for path in (PACKAGE / "backends").rglob("*.py"):
         if path.stem == "sql":
@@ -216,7 +216,7 @@ def test_every_module_can_be_imported() -> None:
 
 
 @pytest.mark.parametrize("folder", ["tweeter", "alembic", "tests", "docs"])
-def test_nothing_is_left_for_later(folder: str) -> None:
+def test_there_are_no_todos(folder: str) -> None:
     marks = ("TO" + "DO", "FIX" + "ME", "XX" + "X:")
     for path in sorted((ROOT / folder).rglob("*")):
         if path.is_file() and path.suffix in {".py", ".jinja2", ".css", ".js", ".md", ".mako"}:
@@ -237,7 +237,7 @@ def test_templates_have_autoescape() -> None:
             assert "autoescape false" not in source, path
 
 
-def test_the_pages_need_nothing_from_elsewhere() -> None:
+def test_pages_load_nothing_from_other_hosts() -> None:
     """No script, style or font of another host: the site works offline and tells nobody who reads it."""
     for folder in ("templates", "static"):
         for path in (PACKAGE / "web" / folder).rglob("*"):

@@ -60,7 +60,7 @@ def test_a_setting_of_a_backend_that_no_file_has_can_come_from_the_environment(m
     assert setting({}, "tweeter.fifth.size", int, 5) == 7
 
 
-def test_a_secret_can_lie_in_a_file(tmp_path: Path) -> None:
+def test_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("  out of the file\n", encoding="utf-8")
     assert merged(TWEETER_SECRET_FILE=str(file))["tweeter.secret"] == "out of the file"
@@ -208,7 +208,7 @@ def test_setting_of_an_unused_backend_is_kept_and_reported(
     ]
 
 
-def test_a_backend_that_can_not_be_imported_is_no_matter_of_names(cabinet: dict[str, str]) -> None:
+def test_import_error_of_a_backend_is_not_reported_as_an_unknown_name(cabinet: dict[str, str]) -> None:
     for name in ("no.such.module", "here.nothing", "..", "."):
         merged({"tweeter.timelines": name, "tweeter.redis.url": "redis://localhost"})
 
@@ -241,7 +241,7 @@ def test_errors_of_settings_are_errors_of_configuration() -> None:
     assert issubclass(SettingError, ConfigurationError)
 
 
-def test_a_program_gets_the_error_itself(sqlite_url: str, tmp_path: Path) -> None:
+def test_programs_get_the_exception(sqlite_url: str, tmp_path: Path) -> None:
     ini = Path(write_ini(tmp_path, sqlite_url))
     ini.write_text(ini.read_text() + "tweeter.outbox.keep_hour = 1")
     with pytest.raises(SettingError):
@@ -315,7 +315,7 @@ def test_dotted_name_without_a_backend_is_rejected(sqlite_url: str, name: str) -
 
 
 @pytest.mark.parametrize("name", ["development.ini", "production.ini", "testing.ini"])
-def test_the_shipped_ini_files_make_sense(name: str) -> None:
+def test_shipped_ini_files_are_valid(name: str) -> None:
     settings = read_ini(str(ROOT / name), {})
     assert (name == "production.ini") is settings["tweeter.production"] is settings["tweeter.secure_cookies"]
 
@@ -340,7 +340,7 @@ def test_commented_settings_of_ini_files_are_valid(name: str, sqlite_url: str) -
         pass
 
 
-def test_no_setting_hides_in_the_defaults_of_an_ini() -> None:
+def test_ini_files_have_no_default_section() -> None:
     """PasteDeploy would drop what the command line says about it."""
     for path in ROOT.glob("*.ini"):
         assert "[DEFAULT]" not in path.read_text(encoding="utf-8")

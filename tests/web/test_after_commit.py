@@ -99,9 +99,7 @@ text_ = st.text(st.characters(exclude_categories=["Cs"]))
 @example(["\x01" * 800], "\x01" * 600, 3, "")
 @example(["𒀀" * 200] * 3, "龍" * 800, 1, "memory")
 @example(["x" * 5000], "x" * 5000, 1, "x" * 5000)
-def test_whatever_the_session_holds_fits_into_its_cookie(
-    flashes: list[str], draft: str, times: int, backend: str
-) -> None:
+def test_session_always_fits_into_its_cookie(flashes: list[str], draft: str, times: int, backend: str) -> None:
     state = {"_csrft_": "f" * 40, "_f_": [flash * times for flash in flashes], "draft": draft * times, "lab": backend}
     data = SessionSerializer().dumps((1.0, 2.0, dict(state)))
     assert len(data) <= LONGEST_SESSION

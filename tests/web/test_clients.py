@@ -78,7 +78,7 @@ def visitor(peer: str, **headers: str) -> Request:
         ("10.0.0.7", {"x_forwarded_for": "10.0.0.7"}, True),  # as waitress leaves it for a proxy that it trusts
     ],
 )
-def test_who_is_here(peer: str, headers: dict[str, str], here: bool) -> None:
+def test_local_clients_are_recognized(peer: str, headers: dict[str, str], here: bool) -> None:
     networks = parse_networks("127.0.0.1 ::1 10.0.0.0/8", "tweeter.metrics")
     assert is_from(networks, visitor(peer, **headers)) is here
 
@@ -101,7 +101,7 @@ def test_headers_do_not_grant_access(forwarded_for: str, forwarded: str, via: st
         ("localhost", ""),
     ],
 )
-def test_what_a_limit_by_address_counts(peer: str, network: str) -> None:
+def test_address_used_by_rate_limits(peer: str, network: str) -> None:
     assert client_network(visitor(peer, x_forwarded_for="198.51.100.7")) == network
 
 
@@ -128,7 +128,7 @@ def test_development_ini_shows_nothing_to_the_world_behind_a_local_proxy(
         assert status(address, "/", cookie, **header) == 200
 
 
-def test_the_lab_is_not_even_named_to_those_elsewhere(site_with: Callable[..., Router]) -> None:
+def test_remote_clients_see_no_trace_of_the_lab(site_with: Callable[..., Router]) -> None:
     app = site_with({"tweeter.lab": "true", "tweeter.lab.backends": "sql memory", "tweeter.lab.hosts": "192.0.2.0/24"})
     there, here = (Person(Browser(app, {"REMOTE_ADDR": peer})) for peer in ("192.0.2.7", "127.0.0.1"))
     for person, name in ((there, "there"), (here, "here")):
@@ -168,7 +168,7 @@ def test_the_name_in_a_host_header(header: str, name: str) -> None:
     assert split_host(header) == name
 
 
-def test_names_and_what_is_below_them() -> None:
+def test_allowed_hosts_are_names_or_domains_with_subdomains() -> None:
     hosts = parse_hosts("Example.org, .example.net [::1]")
     for good in ("example.org", "example.net", "www.example.net", "a.b.example.net", "[::1]"):
         assert is_allowed(hosts, good), good
@@ -183,7 +183,7 @@ def test_names_and_what_is_below_them() -> None:
 URLS = ("/", "/login", "/@nobody", "/static/style.css", "/healthz", "/nothing", "/newer?timeline=public&since=0")
 
 
-def test_other_hosts_are_answered_400(site_with: Callable[..., Router]) -> None:
+def test_other_hosts_get_400(site_with: Callable[..., Router]) -> None:
     app = site_with({"tweeter.allowed_hosts": "example.org .example.net"})
     browser = Browser(app)
     for host in ("example.org", "EXAMPLE.org:6543", "www.example.net"):
@@ -205,7 +205,7 @@ def test_other_hosts_are_answered_400(site_with: Callable[..., Router]) -> None:
     assert "does not have that host name" in page.text
 
 
-def test_hosts_that_a_proxy_names(site_with: Callable[..., Router]) -> None:
+def test_forwarded_hosts_are_checked(site_with: Callable[..., Router]) -> None:
     """Only if waitress trusts the proxy."""
     app = site_with({"tweeter.allowed_hosts": "example.org 127.0.0.1"})
     with serving(app) as address:
@@ -221,7 +221,7 @@ REDIRECTS = ("/settings", "/mentions", "/static/", "/static//evil.example", "/@A
 
 
 @pytest.mark.parametrize("header", [{"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example"}])
-def test_no_redirect_names_the_host(site_with: Callable[..., Router], header: dict[str, str]) -> None:
+def test_redirects_do_not_expose_the_host_header(site_with: Callable[..., Router], header: dict[str, str]) -> None:
     app = site_with()
     Person(Browser(app), "Ada")
     browser = Browser(app)

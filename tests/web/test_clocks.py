@@ -58,7 +58,7 @@ def seconds(id_: int) -> float:
 # ids
 
 
-def test_the_id_of_a_reply_is_above_its_parent_s(clock: Clock) -> None:
+def test_reply_id_is_greater_than_its_parent_id(clock: Clock) -> None:
     with clock.of_another_process(ahead=5) as fast:
         parent = fast.next()
     slow = ids.IdGenerator()
@@ -71,13 +71,13 @@ def test_the_id_of_a_reply_is_above_its_parent_s(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("ahead", [3600, YEARS])
-def test_a_reply_to_a_tweet_of_the_future_is_of_today(clock: Clock, ahead: float) -> None:
+def test_reply_to_a_future_tweet_is_dated_today(clock: Clock, ahead: float) -> None:
     with clock.of_another_process(ahead) as wrong:
         parent = wrong.next()
     assert abs(seconds(ids.IdGenerator().next(parent))) < 5
 
 
-def test_ids_grow_where_the_clock_is_set_back(clock: Clock) -> None:
+def test_ids_increase_after_the_clock_is_set_back(clock: Clock) -> None:
     generator = ids.IdGenerator()
     first = generator.next()
     clock.ahead = -3600
@@ -224,7 +224,7 @@ def test_tweets_dated_ahead_do_not_hide_new_tweets(site_settings: dict[str, Any]
         assert ada.get(f"/newer?timeline=home&since={ahead[0]}").json == {"count": 0}
 
 
-def test_a_tweet_that_was_seen_before_its_time_is_no_news_when_it_comes(clock: Clock, ada: Person, bob: Person) -> None:
+def test_future_tweet_seen_early_is_not_announced_again(clock: Clock, ada: Person, bob: Person) -> None:
     ada.follow("bob")
     bob.post("old")
     with clock.of_another_process(ahead=20):

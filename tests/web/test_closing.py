@@ -300,7 +300,7 @@ def left(sessions):
         return any_left(session)
 
 
-def test_who_leaves_few_neighbours_leaves_nothing_to_be_seen(database_url):
+def test_small_account_is_removed_before_the_response(database_url):
     """The form waits until the rows of an ordinary account are removed: counters are right on the next page."""
     with running(settings_of(database_url)) as app:
         leaver, bob = Person(Browser(app), LEAVER), Person(Browser(app), "bob")
@@ -311,7 +311,7 @@ def test_who_leaves_few_neighbours_leaves_nothing_to_be_seen(database_url):
             assert session.scalars(select(User.followers_count + User.following_count)).all() == [0]
 
 
-def test_old_events_leave_the_outbox_in_chunks_while_nobody_waits(database_url, monkeypatch):
+def test_housekeeping_prunes_the_outbox_in_chunks(database_url, monkeypatch):
     with running(settings_of(database_url) | {"tweeter.timelines": "memory"}) as app:
         sessions = app.registry.database.sessions
         deleted = []

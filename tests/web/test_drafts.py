@@ -154,7 +154,7 @@ def test_names_typed_into_old_forms_stay(eve: Person) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://["}])
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_no_other_site_fills_in_a_form(eve: Person, signed_in: bool, headers: dict[str, str]) -> None:
+def test_other_sites_cannot_prefill_forms(eve: Person, signed_in: bool, headers: dict[str, str]) -> None:
     """What came from there is shown to whoever sent it, and is in no form."""
     if not signed_in:
         eve.sign_out()
@@ -213,7 +213,7 @@ def test_buttons_of_an_old_page_lead_back_to_it(eve: Person, bob: Person) -> Non
 
 
 @pytest.mark.parametrize("url", ["/login", "/signup"])
-def test_a_second_tab_to_sign_in_goes_on(visitor: Visitor, bob: Person, url: str) -> None:
+def test_second_tab_can_sign_in(visitor: Visitor, bob: Person, url: str) -> None:
     eve = Person(visitor())
     token = eve.token(url)
     eve.sign_up("Eve")
@@ -261,7 +261,7 @@ def secure(sqlite_url: str):
 
 
 @pytest.mark.parametrize("url", ["/login", "/signup"])
-def test_plain_http_in_production_is_said_to_need_https(secure: Router, url: str) -> None:
+def test_plain_http_in_production_explains_that_https_is_required(secure: Router, url: str) -> None:
     browser = Browser(secure, {"HTTP_HOST": "site.example"})
     fields = {"csrf_token": browser.get(url).forms[0]["csrf_token"].value, "username": "ada", "password": PASSWORD}
     page = browser.post(url, fields, status=400)

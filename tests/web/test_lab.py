@@ -144,7 +144,7 @@ def test_lab_actions_require_sign_in(alone, url):
 
 
 @pytest.mark.parametrize("url", BUTTONS)
-def test_no_button_without_the_token_of_its_form(alone, url):
+def test_buttons_require_a_csrf_token(alone, url):
     ada = Person(Browser(alone, HERE), "Ada")
     response = ada.browser.post(url, {"backend": "memory", "action": "empty", "followers": "10"}, status=400)
     assert "This form has expired" in response.text
@@ -153,12 +153,12 @@ def test_no_button_without_the_token_of_its_form(alone, url):
 
 
 @pytest.mark.parametrize("url", BUTTONS)
-def test_a_button_is_no_page(alone, url):
+def test_buttons_reject_get_requests(alone, url):
     Person(browser := Browser(alone, HERE), "Ada")
     assert browser.get(url, status="*").status_int == 405
 
 
-def test_a_production_site_does_not_start_with_it(sqlite_url):
+def test_production_site_with_lab_does_not_start(sqlite_url):
     secret = {"tweeter.production": True, "tweeter.secret": "x" * 40}
     with pytest.raises(SettingError, match=r"tweeter\.lab .* tweeter\.production"):
         settings = settings_for(sqlite_url, "redis://localhost", "localhost") | secret
@@ -186,7 +186,7 @@ def test_two_backends_of_one_name_are_refused(sqlite_url, tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("limit", [20, 100])
-def test_all_backends_are_asked_for_the_same_page(people, limit):
+def test_same_page_is_read_from_all_backends(people, limit):
     page = people[0].get(f"/lab?limit={limit}")
     shown = min(limit, 25)
     assert f"4 backends returned the same {shown} tweets" in page.text
@@ -264,7 +264,7 @@ def test_unreachable_servers_are_shown_and_the_site_works(alone):
 
 
 @pytest.mark.parametrize(("who", "why"), [("", "Authentication required"), (":wrong@", "invalid username-password")])
-def test_a_server_that_refuses_is_quoted_and_started_only_where_it_is_ours(sqlite_url, who, why):
+def test_rejecting_server_is_quoted_and_make_services_suggested_only_for_own_servers(sqlite_url, who, why):
     with closing(Redis()) as server:
         server.start()
         with closing(redis.Redis.from_url(server.url)) as client:
@@ -278,7 +278,7 @@ def test_a_server_that_refuses_is_quoted_and_started_only_where_it_is_ours(sqlit
                 assert ("make services" in shown) == (not who)
 
 
-def test_what_a_backend_shows_otherwise_is_marked_until_it_is_dropped(app, lab, people):
+def test_differences_are_marked_until_the_timeline_is_dropped(app, lab, people):
     ada, _ = people
     ada.get("/lab")
     ids = ada.ids("/")
@@ -302,7 +302,7 @@ def test_what_a_backend_shows_otherwise_is_marked_until_it_is_dropped(app, lab, 
     assert "4 backends returned the same 20 tweets" in ada.get("/lab").text
 
 
-def test_every_kind_of_difference_has_its_word():
+def test_every_kind_of_difference_is_classified():
     one, two, three, four = (tweet(id_, message=str(id_)) for id_ in (1, 2, 3, 4))
 
     def words(shown, expected):
@@ -366,7 +366,7 @@ def test_round_trips_and_statements_of_each_step(app, lab, people):
 
 
 @pytest.mark.parametrize("name", ["ids", "get-each"])
-def test_a_step_over_a_backend_s_store_is_as_trusted_as_the_backend(lab, people, name):
+def test_step_shares_the_circuit_of_its_backend(lab, people, name):
     people[0].get("/lab/steps")
     step, backend = lab._contenders[name], lab.backends["redis"].timelines
     assert step.live()
@@ -409,7 +409,7 @@ def test_switching_backends_affects_only_one_browser(people, name):
     assert "Served by sql in" in ada.get("/").text
 
 
-def test_who_signs_out_is_shown_the_site_s_own_backend(people):
+def test_signing_out_resets_the_backend_switch(people):
     ada, _ = people
     ada.send("/lab/switch", backend="memory", status=303)
     ada.sign_out()
@@ -439,12 +439,12 @@ def test_switch_to_unknown_backend_is_refused(people):
     assert "it has sql, memory, redis, memcached" in page.text
 
 
-def test_the_switch_leads_nowhere_else(people):
+def test_switch_does_not_redirect_to_other_sites(people):
     response = people[0].send("/lab/switch", backend="memory", next="https://example.org/", status=303)
     assert "example.org" not in response.location
 
 
-def test_a_switch_means_nothing_once_the_lab_is_off(alone, sqlite_url):
+def test_switch_is_ignored_without_the_lab(alone, sqlite_url):
     ada = Person(Browser(alone, HERE), "Ada")
     ada.send("/lab/switch", backend="memory", status=303)
     cookies = ada.browser.cookies
@@ -495,7 +495,7 @@ def test_dropped_timeline_is_backfilled_by_the_next_page(app, lab, people, name)
 
 @pytest.mark.parametrize("how", ["refuse", "hang"])
 @pytest.mark.parametrize("name", ["redis", "memcached"])
-def test_a_store_breaks_really_and_is_mended_and_caught_up(app, lab, people, name, how):
+def test_broken_store_falls_back_and_catches_up_after_repair(app, lab, people, name, how):
     ada, bob = people
     ada.send("/lab/switch", backend=name, status=303)
     ada.send("/lab/store", backend=name, action=how, status=303)
@@ -583,7 +583,7 @@ def test_a_post_to_warm_timelines_reaches_every_store(with_servers, request, kin
         assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00007").text
 
 
-def test_cold_timelines_take_nothing(app, lab, people):
+def test_cold_timelines_receive_no_writes(app, lab, people):
     ada, _ = people
     for timelines in ("warm", "cold"):
         ada.send("/lab/post", followers="10", timelines=timelines, status=303)
@@ -594,7 +594,7 @@ def test_cold_timelines_take_nothing(app, lab, people):
         assert len(backend.timelines.page(follower, Cursor()).tweets) == 2
 
 
-def test_a_thousand_followers_are_made_in_steps_and_once(app, lab, people, monkeypatch):
+def test_test_followers_are_created_in_steps_and_only_once(app, lab, people, monkeypatch):
     monkeypatch.setattr(crowds, "CHUNK", 300)
     ada, _ = people
     for _ in range(2):
@@ -664,7 +664,7 @@ def test_real_follower_is_not_warmed_as_a_test_account(app, lab, people):
 
 
 @pytest.mark.parametrize("followers", ["", "11", "1e3"])
-def test_there_are_three_sizes_of_a_crowd(lab, people, followers):
+def test_unknown_crowd_size_is_refused(lab, people, followers):
     page = people[0].send("/lab/post", followers=followers, status=400)
     assert "must be one of: 10, 1,000, 20,000." in page.text
     assert lab.jobs.current is None
@@ -694,7 +694,7 @@ def test_failed_job_is_reported_and_the_next_can_start(lab, people, caplog):
     assert not finished(lab).error
 
 
-def test_a_store_that_is_away_gets_its_deliveries_later(app, lab, people):
+def test_unavailable_store_receives_pending_deliveries_later(app, lab, people):
     ada, _ = people
     ada.send("/lab/store", backend="redis", action="refuse", status=303)
     ada.send("/lab/post", followers="10", status=303)
@@ -708,6 +708,6 @@ def test_a_store_that_is_away_gets_its_deliveries_later(app, lab, people):
     assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00001").text
 
 
-def test_without_an_address_to_go_to_nothing_breaks():
+def test_instrument_without_an_address_cannot_be_broken():
     with pytest.raises(TypeError, match="has no address"):
         Instrument("cabinet", object(), object()).break_it("refuse")  # type: ignore[arg-type]

@@ -160,7 +160,7 @@ def test_a_shared_store_and_its_outage_are_counted(shared):
     assert ill["tweeter_outbox_age_seconds", name] > 0
 
 
-def test_a_store_that_was_never_reached_is_known_not_to_be_trusted(site_with):
+def test_metrics_show_an_open_circuit_for_an_unreached_store(site_with):
     browser = site_with("127.0.0.1", "redis", **{"tweeter.redis.url": f"redis://127.0.0.1:{free_port()}"})
     assert values(browser)["tweeter_circuit_closed", "redis"] == 0
 
@@ -205,7 +205,7 @@ def test_a_delivery_by_a_thread_has_the_id_too(shared, lines):
     assert delivery["request_id"] == request["request_id"]
 
 
-def test_production_logs_such_lines():
+def test_production_logs_json_lines():
     """The formatter, the level and the handler are those of production.ini."""
     config = RawConfigParser()
     config.read(ROOT / "production.ini")

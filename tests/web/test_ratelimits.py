@@ -96,7 +96,7 @@ def test_several_limits_apply_together_and_none_means_unlimited(make_storage: Ma
 
 
 @pytest.mark.parametrize("make_storage", ["redis", "memcached"], indirect=True)
-def test_processes_count_together_and_sites_apart(make_storage: MakeStorage) -> None:
+def test_processes_share_counters_and_sites_do_not(make_storage: MakeStorage) -> None:
     specs = {"post": "4/day"}
     one, other = RateLimits(specs, make_storage()), RateLimits(specs, make_storage())
     for rates in (one, other, one, other):
@@ -144,7 +144,7 @@ def test_invalid_limit_is_rejected_at_startup(spec: str) -> None:
 # where it is counted
 
 
-def test_a_cluster_counts_too() -> None:
+def test_limits_are_counted_on_a_cluster() -> None:
     with closing(RedisCluster()) as cluster:
         cluster.start()
         settings = {"tweeter.redis.url": cluster.url}
@@ -160,7 +160,7 @@ def test_a_cluster_counts_too() -> None:
         assert time.monotonic() - began < 3
 
 
-def test_several_servers_of_memcached_count_too() -> None:
+def test_limits_are_counted_on_several_memcached_servers() -> None:
     with ExitStack() as stack:
         servers = [Memcached() for _ in range(3)]
         for server in servers:
@@ -209,7 +209,7 @@ def test_without_the_storage_each_process_counts_for_itself(
     ]
 
 
-def test_a_damaged_counter_costs_itself(request: pytest.FixtureRequest) -> None:
+def test_damaged_redis_counter_affects_no_other_counter(request: pytest.FixtureRequest) -> None:
     key = "LIMITER//post/ada/3/1/day"
     settings = settings_of_server(request, "redis")
     rates = RateLimits({"post": "3/day"}, storage_of(redis, settings))
@@ -223,7 +223,7 @@ def test_a_damaged_counter_costs_itself(request: pytest.FixtureRequest) -> None:
         [rates.hit("post", "bob") for _ in range(2)]
 
 
-def test_a_damaged_counter_of_memcached_costs_itself(request: pytest.FixtureRequest) -> None:
+def test_damaged_memcached_counter_affects_no_other_counter(request: pytest.FixtureRequest) -> None:
     settings = settings_of_server(request, "memcached")
     rates = RateLimits({"post": "3/day"}, storage_of(memcached, settings))
     host, port = settings["tweeter.memcached.servers"].split(":")
@@ -324,7 +324,7 @@ def test_two_processes_of_a_site_share_its_limits(
         refused(person.send("/tweets", message="hello", status="*"))
 
 
-def test_another_backend_can_count(site_with: Callable[..., Router], request: pytest.FixtureRequest) -> None:
+def test_third_party_backend_can_count_limits(site_with: Callable[..., Router], request: pytest.FixtureRequest) -> None:
     settings = settings_of_server(request, "redis")
     apps = [site_with("sql", settings, post="1/day", storage="redis") for _ in range(2)]
     Person(Browser(apps[0]), "Ada").post("hello")

@@ -70,7 +70,9 @@ def status(app: Router, environ: dict[str, object]) -> int:
         ({"PATH_INFO": "/static/style.css", "HTTP_IF_RANGE": "Sat, 01 Nov 99999 00:00:00 GMT"}, 200),
     ],
 )
-def test_parts_of_an_address(apps: dict[str, Router], name: str, environ: dict[str, str], expected: int) -> None:
+def test_unusual_bytes_in_an_address(
+    apps: dict[str, Router], name: str, environ: dict[str, str], expected: int
+) -> None:
     assert status(apps[name], dict(environ)) == expected
 
 
@@ -79,7 +81,7 @@ def test_parts_of_an_address(apps: dict[str, Router], name: str, environ: dict[s
 @pytest.mark.parametrize(
     "content_type", [FORM, f"{FORM}; charset=utf-16", f"{FORM}; charset=nope", "multipart/form-data", "\xff", ""]
 )
-def test_forms(apps: dict[str, Router], name: str, body: bytes, content_type: str) -> None:
+def test_invalid_bytes_in_forms(apps: dict[str, Router], name: str, body: bytes, content_type: str) -> None:
     for path in ("/login", "/tweets"):
         environ = {"REQUEST_METHOD": "POST", "PATH_INFO": path, "CONTENT_TYPE": content_type}
         assert status(apps[name], environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}) == 400
@@ -106,7 +108,7 @@ latin = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\x00"),
     content_type=st.sampled_from([FORM, "multipart/form-data; boundary=x", f"{FORM}; charset=latin-1"]) | latin,
 )  # fmt: skip
 @example("/", "", "q=%ff", "localhost", 'x="\\377"', "Sat, 01 Nov 99999 00:00:00 GMT", "POST", b"--x\r\n\xff", "")
-def test_whatever_is_sent_is_never_the_site_s_fault(
+def test_any_request_bytes_cause_no_server_error(
     apps: dict[str, Router], name: str, path: str, more: str, query: str, host: str, cookie: str, date: str,
     method: str, body: bytes, content_type: str,
 ) -> None:  # fmt: skip

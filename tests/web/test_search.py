@@ -235,14 +235,14 @@ def test_search_timeout_has_its_own_page(ada: Person, app: Router, monkeypatch: 
 @pytest.mark.parametrize(
     "q", ["\\", "%", "_", "'", '"', "x" * 5000, "🎉" * 500, "#" + "é" * 101, "\U000e0001", "/", "#", "@", "\ud800"]
 )
-def test_no_query_breaks_it(ada: Person, q: str) -> None:
+def test_unusual_queries_get_a_page(ada: Person, q: str) -> None:
     ada.post("nothing of the kind")
     page = ada.get("/search?q=" + quote(q, errors="surrogatepass"), status="*")
     assert page.status_int in (200, 400)
     assert ids_on(page) == []
 
 
-def test_the_tag_of_a_tweet_leads_to_it(ada: Person) -> None:
+def test_hashtag_link_finds_the_tweet(ada: Person) -> None:
     longest = "é" * text.LONGEST_HASHTAG
     for tag in ("می‌خواهم", "ﾃｽﾄ", longest, "Straße", "葛\U000e0100城", "İ"):
         tweet = ada.post(f"＃{tag} … ")
@@ -267,7 +267,7 @@ def test_rows_of_benchmarks_can_be_searched(engine: Engine) -> None:
     check_searchable(engine)
 
 
-def test_what_was_there_before_can_be_searched_after_the_migration(empty_url: str) -> None:
+def test_rows_from_before_the_migration_are_searchable(empty_url: str) -> None:
     config = alembic_config(empty_url)
     command.upgrade(config, "0003")
     date, later = "2020-01-01 00:00:00+00:00", "2021-01-01 00:00:00+00:00"

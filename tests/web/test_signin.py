@@ -46,7 +46,7 @@ def statuses(person: Person, name: str, number: int) -> set[int]:
 # who is refused
 
 
-def test_a_name_and_an_address(site_with: Site) -> None:
+def test_sign_in_is_limited_by_name_and_address(site_with: Site) -> None:
     app = site_with(sign_in="3/10 minutes")
     owner = Person(Browser(app), "Ada")
     stranger = at(app, "192.0.2.1")
