@@ -1,4 +1,4 @@
-"""What people do: the rules, and that neither a row, a counter nor an event is wrong, however many do it at once."""
+"""Actions: their rules, and rows, counters and events that stay correct under concurrency."""
 
 import random
 import threading
@@ -49,7 +49,7 @@ def people(acting: Acting) -> dict[str, int]:
 
 @pytest.fixture
 def act(engine: Engine, acting: Acting, people: dict[str, int]) -> Act:
-    """`act("post", "ada", "hi")` in a transaction of its own, tried again as pyramid_retry does; its result's id."""
+    """`act("post", "ada", "hi")` in its own transaction, retried as by pyramid_retry; returns the id of the result."""
 
     def act(name: str, who: str, *arguments: Any) -> Any:
         for attempt in range(ATTEMPTS):
@@ -58,7 +58,7 @@ def act(engine: Engine, acting: Acting, people: dict[str, int]) -> Act:
                     result = getattr(actions, name)(people[who], *arguments)
                     return getattr(result, "id", None)
             except OperationalError:
-                # PostgreSQL ends one of two that wait for each other; SQLite, where writers take turns, nobody.
+                # PostgreSQL aborts one of two deadlocked transactions; on SQLite writers take turns.
                 if engine.dialect.name == "sqlite" or attempt == ATTEMPTS - 1:
                     raise
         raise AssertionError
@@ -91,7 +91,7 @@ def counters(sessions: Sessions, name: str) -> tuple[int, int, int]:
 
 
 def check_everything(sessions: Sessions) -> None:
-    """Counters are what they count, and whoever follows the outbox knows all that is there."""
+    """Counters equal their rows, and the events of the outbox reproduce all rows."""
     remove(sessions)
     with sessions() as session:
         for each in session.scalars(select(User)):
@@ -364,7 +364,7 @@ def test_invalid_follows_are_refused(act: Act, sessions: Sessions) -> None:
     assert all_events(sessions) == []
 
 
-# events and rows stand and fall together
+# events and rows are atomic
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_rollback_leaves_no_trace(
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Runs the calls in threads that start together; their results, or the Refused they raised."""
+    """Runs the calls in threads that start together. Returns their results or the Refused they raised."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Callable[[], Any]) -> Any:
@@ -412,7 +412,7 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def while_uncommitted(acting: Acting, first: Callable[[Actions], Any], then: Callable[[], Any]) -> Any:
-    """What `then` answers, if it begins before the transaction of `first` ends and has to wait for it."""
+    """The result of `then`, which begins before the transaction of `first` ends and must wait for it."""
     with ThreadPoolExecutor(1) as pool:
         future: Future[Any]
         with acting() as actions:
@@ -495,7 +495,7 @@ def test_actions_during_account_closing_are_refused(
     result = while_uncommitted(
         acting, lambda actions: actions.close_account(people["ada"]), lambda: act(name, who, *arguments)
     )
-    # Whoever finds that the one is gone whom they wanted to leave got what they wanted.
+    # Unfollowing a removed account succeeds.
     assert isinstance(result, Missing) or (name == "unfollow" and result is None), result
     check_everything(sessions)
 
@@ -552,7 +552,7 @@ def test_two_mutual_followers_close_their_accounts_concurrently(
 def test_counters_stay_correct_under_concurrency(
     act: Act, acting: Acting, sessions: Sessions, people: dict[str, int], seed: int
 ) -> None:
-    """Many do everything at once, while accounts close; nobody sees an error but a refusal."""
+    """Concurrent actions of all kinds while accounts close raise only Refused."""
     names = [*people, "fay", "gus", "hal"]
     with acting() as actions:
         for name in names[3:]:
@@ -593,7 +593,7 @@ def test_counters_stay_correct_under_concurrency(
 
 
 def test_mutual_followers_and_mentioners_can_all_close_concurrently(acting: Acting, sessions: Sessions) -> None:
-    """Not even one of them has to try again: all take their locks in the same order."""
+    """No transaction is retried: all take their locks in the same order."""
     names = [f"n{number}" for number in range(12)]
     with acting() as actions:
         ids_ = [actions.sign_up(name, PASSWORD).id for name in names]
@@ -609,7 +609,7 @@ def test_mutual_followers_and_mentioners_can_all_close_concurrently(acting: Acti
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(close, ids_[:6]))
-        # Meanwhile several processes remove what is left of those who went.
+        # At the same time several processes remove the rows of closed accounts.
         removing = [pool.submit(remove, sessions, limit) for limit in (1, 2, 3)]
         list(pool.map(close, ids_[6:]))
         for each in removing:

@@ -1,4 +1,4 @@
-"""`tweeter bench`: small runs of all benchmarks on real servers, and what they leave behind: nothing."""
+"""`tweeter bench`: small runs of all benchmarks on real servers; they leave nothing behind."""
 
 import json
 import multiprocessing
@@ -34,7 +34,7 @@ SHARED = "tests.thirdparty.shared"
 
 @pytest.fixture
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
-    """At the end of the test, the processes are those of its beginning, and the temporary folders made are gone."""
+    """After the test there are no new processes, and the temporary folders are removed."""
     resource_tracker.ensure_running()  # a process of multiprocessing's own, which stays
     made: list[Path] = []
     mkdtemp = tempfile.mkdtemp
@@ -100,7 +100,7 @@ def test_delivery_on_given_servers_keeps_foreign_keys(ini, given, nothing_left, 
 
 
 def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_server):
-    """What misses costs it nothing, and it would be no rival."""
+    """Misses are cheap, so a benchmark that only misses would be no valid rival."""
     from tweeter.bench.rivals import redis_benchmark
     from tweeter.bench.warm import RedisKey
 

@@ -1,4 +1,4 @@
-"""The benchmark of fills, small: it says what it measured, and what it measured is right."""
+"""The backfill benchmark, small: it reports its measurements, and they are correct."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The benchmark of outages works, run small. How fast anything is, no test says."""
+"""The outage benchmark works in a small run. No test asserts speed."""
 
 import pytest
 

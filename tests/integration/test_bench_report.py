@@ -1,4 +1,4 @@
-"""`tweeter bench`: all of it in small, on real servers; its files agree, and what is wrong is counted."""
+"""`tweeter bench`: a small full run on real servers; its files agree, and wrong pages are counted."""
 
 import csv
 import json
@@ -166,7 +166,7 @@ def test_page_is_self_contained_and_readable_without_colours(done, result):
         assert re.search(r'role="img" aria-labelledby="[\w-]+-title"><title', plot)
         assert len(plot) < 40_000
         for backend in result.backends:
-            assert f">{backend}" in plot  # its name stands at its line
+            assert f">{backend}" in plot  # its name is at the end of its line
     lines = plots[0]
     assert len(set(re.findall(r"stroke-dasharray: ([\d. ,]+)", lines))) >= len(result.backends) - 1
 
@@ -192,7 +192,7 @@ def test_wrong_backend_is_detected(ini, given, tmp_path, monkeypatch, capsys):
     assert result.answers[1].examples[0] in page
 
 
-# what is asked for wrongly
+# invalid arguments
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_unwritable_files_are_reported_before_measuring(ini, tmp_path, monkeypat
     (tmp_path / "bench.html").rmdir()
     assert main([*words, "--json", str(tmp_path)]) == 1
     assert f"{tmp_path} can't be written." in capsys.readouterr().err
-    # Root may write everywhere, so it is the question that gets another answer.
+    # Root can write everywhere, so the check itself is replaced.
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path and access(path, mode))
     assert main(words) == 1
@@ -258,7 +258,7 @@ def test_without_the_extra_only_bench_fails_and_names_the_extra(ini, tmp_path):
 
 
 def test_no_text_installs_tweeter_from_the_package_index():
-    """On the package index that name is somebody else's."""
+    """On the package index that name belongs to another project."""
     paths = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tweeter").rglob("*.*"), ROOT / "Makefile"]
     for path in paths:
         if path.suffix in {".md", ".py", ".jinja2", ".js", ".ini", ""}:

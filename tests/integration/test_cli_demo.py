@@ -1,4 +1,4 @@
-"""`tweeter demo`: a lively site, the same each time, that never harms what is there."""
+"""`tweeter demo`: a reproducible sample site that never changes existing rows."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ def site(database_url: str):
 
 
 def rows(sessions: Any) -> tuple[Any, ...]:
-    """All that one can see, in words."""
+    """All visible rows as text."""
     with sessions() as session:
         name = {user.id: user.username for user in session.scalars(select(User))}
         return (

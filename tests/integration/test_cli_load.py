@@ -1,4 +1,4 @@
-"""`tweeter load`: whatever the files hold, in whatever pieces, however often, and whoever pulls the plug."""
+"""`tweeter load`: any files, in any parts, repeated and interrupted."""
 
 import gzip
 import json
@@ -475,7 +475,7 @@ TWO = [tweet("ann", "two of two", id="2", parent="1"), tweet("ann", "one of two"
 
 
 def named(*parents: str | None) -> list[dict[str, Any]]:
-    """A thread whose ids are no numbers, from its end to its beginning."""
+    """A thread with non-numeric ids, newest first."""
     found = [tweet("ann", str(n), id=f"t{n}", **({"parent": f"t{p}"} if p else {})) for n, p in enumerate(parents)]
     return found[::-1]
 
@@ -485,14 +485,14 @@ def named(*parents: str | None) -> list[dict[str, Any]]:
     [
         (TWO, ["one of two", "two of two"]),
         (TWO[::-1], ["one of two", "two of two"]),
-        # Ids that are numbers are in order, also where nobody replies to anybody; and where they fall, they fall.
+        # Numeric ids order the tweets, also without replies, ascending or descending as in the file.
         ([tweet("ann", str(n), id=n) for n in (10, 9, 100)], ["9", "10", "100"]),
         ([tweet("ann", str(n), NOON - n // 4, id=n) for n in range(8)], ["7", "6", "5", "4", "3", "2", "1", "0"]),
         # Else lines, in the direction of the file.
         ([tweet("ann", str(n), NOON + n // 4) for n in range(8)], list("01234567")),
         ([tweet("ann", str(n), NOON - n // 4) for n in range(8)], list("76543210")),
         ([tweet("ann", str(n), NOON - n // 4, **({"id": 5} if n == 5 else {})) for n in range(8)], list("76543210")),
-        # A reply comes after its parent, whatever else says; what is between the two stays there.
+        # A reply always comes after its parent; tweets between the two stay there.
         (named(None, "0", "1", "2"), ["0", "1", "2", "3"]),
         ([*named(None, "0", "0"), tweet("bob", "x"), tweet("bob", "y")], ["0", "2", "1", "x", "y"]),
         ([tweet("ann", "5", id="5", parent="8"), tweet("bob", "6", id=6), tweet("ann", "8", id=8)], ["6", "8", "5"]),
@@ -571,7 +571,7 @@ def test_account_closed_during_the_load_is_skipped(tmp_path, ini, acting, engine
     check_counters(engine)
 
 
-# memory, and the plug
+# memory and interruptions
 
 
 def test_memory_does_not_grow_with_the_files(tmp_path, sqlite_url, monkeypatch):
@@ -612,7 +612,7 @@ def test_a_load_that_is_killed_is_completed_by_the_next(tmp_path, ini, engine, s
 
 
 def killed_load(commits: int, *arguments: str) -> int:
-    """Kills a load within a transaction, the `commits`th that changes something; the exit code."""
+    """Kills a load within the `commits`th transaction that changes rows. Returns the exit code."""
     program = f"""
 import os, signal, sys
 from tweeter.cli import main
@@ -656,7 +656,7 @@ sys.exit(main(sys.argv[1:]))
     assert done.stderr.splitlines()[-2:] == ["tweeter: interrupted", said]
 
 
-# the property: the tables are what a few lines of plain Python say
+# the property: the tables equal a model in plain Python
 
 
 class Lines_(NamedTuple):
@@ -688,7 +688,7 @@ class Model:
         self.unlinked: dict[int, str] = {}
 
     def load(self, lines: Lines_) -> bool:
-        """False where a file has nothing but bad lines, so that nothing is loaded."""
+        """False if a file has only bad lines, so nothing is loaded."""
         pairs = [(clean(a), clean(b)) for a, b in lines.follows]
         pairs = [(a, b) for a, b in pairs if a.lower() != b.lower() and "!" not in a + b]
         rows = [
@@ -717,7 +717,7 @@ class Model:
         wanted = {
             i: {**self.sources, **own}.get(str(r["parent"])) for r, i in zip(rows, ids_, strict=True) if "parent" in r
         }
-        for ready in (True, False):  # what was written before its answer; then the rest, unless it closes a circle
+        for ready in (True, False):  # parents written before their replies; then the others, unless they create a cycle
             for id_, parent in sorted(wanted.items(), key=lambda link: ids_.index(link[0])):
                 before = parent not in ids_ or ids_.index(parent) < ids_.index(id_)
                 if parent is None or self.tweets[id_][3] is not None:
@@ -742,7 +742,7 @@ class Model:
 
 
 def in_order(rows: list[dict[str, Any]], every: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows as their dates, ids, lines and parents order them; `every` has those too whose id was there before."""
+    """The rows in the order of their dates, ids, lines and parents; `every` includes rows with existing ids."""
 
     def number(row: dict[str, Any]) -> int | None:
         return int(row["id"]) if str(row.get("id")).isdigit() else None
@@ -827,7 +827,7 @@ def test_any_files_with_any_interruptions_match_the_model(tmp_path, settings, en
 
 
 def interrupt(patch: pytest.MonkeyPatch, after: int, method: str) -> None:
-    """Every so many calls the method raises instead."""
+    """Every n-th call of the method raises an error."""
     calls = Counter[str]()
     original = getattr(bulk.BulkDatabase, method)
 

@@ -1,4 +1,4 @@
-"""`tweeter services` as somebody runs it: it starts what is not there, leaves alone what is, and ends in order."""
+"""`tweeter services` as a process: it starts missing servers, uses running ones, and stops cleanly."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ SECONDS = 20
 
 @pytest.fixture
 def ports(redis_server, memcached_server):
-    """Free ones; asking for the servers skips where their programs are not installed."""
+    """Free ports; the server fixtures skip the test if programs are not installed."""
     return free_port(), free_port()
 
 
@@ -42,7 +42,7 @@ def ini(tmp_path, ports):
 def running(ini, ignored=(), command=COMMAND):
     """The command, running; killed at the end if it is not over.
 
-    It inherits that these signals are ignored and all others are not, whatever the tests inherited.
+    The process ignores exactly these signals, whatever the tests inherited.
     """
     env = ["env", "--default-signal", *(f"--ignore-signal={name}" for name in ignored)]
     with subprocess.Popen(

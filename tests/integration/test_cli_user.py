@@ -1,4 +1,4 @@
-"""`tweeter user`: accounts from the command line, by the rules of the site."""
+"""`tweeter user`: account administration by the rules of the site."""
 
 import io
 import signal
@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch):
-    """`typed(...)`: what somebody types at a terminal, passwords included."""
+    """`typed(...)`: input at a terminal, including passwords."""
 
     def typed(*lines: str) -> None:
         answers = iter(lines)
@@ -39,7 +39,7 @@ def typed(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def piped(monkeypatch: pytest.MonkeyPatch):
-    """`piped(text)`: what another program writes to stdin."""
+    """`piped(text)`: input of another program on stdin."""
     return lambda content: monkeypatch.setattr("sys.stdin", io.StringIO(content))
 
 
@@ -152,7 +152,7 @@ def test_missing_tables_are_reported_with_the_remedy(tmp_path, empty_url, capsys
 
 @pytest.mark.parametrize("inherited", [signal.default_int_handler, signal.SIG_IGN])
 def test_ctrl_c_ends_with_code_130(ini, monkeypatch, capsys, typed, inherited):
-    """A script's background jobs inherit that SIGINT is ignored."""
+    """Background jobs of a script ignore SIGINT."""
 
     def interrupt(prompt: str) -> str:
         signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Whenever timelines start cold, the log says why."""
+"""Whenever timelines start cold, the log contains the reason."""
 
 import logging
 import shutil
@@ -60,7 +60,7 @@ def test_a_new_store(begin, caplog):
     with closing(begin()):
         assert reasons(caplog) == ["it is new"]
     with closing(begin()):
-        assert len(reasons(caplog)) == 1  # what is known to be right is not cold
+        assert len(reasons(caplog)) == 1  # timelines with a valid checkpoint stay warm
 
 
 def test_restarted_server_starts_cold(begin, caplog, server):
@@ -69,7 +69,7 @@ def test_restarted_server_starts_cold(begin, caplog, server):
         server.kill()
         server.start()
         deadline = time.monotonic() + SECONDS
-        while not reasons(caplog) and time.monotonic() < deadline:  # the relay looks every half second
+        while not reasons(caplog) and time.monotonic() < deadline:  # the relay checks every half second
             time.sleep(0.05)
         assert process.delivery.drain(SECONDS)
         assert reasons(caplog) == ["its checkpoint is lost, or clearing it was interrupted"]

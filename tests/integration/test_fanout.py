@@ -1,4 +1,4 @@
-"""A fan-out over followers who come and go, in stretches and chunks, to stores of both kinds."""
+"""A fan-out during follows and unfollows, in stretches and chunks, to stores with and without bulk writes."""
 
 from array import array
 
@@ -48,13 +48,13 @@ def store(request, database_url):
 
 @pytest.fixture(params=[0, 60])
 def small(request):
-    """How many followers are few: with 0 every fan-out is a stream."""
+    """The limit of few followers: with 0 every fan-out is a stream."""
     return request.param
 
 
 @pytest.fixture
 def fan_out(store, crowd, small, monkeypatch):
-    """Over warm timelines, in stretches of four followers, three of them at a time."""
+    """Over warm timelines, in stretches of four followers, three per chunk."""
     for module, name, value in ((streams, "STRETCH", 4), (streams, "CHUNK", 3), (projector, "SMALL", small)):
         monkeypatch.setattr(module, name, value)
     warm(store, FANS + OTHERS)
@@ -89,15 +89,15 @@ def test_only_followers_get_the_tweet(fan_out, store, small):
     steps = list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     assert [held(store, fan) for fan in FANS] == [[TWEET]] * len(FANS)
     assert [held(store, other) for other in OTHERS] == [[], []]
-    assert len(steps) == (0 if small else 6)  # others had their turn
+    assert len(steps) == (0 if small else 6)  # other streams ran in between
 
 
 def test_follows_and_unfollows_during_a_fan_out(fan_out, store, crowd, small, monkeypatch):
-    """Who left has a cold timeline; who came, and who stayed, keep theirs."""
+    """Former followers have cold timelines; new and remaining followers keep theirs."""
     begun = []
 
     def meanwhile():
-        """The followers are read, and not written to yet: before the batch is added, or the first chunk of a stream."""
+        """After the followers are read and before the first write, of the batch or of the first chunk of a stream."""
         begun.append(1)
         if len(begun) == (3 if small else 4):
             with crowd.begin() as session:
@@ -115,7 +115,7 @@ def test_follows_and_unfollows_during_a_fan_out(fan_out, store, crowd, small, mo
 
 
 def test_followers_changed_since_the_last_tweet(fan_out, store, crowd):
-    """The followers of the last tweet are remembered, and read again after the write."""
+    """The followers of the last tweet are cached, and read again after the write."""
     list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     with crowd.begin() as session:
         session.execute(insert(Tweet).values(id=TWEET + 1, user_id=AUTHOR, message="x", date=now()))
@@ -131,7 +131,7 @@ def test_followers_changed_since_the_last_tweet(fan_out, store, crowd):
 
 
 def test_former_follower_is_not_written_to_again(fan_out, store, crowd, small, monkeypatch):
-    """Not even until the followers are read again: their page would show it."""
+    """Not even temporarily: the page would show the tweet."""
     list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     with crowd.begin() as session:
         session.execute(insert(Tweet).values(id=TWEET + 1, user_id=AUTHOR, message="x", date=now()))
@@ -154,7 +154,7 @@ def test_author_gains_and_loses_many_followers(fan_out, store, crowd, monkeypatc
 
 
 class Cache(MemoryTweetCache):
-    """One that remembers how many ids it was told at a time."""
+    """A cache that records the number of ids per call."""
 
     def __init__(self, most):
         super().__init__(most)

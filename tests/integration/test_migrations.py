@@ -1,4 +1,4 @@
-"""Migrations: they make what the models say, on both databases, and can be taken back."""
+"""Migrations: they create the schema of the models on both databases, and can be reverted."""
 
 import importlib.util
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def described(url: str) -> dict[str, Any]:
-    """All that the database knows of the tables."""
+    """The complete schema of the tables."""
     with engine_on(url) as engine, engine.connect() as connection:
         inspector = inspect(connection)
         found: dict[str, Any] = {}
@@ -34,7 +34,7 @@ def described(url: str) -> dict[str, Any]:
                 "unique": sorted(map(plain, inspector.get_unique_constraints(table))),
                 "checks": sorted(map(plain, inspector.get_check_constraints(table))),
             }
-            if engine.dialect.name == "sqlite":  # what no inspector tells of
+            if engine.dialect.name == "sqlite":  # not reported by the inspector
                 sql = connection.scalars(
                     text("SELECT sql FROM sqlite_schema WHERE name = :name"), {"name": table}
                 ).one()
@@ -43,7 +43,7 @@ def described(url: str) -> dict[str, Any]:
 
 
 def plain(value: Any) -> str:
-    """As text, that of SQL clauses too: they have no equality."""
+    """As text, because SQL clauses cannot be compared."""
     if isinstance(value, dict):
         return str({key: plain(part) for key, part in value.items()})
     return str(value)
@@ -114,7 +114,7 @@ def test_migrations_and_models_agree(database_url: str) -> None:
 
 
 def test_migrations_match_the_models(empty_url: str) -> None:
-    """Further than Alembic looks: checks, foreign keys' rules, partial and unique indexes, options of tables."""
+    """Compares more than Alembic: checks, foreign key rules, partial and unique indexes, table options."""
     config = alembic_config(empty_url)
     command.upgrade(config, "head")
     by_migrations = described(empty_url)

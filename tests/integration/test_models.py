@@ -1,4 +1,4 @@
-"""The tables' own rules, the engine, and the outbox as a log that loses nothing."""
+"""Constraints of the tables, the engine, and the outbox as a log without loss."""
 
 import threading
 import time
@@ -157,7 +157,7 @@ ROWS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n <
     ids=["all", "iteration", "scalars", "fetchmany", "partitions"],
 )  # fmt: skip
 def test_fetching_counts_as_sql(sessions: Sessions, fetch: Callable[[Any], Sequence[Any]]) -> None:
-    """SQLite computes a row when it is fetched: nearly all of the time of such a statement."""
+    """SQLite computes a row when it is fetched, which takes most of the time of such a statement."""
     with sessions() as session, measure.measuring() as meter:
         result = session.execute(text(ROWS))
         executed = meter.sql_seconds
@@ -188,7 +188,7 @@ def test_a_reader_on_sqlite_does_not_wait_for_the_writer(sqlite_url: str) -> Non
 
 
 def test_writers_on_sqlite_take_turns(sqlite_url: str) -> None:
-    """Reading first and writing then loses no update, and nobody is told that the database is locked."""
+    """Reading before writing loses no update, and raises no "database is locked"."""
     with engine_on(sqlite_url) as engine:
         sessions = make_sessions(engine)
         with sessions.begin() as session:
@@ -283,7 +283,7 @@ def test_unapplied_events_are_read_again(sessions: Sessions) -> None:
 @pytest.mark.parametrize("limit", [1, 3, 19, 20, 21])
 def test_reading_in_small_batches_is_complete(sessions: Sessions, limit: int) -> None:
     expected = [Followed(1, number + 2) for number in range(20)]
-    recorded(sessions, *expected[:15])  # more in one transaction than one reads
+    recorded(sessions, *expected[:15])  # more events in one transaction than in one batch
     for event in expected[15:]:
         recorded(sessions, event)
     reader = Reader(sessions)

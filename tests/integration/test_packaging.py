@@ -1,4 +1,4 @@
-"""What is shipped: the source distribution builds the wheel, and the wheel alone runs a site."""
+"""Packaging: the source distribution builds the wheel, and the wheel alone runs a site."""
 
 import json
 import os
@@ -102,7 +102,7 @@ def wheel_names(dist: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds what the wheel installs, without what it depends on."""
+    """A folder with the files that the wheel installs, without dependencies."""
     (wheel,) = dist.glob("*.whl")
     target = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", target, wheel, cwd=target)
@@ -152,7 +152,7 @@ def test_the_wheel_alone_migrates_an_empty_database_and_serves_pages(
 
 @pytest.fixture
 def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the wheel depends on, as a folder for PYTHONPATH, so that pip finds it without a network.
+    """The dependencies of the wheel as a folder for PYTHONPATH, so that pip needs no network.
 
     `bin` has the commands of the dependencies, as pip would make them.
     """

@@ -1,4 +1,4 @@
-"""Connections to SQL: a request holds one at a time, options of the ini file count, and a hang ends in errors soon."""
+"""Connections to SQL: one per request at a time, engine options of the ini file, and quick errors during a hang."""
 
 import http.client
 import re
@@ -52,7 +52,7 @@ def narrow(database_url, timelines, redis_server, memcached_server):
 
 
 class Visitor:
-    """A browser that remembers which routes it asked with which methods, and that takes no 5xx."""
+    """A browser that records the requested routes and methods, and fails on 5xx."""
 
     def __init__(self, app):
         self.person = Person(Browser(app, extra_environ={"REMOTE_ADDR": "127.0.0.1"}))
@@ -68,7 +68,7 @@ class Visitor:
 
 
 def test_no_request_needs_two_connections(narrow, timelines):
-    """Every route and method, with what is accepted and with what is refused: none waits for a second connection."""
+    """Every route and method, with valid and invalid requests: none waits for a second connection."""
     visitor, other = Visitor(narrow), Visitor(narrow)
     for each in (visitor, other):
         for page in ("/", "/public", "/signup", "/search?q=x", "/login"):
@@ -240,7 +240,7 @@ def test_invalid_engine_option_is_reported_in_one_line(tmp_path, capsys, url, na
     assert said in capsys.readouterr().err
 
 
-# a database that hangs
+# a hanging database
 
 THREADS = 40
 
@@ -277,7 +277,7 @@ def ask(address, path="/@ada"):
 @pytest.mark.parametrize("timelines", ["sql", "memory"], indirect=True)
 @pytest.mark.parametrize("how", ["hold", "swallow"])
 def test_a_database_that_hangs_for_a_moment(behind, proxy, how):
-    """As many requests at once as there are threads: before, while it hangs, and after."""
+    """As many concurrent requests as threads: before, during and after the hang."""
     with ThreadPoolExecutor(THREADS + 5) as pool:
         assert {status for status, _ in pool.map(ask, [behind] * THREADS)} == {200}
         proxy.become(how)
@@ -293,7 +293,7 @@ def test_a_database_that_hangs_for_a_moment(behind, proxy, how):
 
 @pytest.mark.parametrize("timelines", ["sql"], indirect=True)
 def test_a_database_that_hangs_for_long(behind, proxy):
-    """Errors come soon, at last at once; nobody waits in a queue, and the site is back as soon as the database is."""
+    """Errors come quickly, finally at once; no request queues, and the site recovers with the database."""
     with ThreadPoolExecutor(THREADS + 5) as pool:
         assert {status for status, _ in pool.map(ask, [behind] * THREADS)} == {200}
         proxy.become("hold")

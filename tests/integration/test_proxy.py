@@ -1,4 +1,4 @@
-"""The proxy that fails on demand."""
+"""The fault injection proxy."""
 
 from contextlib import closing
 

@@ -1,4 +1,4 @@
-"""Old events are removed from the outbox, but for what a store may still need."""
+"""Old events are removed from the outbox, except those that a store may still need."""
 
 import logging
 from contextlib import closing
@@ -40,13 +40,13 @@ def begin(database_url, redis_server):
 
 
 def old(process):
-    """How many old events there are."""
+    """The number of old events."""
     with process.sessions() as session:
         return session.scalar(select(func.count()).where(OutboxEvent.date < now() - KEEP))
 
 
 def age(process, *tables):
-    """All that is there happened two days ago."""
+    """Backdates all events by two days."""
     with process.sessions() as session:
         begin_immediate(session)
         for table in tables:
@@ -92,7 +92,7 @@ def test_store_without_recent_delivery_retains_no_events(begin, prune, database_
         tweets = [act(sql, "post", ann, "never delivered") for _ in range(4)]
         age(sql, OutboxEvent, Consumer)
         prune(sql)
-        assert old(sql) <= 2  # the newest, and the one by which the store is known
+        assert old(sql) <= 2  # the newest event, and the last one that the store applied
     page, _ = home(begin(), ann)
     assert [tweet.id for tweet in page.tweets] == [*tweets[::-1], first]
 
@@ -109,7 +109,7 @@ def test_outbox_is_pruned_on_sql(prune, database_url):
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_idle_store_stays_warm_beyond_event_retention(begin, prune, caplog):
-    """Also where the event that it applied last is not the newest by its id."""
+    """Even if the last applied event does not have the highest id."""
     process = begin()
     sign_up(process, "ann")
     process.delivery.stop()

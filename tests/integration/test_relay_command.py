@@ -1,4 +1,4 @@
-"""`tweeter relay`: delivery by processes of their own."""
+"""`tweeter relay`: delivery by separate processes."""
 
 import signal
 import subprocess
@@ -97,7 +97,7 @@ def test_pages_are_served_by_the_store_while_a_relay_delivers(web, ini, backend,
 
 
 def test_suspended_relay_handles_a_pending_signal_when_resumed(ini):
-    """As after Ctrl-Z and `kill`: the signal may reach any of its threads."""
+    """Like Ctrl-Z and `kill`: the signal may reach any thread."""
     for _ in range(3):
         with relay(ini) as process:
             process.send_signal(signal.SIGSTOP)

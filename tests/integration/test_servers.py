@@ -1,4 +1,4 @@
-"""The private servers themselves: they answer, can be restarted, crashed and paused, and leave nothing behind."""
+"""Private servers respond, can be restarted, killed and paused, and leave nothing behind."""
 
 import socket
 from collections.abc import Callable

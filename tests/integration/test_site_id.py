@@ -1,4 +1,4 @@
-"""The id that keeps the keys of sites apart: two databases on one server, copies, and an id that changes meanwhile."""
+"""The site id separates the keys of sites: two databases on one server, copies, and an id that changes at run time."""
 
 import shutil
 import sqlite3

@@ -1,4 +1,4 @@
-"""Workloads and graphs: the same each time, with the people, the mixes and the order they promise."""
+"""Workloads and graphs: reproducible, with the documented users, mixes and order."""
 
 import json
 from collections import Counter
@@ -48,7 +48,7 @@ def stream(name: str, world: World, seed: int = 7, count: int = COUNT) -> list[O
 
 
 def shares(operations: list[Operation]) -> dict[type, float]:
-    """How many of a hundred are of each kind."""
+    """The percentage of each kind."""
     kinds = Counter(map(type, operations))
     return {kind: 100 * count / len(operations) for kind, count in kinds.items()}
 

@@ -1,4 +1,4 @@
-"""Whether pages read a shared store, after how many failures and how soon."""
+"""The circuit breaker of a shared store."""
 
 import pytest
 

@@ -39,7 +39,7 @@ def ini(tmp_path: Path) -> MakeIni:
 
 
 def rows(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    """What --json prints, by name."""
+    """The output of --json, by name."""
     assert main(["settings", *words, "--json"]) == 0
     return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
 
@@ -117,7 +117,7 @@ def test_a_setting_that_no_backend_in_use_reads_is_listed_where_it_is_set(
     assert found["tweeter.abacus.beads"]["meaning"] == "No backend in use declares it."
 
 
-# values that make no sense
+# invalid values
 
 
 @pytest.mark.parametrize(

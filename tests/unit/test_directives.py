@@ -1,4 +1,4 @@
-"""Directives: what they register, in which order, and what happens when two modules register the same."""
+"""Directives: registrations, their order, and conflicts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ from tweeter.timelines.pull import PullTimelines
 
 
 def configure(url: str, *more: Callable[[Configurator], None], **settings: str) -> Registry:
-    """The registry of a site without a web application, with more included behind its parts."""
+    """The registry of a site without a web application, with further includes after its parts."""
     merged = settings_of(url) | {f"tweeter.{key}": value for key, value in settings.items()}
     with Configurator(settings=merged) as config:
         config.include(tweeter.machinery)
@@ -30,7 +30,7 @@ def configure(url: str, *more: Callable[[Configurator], None], **settings: str) 
 
 
 def shown(registry: Registry, category: str) -> list[dict[str, Any]]:
-    """What config.introspector lists in a category."""
+    """The introspectables of a category."""
     return [dict(found["introspectable"]) for found in registry.introspector.get_category(category)]
 
 

@@ -1,4 +1,4 @@
-"""Ids: their order is the order of time, and they are exact wherever they go."""
+"""Ids are ordered by time, and exact in every representation."""
 
 import struct
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The house rules: which room knows of which, and that each can be read at a sitting."""
+"""Architecture rules: imports between packages, and the size of modules."""
 
 import ast
 import importlib
@@ -32,7 +32,7 @@ def nodes_of(path: Path) -> list[ast.AST]:
 
 @cache
 def imports_of(path: Path) -> list[str]:
-    """The dotted names of all that a module imports, and where `from a import b`, of both."""
+    """The dotted names of a module's imports; for `from a import b` both `a` and `a.b`."""
     names: list[str] = []
     for node in nodes_of(path):
         if isinstance(node, ast.Import):
@@ -45,7 +45,7 @@ def imports_of(path: Path) -> list[str]:
 
 
 def strings_of(path: Path) -> list[str]:
-    """The string constants of a module, but for its documentation."""
+    """The string constants of a module without docstrings."""
     documentation = {
         id(node.body[0].value)
         for node in nodes_of(path)
@@ -108,7 +108,7 @@ def test_module_imports_only_rooms_below_its_own(path: Path) -> None:
 
 
 def test_site_does_not_depend_on_tools() -> None:
-    """The lab is included by its name if the settings ask for it."""
+    """The lab is included by name if the settings enable it."""
     assert not {"devtools", "lab", "bench", "cli", "console", "testing"} & set(SITE)
 
 
@@ -135,7 +135,7 @@ def test_import_creates_no_client_engine_or_thread(path: Path) -> None:
 
 BACKENDS = [module.name for module in pkgutil.iter_modules([str(PACKAGE / "backends")])]
 CLIENTS = {"redis", "pymemcache", "memcache", "hiredis"}
-# What starts servers, measures and shows backends side by side has to know which there are; nobody else has.
+# Only modules that start servers, measure or compare backends may name backends.
 ABOUT_BACKENDS = ("tweeter.backends", "tweeter.devtools.servers", "tweeter.bench", "tweeter.cli.bench", "tweeter.lab")
 ELSEWHERE = [path for path in MODULES if not name_of(path).startswith(ABOUT_BACKENDS)]
 
@@ -175,7 +175,7 @@ def test_backends_do_not_import_each_other() -> None:
 
 
 def test_stores_do_not_import_sql() -> None:
-    """What keeps ids under keys asks for no rows; only the backend that is SQL does."""
+    """Stores of ids query no rows; only the sql backend does."""
     for path in (PACKAGE / "backends").rglob("*.py"):
         if path.stem == "sql":
             continue
@@ -238,7 +238,7 @@ def test_templates_have_autoescape() -> None:
 
 
 def test_pages_load_nothing_from_other_hosts() -> None:
-    """No script, style or font of another host: the site works offline and tells nobody who reads it."""
+    """No script, style or font of another host: the site works offline and does not leak its readers."""
     for folder in ("templates", "static"):
         for path in (PACKAGE / "web" / folder).rglob("*"):
             if path.suffix in {".jinja2", ".css", ".js"}:

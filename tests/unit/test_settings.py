@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is said about those that make no sense."""
+"""Settings: their sources, and errors for invalid ones."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def merged(ini: dict[str, str] | None = None, line: dict[str, str] | None = None
         return merge(INI | (ini or {}), line or {}, environ)
 
 
-# where they come from
+# sources
 
 
 def test_the_command_line_overrides_the_ini_and_the_environment_both() -> None:
@@ -161,7 +161,7 @@ SLIPS = [
 
 @pytest.fixture
 def cabinet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The settings of a site on somebody else's backend."""
+    """The settings of a site on a third-party backend."""
     source = (
         'from tests.thirdparty.texts import includeme\nSETTINGS = ("tweeter.cabinet.url", "tweeter.cabinet.drawers")\n'
     )
@@ -341,6 +341,6 @@ def test_commented_settings_of_ini_files_are_valid(name: str, sqlite_url: str) -
 
 
 def test_ini_files_have_no_default_section() -> None:
-    """PasteDeploy would drop what the command line says about it."""
+    """PasteDeploy would ignore command line values of these settings."""
     for path in ROOT.glob("*.ini"):
         assert "[DEFAULT]" not in path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What people write: cleaned, counted, and taken apart into links, mentions and hashtags."""
+"""User texts: cleaned, counted, and parsed into links, mentions and hashtags."""
 
 import time
 import unicodedata
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tweeter import text
 
-# Texts that are likely to meet the rules, beside any text at all.
+# Texts that are likely to trigger the rules, besides arbitrary text.
 SCRAPS = [
     "@", "#", "http://", "https://", "@bob", "#tag", "a", "é", "e\u0301", " ", "\n", "\r\n", "\r", "\t", ".", ",", ")",
     "(", "]", "[", "\u202e", "\u2066", "\u200d", "\u200b", "\u2800", "\ufeff", "\x00", "\x85", "\u2028",
@@ -329,7 +329,7 @@ def test_links(message: str, links: list[str]) -> None:
     assert found(message, "link") == links
 
 
-# What stands around a link in all kinds of text: before it, and directly after it, with more text behind.
+# Text around a link: before it, and directly after it, with more text behind.
 OPENING = ["", "**", "__", "~~", *"([（「『【〈《［｛＜“‘«‹„'\"`*_<、元\u200b"]
 CLOSING = [
     "",
@@ -351,7 +351,7 @@ def test_a_link_ends_before_the_marks_of_any_script(link: str, before: str, afte
 @pytest.mark.parametrize("link", ADDRESSES)
 @pytest.mark.parametrize("after", ["", ".", "。", ")", " more", ", and", "です"])
 def test_quotes_and_emphasis_around_a_link_are_excluded(mark: str, link: str, after: str) -> None:
-    if after != "です" or mark[0] not in "_~":  # which may be part of an address
+    if after != "です" or mark[0] not in "_~":  # may be part of an address
         assert found(mark + link + mark + after, "link") == [link]
 
 

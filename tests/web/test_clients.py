@@ -1,4 +1,4 @@
-"""Where requests come from and which host they name: what is shown to whom behind a proxy, and what is refused."""
+"""Client addresses and host names: local and remote clients behind a proxy, and rejected hosts."""
 
 import http.client
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def site_with(sqlite_url: str) -> Iterator[Callable[..., Router]]:
         yield start
 
 
-# what is shown to those who are here
+# pages for local clients
 
 
 def visitor(peer: str, **headers: str) -> Request:
@@ -50,7 +50,7 @@ def visitor(peer: str, **headers: str) -> Request:
         ("192.0.2.1", {}, False),
         ("", {}, False),
         ("localhost", {}, False),
-        # a proxy on this machine, for somebody elsewhere
+        # a proxy on this machine with a remote client
         ("127.0.0.1", {"x_forwarded_for": "203.0.113.9"}, False),
         ("127.0.0.1", {"x_forwarded_for": "10.0.0.7, 203.0.113.9"}, False),
         ("127.0.0.1", {"x_forwarded_for": "203.0.113.9, 10.0.0.7"}, False),
@@ -62,7 +62,7 @@ def visitor(peer: str, **headers: str) -> Request:
         ("127.0.0.1", {"x_forwarded_proto": "https"}, False),
         ("127.0.0.1", {"x_forwarded_host": "example.org"}, False),
         ("10.0.0.7", {"x_forwarded_for": "203.0.113.9"}, False),
-        # and for those who say that they are here
+        # and for remote clients that claim to be local
         ("127.0.0.1", {"x_forwarded_for": "127.0.0.1"}, False),
         ("127.0.0.1", {"x_forwarded_for": "::1"}, False),
         ("127.0.0.1", {"forwarded": "for=127.0.0.1"}, False),
@@ -71,11 +71,11 @@ def visitor(peer: str, **headers: str) -> Request:
         ("127.0.0.1", {"x_forwarded_for": "10.0.0.7", "x_real_ip": "203.0.113.9"}, False),
         ("192.0.2.1", {"x_forwarded_for": "127.0.0.1"}, False),
         ("192.0.2.1", {"x_forwarded_for": "10.0.0.7"}, False),
-        # and for those who may
+        # and for allowed clients
         ("127.0.0.1", {"x_forwarded_for": "10.0.0.7"}, True),
         ("127.0.0.1", {"x_forwarded_for": "10.0.0.7:1234", "x_forwarded_proto": "https"}, True),
         ("127.0.0.1", {"forwarded": 'For="10.0.0.7:80"; proto=https'}, True),
-        ("10.0.0.7", {"x_forwarded_for": "10.0.0.7"}, True),  # as waitress leaves it for a proxy that it trusts
+        ("10.0.0.7", {"x_forwarded_for": "10.0.0.7"}, True),  # as waitress sets it behind a trusted proxy
     ],
 )
 def test_local_clients_are_recognized(peer: str, headers: dict[str, str], here: bool) -> None:
@@ -106,7 +106,7 @@ def test_address_used_by_rate_limits(peer: str, network: str) -> None:
 
 
 def status(address: str, path: str, cookie: str = "", **headers: str) -> int:
-    """Asks a real server."""
+    """Sends a request to a real server."""
     with closing(http.client.HTTPConnection(address.removeprefix("http://"))) as connection:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request("GET", path, headers=sent | ({"Cookie": cookie} if cookie else {}))
@@ -117,7 +117,7 @@ def status(address: str, path: str, cookie: str = "", **headers: str) -> int:
 def test_development_ini_shows_nothing_to_the_world_behind_a_local_proxy(
     site_with: Callable[..., Router], header: dict[str, str]
 ) -> None:
-    """Its server too: waitress would throw the headers away by default."""
+    """The same with its server settings: by default waitress drops the headers."""
     ini = str(ROOT / "development.ini")
     with serving(app := site_with(ini="development.ini"), **server_settings(ini)) as address:
         ada = Person(Browser(app, HERE), "Ada")
@@ -144,7 +144,7 @@ def test_remote_clients_see_no_trace_of_the_lab(site_with: Callable[..., Router]
         site_with({"tweeter.lab": "true", "tweeter.lab.hosts": "nearby"})
 
 
-# which host they name
+# host names
 
 
 @pytest.mark.parametrize(

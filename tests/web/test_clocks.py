@@ -1,4 +1,4 @@
-"""Dates that are ahead, replies that are older than their parents, and clocks that differ."""
+"""Future dates, replies older than their parents, and different clocks."""
 
 import json
 import re
@@ -23,7 +23,7 @@ QUESTION = 1341144000
 
 
 class Clock:
-    """The clock of this process, as ids see it."""
+    """The clock that ids of this process use."""
 
     def __init__(self) -> None:
         self.ahead = 0.0  # seconds
@@ -33,7 +33,7 @@ class Clock:
 
     @contextmanager
     def of_another_process(self, ahead: float) -> Iterator[ids.IdGenerator]:
-        """Within the block ids are made by a process whose clock is so many seconds ahead."""
+        """Within the block, ids come from a process whose clock is this many seconds ahead."""
         other = ids.IdGenerator()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self, "ahead", ahead)
@@ -66,7 +66,7 @@ def test_reply_id_is_greater_than_its_parent_id(clock: Clock) -> None:
     replies = [slow.next(parent) for _ in range(5)]
     assert parent < replies[0]
     assert replies == sorted(set(replies))
-    assert slow.next() > replies[-1]  # what its author posts next stands above the reply
+    assert slow.next() > replies[-1]  # the author's next post is above the reply
     assert 4 < seconds(replies[-1]) < 6
 
 
@@ -165,7 +165,7 @@ def test_a_reply_from_a_slower_clock_is_shown_below_and_above(clock: Clock, ada:
     assert bob.ids("/@bob") == [after, reply, before]
 
 
-# dates that are ahead
+# future dates
 
 
 @pytest.fixture(params=["sql", "memory", "redis", "memcached"])
@@ -182,7 +182,7 @@ def site_settings(request: pytest.FixtureRequest, database_url: str) -> dict[str
 
 
 def poll(person: Person, page: str) -> tuple[int, int, str]:
-    """How many are newer by now than the page shows, by what id, and where this is asked."""
+    """The number of tweets newer than the page, the id of the poll, and its URL."""
     found = re.search(r'data-poll="([^"]+)"', person.get(page).text)
     assert found
     url = found[1].replace("&amp;", "&")
@@ -220,7 +220,7 @@ def test_tweets_dated_ahead_do_not_hide_new_tweets(site_settings: dict[str, Any]
         reply = post(bob, "hello, future", parent_id=str(ahead[0]))
         assert abs(seconds(reply)) < 60
         assert bob.ids(f"/tweets/{ahead[0]}") == [ahead[0], reply]
-        # A tab that was opened before asks for what is newer than 2044.
+        # A tab that was opened earlier polls for tweets after 2044.
         assert ada.get(f"/newer?timeline=home&since={ahead[0]}").json == {"count": 0}
 
 

@@ -1,4 +1,4 @@
-"""Pages put together from frames are, byte for byte, the pages that the templates render."""
+"""Pages assembled from cached frames equal the rendered pages byte for byte."""
 
 import re
 
@@ -61,7 +61,7 @@ URLS = ("/", "/public", "/?limit=3", "/public?limit=100", "/public?limit=24")
 def test_framed_pages_equal_rendered_pages(app, people, rendered):
     stranger = Person(Browser(app))
     stranger.get("/login")  # has a session with a CSRF token
-    for _ in range(2):  # frames are made, and used
+    for _ in range(2):  # frames are created, then used
         for person in (*people, stranger):
             for url in URLS:
                 assert shown(person, url) == rendered(person, url)

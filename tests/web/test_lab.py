@@ -1,4 +1,4 @@
-"""The lab: who gets in, what it shows beside each other, the switch, and what its buttons do, on real servers."""
+"""The lab: access, comparison, the switch and the buttons, on real servers."""
 
 import re
 import threading
@@ -52,7 +52,7 @@ def lab_on(settings):
 
 @pytest.fixture
 def with_servers(redis_server, memcached_server):
-    """`with_servers(url)` are the settings of a lab whose servers are all there."""
+    """`with_servers(url)` are the settings of a lab whose servers all run."""
     return lambda url, **own: settings_for(url, redis_server.url, memcached_server.address, **own)
 
 
@@ -69,7 +69,7 @@ def lab(app):
 
 @pytest.fixture
 def people(app, ada, bob):
-    """Ada follows bob, who has something to say."""
+    """Ada follows bob, who has posted."""
     registry = app.registry
     with registry.database.sessions() as session:
         begin_immediate(session)
@@ -85,7 +85,7 @@ def people(app, ada, bob):
 
 @pytest.fixture
 def alone(sqlite_url):
-    """A lab none of whose servers is there."""
+    """A lab without running servers."""
     nowhere = f"127.0.0.1:{free_port()}"
     with running(settings_for(sqlite_url, f"redis://{nowhere}", nowhere)) as app:
         yield app
@@ -240,7 +240,7 @@ def test_every_timeline_kind_is_compared(with_servers, sqlite_url):
 def test_unknown_username_is_reported(alone, url, name):
     Person(browser := Browser(alone, HERE), "Ada")
     page = browser.get(f"{url}?user={name}", status="*")
-    assert page.status_int == (404 if name != "%00" else 200)  # NUL is no name at all: it is left out
+    assert page.status_int == (404 if name != "%00" else 200)  # NUL is removed, so the name is empty
     assert ("There is no user called @" in page.text) == (page.status_int == 404)
 
 
@@ -287,9 +287,9 @@ def test_differences_are_marked_until_the_timeline_is_dropped(app, lab, people):
     redis.store.remove(key, [ids[3]])
     stranger = Person(Browser(app, HERE), "stranger").post("who are you?")
     memcached.store.add([key], stranger)
-    for _ in range(2):  # looking does not repair it
+    for _ in range(2):  # reading does not repair it
         page = ada.get("/lab")
-        # The page that lacks one is as long as ever: it has one that was on the next.
+        # The page without the tweet has the usual length: it contains a tweet of the next page.
         assert "2 tweets differ" in row_of(page, "redis")
         assert "not dropped" in row_of(page, "redis")
         assert "2 tweets differ" in row_of(page, "memcached")
@@ -371,7 +371,7 @@ def test_step_shares_the_circuit_of_its_backend(lab, people, name):
     step, backend = lab._contenders[name], lab.backends["redis"].timelines
     assert step.live()
     assert backend.live()
-    lab.delivery.stop()  # or it would look after the store
+    lab.delivery.stop()  # otherwise it would maintain the store
     backend.circuit.failed("a test")
     assert not step.live()
 
@@ -652,7 +652,7 @@ def test_real_follower_is_not_warmed_as_a_test_account(app, lab, people):
     ada.send("/lab/post", followers="10", timelines="cold", status=303)
     finished(lab)
     ada.follow("lab_ten")
-    with app.registry.database.sessions() as session:  # who takes on the bio is still themselves
+    with app.registry.database.sessions() as session:  # a user who copies the bio is no test account
         begin_immediate(session)
         session.execute(update(User).where(User.username == "Ada").values(bio=crowds.BIO))
         session.commit()

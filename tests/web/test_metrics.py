@@ -1,4 +1,4 @@
-"""What the site counts, who may read it, and the lines it logs."""
+"""Metrics, access to them, and log lines."""
 
 import io
 import json
@@ -21,7 +21,7 @@ from tweeter.web.clients import parse_networks
 
 @pytest.fixture
 def site_with(sqlite_url):
-    """`site_with("127.0.0.1")` is a browser on a memory site whose metrics that network may read."""
+    """`site_with("127.0.0.1")` is a browser on a memory site whose metrics are readable from that network."""
     opened = []
 
     def site_with(networks, backend="memory", **settings):
@@ -111,7 +111,7 @@ def test_the_outbox_is_measured_under_sql_too(site_with):
 
 @pytest.fixture(params=["redis", "memcached"])
 def shared(request, site_with, sqlite_url):
-    """The name of a store that processes share, a proxy before it, and a browser on its site, caught up."""
+    """The name of a shared store, a proxy in front of it, and a browser on its caught-up site."""
     server = request.getfixturevalue(f"{request.param}_server")
     with closing(Proxy(server.host, server.port)) as proxy:
         own = {
@@ -167,7 +167,7 @@ def test_metrics_show_an_open_circuit_for_an_unreached_store(site_with):
 
 @pytest.fixture
 def lines():
-    """The JSON lines that are logged."""
+    """The logged JSON lines."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JSONFormatter())

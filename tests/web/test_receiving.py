@@ -1,4 +1,4 @@
-"""Requests with bytes in them that nobody can read: 400 or a page, and never the site's fault."""
+"""Requests with undecodable bytes: 400 or a page, never a server error."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -61,7 +61,7 @@ def status(app: Router, environ: dict[str, object]) -> int:
         ({"HTTP_HOST": "a b"}, 400),
         ({"HTTP_HOST": "a:b:c"}, 400),
         ({"HTTP_HOST": ""}, 200),
-        # Cookies are left out: whoever could put such a one into a browser would keep it out otherwise.
+        # Invalid cookies are ignored; otherwise a planted cookie would lock the browser out.
         ({"HTTP_COOKIE": "ticket=\xff"}, 200),
         ({"HTTP_COOKIE": 'ticket="\\303"'}, 200),
         ({"HTTP_COOKIE": 'a=b; "\\303"="\\303"; session=\xff; browser=\xff.\xff'}, 200),
@@ -88,7 +88,7 @@ def test_invalid_bytes_in_forms(apps: dict[str, Router], name: str, body: bytes,
 
 
 def test_valid_cookies_next_to_an_invalid_one_are_read(sqlite_url: str) -> None:
-    """Whoever is signed in stays so."""
+    """A signed-in user stays signed in."""
     with running(settings_of(sqlite_url)) as app:
         ada = Person(Browser(app), "Ada")
         cookies = "; ".join(f"{name}={value}" for name, value in ada.browser.cookies.items())

@@ -1,4 +1,4 @@
-"""Searching: the same on every database and in any script, exact for tags, and bounded in what a page reads."""
+"""Search: equal on every database and in any script, exact for tags, and bounded per page."""
 
 import json
 import re
@@ -146,7 +146,7 @@ def test_people_are_found_by_the_beginning_of_their_username_and_by_their_name(
         actions.change_profile(1, "Countess", "")
     assert people("лавлейс") == []
     assert people("COUNTESS") == ["ada"]
-    monkeypatch.setattr(search, "MOST_PEOPLE", 1)  # of more accounts than that, only the exact username
+    monkeypatch.setattr(search, "MOST_PEOPLE", 1)  # with more accounts than that, only the exact username
     assert people("ada") == ["ada"]
     assert people("adam") == ["adam"]
     monkeypatch.setattr(search, "MOST_PEOPLE", 100)
@@ -215,7 +215,7 @@ def test_search_timeout_has_its_own_page(ada: Person, app: Router, monkeypatch: 
             if engine.dialect.name == "postgresql":
                 return connection.execute(sql("SHOW statement_timeout")).scalar()
             count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000000) SELECT max(i) FROM n"
-            return connection.execute(sql(count)).scalar()  # for longer than the search may take
+            return connection.execute(sql(count)).scalar()  # longer than the search timeout
 
     before = limit()
     monkeypatch.setattr(search, "SECONDS", 0.2)
@@ -223,13 +223,13 @@ def test_search_timeout_has_its_own_page(ada: Person, app: Router, monkeypatch: 
     for _ in range(3):
         began = time.monotonic()
         page = ada.get("/search?q=x", status=503)
-        assert time.monotonic() - began < 4  # less than the limit of all statements
+        assert time.monotonic() - began < 4  # less than the general statement timeout
         assert "This search took too long" in page.text
         assert page.headers["Retry-After"] == "5"
         assert "Sign out" in page.text
     monkeypatch.undo()
     assert "Nothing found." in ada.get("/search?q=x").text
-    assert limit() == before  # it ends with the search, also on the connection that goes back to the pool
+    assert limit() == before  # it ends with the search, also on the connection returned to the pool
 
 
 @pytest.mark.parametrize(

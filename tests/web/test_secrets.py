@@ -1,4 +1,4 @@
-"""Hashes of passwords and what people write never reach the log, whatever goes wrong with the database."""
+"""Password hashes and user texts never reach the log, whatever database error occurs."""
 
 import logging
 import traceback
@@ -71,7 +71,7 @@ def test_constraint_violation_logs_no_form_content(database_url: str, wrong: str
     with engine_on(database_url) as engine, engine.begin() as connection:
         connection.execute(insert(User).values(username="eve", username_key="eve", display_name="Eve"))
     with engine_on(database_url) as engine, engine.connect() as connection:
-        if (wrong, engine.dialect.name) == ("too long", "sqlite"):  # which bounds no text
+        if (wrong, engine.dialect.name) == ("too long", "sqlite"):  # which does not limit texts
             return
         with pytest.raises(DBAPIError) as caught:
             connection.execute(WRONG[wrong])

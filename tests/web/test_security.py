@@ -1,4 +1,4 @@
-"""Who may do what, and what happens to those who try more."""
+"""Authentication and authorization: permitted and rejected actions."""
 
 import re
 import socket
@@ -229,7 +229,7 @@ def test_addresses_of_this_site(url: str, there: str) -> None:
     assert local_url(url) == there
 
 
-# what belongs to others
+# data of other users
 
 
 def test_only_the_author_can_delete_a_tweet(ada: Person, bob: Person) -> None:
@@ -328,7 +328,7 @@ def test_the_demo_account_is_shown_in_development_only(app_with: Callable[..., R
 
 
 def typed(person: Person) -> str:
-    """What stands in the box to post."""
+    """The text in the tweet form."""
     (form,) = {id(form): form for form in person.get("/").forms.values() if "message" in form.fields}.values()
     return str(form["message"].value)
 
@@ -357,7 +357,7 @@ def test_other_sites_cannot_prefill_the_tweet_form(visitor: Visitor) -> None:
 def test_rehash_during_sign_in_keeps_a_changed_password(
     app_with: Callable[..., Router], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To hash the old one again, at a new cost, takes long enough for the owner to change it."""
+    """Rehashing the old password at a new cost takes long enough for its owner to change it."""
     app = app_with()
     owner = Person(Browser(app), "Ada")
     passwords = app.registry["passwords"]
@@ -378,11 +378,11 @@ def test_rehash_during_sign_in_keeps_a_changed_password(
 
 
 def test_health_responds_while_the_database_hangs() -> None:
-    """A listener that accepts and then says nothing, as a database whose disk is stuck."""
+    """A listener that accepts and never responds, like a database with a hanging disk."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         engine = make_engine(f"postgresql+psycopg://x@127.0.0.1:{listener.getsockname()[1]}/x")
         probe = Probe(engine)
         assert probe.answers(0.05) is False
-        assert probe.answers(0.05) is False  # and a second question does not need a second thread
+        assert probe.answers(0.05) is False  # and a second request does not take a second thread
         assert sum(thread.name == "health" for thread in threading.enumerate()) == 1
     engine.dispose()

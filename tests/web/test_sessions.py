@@ -1,4 +1,4 @@
-"""Sessions: what ends them, in every process and at once; and how long they last."""
+"""Sessions: how they end, in every process at once, and how long they last."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def processes(database_url: str) -> Iterator[list[Router]]:
 
 
 def copy_of(person: Person, app: Router) -> Person:
-    """Somebody who copied all cookies, on another process."""
+    """A client with copies of all cookies, on another process."""
     thief = Person(Browser(app), "")
     for name, value in person.browser.cookies.items():
         thief.browser.set_cookie(name, value.strip('"'))

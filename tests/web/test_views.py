@@ -1,4 +1,4 @@
-"""The site, page by page, as somebody with a browser meets it; on both databases and backends."""
+"""The site, page by page, through a browser; on both databases and several backends."""
 
 import html
 import json
@@ -96,7 +96,7 @@ def test_footer_and_header_show_the_cost_of_the_page(ada: Person, backend: str) 
             foot[1],
         )
         assert told, foot[1]
-        assert int(told[2]) <= 2  # who is asking; whether the log has something new
+        assert int(told[2]) <= 2  # the current user; the end of the log
     else:
         assert re.fullmatch(
             r"Served by sql in [\d.]+ ms · 0 store round trips · 2 SQL queries, 1 for the timeline", foot[1]
@@ -119,7 +119,7 @@ def test_mentions(ada: Person, bob: Person) -> None:
     assert bob.ids("/mentions") == []
 
 
-# posting, answering, deleting
+# posting, replying, deleting
 
 
 @pytest.mark.parametrize("message", ["x", "é" * 140, "👨‍👩‍👧‍👦" * 140, "e\u0301" * 140, "x" * 139 + "\r\n" * 20])
@@ -354,7 +354,7 @@ def test_search_finds_people_and_tweets(ada: Person, bob: Person) -> None:
     assert re.findall(r'"author" href="/@(\w+)"', ada.get("/search?q=ada").text) == ["Ada", "bob"]
 
 
-# what the page's script asks
+# polls of the page's script
 
 
 def test_newer_counts_what_others_posted(ada: Person, bob: Person, testapp: webtest.TestApp) -> None:
@@ -387,7 +387,7 @@ def test_avatars_are_drawn_from_the_name(testapp: webtest.TestApp) -> None:
     assert "max-age=31536000" in one.headers["Cache-Control"]
 
 
-# what watches it, and what goes wrong
+# monitoring and errors
 
 
 def test_health(testapp: webtest.TestApp, backend: str) -> None:
@@ -426,7 +426,7 @@ def test_unsupported_methods_get_405(testapp: webtest.TestApp) -> None:
 
 @pytest.mark.parametrize("url", ["/%FF", "/?before=%FF", "/search?q=%C3", "/@%E2%82", "/tweets/%FF"])
 def test_invalid_utf8_gets_400(app: Router, url: str) -> None:
-    answer = Request.blank(url).get_response(app)  # webtest's cookies stumble over such addresses themselves
+    answer = Request.blank(url).get_response(app)  # webtest's cookie handling fails on such addresses
     assert answer.status_int == 400
     assert "not valid text" in answer.text
 
@@ -469,7 +469,7 @@ def test_locked_database_is_retried(ada: Person, monkeypatch: pytest.MonkeyPatch
 
 
 def test_lost_connection_is_retried(postgresql_server: PostgreSQL, postgresql_url: str) -> None:
-    """As when the database was started again a moment ago."""
+    """As after a restart of the database."""
     with running(settings_of(postgresql_url)) as app:
         ada = Person(Browser(app), "Ada")
         database = postgresql_url.rpartition("/")[2]
