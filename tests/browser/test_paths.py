@@ -1,4 +1,4 @@
-"""The ways people take through the site, in a real browser."""
+"""Typical paths through the site in a real browser."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""What the page's own script adds."""
+"""The features that the page's script adds."""
 
 import re
 
@@ -73,7 +73,7 @@ def test_new_tweets_are_announced_and_loaded_in_place(open_browser: Opener) -> N
     expect(ada.get_by_label("What would you like to say?")).to_have_value("half a thought")
     expect(ada).to_have_title("Home · Tweeter")
     expect(ada.get_by_role("button", name="new tweet")).to_have_count(0)
-    for _ in range(2):  # nothing new: the second time it is not even sent
+    for _ in range(2):  # unchanged: the second poll is not even sent
         with ada.expect_response("**/newer?*"):
             ada.clock.fast_forward(31_000)
     statuses = [request.response().status for request in asked if request.response()]  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""Two tabs of one browser: what one does must not cost what was typed in the other."""
+"""Two tabs of one browser: actions in one must not lose text typed in the other."""
 
 from collections.abc import Callable
 

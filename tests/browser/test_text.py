@@ -17,13 +17,13 @@ def ann(open_browser: Opener) -> Page:
 
 
 def directions(paragraph: Locator) -> list[str]:
-    """That of the paragraph, then that of each of its lines."""
+    """The direction of the paragraph, then of each line."""
     found: list[str] = paragraph.evaluate("p => [p, ...p.children].map(element => getComputedStyle(element).direction)")
     return found
 
 
 def starts(paragraph: Locator) -> list[str]:
-    """The side on which each line's text stands."""
+    """The side to which each line is aligned."""
     found: list[str] = paragraph.evaluate("""p => [...p.children].map(line => {
         const range = document.createRange();
         range.selectNodeContents(line);

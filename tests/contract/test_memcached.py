@@ -1,4 +1,4 @@
-"""Timelines and tweets in memcached: real servers, killed, hung and full, and false ones that answer nonsense."""
+"""Timelines and tweets in memcached: real servers (killed, hung, full), and fake ones with invalid responses."""
 
 import contextlib
 import itertools
@@ -40,7 +40,7 @@ numbers = itertools.count()
 
 
 class Small(Memcached):
-    """It has a few pages of memory, and refuses what finds no room, instead of evicting."""
+    """It has a few pages of memory, and rejects writes instead of evicting."""
 
     def command(self):
         return [*super().command()[:-1], "4", "-M"]
@@ -56,14 +56,14 @@ def trio(memcached_server) -> Iterator[list[Memcached]]:
 
 @pytest.fixture
 def own_server() -> Iterator[Memcached]:
-    """A server to be ill-treated."""
+    """A server that tests may break."""
     with closing(Memcached()) as server:
         server.start()
         yield server
 
 
 def servers_at(*servers: Memcached, prefix: str | None = None, timeout: float = TIMEOUT, site: str = "s") -> Servers:
-    """As a process of the site has them; with keys of their own unless a prefix is given."""
+    """As in a process of the site; with separate keys unless a prefix is given."""
     return at([(server.host, server.port) for server in servers], prefix or f"t{next(numbers)}:", timeout, site)
 
 
@@ -78,7 +78,7 @@ def store_at(*servers: Memcached, capacity: int = 10, **options: Any) -> Any:
 
 
 def hang(server: Memcached) -> None:
-    """Returns once it really does."""
+    """Returns once the condition holds."""
     server.pause()
     assert server._process
     os.waitid(os.P_PID, server._process.pid, os.WSTOPPED | os.WNOWAIT)
@@ -89,7 +89,7 @@ def client_of(server: Memcached) -> Client:
 
 
 def name_of(store: Any, key: str) -> str:
-    """What a key is called in memcached now. The store has one server."""
+    """The current memcached name of a key. The store has one server."""
     [epoch] = store._servers._epochs
     return str(store._name(epoch, key).decode())
 
@@ -131,7 +131,7 @@ class TestMemcachedTweetCache(TweetCacheSuite):
 
 
 def put_damaged(place: list[Memcached], store: Any, kind: str, key: str, damage: Any, flags: int) -> None:
-    """Damages the value under a key of a store or a cache; where there is none, puts a damaged one there."""
+    """Damages the value under a key of a store or a cache; writes a damaged one if there is none."""
     servers = store._servers
     [number] = servers._shared_out([key])
     epoch = servers.begin(number)
@@ -140,7 +140,7 @@ def put_damaged(place: list[Memcached], store: Any, kind: str, key: str, damage:
         client.set(name, damage(client.get(name) or damages.NO_VALUE), flags=flags)
 
 
-# what is lost, damaged or too large is cold
+# lost, damaged and oversized timelines are cold
 
 
 def test_evicted_timeline_is_cold_and_its_backfill_void(memcached_server):
@@ -216,7 +216,7 @@ def test_server_without_its_epoch_is_cold_and_still_expected(trio, epoch):
         attempt()
         for key in keys:
             found = store.read(key, END, 20)
-            assert found is None  # whatever happened to it meanwhile
+            assert found is None  # whatever happened in between
     assert store.run_id() == run_id
 
 
@@ -238,7 +238,7 @@ def test_run_id_copy_is_rewritten_and_ignored_without_its_epoch(own_server):
 
 
 def test_a_timeline_too_large_to_be_appended_to_is_cold(memcached_server):
-    """Memcached only says NOT_STORED, as it does of one that is missing; to go on would lose an id in silence."""
+    """Memcached responds NOT_STORED, as for a missing key; continuing would lose an id silently."""
     store = store_at(memcached_server, capacity=131_000, timeout=5)
     most = (1_048_576 - 150) // 8
     fill(store, "home:1", list(range(1, most - 10)))
@@ -341,7 +341,7 @@ def test_clearing_is_visible_to_all_processes_at_once(trio):
     one.clear()
     for key in keys:
         fill(one, key, [2])
-    other.add(keys, 3)  # by the names of a generation that is over, were they not asked for
+    other.add(keys, 3)  # under the names of an old generation, unless they are read
     assert all(one.read(key, END, 20) == Slice([3, 2], 0) for key in keys)
     one.clear()
     for key in keys:
@@ -412,7 +412,7 @@ def test_a_store_is_named_after_its_servers():
     assert max(map(len, many)) <= 200
 
 
-# servers that are gone, hang or talk nonsense
+# servers that are down, hang or send invalid responses
 
 
 def test_restarted_server_is_cold(own_server):
@@ -425,7 +425,7 @@ def test_restarted_server_is_cold(own_server):
     with pytest.raises(BackendUnavailable, match="refused"):
         store.run_id()
     own_server.start()
-    # Connections that lay in the pool meanwhile are no reason to fail.
+    # Stale pooled connections must not cause a failure.
     assert store.read("home:1", END, 20) is None
     assert not store.backfill("home:2", token, [9], 0)
     fill(store, "home:1", [9])
@@ -452,7 +452,7 @@ def test_a_server_that_hangs_costs_one_timeout(own_server):
     while time.monotonic() < deadline:
         with contextlib.suppress(BackendUnavailable):
             found = store.read("home:1", END, 20)
-            assert found in (Slice([9], 0), Slice([10, 9], 0))  # what was given up may have been done
+            assert found in (Slice([9], 0), Slice([10, 9], 0))  # an abandoned command may have been executed
             break
     else:
         pytest.fail("it does not come back")
@@ -502,7 +502,7 @@ def test_keys_stay_with_their_server_while_it_is_down(trio):
 
 @contextlib.contextmanager
 def saying(*answers: bytes, pause: float = 0.0) -> Iterator[int]:
-    """A server that gives these answers to whatever it is asked; the last again and again."""
+    """A server that sends these responses to any requests, and repeats the last one."""
     stopped = threading.Event()
     accepted: list[socket.socket] = []
 

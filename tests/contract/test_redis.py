@@ -1,4 +1,4 @@
-"""The Redis backend on one server: TCP, a socket, sentinels; and what a server can do to it."""
+"""The Redis backend on one server: TCP, a socket, sentinels; and server faults."""
 
 import time
 from contextlib import closing
@@ -52,7 +52,7 @@ def socket_server():
 
 @pytest.fixture(scope="module")
 def tls_server():
-    """With a certificate of a made-up authority, beside its plain port."""
+    """A TLS port with a certificate of an unknown authority, besides the plain port."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     port = free_port()
@@ -78,7 +78,7 @@ def tls_server():
 
 @pytest.fixture
 def client(redis_server):
-    """A client of the tests' own, on a server that is empty before and whole after."""
+    """A separate client on a server that is emptied before the test and repaired after it."""
     with Client(port=redis_server.port, decode_responses=True) as client:
         client.flushall()
         yield client
@@ -255,7 +255,7 @@ def test_next_chunks_are_read_ahead(store):
     writing = store.add_to_each("home", chunks(), 1)
     assert next(writing) == [1]
     assert asked == list(range(1, AHEAD + 2))
-    writing.close()  # what is under way is given up, and the connections are none the worse
+    writing.close()  # requests in progress are abandoned, and the connections stay usable
     fill(store, "home:9", [5])
     assert store.read("home:9", END, 20) == Slice([5], 0)
 
@@ -394,7 +394,7 @@ def test_a_server_that_hangs(store, cache, redis_server):
 
 @pytest.mark.parametrize("number", range(len(damages.REDIS_TIMELINES)))
 def test_damaged_key_in_a_fan_out(store, client, number):
-    """Hundreds of others are written, and trimmed; the damaged one is cold, at the latest when somebody reads it."""
+    """Hundreds of other keys are written and trimmed; the damaged one is cold, at the latest at the next read."""
     users = list(range(1, 601))
     with client.pipeline(transaction=False) as pipe:
         for user in users:
@@ -413,7 +413,7 @@ def test_damaged_key_in_a_fan_out(store, client, number):
 
 @pytest.mark.parametrize("number", range(len(damages.REDIS_TIMELINES)))
 def test_a_damaged_key_when_a_timeline_is_trimmed(store, client, number):
-    """Of capacity 10: whatever is too long is looked at by the script."""
+    """Capacity 10: the script checks timelines that are too long."""
     for before_id in (0, 5):
         damages.REDIS_TIMELINES[number](client, "t:s:tl:home:1")
         fill(store, "home:2", [9, 3])
@@ -468,7 +468,7 @@ def test_a_connection_closed_by_the_server_is_opened_again(store, client):
     assert store.read("home:1", END, 20) == Slice([1], 0)
 
 
-# the whole, over a failover
+# the whole site during a failover
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The Redis backend on a cluster of three masters and three replicas: slots on the move, and a master that dies."""
+"""The Redis backend on a cluster of three masters and three replicas: migrating slots, and a master that dies."""
 
 import random
 import threading
@@ -99,7 +99,7 @@ def test_a_prefix_may_hold_all_keys_together(url):
 
 @contextmanager
 def migrating(slot, source, target):
-    """A slot on its way, but for its keys."""
+    """A migrating slot whose keys have not moved."""
     target.do("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
     source.do("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
     yield
@@ -108,7 +108,7 @@ def migrating(slot, source, target):
 
 
 def test_migrating_slot(cluster, store):
-    """Some of its keys are still here, the others there already, and new ones are made there."""
+    """Some keys are on the source node, others on the target, and new ones are created on the target."""
     slot = key_slot(b"t:s:tl:home:1")
     source = cluster.owner(slot)
     target = next(master for master in cluster.masters if master is not source)
@@ -151,7 +151,7 @@ def test_moved_slot_is_found_without_opening_the_circuit(cluster, store):
 
 
 def test_clearing_includes_keys_of_migrating_slots(cluster, store):
-    """One that was not yet seen where it was is missed if it goes where all has been seen."""
+    """A scan misses a key that moves from an unscanned node to one that has been scanned."""
     store.fence(store.run_id())
     first, *_, last = store._wire.topology.nodes()
     members = {f"{member.host}:{member.port}": member for member in cluster.members}
@@ -187,7 +187,7 @@ def test_single_server_url_to_a_cluster_is_reported(cluster):
 
 
 def test_no_loss_or_duplicates_while_slots_move_and_a_master_dies(cluster, sqlite_url, url):
-    """Has to be the last test: one member is missing after it."""
+    """Must be the last test: one member is missing after it."""
     own = {"tweeter.redis.url": url, "tweeter.redis.prefix": "t:", "tweeter.capacity": "30"}
     sql = Process(sqlite_url, "sql")
     sites = [Process(sqlite_url, "redis", **own) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Ids and tweets of a page in one exchange with a single Redis server, and what can be wrong with either."""
+"""Ids and tweets of a page in one exchange with a single Redis server, and damage to either."""
 
 from contextlib import closing
 
@@ -33,7 +33,7 @@ def client(redis_server):
 
 
 def pages(url):
-    """A store and a cache with 29 tweets in them."""
+    """A store and a cache with 29 tweets."""
     wire = wire_to(url)
     cache = RedisTweetCache(wire)
     store = RedisTimelineStore(wire, 50, tweets=lambda: cache.prefix)
@@ -153,7 +153,7 @@ def test_newest_ids_from_sort_match_the_whole_list(ids, floor, limit):
     try:
         whole = parse(found)
     except ValueError:
-        assert answer is None or len(found) > asked  # what is damaged below the page is found by who reads there
+        assert answer is None or len(found) > asked  # damage below the page is found by reads of that part
     else:
         assert answer in (None, (newest(*whole, MAX_ID + 1, limit), floor))
         if len(set(ids)) == len(ids):

@@ -1,4 +1,4 @@
-"""Redis users with few rights: those that the documentation names suffice, each is needed, and errors name them."""
+"""Redis users with few rights: the documented ones suffice, each is needed, and errors name them."""
 
 import logging
 import time
@@ -37,7 +37,7 @@ def server():
 
 
 def allow(client, *rights, keys="t:*"):
-    """The user `tweeter` may do this and nothing else."""
+    """The user `tweeter` has exactly these rights."""
     client.execute_command("ACL", "SETUSER", "tweeter", "reset", "on", ">secret", f"~{keys}", *rights)
 
 
@@ -116,7 +116,7 @@ def test_keys_of_another_prefix_raise_an_error_that_names_the_rights(url, client
 
 @pytest.fixture
 def without_info(client):
-    """As hosted servers hand out: all but what is dangerous, of which INFO is."""
+    """As on hosted servers: all rights except @dangerous, which includes INFO."""
     allow(client, "+@all", "-@dangerous", keys="*")
 
 

@@ -1,4 +1,4 @@
-"""A backend that the project does not know of: a dotted name in the ini file, and nothing else is edited."""
+"""A third-party backend: only its dotted name in the ini file is needed."""
 
 from contextlib import closing
 

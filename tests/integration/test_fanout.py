@@ -1,4 +1,4 @@
-"""A fan-out during follows and unfollows, in stretches and chunks, to stores with and without bulk writes."""
+"""A fan-out during follows and unfollows, in stretches and chunks, to memory and Redis."""
 
 from array import array
 

@@ -1,4 +1,4 @@
-"""Statements without SQLAlchemy's execution: the same values, and the same errors."""
+"""Prepared statements without SQLAlchemy's execution: the same values and errors."""
 
 from datetime import UTC
 
@@ -64,7 +64,7 @@ def test_a_lost_connection_is_replaced(postgresql_url):
                                 " AND datname = current_database()"))  # fmt: skip
     with pytest.raises(OperationalError) as raised:
         statement.one_or_none(id=1)
-    assert raised.value.connection_invalidated  # so the request is tried again
+    assert raised.value.connection_invalidated  # so the request is retried
     assert statement.one_or_none(id=1) is None
     killer.dispose()
     engine.dispose()
@@ -101,4 +101,4 @@ def test_unreachable_server_raises_the_error_of_sqlalchemy():
     statement = Prepared(engine, select(User.id).where(User.id == bindparam("id", type_=User.id.type)))
     with pytest.raises(OperationalError) as raised:
         statement.one_or_none(id=1)
-    assert raised.value.statement is None  # as SQLAlchemy says that it could not connect
+    assert raised.value.statement is None  # as in SQLAlchemy's connection errors
