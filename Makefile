@@ -72,7 +72,7 @@ clean: ## Remove all that was made, but for databases
 servers:
 	@.ci/servers
 
-# Each stamp stands for one set of packages; a setup.py that changed installs them again.
+# Each stamp marks one installed set of packages; a changed setup.py installs them again.
 
 $(VENV)/.made:
 	python=$$(.ci/python) && "$$python" -m venv $(VENV)

@@ -44,7 +44,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def memcached_port() -> int:
-    """Where the lab expects memcached: it is not there, unless the test starts it."""
+    """The lab's port of memcached, which is down unless the test starts it."""
     return free_port()
 
 

@@ -20,7 +20,7 @@ chance = random.Random(1)
 KINDS = (
     "killed and started again",
     "killed",
-    "stopped, and later it does what it was told meanwhile",
+    "stopped, and later it executes the pending commands",
     "bytes are swallowed",
     "connections are refused",
     "answers are cut off",
@@ -67,7 +67,7 @@ def of_any_server(server: Server, proxy: Proxy) -> list[Fault]:
     return [
         Fault("killed and started again", restart),
         Fault("killed", server.kill, server.start),
-        Fault("stopped, and later it does what it was told meanwhile", server.pause, server.resume),
+        Fault("stopped, and later it executes the pending commands", server.pause, server.resume),
         Fault("bytes are swallowed", lambda: proxy.become("swallow"), lambda: proxy.become("pass")),
         Fault("connections are refused", lambda: proxy.become("refuse"), lambda: proxy.become("pass")),
         Fault("answers are cut off", lambda: proxy.become("cut"), lambda: proxy.become("pass")),

@@ -23,7 +23,7 @@ MakeIni = Callable[..., str]
 
 @pytest.fixture
 def ini(tmp_path: Path) -> MakeIni:
-    """`ini(**lines)` writes an ini file with more settings; `__` stands for a dot."""
+    """`ini(**lines)` writes an ini file with more settings; `__` replaces a dot."""
 
     def ini(**lines: str) -> str:
         path = tmp_path / "site.ini"

@@ -489,7 +489,7 @@ def test_dropped_timeline_is_backfilled_by_the_next_page(app, lab, people, name)
     before, first, second = reads_of(lab)
     assert before == second == (name, WARM[name], 0)
     assert first[2] == 1
-    assert backend.timelines.peek(bobs) is not None  # nobody else's
+    assert backend.timelines.peek(bobs) is not None  # only Ada's was dropped
     assert "home timeline of @Ada dropped" in ada.get("/lab/live?user=bob").text
 
 

@@ -303,7 +303,7 @@ def test_rows_from_before_the_migration_are_searchable(empty_url: str) -> None:
         with engine_on(empty_url) as engine, make_sessions(engine)() as session:
             check_searchable(engine)
             assert dict(session.execute(select(Tweet.id, Tweet.message)).all()) == messages
-            # bob's was there; nobody is called late yet when @late is written; loaded@x is an address.
+            # bob existed; no user is named late when @late is written; loaded@x is an address.
             assert set(session.execute(select(Mention.tweet_id, Mention.user_id))) == {
                 (1, 1),
                 (3, 1),

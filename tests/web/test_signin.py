@@ -43,7 +43,7 @@ def statuses(person: Person, name: str, number: int) -> set[int]:
     return {person.sign_in(name, "wrong password").status_int for _ in range(number)}
 
 
-# who is refused
+# refused and accepted clients
 
 
 def test_sign_in_is_limited_by_name_and_address(site_with: Site) -> None:
@@ -55,7 +55,7 @@ def test_sign_in_is_limited_by_name_and_address(site_with: Site) -> None:
     assert page.status_int == 429
     assert 0 < int(page.headers["Retry-After"]) <= 600
     assert "too many wrong passwords for this username" in page.text
-    stranger.browser.extra_environ["HTTP_X_FORWARDED_FOR"] = "198.51.100.4"  # anybody can say so
+    stranger.browser.extra_environ["HTTP_X_FORWARDED_FOR"] = "198.51.100.4"  # a client can forge this
     assert stranger.sign_in("Ada", PASSWORD).status_int == 429
     assert at(app, "192.0.2.1").sign_in("Ada", PASSWORD).status_int == 429
     assert stranger.sign_in("bob", "wrong").status_int == 400

@@ -5,7 +5,7 @@
     tweeter.memcached.timeout_ms = 250       # after which SQL serves the page
     tweeter.memcached.idle_days = 7          # after which a timeline that is not read expires; 30 at most
 
-All processes of a site have to name the same servers in the same order, and reach the same ones by these names.
+All processes of a site must name the same servers in the same order, and reach the same ones by these names.
 """
 
 import re
