@@ -78,7 +78,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--tweets", type=count, default=10_000_000, metavar="N", help="tweets per site (default 10000000)"
     )
     parser.add_argument(
-        "--followees", type=counts, default=FOLLOWEES, metavar="N,…", help=f"default {','.join(map(str, FOLLOWEES))}"
+        "--followees",
+        type=counts,
+        default=FOLLOWEES,
+        metavar="N,…",
+        help=f"numbers of followees (default {','.join(map(str, FOLLOWEES))})",
     )
     parser.add_argument(
         "--readers", type=count, default=10, metavar="N", help="readers per number of followees (default 10)"

@@ -206,7 +206,7 @@ def includeme(config: Configurator) -> None:
 
 
 def _add_wrapped(config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache) -> None:
-    """Takes the place of the directive: registers the store and the cache in their wrappers."""
+    """Overrides the directive: registers the store and the cache in their wrappers."""
 
     def at(host: str, port: int) -> tuple[ITimelineStore, ITweetCache]:
         found: list[tuple[ITimelineStore, ITweetCache]] = []

@@ -32,12 +32,15 @@ BACKENDS = "tweeter.backends"
 
 
 def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> None:
-    """Directive: registers timelines under the dotted name of the module that brings them."""
+    """Directive: registers timelines under `name`, the `__name__` of the module: for a backend without a store."""
     _add(config, name, timelines)
 
 
 def add_timeline_store(config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache) -> None:
-    """Directive: registers push timelines over a store and a cache. An IPageStore reads the tweets of this cache."""
+    """Directive: registers timelines that are materialized in a store (fan-out on write), with a cache of tweets.
+
+    `name` is the `__name__` of the module. An IPageStore reads the tweets of this cache together with the ids.
+    """
     _verify(name, ITimelineStore, store)
     _verify(name, ITweetCache, cache)
     timelines = PushTimelines(
