@@ -19,7 +19,7 @@ from tweeter.cli import main
 from tweeter.devtools.servers import Redis
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.lab.bench import Backend
+from tweeter.lab.status import Backend
 from tweeter.testing import Process
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import fill

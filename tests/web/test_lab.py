@@ -17,7 +17,7 @@ from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelineKinds
 from tweeter.lab import add_lab_step, crowds
-from tweeter.lab.asking import ask_all, compare
+from tweeter.lab.comparison import compare, compare_all
 from tweeter.lab.instruments import Instrument
 from tweeter.lab.steps import Step, as_configured
 from tweeter.models import Relationship, User
@@ -139,7 +139,7 @@ def test_lab_actions_require_sign_in(alone, url):
     assert "/login" in response.location
     lab = alone.registry["lab"]
     assert lab.jobs.current is None
-    assert not lab.happenings
+    assert not lab.experiments
     assert "memory" not in stranger.get("/public").text
 
 
@@ -351,7 +351,7 @@ def test_each_step_explains_change_and_cost_in_two_sentences(lab):
 def test_round_trips_and_statements_of_each_step(app, lab, people):
     contenders = {step.name: lab.contender(step) for step in lab.steps}
     reference = PullTimelines("sql", app.registry.database.sessions, app.registry.getUtility(ITimelineKinds))
-    answers = ask_all(contenders, reference, Timeline("home", id_of(app, "Ada")), Cursor())
+    answers = compare_all(contenders, reference, Timeline("home", id_of(app, "Ada")), Cursor())
     work = {name: (answer.warm.round_trips, len(answer.warm.statements)) for name, answer in answers.items()}
     assert work == {
         "join": (0, 1),
@@ -465,7 +465,7 @@ WARM = {"memory": 2, "redis": 1, "memcached": 2}  # round trips of a page
 
 
 def reads_of(lab):
-    return [(cost.served_by, cost.round_trips, len(cost.statements)) for _, cost in lab.happenings[0].reads]
+    return [(cost.served_by, cost.round_trips, len(cost.statements)) for _, cost in lab.experiments[0].reads]
 
 
 @pytest.mark.parametrize("name", ["memory", "redis", "memcached"])
@@ -511,7 +511,7 @@ def test_broken_store_falls_back_and_catches_up_after_repair(app, lab, people, n
     assert "1 event waits in the outbox" in live
     assert "broken" in row_of(ada.get("/lab"), name)
     ada.send("/lab/store", backend=name, action="mend", status=303)
-    assert "1 event pending; the store caught up and the circuit closed" in lab.happenings[0].note
+    assert "1 event pending; the store caught up and the circuit closed" in lab.experiments[0].note
     assert reads_of(lab)[1] == (name, WARM[name], 0) or reads_of(lab)[2] == (name, WARM[name], 0)
     assert ada.ids("/")[0] == news
     assert f"Served by {name} in" in ada.get("/").text

@@ -15,7 +15,7 @@ from pyramid.request import Request
 from tweeter import measure
 from tweeter.interfaces import ITimelines
 from tweeter.lab import steps
-from tweeter.lab.bench import Lab
+from tweeter.lab.status import Lab
 from tweeter.web.clients import is_from, parse_networks
 
 SESSION_KEY = "lab.backend"

@@ -10,10 +10,10 @@ from pyramid.view import view_config
 
 from tweeter.errors import Refused
 from tweeter.lab import crowds, switch
-from tweeter.lab.bench import Backend, Lab
-from tweeter.lab.happenings import happen
+from tweeter.lab.experiments import perform
 from tweeter.lab.jobs import Job
 from tweeter.lab.posting import post_and_watch
+from tweeter.lab.status import Backend, Lab
 from tweeter.lab.views import find
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views.forms import posted, see
@@ -41,9 +41,9 @@ def do_to_store(request: Request) -> Response:
     # A session of its own: the form's session holds the write lock, and a repaired store waits for the relay's writes.
     with request.registry.database.sessions() as session:
         whose = find(session, posted(request, "user") or request.identity.username)
-    happened = happen(lab, backend, posted(request, "action"), request.identity.username, (whose.id, whose.username))
-    request.session.flash(f"{happened.backend}: {happened.what}.")
-    return _live(whose.username, "#happened")
+    experiment = perform(lab, backend, posted(request, "action"), request.identity.username, (whose.id, whose.username))
+    request.session.flash(f"{experiment.backend}: {experiment.what}.")
+    return _live(whose.username, "#experiment")
 
 
 @button(route_name="lab_post")

@@ -62,7 +62,7 @@ class Tally:
             delivered.latest = perf_counter()
 
 
-class Stand:
+class Wrapper:
     """A proxy for a store or a cache. Its target can be exchanged; it provides the target's interfaces."""
 
     def __init__(self, target: Any) -> None:
@@ -83,7 +83,7 @@ class Stand:
         return getattr(self.target, name)
 
 
-class CountingStore(Stand):
+class CountingStore(Wrapper):
     """A store that counts deliveries."""
 
     def __init__(self, target: ITimelineStore, tally: Tally) -> None:
@@ -120,7 +120,7 @@ class Instrument:
     ) -> None:
         self.name = name
         self.store = CountingStore(store, Tally())
-        self.cache = Stand(cache)
+        self.cache = Wrapper(cache)
         self.server = server
         self.broken = ""  # one of WAYS
         self._whole = store, cache

@@ -1,4 +1,4 @@
-"""A post of an author with many followers, and its deliveries as they happen."""
+"""A post of an author with many followers, and its deliveries as they occur."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from tweeter.bulk.rows import in_parts
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import ITimelineKinds
 from tweeter.lab import crowds
-from tweeter.lab.bench import Backend, Lab
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase
+from tweeter.lab.status import Backend, Lab
 from tweeter.services.actions import Actions
 from tweeter.values import Slice, Timeline
 

@@ -59,7 +59,7 @@ def read(timelines: ITimelines, timeline: Timeline, cursor: Cursor) -> tuple[Pag
     return page, Cost(seconds, meter.served_by, trips, statements, sent, received)
 
 
-def ask_all(
+def compare_all(
     contenders: Mapping[str, ITimelines], reference: ITimelines, timeline: Timeline, cursor: Cursor
 ) -> dict[str, Answer]:
     """The results of all contenders, by name.

@@ -12,7 +12,7 @@ from pyramid.registry import Registry
 
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.lab.asking import Cost
+from tweeter.lab.comparison import Cost
 from tweeter.lab.instruments import CountingStore, Instrument
 from tweeter.lab.jobs import Jobs
 from tweeter.lab.steps import Step
@@ -36,7 +36,7 @@ class Status(NamedTuple):
         return self.word == "answers"
 
 
-class Happening(NamedTuple):
+class Experiment(NamedTuple):
     """An action on a backend, its user, and the reads of one home timeline before and after it."""
 
     date: datetime
@@ -105,7 +105,7 @@ class Lab:
         self.steps: list[Step] = []
         self._contenders: dict[str, ITimelines] = {}
         self.jobs = Jobs()
-        self.happenings: deque[Happening] = deque(maxlen=REMEMBERED)
+        self.experiments: deque[Experiment] = deque(maxlen=REMEMBERED)
 
     @property
     def default(self) -> ITimelines:
