@@ -89,7 +89,7 @@ def test_keys_are_spread_and_a_page_is_two_exchanges(cluster, store, url):
     assert meter.round_trips == 2
 
 
-def test_a_prefix_may_hold_all_keys_together(url):
+def test_hash_tag_in_the_prefix_keeps_all_keys_in_one_slot(url):
     store = RedisTimelineStore(wire_to(url, prefix="{t}:"), 10)
     assert store.run_id()
     fill(store, "home:5", [1])

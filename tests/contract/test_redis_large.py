@@ -32,7 +32,7 @@ def store_on(server, capacity=800):
     return RedisTimelineStore(wire_to(server.url, TIMEOUT), capacity)
 
 
-def test_timelines_that_are_all_full_are_trimmed_within_the_timeout(own_redis):
+def test_full_timelines_are_trimmed_within_the_timeout(own_redis):
     """All timelines exceed the capacity with the same post of an author whom all users follow."""
     store = store_on(own_redis)
     owners = range(1, 2001)
@@ -52,7 +52,7 @@ def test_full_timelines_are_truncated_within_the_timeout(own_redis):
     store.truncate(10**15)  # takes nothing away
 
 
-def test_two_readers_who_keep_the_same_timeline_in_use_both_get_their_page(own_redis):
+def test_two_concurrent_readers_of_one_timeline_both_get_their_page(own_redis):
     store = store_on(own_redis)
     token = store.begin_backfill("home:1")
     assert store.backfill("home:1", token, [3, 2, 1], 0)

@@ -144,7 +144,7 @@ def test_display_name_defaults_to_the_username(people: dict[str, int], sessions:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 21, "a b", "a-b", "é", "a@b", "ada\n", " ada", "аda", "１"])
-def test_names_that_are_refused(acting: Acting, name: str) -> None:
+def test_invalid_names_are_refused(acting: Acting, name: str) -> None:
     with pytest.raises(Refused, match="letters, digits or underscores") as caught, acting() as actions:
         actions.sign_up(name, PASSWORD)
     assert caught.value.field == "username"
@@ -162,7 +162,7 @@ def test_usernames_are_unique_case_insensitively(
 
 
 @pytest.mark.parametrize("password", ["", "1234567", "x" * 201])
-def test_passwords_that_are_refused(acting: Acting, password: str) -> None:
+def test_invalid_passwords_are_refused(acting: Acting, password: str) -> None:
     with pytest.raises(Refused) as caught, acting() as actions:
         actions.sign_up("ada", password)
     assert caught.value.field == "password"
@@ -174,7 +174,7 @@ def test_passwords_that_are_refused(acting: Acting, password: str) -> None:
     ("", "x" * (BIO_LENGTH + 1), "bio"),
     ("", "e" + "\u0301" * 10_000, "bio"),
 ])  # fmt: skip
-def test_names_and_bios_that_are_too_long(
+def test_too_long_names_and_bios_are_refused(
     acting: Acting, people: dict[str, int], display_name: str, bio: str, field: str
 ) -> None:
     with pytest.raises(Refused) as caught, acting() as actions:
@@ -278,7 +278,7 @@ def test_a_tweet(act: Act, sessions: Sessions, people: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("message", ["", "  \n ", "\u200b", "\u202e", "x" * 141, "a" + "\u0301" * 5000, "x " * 50_000])
-def test_messages_that_are_refused(act: Act, sessions: Sessions, message: str) -> None:
+def test_invalid_messages_are_refused(act: Act, sessions: Sessions, message: str) -> None:
     with pytest.raises(Refused) as caught:
         act("post", "ada", message)
     assert caught.value.field == "message"

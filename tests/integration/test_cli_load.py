@@ -594,7 +594,7 @@ def test_memory_does_not_grow_with_the_files(tmp_path, sqlite_url, monkeypatch):
     assert peaks[2] < 1.3 * peaks[1]
 
 
-def test_a_load_that_is_killed_is_completed_by_the_next(tmp_path, ini, engine, sessions):
+def test_next_load_completes_a_killed_one(tmp_path, ini, engine, sessions):
     follows = write(tmp_path, "f.txt", [f"{n} {n % 7 + 100}" for n in range(40)])
     tweets = write(tmp_path, "t.jsonl", [tweet(n % 5, f"{n} @u101", NOON + n // 3) for n in range(40)])
     arguments = ["load", ini, "--follows", follows, "--tweets", tweets]

@@ -506,7 +506,7 @@ def test_talk_ids_are_numbers_from_every_source(push, pull, ann, bob, post):
         assert {type(tweet.id) for tweet in page.tweets} == {type(tweet.user_id) for tweet in page.tweets} == {int}
 
 
-def test_talk_ones_own_tweets_are_on_ones_own_home(push, ann, bob, post):
+def test_talk_own_tweets_are_on_the_home_timeline(push, ann, bob, post):
     """It delivers only to followers, not to the author."""
     shown(push, Timeline("home", bob))
     tweet = post(bob)

@@ -84,7 +84,7 @@ def test_each_setting_is_printed_in_two_lines(ini: MakeIni, capsys: pytest.Captu
     assert "tweeter.max_body = 65536  (default)\n    Bytes of a request body.\n" in out
 
 
-def test_changed_shows_only_what_is_not_the_default(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changed_shows_only_settings_without_their_default(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
     found = rows(capsys, ini(tweeter__capacity="800", tweeter__message_limit="200"), "--changed")
     assert "tweeter.message_limit" in found
     assert "tweeter.capacity" not in found
@@ -109,9 +109,7 @@ def test_the_settings_of_the_backends_that_the_site_loads_are_listed(
     assert not [key for key in found if key.startswith("tweeter.memcached.")]
 
 
-def test_a_setting_that_no_backend_in_use_reads_is_listed_where_it_is_set(
-    ini: MakeIni, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_set_setting_of_an_unused_backend_is_listed(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
     found = rows(capsys, ini(tweeter__memcached__servers="one:1 two:2", tweeter__abacus__beads="10"))
     assert found["tweeter.memcached.servers"]["value"] == "one:1 two:2"
     assert found["tweeter.abacus.beads"]["meaning"] == "No backend in use declares it."

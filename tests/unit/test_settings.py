@@ -35,7 +35,7 @@ def test_the_command_line_overrides_the_ini_and_the_environment_both() -> None:
     assert merged(ini, line, TWEETER_CAPACITY="300")["tweeter.capacity"] == 300
 
 
-def test_a_setting_that_no_file_has_can_come_from_the_environment() -> None:
+def test_setting_absent_from_the_ini_can_come_from_the_environment() -> None:
     assert merged(TWEETER_MAX_BODY="2048")["tweeter.max_body"] == 2048
     assert merged(TWEETER_OUTBOX_KEEP_HOURS="2")["tweeter.outbox.keep_hours"] == 2
     assert merged(SQLALCHEMY_URL="sqlite:///env.sqlite")["sqlalchemy.url"] == "sqlite:///env.sqlite"
@@ -54,7 +54,7 @@ def test_the_setting_of_a_backend_can_come_from_the_environment() -> None:
     assert merged(ini, TWEETER_FIFTH_URL="there")["tweeter.fifth.url"] == "there"
 
 
-def test_a_setting_of_a_backend_that_no_file_has_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backend_setting_absent_from_the_ini_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert setting({}, "tweeter.fifth.size", int, 5) == 5
     monkeypatch.setenv("TWEETER_FIFTH_SIZE", "7")
     assert setting({}, "tweeter.fifth.size", int, 5) == 7
@@ -194,7 +194,7 @@ def test_declared_settings_are_accepted_for_unused_backends(cabinet: dict[str, s
 @pytest.mark.parametrize(
     "key", ["tweeter.timelines", "tweeter.timelines.shadow", "tweeter.limits.storage", "tweeter.lab.backends"]
 )
-def test_every_backend_that_is_named_declares_its_settings(cabinet: dict[str, str], key: str) -> None:
+def test_settings_of_every_named_backend_are_declared(cabinet: dict[str, str], key: str) -> None:
     with pytest.raises(SettingError, match=r"did you mean tweeter.cabinet.drawers\?"):
         merged({key: "here.cabinet", "tweeter.cabinet.drawer": "3"})
 

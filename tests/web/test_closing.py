@@ -335,7 +335,7 @@ def count(sessions):
         return session.scalar(select(func.count()).select_from(OutboxEvent))
 
 
-def test_housekeeping_survives_a_database_that_is_away(database_url, monkeypatch, caplog):
+def test_housekeeping_survives_an_unavailable_database(database_url, monkeypatch, caplog):
     monkeypatch.setattr(housekeeping, "LOOK_EVERY", 0.01)
     with running(settings_of(database_url)) as app:
         sessions = app.registry.database.sessions

@@ -128,7 +128,7 @@ def test_draft_too_long_to_store_is_shown_for_copying(eve: Person) -> None:
 @pytest.mark.parametrize(
     ("error", "status"), [(RuntimeError("x"), 500), (OperationalError("x", {}, Exception("gone")), 503)]
 )
-def test_error_pages_show_what_was_typed(
+def test_error_pages_show_typed_text(
     eve: Person, monkeypatch: pytest.MonkeyPatch, action: str, url: str, fields: dict[str, str], error: Exception,
     status: int
 ) -> None:  # fmt: skip

@@ -320,7 +320,7 @@ def test_every_kind_of_difference_is_classified():
 # the steps of the talk
 
 
-def test_the_steps_come_in_the_order_of_the_talk_with_their_figures(people):
+def test_steps_are_in_the_order_of_the_talk_with_figures(people):
     page = people[0].get("/lab/steps")
     titles = re.findall(r'<h2 class="card-title">(.*?)</h2>', page.text)
     assert titles == [

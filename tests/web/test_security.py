@@ -61,7 +61,7 @@ def test_invalid_usernames_are_rejected(visitor: Visitor, name: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 201])
-def test_passwords_that_are_refused(visitor: Visitor, password: str) -> None:
+def test_invalid_passwords_are_refused(visitor: Visitor, password: str) -> None:
     page = Person(visitor()).send("/signup", on="/signup", username="someone", password=password, status=400)
     assert 'id="password-error"' in page.text
     assert 'value="someone"' in page.text

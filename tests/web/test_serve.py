@@ -29,7 +29,7 @@ def ok(environ, start):
     return [b"ok"]
 
 
-def test_many_connections_are_answered_in_turns():
+def test_many_connections_are_served_in_turns():
     with running_server(ok, connection_limit=300) as server, ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(200)]
         for _ in range(3):
@@ -81,7 +81,7 @@ def test_reset_of_a_pipelined_request_does_not_block_others():
             answers(client)
 
 
-def test_the_next_request_after_pipelined_ones_is_read_at_once():
+def test_request_after_pipelined_ones_is_read_without_delay():
     """The thread of the first request continues after another thread started the second one."""
 
     def app(environ, start):

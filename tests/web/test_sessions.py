@@ -148,7 +148,7 @@ def test_another_secret_ends_all_sessions(sqlite_url: str) -> None:
         assert not is_signed_in(copy_of(ada, app))
 
 
-def test_a_session_lasts_as_long_as_it_is_used(processes: list[Router]) -> None:
+def test_used_session_is_renewed(processes: list[Router]) -> None:
     app = processes[0]
     ada = Person(Browser(app), "Ada")
 

@@ -260,7 +260,7 @@ def test_waiting_for_a_busy_hasher_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert passwords.check(hashed, "a password")
 
 
-def test_pages_are_answered_while_many_sign_in(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_are_served_during_many_sign_ins(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over HTTP, on a server with eight threads as in the ini files: at most half of them may hash passwords."""
     monkeypatch.setattr("tweeter.services.passwords.PATIENCE", 30)
     with (

@@ -357,7 +357,7 @@ def test_search_finds_people_and_tweets(ada: Person, bob: Person) -> None:
 # polls of the page's script
 
 
-def test_newer_counts_what_others_posted(ada: Person, bob: Person, testapp: webtest.TestApp) -> None:
+def test_newer_counts_tweets_of_others(ada: Person, bob: Person, testapp: webtest.TestApp) -> None:
     old = bob.post("old")
     ada.follow("bob")
     poll = re.search(r'data-poll="([^"]+)"', ada.get("/").text)
