@@ -82,7 +82,7 @@ def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
     assert ratios["growth of the process that delivers to redis"] < 50
     assert set(found["servers"]) == {"postgresql", "redis", "memcached"}
     assert found["arguments"]["followers"] == 1200
-    assert not {"database", "redis", "memcached"} & set(found["arguments"])  # there may be passwords in them
+    assert not {"database", "redis", "memcached"} & set(found["arguments"])  # they may contain passwords
     assert found["machine"]["cpus"] >= 1
     shown = capsys.readouterr().out
     assert "delivery to redis / the talk's way = " in shown
@@ -205,7 +205,7 @@ def test_outage(ini, given, nothing_left, redis_server, tmp_path):
     assert keys(redis_server) == before
 
 
-# what it must not do
+# forbidden actions
 
 
 @pytest.mark.parametrize(

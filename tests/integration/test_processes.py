@@ -125,7 +125,7 @@ def test_a_process_killed_between_commit_and_delivery_loses_nothing(sqlite_url, 
             actions.follow(people["ann"], "bob")
         with closing(Process(sqlite_url, backend, **settings)) as warm:
             assert pages(warm, people) == pages(sql, people)
-        dying = start(die, sqlite_url, backend, settings, people["bob"])  # the one that has the lease
+        dying = start(die, sqlite_url, backend, settings, people["bob"])  # the lease holder
         dying.join(PATIENCE)
         assert dying.exitcode == -signal.SIGKILL
     with (

@@ -177,7 +177,7 @@ def stopping_large():
     stopping()
 
 
-armed: list[bool] = []  # as long as this there are writes until the process stops
+armed: list[bool] = []  # seconds of writes before the process stops
 
 
 def arm(process, writes=1):

@@ -192,7 +192,7 @@ def test_power_law_has_many_small_and_few_large_accounts():
     assert len(graph.followers) / 20_000 == pytest.approx(10, rel=0.2)
     assert followers[10_000] <= 6
     assert followers[-1] >= 500
-    # Of tenfold followers there are 10^-(2.276 - 1) as many people, a 19th.
+    # With ten times the followers there are 10^-(2.276 - 1) times as many people, a 19th.
     some, few = ((followers >= least).sum() for least in (20, 200))
     assert some / few == pytest.approx(10**1.276, rel=0.5)
 

@@ -239,7 +239,7 @@ def test_only_the_author_can_delete_a_tweet(ada: Person, bob: Person) -> None:
     assert re.search(r"<strong>1</strong>\s*tweet<", ada.get("/@Ada").text)
 
 
-# what people write
+# user input
 
 
 @pytest.mark.parametrize(

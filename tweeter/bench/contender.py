@@ -34,7 +34,7 @@ class Answers:
         self._examples: list[str] = []
 
     def read(self, served_by: str) -> None:
-        """Counts a page by what served it."""
+        """Counts a page by the backend that served it."""
         self._counted["read"] += 1
         self._counted["fallbacks"] += served_by.endswith(", from SQL")
 

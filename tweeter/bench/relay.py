@@ -1,4 +1,4 @@
-"""The relay: how quickly it delivers, what that costs the database, and how soon another takes over.
+"""The relay: its speed, its cost for the database, and the time until another relay takes over.
 
 Catching up is measured on events of authors with few followers, whose timelines are warm. A watcher in a process of its
 own reports when the last follower's timeline has a tweet. Posts on the store and on `sql` take turns, on separate

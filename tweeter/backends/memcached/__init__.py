@@ -42,7 +42,7 @@ def limits_storage(settings: Mapping[str, Any]) -> MemcachedLimits:
 
 
 def _servers(settings: Mapping[str, Any]) -> tuple[list[Address], float, str]:
-    """The servers, how many seconds to wait for them, and what their keys begin with."""
+    """The servers, the timeout in seconds, and the prefix of their keys."""
     return (
         settings["tweeter.memcached.servers"],
         settings["tweeter.memcached.timeout_ms"] / 1000,

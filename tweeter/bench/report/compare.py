@@ -1,4 +1,4 @@
-"""Compares two reports: what became faster or slower, and what may be chance."""
+"""Compares two reports: faster and slower measures, and differences that may be chance."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
