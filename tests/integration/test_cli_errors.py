@@ -37,7 +37,7 @@ def test_invalid_setting_ends_every_command_with_one_line(
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    meant = "there is no setting tweeter.outbox.keep_hour; did you mean tweeter.outbox.keep_hours?"
+    meant = "unknown setting tweeter.outbox.keep_hour; did you mean tweeter.outbox.keep_hours?"
     assert (done.returncode, done.stderr) == (1, f"{name}: {meant}\n")
 
 
