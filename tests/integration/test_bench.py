@@ -237,7 +237,7 @@ def test_invalid_ini_and_unreachable_servers_are_reported_in_one_line(ini, capsy
     assert main(["bench", "delivery", ini, "--backend", "memcached", "--followers", "1", *away]) == 1
     assert "tweeter: memcached at localhost:1: Connection refused" in capsys.readouterr().err
     assert main(["bench", "page", ini, "--followees", "1", *away]) == 1
-    assert "--followees must be 2 at least" in capsys.readouterr().err
+    assert "--followees must be at least 2" in capsys.readouterr().err
     assert main(["bench", "fill", ini, *away]) == 1
     assert "give no --database" in capsys.readouterr().err
     assert main(["bench", "fill", ini, "--users", "10", "--followees", "10"]) == 1

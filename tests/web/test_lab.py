@@ -635,7 +635,7 @@ def test_only_test_accounts_are_removed(app, lab, people, visitor):
         assert counts == {"Ada": (1, 0), "bob": (0, 1), "lab_rat": (0, 0)}
         assert len(session.scalars(select(Relationship.to_user_id)).all()) == 1
     assert app.registry.getUtility(IDelivery).drain(10)
-    assert "A test of the lab" not in neighbour.get("/public").text
+    assert "A test post of the lab" not in neighbour.get("/public").text
     assert "4 backends returned the same 20 tweets" in ada.get("/lab").text
 
 
