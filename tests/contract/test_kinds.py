@@ -141,7 +141,7 @@ def test_unknown_kind_is_missing(sqlite_url):
 @pytest.mark.parametrize(
     ("kinds", "reason"),
     [
-        ("nosuch", "built in are home, mentions, profile, public"),
+        ("nosuch", "built-in modules: home, mentions, profile, public"),
         ("tests.thirdparty", "has no includeme"),
     ],
 )

@@ -301,7 +301,7 @@ def test_reply_to_a_deleted_tweet_is_refused(act: Act, sessions: Sessions) -> No
     act("delete", "ada", parent)
     with sessions() as session:
         assert session.get_one(Tweet, answer).parent_id == parent
-    with pytest.raises(Missing, match="gone"):
+    with pytest.raises(Missing, match="was deleted"):
         act("post", "bob", "too late", parent)
 
 

@@ -96,7 +96,8 @@ def test_no_request_needs_two_connections(narrow, timelines):
         send(f"/@nobody/{path}", 404)
     for page in (
         "/", "/?before=5", "/public", "/@ada", "/@ada/followers", "/@bob/following", "/mentions", "/settings",
-        "/search?q=hello", "/search?q=ada", f"/tweets/{tweet}", "/settings/export.json", "/healthz", "/metrics",
+        "/timelines/mentions", "/search?q=hello", "/search?q=ada", f"/tweets/{tweet}", "/settings/export.json",
+        "/healthz", "/metrics",
         "/newer?timeline=home&since=0", "/newer?timeline=public&since=0", "/avatars/ada.svg", "/lab",
         "/lab?user=bob", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state",
     ):  # fmt: skip

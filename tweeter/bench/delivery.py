@@ -115,7 +115,7 @@ def _memcached(scratch: Scratch, site: _Site, args: argparse.Namespace, figures:
     server = scratch.memcached.replace(",", " ").split()[0]
     settings = scratch.settings("memcached", **PATIENT) | {"tweeter.memcached.servers": server}
     with _deliveries(site, settings, figures) as (deliveries, key), memcached_client(server) as client:
-        timeline = MemcachedValue(client, scratch.prefix, key)
+        timeline = MemcachedValue(client, deliveries.store.name_of(key))
 
         def ours() -> float:
             timeline.copy(site.shuffled)
@@ -140,6 +140,10 @@ class _Deliveries:
         self._delivered: list[Delivered] = []
         # A tweet that does not exist: imports modules and opens connections.
         process.call(deliver, TweetCreated(post(registry, site.followers[-1]), site.followers[-1]))
+
+    @property
+    def store(self) -> Any:
+        return self._timelines.store
 
     def rate(self) -> float:
         """Posts, has the tweet delivered, and checks timelines. Returns the timelines per second."""

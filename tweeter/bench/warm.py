@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import redis
 from pymemcache.client.base import Client
 
-from tweeter.bench.given import memcached_names
 from tweeter.bulk.rows import in_parts
 from tweeter.console.commands import CommandError
 
@@ -49,9 +48,8 @@ class RedisKey:
 class MemcachedValue:
     """A snapshot of a memcached value, to store it under other names."""
 
-    def __init__(self, client: Client, prefix: str, end: str) -> None:
+    def __init__(self, client: Client, name: bytes) -> None:
         self._client = client
-        [name] = [name for name in memcached_names(client, prefix) if name.endswith(end.encode())]
         self.stem = name.rstrip(b"0123456789")
         self._data = client.get(name)
 

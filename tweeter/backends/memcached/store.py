@@ -207,6 +207,11 @@ class MemcachedTimelineStore:
     def clear(self) -> None:
         self._servers.change(Epoch.renewed)
 
+    def name_of(self, key: str) -> bytes:
+        """The name of a warm key's value on its server, until the store is cleared; empty if the key is missing."""
+        held = self._held(key)
+        return held.name if held else b""
+
     def _name(self, epoch: Epoch, key: str) -> bytes:
         return self._servers.name("tl", epoch, key)
 
