@@ -21,7 +21,7 @@ migrate: install ## Bring the database of development.ini up to date
 	$(BIN)/alembic -c $(INI) upgrade head
 
 .PHONY: demo
-demo: migrate ## Fill it with people and tweets to look at
+demo: migrate ## Add sample users and tweets
 	$(BIN)/tweeter demo $(INI)
 
 .PHONY: serve
@@ -72,7 +72,7 @@ clean: ## Remove all that was made, but for databases
 servers:
 	@.ci/servers
 
-# Each stamp stands for one set of packages; a setup.py that changed installs them again.
+# Each stamp marks one installed set of packages; a changed setup.py installs them again.
 
 $(VENV)/.made:
 	python=$$(.ci/python) && "$$python" -m venv $(VENV)

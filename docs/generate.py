@@ -99,7 +99,9 @@ def directives() -> Iterator[str]:
         "What a module can call on Pyramid's `config` in its `includeme`. A module that a setting names may also "
         "define `SETTINGS` and `limits_storage`: see [Extending Tweeter](../extending.md)."
     )
-    for name, (directive, _) in sorted(registry._directives.items()):
+    # The lab overrides a directive; without it modules call the original.
+    found = {**registry._directives, **_registry(**{"tweeter.lab": "false"})._directives}
+    for name, (directive, _) in sorted(found.items()):
         if directive.__module__.startswith("tweeter"):
             yield f"## `config.{name}`"
             yield f"```python\nconfig.{name}({_arguments(directive)})\n```"
@@ -115,9 +117,9 @@ def directives() -> Iterator[str]:
     yield _table(("attribute", "meaning"), sorted(rows))
 
 
-def _registry() -> Registry:
+def _registry(**more: str) -> Registry:
     """The registry of an application in which nothing runs."""
-    return tweeter.main({"__script__": "proutes"}, **SETTINGS).registry
+    return tweeter.main({"__script__": "proutes"}, **(SETTINGS | more)).registry
 
 
 def _arguments(function: FunctionType) -> str:

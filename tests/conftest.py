@@ -1,4 +1,4 @@
-"""What tests share: migrated databases of their own on SQLite and PostgreSQL, the site on every backend, real servers.
+"""Shared fixtures: migrated databases on SQLite and PostgreSQL, the site on every backend, real servers.
 
 Transactions are really committed, because events are delivered after the commit. A fresh database is a copy of one
 that the migrations made once: a file for SQLite, a template for PostgreSQL.
@@ -41,15 +41,15 @@ from tweeter.settings import merge
 ROOT = Path(__file__).parent.parent
 DATABASES = ["sqlite", "postgresql"]
 HERE = {"REMOTE_ADDR": "127.0.0.1"}  # of a browser on this machine
-BACKENDS = {"sqlite": "sql", "postgresql": "memory"}  # what the pages are tested on
+BACKENDS = {"sqlite": "sql", "postgresql": "memory"}  # the backends of the page tests
 
-# A machine that is busy makes no example wrong. All else is as Hypothesis has it, which repeats itself in CI.
+# No deadlines: machines may be busy. Otherwise Hypothesis' defaults, which are deterministic in CI.
 hypothesis.settings.register_profile("tweeter", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("tweeter")
 
 
 if sys.version_info < (3, 13):
-    # Two threads that parse at once, as Hypothesis does and a traceback that is logged, raise SystemError:
+    # Concurrent parsing in two threads (Hypothesis, and a logged traceback) raises SystemError:
     # https://github.com/python/cpython/issues/106905
     PARSING = threading.RLock()
     os.register_at_fork(after_in_child=PARSING._at_fork_reinit)  # type: ignore[attr-defined]
@@ -63,7 +63,7 @@ if sys.version_info < (3, 13):
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
-    """Whatever TWEETER_… the developer's shell sets, tests run on testing.ini."""
+    """Tests run on testing.ini, whatever TWEETER_… variables the developer's shell sets."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("TWEETER_", "SQLALCHEMY_")) and name != "TWEETER_CHROMIUM":
@@ -75,7 +75,7 @@ def _no_settings_from_outside() -> Iterator[None]:
 
 
 def alembic_config(url: str) -> Config:
-    """Alembic as `alembic -c testing.ini` has it, on another database."""
+    """Alembic as configured by `alembic -c testing.ini`, on another database."""
     config = Config(str(ROOT / "testing.ini"))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
@@ -119,13 +119,13 @@ def postgresql_url(postgresql_server: PostgreSQL, postgresql_template: str) -> I
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A fresh, migrated database, on each kind in turn."""
+    """A fresh, migrated database on SQLite and PostgreSQL in turn."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture(params=DATABASES)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database without any table, on each kind in turn."""
+    """A database without tables on SQLite and PostgreSQL in turn."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.sqlite'}"
     else:
@@ -148,7 +148,7 @@ def _database(server: PostgreSQL, like: str = "") -> Iterator[str]:
 
 @contextmanager
 def engine_on(url: str) -> Iterator[Engine]:
-    """An engine, and the end of its connections."""
+    """An engine, disposed at the end."""
     engine = make_engine(url)
     try:
         yield engine
@@ -182,7 +182,7 @@ def acting(sessions: sessionmaker[Session]) -> Callable[[], AbstractContextManag
 
 
 def check_searchable(engine: Engine) -> None:
-    """Whoever wrote the rows: messages and names are there folded, and hashtags are those that are shown."""
+    """Invariants of all rows: folded messages and names exist, and hashtags equal the shown ones."""
     with make_sessions(engine)() as session:
         hashtags = set()
         for id_, message, folded in session.execute(select(Tweet.id, Tweet.message, Tweet.folded)):
@@ -204,7 +204,7 @@ def settings(database_url: str) -> dict[str, Any]:
 
 @cache
 def _testing_ini() -> dict[str, str]:
-    """To find what reads an ini file takes as long as to configure the site."""
+    """Searching for the ini file loader takes as long as configuring the site."""
     return dict(get_appsettings(str(ROOT / "testing.ini")))
 
 
@@ -214,23 +214,23 @@ def settings_of(url: str) -> dict[str, Any]:
 
 @pytest.fixture
 def backend(database_url: str) -> str:
-    """The backend that answers the site's timelines: another one on each kind of database.
+    """The backend that serves the site's timelines: a different one on each database.
 
-    That every backend answers the same on both, whatever happens, is what test_one_answer.py is for.
+    test_one_answer.py compares all backends on both.
     """
     return BACKENDS[database_url.partition(":")[0].partition("+")[0]]
 
 
 @pytest.fixture
 def app(settings: dict[str, Any], backend: str) -> Iterator[Router]:
-    """The site, on each kind of database."""
+    """The site on SQLite and PostgreSQL."""
     with running(settings | {"tweeter.timelines": backend}) as app:
         yield app
 
 
 @contextmanager
 def running(settings: dict[str, Any]) -> Iterator[Router]:
-    """An application, and the end of its connections."""
+    """An application, closed at the end."""
     app = tweeter.main({}, **settings)
     try:
         yield app
@@ -245,7 +245,7 @@ def testapp(app: Router) -> webtest.TestApp:
 
 @pytest.fixture
 def visitor(app: Router) -> Callable[[], webtest.TestApp]:
-    """`visitor()` is one more browser, with cookies of its own, on the same site."""
+    """`visitor()` is another browser with its own cookies on the same site."""
     return lambda: Browser(app, HERE)
 
 
@@ -333,5 +333,5 @@ def ini(tmp_path: Path, sqlite_url: str) -> str:
 
 @pytest.fixture
 def given(redis_server: Redis, memcached_server: Memcached) -> list[str]:
-    """Arguments of a benchmark: servers that are there, which is quicker than to start some."""
+    """Arguments of a benchmark: running servers, which is faster than starting new ones."""
     return ["--database", "sqlite", "--redis", redis_server.url, "--memcached", memcached_server.address]

@@ -66,7 +66,7 @@ KNOWN = {
     "tweeter.metrics": Setting(str, "", help="Networks that may read /metrics; empty: the page does not exist."),
     "tweeter.argon2.time_cost": Setting(int, 3, 1, "Rounds of a password hash."),
     "tweeter.argon2.memory_kib": Setting(int, 65536, 8, "KiB of memory of a password hash."),
-    "tweeter.argon2.at_once": Setting(int, 0, help="Passwords hashed at the same time; 0: one for two processors."),
+    "tweeter.argon2.at_once": Setting(int, 0, help="Passwords hashed at the same time; 0: one per two CPUs."),
     "tweeter.lab": Setting(bool, False, help="Serve /lab, which compares, switches and breaks backends."),
     "tweeter.lab.hosts": Setting(str, "127.0.0.1 ::1", help="Networks that may use the lab."),
     "tweeter.lab.backends": Setting(str, "sql memory redis memcached", help="Backends that the lab compares."),

@@ -23,7 +23,7 @@ class Timeline(NamedTuple):
 class Cursor(NamedTuple):
     """A part of a timeline (keyset pagination): the newest `limit` tweets with `after < id < before`.
 
-    Without `backfill` a cold timeline stays cold and SQL serves the page: polls, which anybody can send, fill no store.
+    Without `backfill` a cold timeline stays cold and SQL serves the page: polls, which any client sends, fill no store.
     """
 
     before: int = MAX_ID + 1

@@ -17,7 +17,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 
 Opener = Callable[..., Page]
 
-# A phone zooms out of a page that is too wide, and its innerWidth grows: only the width that was asked for stays.
+# A phone zooms out of a page that is too wide, and its innerWidth grows; the requested width stays.
 TOO_WIDE = """addEventListener("load", () => {
   const wide = document.documentElement.scrollWidth;
   if (wide > WIDTH) console.error(`${location} is ${wide} pixels wide on a screen of WIDTH`);
@@ -44,7 +44,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def memcached_port() -> int:
-    """Where the lab expects memcached: it is not there, unless the test starts it."""
+    """The lab's port of memcached, which is down unless the test starts it."""
     return free_port()
 
 
@@ -64,9 +64,9 @@ def site_with_lab(sqlite_url: str, redis_server: Redis, memcached_port: int) -> 
 
 @pytest.fixture
 def open_browser(chromium: Browser, site: str) -> Iterator[Opener]:
-    """`open_browser()` is somebody's browser: a page, with cookies of its own.
+    """`open_browser()` is another user's browser: a page with its own cookies.
 
-    Whatever the browser complains of (a script's error, a broken rule of the content security policy) fails the test.
+    Any browser error (a script error, a violation of the content security policy) fails the test.
     So does a page that is wider than the screen when it is loaded.
     """
     contexts: list[BrowserContext] = []
@@ -108,7 +108,7 @@ def sign_up(page: Page, username: str, display_name: str = "") -> None:
 
 
 def fits_the_screen(page: Page) -> None:
-    """Nothing has to be scrolled sideways, nor made smaller."""
+    """The page needs no horizontal scrolling and no zoom."""
     size = page.viewport_size
     assert size is not None
     wide = page.evaluate("document.documentElement.scrollWidth")

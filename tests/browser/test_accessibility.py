@@ -1,4 +1,4 @@
-"""axe finds nothing to complain of, and nothing sticks out, on any page, light or dark, wide or narrow."""
+"""axe finds no violations, and nothing overflows, on any page, light or dark, wide or narrow."""
 
 from typing import Any
 

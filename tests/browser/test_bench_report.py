@@ -1,4 +1,4 @@
-"""The report of `tweeter bench` in a browser: axe finds nothing, it fits a phone, and it asks for nothing else."""
+"""The report of `tweeter bench` in a browser: axe finds no violations, it fits a phone, and it loads nothing else."""
 
 from pathlib import Path
 from typing import Any, Literal

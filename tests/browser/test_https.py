@@ -1,4 +1,4 @@
-"""A site in production, opened over plain http by a browser that keeps its secure cookies from there."""
+"""A production site over plain http, to which the browser does not send its secure cookies."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.support.people import PASSWORD
 
 @pytest.fixture
 def site(sqlite_url: str) -> Iterator[str]:
-    """Not at a loopback address, which browsers take for secure."""
+    """Not at a loopback address, which browsers treat as secure."""
     settings = {"tweeter.production": True, "tweeter.secure_cookies": True, "tweeter.secret": "0123456789abcdef" * 3}
     with running(settings_of(sqlite_url) | settings) as app, serving(app) as address:
         yield address.replace("127.0.0.1", "plain.test")

@@ -1,4 +1,4 @@
-"""The lab in a browser: axe finds nothing, nothing sticks out of a phone, and progress appears by itself."""
+"""The lab in a browser: no axe violations, no overflow on a phone, and progress without a reload."""
 
 from contextlib import closing
 from typing import Any
@@ -27,7 +27,7 @@ def break_redis(page: Page) -> None:
     [("light", {"viewport": {"width": 1280, "height": 900}}), ("dark", PHONE)],
     ids=["light desktop", "dark phone"],
 )
-def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str, screen: dict[str, Any]) -> None:
+def test_axe_finds_no_violations_in_any_state(open_browser: Opener, scheme: str, screen: dict[str, Any]) -> None:
     ada = open_browser(color_scheme=scheme, **screen)
     sign_up(ada, "ada", "Ada")
     post(ada, "Hello from the lab")
@@ -46,7 +46,7 @@ def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str,
         check(ada, url)
     ada.goto("/lab/live")
     press(ada.get_by_role("button", name="Mend it and catch up redis"))
-    expect(ada.get_by_text("caught up and trusted again")).to_be_visible()
+    expect(ada.get_by_text("caught up and the circuit closed")).to_be_visible()
     check(ada)
     ada.goto("/lab")
     for summary in ada.locator("summary").all():
@@ -55,7 +55,7 @@ def test_axe_finds_nothing_in_any_state_of_it(open_browser: Opener, scheme: str,
 
 
 @pytest.mark.parametrize("url", ["/lab", "/lab/steps", "/lab/live"])
-def test_a_server_that_comes_or_goes_is_noticed(open_browser: Opener, memcached_port: int, url: str) -> None:
+def test_page_updates_when_a_server_starts_or_stops(open_browser: Opener, memcached_port: int, url: str) -> None:
     ada = open_browser()
     sign_up(ada, "ada")
     ada.goto(url)
@@ -78,7 +78,7 @@ def test_a_server_that_comes_or_goes_is_noticed(open_browser: Opener, memcached_
     assert ada.evaluate("window.loaded") == "once"
 
 
-def test_a_hidden_or_signed_out_page_of_the_lab_asks_nothing(open_browser: Opener) -> None:
+def test_hidden_or_signed_out_lab_page_does_not_poll(open_browser: Opener) -> None:
     ada = open_browser()
     sign_up(ada, "ada")
     ada.clock.install()
@@ -104,11 +104,11 @@ def test_deliveries_appear_without_a_reload(open_browser: Opener) -> None:
     ada.get_by_label("1,000 followers").check()
     press(ada.get_by_role("button", name="Post and watch"))
     expect(ada.get_by_text("1,003 of 1,003 timelines")).to_have_count(2, timeout=30_000)  # memory and redis
-    expect(ada.get_by_text("waits in the outbox until the store answers")).to_be_visible()
+    expect(ada.get_by_text("waits in the outbox until the store responds")).to_be_visible()
     expect(ada.get_by_role("heading", name="Done: a post to 1,000 followers, their timelines warm")).to_be_visible()
 
 
-def test_it_works_without_javascript(open_browser: Opener) -> None:
+def test_lab_works_without_javascript(open_browser: Opener) -> None:
     ada = open_browser(java_script_enabled=False)
     sign_up(ada, "ada")
     ada.goto("/lab/live")
@@ -119,12 +119,12 @@ def test_it_works_without_javascript(open_browser: Opener) -> None:
             break
         press(ada.get_by_role("link", name="Reload"))
     expect(ada.get_by_text("13 of 13 timelines")).to_have_count(2)  # memory and redis
-    ada.goto("/lab/progress")  # it may have been done before anybody looked
+    ada.goto("/lab/progress")  # it may be done before the first poll
     ada.get_by_role("link", name="Back to the lab").click()
     expect(ada.get_by_role("heading", name="Done:")).to_be_visible()
 
 
-def test_the_switch_is_marked_on_every_page_and_led_back(open_browser: Opener) -> None:
+def test_switch_is_shown_on_every_page_and_can_be_reset(open_browser: Opener) -> None:
     ada = open_browser()
     sign_up(ada, "ada")
     ada.goto("/")

@@ -1,4 +1,4 @@
-"""The ways people take through the site, in a real browser."""
+"""Typical paths through the site in a real browser."""
 
 import pytest
 from playwright.sync_api import expect
@@ -39,7 +39,7 @@ def test_two_people_meet(open_browser: Opener, options: dict[str, object]) -> No
 
 
 @pytest.mark.parametrize("options", [PHONE, {"java_script_enabled": False}], ids=["phone", "no script"])
-def test_forms_keep_what_was_typed(open_browser: Opener, options: dict[str, object]) -> None:
+def test_forms_keep_typed_text(open_browser: Opener, options: dict[str, object]) -> None:
     page = open_browser(**options)
     page.goto("/")
     page.get_by_label("Username").fill("not a name")
@@ -54,7 +54,7 @@ def test_forms_keep_what_was_typed(open_browser: Opener, options: dict[str, obje
     fits_the_screen(page)
 
 
-def test_nothing_is_left_after_signing_out(open_browser: Opener) -> None:
+def test_signing_out_hides_private_pages(open_browser: Opener) -> None:
     page = open_browser()
     sign_up(page, "ada")
     post(page, "private thoughts")
@@ -65,7 +65,7 @@ def test_nothing_is_left_after_signing_out(open_browser: Opener) -> None:
     expect(page.get_by_role("heading", name="Settings")).to_have_count(0)
 
 
-def test_asking_to_sign_in_leads_back(open_browser: Opener) -> None:
+def test_sign_in_returns_to_the_requested_page(open_browser: Opener) -> None:
     page = open_browser()
     sign_up(page, "ada")
     press(page.get_by_role("button", name="Sign out", exact=True))
@@ -76,7 +76,7 @@ def test_asking_to_sign_in_leads_back(open_browser: Opener) -> None:
     page.wait_for_url("**/mentions")
 
 
-def test_long_words_and_other_scripts_stay_in_their_place(open_browser: Opener) -> None:
+def test_long_words_and_other_scripts_do_not_overflow(open_browser: Opener) -> None:
     page = open_browser(**PHONE)
     sign_up(page, "a" * 20, "W" * 50)
     for message in ("W" * 140, "https://example.org/" + "x" * 119, "👨‍👩‍👧‍👦" * 140, "שלום and hello", "Z̑" * 140):

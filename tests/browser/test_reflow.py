@@ -1,6 +1,6 @@
-"""Every page fits every screen from 320 pixels, whatever the fonts: nothing sticks out, overlaps or is cut in two.
+"""Every page fits every screen from 320 pixels, with any fonts: nothing overflows, overlaps or is cut off.
 
-Fonts differ from machine to machine, and some are a sixth wider than others. So each page is also looked at with the
+Fonts differ between machines, and some are a sixth wider than others. So each page is also checked with the
 spacing of letters and words that readers may ask for (WCAG 2.2, 1.4.12), which is wider than any font.
 """
 
@@ -87,7 +87,7 @@ def site(site_with_lab: str) -> str:
 
 @pytest.fixture
 def ada(open_browser: Opener) -> Page:
-    """Somebody with long names and long words, whose pages have everything on them that pages can have."""
+    """A user with long names and words, whose pages contain all elements."""
     ada = open_browser()
     sign_up(ada, "W" * 20, "W" * 50)
     ada.goto("/settings")
@@ -106,7 +106,7 @@ def ada(open_browser: Opener) -> Page:
 
 
 def faults_of(page: Page) -> list[str]:
-    """What is wrong with the page that is shown, at each width, plain and spaced."""
+    """The problems of the current page at each width, plain and spaced."""
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     found = []
     for spaced in (False, True):
@@ -155,7 +155,7 @@ def test_the_lab(ada: Page) -> None:
     check(ada, *pages, "/")
 
 
-def test_pages_that_forms_come_back_with(ada: Page) -> None:
+def test_pages_of_rejected_forms(ada: Page) -> None:
     press(ada.get_by_role("link", name="Home"))
     ada.get_by_label("What would you like to say?").fill("long words " * 20)
     press(ada.get_by_role("button", name="Post"))

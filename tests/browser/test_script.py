@@ -1,4 +1,4 @@
-"""What the page's own script adds."""
+"""The features that the page's script adds."""
 
 import re
 
@@ -73,14 +73,14 @@ def test_new_tweets_are_announced_and_loaded_in_place(open_browser: Opener) -> N
     expect(ada.get_by_label("What would you like to say?")).to_have_value("half a thought")
     expect(ada).to_have_title("Home · Tweeter")
     expect(ada.get_by_role("button", name="new tweet")).to_have_count(0)
-    for _ in range(2):  # nothing new: the second time it is not even sent
+    for _ in range(2):  # unchanged: the second poll is not even sent
         with ada.expect_response("**/newer?*"):
             ada.clock.fast_forward(31_000)
     statuses = [request.response().status for request in asked if request.response()]  # type: ignore[union-attr]
     assert set(statuses) <= {200, 304}
 
 
-def test_one_s_own_tweet_is_no_news(ada: Page) -> None:
+def test_own_tweet_is_not_announced(ada: Page) -> None:
     ada.clock.install()
     post(ada, "mine")
     with ada.expect_response("**/newer?*") as answer:
@@ -89,7 +89,7 @@ def test_one_s_own_tweet_is_no_news(ada: Page) -> None:
     expect(ada.locator(".news")).to_have_count(0)
 
 
-def test_a_hidden_tab_asks_nothing(ada: Page) -> None:
+def test_hidden_tab_does_not_poll(ada: Page) -> None:
     post(ada, "mine")
     ada.clock.install()
     ada.goto("/")
@@ -141,7 +141,7 @@ def test_next_search_page_continues_after_the_last(ada: Page, monkeypatch: pytes
     expect(ada.locator("article")).to_contain_text("needle 1")
 
 
-def test_times_age(ada: Page) -> None:
+def test_relative_times_are_updated(ada: Page) -> None:
     post(ada, "hello")
     time = ada.locator("article time")
     expect(time).to_have_text("just now")
@@ -154,7 +154,7 @@ def test_times_age(ada: Page) -> None:
     expect(time).to_have_text("3 h")
 
 
-def test_a_date_that_is_ahead_is_shown_as_a_date(ada: Page) -> None:
+def test_future_date_is_shown_as_a_date(ada: Page) -> None:
     post(ada, "hello")
     ada.clock.install(time="2020-01-01T12:00:00Z")
     ada.goto("/")

@@ -1,4 +1,4 @@
-"""Two tabs of one browser: what one does must not cost what was typed in the other."""
+"""Two tabs of one browser: actions in one must not lose text typed in the other."""
 
 from collections.abc import Callable
 
@@ -69,7 +69,7 @@ def test_typed_text_is_in_its_box_after_signing_in(ada: Page, meanwhile: Callabl
     expect(ada.locator(".profile .bio")).to_contain_text("Wörter")
 
 
-def test_a_second_tab_to_sign_in_goes_on(ada: Page) -> None:
+def test_second_tab_can_sign_in(ada: Page) -> None:
     sign_out(ada)
     ada.goto("/login?next=/mentions")
     other = ada.context.new_page()

@@ -17,13 +17,13 @@ def ann(open_browser: Opener) -> Page:
 
 
 def directions(paragraph: Locator) -> list[str]:
-    """That of the paragraph, then that of each of its lines."""
+    """The direction of the paragraph, then of each line."""
     found: list[str] = paragraph.evaluate("p => [p, ...p.children].map(element => getComputedStyle(element).direction)")
     return found
 
 
 def starts(paragraph: Locator) -> list[str]:
-    """The side on which each line's text stands."""
+    """The side to which each line is aligned."""
     found: list[str] = paragraph.evaluate("""p => [...p.children].map(line => {
         const range = document.createRange();
         range.selectNodeContents(line);
@@ -84,7 +84,7 @@ def test_a_name_keeps_its_sign_on_its_left_within_hebrew(ann: Page) -> None:
     assert left_of_sign < left_of_name
 
 
-def test_lines_that_show_nothing_are_one_blank_line_and_a_name_that_shows_nothing_is_the_username(
+def test_invisible_lines_collapse_and_invisible_name_is_replaced_by_the_username(
     open_browser: Opener,
 ) -> None:
     for username, name in (("ann", "\u0301"), ("bob", "\U0001d159"), ("cat", "\ufffc"), ("dan", "\u3164\u2800")):

@@ -43,7 +43,7 @@ class TestMemoryTweetCache(TweetCacheSuite):
         ]
 
 
-def test_memory_forgets_the_timelines_that_were_read_longest_ago():
+def test_memory_evicts_least_recently_read_timelines():
     store = MemoryTimelineStore(10, 2)
     fill(store, "home:1", [1])
     fill(store, "home:2", [2])
@@ -54,7 +54,7 @@ def test_memory_forgets_the_timelines_that_were_read_longest_ago():
     assert store.read("home:3", END, 1)
 
 
-def test_memory_forgets_the_tweets_that_were_read_longest_ago():
+def test_memory_evicts_least_recently_read_tweets():
     cache = MemoryTweetCache(2)
     cache.fill(cache.guard([1, 2]), {1: tweet(1), 2: tweet(2)})
     assert cache.get_many([1])
@@ -79,7 +79,7 @@ def test_a_tweet_of_any_other_version_is_unreadable():
     assert tweets.version_of(msgspec.defstruct("Other", fields, array_like=True)) == versions[0]
 
 
-def test_whatever_bytes_there_are_nothing_is_raised_and_no_other_tweet_shown():
+def test_any_cached_bytes_raise_no_error_and_show_no_wrong_tweet():
     @given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda data: tweets.VERSION + data))
     @settings(max_examples=500, deadline=None)
     def check(data):
@@ -90,7 +90,7 @@ def test_whatever_bytes_there_are_nothing_is_raised_and_no_other_tweet_shown():
     check()
 
 
-def test_damage_is_counted_and_told_in_a_line_a_minute(caplog, monkeypatch):
+def test_damage_is_counted_and_logged_once_a_minute(caplog, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(metrics, "monotonic", lambda: clock[0])
     monkeypatch.setattr(metrics, "_reported", {})

@@ -1,4 +1,4 @@
-"""Timeline kinds: those of the package, and one of another project that is only named in the settings."""
+"""Timeline kinds: the built-in ones, and a third-party kind that is only named in the settings."""
 
 from contextlib import closing
 
@@ -128,7 +128,7 @@ def test_verify_compares_a_third_party_kind(sqlite_url, tmp_path, capsys):
 
 
 def test_store_starts_cold_when_its_relay_gets_another_kind(sqlite_url, stores):
-    """Until then SQL serves that kind, because the relay does not deliver to its timelines."""
+    """Until the relay delivers to its timelines, SQL serves the kind."""
     with closing(Process(sqlite_url, "redis", **stores)) as old:
         ann = sign_up(old, "ann")
         tweet = act(old, "post", ann, "hello")

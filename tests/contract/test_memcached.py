@@ -1,4 +1,4 @@
-"""Timelines and tweets in memcached: real servers, killed, hung and full, and false ones that answer nonsense."""
+"""Timelines and tweets in memcached: real servers (killed, hung, full), and fake ones with invalid responses."""
 
 import contextlib
 import itertools
@@ -40,7 +40,7 @@ numbers = itertools.count()
 
 
 class Small(Memcached):
-    """It has a few pages of memory, and refuses what finds no room, instead of evicting."""
+    """It has a few pages of memory, and rejects writes instead of evicting."""
 
     def command(self):
         return [*super().command()[:-1], "4", "-M"]
@@ -56,14 +56,14 @@ def trio(memcached_server) -> Iterator[list[Memcached]]:
 
 @pytest.fixture
 def own_server() -> Iterator[Memcached]:
-    """A server to be ill-treated."""
+    """A server that tests may break."""
     with closing(Memcached()) as server:
         server.start()
         yield server
 
 
 def servers_at(*servers: Memcached, prefix: str | None = None, timeout: float = TIMEOUT, site: str = "s") -> Servers:
-    """As a process of the site has them; with keys of their own unless a prefix is given."""
+    """As in a process of the site; with separate keys unless a prefix is given."""
     return at([(server.host, server.port) for server in servers], prefix or f"t{next(numbers)}:", timeout, site)
 
 
@@ -78,7 +78,7 @@ def store_at(*servers: Memcached, capacity: int = 10, **options: Any) -> Any:
 
 
 def hang(server: Memcached) -> None:
-    """Returns once it really does."""
+    """Returns once the condition holds."""
     server.pause()
     assert server._process
     os.waitid(os.P_PID, server._process.pid, os.WSTOPPED | os.WNOWAIT)
@@ -89,7 +89,7 @@ def client_of(server: Memcached) -> Client:
 
 
 def name_of(store: Any, key: str) -> str:
-    """What a key is called in memcached now. The store has one server."""
+    """The current memcached name of a key. The store has one server."""
     [epoch] = store._servers._epochs
     return str(store._name(epoch, key).decode())
 
@@ -131,7 +131,7 @@ class TestMemcachedTweetCache(TweetCacheSuite):
 
 
 def put_damaged(place: list[Memcached], store: Any, kind: str, key: str, damage: Any, flags: int) -> None:
-    """Damages the value under a key of a store or a cache; where there is none, puts a damaged one there."""
+    """Damages the value under a key of a store or a cache; writes a damaged one if there is none."""
     servers = store._servers
     [number] = servers._shared_out([key])
     epoch = servers.begin(number)
@@ -140,10 +140,10 @@ def put_damaged(place: list[Memcached], store: Any, kind: str, key: str, damage:
         client.set(name, damage(client.get(name) or damages.NO_VALUE), flags=flags)
 
 
-# what is lost, damaged or too large is cold
+# lost, damaged and oversized timelines are cold
 
 
-def test_an_evicted_timeline_is_cold_and_its_fill_void(memcached_server):
+def test_evicted_timeline_is_cold_and_its_backfill_void(memcached_server):
     store = store_at(memcached_server)
     fill(store, "home:1", [9])
     token = store.begin_backfill("home:2")
@@ -157,7 +157,7 @@ def test_an_evicted_timeline_is_cold_and_its_fill_void(memcached_server):
     client.close()
 
 
-def test_a_token_that_was_left_behind_does_not_wait_for_memcacheds_seconds(memcached_server):
+def test_abandoned_backfill_token_expires_without_rounding_to_seconds(memcached_server):
     store = MemcachedTimelineStore(servers_at(memcached_server), 10, backfill_seconds=0.05)
     store.begin_backfill("home:1")
     store.add(["home:1"], 10)
@@ -167,7 +167,7 @@ def test_a_token_that_was_left_behind_does_not_wait_for_memcacheds_seconds(memca
 
 
 @pytest.mark.parametrize("epoch", [None, b"", b"1 a b c", b"0 1111111111111111 2222222222222222 0"])
-def test_without_its_epoch_all_that_a_server_holds_is_cold(memcached_server, epoch):
+def test_server_without_its_epoch_is_cold(memcached_server, epoch):
     store, other = (store_at(memcached_server, prefix=f"epoch{epoch}:".replace(" ", "")) for _ in range(2))
     fill(store, "home:1", [9])
     assert other.read("home:1", END, 20) == Slice([9], 0)
@@ -216,11 +216,11 @@ def test_server_without_its_epoch_is_cold_and_still_expected(trio, epoch):
         attempt()
         for key in keys:
             found = store.read(key, END, 20)
-            assert found is None  # whatever happened to it meanwhile
+            assert found is None  # whatever happened in between
     assert store.run_id() == run_id
 
 
-def test_the_copy_of_a_run_is_made_again_and_is_worth_nothing_without_an_epoch_of_that_run(own_server):
+def test_run_id_copy_is_rewritten_and_ignored_without_its_epoch(own_server):
     store = store_at(own_server)
     first = store.run_id()
     with closing(client_of(own_server)) as client:
@@ -238,7 +238,7 @@ def test_the_copy_of_a_run_is_made_again_and_is_worth_nothing_without_an_epoch_o
 
 
 def test_a_timeline_too_large_to_be_appended_to_is_cold(memcached_server):
-    """Memcached only says NOT_STORED, as it does of one that is missing; to go on would lose an id in silence."""
+    """Memcached responds NOT_STORED, as for a missing key; continuing would lose an id silently."""
     store = store_at(memcached_server, capacity=131_000, timeout=5)
     most = (1_048_576 - 150) // 8
     fill(store, "home:1", list(range(1, most - 10)))
@@ -253,7 +253,7 @@ def test_a_timeline_too_large_to_be_appended_to_is_cold(memcached_server):
     fill(store, "home:2", [1])
 
 
-def test_a_full_server_is_unavailable_and_loses_nothing_in_silence():
+def test_full_server_is_unavailable_without_silent_loss():
     with closing(Small()) as server:
         server.start()
         store = store_at(server, capacity=1000)
@@ -301,7 +301,7 @@ def test_unread_timeline_does_not_grow_without_bound(memcached_server):
     client.close()
 
 
-def test_a_timeline_lives_on_when_it_is_read_in_the_second_half_of_its_time(memcached_server, monkeypatch):
+def test_read_in_the_second_half_of_its_ttl_extends_a_timeline(memcached_server, monkeypatch):
     store = MemcachedTimelineStore(servers_at(memcached_server), 10, idle_seconds=1000)
     fill(store, "home:1", [9])
     client = client_of(memcached_server)
@@ -341,7 +341,7 @@ def test_clearing_is_visible_to_all_processes_at_once(trio):
     one.clear()
     for key in keys:
         fill(one, key, [2])
-    other.add(keys, 3)  # by the names of a generation that is over, were they not asked for
+    other.add(keys, 3)  # under the names of an old generation, unless they are read
     assert all(one.read(key, END, 20) == Slice([3, 2], 0) for key in keys)
     one.clear()
     for key in keys:
@@ -412,10 +412,10 @@ def test_a_store_is_named_after_its_servers():
     assert max(map(len, many)) <= 200
 
 
-# servers that are gone, hang or talk nonsense
+# servers that are down, hang or send invalid responses
 
 
-def test_a_server_that_was_started_again_is_cold(own_server):
+def test_restarted_server_is_cold(own_server):
     store = store_at(own_server)
     fill(store, "home:1", [9])
     token = store.begin_backfill("home:2")
@@ -425,7 +425,7 @@ def test_a_server_that_was_started_again_is_cold(own_server):
     with pytest.raises(BackendUnavailable, match="refused"):
         store.run_id()
     own_server.start()
-    # Connections that lay in the pool meanwhile are no reason to fail.
+    # Stale pooled connections must not cause a failure.
     assert store.read("home:1", END, 20) is None
     assert not store.backfill("home:2", token, [9], 0)
     fill(store, "home:1", [9])
@@ -452,7 +452,7 @@ def test_a_server_that_hangs_costs_one_timeout(own_server):
     while time.monotonic() < deadline:
         with contextlib.suppress(BackendUnavailable):
             found = store.read("home:1", END, 20)
-            assert found in (Slice([9], 0), Slice([10, 9], 0))  # what was given up may have been done
+            assert found in (Slice([9], 0), Slice([10, 9], 0))  # an abandoned command may have been executed
             break
     else:
         pytest.fail("it does not come back")
@@ -502,7 +502,7 @@ def test_keys_stay_with_their_server_while_it_is_down(trio):
 
 @contextlib.contextmanager
 def saying(*answers: bytes, pause: float = 0.0) -> Iterator[int]:
-    """A server that gives these answers to whatever it is asked; the last again and again."""
+    """A server that sends these responses to any requests, and repeats the last one."""
     stopped = threading.Event()
     accepted: list[socket.socket] = []
 
@@ -563,7 +563,7 @@ NOTHING = b"END\r\n"
         b"no line at all",
     ],
 )
-def test_nonsense_is_unavailable(answer):
+def test_invalid_responses_are_unavailable(answer):
     with saying(answer) as port:
         servers = at([("127.0.0.1", port)])
         store, cache = MemcachedTimelineStore(servers, 10), MemcachedTweetCache(servers)
@@ -588,7 +588,7 @@ def test_slow_trickling_response_costs_one_timeout(answer):
         assert time.monotonic() - began < 5 * TIMEOUT
 
 
-def test_a_name_that_is_no_host_is_unavailable():
+def test_unresolvable_host_is_unavailable():
     for host in ("no-such-host.invalid", "a..b"):
         with pytest.raises(BackendUnavailable, match=re.escape(host)):
             MemcachedTimelineStore(at([(host, 11211)]), 10).run_id()
@@ -601,7 +601,7 @@ def test_server_that_drops_every_value_is_unavailable():
             store.run_id()
 
 
-def test_a_key_that_memcached_does_not_take_is_refused(memcached_server):
+def test_invalid_memcached_key_is_refused(memcached_server):
     store = store_at(memcached_server)
     for key in ("home:1 2", "home:1\r\nflush_all", "home:é", "h" * 200, "home:\x00"):
         with pytest.raises(MemcacheIllegalInputError):
@@ -664,7 +664,7 @@ def test_a_warm_page_takes_two_round_trips_and_no_sql(sqlite_url, trio):
     process.close()
 
 
-def test_it_gives_one_answer(sqlite_url, trio):
+def test_pages_match_sql_under_server_faults(sqlite_url, trio):
     site = Site(sqlite_url, ["sql", "memcached", "memcached"], **settings_at(*trio, **{"tweeter.capacity": "5"}))
     run_state_machine_as_test(
         one_answer(site, ["sql", "memcached", "memory"]),
@@ -711,6 +711,6 @@ def test_servers_are_written_as_host_and_port(text, expected):
         ({"idle_days": "31"}, "at most 30"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings, said):
+def test_invalid_settings_are_refused(settings, said):
     with pytest.raises(SettingError, match=said):
         with_declared({f"tweeter.memcached.{key}": value for key, value in settings.items()}, memcached)

@@ -1,4 +1,4 @@
-"""The Redis backend on one server: TCP, a socket, sentinels; and what a server can do to it."""
+"""The Redis backend on one server: TCP, a socket, sentinels; and server faults."""
 
 import time
 from contextlib import closing
@@ -52,7 +52,7 @@ def socket_server():
 
 @pytest.fixture(scope="module")
 def tls_server():
-    """With a certificate of a made-up authority, beside its plain port."""
+    """A TLS port with a certificate of an unknown authority, besides the plain port."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     port = free_port()
@@ -78,7 +78,7 @@ def tls_server():
 
 @pytest.fixture
 def client(redis_server):
-    """A client of the tests' own, on a server that is empty before and whole after."""
+    """A separate client on a server that is emptied before the test and repaired after it."""
     with Client(port=redis_server.port, decode_responses=True) as client:
         client.flushall()
         yield client
@@ -210,7 +210,7 @@ def test_a_url_is_shown_without_secrets():
     assert long != without_secrets("redis+cluster://" + ",".join(f"host-{n}.example:6379" for n in range(51)))
 
 
-def test_a_server_that_is_away_keeps_no_site_from_starting():
+def test_site_starts_without_its_redis_server():
     for url in ("redis://localhost:1", "redis+cluster://localhost:1,localhost:2", "redis+sentinel://localhost:1/x"):
         store = RedisTimelineStore(wire_to(url), 10)
         with pytest.raises(BackendUnavailable):
@@ -230,11 +230,11 @@ def test_a_fan_out_is_encoded_as_redis_py_would(owners):
 
 @pytest.mark.parametrize("ids", [[], [7], [MAX_ID, MAX_ID - 1], [12345, 9, 10**12]])
 @pytest.mark.parametrize("prefix", ["t:s:tw:", "100%:"])
-def test_the_tweets_of_a_page_are_asked_for_as_redis_py_would(prefix, ids):
+def test_page_request_is_encoded_as_by_redis_py(prefix, ids):
     assert gets(prefix.encode(), ids) == b"".join(pack("GET", f"{prefix}{id_}") for id_ in ids)
 
 
-def test_a_fan_out_reaches_the_warm_of_many_in_any_order(store):
+def test_fan_out_reaches_warm_timelines_in_any_order(store):
     for user in (3, 40, 500, 9):
         fill(store, f"home:{user}", [1])
     chunks = [[500, 3, 1000], [40], [9, 2, 8]]
@@ -255,7 +255,7 @@ def test_next_chunks_are_read_ahead(store):
     writing = store.add_to_each("home", chunks(), 1)
     assert next(writing) == [1]
     assert asked == list(range(1, AHEAD + 2))
-    writing.close()  # what is under way is given up, and the connections are none the worse
+    writing.close()  # requests in progress are abandoned, and the connections stay usable
     fill(store, "home:9", [5])
     assert store.read("home:9", END, 20) == Slice([5], 0)
 
@@ -317,7 +317,7 @@ def test_a_fill_is_not_prolonged(wire, client):
     assert client.pttl("t:s:tl:home:1") <= 30_000
 
 
-def test_flushed(store, cache, client):
+def test_flushed_server_starts_cold(store, cache, client):
     fill(store, "home:1", [1])
     token = store.begin_backfill("home:2")
     guard = cache.guard([1])
@@ -349,7 +349,7 @@ def test_scripts_are_sent_again_when_the_server_forgot_them(store, cache, client
         cache.invalidate(tweets)
 
 
-def test_full(store, cache, client):
+def test_full_server_is_unavailable(store, cache, client):
     fill(store, "home:1", [1])
     fill(store, "home:2", [1])
     client.config_set("maxmemory-policy", "noeviction")
@@ -393,8 +393,8 @@ def test_a_server_that_hangs(store, cache, redis_server):
 
 
 @pytest.mark.parametrize("number", range(len(damages.REDIS_TIMELINES)))
-def test_a_damaged_key_among_those_of_a_fan_out(store, client, number):
-    """Hundreds of others are written, and trimmed; the damaged one is cold, at the latest when somebody reads it."""
+def test_damaged_key_in_a_fan_out(store, client, number):
+    """Hundreds of other keys are written and trimmed; the damaged one is cold, at the latest at the next read."""
     users = list(range(1, 601))
     with client.pipeline(transaction=False) as pipe:
         for user in users:
@@ -413,7 +413,7 @@ def test_a_damaged_key_among_those_of_a_fan_out(store, client, number):
 
 @pytest.mark.parametrize("number", range(len(damages.REDIS_TIMELINES)))
 def test_a_damaged_key_when_a_timeline_is_trimmed(store, client, number):
-    """Of capacity 10: whatever is too long is looked at by the script."""
+    """Capacity 10: the script checks timelines that are too long."""
     for before_id in (0, 5):
         damages.REDIS_TIMELINES[number](client, "t:s:tl:home:1")
         fill(store, "home:2", [9, 3])
@@ -433,7 +433,7 @@ def test_a_damaged_key_does_not_fail_the_read_that_keeps_it_alive(store, client)
     assert client.exists("t:s:tl:home:1") == 0
 
 
-def test_a_timeline_without_an_end_gets_one_when_it_is_read(store, client):
+def test_timeline_without_expiry_gets_one_when_read(store, client):
     fill(store, "home:1", [1])
     client.persist("t:s:tl:home:1")
     for _ in range(2):
@@ -468,7 +468,7 @@ def test_a_connection_closed_by_the_server_is_opened_again(store, client):
     assert store.read("home:1", END, 20) == Slice([1], 0)
 
 
-# the whole, over a failover
+# the whole site during a failover
 
 
 @pytest.fixture(scope="module")

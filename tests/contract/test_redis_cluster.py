@@ -1,4 +1,4 @@
-"""The Redis backend on a cluster of three masters and three replicas: slots on the move, and a master that dies."""
+"""The Redis backend on a cluster of three masters and three replicas: migrating slots, and a master that dies."""
 
 import random
 import threading
@@ -60,7 +60,7 @@ class TestCacheOnACluster(OnACluster, CacheSuite):
     pass
 
 
-def test_pages_are_those_of_sql_after_each_of_any_steps(sqlite_url, url):
+def test_pages_equal_sql_after_every_step(sqlite_url, url):
     own = {"tweeter.capacity": "5", "tweeter.redis.url": url}
     with closing(Site(sqlite_url, ["sql", "redis", "redis"], **own)) as site:
         run_state_machine_as_test(
@@ -89,7 +89,7 @@ def test_keys_are_spread_and_a_page_is_two_exchanges(cluster, store, url):
     assert meter.round_trips == 2
 
 
-def test_a_prefix_may_hold_all_keys_together(url):
+def test_hash_tag_in_the_prefix_keeps_all_keys_in_one_slot(url):
     store = RedisTimelineStore(wire_to(url, prefix="{t}:"), 10)
     assert store.run_id()
     fill(store, "home:5", [1])
@@ -99,7 +99,7 @@ def test_a_prefix_may_hold_all_keys_together(url):
 
 @contextmanager
 def migrating(slot, source, target):
-    """A slot on its way, but for its keys."""
+    """A migrating slot whose keys have not moved."""
     target.do("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
     source.do("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
     yield
@@ -107,8 +107,8 @@ def migrating(slot, source, target):
         member.do("CLUSTER SETSLOT", slot, "STABLE")
 
 
-def test_a_slot_on_its_way(cluster, store):
-    """Some of its keys are still here, the others there already, and new ones are made there."""
+def test_migrating_slot(cluster, store):
+    """Some keys are on the source node, others on the target, and new ones are created on the target."""
     slot = key_slot(b"t:s:tl:home:1")
     source = cluster.owner(slot)
     target = next(master for master in cluster.masters if master is not source)
@@ -134,7 +134,7 @@ def test_a_slot_on_its_way(cluster, store):
         assert store.read("home:1", END, 20) is None
 
 
-def test_a_slot_that_moved_is_found_and_nothing_is_doubted(cluster, store):
+def test_moved_slot_is_found_without_opening_the_circuit(cluster, store):
     before = store.run_id()
     store.fence(before)
     users = range(1, 200)
@@ -151,7 +151,7 @@ def test_a_slot_that_moved_is_found_and_nothing_is_doubted(cluster, store):
 
 
 def test_clearing_includes_keys_of_migrating_slots(cluster, store):
-    """One that was not yet seen where it was is missed if it goes where all has been seen."""
+    """A scan misses a key that moves from an unscanned node to one that has been scanned."""
     store.fence(store.run_id())
     first, *_, last = store._wire.topology.nodes()
     members = {f"{member.host}:{member.port}": member for member in cluster.members}
@@ -186,8 +186,8 @@ def test_single_server_url_to_a_cluster_is_reported(cluster):
             store.read(f"home:{user}", END, 20)
 
 
-def test_nothing_is_lost_or_doubled_while_slots_move_and_a_master_dies(cluster, sqlite_url, url):
-    """Has to be the last test: one member is missing after it."""
+def test_no_loss_or_duplicates_while_slots_move_and_a_master_dies(cluster, sqlite_url, url):
+    """Must be the last test: one member is missing after it."""
     own = {"tweeter.redis.url": url, "tweeter.redis.prefix": "t:", "tweeter.capacity": "30"}
     sql = Process(sqlite_url, "sql")
     sites = [Process(sqlite_url, "redis", **own) for _ in range(2)]

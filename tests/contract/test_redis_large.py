@@ -1,4 +1,4 @@
-"""Redis with much in it, and with nobody else in mind: full timelines, long walks through keys, hands that meet."""
+"""Redis at scale: full timelines, long scans, and concurrent readers."""
 
 import time
 from collections import deque
@@ -18,7 +18,7 @@ from tweeter.testing import Process
 from tweeter.values import Truncated
 
 pytestmark = pytest.mark.slow
-TIMEOUT = 0.25  # as a site has it, unless it says otherwise
+TIMEOUT = 0.25  # the default of a site
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def store_on(server, capacity=800):
     return RedisTimelineStore(wire_to(server.url, TIMEOUT), capacity)
 
 
-def test_timelines_that_are_all_full_are_trimmed_within_the_timeout(own_redis):
-    """Everybody's timeline reaches its greatest length with the same post of somebody whom all follow."""
+def test_full_timelines_are_trimmed_within_the_timeout(own_redis):
+    """All timelines exceed the capacity with the same post of an author whom all users follow."""
     store = store_on(own_redis)
     owners = range(1, 2001)
     with Client(port=own_redis.port) as client, client.pipeline(transaction=False) as pipe:
@@ -52,13 +52,13 @@ def test_full_timelines_are_truncated_within_the_timeout(own_redis):
     store.truncate(10**15)  # takes nothing away
 
 
-def test_two_readers_who_keep_the_same_timeline_in_use_both_get_their_page(own_redis):
+def test_two_concurrent_readers_of_one_timeline_both_get_their_page(own_redis):
     store = store_on(own_redis)
     token = store.begin_backfill("home:1")
     assert store.backfill("home:1", token, [3, 2, 1], 0)
 
     class Raced(deque):
-        """Another thread takes the last one in between."""
+        """Another thread removes the last one in between."""
 
         def __bool__(self):
             return True
@@ -67,8 +67,8 @@ def test_two_readers_who_keep_the_same_timeline_in_use_both_get_their_page(own_r
     assert store.read("home:1", 10, 10) is not None
 
 
-def test_a_truncation_that_takes_nothing_is_delivered(sqlite_url, own_redis):
-    """As a nightly `tweeter truncate` does where most timelines are full and reach back some days only."""
+def test_truncation_without_effect_is_delivered(sqlite_url, own_redis):
+    """Like a nightly `tweeter truncate` with mostly full timelines that reach back only some days."""
     with closing(Process(sqlite_url, "redis", **{"tweeter.redis.url": own_redis.url})) as process:
         assert process.delivery.drain(10)
         with Client(port=own_redis.port) as client, client.pipeline(transaction=False) as pipe:
@@ -83,7 +83,7 @@ def test_a_truncation_that_takes_nothing_is_delivered(sqlite_url, own_redis):
 
 
 def test_clearing_a_large_store_keeps_the_lease(postgresql_url, own_redis, monkeypatch):
-    """A shared server with millions of keys of others: scanning them takes longer than a holder may be silent."""
+    """A shared server with millions of foreign keys: a scan takes longer than a holder may be silent."""
     settings = {"tweeter.redis.url": own_redis.url}
     monkeypatch.setattr(leases, "SILENT", 0.4)
     one, other = (Process(postgresql_url, "redis", **settings) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Ids and tweets of a page in one exchange with a single Redis server, and what can be wrong with either."""
+"""Ids and tweets of a page in one exchange with a single Redis server, and damage to either."""
 
 from contextlib import closing
 
@@ -33,7 +33,7 @@ def client(redis_server):
 
 
 def pages(url):
-    """A store and a cache with 29 tweets in them."""
+    """A store and a cache with 29 tweets."""
     wire = wire_to(url)
     cache = RedisTweetCache(wire)
     store = RedisTimelineStore(wire, 50, tweets=lambda: cache.prefix)
@@ -55,7 +55,7 @@ def test_a_page_is_one_exchange(client, redis_server):
 
 
 @pytest.mark.parametrize("again", [(5, 29, 3), (29, 28, 27, 26, 25), (4, 4, 4)])
-def test_ids_that_came_late_or_twice(client, redis_server, again):
+def test_late_or_duplicate_ids(client, redis_server, again):
     store, _ = pages(redis_server.url)
     for id_ in again:
         store.add(["home:1"], id_)
@@ -121,7 +121,7 @@ def test_restricted_redis_user_gets_two_exchanges():
             assert len(cache.get_many(NEWEST)) == 20
 
 
-def test_a_warm_page_is_one_exchange_and_heals(sqlite_url, client, redis_server):
+def test_warm_page_is_one_exchange_with_read_repair(sqlite_url, client, redis_server):
     with closing(Process(sqlite_url, "redis", **{"tweeter.redis.url": redis_server.url})) as process:
         assert process.delivery.drain(10)
         with process.acting() as actions:
@@ -146,14 +146,14 @@ def test_a_warm_page_is_one_exchange_and_heals(sqlite_url, client, redis_server)
 
 
 @given(st.lists(st.integers(-2, 12), max_size=12), st.integers(0, 9), st.integers(1, 8))
-def test_certain_answers_of_sort_match_the_list(ids, floor, limit):
+def test_newest_ids_from_sort_match_the_whole_list(ids, floor, limit):
     found = [b"%d" % -floor, *(b"%d" % id_ for id_ in ids)]
     asked = limit + 2
     answer = parse_newest(found[0], sorted(found, key=int, reverse=True)[:asked], limit, asked)
     try:
         whole = parse(found)
     except ValueError:
-        assert answer is None or len(found) > asked  # what is damaged below the page is found by who reads there
+        assert answer is None or len(found) > asked  # damage below the page is found by reads of that part
     else:
         assert answer in (None, (newest(*whole, MAX_ID + 1, limit), floor))
         if len(set(ids)) == len(ids):

@@ -1,4 +1,4 @@
-"""Redis users with few rights: those that the documentation names suffice, each is needed, and errors name them."""
+"""Redis users with few rights: the documented ones suffice, each is needed, and errors name them."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ from tweeter.cli import main
 from tweeter.devtools.servers import Redis
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.lab.bench import Backend
+from tweeter.lab.status import Backend
 from tweeter.testing import Process
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import fill
@@ -37,7 +37,7 @@ def server():
 
 
 def allow(client, *rights, keys="t:*"):
-    """The user `tweeter` may do this and nothing else."""
+    """The user `tweeter` has exactly these rights."""
     client.execute_command("ACL", "SETUSER", "tweeter", "reset", "on", ">secret", f"~{keys}", *rights)
 
 
@@ -95,7 +95,7 @@ def do_everything(url):
     cache.clear()
 
 
-def test_these_rights_suffice(url):
+def test_documented_rights_suffice(url):
     do_everything(url)
     do_everything(url.replace("/0", "/3"))
 
@@ -116,7 +116,7 @@ def test_keys_of_another_prefix_raise_an_error_that_names_the_rights(url, client
 
 @pytest.fixture
 def without_info(client):
-    """As hosted servers hand out: all but what is dangerous, of which INFO is."""
+    """As on hosted servers: all rights except @dangerous, which includes INFO."""
     allow(client, "+@all", "-@dangerous", keys="*")
 
 
@@ -147,7 +147,7 @@ def test_the_lab_names_the_rights(without_info, url, sqlite_url):
     assert HINT in status.text
 
 
-def test_a_site_works_with_these_rights(url, client, sqlite_url):
+def test_site_works_with_the_documented_rights(url, client, sqlite_url):
     allow(client, *EACH, keys="tweeter:*")
     with closing(Process(sqlite_url, "redis", **{"tweeter.redis.url": url})) as process:
         assert process.delivery.drain(10)
@@ -158,7 +158,7 @@ def test_a_site_works_with_these_rights(url, client, sqlite_url):
         assert process.timelines.live()
 
 
-def test_these_rights_suffice_on_a_cluster_while_a_slot_moves():
+def test_documented_rights_suffice_on_a_cluster_while_a_slot_moves():
     with closing(RedisCluster()) as cluster:
         cluster.start()
         for member in cluster.members:

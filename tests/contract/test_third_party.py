@@ -1,4 +1,4 @@
-"""A backend that the project does not know of: a dotted name in the ini file, and nothing else is edited."""
+"""A third-party backend: only its dotted name in the ini file is needed."""
 
 from contextlib import closing
 
@@ -62,7 +62,7 @@ def test_pages_equal_those_of_sql(sqlite_url, people):
     site.close()
 
 
-def test_verify_finds_nothing_in_a_good_one(ini, people, capsys):
+def test_verify_reports_no_difference_for_a_correct_backend(ini, people, capsys):
     assert main(["verify", ini("tests.thirdparty.texts"), "--all"]) == 0
     assert "texts: 7 timelines compared with SQL, no difference." in capsys.readouterr().out
 
@@ -106,7 +106,7 @@ def test_invalid_backend_is_rejected_at_startup_with_the_reason(sqlite_url, back
         Process(sqlite_url, backend)
 
 
-def test_its_settings_are_parsed_as_it_declares_them(sqlite_url):
+def test_backend_settings_are_parsed_as_declared(sqlite_url):
     settings = {"tweeter.cabinet.drawers": "7"}
     with closing(Process(sqlite_url, "tests.thirdparty.cabinet", **settings)) as process:
         found = process.registry.settings
@@ -115,7 +115,7 @@ def test_its_settings_are_parsed_as_it_declares_them(sqlite_url):
         assert process.registry.settings["tweeter.cabinet.drawers"] == 4
 
 
-def test_the_environment_overrides_its_settings(sqlite_url, monkeypatch):
+def test_environment_overrides_backend_settings(sqlite_url, monkeypatch):
     monkeypatch.setenv("TWEETER_CABINET_DRAWERS", "9")
     with closing(Process(sqlite_url, "tests.thirdparty.cabinet", **{"tweeter.cabinet.drawers": "7"})) as process:
         assert process.registry.settings["tweeter.cabinet.drawers"] == 9
@@ -124,6 +124,6 @@ def test_the_environment_overrides_its_settings(sqlite_url, monkeypatch):
 @pytest.mark.parametrize(
     ("value", "said"), [("many", "must be a whole number"), ("0", "at least 1"), ("101", "at most 100")]
 )
-def test_a_bad_value_of_its_settings_is_refused_at_the_start(sqlite_url, value, said):
+def test_invalid_value_of_a_backend_setting_is_rejected_at_startup(sqlite_url, value, said):
     with pytest.raises(SettingError, match=f"tweeter.cabinet.drawers .*{said}"):
         Process(sqlite_url, "tests.thirdparty.cabinet", **{"tweeter.cabinet.drawers": value})

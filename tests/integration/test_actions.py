@@ -1,4 +1,4 @@
-"""What people do: the rules, and that neither a row, a counter nor an event is wrong, however many do it at once."""
+"""Actions: their rules, and rows, counters and events that stay correct under concurrency."""
 
 import random
 import threading
@@ -49,7 +49,7 @@ def people(acting: Acting) -> dict[str, int]:
 
 @pytest.fixture
 def act(engine: Engine, acting: Acting, people: dict[str, int]) -> Act:
-    """`act("post", "ada", "hi")` in a transaction of its own, tried again as pyramid_retry does; its result's id."""
+    """`act("post", "ada", "hi")` in its own transaction, retried as by pyramid_retry; returns the id of the result."""
 
     def act(name: str, who: str, *arguments: Any) -> Any:
         for attempt in range(ATTEMPTS):
@@ -58,7 +58,7 @@ def act(engine: Engine, acting: Acting, people: dict[str, int]) -> Act:
                     result = getattr(actions, name)(people[who], *arguments)
                     return getattr(result, "id", None)
             except OperationalError:
-                # PostgreSQL ends one of two that wait for each other; SQLite, where writers take turns, nobody.
+                # PostgreSQL aborts one of two deadlocked transactions; on SQLite writers take turns.
                 if engine.dialect.name == "sqlite" or attempt == ATTEMPTS - 1:
                     raise
         raise AssertionError
@@ -91,7 +91,7 @@ def counters(sessions: Sessions, name: str) -> tuple[int, int, int]:
 
 
 def check_everything(sessions: Sessions) -> None:
-    """Counters are what they count, and whoever follows the outbox knows all that is there."""
+    """Counters equal their rows, and the events of the outbox reproduce all rows."""
     remove(sessions)
     with sessions() as session:
         for each in session.scalars(select(User)):
@@ -144,7 +144,7 @@ def test_display_name_defaults_to_the_username(people: dict[str, int], sessions:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 21, "a b", "a-b", "é", "a@b", "ada\n", " ada", "аda", "１"])
-def test_names_that_are_refused(acting: Acting, name: str) -> None:
+def test_invalid_names_are_refused(acting: Acting, name: str) -> None:
     with pytest.raises(Refused, match="letters, digits or underscores") as caught, acting() as actions:
         actions.sign_up(name, PASSWORD)
     assert caught.value.field == "username"
@@ -162,7 +162,7 @@ def test_usernames_are_unique_case_insensitively(
 
 
 @pytest.mark.parametrize("password", ["", "1234567", "x" * 201])
-def test_passwords_that_are_refused(acting: Acting, password: str) -> None:
+def test_invalid_passwords_are_refused(acting: Acting, password: str) -> None:
     with pytest.raises(Refused) as caught, acting() as actions:
         actions.sign_up("ada", password)
     assert caught.value.field == "password"
@@ -174,7 +174,7 @@ def test_passwords_that_are_refused(acting: Acting, password: str) -> None:
     ("", "x" * (BIO_LENGTH + 1), "bio"),
     ("", "e" + "\u0301" * 10_000, "bio"),
 ])  # fmt: skip
-def test_names_and_bios_that_are_too_long(
+def test_too_long_names_and_bios_are_refused(
     acting: Acting, people: dict[str, int], display_name: str, bio: str, field: str
 ) -> None:
     with pytest.raises(Refused) as caught, acting() as actions:
@@ -187,7 +187,7 @@ def test_emoji_in_names_count_as_seen(act: Act, sessions: Sessions) -> None:
     assert user(sessions, "ada").display_name == "👨‍👩‍👧" * 20
 
 
-def test_the_longest_name_that_is_allowed_can_be_kept(act: Act, sessions: Sessions) -> None:
+def test_longest_allowed_name_can_be_kept(act: Act, sessions: Sessions) -> None:
     name = "👨‍👩‍👧‍👦" * 28
     act("change_profile", "ada", name, "")
     assert user(sessions, "ada").display_name == name
@@ -241,7 +241,7 @@ def test_closing_an_account_removes_all_of_it(act: Act, sessions: Sessions, peop
     check_everything(sessions)
 
 
-def test_the_name_of_a_closed_account_is_free(act: Act, acting: Acting, people: dict[str, int]) -> None:
+def test_name_of_a_closed_account_can_be_reused(act: Act, acting: Acting, people: dict[str, int]) -> None:
     act("close_account", "ada")
     with acting() as actions:
         assert actions.sign_up("ADA", PASSWORD).id not in people.values()
@@ -278,7 +278,7 @@ def test_a_tweet(act: Act, sessions: Sessions, people: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("message", ["", "  \n ", "\u200b", "\u202e", "x" * 141, "a" + "\u0301" * 5000, "x " * 50_000])
-def test_messages_that_are_refused(act: Act, sessions: Sessions, message: str) -> None:
+def test_invalid_messages_are_refused(act: Act, sessions: Sessions, message: str) -> None:
     with pytest.raises(Refused) as caught:
         act("post", "ada", message)
     assert caught.value.field == "message"
@@ -305,7 +305,7 @@ def test_reply_to_a_deleted_tweet_is_refused(act: Act, sessions: Sessions) -> No
         act("post", "bob", "too late", parent)
 
 
-def test_one_deletes_ones_own(act: Act, sessions: Sessions, people: dict[str, int]) -> None:
+def test_users_can_delete_only_their_own_tweets(act: Act, sessions: Sessions, people: dict[str, int]) -> None:
     id_ = act("post", "ada", "hello @bob")
     with pytest.raises(NotYours):
         act("delete", "bob", id_)
@@ -321,9 +321,7 @@ def test_one_deletes_ones_own(act: Act, sessions: Sessions, people: dict[str, in
     check_everything(sessions)
 
 
-def test_an_id_that_another_process_took_is_not_used(
-    act: Act, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_id_taken_by_another_process_is_skipped(act: Act, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     first = act("post", "ada", "first")
     given = iter([first, first, first, first + 1])
     monkeypatch.setattr("tweeter.ids.generate_id", lambda after=0: next(given))
@@ -332,7 +330,7 @@ def test_an_id_that_another_process_took_is_not_used(
     check_everything(sessions)
 
 
-def test_ids_that_never_are_free_end_in_an_error(act: Act, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permanently_taken_ids_raise_an_error(act: Act, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     first = act("post", "ada", "first")
     monkeypatch.setattr("tweeter.ids.generate_id", lambda after=0: first)
     with pytest.raises(IntegrityError):
@@ -366,7 +364,7 @@ def test_invalid_follows_are_refused(act: Act, sessions: Sessions) -> None:
     assert all_events(sessions) == []
 
 
-# events and rows stand and fall together
+# events and rows are atomic
 
 
 @pytest.mark.parametrize(
@@ -399,7 +397,7 @@ def test_rollback_leaves_no_trace(
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Runs the calls in threads that start together; their results, or the Refused they raised."""
+    """Runs the calls in threads that start together. Returns their results or the Refused they raised."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Callable[[], Any]) -> Any:
@@ -414,7 +412,7 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def while_uncommitted(acting: Acting, first: Callable[[Actions], Any], then: Callable[[], Any]) -> Any:
-    """What `then` answers, if it begins before the transaction of `first` ends and has to wait for it."""
+    """The result of `then`, which begins before the transaction of `first` ends and must wait for it."""
     with ThreadPoolExecutor(1) as pool:
         future: Future[Any]
         with acting() as actions:
@@ -458,7 +456,7 @@ def test_duplicate_concurrent_requests_take_effect_once(
         check_everything(sessions)
 
 
-def test_unfollowing_twice_at_once(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]) -> None:
+def test_concurrent_double_unfollow(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]) -> None:
     act("follow", "ada", "bob")
     assert (
         while_uncommitted(
@@ -469,7 +467,7 @@ def test_unfollowing_twice_at_once(act: Act, acting: Acting, sessions: Sessions,
     check_everything(sessions)
 
 
-def test_deleting_twice_at_once(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]) -> None:
+def test_concurrent_double_delete(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]) -> None:
     id_ = act("post", "ada", "once")
     result = while_uncommitted(
         acting, lambda actions: actions.delete(people["ada"], id_), lambda: act("delete", "ada", id_)
@@ -487,7 +485,7 @@ def test_deleting_twice_at_once(act: Act, acting: Acting, sessions: Sessions, pe
         ("unfollow", "ada", ("bob",)), ("unfollow", "eve", ("ada",)), ("close_account", "ada", ()),
     ],
 )  # fmt: skip
-def test_what_comes_while_the_account_is_closed_is_refused(
+def test_actions_during_account_closing_are_refused(
     act: Act, acting: Acting, sessions: Sessions, people: dict[str, int], name: str, who: str,
     arguments: tuple[Any, ...],
 ) -> None:  # fmt: skip
@@ -497,7 +495,7 @@ def test_what_comes_while_the_account_is_closed_is_refused(
     result = while_uncommitted(
         acting, lambda actions: actions.close_account(people["ada"]), lambda: act(name, who, *arguments)
     )
-    # Whoever finds that the one is gone whom they wanted to leave got what they wanted.
+    # Unfollowing a removed account succeeds.
     assert isinstance(result, Missing) or (name == "unfollow" and result is None), result
     check_everything(sessions)
 
@@ -514,7 +512,7 @@ def test_mention_of_a_closed_account_is_plain_text(
     check_everything(sessions)
 
 
-def test_two_new_passwords_at_once_each_end_the_sessions_before(
+def test_concurrent_new_passwords_end_earlier_sessions(
     act: Act, acting: Acting, sessions: Sessions, people: dict[str, int]
 ) -> None:
     before = user(sessions, "ada").auth_version
@@ -551,8 +549,10 @@ def test_two_mutual_followers_close_their_accounts_concurrently(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_counters_never_drift(act: Act, acting: Acting, sessions: Sessions, people: dict[str, int], seed: int) -> None:
-    """Many do everything at once, while accounts close; nobody sees an error but a refusal."""
+def test_counters_stay_correct_under_concurrency(
+    act: Act, acting: Acting, sessions: Sessions, people: dict[str, int], seed: int
+) -> None:
+    """Concurrent actions of all kinds while accounts close raise only Refused."""
     names = [*people, "fay", "gus", "hal"]
     with acting() as actions:
         for name in names[3:]:
@@ -593,7 +593,7 @@ def test_counters_never_drift(act: Act, acting: Acting, sessions: Sessions, peop
 
 
 def test_mutual_followers_and_mentioners_can_all_close_concurrently(acting: Acting, sessions: Sessions) -> None:
-    """Not even one of them has to try again: all take their locks in the same order."""
+    """No transaction is retried: all take their locks in the same order."""
     names = [f"n{number}" for number in range(12)]
     with acting() as actions:
         ids_ = [actions.sign_up(name, PASSWORD).id for name in names]
@@ -609,7 +609,7 @@ def test_mutual_followers_and_mentioners_can_all_close_concurrently(acting: Acti
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(close, ids_[:6]))
-        # Meanwhile several processes remove what is left of those who went.
+        # At the same time several processes remove the rows of closed accounts.
         removing = [pool.submit(remove, sessions, limit) for limit in (1, 2, 3)]
         list(pool.map(close, ids_[6:]))
         for each in removing:

@@ -1,4 +1,4 @@
-"""`tweeter bench`: small runs of all benchmarks on real servers, and what they leave behind: nothing."""
+"""`tweeter bench`: small runs of all benchmarks on real servers; they leave nothing behind."""
 
 import json
 import multiprocessing
@@ -21,7 +21,7 @@ from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
 from tweeter.bench.given import memcached_client, memcached_names
 from tweeter.bench.load import WrongAnswer, load
-from tweeter.bench.machinery import trusted
+from tweeter.bench.machinery import caught_up
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.console.commands import CommandError, read_settings
@@ -34,7 +34,7 @@ SHARED = "tests.thirdparty.shared"
 
 @pytest.fixture
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
-    """At the end of the test, the processes are those of its beginning, and the temporary folders made are gone."""
+    """After the test there are no new processes, and the temporary folders are removed."""
     resource_tracker.ensure_running()  # a process of multiprocessing's own, which stays
     made: list[Path] = []
     mkdtemp = tempfile.mkdtemp
@@ -82,12 +82,12 @@ def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
     assert ratios["growth of the process that delivers to redis"] < 50
     assert set(found["servers"]) == {"postgresql", "redis", "memcached"}
     assert found["arguments"]["followers"] == 1200
-    assert not {"database", "redis", "memcached"} & set(found["arguments"])  # there may be passwords in them
+    assert not {"database", "redis", "memcached"} & set(found["arguments"])  # they may contain passwords
     assert found["machine"]["cpus"] >= 1
     shown = capsys.readouterr().out
     assert "delivery to redis / the talk's way = " in shown
     assert f"redis {found['servers']['redis']}" in shown
-    assert "The process that delivers to memcached computes for " in shown
+    assert "The process that delivers to memcached uses " in shown
 
 
 def test_delivery_on_given_servers_keeps_foreign_keys(ini, given, nothing_left, redis_server, memcached_server):
@@ -100,7 +100,7 @@ def test_delivery_on_given_servers_keeps_foreign_keys(ini, given, nothing_left, 
 
 
 def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_server):
-    """What misses costs it nothing, and it would be no rival."""
+    """Misses are cheap, so a benchmark that only misses would be no valid rival."""
     from tweeter.bench.rivals import redis_benchmark
     from tweeter.bench.warm import RedisKey
 
@@ -205,7 +205,7 @@ def test_outage(ini, given, nothing_left, redis_server, tmp_path):
     assert keys(redis_server) == before
 
 
-# what it must not do
+# forbidden actions
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_outage(ini, given, nothing_left, redis_server, tmp_path):
         (["memory", "site.ini", "--followers", "5"], "unrecognized arguments: --followers"),
     ],
 )
-def test_words_that_make_no_sense_are_refused(words, reason, capsys):
+def test_invalid_arguments_are_refused(words, reason, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["bench", *words])
     assert stopped.value.code == 2
@@ -237,11 +237,11 @@ def test_invalid_ini_and_unreachable_servers_are_reported_in_one_line(ini, capsy
     assert main(["bench", "delivery", ini, "--backend", "memcached", "--followers", "1", *away]) == 1
     assert "tweeter: memcached at localhost:1: Connection refused" in capsys.readouterr().err
     assert main(["bench", "page", ini, "--followees", "1", *away]) == 1
-    assert "--followees must be 2 at least" in capsys.readouterr().err
+    assert "--followees must be at least 2" in capsys.readouterr().err
     assert main(["bench", "fill", ini, *away]) == 1
     assert "give no --database" in capsys.readouterr().err
     assert main(["bench", "fill", ini, "--users", "10", "--followees", "10"]) == 1
-    assert "Nobody can follow so many of 10 users." in capsys.readouterr().err
+    assert "No user can follow so many of 10 users." in capsys.readouterr().err
 
 
 def test_missing_server_is_reported_with_its_package(ini, monkeypatch, capsys, nothing_left):
@@ -255,7 +255,7 @@ def test_the_sites_own_database_is_never_used(ini, sqlite_url, capsys, nothing_l
     assert "must not be the site's own database" in capsys.readouterr().err
 
 
-def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_url, redis_server, monkeypatch):
+def test_environment_variables_do_not_lead_to_the_sites_own_store(ini, sqlite_url, redis_server, monkeypatch):
     monkeypatch.setenv("SQLALCHEMY_URL", sqlite_url)
     monkeypatch.setenv("TWEETER_TIMELINES", "memory")
     monkeypatch.setenv("TWEETER_REDIS_URL", "redis://localhost:1/0")
@@ -264,12 +264,12 @@ def test_variables_that_the_site_is_run_with_do_not_lead_back_to_it(ini, sqlite_
         settings = scratch.settings("redis")
         with running(settings) as app:
             assert str(app.registry.database.engine.url) == settings["sqlalchemy.url"] != sqlite_url
-            assert trusted(app.registry).store.identity == f"{redis_server.url} {scratch.prefix}"
+            assert caught_up(app.registry).store.identity == f"{redis_server.url} {scratch.prefix}"
     assert os.environ["TWEETER_REDIS_PREFIX"] == "site:"
 
 
 @pytest.mark.parametrize("name", ["redis", "memcached"])
-def test_the_sites_own_store_is_not_met_under_the_other_name_of_its_backend(ini, name, redis_server, memcached_server):
+def test_dotted_backend_name_does_not_lead_to_the_sites_own_store(ini, name, redis_server, memcached_server):
     site = read_settings(ini) | {"tweeter.redis.url": "redis://the-site:6379/0", "tweeter.redis.prefix": "site:"}
     site |= {"tweeter.memcached.servers": "the-site:11211", "tweeter.memcached.prefix": "site:"}
     with Scratch(site, Lines(), "sqlite", redis_server.url, memcached_server.address) as scratch:
@@ -279,24 +279,24 @@ def test_the_sites_own_store_is_not_met_under_the_other_name_of_its_backend(ini,
         assert not [value for value in own.values() if "site" in str(value)]
 
 
-def test_timelines_of_the_site_are_there_after_measuring_on_its_backend(ini, redis_server):
+def test_benchmark_keeps_the_timelines_of_the_site(ini, redis_server):
     site = read_settings(ini) | {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": "bench-site:"}
     with closing(redis.Redis.from_url(redis_server.url)) as client:
         client.rpush("bench-site:tl:home:1", 0, 10**15)
         with Scratch(site, Lines(), "sqlite", redis_server.url) as scratch:
             with scratch.machinery("tweeter.backends.redis") as registry:
-                trusted(registry)
+                caught_up(registry)
             with pytest.raises(CommandError, match="shared can't be measured"), scratch.machinery(SHARED):
                 pass
         assert client.delete("bench-site:tl:home:1") == 1
 
 
-def test_a_private_store_of_a_module_of_ones_own_can_be_measured(ini):
+def test_private_store_of_a_third_party_module_can_be_measured(ini):
     with (
         Scratch(read_settings(ini), Lines(), "sqlite") as scratch,
         scratch.machinery("tests.thirdparty.texts") as registry,
     ):
-        assert trusted(registry).store.private
+        assert caught_up(registry).store.private
 
 
 def test_given_database_must_be_empty_and_is_left_empty(ini, given, empty_url, postgresql_url, capsys, nothing_left):
@@ -308,7 +308,7 @@ def test_given_database_must_be_empty_and_is_left_empty(ini, given, empty_url, p
         assert inspect(engine).get_table_names() == []
 
 
-def test_nothing_is_left_of_a_benchmark_that_is_interrupted(ini, monkeypatch, nothing_left, capsys):
+def test_interrupted_benchmark_leaves_nothing_behind(ini, monkeypatch, nothing_left, capsys):
     def interrupt(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
@@ -318,7 +318,7 @@ def test_nothing_is_left_of_a_benchmark_that_is_interrupted(ini, monkeypatch, no
     assert len(nothing_left) == 3  # the scratch folder, PostgreSQL, Redis
 
 
-def test_sigterm_ends_a_benchmark_like_ctrl_c_and_is_heard_once(ini, monkeypatch, nothing_left, capsys):
+def test_sigterm_ends_a_benchmark_like_ctrl_c_and_is_handled_once(ini, monkeypatch, nothing_left, capsys):
     before = signal.getsignal(signal.SIGTERM)
 
     def terminate(*arguments: Any) -> None:
@@ -351,7 +351,7 @@ def test_ratio_compares_adjacent_runs_and_states_its_target():
     assert str(Ratio("memory", 7.25, most=9, unit="KB")) == "memory = 7.25 KB (at most 9)"
 
 
-def test_percentiles_are_values_that_were_measured():
+def test_percentiles_are_measured_values():
     assert percentile([3, 1, 2, 4], 50) == 2
     assert percentile(range(1, 101), 99) == 99
     assert percentile([5], 1) == 5

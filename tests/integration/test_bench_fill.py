@@ -1,4 +1,4 @@
-"""The benchmark of fills, small: it says what it measured, and what it measured is right."""
+"""The backfill benchmark, small: it reports its measurements, and they are correct."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tweeter.timelines.kinds import built_in_kinds
 pytestmark = pytest.mark.slow
 
 
-def test_readers_follow_as_many_as_they_should_and_are_measured_by_every_plan(postgresql_url):
+def test_readers_have_the_right_followees_and_every_plan_is_measured(postgresql_url):
     with engine_on(postgresql_url) as engine:
         author = fill.AUTHORS["power law"]
         groups = fill.build(engine, author, 300, tweets=3000, followees=(10, 90), readers=2, progress=Lines())

@@ -1,4 +1,4 @@
-"""The benchmark of outages works, run small. How fast anything is, no test says."""
+"""The outage benchmark works in a small run. No test asserts speed."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_an_outage_is_measured_on_real_sites(ini, redis_server, memcached_server
     for seconds in (*result.pages.values(), *result.posts.values()):
         assert 0 < percentile(seconds, 50) <= percentile(seconds, 99) <= percentile(seconds, 100)
     assert result.failed == 0
-    assert result.distrusted >= 1
+    assert result.circuit_opened >= 1
     assert 0 < result.returned < 30
     assert result.right
 

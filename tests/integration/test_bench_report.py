@@ -1,4 +1,4 @@
-"""`tweeter bench`: all of it in small, on real servers; its files agree, and what is wrong is counted."""
+"""`tweeter bench`: a small full run on real servers; its files agree, and wrong pages are counted."""
 
 import csv
 import json
@@ -103,7 +103,7 @@ def test_every_backend_was_given_the_same_work(result):
         assert all(each == counts[0] for each in counts)
 
 
-def test_figures_are_what_they_say(result):
+def test_figures_are_consistent(result):
     for point in result.measurements:
         times = point.times
         assert 0 < times.median <= times.p95 <= times.p99
@@ -119,7 +119,7 @@ def test_figures_are_what_they_say(result):
         assert run.rate == pytest.approx(run.count / run.seconds)
 
 
-def test_answers_are_checked_and_none_differs(result):
+def test_pages_are_checked_and_none_differs(result):
     assert {answered.backend for answered in result.answers} == set(result.backends)
     for answered in result.answers:
         assert answered.checked >= 20
@@ -148,7 +148,7 @@ def test_the_files_of_a_report_agree(done, result):
         assert figures["workload", run["workload"], "", run["backend"], "all", "total"] == run["seconds"]
         assert f"<td>{run['workload']}</td><td>{run['backend']}</td><td>{run['count']:,}</td>" in page
     checked = sum(value for key, value in figures.items() if key[0] == "answers" and key[4] == "checked")
-    assert f"{checked:,.0f} answers were checked against SQL" in " ".join(page.split())
+    assert f"{checked:,.0f} pages were checked against SQL" in " ".join(page.split())
     assert "none differed" in page
 
 
@@ -166,7 +166,7 @@ def test_page_is_self_contained_and_readable_without_colours(done, result):
         assert re.search(r'role="img" aria-labelledby="[\w-]+-title"><title', plot)
         assert len(plot) < 40_000
         for backend in result.backends:
-            assert f">{backend}" in plot  # its name stands at its line
+            assert f">{backend}" in plot  # its name is at the end of its line
     lines = plots[0]
     assert len(set(re.findall(r"stroke-dasharray: ([\d. ,]+)", lines))) >= len(result.backends) - 1
 
@@ -176,7 +176,7 @@ def test_the_same_numbers_make_the_same_page(done, result, tmp_path):
     assert (tmp_path / "again.html").read_bytes() == (done / "bench.html").read_bytes()
 
 
-def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, capsys):
+def test_wrong_backend_is_detected(ini, given, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "QUICK", TINY._replace(users=(), tweets=(), timelines=0))
     words = ["bench", ini, "--quick", *given, "--output", str(tmp_path / "out"), "--workloads", "retwis"]
     assert main([*words, "--backends", "sql,tests.thirdparty.forgetful"]) == 1
@@ -185,14 +185,14 @@ def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, ca
     wrong = {answered.backend: answered.differed for answered in result.answers}
     assert wrong["sql"] == 0
     assert wrong["forgetful"] > 0
-    assert f"{result.checked:,} answers were checked against SQL, {result.differed:,} differed." in told
+    assert f"{result.checked:,} pages were checked against SQL, {result.differed:,} differed." in told
     page = " ".join((tmp_path / "out" / "bench.html").read_text(encoding="utf-8").split())
     assert f"{result.differed:,} differed." in page
     assert "forgetful, for example:" in page
     assert result.answers[1].examples[0] in page
 
 
-# what is asked for wrongly
+# invalid arguments
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_backend_that_is_wrong_is_caught(ini, given, tmp_path, monkeypatch, ca
     [
         (["--backends", "nonesuch"], "--backends = nonesuch: no such module; built-in modules: "),
         (["--backends", "sql,tweeter.backends.sql"], "Two of the backends have the same name"),
-        (["--workloads", "nonesuch"], "there is no workload nonesuch; built in are retwis"),
+        (["--workloads", "nonesuch"], "there is no workload nonesuch; retwis, twip"),
         (["--workloads", "replay"], "A replay needs both --follows and --tweets."),
         (["--tweets", "t.jsonl"], "A replay needs both --follows and --tweets."),
         (["--follows", "no.txt", "--tweets", "no.jsonl"], "no.txt can't be read: no.txt: No such file"),
@@ -223,7 +223,7 @@ def test_unwritable_files_are_reported_before_measuring(ini, tmp_path, monkeypat
     (tmp_path / "bench.html").rmdir()
     assert main([*words, "--json", str(tmp_path)]) == 1
     assert f"{tmp_path} can't be written." in capsys.readouterr().err
-    # Root may write everywhere, so it is the question that gets another answer.
+    # Root can write everywhere, so the check itself is replaced.
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path and access(path, mode))
     assert main(words) == 1
@@ -257,8 +257,8 @@ def test_without_the_extra_only_bench_fails_and_names_the_extra(ini, tmp_path):
             assert ran.stderr.count("\n") == 1
 
 
-def test_no_document_and_no_message_installs_tweeter_by_its_name_alone():
-    """On the package index that name is somebody else's."""
+def test_no_text_installs_tweeter_from_the_package_index():
+    """On the package index that name belongs to another project."""
     paths = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tweeter").rglob("*.*"), ROOT / "Makefile"]
     for path in paths:
         if path.suffix in {".md", ".py", ".jinja2", ".js", ".ini", ""}:
@@ -276,7 +276,7 @@ def test_a_file_without_tweets_can_not_be_replayed(ini, tmp_path, capsys):
     assert f"{tmp_path / 't'} has no tweets" in told
 
 
-def test_nothing_named_is_the_report_and_values_of_options_name_nothing():
+def test_report_is_the_default_benchmark():
     assert in_order(["x.ini", "--quick"]) == ["report", "x.ini", "--quick"]
     assert in_order(["x.ini", "delivery"]) == ["delivery", "x.ini"]
     assert in_order(["x.ini", "--quick", "page"]) == ["page", "x.ini", "--quick"]
@@ -323,7 +323,7 @@ def test_a_report_does_not_differ_from_itself(done, capsys):
     assert main(["bench", "compare", path, path]) == 0
     told = capsys.readouterr().out
     assert "0 of " in told
-    assert "Not everything" not in told
+    assert "The runs differ" not in told
 
 
 def test_other_machines_and_sizes_are_reported(result):
@@ -357,8 +357,8 @@ def test_significance(one, other, clear):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "is no JSON"),
-        ("[1]", "is no report of `tweeter bench`"),
+        ("", "is not JSON"),
+        ("[1]", "is not a report of `tweeter bench`"),
         ('{"schema": "tweeter-bench", "version": 99}', "is a report of version 99; this Tweeter reads 1"),
         ('{"schema": "tweeter-bench", "version": 1}', "is a damaged report"),
         (None, "can't be read: "),
@@ -397,7 +397,7 @@ def test_growth_sentence(result):
     assert all(f"{backend} " in sentence for backend in result.backends)
 
 
-def test_a_line_that_comes_down_again_has_its_highest_point_told():
+def test_sentence_names_the_highest_point_of_a_line_that_falls_again():
     def line(*medians: float) -> list[Measurement]:
         every = enumerate(medians)
         return [Measurement("users", 10**n, "any", "home", summarize([[Cost(seconds)]])) for n, seconds in every]
@@ -410,19 +410,21 @@ def test_a_line_that_comes_down_again_has_its_highest_point_told():
 
 def test_best_needs_a_significant_difference():
     fast, close, slow = [10, 11, 12, 13, 14], [9, 10, 11, 12, 13], [1, 2, 3, 4, 5]
-    assert best_sentence({"sql": slow, "redis": fast}) == "redis does most"
-    assert best_sentence({"sql": slow, "redis": close, "memory": fast}) == "memory and redis are alike, and do most"
-    assert best_sentence({"redis": close, "memory": fast}) == "memory and redis are alike"
+    assert best_sentence({"sql": slow, "redis": fast}) == "redis is fastest"
+    assert best_sentence({"sql": slow, "redis": close, "memory": fast}) == (
+        "memory and redis do not differ significantly, and are the fastest"
+    )
+    assert best_sentence({"redis": close, "memory": fast}) == "memory and redis do not differ significantly"
     assert best_sentence({"sql": slow}) == "sql alone"
 
 
 def test_page_states_the_constant_sizes(done):
     assert "20,000 users and 200,000 tweets" in constant_sentence(plan.FULL)
     page = (done / "bench.html").read_text(encoding="utf-8")
-    assert "somebody has 60 followees and 60 followers, and the site has 60 users and 300 tweets;" in page
+    assert "a user has 60 followees and 60 followers, and the site has 60 users and 300 tweets;" in page
 
 
-def test_json_is_read_as_it_was_written(result, tmp_path):
+def test_json_round_trips(result, tmp_path):
     write_json(result, tmp_path / "again.json")
     assert read_json(tmp_path / "again.json") == result
     write_csv(result, tmp_path / "again.csv")

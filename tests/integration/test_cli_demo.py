@@ -1,4 +1,4 @@
-"""`tweeter demo`: a lively site, the same each time, that never harms what is there."""
+"""`tweeter demo`: a reproducible sample site that never changes existing rows."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ def site(database_url: str):
 
 
 def rows(sessions: Any) -> tuple[Any, ...]:
-    """All that one can see, in words."""
+    """All visible rows as text."""
     with sessions() as session:
         name = {user.id: user.username for user in session.scalars(select(User))}
         return (
@@ -50,7 +50,7 @@ def rows(sessions: Any) -> tuple[Any, ...]:
         )
 
 
-def test_the_demo_is_a_lively_site(ini, engine, sessions, capsys):
+def test_demo_has_users_follows_tweets_and_replies(ini, engine, sessions, capsys):
     assert main(["demo", ini]) == 0
     assert "Sign in as demo with the password demodemo" in capsys.readouterr().out
     with sessions() as session:
@@ -88,11 +88,11 @@ def test_the_demo_is_a_lively_site(ini, engine, sessions, capsys):
     check_counters(engine)
 
 
-def test_running_it_again_changes_nothing(ini, sessions, capsys):
+def test_second_run_changes_nothing(ini, sessions, capsys):
     assert main(["demo", ini]) == 0
     before = rows(sessions)
     assert main(["demo", ini]) == 0
-    assert "there already" in capsys.readouterr().out
+    assert "exists already" in capsys.readouterr().out
     assert rows(sessions) == before
 
 
@@ -118,7 +118,7 @@ def test_accounts_and_tweets_of_other_users_are_kept(site, acting, engine, sessi
         actions.follow(taken, "demo")
         mine = actions.post(demo, "mine").id
     told = make_demo(site, now())
-    assert "There was an account demo already" in told
+    assert "The account demo existed already" in told
     with sessions() as session:
         assert session.get_one(User, taken).display_name == "Not the otters"
         user = session.get_one(User, demo)
@@ -131,7 +131,7 @@ def test_accounts_and_tweets_of_other_users_are_kept(site, acting, engine, sessi
         )
     check_counters(engine)
     before = rows(sessions)
-    assert "there already" in make_demo(site, now())
+    assert "exists already" in make_demo(site, now())
     assert rows(sessions) == before
 
 
@@ -167,7 +167,7 @@ def test_invalid_account_name_is_refused(sqlite_url, account):
     site.engine.dispose()
 
 
-def test_in_production_the_well_known_password_is_warned_of(site):
+def test_production_warns_about_the_public_password(site):
     told = make_demo(site._replace(settings=site.settings | {"tweeter.production": True}), now())
     assert "demodemo" not in told
     assert "tweeter user password" in told

@@ -1,4 +1,4 @@
-"""Commands with settings that are wrong: each ends with one line and no traceback."""
+"""Commands with invalid settings print one line and no traceback."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`tweeter load`: whatever the files hold, in whatever pieces, however often, and whoever pulls the plug."""
+"""`tweeter load`: any files, in any parts, repeated and interrupted."""
 
 import gzip
 import json
@@ -138,15 +138,15 @@ def test_both_files_become_people_follows_tweets_and_mentions(tmp_path, ini, eng
         (b'{"user": "a", "date": true, "message": "x"}', "date: expected"),
         (b'{"user": "a", "date": NaN, "message": "x"}', "not JSON"),
         (b'{"user": "a", "date": 1e999, "message": "x"}', "date: number out of range"),
-        (b'{"user": "a", "date": "", "message": "x"}', "'' is no date"),
-        (b'{"user": "a", "date": "soon", "message": "x"}', "'soon' is no date"),
-        (b'{"user": "a", "date": "0001-01-01T00:00:00+23:59", "message": "x"}', "lies before 2006"),
-        (b'{"user": "a", "date": 1136073599.999, "message": "x"}', "lies before 2006"),
-        (b'{"user": "a", "date": -1, "message": "x"}', "lies before 2006"),
-        (b'{"user": "a", "date": 2341100972, "message": "x"}', "2341100972 (2044-03-09) lies in the future"),
-        (b'{"user": "a", "date": 1e300, "message": "x"}', "lies in the future"),
-        (b'{"user": "a", "date": "9999-12-31T23:59:59-14:00", "message": "x"}', "lies in the future"),
-        (b'{"user": "a", "date": "2341100972", "message": "x"}', "lies in the future"),
+        (b'{"user": "a", "date": "", "message": "x"}', "'' is not a date"),
+        (b'{"user": "a", "date": "soon", "message": "x"}', "'soon' is not a date"),
+        (b'{"user": "a", "date": "0001-01-01T00:00:00+23:59", "message": "x"}', "is before 2006"),
+        (b'{"user": "a", "date": 1136073599.999, "message": "x"}', "is before 2006"),
+        (b'{"user": "a", "date": -1, "message": "x"}', "is before 2006"),
+        (b'{"user": "a", "date": 2341100972, "message": "x"}', "2341100972 (2044-03-09) is in the future"),
+        (b'{"user": "a", "date": 1e300, "message": "x"}', "is in the future"),
+        (b'{"user": "a", "date": "9999-12-31T23:59:59-14:00", "message": "x"}', "is in the future"),
+        (b'{"user": "a", "date": "2341100972", "message": "x"}', "is in the future"),
         (b'{"user": "a", "date": 1341100972000, "message": "x"}', "looks like milliseconds"),
         (b'{"user": "a", "date": "1341100972000", "message": "x"}', "looks like milliseconds"),
         (b'{"user": "a", "date": 1341100972000000.0, "message": "x"}', "looks like microseconds"),
@@ -155,8 +155,8 @@ def test_both_files_become_people_follows_tweets_and_mentions(tmp_path, ini, eng
         (b'{"user": "a", "date": 1' + b"0" * 5000 + b', "message": "x"}', ""),
         (b'{"user": 1' + b"0" * 5000 + b', "date": 1341144000, "message": "x"}', ""),
         (b'{"user": null, "date": 1341144000, "message": "x"}', "user: expected"),
-        (b'{"user": -5, "date": 1341144000, "message": "x"}', "'-5' is no username"),
-        (b'{"user": "a b", "date": 1341144000, "message": "x"}', "'a b' is no username"),
+        (b'{"user": -5, "date": 1341144000, "message": "x"}', "'-5' is not a valid username"),
+        (b'{"user": "a b", "date": 1341144000, "message": "x"}', "'a b' is not a valid username"),
         (b'{"user": "a", "date": 1341144000, "message": " \\u200b\\n"}', "the message is empty"),
         (b'{"user": "a", "date": 1341144000, "message": 7}', "message: expected"),
         (b'{"user": "a", "date": 1341144000, "message": "' + b"x" * 1401 + b'"}', "longer than 1,400 characters"),
@@ -186,9 +186,9 @@ def test_invalid_line_is_reported_with_its_number_and_skipped(tmp_path, sqlite_u
         (b"ann bob cy", "got 3 words"),
         (b"ann ANN", "ann can't follow themselves"),
         (b"7 u7", "u7 can't follow themselves"),
-        (b"ann b-b", "'b-b' is no username"),
+        (b"ann b-b", "'b-b' is not a valid username"),
         (b"ann \xff", "not UTF-8"),
-        (b"ann 12345678901234567890", "is no username"),
+        (b"ann 12345678901234567890", "is not a valid username"),
     ],
 )
 def test_invalid_follow_is_reported_with_its_number_and_skipped(tmp_path, sqlite_url, capsys, line, reason):
@@ -200,7 +200,7 @@ def test_invalid_follow_is_reported_with_its_number_and_skipped(tmp_path, sqlite
     assert "Loaded 2 users, 2 follows, 0 tweets." in told.out
 
 
-def test_of_many_bad_lines_only_the_first_are_printed(tmp_path, sqlite_url, capsys):
+def test_only_the_first_bad_lines_are_printed(tmp_path, sqlite_url, capsys):
     assert load_follows(tmp_path, write_ini(tmp_path, sqlite_url), *["bad"] * 500, "ann bob") == 0
     told = capsys.readouterr()
     assert told.err.count("expected `follower followee`") == 20
@@ -268,7 +268,7 @@ def test_other_encodings_are_reported_in_one_message(tmp_path, ini, capsys, enco
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_lines_may_end_as_they_do_on_any_system(tmp_path, ini, sessions, capsys, end, mark):
+def test_line_ends_of_any_system_are_accepted(tmp_path, ini, sessions, capsys, end, mark):
     lines = [json.dumps(tweet("ann", "1")), "bad", json.dumps(tweet("ann", "2"))]
     path = tmp_path / "t.jsonl"
     path.write_bytes(mark + end.join(lines).encode())
@@ -286,7 +286,7 @@ def test_files_are_read_from_standard_input_too(tmp_path, sqlite_url):
     assert "Loaded 1 users, 0 follows, 1 tweets." in done.stdout, done.stderr
 
 
-def test_lines_that_are_repeated_are_not_said_to_be_there_already(tmp_path, ini, capsys):
+def test_repeated_lines_are_not_reported_as_existing(tmp_path, ini, capsys):
     follows = write(tmp_path, "f.txt", ["ann bob", "ANN @bob", "bob ann"])
     tweets = write(tmp_path, "t.jsonl", [tweet("ann", "x", id=1), tweet("ann", "x", id=1), *[tweet("ann", "y")] * 2])
     assert main(["load", ini, "--follows", follows, "--tweets", tweets]) == 0
@@ -310,7 +310,7 @@ def test_lines_that_are_repeated_are_not_said_to_be_there_already(tmp_path, ini,
         (["ann @u123"], [tweet("@123", "x"), tweet("u7", "y"), tweet(7, "z")]),
     ],
 )
-def test_names_that_would_become_one_user_are_refused(tmp_path, ini, sessions, capsys, follows, tweets):
+def test_colliding_usernames_are_refused(tmp_path, ini, sessions, capsys, follows, tweets):
     paths = write(tmp_path, "f.txt", follows), write(tmp_path, "t.jsonl", tweets)
     assert main(["load", ini, "--follows", paths[0], "--tweets", paths[1]]) == 1
     told = capsys.readouterr().err.splitlines()[-1]
@@ -320,7 +320,7 @@ def test_names_that_would_become_one_user_are_refused(tmp_path, ini, sessions, c
         assert usernames(session) == []
 
 
-def test_half_an_emoji_is_left_out(tmp_path, ini, sessions):
+def test_truncated_emoji_is_dropped(tmp_path, ini, sessions):
     lines = [
         b'{"user": "ann", "date": 1341144000, "message": "ok \\ud83d", "id": "a\\udc00"}',
         b'{"user": "ann", "date": 1341144000, "message": "whole \\ud83d\\ude00 \\\\ud83d", "parent": "a"}',
@@ -382,7 +382,7 @@ def test_loaded_users_can_sign_in_with_the_given_password(tmp_path, ini, session
         assert Passwords(1, 8).check(password_hash, "open sesame")
 
 
-def test_a_password_that_the_site_would_refuse_is_refused(tmp_path, ini, sessions, capsys):
+def test_invalid_password_is_refused(tmp_path, ini, sessions, capsys):
     for password in ("short", "\udcff" * 10):
         assert load_follows(tmp_path, ini, "ann bob", options=["--password", password]) == 1
         assert capsys.readouterr().err.startswith("tweeter: ")
@@ -422,7 +422,7 @@ def test_the_same_line_twice_is_two_tweets_and_a_second_load_adds_none(tmp_path,
         assert messages(session) == ["x", "x", "y", "x"]
 
 
-def test_ids_of_tweets_that_were_posted_here_are_not_taken(tmp_path, ini, acting, sessions, engine):
+def test_ids_of_existing_tweets_are_not_reused(tmp_path, ini, acting, sessions, engine):
     with acting() as actions:
         here = actions.post(actions.sign_up("ann", "a good password").id, "posted here")
         id_, date = here.id, here.date
@@ -438,7 +438,7 @@ def test_ids_of_tweets_that_were_posted_here_are_not_taken(tmp_path, ini, acting
     check_counters(engine)
 
 
-def test_answers_find_their_parents_before_and_after_and_in_earlier_files(tmp_path, ini, sessions, capsys):
+def test_replies_find_parents_before_them_after_them_and_in_earlier_files(tmp_path, ini, sessions, capsys):
     snowflake = 2**64 + 1
     assert load_tweets(
         tmp_path, ini,
@@ -475,7 +475,7 @@ TWO = [tweet("ann", "two of two", id="2", parent="1"), tweet("ann", "one of two"
 
 
 def named(*parents: str | None) -> list[dict[str, Any]]:
-    """A thread whose ids are no numbers, from its end to its beginning."""
+    """A thread with non-numeric ids, newest first."""
     found = [tweet("ann", str(n), id=f"t{n}", **({"parent": f"t{p}"} if p else {})) for n, p in enumerate(parents)]
     return found[::-1]
 
@@ -485,14 +485,14 @@ def named(*parents: str | None) -> list[dict[str, Any]]:
     [
         (TWO, ["one of two", "two of two"]),
         (TWO[::-1], ["one of two", "two of two"]),
-        # Ids that are numbers are in order, also where nobody replies to anybody; and where they fall, they fall.
+        # Numeric ids order the tweets, also without replies, ascending or descending as in the file.
         ([tweet("ann", str(n), id=n) for n in (10, 9, 100)], ["9", "10", "100"]),
         ([tweet("ann", str(n), NOON - n // 4, id=n) for n in range(8)], ["7", "6", "5", "4", "3", "2", "1", "0"]),
         # Else lines, in the direction of the file.
         ([tweet("ann", str(n), NOON + n // 4) for n in range(8)], list("01234567")),
         ([tweet("ann", str(n), NOON - n // 4) for n in range(8)], list("76543210")),
         ([tweet("ann", str(n), NOON - n // 4, **({"id": 5} if n == 5 else {})) for n in range(8)], list("76543210")),
-        # A reply comes after its parent, whatever else says; what is between the two stays there.
+        # A reply always comes after its parent; tweets between the two stay there.
         (named(None, "0", "1", "2"), ["0", "1", "2", "3"]),
         ([*named(None, "0", "0"), tweet("bob", "x"), tweet("bob", "y")], ["0", "2", "1", "x", "y"]),
         ([tweet("ann", "5", id="5", parent="8"), tweet("bob", "6", id=6), tweet("ann", "8", id=8)], ["6", "8", "5"]),
@@ -526,7 +526,7 @@ def test_replies_find_their_parents_in_later_files(tmp_path, ini, sessions, caps
         assert session.scalars(select(Unlinked.parent)).all() == ["6"]
 
 
-def test_an_id_of_any_length_is_a_name(tmp_path, ini, sessions):
+def test_source_ids_may_be_any_text(tmp_path, ini, sessions):
     long, nul = "x" * 20_000, "a\0b"
     assert load_tweets(
         tmp_path, ini,
@@ -571,7 +571,7 @@ def test_account_closed_during_the_load_is_skipped(tmp_path, ini, acting, engine
     check_counters(engine)
 
 
-# memory, and the plug
+# memory and interruptions
 
 
 def test_memory_does_not_grow_with_the_files(tmp_path, sqlite_url, monkeypatch):
@@ -594,7 +594,7 @@ def test_memory_does_not_grow_with_the_files(tmp_path, sqlite_url, monkeypatch):
     assert peaks[2] < 1.3 * peaks[1]
 
 
-def test_a_load_that_is_killed_is_completed_by_the_next(tmp_path, ini, engine, sessions):
+def test_next_load_completes_a_killed_one(tmp_path, ini, engine, sessions):
     follows = write(tmp_path, "f.txt", [f"{n} {n % 7 + 100}" for n in range(40)])
     tweets = write(tmp_path, "t.jsonl", [tweet(n % 5, f"{n} @u101", NOON + n // 3) for n in range(40)])
     arguments = ["load", ini, "--follows", follows, "--tweets", tweets]
@@ -612,7 +612,7 @@ def test_a_load_that_is_killed_is_completed_by_the_next(tmp_path, ini, engine, s
 
 
 def killed_load(commits: int, *arguments: str) -> int:
-    """Kills a load within a transaction, the `commits`th that changes something; the exit code."""
+    """Kills a load within the `commits`th transaction that changes rows. Returns the exit code."""
     program = f"""
 import os, signal, sys
 from tweeter.cli import main
@@ -636,7 +636,7 @@ main(sys.argv[2:])
     ("step", "said"),
     [
         ("Stage.check_names", "Nothing was loaded."),
-        ("write_tweets", "What was loaded by then is kept. The same command completes the load."),
+        ("write_tweets", "Rows loaded so far are kept. Run the same command again to complete the load."),
     ],
 )
 def test_interrupted_load_prints_how_to_continue(tmp_path, sqlite_url, number, step, said):
@@ -656,7 +656,7 @@ sys.exit(main(sys.argv[1:]))
     assert done.stderr.splitlines()[-2:] == ["tweeter: interrupted", said]
 
 
-# the property: the tables are what a few lines of plain Python say
+# the property: the tables equal a model in plain Python
 
 
 class Lines_(NamedTuple):
@@ -688,7 +688,7 @@ class Model:
         self.unlinked: dict[int, str] = {}
 
     def load(self, lines: Lines_) -> bool:
-        """False where a file has nothing but bad lines, so that nothing is loaded."""
+        """False if a file has only bad lines, so nothing is loaded."""
         pairs = [(clean(a), clean(b)) for a, b in lines.follows]
         pairs = [(a, b) for a, b in pairs if a.lower() != b.lower() and "!" not in a + b]
         rows = [
@@ -717,7 +717,7 @@ class Model:
         wanted = {
             i: {**self.sources, **own}.get(str(r["parent"])) for r, i in zip(rows, ids_, strict=True) if "parent" in r
         }
-        for ready in (True, False):  # what was written before its answer; then the rest, unless it closes a circle
+        for ready in (True, False):  # parents written before their replies; then the others, unless they create a cycle
             for id_, parent in sorted(wanted.items(), key=lambda link: ids_.index(link[0])):
                 before = parent not in ids_ or ids_.index(parent) < ids_.index(id_)
                 if parent is None or self.tweets[id_][3] is not None:
@@ -742,7 +742,7 @@ class Model:
 
 
 def in_order(rows: list[dict[str, Any]], every: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows as their dates, ids, lines and parents order them; `every` has those too whose id was there before."""
+    """The rows in the order of their dates, ids, lines and parents; `every` includes rows with existing ids."""
 
     def number(row: dict[str, Any]) -> int | None:
         return int(row["id"]) if str(row.get("id")).isdigit() else None
@@ -827,7 +827,7 @@ def test_any_files_with_any_interruptions_match_the_model(tmp_path, settings, en
 
 
 def interrupt(patch: pytest.MonkeyPatch, after: int, method: str) -> None:
-    """Every so many calls the method raises instead."""
+    """Every n-th call of the method raises an error."""
     calls = Counter[str]()
     original = getattr(bulk.BulkDatabase, method)
 

@@ -1,4 +1,4 @@
-"""`tweeter services` as somebody runs it: it starts what is not there, leaves alone what is, and ends in order."""
+"""`tweeter services` as a process: it starts missing servers, uses running ones, and stops cleanly."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ SECONDS = 20
 
 @pytest.fixture
 def ports(redis_server, memcached_server):
-    """Free ones; asking for the servers skips where their programs are not installed."""
+    """Free ports; the server fixtures skip the test if programs are not installed."""
     return free_port(), free_port()
 
 
@@ -42,7 +42,7 @@ def ini(tmp_path, ports):
 def running(ini, ignored=(), command=COMMAND):
     """The command, running; killed at the end if it is not over.
 
-    It inherits that these signals are ignored and all others are not, whatever the tests inherited.
+    The process ignores exactly these signals, whatever the tests inherited.
     """
     env = ["env", "--default-signal", *(f"--ignore-signal={name}" for name in ignored)]
     with subprocess.Popen(
@@ -71,7 +71,7 @@ def wait_for(condition):
         (signal.SIGHUP, ()),  # the terminal was closed
     ],
 )
-def test_both_run_until_it_is_ended(ini, ports, how, ignored):
+def test_servers_run_until_the_command_ends(ini, ports, how, ignored):
     with running(ini, ignored) as process:
         wait_for(lambda: Redis.answers_at(ports[0]) and Memcached.answers_at(ports[1]))
         for line in (f"redis runs on 127.0.0.1:{ports[0]}.", f"memcached runs on 127.0.0.1:{ports[1]}.", "Ctrl-C"):
@@ -94,7 +94,7 @@ def test_nohup_keeps_it_running_when_the_terminal_is_closed(ini, ports):
         assert process.wait(SECONDS) == 0
 
 
-def test_ctrl_c_ends_make_services_where_its_job_ignores_it(ini, ports):
+def test_ctrl_c_ends_make_services_if_the_job_ignores_sigint(ini, ports):
     tweeter = Path(sys.executable).with_name("tweeter")
     with running(ini, ["INT"], [ROOT / ".ci" / "services", tweeter]) as process:
         wait_for(lambda: Redis.answers_at(ports[0]) and Memcached.answers_at(ports[1]))
@@ -122,20 +122,20 @@ def test_exit_of_a_server_ends_the_command(ini, ports):
         ).stdout.split()
         os.kill(int(children[0]), signal.SIGKILL)
         assert process.wait(SECONDS) == 1
-        assert "A server ended by itself" in process.stderr.read()
+        assert "A server exited by itself" in process.stderr.read()
 
 
-def test_a_port_where_something_else_is(ini, ports):
+def test_port_in_use_is_reported(ini, ports):
     with closing(servers.Redis()) as other:
         other.port = ports[1]  # where memcached is expected
         other.start()
         result = subprocess.run([*COMMAND, str(ini)], capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 1
-    assert f"memcached does not start on port {ports[1]}; is something else there?" in result.stderr
+    assert f"memcached does not start on port {ports[1]}; is the port in use?" in result.stderr
     assert not Redis.answers_at(ports[0])
 
 
-def test_packages_that_are_missing_are_named(ini, ports, tmp_path):
+def test_missing_packages_are_named(ini, ports, tmp_path):
     environment = os.environ | {"PATH": str(tmp_path)}
     missing = subprocess.run(
         [*COMMAND, "--missing", str(ini)], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
@@ -148,7 +148,7 @@ def test_packages_that_are_missing_are_named(ini, ports, tmp_path):
     assert "apt-get install memcached redis-server" in result.stderr
 
 
-def test_servers_on_other_machines_are_not_ours(ini):
+def test_servers_on_other_machines_are_not_started(ini):
     text = ini.read_text(encoding="utf-8").replace("localhost:", "store.example.org:")
     ini.write_text(text, encoding="utf-8")
     result = subprocess.run([*COMMAND, str(ini)], capture_output=True, text=True, check=False, cwd=ROOT)
@@ -164,7 +164,7 @@ def test_servers_on_other_machines_are_not_ours(ini):
         ("tweeter.timelines = sql", "tweeter.timelines = cabinet", "no such module"),
     ],
 )
-def test_settings_that_make_no_sense_are_said_to(ini, old, new, message):
+def test_invalid_settings_are_reported(ini, old, new, message):
     ini.write_text(ini.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     result = subprocess.run([*COMMAND, str(ini)], capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 1
@@ -172,7 +172,7 @@ def test_settings_that_make_no_sense_are_said_to(ini, old, new, message):
     assert "Traceback" not in result.stderr
 
 
-def test_an_ini_file_that_is_not_there(tmp_path):
+def test_missing_ini_file_is_reported(tmp_path):
     result = subprocess.run([*COMMAND, tmp_path / "no.ini"], capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 1
     assert "no.ini can't be used" in result.stderr

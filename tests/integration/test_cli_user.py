@@ -1,4 +1,4 @@
-"""`tweeter user`: accounts from the command line, by the rules of the site."""
+"""`tweeter user`: account administration by the rules of the site."""
 
 import io
 import signal
@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch):
-    """`typed(...)`: what somebody types at a terminal, passwords included."""
+    """`typed(...)`: input at a terminal, including passwords."""
 
     def typed(*lines: str) -> None:
         answers = iter(lines)
@@ -39,7 +39,7 @@ def typed(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def piped(monkeypatch: pytest.MonkeyPatch):
-    """`piped(text)`: what another program writes to stdin."""
+    """`piped(text)`: input of another program on stdin."""
     return lambda content: monkeypatch.setattr("sys.stdin", io.StringIO(content))
 
 
@@ -68,7 +68,7 @@ def test_password_is_the_first_line_of_standard_input(ini, sessions, piped):
     assert password_is(sessions, "ann", PASSWORD)
 
 
-def test_at_a_terminal_the_password_is_asked_for_twice(ini, sessions, typed, capsys):
+def test_terminal_prompts_for_the_password_twice(ini, sessions, typed, capsys):
     typed(PASSWORD, "another one")
     assert main(["user", "add", ini, "ann"]) == 1
     assert "differ" in capsys.readouterr().err
@@ -85,7 +85,7 @@ def test_a_new_password_ends_the_sessions(ini, sessions):
         assert session.scalars(select(User.auth_version)).one() == 1
 
 
-def test_an_account_is_closed_only_after_a_yes(ini, acting, sessions, piped, typed, capsys):
+def test_closing_an_account_requires_confirmation(ini, acting, sessions, piped, typed, capsys):
     main(["user", "add", ini, "ann", "--password", PASSWORD])
     with acting() as actions:
         actions.post(actions.find("ann").id, "hello")
@@ -101,7 +101,7 @@ def test_an_account_is_closed_only_after_a_yes(ini, acting, sessions, piped, typ
         assert sum('"AccountClosed"' in payload for payload in session.scalars(select(OutboxEvent.payload))) == 1
 
 
-def test_close_does_not_ask_with_yes(ini, sessions):
+def test_close_with_yes_does_not_prompt(ini, sessions):
     main(["user", "add", ini, "ann", "--password", PASSWORD])
     assert main(["user", "close", ini, "ann", "--yes"]) == 0
     with sessions() as session:
@@ -152,7 +152,7 @@ def test_missing_tables_are_reported_with_the_remedy(tmp_path, empty_url, capsys
 
 @pytest.mark.parametrize("inherited", [signal.default_int_handler, signal.SIG_IGN])
 def test_ctrl_c_ends_with_code_130(ini, monkeypatch, capsys, typed, inherited):
-    """A script's background jobs inherit that SIGINT is ignored."""
+    """Background jobs of a script ignore SIGINT."""
 
     def interrupt(prompt: str) -> str:
         signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Whenever timelines start cold, the log says why."""
+"""Whenever timelines start cold, the log contains the reason."""
 
 import logging
 import shutil
@@ -60,22 +60,22 @@ def test_a_new_store(begin, caplog):
     with closing(begin()):
         assert reasons(caplog) == ["it is new"]
     with closing(begin()):
-        assert len(reasons(caplog)) == 1  # what is known to be right is not cold
+        assert len(reasons(caplog)) == 1  # timelines with a valid checkpoint stay warm
 
 
-def test_a_server_that_was_started_again(begin, caplog, server):
+def test_restarted_server_starts_cold(begin, caplog, server):
     with closing(begin()) as process:
         caplog.clear()
         server.kill()
         server.start()
         deadline = time.monotonic() + SECONDS
-        while not reasons(caplog) and time.monotonic() < deadline:  # the relay looks every half second
+        while not reasons(caplog) and time.monotonic() < deadline:  # the relay checks every half second
             time.sleep(0.05)
         assert process.delivery.drain(SECONDS)
-        assert reasons(caplog) == ["its checkpoint is lost, or it was left half cleared"]
+        assert reasons(caplog) == ["its checkpoint is lost, or clearing it was interrupted"]
 
 
-def test_a_database_that_was_restored(begin, caplog, sqlite_url, tmp_path):
+def test_restored_database_starts_cold(begin, caplog, sqlite_url, tmp_path):
     path = sqlite_url.removeprefix("sqlite:///")
     with closing(begin()) as process:
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(tmp_path / "backup")) as backup:
@@ -91,7 +91,7 @@ def test_a_database_that_was_restored(begin, caplog, sqlite_url, tmp_path):
         assert reason.startswith("the database was restored from a backup")
 
 
-def test_a_store_that_nothing_was_delivered_to_for_longer_than_events_are_kept(begin, caplog):
+def test_store_without_delivery_beyond_event_retention_starts_cold(begin, caplog):
     with closing(begin()) as process:
         process.delivery.stop()
         store = process.timelines.store
@@ -104,7 +104,7 @@ def test_a_store_that_nothing_was_delivered_to_for_longer_than_events_are_kept(b
         assert reasons(caplog) == ["nothing was delivered to it for longer than events are kept"]
 
 
-def test_another_site_id(begin, caplog):
+def test_new_site_id_starts_cold(begin, caplog):
     with closing(begin()) as process:
         caplog.clear()
         renew_site_id(process.sessions)
@@ -113,7 +113,7 @@ def test_another_site_id(begin, caplog):
         assert reasons(caplog) == ["it is new"]
 
 
-def test_a_relay_that_was_suspended_for_longer_than_events_are_kept(sqlite_url, caplog):
+def test_relay_suspended_beyond_event_retention_starts_cold(sqlite_url, caplog):
     with closing(Process(sqlite_url, "memory")) as process:
         process.page(Timeline("public"), Cursor())
         assert reasons(caplog) == ["it is new"]

@@ -1,4 +1,4 @@
-"""Laws 4 and 9: what was committed is delivered, also after the process that committed it died; pages are fresh."""
+"""Laws 4 and 9: committed events are delivered, even after the death of the committing process; pages are fresh."""
 
 import time
 from contextlib import closing
@@ -134,13 +134,13 @@ def test_an_event_of_a_newer_version_blocks_no_other_and_leaves_everything_cold(
 
 
 def read(process, user, written=0):
-    """The ids of a home page as it is now, and what served it."""
+    """The ids of the current home page, and the backend that served it."""
     with measure.measuring() as meter:
         page = process.timelines.page(Timeline("home", user), Cursor(), written)
     return [tweet.id for tweet in page.tweets], meter.served_by
 
 
-def test_an_own_write_is_on_the_next_page_also_where_nothing_is_delivered(processes, ann):
+def test_own_write_is_on_the_next_page_without_delivery(processes, ann):
     one, other = processes
     assert home(one, ann) == home(other, ann) == []
     for process in processes:
@@ -150,7 +150,7 @@ def test_an_own_write_is_on_the_next_page_also_where_nothing_is_delivered(proces
         written = session.scalar(select(User.last_write).where(User.id == ann))
     for process in processes:
         assert read(process, ann, written) == ([tweet], "memory")
-        assert read(process, ann) == ([], "memory")  # anybody else waits for the delivery
+        assert read(process, ann) == ([], "memory")  # other users wait for the delivery
 
 
 def test_store_without_delivery_stops_serving_pages_after_a_second(processes, ann):
@@ -172,7 +172,7 @@ def test_an_idle_site_reads_its_stores(processes, ann):
 
 
 @pytest.mark.parametrize("steps", [["post"], ["post", "delete"], ["follow"], ["follow", "unfollow"], ["rename"]])
-def test_every_action_notes_the_last_write_that_the_log_has(processes, ann, steps):
+def test_every_action_records_its_user_s_last_write(processes, ann, steps):
     one, _ = processes
     with one.acting() as actions:
         actions.sign_up("bob", "password")
@@ -239,8 +239,8 @@ def test_the_sql_backend_has_nothing_to_deliver(database_url):
 def test_the_checkpoint_lists_a_long_event_only_until_its_end(sqlite_url, redis_server, backend, monkeypatch):
     for name, value in (("projector.SMALL", 0), ("streams.CHUNK", 1), ("streams.STRETCH", 2)):
         monkeypatch.setattr(f"tweeter.timelines.{name}", value)
-    monkeypatch.setattr("tweeter.delivery.holder.SLICE", 0.0001)  # seconds: it takes several looks at the outbox
-    monkeypatch.setattr("tweeter.delivery.holder.RENEWED", 3600)  # seconds between checkpoints where nothing happens
+    monkeypatch.setattr("tweeter.delivery.holder.SLICE", 0.0001)  # seconds: several reads of the outbox
+    monkeypatch.setattr("tweeter.delivery.holder.RENEWED", 3600)  # seconds between checkpoints without events
     own = {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": f"{sqlite_url[-30:]}:".replace("/", "-")}
     with closing(Process(sqlite_url, backend, **own)) as process:
         with process.acting() as actions:

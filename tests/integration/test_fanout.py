@@ -1,4 +1,4 @@
-"""A fan-out over followers who come and go, in stretches and chunks, to stores of both kinds."""
+"""A fan-out during follows and unfollows, in stretches and chunks, to memory and Redis."""
 
 from array import array
 
@@ -50,13 +50,13 @@ def store(request, database_url):
 
 @pytest.fixture(params=[0, 60])
 def small(request):
-    """How many followers are few: with 0 every fan-out is a stream."""
+    """The limit of few followers: with 0 every fan-out is a stream."""
     return request.param
 
 
 @pytest.fixture
 def fan_out(store, crowd, small, monkeypatch):
-    """Over warm timelines, in stretches of four followers, three of them at a time."""
+    """Over warm timelines, in stretches of four followers, three per chunk."""
     for module, name, value in ((streams, "STRETCH", 4), (streams, "CHUNK", 3), (projector, "SMALL", small)):
         monkeypatch.setattr(module, name, value)
     warm(store, FANS + OTHERS)
@@ -75,7 +75,7 @@ def held(store, user, kind="home"):
 
 
 @pytest.mark.parametrize("limit", [1, 5, 12, 100])
-def test_followers_come_in_ascending_order_none_twice_and_none_left_out(crowd, limit):
+def test_followers_are_ascending_distinct_and_complete(crowd, limit):
     last, found = 0, []
     with crowd() as session:
         while ids := followers.after(session, AUTHOR, last, limit):
@@ -92,7 +92,7 @@ def test_only_followers_get_the_tweet(fan_out, store, small):
     steps = list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     assert [held(store, fan) for fan in FANS] == [[TWEET]] * len(FANS)
     assert [held(store, other) for other in OTHERS] == [[], []]
-    assert len(steps) == (0 if small else 6)  # others had their turn
+    assert len(steps) == (0 if small else 6)  # other streams ran in between
 
 
 def test_followers_get_the_tweet_in_every_kind_to_followers(fan_out, store):
@@ -137,12 +137,12 @@ def test_lease_is_proven_before_the_write_to_each_kind(fan_out, store):
     assert held(store, FANS[-1], "friends") == []
 
 
-def test_who_unfollows_or_follows_while_it_runs(fan_out, store, crowd, small, monkeypatch):
-    """Who left has a cold timeline; who came, and who stayed, keep theirs."""
+def test_follows_and_unfollows_during_a_fan_out(fan_out, store, crowd, small, monkeypatch):
+    """Former followers have cold timelines; new and remaining followers keep theirs."""
     begun = []
 
     def meanwhile():
-        """The followers are read, and not written to yet: before the batch is added, or the first chunk of a stream."""
+        """After the followers are read and before the first write, of the batch or of the first chunk of a stream."""
         begun.append(1)
         if len(begun) == (3 if small else 4):
             with crowd.begin() as session:
@@ -160,7 +160,7 @@ def test_who_unfollows_or_follows_while_it_runs(fan_out, store, crowd, small, mo
 
 
 def test_followers_changed_since_the_last_tweet(fan_out, store, crowd):
-    """The followers of the last tweet are remembered, and read again after the write."""
+    """The followers of the last tweet are cached, and read again after the write."""
     list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     with crowd.begin() as session:
         session.execute(insert(Tweet).values(id=TWEET + 1, user_id=AUTHOR, message="x", date=now()))
@@ -176,7 +176,7 @@ def test_followers_changed_since_the_last_tweet(fan_out, store, crowd):
 
 
 def test_former_follower_is_not_written_to_again(fan_out, store, crowd, small, monkeypatch):
-    """Not even until the followers are read again: their page would show it."""
+    """Not even temporarily: the page would show the tweet."""
     list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     with crowd.begin() as session:
         session.execute(insert(Tweet).values(id=TWEET + 1, user_id=AUTHOR, message="x", date=now()))
@@ -199,7 +199,7 @@ def test_author_gains_and_loses_many_followers(fan_out, store, crowd, monkeypatc
 
 
 class Cache(MemoryTweetCache):
-    """One that remembers how many ids it was told at a time."""
+    """A cache that records the number of ids per call."""
 
     def __init__(self, most):
         super().__init__(most)
@@ -213,7 +213,7 @@ class Cache(MemoryTweetCache):
 
 @pytest.mark.parametrize("event", [ProfileChanged(AUTHOR), AccountClosed(AUTHOR)])
 @pytest.mark.parametrize("number", [0, 1, 3, 6, 7, 30])
-def test_all_tweets_of_an_author_are_forgotten_in_chunks(store, crowd, monkeypatch, event, number):
+def test_tweets_of_an_author_are_invalidated_in_chunks(store, crowd, monkeypatch, event, number):
     monkeypatch.setattr(streams, "CHUNK", 3)
     theirs = [100 + 2 * n for n in range(number)]
     replies = [id_ + 1 for id_ in theirs]

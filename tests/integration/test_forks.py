@@ -1,4 +1,4 @@
-"""Servers that load the application and fork afterwards: each process reads and delivers by itself."""
+"""Servers that fork after loading the application: each process reads and delivers on its own."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def app(request, database_url, redis_server, memcached_server):
 
 
 def forked(work):
-    """The exit code of a forked process that does the work: 0 if it succeeds."""
+    """The exit code of a forked process that runs `work`: 0 on success."""
     pid = os.fork()
     if pid:
         deadline = time.monotonic() + SECONDS
@@ -51,7 +51,7 @@ def forked(work):
         os._exit(1)
 
 
-def test_a_forked_process_has_relays_of_its_own_and_leaves_its_parents_alone(app):
+def test_forked_process_has_its_own_relays(app):
     delivery, timelines = app.registry.getUtility(IDelivery), app.registry.getUtility(ITimelines)
     ann = Person(Browser(app), "ann")
     ann.post("before the fork")

@@ -1,6 +1,6 @@
-"""What users of other timeline systems complain about, each as it would show here.
+"""Bugs reported for other timeline systems, each as a test for Tweeter.
 
-The numbers are those of the project's list of hard cases, gathered from the issues of Mastodon, Misskey, Takahe,
+The numbers are those of the list of hard cases, collected from the issues of Mastodon, Misskey, Takahe,
 GoToSocial, Stream-Framework, Redis and Nydus.
 """
 
@@ -49,7 +49,7 @@ PUBLIC = Timeline("public")
 
 
 class Watched:
-    """A store in which something can happen right before a step, or that can break."""
+    """A store that can run code right before a step, or fail."""
 
     def __init__(self, store):
         self._store = store
@@ -137,7 +137,7 @@ def store(store_and_cache):
 
 
 def over(store, cache, sessions):
-    """Timelines that read their store at any age: the test delivers by hand."""
+    """Timelines that accept a store of any age: the test delivers by hand."""
     push = PushTimelines("watched", store, cache, sessions, built_in_kinds(), CAPACITY)
     push.circuit.succeeded()
     return push
@@ -186,7 +186,7 @@ def deliver(push, event):
 
 
 def shown(timelines, timeline, limit=3):
-    """The ids of all pages, each page being full but the last."""
+    """The ids of all pages; each page but the last must be full."""
     result, cursor = [], Cursor(limit=limit)
     while True:
         page = timelines.page(timeline, cursor)
@@ -198,7 +198,7 @@ def shown(timelines, timeline, limit=3):
 
 
 def test_1_neighbouring_ids_are_paged_without_a_gap(push, pull, sessions, ann):
-    """redis#9758, Stream-Framework#66: as floating-point scores, neighbouring large ids are one."""
+    """redis#9758, Stream-Framework#66: as floating-point scores, adjacent large ids are equal."""
     first = ids.MAX_ID - 12
     with sessions() as session:
         session.execute(
@@ -215,7 +215,7 @@ def test_1_neighbouring_ids_are_paged_without_a_gap(push, pull, sessions, ann):
 
 
 def test_2_tweets_posted_under_another_backend_appear_after_switching_back(database_url):
-    """misskey#17547: posts made while fan-out was off were in no timeline, at any depth."""
+    """misskey#17547: posts from while fan-out was disabled were missing from all timelines."""
     with closing(Site(database_url, ["memory"])) as site:
         with site.processes[0].acting() as actions:
             ann = actions.sign_up("ann", "password").id
@@ -230,7 +230,7 @@ def test_2_tweets_posted_under_another_backend_appear_after_switching_back(datab
 
 
 def test_3_a_tweet_delivered_late_does_not_fall_into_a_gap(push, pull, ann, bob, post):
-    """misskey#17549: what arrives below what was trimmed is asked of nobody."""
+    """misskey#17549: ids that arrive below the trimmed range were never read."""
     posted = post(bob, 4)
     assert len(shown(push, Timeline("home", ann))) == 4
     late = post(bob, 6)
@@ -239,8 +239,8 @@ def test_3_a_tweet_delivered_late_does_not_fall_into_a_gap(push, pull, ann, bob,
     assert shown(push, Timeline("home", ann)) == shown(pull, Timeline("home", ann)) == [*late[::-1], *posted[::-1]]
 
 
-def test_5_a_broken_store_answers_the_same_question(push, pull, store, ann, bob, post):
-    """misskey#12065, mastodon#6251: the way around the cache filtered otherwise."""
+def test_5_fallback_serves_the_same_page(push, pull, store, ann, bob, post):
+    """misskey#12065, mastodon#6251: the path without the cache filtered differently."""
     post(bob, 4)
     post(ann, 4)
     good = shown(push, Timeline("home", ann))
@@ -248,18 +248,18 @@ def test_5_a_broken_store_answers_the_same_question(push, pull, store, ann, bob,
     assert shown(push, Timeline("home", ann)) == good == shown(pull, Timeline("home", ann))
 
 
-def test_6_the_timeline_does_not_end_where_the_store_ends(push, ann, bob, post):
-    """mastodon#18908, #20173, #12389: the end of the world at 400; Stream-Framework#137."""
+def test_6_paging_continues_below_the_floor(push, ann, bob, post):
+    """mastodon#18908, #20173, #12389: timelines ended at 400 entries; Stream-Framework#137."""
     posted = post(bob, CAPACITY * 4)
     for limit in (1, 3, CAPACITY, CAPACITY + 1, 100):
         assert shown(push, Timeline("home", ann), limit) == posted[::-1]
 
 
 def test_7_returning_user_gets_a_full_page(push, store, ann, bob, post):
-    """mastodon#2619, #5634, #6331, #4056: an empty home that looks final."""
+    """mastodon#2619, #5634, #6331, #4056: an empty home timeline looked permanent."""
     posted = post(bob, 4)
     for tweet in posted:
-        deliver(push, TweetCreated(tweet, bob))  # to nobody: the timeline is cold
+        deliver(push, TweetCreated(tweet, bob))  # no write: the timeline is cold
     assert store.read(f"home:{ann}", Cursor().before, 20) is None
     assert shown(push, Timeline("home", ann)) == posted[::-1]
     store.clear()
@@ -267,7 +267,7 @@ def test_7_returning_user_gets_a_full_page(push, store, ann, bob, post):
 
 
 def test_8_backfill_of_a_cold_home_takes_few_queries_for_any_number_of_follows(push, sessions, ann, bob, post):
-    """mastodon#12084, #33839: filled by asking for each followee, a home takes too long."""
+    """mastodon#12084, #33839: backfill by one query per followee took too long."""
     posted = post(bob, 3)
     statements = []
     for follows in (1, 300):
@@ -284,11 +284,11 @@ def test_8_backfill_of_a_cold_home_takes_few_queries_for_any_number_of_follows(p
         with measure.measuring() as meter:
             assert [tweet.id for tweet in push.page(Timeline("home", ann), Cursor()).tweets] == posted[::-1]
         statements.append(meter.sql)
-    assert max(statements) <= 5  # how many, a sample, one plan or two, and the tweets
+    assert max(statements) <= 5  # the number of followees, a sample, one or two plans, and the tweets
 
 
-def test_9_an_unfollow_during_the_fan_out_leaves_nothing_behind(push, store, acting, ann, bob, post):
-    """mastodon#37238: an insert that was on its way lands after the clean-up, and stays."""
+def test_9_unfollow_during_the_fan_out_removes_the_tweets(push, store, acting, ann, bob, post):
+    """mastodon#37238: an insert in flight arrived after the clean-up and stayed."""
     shown(push, Timeline("home", ann))
     tweet = post(bob)
 
@@ -328,12 +328,12 @@ def test_9_follow_during_a_backfill_invalidates_it(push, store, acting, ann, pos
         deliver(push, Followed(ann, carl))
 
     store.before["fill"] = follow
-    assert shown(push, Timeline("home", ann)) == []  # what SQL said when it was asked
+    assert shown(push, Timeline("home", ann)) == []  # the result of the SQL query
     assert shown(push, Timeline("home", ann)) == [tweet]
 
 
 def test_11_deleted_tweets_leave_no_hole(push, pull, store, acting, ann, bob, post):
-    """mastodon#21236, Tusky#494: short and empty pages make clients stop."""
+    """mastodon#21236, Tusky#494: short and empty pages made clients stop paging."""
     posted = post(bob, CAPACITY)
     shown(push, Timeline("home", ann))
     for tweet in posted[1:]:
@@ -341,11 +341,13 @@ def test_11_deleted_tweets_leave_no_hole(push, pull, store, acting, ann, bob, po
             actions.delete(bob, tweet)
         deliver(push, TweetsDeleted((tweet,), bob))
     assert shown(push, Timeline("home", ann), 1) == posted[:1]
-    assert store.read(f"home:{ann}", Cursor().before, 20).ids == posted[:1]  # the next reader is spared them
+    assert (
+        store.read(f"home:{ann}", Cursor().before, 20).ids == posted[:1]
+    )  # read repair: the next read does not find them
 
 
 def test_12_a_closed_account_leaves_no_timeline_behind(push, store, acting, ann, bob, post):
-    """mastodon#33065, #5428: feeds of accounts that are gone fill the memory."""
+    """mastodon#33065, #5428: feeds of removed accounts filled the memory."""
     post(bob)
     shown(push, Timeline("home", bob))
     shown(push, Timeline("profile", bob))
@@ -356,7 +358,7 @@ def test_12_a_closed_account_leaves_no_timeline_behind(push, store, acting, ann,
 
 
 def test_13_a_fan_out_costs_round_trips_by_the_chunk_not_by_the_follower(push, store, sessions, ann, bob, post):
-    """Stream-Framework: the batch it is given is ignored, and 100 followers are 100 round trips."""
+    """Stream-Framework: the batch argument was ignored, so 100 followers took 100 round trips."""
     with sessions() as session:
         session.execute(
             insert(User),
@@ -366,7 +368,7 @@ def test_13_a_fan_out_costs_round_trips_by_the_chunk_not_by_the_follower(push, s
         session.execute(insert(Relationship), [{"from_user_id": fan, "to_user_id": bob} for fan in fans])
         session.commit()
     tweet = post(bob)
-    store.read = None  # nobody is asked what they have
+    store.read = None  # no timeline is read
     with measure.measuring() as meter:
         deliver(push, TweetCreated(tweet, bob))
     assert meter.round_trips < 20  # three chunks of followers, a few for each
@@ -385,10 +387,8 @@ def test_13_fan_out_ends_if_the_tweet_is_deleted(push, store, acting, ann, bob, 
         assert tweet not in [view.id for view in push.page(timeline, Cursor()).tweets]
 
 
-def test_14_another_list_of_servers_is_another_store_and_the_old_one_comes_back_without_gaps(
-    sqlite_url, memcached_server
-):
-    """nydus#34 and the talk: with one server more, keys are looked for where they never were."""
+def test_14_other_servers_are_another_store_and_the_old_one_returns_without_gaps(sqlite_url, memcached_server):
+    """nydus#34 and the talk: with an added server, keys were read from the wrong one."""
     with closing(Memcached()) as second:
         second.start()
         both = f"{memcached_server.address} {second.address}"
@@ -418,7 +418,7 @@ def test_15_new_tweets_during_paging_neither_repeat_nor_skip(push, pull, ann, bo
 
 
 def test_15_newer_than_is_the_newest_that_came_since(push, pull, ann, bob, post):
-    """mastodon#5819: what since_id means."""
+    """mastodon#5819: the meaning of since_id."""
     posted = post(bob, CAPACITY * 2)
     shown(push, Timeline("home", ann))
     for timelines in (pull, push):
@@ -430,7 +430,7 @@ def test_15_newer_than_is_the_newest_that_came_since(push, pull, ann, bob, post)
 
 
 def test_16_counters_match_the_rows_and_are_never_negative(acting, sessions, ann, bob, post):
-    """mastodon#8711, #6113, #26409: counters drift; #11597 is a tool that counts anew."""
+    """mastodon#8711, #6113, #26409: counters drifted; #11597 is a tool that recounts."""
     posted = post(bob, 3)
     for _ in range(2):
         with acting() as actions:
@@ -450,7 +450,7 @@ def test_16_counters_match_the_rows_and_are_never_negative(acting, sessions, ann
 
 
 def test_17_late_tweet_is_ordered_by_its_id(push, ann, bob, post):
-    """takahe#435: order by arrival is another order on every machine."""
+    """takahe#435: ordering by arrival differs between machines."""
     posted = post(bob, 3)
     shown(push, Timeline("home", ann))
     deliver(push, TweetCreated(posted[1], bob))
@@ -458,11 +458,11 @@ def test_17_late_tweet_is_ordered_by_its_id(push, ann, bob, post):
     assert shown(push, Timeline("home", ann)) == posted[::-1]
 
 
-# what the talk's own code does wrong
+# bugs in the code of the talk
 
 
 def test_talk_tweets_of_one_second_are_in_order(push, pull, acting, ann, bob):
-    """Its scores end with the month: all tweets of a second tie, and ties are sorted as texts."""
+    """Its scores have a resolution of one second, and ties are sorted as text."""
     posted = []
     with acting() as actions:
         for number in range(12):
@@ -474,7 +474,7 @@ def test_talk_tweets_of_one_second_are_in_order(push, pull, acting, ann, bob):
 
 
 def test_talk_pages_have_the_requested_size_and_continue(push, pull, ann, bob, post):
-    """Its `zrevrange(key, offset, limit)` takes the index of the last for a count: 101 rows, then one or none."""
+    """Its `zrevrange(key, offset, limit)` confuses the last index with a count: 101 rows, then one or none."""
     posted = post(bob, 12)[::-1]
     for timelines in (pull, push):
         for limit in (1, 4, 11, 12):
@@ -484,7 +484,7 @@ def test_talk_pages_have_the_requested_size_and_continue(push, pull, ann, bob, p
             assert [tweet.id for tweet in second.tweets] == posted[limit : 2 * limit]
 
 
-def test_talk_truncation_truncates(push, ann, bob, post):
+def test_talk_truncation_removes_old_ids(push, ann, bob, post):
     """Its `zremrangebyscore(key, d30, -1)` deletes nothing."""
     posted = post(bob, CAPACITY)
     timelines = (Timeline("public"), Timeline("home", ann), Timeline("profile", bob))
@@ -493,11 +493,11 @@ def test_talk_truncation_truncates(push, ann, bob, post):
     deliver(push, Truncated(posted[3]))
     for timeline in timelines:
         assert push.peek(timeline) == Slice(posted[:2:-1], posted[3])
-        assert shown(push, timeline) == posted[::-1]  # the rest is asked of SQL
+        assert shown(push, timeline) == posted[::-1]  # SQL serves the rest
 
 
 def test_talk_ids_are_numbers_from_every_source(push, pull, ann, bob, post):
-    """It looks for the texts that Redis answers among numbers, finds none, and every page is empty."""
+    """It looks up the strings of Redis among numbers and finds none, so every page is empty."""
     posted = post(bob, 3)
     for _ in ("cold", "warm"):
         page = push.page(Timeline("home", ann), Cursor())
@@ -506,8 +506,8 @@ def test_talk_ids_are_numbers_from_every_source(push, pull, ann, bob, post):
         assert {type(tweet.id) for tweet in page.tweets} == {type(tweet.user_id) for tweet in page.tweets} == {int}
 
 
-def test_talk_ones_own_tweets_are_on_ones_own_home(push, ann, bob, post):
-    """It delivers to followers alone."""
+def test_talk_own_tweets_are_on_the_home_timeline(push, ann, bob, post):
+    """It delivers only to followers, not to the author."""
     shown(push, Timeline("home", bob))
     tweet = post(bob)
     deliver(push, TweetCreated(tweet, bob))
@@ -515,7 +515,7 @@ def test_talk_ones_own_tweets_are_on_ones_own_home(push, ann, bob, post):
 
 
 def test_talk_a_tweet_deleted_in_the_middle_of_its_fan_out_ends_it(push, acting, sessions, ann, bob, post, monkeypatch):
-    """Nothing ends its fan-out: 30 million followers get what is gone."""
+    """Its fan-out never stops: 30 million followers get a deleted tweet."""
     for module, name, value in ((streams, "STRETCH", 1), (streams, "CHUNK", 1), (projector, "SMALL", 0)):
         monkeypatch.setattr(module, name, value)
     with acting() as actions:
@@ -567,7 +567,7 @@ def test_deleted_tweet_is_not_queried_on_every_read(sessions, acting, ann, bob, 
     with acting() as actions:
         actions.delete(bob, posted[1])
     deliver(push, TweetsDeleted((posted[1],), bob))
-    store.remove = lambda key, ids: None  # even where it can't be taken out of the timeline
+    store.remove = lambda key, ids: None  # even if read repair cannot remove it from the timeline
     shown(push, Timeline("home", ann))
     with measure.measuring() as meter:
         assert [tweet.id for tweet in push.page(Timeline("home", ann), Cursor()).tweets] == [posted[2], posted[0]]

@@ -1,4 +1,4 @@
-"""`tweeter load` beside a running site: when its stores are flushed, and what holds if the load is killed."""
+"""`tweeter load` beside a running site: when stores are flushed, and the guarantees if the load is killed."""
 
 import signal
 import time
@@ -57,7 +57,7 @@ def live(request, database_url, redis_server, memcached_server):
 
 
 def test_pages_are_right_after_a_load_that_was_killed(tmp_path, ini, sessions, monkeypatch, live):
-    """Nobody starts it again, and it told nobody: a running site finds out by itself, and flushes its store once."""
+    """Without a restart or a notification, a running site detects the dead load and flushes its store once."""
     with live.acting() as actions:
         ann = actions.sign_up("ann", "password").id
         actions.post(ann, "hello")
@@ -72,7 +72,7 @@ def test_pages_are_right_after_a_load_that_was_killed(tmp_path, ini, sessions, m
         written = len(messages(session))
         assert 1 < written < 41
         assert session.scalars(select(OutboxEvent.payload).where(OutboxEvent.payload.contains("Reloaded"))).all() == []
-    assert len(live.page(profile, Cursor(limit=100)).tweets) == 1  # as it was: the load may still be at work
+    assert len(live.page(profile, Cursor(limit=100)).tweets) == 1  # unchanged: the load may still be running
     with sessions.begin() as session:
         assert session.scalars(select(SiteRow.loading_until)).one() > now()
         session.execute(update(SiteRow).values(loading_until=now() - timedelta(seconds=1)))  # much later

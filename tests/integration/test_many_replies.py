@@ -1,4 +1,4 @@
-"""Deleting a tweet that very many have answered: at real size, on real servers, within the ordinary timeout."""
+"""Deleting a tweet with very many replies: at real size, on real servers, within the usual timeout."""
 
 from contextlib import closing
 
@@ -18,12 +18,12 @@ from tweeter.timelines.hydrate import Hydrator
 from tweeter.values import Cursor, Timeline, TweetsDeleted
 
 pytestmark = pytest.mark.slow
-REPLIES = 120_000  # as many as fail in one exchange with Redis
+REPLIES = 120_000  # too many for one exchange with Redis
 CAUGHT_UP = 60  # seconds; it takes a few
 
 
 def add_replies(process, author, parent, count, after=0):
-    """Rows alone, as a site has them from long ago, `after` others of that time; their ids."""
+    """Old rows without events, `after` the others of that time. Returns their ids."""
     first = ids.first_id_of_ms(ids.EPOCH_MS + 1_000_000) + after
     found = range(first, first + count)
     with process.sessions() as session:
@@ -58,7 +58,7 @@ def test_a_tweet_with_120_000_replies_is_deleted(processes):
     assert process.delivery.drain(CAUGHT_UP)
     replies = add_replies(process, bob, tweet, REPLIES)
     hydrator = process.timelines._hydrator
-    for start in range(0, REPLIES, 2000):  # all of them are cached, and say whom they answer
+    for start in range(0, REPLIES, 2000):  # all are cached, and show the author of their parent
         assert hydrator.tweets([replies[start]])[replies[start]].parent_username == "ann"
     page = process.page(Timeline("profile", bob), Cursor())
     assert {view.parent_username for view in page.tweets} == {"ann"}
@@ -91,7 +91,7 @@ def test_stores_accept_any_number_of_keys(processes):
 
 
 class Forgotten(MemoryTweetCache):
-    """Remembers the chunks of ids that it was to forget."""
+    """Records the chunks of ids to invalidate."""
 
     def __init__(self):
         super().__init__(1000)
@@ -102,7 +102,7 @@ class Forgotten(MemoryTweetCache):
         super().invalidate(self.chunks[-1])
 
 
-def test_replies_of_several_deleted_tweets_are_forgotten_in_chunks(database_url, monkeypatch):
+def test_replies_to_several_deleted_tweets_are_invalidated_in_chunks(database_url, monkeypatch):
     monkeypatch.setattr(streams, "CHUNK", 7)
     with closing(Process(database_url, "sql")) as process:
         with process.acting() as actions:
@@ -125,8 +125,8 @@ def test_replies_of_several_deleted_tweets_are_forgotten_in_chunks(database_url,
             assert all(len(chunk) <= 7 + len(tweet_ids) for chunk in cache.chunks)
 
 
-def test_replies_that_are_still_to_be_forgotten_are_read_from_sql(process_with_replies, monkeypatch):
-    """A page that is read in the middle of the event already shows that the parent is gone."""
+def test_replies_pending_invalidation_are_read_from_sql(process_with_replies, monkeypatch):
+    """A page that is read during the event already shows that the parent is deleted."""
     process, bob, deleted = process_with_replies
     monkeypatch.setattr(streams, "CHUNK", 5)
     event = TweetsDeleted((deleted,), bob)

@@ -1,4 +1,4 @@
-"""Migrations: they make what the models say, on both databases, and can be taken back."""
+"""Migrations: they create the schema of the models on both databases, and can be reverted."""
 
 import importlib.util
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def described(url: str) -> dict[str, Any]:
-    """All that the database knows of the tables."""
+    """The complete schema of the tables."""
     with engine_on(url) as engine, engine.connect() as connection:
         inspector = inspect(connection)
         found: dict[str, Any] = {}
@@ -34,7 +34,7 @@ def described(url: str) -> dict[str, Any]:
                 "unique": sorted(map(plain, inspector.get_unique_constraints(table))),
                 "checks": sorted(map(plain, inspector.get_check_constraints(table))),
             }
-            if engine.dialect.name == "sqlite":  # what no inspector tells of
+            if engine.dialect.name == "sqlite":  # not reported by the inspector
                 sql = connection.scalars(
                     text("SELECT sql FROM sqlite_schema WHERE name = :name"), {"name": table}
                 ).one()
@@ -43,7 +43,7 @@ def described(url: str) -> dict[str, Any]:
 
 
 def plain(value: Any) -> str:
-    """As text, that of SQL clauses too: they have no equality."""
+    """As text, because SQL clauses cannot be compared."""
     if isinstance(value, dict):
         return str({key: plain(part) for key, part in value.items()})
     return str(value)
@@ -60,7 +60,7 @@ def test_up_down_and_up_again(empty_url: str) -> None:
     assert described(empty_url) == first
 
 
-def test_every_step_can_be_taken_back(empty_url: str) -> None:
+def test_every_migration_can_be_downgraded(empty_url: str) -> None:
     config = alembic_config(empty_url)
     revisions = list(ScriptDirectory.from_config(config).walk_revisions())
     for revision in reversed(revisions):
@@ -71,7 +71,7 @@ def test_every_step_can_be_taken_back(empty_url: str) -> None:
         assert described(empty_url) == after, revision
 
 
-def test_an_account_that_is_half_removed_does_not_come_back(database_url: str) -> None:
+def test_partly_removed_account_stays_closed_after_migration(database_url: str) -> None:
     config = alembic_config(database_url)
     before = ScriptDirectory.from_config(config).get_revision("0008").down_revision
     rows = [
@@ -114,7 +114,7 @@ def test_migrations_and_models_agree(database_url: str) -> None:
 
 
 def test_migrations_match_the_models(empty_url: str) -> None:
-    """Further than Alembic looks: checks, foreign keys' rules, partial and unique indexes, options of tables."""
+    """Compares more than Alembic: checks, foreign key rules, partial and unique indexes, table options."""
     config = alembic_config(empty_url)
     command.upgrade(config, "head")
     by_migrations = described(empty_url)

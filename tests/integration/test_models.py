@@ -1,4 +1,4 @@
-"""The tables' own rules, the engine, and the outbox as a log that loses nothing."""
+"""Constraints of the tables, the engine, and the outbox as a log without loss."""
 
 import threading
 import time
@@ -83,7 +83,7 @@ def test_tweets_need_an_author(sessions: Sessions, ada: int) -> None:
         session.add(Tweet(id=1, user_id=ada + 1, message="hi", date=datetime.now(UTC)))
 
 
-def test_all_that_belongs_to_an_account_goes_with_it(sessions: Sessions, ada: int) -> None:
+def test_deleting_an_account_deletes_its_rows(sessions: Sessions, ada: int) -> None:
     with sessions.begin() as session:
         bob = person("bob")
         session.add(bob)
@@ -98,7 +98,7 @@ def test_all_that_belongs_to_an_account_goes_with_it(sessions: Sessions, ada: in
             assert session.scalar(select(func.count()).select_from(model)) == 0
 
 
-def test_the_id_of_a_closed_account_is_not_given_again(sessions: Sessions, ada: int) -> None:
+def test_id_of_a_closed_account_is_not_reused(sessions: Sessions, ada: int) -> None:
     with sessions.begin() as session:
         session.execute(text("DELETE FROM users WHERE id = :id"), {"id": ada})
     with sessions.begin() as session:
@@ -107,14 +107,14 @@ def test_the_id_of_a_closed_account_is_not_given_again(sessions: Sessions, ada: 
         assert bob.id > ada
 
 
-def test_the_greatest_id_is_kept_exactly(sessions: Sessions, ada: int) -> None:
+def test_greatest_id_round_trips_exactly(sessions: Sessions, ada: int) -> None:
     with sessions.begin() as session:
         session.add(Tweet(id=2**53 - 1, user_id=ada, message="last", date=datetime.now(UTC), parent_id=2**53 - 2))
     with sessions() as session:
         assert session.execute(select(Tweet.id, Tweet.parent_id)).all() == [(2**53 - 1, 2**53 - 2)]
 
 
-def test_moments_come_back_in_utc_to_the_millisecond(sessions: Sessions, ada: int) -> None:
+def test_timestamps_round_trip_in_utc_with_milliseconds(sessions: Sessions, ada: int) -> None:
     moment = datetime(2026, 11, 23, 12, 30, 15, 123000, timezone(timedelta(hours=5, minutes=30)))
     with sessions.begin() as session:
         session.add(Tweet(id=1, user_id=ada, message="now", date=moment))
@@ -124,7 +124,7 @@ def test_moments_come_back_in_utc_to_the_millisecond(sessions: Sessions, ada: in
         assert tweet.date.utcoffset() == timedelta(0)
 
 
-def test_any_text_comes_back_as_it_was(sessions: Sessions, ada: int) -> None:
+def test_any_text_round_trips(sessions: Sessions, ada: int) -> None:
     message = "𝄞 👩‍👩‍👧‍👦 'quoted' \"twice\" \\ %s %(x)s :name ; -- é\n日本語"
     with sessions.begin() as session:
         session.add(Tweet(id=1, user_id=ada, message=message, date=datetime.now(UTC)))
@@ -157,7 +157,7 @@ ROWS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n <
     ids=["all", "iteration", "scalars", "fetchmany", "partitions"],
 )  # fmt: skip
 def test_fetching_counts_as_sql(sessions: Sessions, fetch: Callable[[Any], Sequence[Any]]) -> None:
-    """SQLite computes a row when it is fetched: nearly all of the time of such a statement."""
+    """SQLite computes a row when it is fetched, which takes most of the time of such a statement."""
     with sessions() as session, measure.measuring() as meter:
         result = session.execute(text(ROWS))
         executed = meter.sql_seconds
@@ -188,7 +188,7 @@ def test_a_reader_on_sqlite_does_not_wait_for_the_writer(sqlite_url: str) -> Non
 
 
 def test_writers_on_sqlite_take_turns(sqlite_url: str) -> None:
-    """Reading first and writing then loses no update, and nobody is told that the database is locked."""
+    """Reading before writing loses no update, and raises no "database is locked"."""
     with engine_on(sqlite_url) as engine:
         sessions = make_sessions(engine)
         with sessions.begin() as session:
@@ -243,14 +243,14 @@ def logged_ids(sessions: Sessions) -> list[int]:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_an_event_comes_back_as_it_was(sqlite_url: str, event: Event) -> None:
+def test_event_round_trips_through_the_outbox(sqlite_url: str, event: Event) -> None:
     with engine_on(sqlite_url) as engine:
         sessions = make_sessions(engine)
         recorded(sessions, event)
         assert read(sessions) == [event]
 
 
-def test_events_come_in_their_order(sessions: Sessions) -> None:
+def test_events_are_read_in_order(sessions: Sessions) -> None:
     recorded(sessions, *EVENTS[:3])
     recorded(sessions, *EVENTS[3:])
     assert read(sessions) == EVENTS
@@ -273,7 +273,7 @@ def test_reader_gets_each_new_event_once(sessions: Sessions) -> None:
     assert reader.read() == []
 
 
-def test_what_was_read_but_not_applied_comes_again(sessions: Sessions) -> None:
+def test_unapplied_events_are_read_again(sessions: Sessions) -> None:
     reader = Reader(sessions)
     recorded(sessions, Followed(1, 2))
     reader.look()
@@ -281,9 +281,9 @@ def test_what_was_read_but_not_applied_comes_again(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 19, 20, 21])
-def test_who_reads_in_small_steps_gets_everything(sessions: Sessions, limit: int) -> None:
+def test_reading_in_small_batches_is_complete(sessions: Sessions, limit: int) -> None:
     expected = [Followed(1, number + 2) for number in range(20)]
-    recorded(sessions, *expected[:15])  # more in one transaction than one reads
+    recorded(sessions, *expected[:15])  # more events in one transaction than in one batch
     for event in expected[15:]:
         recorded(sessions, event)
     reader = Reader(sessions)
@@ -293,7 +293,7 @@ def test_who_reads_in_small_steps_gets_everything(sessions: Sessions, limit: int
     assert events == expected
 
 
-def test_who_begins_at_the_end_gets_nothing_of_the_past(sessions: Sessions) -> None:
+def test_reader_at_the_end_gets_no_past_events(sessions: Sessions) -> None:
     recorded(sessions, Followed(1, 2))
     reader = Reader(sessions, at_end=True)
     recorded(sessions, Followed(1, 3))
@@ -332,7 +332,7 @@ def test_position_stays_small_during_a_long_transaction(postgresql_url: str) -> 
         assert reader.read() == [Followed(1, 2)]
 
 
-def test_a_payload_of_a_newer_version_is_an_event_without_a_meaning(sessions: Sessions) -> None:
+def test_payload_of_a_newer_version_cannot_be_decoded(sessions: Sessions) -> None:
     payloads = ['{"type":"Renamed","user_id":1}', "no json", '{"type":"Reloaded"}', '{"type":"Followed"}']
     with sessions.begin() as session:
         session.execute(insert(OutboxEvent), [{"payload": payload} for payload in payloads])
@@ -395,7 +395,7 @@ def test_old_events_are_pruned_but_for_the_newest(sessions: Sessions) -> None:
     assert read(sessions) == [Followed(1, 4)]
 
 
-def test_the_id_of_a_pruned_event_is_not_given_again(sessions: Sessions) -> None:
+def test_id_of_a_pruned_event_is_not_reused(sessions: Sessions) -> None:
     recorded(sessions, Followed(1, 2))
     (first,) = logged_ids(sessions)
     with sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""Law 7 and law 1 together: a store that is gone, stale, full or silent; what was posted meanwhile; and its return."""
+"""Law 7 and law 1 together: a store that is down, stale, full or hanging; posts during the outage; recovery."""
 
 import shutil
 import sqlite3
@@ -24,7 +24,7 @@ from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline, Truncated
 
 pytestmark = pytest.mark.slow
-BACK = 10  # seconds within which everything is right again
+BACK = 10  # seconds until recovery must be complete
 
 
 @pytest.fixture(params=["redis", "memcached"])
@@ -34,7 +34,7 @@ def backend(request):
 
 @pytest.fixture
 def server(request, backend):
-    """The backend's server, which a test may break: whole again afterwards."""
+    """The backend's server, which a test may break; repaired afterwards."""
     server = request.getfixturevalue(f"{backend}_server")
     yield server
     if server.running:
@@ -58,7 +58,7 @@ def settings(backend, server, sqlite_url):
 
 @pytest.fixture
 def processes(sqlite_url, backend, settings):
-    """One on SQL, by which the others are judged, and two that share a store."""
+    """A process on SQL as the reference, and two that share a store."""
     every = [Process(sqlite_url, name, **settings) for name in ("sql", backend, backend)]
     yield every
     for process in every:
@@ -80,7 +80,7 @@ def two_people(process):
 
 @pytest.fixture
 def lived(processes, people):
-    """A site that is warm, caught up and right."""
+    """A warm, caught-up and correct site."""
     live(processes, people)
     assert caught_up(processes)
     assert_right(processes, people)
@@ -108,7 +108,7 @@ def pages(process, people):
 
 
 def assert_right(processes, people):
-    """Every page is SQL's. One from a store may lag behind the commits for a second (law 8), and no longer."""
+    """Every page equals SQL's. A page from a store may lag a second behind the commits (law 8), no longer."""
     expected = pages(processes[0], people)
     allowed = time.monotonic() + FRESH
     for process in processes[1:]:
@@ -122,7 +122,7 @@ def assert_right(processes, people):
 
 
 def caught_up(processes):
-    """Everything is delivered, and the store answers."""
+    """Everything is delivered, and the store serves pages."""
     return all(process.delivery.drain(BACK) for process in processes) and all(
         process.timelines.live() for process in processes[1:]
     )
@@ -141,7 +141,7 @@ def memcached_to_break():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_happens_to_the_servers(request, backend, sqlite_url, kind):
+def test_pages_equal_sql_after_every_server_fault(request, backend, sqlite_url, kind):
     servers = request.getfixturevalue(f"{backend}_to_break")
     (fault,) = [each for each in servers.faults if each.name == kind]
     own = {f"tweeter.{backend}.prefix": sqlite_url[-30:].replace("/", "-"), "tweeter.capacity": "10"}
@@ -171,7 +171,7 @@ def test_whatever_happens_to_the_servers(request, backend, sqlite_url, kind):
 
 
 def settle(processes):
-    """Until everything is delivered, or SQL answers."""
+    """Until everything is delivered, or SQL serves the pages."""
     for process in processes:
         process.ill = True
         process.settle()
@@ -179,7 +179,7 @@ def settle(processes):
 
 
 def assert_trusted_again(processes):
-    """Nobody helps: the threads of the processes have to find out themselves."""
+    """The threads of the processes must detect it themselves."""
     deadline = time.monotonic() + BACK
     while not all(process.timelines.live() for process in processes[1:]):
         assert time.monotonic() < deadline
@@ -219,7 +219,7 @@ def test_events_from_an_outage_are_applied_afterwards(sqlite_url, backend, setti
     again.close()
 
 
-def test_a_shadow_store_is_kept_right_and_can_take_over(sqlite_url, backend, settings, processes, people, lived):
+def test_shadow_store_stays_correct_and_can_take_over(sqlite_url, backend, settings, processes, people, lived):
     for process in processes[1:]:
         process.close()
     shadowed = Process(sqlite_url, "sql", **settings, **{"tweeter.timelines.shadow": backend})
@@ -251,7 +251,7 @@ def test_server_restored_from_a_snapshot_is_not_trusted(processes, people, lived
 
 
 def test_a_database_that_was_restored_from_a_backup(sqlite_url, backend, settings, processes, people, lived, tmp_path):
-    """Its log begins again where the backup was made: the store knows of tweets and follows that it never had."""
+    """Its log continues from the backup: the store contains tweets and follows that the database lacks."""
     path = sqlite_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as live_one, closing(sqlite3.connect(tmp_path / "backup")) as backup:
         live_one.backup(backup)
@@ -268,10 +268,10 @@ def test_a_database_that_was_restored_from_a_backup(sqlite_url, backend, setting
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_a_restored_database_that_went_on_before_it_was_delivered_from(
+def test_restored_database_with_new_events_before_delivery(
     sqlite_url, backend, settings, processes, people, lived, tmp_path
 ):
-    """On `sql`, say: its new events have the ids of those that the store knows from before."""
+    """For example on `sql`: its new events have the ids of events that the store has applied before."""
     path = sqlite_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as live_one, closing(sqlite3.connect(tmp_path / "backup")) as backup_:
         live_one.backup(backup_)
@@ -302,8 +302,8 @@ def test_a_truncation_keeps_the_checkpoint(processes, people, lived):
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_a_lost_checkpoint_costs_no_timeline(processes, people, lived, server, settings, caplog):
-    """The relay that has the lease knows it; the next one reads it from SQL."""
+def test_lost_checkpoint_keeps_timelines_warm(processes, people, lived, server, settings, caplog):
+    """The lease holder has it in memory; the next one reads it from SQL."""
     caplog.set_level("INFO", "tweeter.delivery")
     holder, other = sorted(processes[1:], key=lambda process: not process.delivery.relays[0].holds)
     for working in (holder, other):
@@ -318,7 +318,7 @@ def test_a_lost_checkpoint_costs_no_timeline(processes, people, lived, server, s
 
 
 def swap_checkpoint(process, server, damage):
-    """Puts something else in the place of a checkpoint; None takes it away."""
+    """Replaces a checkpoint; None deletes it."""
     store, data = process.timelines.store, process.timelines.store.checkpoint()
     if isinstance(server, Memcached):
         with closing(MemcachedClient((server.host, server.port), default_noreply=False)) as client:
@@ -349,8 +349,8 @@ DAMAGES = [
 @pytest.mark.parametrize(
     ("damage", "restart"), [*((damage, False) for damage in DAMAGES), *((damage, True) for damage in DAMAGES[:3])]
 )
-def test_a_damaged_checkpoint_costs_no_timeline(sqlite_url, processes, people, lived, server, restart, damage, caplog):
-    """The relay that has the lease writes it again; the next one reads it from SQL."""
+def test_damaged_checkpoint_keeps_timelines_warm(sqlite_url, processes, people, lived, server, restart, damage, caplog):
+    """The lease holder writes it again; the next one reads it from SQL."""
     caplog.set_level("INFO", "tweeter.delivery")
     if restart:
         for process in processes[2:]:
@@ -377,7 +377,7 @@ def test_a_damaged_checkpoint_costs_no_timeline(sqlite_url, processes, people, l
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_processes_that_call_one_store_by_different_names(sqlite_url, settings, processes, people, lived, caplog):
+def test_processes_with_different_names_of_one_store(sqlite_url, settings, processes, people, lived, caplog):
     caplog.set_level("INFO", "tweeter.delivery")
     url = settings["tweeter.redis.url"].replace("127.0.0.1", "localhost")
     other = Process(sqlite_url, "redis", **{**settings, "tweeter.redis.url": url})
@@ -396,7 +396,7 @@ def test_processes_that_call_one_store_by_different_names(sqlite_url, settings, 
 
 
 def copied(server, url):
-    """By the server itself: the numbers of transactions go on."""
+    """On the same server: transaction ids continue."""
     yield
     name = url.rpartition("/")[2]
     server.execute(f"CREATE DATABASE {name}_restored TEMPLATE {name}")
@@ -405,14 +405,14 @@ def copied(server, url):
 
 
 def copied_while_a_transaction_is_open(server, url):
-    """In any database: so long as it runs, the log's position stays where it is."""
+    """In any database: while it runs, the position in the log does not advance."""
     with psycopg.connect(server.url("postgres").replace("+psycopg", "")) as connection:
         connection.execute("SELECT pg_current_xact_id()")
         yield from copied(server, url)
 
 
 def dumped(server, url):
-    """And loaded into a younger server, whose numbers of transactions are lower than those in the dump."""
+    """Loaded into a newer server, whose transaction ids are lower than those in the dump."""
     yield
     server.execute("DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
     with tempfile.NamedTemporaryFile() as file, closing(PostgreSQL()) as younger:
@@ -436,7 +436,7 @@ def run_client(program, url, *arguments):
 def test_a_postgresql_database_that_was_restored(
     postgresql_server, postgresql_url, backup, forgetful, backend, server, settings
 ):
-    """A store that forgot how far it was delivered to (evicted, say) notices a younger server all the same."""
+    """A store without a checkpoint (evicted, for example) detects a newer server, too."""
 
     def begun():
         return [Process(postgresql_url, name, **settings) for name in ("sql", backend, backend)]
@@ -468,7 +468,7 @@ def test_a_postgresql_database_that_was_restored(
 
 
 def assert_right_on(url, backend, settings, people):
-    """On a database that the store was not delivered from; also what happens there later."""
+    """On a database from which nothing was delivered to the store; includes its later events."""
     processes = [Process(url, name, **settings) for name in ("sql", backend, backend)]
     assert_right(processes, people)
     assert caught_up(processes)

@@ -34,7 +34,7 @@ def process(request, database_url, redis_server, memcached_server):
 
 
 def look(process, viewer, timeline, limit=10):
-    """A page for the viewer, what served it, and the page that SQL has."""
+    """A page for the viewer, the backend that served it, and the page from SQL."""
     with process.sessions() as session:
         written = session.scalar(select(User.last_write).where(User.id == viewer))
     cursor = Cursor(limit=limit)
@@ -44,8 +44,8 @@ def look(process, viewer, timeline, limit=10):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_the_viewer_did_is_merged(process, seed):
-    """One person writes; every page that shows it is the one that SQL has, and comes from the store."""
+def test_own_writes_of_the_viewer_are_merged(process, seed):
+    """One user writes; every page with the change equals SQL's and comes from the store."""
     chance = random.Random(seed)
     ann, bob, cid = (sign_up(process, name) for name in ("ann", "bob", "cid"))
     follows = {"bob"}
@@ -123,8 +123,8 @@ def test_follows_are_merged_in_the_order_of_their_commits(postgresql_url):
         assert (page, by) == (expected, "memory")
 
 
-def test_a_tweet_that_others_posted_just_before_an_own_one_is_announced():
-    """The own one is on the page first, so the poll asks for what is newer than the newest tweet of others."""
+def test_tweet_of_others_just_before_an_own_tweet_is_announced():
+    """The own tweet is on the page first, so the poll asks for ids above the newest tweet of others."""
     own, other, older = (TweetView(id_, user, "name", "Name", "hello", 0) for id_, user in ((9, 1), (7, 2), (5, 1)))
     assert "since=7" in pages._since(Page((own, other, older), None), 1)
     assert "since=9" in pages._since(Page((own, other, older), None), None)

@@ -1,4 +1,4 @@
-"""What is shipped: the source distribution builds the wheel, and the wheel alone runs a site."""
+"""Packaging: the source distribution builds the wheel, and the wheel alone runs a site."""
 
 import json
 import os
@@ -102,14 +102,14 @@ def wheel_names(dist: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds what the wheel installs, without what it depends on."""
+    """A folder with the files that the wheel installs, without dependencies."""
     (wheel,) = dist.glob("*.whl")
     target = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", target, wheel, cwd=target)
     return target
 
 
-def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]) -> None:
+def test_wheel_is_complete(dist: Path, wheel_names: set[str]) -> None:
     needed = files(dist, "tweeter", *SHIPPED)
     assert any(name.startswith("tweeter/web/templates/") for name in needed)
     assert any(name.startswith("tweeter/web/static/") for name in needed)
@@ -118,12 +118,12 @@ def test_the_wheel_holds_all_that_a_site_needs(dist: Path, wheel_names: set[str]
     assert needed | migrations <= wheel_names
 
 
-def test_the_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
+def test_wheel_has_no_other_files(wheel_names: set[str]) -> None:
     assert {name.split("/")[0].split("-")[0] for name in wheel_names} == {"tweeter"}
     assert [name for name in wheel_names if name.endswith((".pyc", ".sqlite", ".ini"))] == ["tweeter/production.ini"]
 
 
-def test_the_source_holds_all_that_a_developer_needs(dist: Path) -> None:
+def test_source_distribution_is_complete(dist: Path) -> None:
     (source,) = dist.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -152,7 +152,7 @@ def test_the_wheel_alone_migrates_an_empty_database_and_serves_pages(
 
 @pytest.fixture
 def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the wheel depends on, as a folder for PYTHONPATH, so that pip finds it without a network.
+    """The dependencies of the wheel as a folder for PYTHONPATH, so that pip needs no network.
 
     `bin` has the commands of the dependencies, as pip would make them.
     """
@@ -208,7 +208,7 @@ def test_production_steps_of_the_readme_work(
         process.wait()
 
 
-def test_a_checkout_writes_an_ini_file_that_works_anywhere(tmp_path: Path) -> None:
+def test_generated_ini_file_works_anywhere(tmp_path: Path) -> None:
     ini = tmp_path / "site.ini"
     command = [sys.executable, "-m", "tweeter.cli", "ini", str(ini)]
     assert "Wrote " in run(*command, cwd=tmp_path)
@@ -216,7 +216,7 @@ def test_a_checkout_writes_an_ini_file_that_works_anywhere(tmp_path: Path) -> No
     run(sys.executable, "-m", "alembic", "-c", ini, "upgrade", "head", cwd=tmp_path, SQLALCHEMY_URL=url)
     assert (tmp_path / "site.sqlite").exists()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (again.returncode, again.stderr) == (1, f"tweeter: {ini} is there already; it was left alone.\n")
+    assert (again.returncode, again.stderr) == (1, f"tweeter: {ini} exists already; it was not changed.\n")
 
 
 def test_the_command_is_installed(installed: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An event that cannot be applied blocks no other, whatever it is and whatever fails; pages are right."""
+"""A poison event of any kind blocks no other event, and pages are correct."""
 
 from contextlib import closing
 
@@ -60,7 +60,7 @@ def poisoned(process):
 
 
 def assert_right_and_live(process, sql_url):
-    """Everything was delivered, pages come from the store, and are those of SQL."""
+    """Everything is delivered; pages come from the store and equal SQL's."""
     assert process.delivery.drain(SECONDS)
     with closing(Process(sql_url, "sql")) as sql:
         with sql.sessions() as session:
@@ -73,7 +73,7 @@ def assert_right_and_live(process, sql_url):
 
 
 def do(process, kind, people):
-    """Something that records an event of this kind."""
+    """An action that records an event of this type."""
     ann, bob, cid = people
     match kind:
         case "TweetCreated":
@@ -124,8 +124,8 @@ def test_projector_fails_for_one_kind_of_event(process, people, sqlite_url, monk
 
 
 @pytest.mark.parametrize("kind", ["TweetCreated", "TweetsDeleted", "ProfileChanged", "AccountClosed"])
-def test_a_stream_that_fails(process, people, sqlite_url, monkeypatch, kind):
-    """The long part of an event, a step at a time."""
+def test_failing_stream_is_poison(process, people, sqlite_url, monkeypatch, kind):
+    """The stream of a long event, step by step."""
     monkeypatch.setattr(projector, "SMALL", 0)
     monkeypatch.setattr(streams, "CHUNK", 1)
     before = poisoned(process)
@@ -147,12 +147,12 @@ def test_a_stream_that_fails(process, people, sqlite_url, monkeypatch, kind):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """What fails so long is the event, and not the store or SQL."""
+    """The event fails for so long, not the store or SQL."""
     monkeypatch.setattr(holder, "FLAPPING", 0.5)
 
 
-def test_followers_that_cannot_be_read(process, people, sqlite_url, monkeypatch, quick):
-    """A statement that always runs into its limit, of one author."""
+def test_unreadable_followers_are_poison(process, people, sqlite_url, monkeypatch, quick):
+    """A statement for one author that always times out."""
     of_each, before = followers.of_each, poisoned(process)
 
     def fail(session, authors, limit):
@@ -169,7 +169,7 @@ def test_followers_that_cannot_be_read(process, people, sqlite_url, monkeypatch,
     assert_right_and_live(process, sqlite_url)
 
 
-def test_followers_of_a_large_author_that_cannot_be_read(process, people, sqlite_url, monkeypatch, quick):
+def test_unreadable_followers_of_a_large_author_are_poison(process, people, sqlite_url, monkeypatch, quick):
     monkeypatch.setattr(projector, "SMALL", 0)
     before = poisoned(process)
 

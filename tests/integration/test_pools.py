@@ -1,4 +1,4 @@
-"""Connections to SQL: a request holds one at a time, options of the ini file count, and a hang ends in errors soon."""
+"""Connections to SQL: one per request at a time, engine options of the ini file, and quick errors during a hang."""
 
 import http.client
 import re
@@ -52,7 +52,7 @@ def narrow(database_url, timelines, redis_server, memcached_server):
 
 
 class Visitor:
-    """A browser that remembers which routes it asked with which methods, and that takes no 5xx."""
+    """A browser that records the requested routes and methods, and fails on 5xx."""
 
     def __init__(self, app):
         self.person = Person(Browser(app, extra_environ={"REMOTE_ADDR": "127.0.0.1"}))
@@ -68,7 +68,7 @@ class Visitor:
 
 
 def test_no_request_needs_two_connections(narrow, timelines):
-    """Every route and method, with what is accepted and with what is refused: none waits for a second connection."""
+    """Every route and method, with valid and invalid requests: none waits for a second connection."""
     visitor, other = Visitor(narrow), Visitor(narrow)
     for each in (visitor, other):
         for page in ("/", "/public", "/signup", "/search?q=x", "/login"):
@@ -199,20 +199,20 @@ def test_options_of_the_ini_file_count_for_both_engines(options):
             assert connection.connection.dbapi_connection.autocommit
 
 
-def test_another_pool(options):
+def test_pool_class_can_be_set(options):
     engine = engine_of(options(poolclass="NullPool"))
     assert isinstance(engine.pool, NullPool)
     assert isinstance(engine_of(options(poolclass="sqlalchemy.pool.NullPool")).pool, NullPool)
 
 
-def test_commands_take_the_options_too(tmp_path, postgresql_url, monkeypatch):
+def test_commands_use_engine_options(tmp_path, postgresql_url, monkeypatch):
     ini = write_ini(
         tmp_path, postgresql_url, **{"sqlalchemy.connect_args": '{"options": "-c default_transaction_read_only=on"}'}
     )
     assert main(["user", "add", ini, "ann", "--password", PASSWORD]) == 1
 
 
-def test_the_environment_wins(options, monkeypatch):
+def test_environment_overrides_engine_options(options, monkeypatch):
     monkeypatch.setenv("SQLALCHEMY_POOL_SIZE", "4")
     pool: Any = engine_of(options(pool_size="3")).pool
     assert pool.size() == 4
@@ -230,7 +230,7 @@ def test_the_environment_wins(options, monkeypatch):
         ("poolclass", "json.JSONDecoder", "must be a pool class"), ("isolation_level", "FAST", "FAST"),
     ],
 )  # fmt: skip
-def test_a_wrong_option_is_one_clear_line(tmp_path, capsys, url, name, value, said):
+def test_invalid_engine_option_is_reported_in_one_line(tmp_path, capsys, url, name, value, said):
     settings = merge({"sqlalchemy.url": url, "tweeter.secret": "x", f"sqlalchemy.{name}": value}, {}, {})
     with pytest.raises(SettingError) as raised:
         engine_of(settings)
@@ -241,7 +241,7 @@ def test_a_wrong_option_is_one_clear_line(tmp_path, capsys, url, name, value, sa
     assert said in capsys.readouterr().err
 
 
-# a database that hangs
+# a hanging database
 
 THREADS = 40
 
@@ -278,7 +278,7 @@ def ask(address, path="/@ada"):
 @pytest.mark.parametrize("timelines", ["sql", "memory"], indirect=True)
 @pytest.mark.parametrize("how", ["hold", "swallow"])
 def test_a_database_that_hangs_for_a_moment(behind, proxy, how):
-    """As many requests at once as there are threads: before, while it hangs, and after."""
+    """As many concurrent requests as threads: before, during and after the hang."""
     with ThreadPoolExecutor(THREADS + 5) as pool:
         assert {status for status, _ in pool.map(ask, [behind] * THREADS)} == {200}
         proxy.become(how)
@@ -294,7 +294,7 @@ def test_a_database_that_hangs_for_a_moment(behind, proxy, how):
 
 @pytest.mark.parametrize("timelines", ["sql"], indirect=True)
 def test_a_database_that_hangs_for_long(behind, proxy):
-    """Errors come soon, at last at once; nobody waits in a queue, and the site is back as soon as the database is."""
+    """Errors come quickly, finally at once; no request queues, and the site recovers with the database."""
     with ThreadPoolExecutor(THREADS + 5) as pool:
         assert {status for status, _ in pool.map(ask, [behind] * THREADS)} == {200}
         proxy.become("hold")
@@ -321,7 +321,7 @@ def test_a_statement_that_takes_too_long_is_cancelled(postgresql_url):
     engine.dispose()
 
 
-def test_a_command_waits_as_long_as_it_takes(postgresql_url):
+def test_commands_have_no_statement_timeout(postgresql_url):
     engine = engine_of({"sqlalchemy.url": postgresql_url})
     with engine.connect() as connection:
         assert connection.scalar(text("SHOW statement_timeout")) == "0"

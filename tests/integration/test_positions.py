@@ -1,4 +1,4 @@
-"""Positions in the log on PostgreSQL: what happens to the numbers of its transactions."""
+"""Positions in the log on PostgreSQL: reuse of transaction ids after a crash."""
 
 from contextlib import ExitStack, closing
 
@@ -22,7 +22,7 @@ SECONDS = 20
 
 @pytest.fixture
 def durable():
-    """It keeps what it acknowledged, also when it is killed, and nothing else."""
+    """A database that is durable when killed, and flushes nothing early."""
     with closing(PostgreSQL(synchronous_commit="on", wal_writer_delay="10s", bgwriter_lru_maxpages="0")) as server:
         server.start()
         server.execute("CREATE DATABASE site")
@@ -36,7 +36,7 @@ def last_write(process, user):
 
 
 def again(function, *args):
-    """As a request does it: a connection from before the crash is replaced."""
+    """Like a request: replaces a connection from before the crash."""
     while True:
         try:
             return function(*args)
@@ -53,8 +53,8 @@ def checkpoint(process):
     return decode(process.timelines.store.checkpoint())
 
 
-def test_a_number_that_is_handed_out_again_after_a_crash_is_a_new_event(durable, redis_server):
-    """PostgreSQL forgets transactions of which nothing reached the disk, although others had seen them end."""
+def test_transaction_id_reused_after_a_crash_is_a_new_event(durable, redis_server):
+    """After a crash PostgreSQL loses transactions that wrote nothing to disk, even if others saw them end."""
     url = durable.url("site")
     settings = {"tweeter.redis.url": redis_server.url}
     with ExitStack() as stack:
@@ -65,7 +65,7 @@ def test_a_number_that_is_handed_out_again_after_a_crash_is_a_new_event(durable,
         # The relay writes no more.
         wait_until(lambda: checkpoint_in_sql(one) and checkpoint_in_sql(one).last == checkpoint(one).last)
         with psycopg.connect(url.replace("+psycopg", "")) as connection:
-            # What crosses the end of a page of the write-ahead log is flushed.
+            # The write-ahead log is flushed at page boundaries.
             while next(connection.execute("SELECT (pg_current_wal_insert_lsn() - '0/0') % 8192"))[0] > 4000:
                 connection.execute("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
                 connection.commit()
@@ -89,9 +89,7 @@ def test_a_number_that_is_handed_out_again_after_a_crash_is_a_new_event(durable,
 
 
 @pytest.mark.parametrize("open_", [1, 20])
-def test_transactions_that_stay_open_neither_stop_the_delivery_nor_make_the_checkpoint_grow(
-    postgresql_url, redis_server, open_
-):
+def test_open_transactions_neither_stop_delivery_nor_grow_the_checkpoint(postgresql_url, redis_server, open_):
     settings = {"tweeter.redis.url": redis_server.url}
     with ExitStack() as stack:
         process = stack.enter_context(closing(Process(postgresql_url, "redis", **settings)))

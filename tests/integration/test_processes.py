@@ -1,4 +1,4 @@
-"""Real processes of the operating system on one database: at once, killed with -9, and with different backends."""
+"""Operating system processes on one database: concurrent, killed with -9, and with different backends."""
 
 import multiprocessing
 import os
@@ -45,7 +45,7 @@ def pages(process, people):
 
 
 def live(url, backend, settings, people, seed):
-    """Posts, deletes, follows, unfollows and reads as it likes."""
+    """Posts, deletes, follows, unfollows and reads at random."""
     chance = random.Random(seed)
     mine = []
     with closing(Process(url, backend, **settings)) as process:
@@ -125,7 +125,7 @@ def test_a_process_killed_between_commit_and_delivery_loses_nothing(sqlite_url, 
             actions.follow(people["ann"], "bob")
         with closing(Process(sqlite_url, backend, **settings)) as warm:
             assert pages(warm, people) == pages(sql, people)
-        dying = start(die, sqlite_url, backend, settings, people["bob"])  # the one that has the lease
+        dying = start(die, sqlite_url, backend, settings, people["bob"])  # the lease holder
         dying.join(PATIENCE)
         assert dying.exitcode == -signal.SIGKILL
     with (
@@ -139,7 +139,7 @@ def test_a_process_killed_between_commit_and_delivery_loses_nothing(sqlite_url, 
 
 @pytest.mark.parametrize("backend", ["memory", "redis", "memcached"])
 def test_switching_to_sql_and_back(sqlite_url, settings, backend):
-    """What happened meanwhile is there, what was deleted is not, nothing is there twice."""
+    """Intermediate changes are present, deleted tweets are absent, and there are no duplicates."""
     with closing(Process(sqlite_url, "sql")) as sql:
         with sql.acting() as actions:
             people = {name: actions.sign_up(name, "password").id for name in ("ann", "bob", "cid")}

@@ -1,4 +1,4 @@
-"""The proxy that fails on demand."""
+"""The fault injection proxy."""
 
 from contextlib import closing
 
@@ -27,7 +27,7 @@ def client(proxy):
 @pytest.mark.parametrize(
     ("mode", "error"), [("refuse", ConnectionError), ("swallow", TimeoutError), ("cut", ConnectionError)]
 )
-def test_it_fails_as_it_was_told_and_works_again(proxy, client, mode, error):
+def test_each_mode_fails_and_pass_restores_service(proxy, client, mode, error):
     assert client.get("proxy") == b"x" * 1000
     proxy.become(mode)
     for _ in range(2):
@@ -37,7 +37,7 @@ def test_it_fails_as_it_was_told_and_works_again(proxy, client, mode, error):
     assert client.get("proxy") == b"x" * 1000
 
 
-def test_what_was_swallowed_never_arrives(proxy, client):
+def test_swallowed_data_is_never_forwarded(proxy, client):
     proxy.become("swallow")
     with pytest.raises(TimeoutError):
         client.set("proxy", "never")

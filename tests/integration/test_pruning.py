@@ -1,4 +1,4 @@
-"""Old events are removed from the outbox, but for what a store may still need."""
+"""Old events are removed from the outbox, except those that a store may still need."""
 
 import logging
 from contextlib import closing
@@ -40,13 +40,13 @@ def begin(database_url, redis_server):
 
 
 def old(process):
-    """How many old events there are."""
+    """The number of old events."""
     with process.sessions() as session:
         return session.scalar(select(func.count()).where(OutboxEvent.date < now() - KEEP))
 
 
 def age(process, *tables):
-    """All that is there happened two days ago."""
+    """Backdates all events by two days."""
     with process.sessions() as session:
         begin_immediate(session)
         for table in tables:
@@ -63,7 +63,7 @@ def prune(request, database_url, tmp_path):
     return lambda process: Housekeeper(process.sessions, KEEP).tidy()
 
 
-def test_events_that_a_slow_store_lacks_stay(begin, prune, database_url, caplog):
+def test_events_pending_for_a_slow_store_are_kept(begin, prune, database_url, caplog):
     process = begin()
     ann = sign_up(process, "ann")
     for _ in range(3):
@@ -82,7 +82,7 @@ def test_events_that_a_slow_store_lacks_stay(begin, prune, database_url, caplog)
     assert [tweet.id for tweet in page.tweets][:4] == tweets[::-1]
 
 
-def test_a_store_that_nothing_was_delivered_to_for_longer_holds_no_event(begin, prune, database_url):
+def test_store_without_recent_delivery_retains_no_events(begin, prune, database_url):
     process = begin()
     ann = sign_up(process, "ann")
     first = act(process, "post", ann, "delivered")
@@ -92,12 +92,12 @@ def test_a_store_that_nothing_was_delivered_to_for_longer_holds_no_event(begin, 
         tweets = [act(sql, "post", ann, "never delivered") for _ in range(4)]
         age(sql, OutboxEvent, Consumer)
         prune(sql)
-        assert old(sql) <= 2  # the newest, and the one by which the store is known
+        assert old(sql) <= 2  # the newest event, and the last one that the store applied
     page, _ = home(begin(), ann)
     assert [tweet.id for tweet in page.tweets] == [*tweets[::-1], first]
 
 
-def test_the_outbox_is_pruned_on_sql_too(prune, database_url):
+def test_outbox_is_pruned_on_sql(prune, database_url):
     with closing(Process(database_url, "sql")) as sql:
         ann = sign_up(sql, "ann")
         for _ in range(5):
@@ -108,8 +108,8 @@ def test_the_outbox_is_pruned_on_sql_too(prune, database_url):
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_store_that_is_idle_for_longer_than_events_are_kept_stays_warm(begin, prune, caplog):
-    """Also where the event that it applied last is not the newest by its id."""
+def test_idle_store_stays_warm_beyond_event_retention(begin, prune, caplog):
+    """Even if the last applied event does not have the highest id."""
     process = begin()
     sign_up(process, "ann")
     process.delivery.stop()

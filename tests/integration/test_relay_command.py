@@ -1,4 +1,4 @@
-"""`tweeter relay`: delivery by processes of their own."""
+"""`tweeter relay`: delivery by separate processes."""
 
 import signal
 import subprocess
@@ -97,7 +97,7 @@ def test_pages_are_served_by_the_store_while_a_relay_delivers(web, ini, backend,
 
 
 def test_suspended_relay_handles_a_pending_signal_when_resumed(ini):
-    """As after Ctrl-Z and `kill`: the signal may reach any of its threads."""
+    """Like Ctrl-Z and `kill`: the signal may reach any thread."""
     for _ in range(3):
         with relay(ini) as process:
             process.send_signal(signal.SIGSTOP)
@@ -106,7 +106,7 @@ def test_suspended_relay_handles_a_pending_signal_when_resumed(ini):
             assert process.wait(SECONDS) == 0
 
 
-def test_of_several_relays_another_takes_over(web, ini, capsys):
+def test_another_relay_takes_over(web, ini, capsys):
     with ExitStack() as stack:
         relays = [stack.enter_context(relay(ini)) for _ in range(2)]
         until(web.timelines.live)
@@ -126,7 +126,7 @@ def test_relay_without_a_shared_store_is_refused(tmp_path, sqlite_url, capsys):
     assert "There is nothing to deliver to" in capsys.readouterr().err
 
 
-def test_a_store_that_cannot_be_reached_is_named(tmp_path, sqlite_url, capsys):
+def test_unreachable_store_is_named(tmp_path, sqlite_url, capsys):
     settings = {"tweeter.timelines": "redis", "tweeter.redis.url": "redis://127.0.0.1:1"}
     code, told = status(write_ini(tmp_path, sqlite_url, **settings), capsys)
     assert code == 1

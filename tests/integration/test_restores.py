@@ -1,4 +1,4 @@
-"""A database that is restored from a backup: the relay notices it by itself, and stores start cold."""
+"""A database that is restored from a backup: the relay detects it, and stores start cold."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from tweeter.testing import Process
 from tweeter.values import Cursor, Timeline
 
 SECONDS = 20
-NOTICED = 3  # seconds within which a running relay has noticed a restore
+NOTICED = 3  # seconds until a running relay must have detected a restore
 
 
 @pytest.fixture(params=["redis", "memory"])
@@ -92,10 +92,8 @@ def test_restore_under_a_running_site_is_detected_and_delivery_continues(
         assert home(process, ann) == ["new", "kept"]
 
 
-def test_equal_events_after_the_restore_are_not_taken_for_those_before_it(
-    redis_server: Redis, sqlite_url: str, tmp_path: Path
-) -> None:
-    """The log has the same payload under the same id again, from a time in which nothing was delivered."""
+def test_equal_events_after_a_restore_are_distinguished(redis_server: Redis, sqlite_url: str, tmp_path: Path) -> None:
+    """The log contains the same payload under the same id again, without a delivery in between."""
     path = sqlite_url.removeprefix("sqlite:///")
     own = {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": f"{tmp_path.name}:"}
 

@@ -1,4 +1,4 @@
-"""The private servers themselves: they answer, can be restarted, crashed and paused, and leave nothing behind."""
+"""Private servers respond, can be restarted, killed and paused, and leave nothing behind."""
 
 import socket
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def test_memcached_can_be_stopped_and_started(memcached_server: servers.Memcache
     client.close()
 
 
-def test_a_paused_server_answers_when_it_is_resumed(redis_server: servers.Redis) -> None:
+def test_paused_server_responds_after_resuming(redis_server: servers.Redis) -> None:
     redis_server.pause()
     with socket.create_connection((redis_server.host, redis_server.port), timeout=0.2) as connection:
         connection.sendall(b"PING\r\n")
@@ -66,7 +66,7 @@ def test_nothing_is_left_behind(make: Callable[[], servers.Server]) -> None:
 
 
 @pytest.mark.parametrize("make", [servers.Redis, servers.Memcached, servers.PostgreSQL])
-def test_another_server_at_the_port_is_not_taken_for_it(make: Callable[[], servers.Server]) -> None:
+def test_another_server_at_the_port_is_detected(make: Callable[[], servers.Server]) -> None:
     with closing(make()) as first, closing(make()) as second:
         first.start()
         second.port = first.port
@@ -75,7 +75,7 @@ def test_another_server_at_the_port_is_not_taken_for_it(make: Callable[[], serve
         assert first.answers()
 
 
-def test_free_ports_are_none_of_outgoing_connections() -> None:
+def test_free_ports_are_outside_the_range_of_outgoing_connections() -> None:
     ports = [servers.free_port() for _ in range(100)]
     for port in ports:
         servers.release_port(port)

@@ -1,4 +1,4 @@
-"""The id that keeps the keys of sites apart: two databases on one server, copies, and an id that changes meanwhile."""
+"""The site id separates the keys of sites: two databases on one server, copies, and an id that changes at run time."""
 
 import shutil
 import sqlite3
@@ -72,7 +72,7 @@ def assert_right(processes, people):
             assert process.timelines.live()
 
 
-def test_an_id_stays_and_copies_of_one_template_get_different_ones(database_url, sqlite_template, tmp_path):
+def test_site_id_is_stable_and_copies_of_a_template_get_different_ids(database_url, sqlite_template, tmp_path):
     another = f"sqlite:///{shutil.copyfile(sqlite_template, tmp_path / 'another')}"
     with engine_on(database_url) as engine, engine_on(another) as other:
         found = together(8, lambda _: site_id(make_sessions(engine)))
@@ -158,7 +158,7 @@ def test_running_processes_switch_to_a_new_site_id(begin, sqlite_url, caplog):
     assert under_old_id != held
 
 
-def test_a_delivery_under_way_stops_when_the_id_changes(begin, sqlite_url, monkeypatch):
+def test_delivery_in_progress_stops_when_the_site_id_changes(begin, sqlite_url, monkeypatch):
     processes = begin(sqlite_url)
     people = two_people(processes[0])
     live(processes, people)

@@ -1,4 +1,4 @@
-"""The holder of the lease is killed, or stopped and resumed: another goes on, and no page is wrong or old."""
+"""The holder of the lease is killed, or stopped and resumed: another takes over, and no page is wrong or stale."""
 
 import os
 import re
@@ -26,8 +26,8 @@ from tweeter.values import Page, Timeline, TweetCreated
 
 pytestmark = pytest.mark.slow
 SECONDS = 30
-WATCHING = {"tweeter.delivery": "relay"}  # of a process that others deliver for
-PAUSE = 0.02  # seconds between looks
+WATCHING = {"tweeter.delivery": "relay"}  # of a process that leaves delivery to others
+PAUSE = 0.02  # seconds between reads
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def settings(request, redis_server, memcached_server):
 
 
 def record_posts(process, author, count):
-    """Posts by some transactions, as another process would make them; their ids."""
+    """Posts in several transactions, as another process would. Returns the ids."""
     ids = [1000 + number for number in range(count)]
     for first in range(0, count, 500):
         some = ids[first : first + 500]
@@ -62,7 +62,7 @@ def checkpoint(process):
 
 
 def reached(checkpoint):
-    """The number of the event that was applied last."""
+    """The number of the last applied event."""
     seen, to, last = checkpoint.position
     return last[0] if to else seen.xmax - 1
 
@@ -72,7 +72,7 @@ def reached(checkpoint):
     [("postgresql", "redis", 20_000), ("postgresql", "memcached", 6000), ("sqlite", "redis", 6000)],
 )
 def test_the_holder_is_killed_in_the_middle_of_a_catch_up(request, settings, database, backend, backlog):
-    """The next one goes on where it was. What is posted meanwhile is on its author's next page, in every process."""
+    """The next holder continues from the checkpoint. New posts are on their author's next page in every process."""
     url = request.getfixturevalue(f"{database}_url")
     with ExitStack() as stack:
         watching = stack.enter_context(closing(Process(url, backend, **settings, **WATCHING)))
@@ -104,7 +104,7 @@ def test_the_holder_is_killed_in_the_middle_of_a_catch_up(request, settings, dat
             slowest = max(slowest, time.monotonic() - began)
         takeover = time.monotonic() - killed
         assert takeover <= 1 + slowest  # a busy machine is late to look
-        assert reached(after) >= reached(before)  # what it did is not done again
+        assert reached(after) >= reached(before)  # applied events are not applied again
         while not watching.delivery.drain(0.2):
             post_and_look(watching, other, ann, bob, posted)
         post_and_look(watching, other, ann, bob, posted)
@@ -112,7 +112,7 @@ def test_the_holder_is_killed_in_the_middle_of_a_catch_up(request, settings, dat
 
 
 def post_and_look(watching, other, ann, bob, posted):
-    """Ann posts. She sees it at once in either process; Bob sees what she posted more than a second ago."""
+    """Ann's posts appear to her at once in either process; Bob sees those older than a second."""
     began = time.monotonic()
     for look in (lambda user: home(watching, user), lambda user: other.do(home, user)):
         shown = {tweet.id for tweet in look(bob)[0].tweets}
@@ -127,7 +127,7 @@ def post_and_look(watching, other, ann, bob, posted):
 
 
 class Pooler(Proxy):
-    """As PgBouncer, it tells its clients another process id than the server's."""
+    """Like PgBouncer, it reports another process id than the server's."""
 
     async def _pump(self, reader, writer, answers=False):
         while data := await reader.read(RECEIVED):
@@ -177,7 +177,7 @@ def stopping_large():
     stopping()
 
 
-armed: list[bool] = []  # as long as this there are writes until the process stops
+armed: list[bool] = []  # seconds of writes before the process stops
 
 
 def arm(process, writes=1):
@@ -204,7 +204,7 @@ def lease_of(process):
 def test_a_holder_is_stopped_before_it_writes_and_resumed_after_a_takeover(
     request, settings, database, backend, kind, setup, writes
 ):
-    """A reader who unfollowed in between has no tweet of the author."""
+    """A reader who unfollowed in between sees no tweet of the author."""
     url = request.getfixturevalue(f"{database}_url")
     with ExitStack() as stack:
         watching = stack.enter_context(closing(Process(url, backend, **settings, **WATCHING)))
@@ -260,7 +260,7 @@ def test_a_stopped_holder_on_sqlite_keeps_its_lock_and_sql_serves_the_pages(sqli
         wait_until(lambda: home(watching, bob) == (Page((), None), "redis"), SECONDS)
 
 
-def test_a_batch_that_takes_long_costs_its_relay_no_lease(postgresql_url, settings, monkeypatch, caplog):
+def test_long_batch_keeps_the_lease(postgresql_url, settings, monkeypatch, caplog):
     caplog.set_level("INFO", "tweeter.delivery")
     of_each = followers.of_each
 
@@ -280,7 +280,7 @@ def test_a_batch_that_takes_long_costs_its_relay_no_lease(postgresql_url, settin
         assert "another relay" not in caplog.text
 
 
-def test_who_unfollowed_while_a_killed_holder_wrote_to_many_followers_has_no_wrong_entry(sqlite_url, settings):
+def test_unfollow_during_a_killed_fan_out_leaves_no_wrong_entry(sqlite_url, settings):
     """It dropped the reader's timeline, wrote to it, and was killed before it read the followers again."""
     with closing(Process(sqlite_url, "redis", **settings)) as process:
         ann, bob = sign_up(process, "ann"), sign_up(process, "bob")

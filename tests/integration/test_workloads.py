@@ -1,4 +1,4 @@
-"""Workloads and graphs: the same each time, with the people, the mixes and the order they promise."""
+"""Workloads and graphs: reproducible, with the documented users, mixes and order."""
 
 import json
 from collections import Counter
@@ -48,7 +48,7 @@ def stream(name: str, world: World, seed: int = 7, count: int = COUNT) -> list[O
 
 
 def shares(operations: list[Operation]) -> dict[type, float]:
-    """How many of a hundred are of each kind."""
+    """The percentage of each kind."""
     kinds = Counter(map(type, operations))
     return {kind: 100 * count / len(operations) for kind, count in kinds.items()}
 
@@ -57,7 +57,7 @@ def shares(operations: list[Operation]) -> dict[type, float]:
 
 
 @pytest.mark.parametrize("name", SYNTHETIC)
-def test_a_seed_makes_the_same_operations_and_another_one_others(name, world):
+def test_operations_depend_only_on_the_seed(name, world):
     assert stream(name, world) == stream(name, world)
     assert stream(name, world) != stream(name, world, seed=8)
     assert len(stream(name, world)) == COUNT
@@ -69,7 +69,7 @@ def test_retwis_is_the_mix_of_tapir(world):
     assert found == {kind: pytest.approx(share, abs=1) for kind, share in wanted.items()}
 
 
-def test_retwis_chooses_users_by_zipf_and_numbers_those_who_are_new(world):
+def test_retwis_draws_users_by_zipf_and_numbers_new_ones(world):
     operations = stream("retwis", world)
     readers = Counter(operation.user for operation in operations if isinstance(operation, ReadHome))
     (_, most), *_ = readers.most_common()
@@ -159,10 +159,10 @@ def test_busiest_stretch_is_the_shortest_time_for_n_tweets(times, count, first):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("nonesuch", "there is no workload nonesuch; built in are retwis, twip, benchbase-twitter and replay"),
+        ("nonesuch", "there is no workload nonesuch; retwis, twip, benchbase-twitter and replay are built in"),
         ("no.such.module", "there is no workload no.such.module"),
         ("../etc", "there is no workload ../etc"),
-        ("tests.support.people", "tests.support.people is no workload: it has no SOURCE"),
+        ("tests.support.people", "tests.support.people is not a workload: it has no SOURCE"),
     ],
 )
 def test_unknown_workload_is_reported(name, reason):
@@ -186,13 +186,13 @@ def pairs(graph: Graph) -> list[tuple[int, int]]:
     return list(zip(graph.followers.tolist(), graph.followees.tolist(), strict=True))
 
 
-def test_in_a_power_law_most_have_few_followers_and_a_few_have_very_many():
+def test_power_law_has_many_small_and_few_large_accounts():
     graph = power_law(20_000, 10, seed=3)
     followers = np.sort(graph.followers_of_each())
     assert len(graph.followers) / 20_000 == pytest.approx(10, rel=0.2)
     assert followers[10_000] <= 6
     assert followers[-1] >= 500
-    # Of tenfold followers there are 10^-(2.276 - 1) as many people, a 19th.
+    # With ten times the followers there are 10^-(2.276 - 1) times as many people, a 19th.
     some, few = ((followers >= least).sum() for least in (20, 200))
     assert some / few == pytest.approx(10**1.276, rel=0.5)
 
@@ -222,7 +222,7 @@ def test_followers_are_limited_by_the_number_of_users():
 # worlds
 
 
-def test_a_world_is_a_whole_site_with_right_counters_and_all_indexes(database_url):
+def test_world_has_correct_counters_and_all_indexes(database_url):
     graph = power_law(300, 5, seed=1)
     with engine_on(database_url) as engine:
         before = indexes(engine)

@@ -1,7 +1,7 @@
-"""Laws 7 and 9 under fire: pages are never older than a second, whatever is killed.
+"""Laws 7 and 9 under faults: pages are never older than a second, whatever is killed.
 
 Two site processes on PostgreSQL share a store, and two others deliver to it. People post, delete, follow and unfollow,
-and look at every page that they get: their own writes are on it, what others did more than a second ago is on it, and
+and check every page: it contains their own writes and the changes of others older than a second, and
 it shows no tweet of a person they do not follow. The test kills one thing after another: a site process, the process
 that delivers, the store, PostgreSQL; and for two seconds nothing is delivered.
 
@@ -31,7 +31,7 @@ from tweeter.testing import Process
 pytestmark = pytest.mark.slow
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "0"))
 PEOPLE = 8
-READERS = 2  # of them do not write: the others mostly wait for their own writes
+READERS = 2  # of them do not write; the others mostly wait for their own writes
 LIMIT = 100
 PAUSE = 1.5  # seconds between two faults
 DELIVERY = ["relay", "relay", "inline", "inline"]  # of the processes: two sites, and two that only deliver
@@ -39,7 +39,7 @@ DELIVERY = ["relay", "relay", "inline", "inline"]  # of the processes: two sites
 
 @pytest.fixture(scope="module")
 def postgresql():
-    """What it acknowledged it keeps, also when it is killed."""
+    """Durable: acknowledged commits survive a kill."""
     with closing(PostgreSQL(synchronous_commit="on")) as server:
         server.start()
         server.execute("CREATE DATABASE site")
@@ -56,7 +56,7 @@ def store(request):
 
 @dataclass
 class Tweet:
-    """When it was posted and deleted, by the clock of all processes: begun, and known to be committed."""
+    """The times of post and delete, on the common clock: when each began, and when its commit was known."""
 
     author: int
     posted: float
@@ -66,19 +66,19 @@ class Tweet:
 
 @dataclass
 class World:
-    """What people know of each other, and what they found wrong."""
+    """The users' shared knowledge of committed changes, and the errors they found."""
 
     names: dict[int, str]
     tweets: dict[int, Tweet] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
     wrong: list[str] = field(default_factory=list)
     pages: Counter[str] = field(default_factory=Counter)
-    oldest: float = 0.0  # seconds since the commit of something that a page did not show
+    oldest: float = 0.0  # seconds since the commit of a change that a page lacked
     writes: int = 0
 
 
 class Person:
-    """One who acts alone, and so knows exactly what is committed; after an error SQL says it."""
+    """A user with a single thread, who knows exactly which changes are committed; after an error SQL decides."""
 
     def __init__(self, me: int, world: World, sites: list[Child], url: str, seed: int) -> None:
         self.me = me
@@ -92,7 +92,7 @@ class Person:
         self._mine: list[int] = []
 
     def only_read(self, sql: Process) -> None:
-        """Follows everybody, and changes nothing from now on."""
+        """Follows all users, and changes nothing afterwards."""
         self.reads = True
         self._follows = {user for user in self.world.names if user != self.me}
         for user in self._follows:
@@ -111,7 +111,7 @@ class Person:
             raise
 
     def _ask(self, function, *args):
-        """By any of the sites. None where it died, or could not do it."""
+        """On any of the sites. None if the site died or failed."""
         number = self._chance.randrange(len(self._sites))
         site = self._sites[number]
         try:
@@ -125,11 +125,11 @@ class Person:
             return None
 
     def _sql(self, statement, *values):
-        """The rows, as soon as PostgreSQL has an answer: what a process that died left is committed or rolled back."""
+        """The rows, once PostgreSQL responds: the transactions of dead processes are committed or rolled back."""
         while True:
             try:
                 with psycopg.connect(self._url, connect_timeout=5) as connection:
-                    # Who died may still be about to commit.
+                    # The transaction of a dead process may still commit.
                     connection.execute("SELECT 1 FROM users WHERE id = %s FOR UPDATE", [self.me])
                     return connection.execute(statement, values).fetchall()
             except psycopg.Error:
@@ -187,7 +187,7 @@ class Person:
                 self._missed(began - tweet.posted, tweet.author, f"all but {id_}", by)
 
     def _missed(self, age: float, author: int, what: str, by: str) -> None:
-        """A page shows what was so for some seconds."""
+        """A page shows state that has been stable for some seconds."""
         self.world.oldest = max(self.world.oldest, age)
         if author == self.me or age > FRESH:
             self._complain(f"{what} {age:.3f} s ago by {author}", by)

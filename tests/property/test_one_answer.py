@@ -1,4 +1,4 @@
-"""Law 1: every backend gives the pages that SQL gives, whatever happened before."""
+"""Law 1: every backend returns the same pages as SQL after any history."""
 
 import random
 import shutil
@@ -33,14 +33,14 @@ def stores(redis_server, memcached_server):
 
 @pytest.fixture
 def site(database_url, stores):
-    """A process of each kind on one database."""
+    """A process of each backend on one database."""
     with closing(Site(database_url, BACKENDS, **stores)) as site:
         yield site
 
 
 @pytest.fixture
 def neighbour(sqlite_template, tmp_path, stores):
-    """Another site with the same settings, but for its database."""
+    """Another site with the same settings except its database."""
     path = shutil.copyfile(sqlite_template, tmp_path / "neighbour.sqlite")
     with closing(Site(f"sqlite:///{path}", BACKENDS, **stores)) as site:
         yield site
@@ -48,7 +48,7 @@ def neighbour(sqlite_template, tmp_path, stores):
 
 @pytest.fixture
 def broken_site(sqlite_url):
-    """Processes on stores whose servers may break in every way there is, and the faults that do it."""
+    """Processes on stores whose servers can fail in all known ways, and these faults."""
     with breakable("redis") as redis, breakable("memcached") as memcached:
         settings = {"tweeter.capacity": "5", **redis.settings, **memcached.settings}
         with closing(Site(sqlite_url, ["redis", "memcached", "memory", "sql"], **settings)) as site:
@@ -57,7 +57,7 @@ def broken_site(sqlite_url):
 
 @pytest.fixture
 def broken_site_with_relay(postgresql_url):
-    """As `broken_site`, and a process that delivers to both stores for all the others."""
+    """Like `broken_site`, with a process that delivers to both stores for all others."""
     with breakable("redis") as redis, breakable("memcached") as memcached:
         settings = {"tweeter.capacity": "5", **redis.settings, **memcached.settings}
         relay = Process(postgresql_url, "redis", **settings, **{"tweeter.timelines.shadow": "memcached"})
@@ -68,7 +68,7 @@ def broken_site_with_relay(postgresql_url):
 
 
 def of_memory(site):
-    """Half of the objects in every process's memory are damaged."""
+    """Damages half of the objects in the memory of every process."""
     chance = random.Random(1)
 
     def spoil(objects, damaged):
@@ -112,17 +112,17 @@ def test_pages_match_sql_after_every_step_next_to_another_site(site, neighbour):
     )
 
 
-def test_pages_are_the_same_after_many_threads_did_as_they_liked(site):
+def test_pages_match_sql_after_concurrent_actions(site):
     assert_same_pages(site, live_together(site))
 
 
-def test_pages_are_the_same_after_many_threads_lived_while_servers_broke(broken_site):
+def test_pages_match_sql_after_concurrent_actions_and_server_faults(broken_site):
     site, faults = broken_site
     chance = random.Random(1)
     every = iter(chance.sample(faults, len(faults)))
     with ThreadPoolExecutor(1) as pool:
         living = pool.submit(live_together, site, steps=100)
-        # Servers are started by this thread, because they end with the thread that starts them.
+        # This thread starts the servers, because they end with the thread that starts them.
         while not living.done() and (fault := next(every, None)):
             fault.strike()
             wait([living], chance.uniform(0.1, 0.4))
@@ -132,7 +132,7 @@ def test_pages_are_the_same_after_many_threads_lived_while_servers_broke(broken_
 
 
 def live_together(site, steps=40):
-    """Eight threads post, answer, delete, follow, unfollow, rename and read; the people's names by id."""
+    """Eight threads post, reply, delete, follow, unfollow, rename and read. Returns the usernames by id."""
     people = {}
     for number in range(6):
         with site.processes[0].acting() as actions:
@@ -173,7 +173,7 @@ def live_together(site, steps=40):
                     actions.change_profile(who, f"User {chance.random()}", "")
         except Refused:
             pass
-        except OperationalError as error:  # PostgreSQL ends one of two that wait for each other; the site tries again
+        except OperationalError as error:  # PostgreSQL aborts one of two deadlocked transactions; the site retries
             if "deadlock" not in str(error):
                 raise
 

@@ -1,4 +1,4 @@
-"""Home timelines by plans of our own: the same ids as the talk's join, whatever the graph."""
+"""Home timelines by two query plans: the same ids as the talk's join, for any graph."""
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -16,7 +16,7 @@ READER = 1
 PEOPLE = range(1, 9)
 LAST = 60
 
-# Whom the reader follows; who wrote which tweet; which of them are deleted.
+# The followees of the reader; the author of each tweet; the deleted tweets.
 followees = st.sets(st.sampled_from(PEOPLE[1:]))
 tweets = st.dictionaries(st.integers(1, LAST), st.sampled_from(PEOPLE), max_size=40)
 deleted = st.sets(st.integers(1, LAST), max_size=10)
@@ -27,7 +27,7 @@ any_graph = settings(max_examples=60, deadline=None, suppress_health_check=[Heal
 
 @pytest.fixture
 def small(monkeypatch):
-    """What is few, many and recent, on the scale of a graph that fits a test."""
+    """The limits of few, many and recent, scaled to test graphs."""
     for name, value in {
         "FEW": 1,
         "MANY": 4,
@@ -54,7 +54,7 @@ def graph(sessions):
         if written:
             session.execute(insert(Tweet), written)
         session.execute(delete(Tweet).where(Tweet.id.in_(deleted)))
-        return session  # nothing is committed: closing it takes everything back
+        return session  # nothing is committed: closing rolls back
 
     return graph
 
@@ -64,17 +64,19 @@ HOME = built_in_kinds()["home"]
 
 @any_graph
 @given(followees, tweets, deleted, cursors)
-def test_a_page_is_the_page_of_the_join(small, graph, followees, tweets, deleted, cursor):
+def test_page_equals_the_join(small, graph, followees, tweets, deleted, cursor):
     with graph(followees, tweets, deleted) as session:
         assert HOME.read_page_quickly(session, READER, cursor) == HOME.read_page(session, READER, cursor)
 
 
 @any_graph
 @given(followees, tweets, deleted, st.integers(1, 12))
-@example({2, 3, 4, 5, 6}, dict.fromkeys(range(1, 30), 2), set(), 12)  # many, one of whom tweets a lot
-@example({2, 3, 4, 5, 6}, {1: 2, 2: 3} | dict.fromkeys(range(3, 40), 8), set(), 5)  # many, none of them of late
+@example({2, 3, 4, 5, 6}, dict.fromkeys(range(1, 30), 2), set(), 12)  # many followees, one of whom tweets a lot
+@example(
+    {2, 3, 4, 5, 6}, {1: 2, 2: 3} | dict.fromkeys(range(3, 40), 8), set(), 5
+)  # many followees without recent tweets
 @example({2, 3, 4}, dict.fromkeys(range(1, 60), 8) | {1: 2, 2: 3, 3: 4}, set(), 1)
-def test_a_fill_is_the_beginning_of_the_join_down_to_its_floor(small, graph, followees, tweets, deleted, capacity):
+def test_backfill_equals_the_join_down_to_its_floor(small, graph, followees, tweets, deleted, capacity):
     with graph(followees, tweets, deleted) as session:
         ids, floor, _ = HOME.backfill(session, READER, capacity)
         every = HOME.read_ids(session, READER, LAST)
@@ -86,7 +88,7 @@ def test_a_fill_is_the_beginning_of_the_join_down_to_its_floor(small, graph, fol
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @any_graph
 @given(followees, tweets, deleted, cursors, st.integers(1, 12))
-def test_each_plan_keeps_its_promise(graph, followees, tweets, deleted, cursor, number):
+def test_each_plan_returns_what_it_guarantees(graph, followees, tweets, deleted, cursor, number):
     with graph(followees, tweets, deleted) as session:
         every = _part(cursor, HOME.read_ids(session, READER, LAST))
         looked_at = _part(cursor, sorted(tweets.keys() - deleted))[-number:]

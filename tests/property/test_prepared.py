@@ -1,4 +1,4 @@
-"""Statements without SQLAlchemy's execution: the same values, and the same errors."""
+"""Prepared statements without SQLAlchemy's execution: the same values and errors."""
 
 from datetime import UTC
 
@@ -34,7 +34,7 @@ def engine(database_url):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts, moments, st.none() | st.integers(-(2**62), 2**62), st.integers(0, 2**31 - 1), st.integers(0, 2**62))
-def test_the_values_are_those_of_sqlalchemy(engine, message, date, parent_id, count, last_write):
+def test_values_equal_those_of_sqlalchemy(engine, message, date, parent_id, count, last_write):
     statement = Prepared(engine, SAVED)
     with engine.connect() as connection:
         connection.execute(text("DELETE FROM tweets"))
@@ -64,13 +64,13 @@ def test_a_lost_connection_is_replaced(postgresql_url):
                                 " AND datname = current_database()"))  # fmt: skip
     with pytest.raises(OperationalError) as raised:
         statement.one_or_none(id=1)
-    assert raised.value.connection_invalidated  # so the request is tried again
+    assert raised.value.connection_invalidated  # so the request is retried
     assert statement.one_or_none(id=1) is None
     killer.dispose()
     engine.dispose()
 
 
-def test_tables_that_are_another_version(engine):
+def test_changed_tables_raise_an_error_and_statements_recover(engine):
     statement = Prepared(engine, select(User.bio).where(User.id == bindparam("id", type_=User.id.type)))
     assert statement.one_or_none(id=1) is None
     with engine.connect() as connection:
@@ -83,7 +83,7 @@ def test_tables_that_are_another_version(engine):
     assert engine.pool.checkedout() == 0
 
 
-def test_a_database_in_another_encoding_than_the_client(postgresql_url):
+def test_database_with_another_encoding(postgresql_url):
     engine = make_engine(
         postgresql_url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None,
         connect_args={"client_encoding": "latin1"},
@@ -96,9 +96,9 @@ def test_a_database_in_another_encoding_than_the_client(postgresql_url):
     engine.dispose()
 
 
-def test_a_server_that_is_away():
+def test_unreachable_server_raises_the_error_of_sqlalchemy():
     engine = make_engine("postgresql+psycopg://x@127.0.0.1:1/x", isolation_level="AUTOCOMMIT")
     statement = Prepared(engine, select(User.id).where(User.id == bindparam("id", type_=User.id.type)))
     with pytest.raises(OperationalError) as raised:
         statement.one_or_none(id=1)
-    assert raised.value.statement is None  # as SQLAlchemy says that it could not connect
+    assert raised.value.statement is None  # as in SQLAlchemy's connection errors

@@ -1,4 +1,4 @@
-"""A real week, loaded and read: every backend shows what a dozen lines of plain Python say of the two files.
+"""A real week of tweets: every backend shows the pages that a small model computes from the two files.
 
 The data here is a part of the week; TWEETER_WEEK names a folder with all of it, or with another graph and its tweets
 (`follows.txt.gz`, `tweets.jsonl.gz`).
@@ -38,7 +38,7 @@ def lines(path):
 
 
 class Files:
-    """What the two files say."""
+    """The contents of the two files."""
 
     def __init__(self, folder):
         self.followees = defaultdict(set)
@@ -112,7 +112,7 @@ def test_home_and_profile_pages_match_the_files(make_ini, database_url, files):
             for process in processes:
                 assert three_pages(process, home) == files.home(user)
                 assert three_pages(process, profile) == files.profile(user)
-            # Warm, a page costs two round trips and no SQL, however many one follows.
+            # A warm page takes two round trips and no SQL, for any number of followees.
             with measure.measuring() as meter:
                 page = memory.timelines.page(home, Cursor())
             assert meter.sql == 0
@@ -123,7 +123,7 @@ def test_home_and_profile_pages_match_the_files(make_ini, database_url, files):
 
 
 def test_new_tweets_reach_every_backend(make_ini, database_url, redis_server, memcached_server, tmp_path):
-    """`tweeter verify` makes timelines warm, and later finds each tweet in all of them, also in full ones."""
+    """`tweeter verify` warms timelines, and later finds each tweet in all of them, including full ones."""
     every = list(lines(WEEK / "tweets.jsonl.gz"))
     (tmp_path / "past.jsonl").write_text("".join(every[:-REST]))
     prefix = f"week {database_url[-20:]}".replace(" ", "-").replace("/", "-")

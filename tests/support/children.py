@@ -1,4 +1,4 @@
-"""Processes of the operating system that are a site's: to be talked to by many threads, killed, stopped and resumed."""
+"""Operating system processes of a site, which many threads can call, kill, stop and resume."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ from tweeter.outbox.checkpoint import decode
 from tweeter.testing import Process
 from tweeter.values import Cursor, Page, Timeline
 
-CONTEXT = multiprocessing.get_context("forkserver")  # it imports once, and has no threads
+CONTEXT = multiprocessing.get_context("forkserver")  # it imports the site once, and has no threads
 CONTEXT.set_forkserver_preload(
     ["tests.support.children", "tweeter.backends.redis", "tweeter.backends.memcached", "psycopg"]
 )
@@ -32,7 +32,7 @@ SECONDS = 20  # for deliveries
 class Child:
     """One process. `setup()` runs in it first, then `do(function, ...)` calls `function(process, ...)`.
 
-    All functions have to be importable.
+    All functions must be importable.
     """
 
     def __init__(self, url: str, backend: str, setup: Callable[[], object] | None = None, **settings: str) -> None:
@@ -46,7 +46,7 @@ class Child:
         return self._process.pid
 
     def connect(self) -> Connection:
-        """For one thread. Raises OSError where the process is not there."""
+        """For one thread. Raises OSError if the process is gone."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -83,7 +83,7 @@ class Child:
         os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """Ends it in order."""
+        """Ends it cleanly."""
         with suppress(ProcessLookupError):
             self.resume()
         with suppress(OSError, EOFError):
@@ -93,7 +93,7 @@ class Child:
 
 
 def ask(connection: Connection, function: Callable[..., Any], *args: object) -> Any:
-    """What the function returns or raises there. Raises OSError or EOFError where the process dies."""
+    """Returns or raises the result of the function. Raises OSError or EOFError if the process dies."""
     connection.send((function, args))
     good, answer = connection.recv()
     if not good:
@@ -102,7 +102,7 @@ def ask(connection: Connection, function: Callable[..., Any], *args: object) -> 
 
 
 def home(process: Process, user: int, limit: int = 100) -> tuple[Page, str]:
-    """The home page as a request of the user would get it, and what served it."""
+    """The home page as in a request of the user, and the backend that served it."""
     with process.sessions() as session:
         written = session.scalar(select(User.last_write).where(User.id == user))
     with measure.measuring() as meter:
@@ -111,14 +111,14 @@ def home(process: Process, user: int, limit: int = 100) -> tuple[Page, str]:
 
 
 def act(process: Process, action: str, *args: object) -> int | None:
-    """The id of what `action` made, if it made something."""
+    """The id of the object that `action` created, if any."""
     with process.acting() as actions:
         made = getattr(actions, action)(*args)
         return None if made is None else int(made.id)
 
 
 def pause(process: Process) -> None:
-    """Delivers what is committed, and nothing from now on. The checkpoint stays fresh."""
+    """Delivers the committed events and none after them. The checkpoint stays fresh."""
     assert process.delivery.drain(SECONDS)
     process.delivery.stop()
     checkpoint = decode(process.timelines.store.checkpoint())
@@ -137,7 +137,7 @@ def holds(process: Process) -> bool:
 
 
 def reasons(process: Process) -> dict[str, float]:
-    """How many pages SQL served, by the reason."""
+    """The number of pages that SQL served, by reason."""
     samples = [sample for metric in FALLBACKS.collect() for sample in metric.samples]
     return {sample.labels["reason"]: sample.value for sample in samples if sample.name.endswith("_total")}
 
@@ -159,7 +159,7 @@ def _serve(address: str, url: str, backend: str, setup: Callable[[], object] | N
                 try:
                     answer = True, function(process, *args)
                 except Exception as error:
-                    # Those of SQLAlchemy and of the drivers can't be sent.
+                    # Exceptions of SQLAlchemy and the drivers cannot be pickled.
                     answer = False, RuntimeError(f"{type(error).__name__}: {error}")
                 connection.send(answer)
                 if function is _end:

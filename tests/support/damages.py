@@ -1,6 +1,6 @@
-"""Damaged values: what a bug, another program or another version may leave under a key of each store.
+"""Damaged values that a bug, another program or another version may write under a key of each store.
 
-Those of Redis are functions of a client and a key's name, those of memcached of the value that is there.
+Those of Redis are functions of a client and a key's name, those of memcached of the existing value.
 """
 
 from array import array
@@ -33,7 +33,7 @@ UNDECODABLE = [
 
 
 class Later(TweetView, frozen=True, array_like=True, gc=False):
-    """TweetView as a later version has it, with one more field that has a default."""
+    """TweetView of a later version, with another field that has a default."""
 
     likes: int = 0
 
@@ -46,7 +46,7 @@ TWEETS = [*UNDECODABLE, LATER]
 
 
 def other_types(client, name):
-    """The values that are of another type than the key's should be; each a function that writes one."""
+    """Values of wrong types; each is a function that writes one."""
     return [
         lambda: client.hset(name, "field", "x"),
         lambda: client.zadd(name, {"1": 1}),
@@ -56,7 +56,7 @@ def other_types(client, name):
 
 
 def no_timelines(client, name):
-    """Lists that are no timelines, and what is no list."""
+    """Lists that are not timelines, and values that are not lists."""
     lists = [
         ["nonsense"],
         ["0", "nonsense"],
@@ -90,7 +90,7 @@ def no_timelines(client, name):
 
 
 def damage_timeline(number):
-    """A function that puts one of these in the place of a key's value."""
+    """A function that replaces a key's value by one of these."""
 
     def damage(client, name):
         with client.pipeline() as transaction:  # a relay may write the key at any time
@@ -103,7 +103,7 @@ def damage_timeline(number):
 
 
 def spoil_timeline(client, name):
-    """Leaves what is there, and adds to it."""
+    """Appends to the existing value."""
     with suppress(ResponseError):  # it is no list
         client.rpush(name, "nonsense")
 
@@ -124,7 +124,7 @@ REDIS_TIMELINES = [spoil_timeline, *map(damage_timeline, range(len(no_timelines(
 REDIS_TWEETS = [*map(damage_tweet, range(len(other_types(None, "")) + len(TWEETS)))]
 
 
-# memcached: what becomes of a value, and the flags that it gets
+# memcached: the damaged value and its flags
 
 MEMCACHED_TIMELINES = [
     (lambda value: value[:-3], 0),
@@ -141,7 +141,7 @@ MEMCACHED_TWEETS = [
     *[(lambda value, damaged=damaged: damaged, 0) for damaged in TWEETS],
     (lambda value: tweets.pack(tweet(1)), 1),
 ]
-NO_VALUE = b"TwW1" + b"\0" * 40  # what is damaged where there is none
+NO_VALUE = b"TwW1" + b"\0" * 40  # the value that is damaged if the key is missing
 
 
 # memory

@@ -1,4 +1,4 @@
-"""What happens to real servers of Redis and memcached: each thing that a store has to survive."""
+"""Faults of real Redis and memcached servers that a store must survive."""
 
 import random
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ chance = random.Random(1)
 KINDS = (
     "killed and started again",
     "killed",
-    "stopped, and later it does what it was told meanwhile",
+    "stopped, and later it executes the pending commands",
     "bytes are swallowed",
     "connections are refused",
     "answers are cut off",
@@ -34,7 +34,7 @@ KINDS = (
 
 
 class Breakable(NamedTuple):
-    """Servers of one store, the settings that lead to them, and a fault of each of the KINDS."""
+    """Servers of one store, their settings, and a fault of each of the KINDS."""
 
     settings: dict[str, str]
     faults: list[Fault]
@@ -58,7 +58,7 @@ def breakable(backend: str) -> Iterator[Breakable]:
 
 
 def of_any_server(server: Server, proxy: Proxy) -> list[Fault]:
-    """Of any server that stands behind a proxy."""
+    """Faults of any server behind a proxy."""
 
     def restart():
         server.kill()
@@ -67,7 +67,7 @@ def of_any_server(server: Server, proxy: Proxy) -> list[Fault]:
     return [
         Fault("killed and started again", restart),
         Fault("killed", server.kill, server.start),
-        Fault("stopped, and later it does what it was told meanwhile", server.pause, server.resume),
+        Fault("stopped, and later it executes the pending commands", server.pause, server.resume),
         Fault("bytes are swallowed", lambda: proxy.become("swallow"), lambda: proxy.become("pass")),
         Fault("connections are refused", lambda: proxy.become("refuse"), lambda: proxy.become("pass")),
         Fault("answers are cut off", lambda: proxy.become("cut"), lambda: proxy.become("pass")),
@@ -102,27 +102,27 @@ def of_redis(server: Redis, proxy: Proxy) -> list[Fault]:
 
 
 def damage_redis(client: RedisClient) -> None:
-    """Half of the values, each in some way, whatever they are."""
+    """Damages half of the values, each at random."""
     for name in [name for name in client.scan_iter() if chance.random() < 0.5]:
         chance.choice(damages.REDIS_TWEETS if b":tw:" in name else damages.REDIS_TIMELINES)(client, name)
 
 
 class Evicting(Memcached):
-    """It has so few pages of memory, for so few sizes of values, that some junk pushes everything else out."""
+    """It has so little memory that some junk evicts all other values."""
 
     def command(self):
         return [*super().command()[:-1], "4", "-f", "4"]
 
 
 class Refusing(Evicting):
-    """It refuses what finds no room, instead of evicting."""
+    """It rejects writes when full, instead of evicting."""
 
     def command(self):
         return [*super().command(), "-M"]
 
 
 def of_memcached(servers: list[Memcached], proxy: Proxy) -> list[Fault]:
-    """`servers` are a plain one, behind the proxy, an Evicting and a Refusing one."""
+    """`servers` are a plain one behind the proxy, an Evicting and a Refusing one."""
     plain, evicting, refusing = servers
 
     def flush() -> None:
@@ -136,7 +136,7 @@ def of_memcached(servers: list[Memcached], proxy: Proxy) -> list[Fault]:
                 client.delete_many(_names(client)[::3])
 
     def fill(server: Memcached) -> None:
-        """A page or more of each of the sizes that tweets, timelines and epochs have."""
+        """A memory page or more of each size class of tweets, timelines and epochs."""
         with _client(server) as client:
             for size in (1000, 200, 1):
                 with suppress(MemcacheServerError):
@@ -158,7 +158,7 @@ def of_memcached(servers: list[Memcached], proxy: Proxy) -> list[Fault]:
 
 
 def damage_memcached(server: Memcached) -> None:
-    """Half of the values, each in some way, but for the copy of the run: without it and the epoch a server is new."""
+    """Damages half of the values, except the copy of the run id: without it and the epoch a server is new."""
     with _client(server) as client:
         for name in [name for name in _names(client) if chance.random() < 0.5 and not name.endswith(b":run")]:
             every = damages.MEMCACHED_TWEETS if b":tw:" in name else damages.MEMCACHED_TIMELINES

@@ -1,4 +1,4 @@
-"""A reader of the outbox, as a relay is one."""
+"""A reader of the outbox, like a relay."""
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -7,7 +7,7 @@ from tweeter.values import Event
 
 
 class Reader:
-    """Reads the outbox and takes what it read as applied."""
+    """Reads the outbox and counts the events as applied."""
 
     def __init__(self, sessions: sessionmaker[Session], at_end: bool = False) -> None:
         self._engine = sessions.kw["bind"].execution_options(isolation_level="AUTOCOMMIT")

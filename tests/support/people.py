@@ -1,4 +1,4 @@
-"""People for tests: what somebody does in a browser, in the words of the site."""
+"""Users for tests: actions in a browser, in the site's terms."""
 
 import re
 import time
@@ -18,7 +18,7 @@ PASSWORD = "a good password"
 class Browser(webtest.TestApp):
     """A browser on a site in this process.
 
-    A page may lag a second behind the commits. So that a test sees what others did before, a page is asked for once
+    A page may lag a second behind the commits. So that tests see earlier changes of others, a page is requested once
     the events are delivered, or after that second, when SQL serves it.
     """
 
@@ -37,7 +37,7 @@ def await_deliveries(registry: Registry) -> None:
 
 
 class Person:
-    """Somebody with a browser of their own."""
+    """A user with a browser."""
 
     def __init__(self, browser: webtest.TestApp, username: str = "") -> None:
         self.browser = browser

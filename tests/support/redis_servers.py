@@ -1,4 +1,4 @@
-"""Private Redis servers that work together: a cluster, and a master and a replica that sentinels watch."""
+"""Groups of private Redis servers: a cluster, and a master and a replica with sentinels."""
 
 import os
 import time
@@ -14,12 +14,12 @@ from redis.retry import Retry
 from tweeter.devtools.servers import PATIENCE, Redis, free_port, release_port, reserve_port
 
 SLOTS = 16_384
-NODE_TIMEOUT = 1000  # ms until the others take a node to be dead
+NODE_TIMEOUT = 1000  # ms until the others consider a node dead
 SERVICE = "timelines"
 
 
 def wait_until(what: Callable[[], object], seconds: float = PATIENCE, pause: float = 0.05) -> None:
-    """Waits for something to be true; errors of a server count as not yet."""
+    """Waits for a condition; errors of a server count as false."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -32,7 +32,7 @@ def wait_until(what: Callable[[], object], seconds: float = PATIENCE, pause: flo
 
 
 class Member(Redis):
-    """A server with more options than a lonely one has."""
+    """A server with additional options."""
 
     @property
     def options(self) -> Sequence[str]:
@@ -50,7 +50,7 @@ class Member(Redis):
 
     @property
     def follows(self) -> bool:
-        """It is a replica that has what its master has."""
+        """Whether it is a replica in sync with its master."""
         info = self.info()
         return info["role"] == "slave" and info["master_link_status"] == "up"
 
@@ -69,7 +69,7 @@ class ClusterMember(Member):
         while not self._bus:
             self.port = free_port()
             with suppress(OSError):
-                self._bus = reserve_port(self.port + 10_000)  # where the nodes of a cluster talk to each other
+                self._bus = reserve_port(self.port + 10_000)  # the cluster bus port
         self.id = ""
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class RedisCluster:
         return [member for member in self.members if member._process]
 
     def wait_until_whole(self) -> None:
-        """Until all that run know who holds every slot."""
+        """Waits until all running nodes agree on the owner of every slot."""
         running = self.running
         wait_until(
             lambda: all(
@@ -145,11 +145,11 @@ class RedisCluster:
             source.do("MIGRATE", target.host, target.port, "", 0, 5000, "KEYS", *keys)  # type: ignore[misc]
             time.sleep(pause)
         time.sleep(pause)
-        # In this order: whoever asks the source is sent to one that knows.
+        # In this order: the source redirects clients to a node that knows the slot.
         others = [member for member in self.running if member.info()["role"] == "master"]
         for member in dict.fromkeys((target, source, *others)):
             member.do("CLUSTER SETSLOT", slot, "NODE", target.id)
-        # Two nodes that take slots at the same time may do so in the same epoch, and then the others can't tell whose
+        # Two nodes that take slots at the same time may use the same epoch; then the others cannot decide which
         # claim is the newer one.
         wait_until(lambda: len({member.state()["cluster_current_epoch"] for member in self.running}) == 1, pause=0.005)
 

@@ -5,7 +5,7 @@ from tweeter.backends.memory import MemoryTweetCache
 from tweeter.settings import Setting
 
 SETTINGS = {
-    "tweeter.cabinet.url": Setting(str, "cabinet://localhost", help="Where the cabinet stands."),
+    "tweeter.cabinet.url": Setting(str, "cabinet://localhost", help="The address of the cabinet."),
     "tweeter.cabinet.drawers": Setting(int, 4, 1, "Drawers of the cabinet.", most=100),
     "tweeter.cabinet.combination": Setting(str, "", help="Opens the cabinet.", secret=True),
 }

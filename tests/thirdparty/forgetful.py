@@ -1,4 +1,4 @@
-"""A backend with a fault: it loses every seventh id. `tweeter verify` has to notice."""
+"""A faulty backend that loses every seventh id; `tweeter verify` must detect it."""
 
 from tests.thirdparty.texts import TextTimelineStore
 from tweeter.backends.memory import MemoryTweetCache

@@ -1,4 +1,4 @@
-"""No backend yet: its store lacks most of the methods."""
+"""An incomplete backend: its store lacks most methods."""
 
 from zope.interface import implementer
 

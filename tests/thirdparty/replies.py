@@ -1,4 +1,4 @@
-"""A timeline kind as another project would write it: `tweeter.timelines.kinds = tests.thirdparty.replies`.
+"""A third-party timeline kind: `tweeter.timelines.kinds = tests.thirdparty.replies`.
 
 A user's `replies` timeline contains the replies to the user's tweets.
 """

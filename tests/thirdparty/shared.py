@@ -1,4 +1,4 @@
-"""A backend whose store all processes share: nobody but itself knows where it is."""
+"""A backend with a shared store whose address only the backend knows."""
 
 from tests.thirdparty.texts import TextTimelineStore
 from tweeter.backends.memory import MemoryTweetCache

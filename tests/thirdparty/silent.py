@@ -1,4 +1,4 @@
-"""No backend: its includeme registers nothing."""
+"""An invalid backend: its includeme registers nothing."""
 
 
 def includeme(config):

@@ -1,6 +1,6 @@
-"""A backend as somebody else would write it: `tweeter.timelines = tests.thirdparty.texts`.
+"""A third-party backend: `tweeter.timelines = tests.thirdparty.texts`.
 
-It keeps each timeline as one text, `floor id id id …`, in a dictionary. Not fast, but complete, and on one page.
+Each timeline is one text, `floor id id id …`, in a dictionary. It is slow, but complete, on one page.
 """
 
 import re
@@ -108,7 +108,7 @@ class TextTimelineStore:
             self._texts.clear()
 
     def _text(self, key):
-        """What is under the key, empty where it is missing; what is no timeline is dropped."""
+        """The value of the key, empty if it is missing; drops invalid values."""
         text = self._texts.get(key, "")
         if text == "" or (isinstance(text, str) and TIMELINE.fullmatch(text)):
             return text

@@ -1,4 +1,4 @@
-"""Whether pages read a shared store, after how many failures and how soon."""
+"""The circuit breaker of a shared store."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_store_without_failures_is_read_at_once(circuit, clock):
     assert seconds_until_closed(circuit, clock) == 0
 
 
-def test_a_store_that_could_not_be_reached_at_the_start_is_read_as_soon_as_it_can(circuit, clock):
+def test_store_unreachable_at_startup_is_read_once_reachable(circuit, clock):
     circuit.failed("refused")
     assert circuit.state is State.OPEN
     assert seconds_until_closed(circuit, clock) == 0
@@ -48,7 +48,7 @@ def test_repeated_failures_lengthen_the_half_open_state(circuit, clock):
     assert seconds_until_closed(circuit, clock) == 1
 
 
-def test_a_failure_while_half_open_begins_the_half_open_state_anew(circuit, clock):
+def test_failure_while_half_open_restarts_the_half_open_state(circuit, clock):
     circuit.succeeded()
     circuit.failed("it hangs")
     for _ in range(5):
@@ -60,7 +60,7 @@ def test_a_failure_while_half_open_begins_the_half_open_state_anew(circuit, cloc
     assert seconds_until_closed(circuit, clock) == 1
 
 
-def test_who_waits_for_the_store_ends_its_probation(circuit, clock):
+def test_waiting_caller_closes_the_circuit_early(circuit, clock):
     circuit.succeeded()
     circuit.failed("it hangs")
     circuit.skip_half_open()

@@ -23,7 +23,7 @@ MakeIni = Callable[..., str]
 
 @pytest.fixture
 def ini(tmp_path: Path) -> MakeIni:
-    """`ini(**lines)` writes an ini file with more settings; `__` stands for a dot."""
+    """`ini(**lines)` writes an ini file with more settings; `__` replaces a dot."""
 
     def ini(**lines: str) -> str:
         path = tmp_path / "site.ini"
@@ -39,7 +39,7 @@ def ini(tmp_path: Path) -> MakeIni:
 
 
 def rows(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    """What --json prints, by name."""
+    """The output of --json, by name."""
     assert main(["settings", *words, "--json"]) == 0
     return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
 
@@ -76,7 +76,7 @@ def test_the_origin_is_the_ini_file_or_the_variable_by_its_name(
     assert come["sqlalchemy.pool_size"] == ("3", "environment", "SQLALCHEMY_POOL_SIZE")
 
 
-def test_people_read_a_setting_in_two_lines(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_setting_is_printed_in_two_lines(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
     path = ini(tweeter__capacity="100")
     assert main(["settings", path]) == 0
     out = capsys.readouterr().out
@@ -84,7 +84,7 @@ def test_people_read_a_setting_in_two_lines(ini: MakeIni, capsys: pytest.Capture
     assert "tweeter.max_body = 65536  (default)\n    Bytes of a request body.\n" in out
 
 
-def test_changed_shows_only_what_is_not_the_default(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changed_shows_only_settings_without_their_default(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
     found = rows(capsys, ini(tweeter__capacity="800", tweeter__message_limit="200"), "--changed")
     assert "tweeter.message_limit" in found
     assert "tweeter.capacity" not in found
@@ -109,15 +109,13 @@ def test_the_settings_of_the_backends_that_the_site_loads_are_listed(
     assert not [key for key in found if key.startswith("tweeter.memcached.")]
 
 
-def test_a_setting_that_no_backend_in_use_reads_is_listed_where_it_is_set(
-    ini: MakeIni, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_set_setting_of_an_unused_backend_is_listed(ini: MakeIni, capsys: pytest.CaptureFixture[str]) -> None:
     found = rows(capsys, ini(tweeter__memcached__servers="one:1 two:2", tweeter__abacus__beads="10"))
     assert found["tweeter.memcached.servers"]["value"] == "one:1 two:2"
     assert found["tweeter.abacus.beads"]["meaning"] == "No backend in use declares it."
 
 
-# values that make no sense
+# invalid values
 
 
 @pytest.mark.parametrize(
@@ -138,7 +136,7 @@ def test_a_setting_that_no_backend_in_use_reads_is_listed_where_it_is_set(
         ("tweeter.cabinet.drawer", "1", "did you mean tweeter.cabinet.drawers?"),
     ],
 )
-def test_a_bad_value_ends_it_with_one_line(
+def test_invalid_value_is_reported_in_one_line(
     ini: MakeIni, capsys: pytest.CaptureFixture[str], key: str, value: str, said: str
 ) -> None:
     path = ini(**{"tweeter.timelines.shadow": "redis tests.thirdparty.cabinet", key: value})
@@ -194,7 +192,7 @@ def test_the_password_of_any_url_is_masked(password: str, host: str) -> None:
     ["redis://localhost:6379/0", "sqlite:////tmp/x@y.sqlite", "127.0.0.1 ::1", "localhost:11211", "10/minute; 5/hour",
      "postgresql+psycopg://tweeter@localhost/tweeter", "unix:///run/redis.sock?db=0"],
 )  # fmt: skip
-def test_what_holds_no_secret_is_shown(text: str) -> None:
+def test_values_without_secrets_are_shown(text: str) -> None:
     assert mask(text) == text
 
 

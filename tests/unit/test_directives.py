@@ -1,4 +1,4 @@
-"""Directives: what they register, in which order, and what happens when two modules register the same."""
+"""Directives: registrations, their order, and conflicts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +14,13 @@ from tests.thirdparty import cabinet, texts
 from tweeter.delivery.inline import InlineDelivery
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelines
-from tweeter.lab.steps import Step, as_it_is
+from tweeter.lab.steps import Step, as_configured
 from tweeter.timelines.kinds import built_in_kinds
 from tweeter.timelines.pull import PullTimelines
 
 
 def configure(url: str, *more: Callable[[Configurator], None], **settings: str) -> Registry:
-    """The registry of a site without a web application, with more included behind its parts."""
+    """The registry of a site without a web application, with further includes after its parts."""
     merged = settings_of(url) | {f"tweeter.{key}": value for key, value in settings.items()}
     with Configurator(settings=merged) as config:
         config.include(tweeter.machinery)
@@ -30,7 +30,7 @@ def configure(url: str, *more: Callable[[Configurator], None], **settings: str) 
 
 
 def shown(registry: Registry, category: str) -> list[dict[str, Any]]:
-    """What config.introspector lists in a category."""
+    """The introspectables of a category."""
     return [dict(found["introspectable"]) for found in registry.introspector.get_category(category)]
 
 
@@ -74,7 +74,7 @@ def test_site_configuration_overrides_its_includes(sqlite_url: str) -> None:
     assert config.registry.getUtility(ITimelines) is mine
 
 
-def test_backends_that_are_included_after_the_delivery_are_delivered_to(sqlite_url: str) -> None:
+def test_delivery_includes_backends_registered_later(sqlite_url: str) -> None:
     registry = configure(sqlite_url, texts.includeme, timelines="memory")
     names = [relay.timelines.name for relay in registry.getUtility(IDelivery).relays]
     assert sorted(names) == ["memory", "texts"]
@@ -100,7 +100,7 @@ def test_the_introspector_shows_the_delivery(sqlite_url: str) -> None:
 
 
 def test_two_steps_of_the_lab_with_one_name_conflict_and_the_introspector_lists_them(sqlite_url: str) -> None:
-    step = Step("later", "With a queue", "25", "It costs a queue.", "memory", as_it_is("memory"))
+    step = Step("later", "With a queue", "25", "It costs a queue.", "memory", as_configured("memory"))
 
     def one(config: Configurator) -> None:
         config.add_lab_step(step)
@@ -119,7 +119,7 @@ def test_two_steps_of_the_lab_with_one_name_conflict_and_the_introspector_lists_
             config.commit()
 
 
-def test_a_delivery_that_refuses_its_settings_ends_the_start_with_its_own_error(
+def test_delivery_with_invalid_settings_stops_startup_with_its_own_error(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any) -> None:

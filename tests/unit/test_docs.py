@@ -1,4 +1,4 @@
-"""The documentation: the reference matches the code, and every link leads somewhere."""
+"""The documentation: the reference matches the code, and every link has a target."""
 
 import re
 import runpy

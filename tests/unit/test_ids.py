@@ -1,4 +1,4 @@
-"""Ids: their order is the order of time, and they are exact wherever they go."""
+"""Ids are ordered by time, and exact in every representation."""
 
 import struct
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +24,12 @@ def test_the_order_of_ids_is_the_order_of_time(one: int, other: int, low: int, h
 
 
 @given(moments)
-def test_a_moment_comes_back_out_of_its_id(moment: datetime) -> None:
+def test_time_is_recovered_from_an_id(moment: datetime) -> None:
     assert ids.date_of(ids.first_id(moment)) == moment
 
 
 @given(any_id)
-def test_an_id_is_not_below_the_first_of_its_moment(id_: int) -> None:
+def test_id_is_at_least_the_first_of_its_millisecond(id_: int) -> None:
     assert 0 <= id_ - ids.first_id(ids.date_of(id_)) < 4096
 
 
@@ -44,24 +44,24 @@ def test_older_than_a_date_is_one_comparison(id_: int, moment: datetime) -> None
     assert (id_ < ids.first_id(moment)) == (ids.date_of(id_) < moment)
 
 
-def test_the_zone_in_which_a_moment_is_written_does_not_matter() -> None:
+def test_time_zone_does_not_change_the_id() -> None:
     moment = datetime.fromisoformat("2026-11-23T12:00:00+05:30")
     assert ids.first_id(moment) == ids.first_id(moment.astimezone(UTC))
 
 
 @pytest.mark.parametrize("ms", [FIRST_MS - 1, LAST_MS + 1, 0, 2**60])
-def test_moments_that_no_id_can_carry_are_refused(ms: int) -> None:
+def test_times_out_of_range_are_refused(ms: int) -> None:
     with pytest.raises(ValueError, match="between 2006-01-01 and 2075-09-07"):
         ids.first_id_of_ms(ms)
 
 
-def test_the_first_and_the_last_moment_are_carried() -> None:
+def test_first_and_last_times_are_accepted() -> None:
     assert ids.first_id_of_ms(FIRST_MS) == 0
     assert ids.first_id_of_ms(LAST_MS) + 4095 == ids.MAX_ID
     assert ids.date_of(ids.MAX_ID).date().isoformat() == "2075-09-07"
 
 
-def test_threads_get_different_ids_and_each_thread_growing_ones() -> None:
+def test_ids_are_unique_and_increase_within_each_thread() -> None:
     generator = ids.IdGenerator()
 
     def take(_: int) -> list[int]:
@@ -75,7 +75,7 @@ def test_threads_get_different_ids_and_each_thread_growing_ones() -> None:
 
 
 @given(st.lists(milliseconds, min_size=2, max_size=50))
-def test_ids_grow_for_any_clock_readings(readings: list[int]) -> None:
+def test_ids_increase_for_any_clock_readings(readings: list[int]) -> None:
     clock = iter(readings)
     generator = ids.IdGenerator()
     with pytest.MonkeyPatch.context() as patch:
@@ -84,7 +84,7 @@ def test_ids_grow_for_any_clock_readings(readings: list[int]) -> None:
     assert made == sorted(set(made))
 
 
-def test_an_id_tells_the_present_moment() -> None:
+def test_new_id_has_the_current_time() -> None:
     before = datetime.now(UTC) - timedelta(milliseconds=1)
     date = ids.date_of(ids.IdGenerator().next())
     assert before <= date <= datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The house rules: which room knows of which, and that each can be read at a sitting."""
+"""Architecture rules: imports between packages, and the size of modules."""
 
 import ast
 import importlib
@@ -32,7 +32,7 @@ def nodes_of(path: Path) -> list[ast.AST]:
 
 @cache
 def imports_of(path: Path) -> list[str]:
-    """The dotted names of all that a module imports, and where `from a import b`, of both."""
+    """The dotted names of a module's imports; for `from a import b` both `a` and `a.b`."""
     names: list[str] = []
     for node in nodes_of(path):
         if isinstance(node, ast.Import):
@@ -45,7 +45,7 @@ def imports_of(path: Path) -> list[str]:
 
 
 def strings_of(path: Path) -> list[str]:
-    """The string constants of a module, but for its documentation."""
+    """The string constants of a module without docstrings."""
     documentation = {
         id(node.body[0].value)
         for node in nodes_of(path)
@@ -108,7 +108,7 @@ def test_module_imports_only_rooms_below_its_own(path: Path) -> None:
 
 
 def test_site_does_not_depend_on_tools() -> None:
-    """The lab is included by its name if the settings ask for it."""
+    """The lab is included by name if the settings enable it."""
     assert not {"devtools", "lab", "bench", "cli", "console", "testing"} & set(SITE)
 
 
@@ -135,13 +135,13 @@ def test_import_creates_no_client_engine_or_thread(path: Path) -> None:
 
 BACKENDS = [module.name for module in pkgutil.iter_modules([str(PACKAGE / "backends")])]
 CLIENTS = {"redis", "pymemcache", "memcache", "hiredis"}
-# What starts servers, measures and shows backends side by side has to know which there are; nobody else has.
+# Only modules that start servers, measure or compare backends may name backends.
 ABOUT_BACKENDS = ("tweeter.backends", "tweeter.devtools.servers", "tweeter.bench", "tweeter.cli.bench", "tweeter.lab")
 ELSEWHERE = [path for path in MODULES if not name_of(path).startswith(ABOUT_BACKENDS)]
 
 
 @pytest.mark.parametrize("path", ELSEWHERE, ids=name_of)
-def test_no_module_but_the_backends_names_a_backend(path: Path) -> None:
+def test_only_backends_name_a_backend(path: Path) -> None:
     for name in imports_of(path):
         assert name.partition(".")[0] not in CLIENTS
         assert not name.startswith("tweeter.backends.")
@@ -154,7 +154,7 @@ def test_no_module_but_the_backends_names_a_backend(path: Path) -> None:
 
 
 @pytest.mark.parametrize("room", ["outbox", "timelines", "backends", "delivery", "services"])
-def test_no_module_but_its_own_names_a_timeline_kind(room: str) -> None:
+def test_only_its_own_module_names_a_timeline_kind(room: str) -> None:
     kinds = {module.name for module in pkgutil.iter_modules([str(PACKAGE / "timelines" / "kinds")])}
     assert kinds >= {"public", "home", "profile", "mentions"}
     for path in (PACKAGE / room).rglob("*.py"):
@@ -166,7 +166,7 @@ def test_there_are_backends() -> None:
     assert {"memory", "sql"} <= set(BACKENDS)
 
 
-def test_backends_do_not_know_of_each_other() -> None:
+def test_backends_do_not_import_each_other() -> None:
     for name in BACKENDS:
         home = PACKAGE / "backends" / name
         for path in sorted(home.rglob("*.py")) if home.is_dir() else [home.with_suffix(".py")]:
@@ -174,8 +174,8 @@ def test_backends_do_not_know_of_each_other() -> None:
             assert not others & set(imports_of(path))
 
 
-def test_stores_know_nothing_of_sql() -> None:
-    """What keeps ids under keys asks for no rows; only the backend that is SQL does."""
+def test_stores_do_not_import_sql() -> None:
+    """Stores of ids query no rows; only the sql backend does."""
     for path in (PACKAGE / "backends").rglob("*.py"):
         if path.stem == "sql":
             continue
@@ -216,7 +216,7 @@ def test_every_module_can_be_imported() -> None:
 
 
 @pytest.mark.parametrize("folder", ["tweeter", "alembic", "tests", "docs"])
-def test_nothing_is_left_for_later(folder: str) -> None:
+def test_there_are_no_todos(folder: str) -> None:
     marks = ("TO" + "DO", "FIX" + "ME", "XX" + "X:")
     for path in sorted((ROOT / folder).rglob("*")):
         if path.is_file() and path.suffix in {".py", ".jinja2", ".css", ".js", ".md", ".mako"}:
@@ -237,8 +237,8 @@ def test_templates_have_autoescape() -> None:
             assert "autoescape false" not in source, path
 
 
-def test_the_pages_need_nothing_from_elsewhere() -> None:
-    """No script, style or font of another host: the site works offline and tells nobody who reads it."""
+def test_pages_load_nothing_from_other_hosts() -> None:
+    """No script, style or font of another host: the site works offline and does not leak its readers."""
     for folder in ("templates", "static"):
         for path in (PACKAGE / "web" / folder).rglob("*"):
             if path.suffix in {".jinja2", ".css", ".js"}:

@@ -1,4 +1,4 @@
-"""Tweets as HTML: made once for all readers, and made again as soon as anything in them is another."""
+"""Tweets as HTML: rendered once for all readers, and again after any change."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ TWEET = TweetView(4096, 1, "wren", "Wren", "hello @robin", 1_700_000_000_000)
 
 @pytest.fixture
 def template(monkeypatch, tmp_path):
-    """A copy of the tweet's template, to be changed."""
+    """A modifiable copy of the tweet's template."""
     path = shutil.copy(str(rendering._templates.get_template("tweet_article.jinja2").filename), tmp_path)
     monkeypatch.setattr(rendering._templates, "loader", FileSystemLoader(tmp_path))
     rendering._tweet_template.cache_clear()

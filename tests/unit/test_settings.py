@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is said about those that make no sense."""
+"""Settings: their sources, and errors for invalid ones."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def merged(ini: dict[str, str] | None = None, line: dict[str, str] | None = None
         return merge(INI | (ini or {}), line or {}, environ)
 
 
-# where they come from
+# sources
 
 
 def test_the_command_line_overrides_the_ini_and_the_environment_both() -> None:
@@ -35,7 +35,7 @@ def test_the_command_line_overrides_the_ini_and_the_environment_both() -> None:
     assert merged(ini, line, TWEETER_CAPACITY="300")["tweeter.capacity"] == 300
 
 
-def test_a_setting_that_no_file_has_can_come_from_the_environment() -> None:
+def test_setting_absent_from_the_ini_can_come_from_the_environment() -> None:
     assert merged(TWEETER_MAX_BODY="2048")["tweeter.max_body"] == 2048
     assert merged(TWEETER_OUTBOX_KEEP_HOURS="2")["tweeter.outbox.keep_hours"] == 2
     assert merged(SQLALCHEMY_URL="sqlite:///env.sqlite")["sqlalchemy.url"] == "sqlite:///env.sqlite"
@@ -54,13 +54,13 @@ def test_the_setting_of_a_backend_can_come_from_the_environment() -> None:
     assert merged(ini, TWEETER_FIFTH_URL="there")["tweeter.fifth.url"] == "there"
 
 
-def test_a_setting_of_a_backend_that_no_file_has_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backend_setting_absent_from_the_ini_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert setting({}, "tweeter.fifth.size", int, 5) == 5
     monkeypatch.setenv("TWEETER_FIFTH_SIZE", "7")
     assert setting({}, "tweeter.fifth.size", int, 5) == 7
 
 
-def test_a_secret_can_lie_in_a_file(tmp_path: Path) -> None:
+def test_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("  out of the file\n", encoding="utf-8")
     assert merged(TWEETER_SECRET_FILE=str(file))["tweeter.secret"] == "out of the file"
@@ -161,7 +161,7 @@ SLIPS = [
 
 @pytest.fixture
 def cabinet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The settings of a site on somebody else's backend."""
+    """The settings of a site on a third-party backend."""
     source = (
         'from tests.thirdparty.texts import includeme\nSETTINGS = ("tweeter.cabinet.url", "tweeter.cabinet.drawers")\n'
     )
@@ -194,7 +194,7 @@ def test_declared_settings_are_accepted_for_unused_backends(cabinet: dict[str, s
 @pytest.mark.parametrize(
     "key", ["tweeter.timelines", "tweeter.timelines.shadow", "tweeter.limits.storage", "tweeter.lab.backends"]
 )
-def test_every_backend_that_is_named_declares_its_settings(cabinet: dict[str, str], key: str) -> None:
+def test_settings_of_every_named_backend_are_declared(cabinet: dict[str, str], key: str) -> None:
     with pytest.raises(SettingError, match=r"did you mean tweeter.cabinet.drawers\?"):
         merged({key: "here.cabinet", "tweeter.cabinet.drawer": "3"})
 
@@ -208,7 +208,7 @@ def test_setting_of_an_unused_backend_is_kept_and_reported(
     ]
 
 
-def test_a_backend_that_can_not_be_imported_is_no_matter_of_names(cabinet: dict[str, str]) -> None:
+def test_import_error_of_a_backend_is_not_reported_as_an_unknown_name(cabinet: dict[str, str]) -> None:
     for name in ("no.such.module", "here.nothing", "..", "."):
         merged({"tweeter.timelines": name, "tweeter.redis.url": "redis://localhost"})
 
@@ -241,7 +241,7 @@ def test_errors_of_settings_are_errors_of_configuration() -> None:
     assert issubclass(SettingError, ConfigurationError)
 
 
-def test_a_program_gets_the_error_itself(sqlite_url: str, tmp_path: Path) -> None:
+def test_programs_get_the_exception(sqlite_url: str, tmp_path: Path) -> None:
     ini = Path(write_ini(tmp_path, sqlite_url))
     ini.write_text(ini.read_text() + "tweeter.outbox.keep_hour = 1")
     with pytest.raises(SettingError):
@@ -315,7 +315,7 @@ def test_dotted_name_without_a_backend_is_rejected(sqlite_url: str, name: str) -
 
 
 @pytest.mark.parametrize("name", ["development.ini", "production.ini", "testing.ini"])
-def test_the_shipped_ini_files_make_sense(name: str) -> None:
+def test_shipped_ini_files_are_valid(name: str) -> None:
     settings = read_ini(str(ROOT / name), {})
     assert (name == "production.ini") is settings["tweeter.production"] is settings["tweeter.secure_cookies"]
 
@@ -340,7 +340,7 @@ def test_commented_settings_of_ini_files_are_valid(name: str, sqlite_url: str) -
         pass
 
 
-def test_no_setting_hides_in_the_defaults_of_an_ini() -> None:
-    """PasteDeploy would drop what the command line says about it."""
+def test_ini_files_have_no_default_section() -> None:
+    """PasteDeploy would ignore command line values of these settings."""
     for path in ROOT.glob("*.ini"):
         assert "[DEFAULT]" not in path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What people write: cleaned, counted, and taken apart into links, mentions and hashtags."""
+"""User texts: cleaned, counted, and parsed into links, mentions and hashtags."""
 
 import time
 import unicodedata
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tweeter import text
 
-# Texts that are likely to meet the rules, beside any text at all.
+# Texts that are likely to trigger the rules, besides arbitrary text.
 SCRAPS = [
     "@", "#", "http://", "https://", "@bob", "#tag", "a", "é", "e\u0301", " ", "\n", "\r\n", "\r", "\t", ".", ",", ")",
     "(", "]", "[", "\u202e", "\u2066", "\u200d", "\u200b", "\u2800", "\ufeff", "\x00", "\x85", "\u2028",
@@ -31,7 +31,7 @@ def found(message: str, kind: str) -> list[str]:
 
 
 @given(messages)
-def test_cleaning_twice_changes_nothing_more(message: str) -> None:
+def test_cleaning_is_idempotent(message: str) -> None:
     clean = text.clean_message(message)
     assert text.clean_message(clean) == clean
     line = text.clean_line(message)
@@ -39,7 +39,7 @@ def test_cleaning_twice_changes_nothing_more(message: str) -> None:
 
 
 @given(messages)
-def test_a_clean_message_holds_nothing_that_deceives(message: str) -> None:
+def test_clean_message_has_no_deceptive_characters(message: str) -> None:
     clean = text.clean_message(message)
     assert not set(clean) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029\ufeff")
     assert all(unicodedata.category(character) not in {"Cc", "Cs"} for character in clean.replace("\n", ""))
@@ -118,7 +118,7 @@ def test_grapheme_clusters_count_as_one_character(character: str) -> None:
 
 
 @given(messages)
-def test_there_are_no_more_characters_than_code_points(message: str) -> None:
+def test_characters_are_at_most_code_points(message: str) -> None:
     assert 0 <= text.count_characters(message) <= len(message)
 
 
@@ -130,7 +130,7 @@ def test_there_are_no_more_characters_than_code_points(message: str) -> None:
         ("e" + "\u0301" * 7, 1), ("e" + "\u0301" * 8, 2), ("e" + "\u0301" * 79, 10),
     ],
 )  # fmt: skip
-def test_a_character_of_many_code_points_takes_the_room_of_several(words: str, length: int) -> None:
+def test_character_of_many_code_points_counts_as_several(words: str, length: int) -> None:
     assert text.length(words) == length
 
 
@@ -177,7 +177,7 @@ def test_segments_alternate_and_have_a_kind(message: str) -> None:
 
 
 @given(messages)
-def test_entities_are_those_that_are_shown(message: str) -> None:
+def test_entities_match_the_shown_segments(message: str) -> None:
     mentions, hashtags = text.entities(message)
     assert mentions == {name.lower() for name in found(message, "mention")}
     assert hashtags == {text.fold(name) for name in found(message, "hashtag")}
@@ -274,7 +274,7 @@ def test_hashtags_ignore_case_and_width(one: str, other: str) -> None:
 
 
 @given(st.text())
-def test_folding_twice_changes_nothing_more(words: str) -> None:
+def test_folding_is_idempotent(words: str) -> None:
     assert text.fold(text.fold(words)) == text.fold(words)
 
 
@@ -329,7 +329,7 @@ def test_links(message: str, links: list[str]) -> None:
     assert found(message, "link") == links
 
 
-# What stands around a link in all kinds of text: before it, and directly after it, with more text behind.
+# Text around a link: before it, and directly after it, with more text behind.
 OPENING = ["", "**", "__", "~~", *"([（「『【〈《［｛＜“‘«‹„'\"`*_<、元\u200b"]
 CLOSING = [
     "",
@@ -350,8 +350,8 @@ def test_a_link_ends_before_the_marks_of_any_script(link: str, before: str, afte
 @pytest.mark.parametrize("mark", ["'", "*", "**", "_", "__", "~~", "`", '"'])
 @pytest.mark.parametrize("link", ADDRESSES)
 @pytest.mark.parametrize("after", ["", ".", "。", ")", " more", ", and", "です"])
-def test_quotes_and_emphasis_around_a_link_are_no_part_of_it(mark: str, link: str, after: str) -> None:
-    if after != "です" or mark[0] not in "_~":  # which may be part of an address
+def test_quotes_and_emphasis_around_a_link_are_excluded(mark: str, link: str, after: str) -> None:
+    if after != "です" or mark[0] not in "_~":  # may be part of an address
         assert found(mark + link + mark + after, "link") == [link]
 
 
@@ -398,7 +398,7 @@ def test_no_scheme_but_http_is_ever_a_link() -> None:
         "#ﷺ", "元@a.b", "#1\ufe0f\u20e3",
     ],
 )  # fmt: skip
-def test_no_text_takes_long(scrap: str) -> None:
+def test_long_texts_are_parsed_quickly(scrap: str) -> None:
     message = scrap * (100_000 // len(scrap))
     for variant in (message, "http://a" + message, "#" + message):
         began = time.process_time()

@@ -1,4 +1,4 @@
-"""After the commit nothing may fail: whoever got an error would send the form again, and do it twice."""
+"""Nothing may fail after the commit: after an error, users would submit the form again."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ from tweeter.interfaces import IDelivery
 from tweeter.web.cookies import FLASHES, LONGEST_SESSION, SessionSerializer, session_factory
 from tweeter.web.views.drafts import LONGEST, packed
 
-LONGEST_COOKIE = 4064  # bytes of a value; with its name it fits into what browsers take
+LONGEST_COOKIE = 4064  # bytes of a value; with its name it fits into the limit of browsers
 
-# Fifty characters as people count them, and as long in bytes as a name may be.
+# Fifty visible characters with the maximal length in bytes.
 NAMES = {
     "family": "👩\u200d👩\u200d" * 25,
     "devanagari": "क्षि" * 50,
@@ -75,7 +75,7 @@ def test_the_last_messages_are_shown(unlimited: Router) -> None:
 
 @pytest.mark.parametrize("script", NAMES)
 def test_long_names_and_long_drafts_in_any_script(unlimited: Router, script: str) -> None:
-    """The draft was typed by somebody who was signed out meanwhile, and who opens a new account then."""
+    """The author of the draft was signed out and then creates a new account."""
     text = NAMES[script]
     ada = Person(Browser(unlimited), "Ada")
     token = ada.token("/")
@@ -99,14 +99,12 @@ text_ = st.text(st.characters(exclude_categories=["Cs"]))
 @example(["\x01" * 800], "\x01" * 600, 3, "")
 @example(["𒀀" * 200] * 3, "龍" * 800, 1, "memory")
 @example(["x" * 5000], "x" * 5000, 1, "x" * 5000)
-def test_whatever_the_session_holds_fits_into_its_cookie(
-    flashes: list[str], draft: str, times: int, backend: str
-) -> None:
+def test_session_always_fits_into_its_cookie(flashes: list[str], draft: str, times: int, backend: str) -> None:
     state = {"_csrft_": "f" * 40, "_f_": [flash * times for flash in flashes], "draft": draft * times, "lab": backend}
     data = SessionSerializer().dumps((1.0, 2.0, dict(state)))
     assert len(data) <= LONGEST_SESSION
     _, _, kept = SessionSerializer().loads(data)
-    assert kept["_csrft_"] == state["_csrft_"]  # or no form would work
+    assert kept["_csrft_"] == state["_csrft_"]  # otherwise no form would work
     if kept.get("_f_"):
         assert kept["_f_"] == state["_f_"][-len(kept["_f_"]) :]
         assert len(kept["_f_"]) <= FLASHES

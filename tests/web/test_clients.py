@@ -1,4 +1,4 @@
-"""Where requests come from and which host they name: what is shown to whom behind a proxy, and what is refused."""
+"""Client addresses and host names: local and remote clients behind a proxy, and rejected hosts."""
 
 import http.client
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def site_with(sqlite_url: str) -> Iterator[Callable[..., Router]]:
         yield start
 
 
-# what is shown to those who are here
+# pages for local clients
 
 
 def visitor(peer: str, **headers: str) -> Request:
@@ -50,7 +50,7 @@ def visitor(peer: str, **headers: str) -> Request:
         ("192.0.2.1", {}, False),
         ("", {}, False),
         ("localhost", {}, False),
-        # a proxy on this machine, for somebody elsewhere
+        # a proxy on this machine with a remote client
         ("127.0.0.1", {"x_forwarded_for": "203.0.113.9"}, False),
         ("127.0.0.1", {"x_forwarded_for": "10.0.0.7, 203.0.113.9"}, False),
         ("127.0.0.1", {"x_forwarded_for": "203.0.113.9, 10.0.0.7"}, False),
@@ -62,7 +62,7 @@ def visitor(peer: str, **headers: str) -> Request:
         ("127.0.0.1", {"x_forwarded_proto": "https"}, False),
         ("127.0.0.1", {"x_forwarded_host": "example.org"}, False),
         ("10.0.0.7", {"x_forwarded_for": "203.0.113.9"}, False),
-        # and for those who say that they are here
+        # and for remote clients that claim to be local
         ("127.0.0.1", {"x_forwarded_for": "127.0.0.1"}, False),
         ("127.0.0.1", {"x_forwarded_for": "::1"}, False),
         ("127.0.0.1", {"forwarded": "for=127.0.0.1"}, False),
@@ -71,14 +71,14 @@ def visitor(peer: str, **headers: str) -> Request:
         ("127.0.0.1", {"x_forwarded_for": "10.0.0.7", "x_real_ip": "203.0.113.9"}, False),
         ("192.0.2.1", {"x_forwarded_for": "127.0.0.1"}, False),
         ("192.0.2.1", {"x_forwarded_for": "10.0.0.7"}, False),
-        # and for those who may
+        # and for allowed clients
         ("127.0.0.1", {"x_forwarded_for": "10.0.0.7"}, True),
         ("127.0.0.1", {"x_forwarded_for": "10.0.0.7:1234", "x_forwarded_proto": "https"}, True),
         ("127.0.0.1", {"forwarded": 'For="10.0.0.7:80"; proto=https'}, True),
-        ("10.0.0.7", {"x_forwarded_for": "10.0.0.7"}, True),  # as waitress leaves it for a proxy that it trusts
+        ("10.0.0.7", {"x_forwarded_for": "10.0.0.7"}, True),  # as waitress sets it behind a trusted proxy
     ],
 )
-def test_who_is_here(peer: str, headers: dict[str, str], here: bool) -> None:
+def test_local_clients_are_recognized(peer: str, headers: dict[str, str], here: bool) -> None:
     networks = parse_networks("127.0.0.1 ::1 10.0.0.0/8", "tweeter.metrics")
     assert is_from(networks, visitor(peer, **headers)) is here
 
@@ -101,12 +101,12 @@ def test_headers_do_not_grant_access(forwarded_for: str, forwarded: str, via: st
         ("localhost", ""),
     ],
 )
-def test_what_a_limit_by_address_counts(peer: str, network: str) -> None:
+def test_address_used_by_rate_limits(peer: str, network: str) -> None:
     assert client_network(visitor(peer, x_forwarded_for="198.51.100.7")) == network
 
 
 def status(address: str, path: str, cookie: str = "", **headers: str) -> int:
-    """Asks a real server."""
+    """Sends a request to a real server."""
     with closing(http.client.HTTPConnection(address.removeprefix("http://"))) as connection:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request("GET", path, headers=sent | ({"Cookie": cookie} if cookie else {}))
@@ -117,7 +117,7 @@ def status(address: str, path: str, cookie: str = "", **headers: str) -> int:
 def test_development_ini_shows_nothing_to_the_world_behind_a_local_proxy(
     site_with: Callable[..., Router], header: dict[str, str]
 ) -> None:
-    """Its server too: waitress would throw the headers away by default."""
+    """The same with its server settings: by default waitress drops the headers."""
     ini = str(ROOT / "development.ini")
     with serving(app := site_with(ini="development.ini"), **server_settings(ini)) as address:
         ada = Person(Browser(app, HERE), "Ada")
@@ -128,7 +128,7 @@ def test_development_ini_shows_nothing_to_the_world_behind_a_local_proxy(
         assert status(address, "/", cookie, **header) == 200
 
 
-def test_the_lab_is_not_even_named_to_those_elsewhere(site_with: Callable[..., Router]) -> None:
+def test_remote_clients_see_no_trace_of_the_lab(site_with: Callable[..., Router]) -> None:
     app = site_with({"tweeter.lab": "true", "tweeter.lab.backends": "sql memory", "tweeter.lab.hosts": "192.0.2.0/24"})
     there, here = (Person(Browser(app, {"REMOTE_ADDR": peer})) for peer in ("192.0.2.7", "127.0.0.1"))
     for person, name in ((there, "there"), (here, "here")):
@@ -144,7 +144,7 @@ def test_the_lab_is_not_even_named_to_those_elsewhere(site_with: Callable[..., R
         site_with({"tweeter.lab": "true", "tweeter.lab.hosts": "nearby"})
 
 
-# which host they name
+# host names
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_the_name_in_a_host_header(header: str, name: str) -> None:
     assert split_host(header) == name
 
 
-def test_names_and_what_is_below_them() -> None:
+def test_allowed_hosts_are_names_or_domains_with_subdomains() -> None:
     hosts = parse_hosts("Example.org, .example.net [::1]")
     for good in ("example.org", "example.net", "www.example.net", "a.b.example.net", "[::1]"):
         assert is_allowed(hosts, good), good
@@ -183,7 +183,7 @@ def test_names_and_what_is_below_them() -> None:
 URLS = ("/", "/login", "/@nobody", "/static/style.css", "/healthz", "/nothing", "/newer?timeline=public&since=0")
 
 
-def test_other_hosts_are_answered_400(site_with: Callable[..., Router]) -> None:
+def test_other_hosts_get_400(site_with: Callable[..., Router]) -> None:
     app = site_with({"tweeter.allowed_hosts": "example.org .example.net"})
     browser = Browser(app)
     for host in ("example.org", "EXAMPLE.org:6543", "www.example.net"):
@@ -205,7 +205,7 @@ def test_other_hosts_are_answered_400(site_with: Callable[..., Router]) -> None:
     assert "does not have that host name" in page.text
 
 
-def test_hosts_that_a_proxy_names(site_with: Callable[..., Router]) -> None:
+def test_forwarded_hosts_are_checked(site_with: Callable[..., Router]) -> None:
     """Only if waitress trusts the proxy."""
     app = site_with({"tweeter.allowed_hosts": "example.org 127.0.0.1"})
     with serving(app) as address:
@@ -221,7 +221,7 @@ REDIRECTS = ("/settings", "/mentions", "/static/", "/static//evil.example", "/@A
 
 
 @pytest.mark.parametrize("header", [{"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example"}])
-def test_no_redirect_names_the_host(site_with: Callable[..., Router], header: dict[str, str]) -> None:
+def test_redirects_do_not_expose_the_host_header(site_with: Callable[..., Router], header: dict[str, str]) -> None:
     app = site_with()
     Person(Browser(app), "Ada")
     browser = Browser(app)

@@ -1,4 +1,4 @@
-"""Dates that are ahead, replies that are older than their parents, and clocks that differ."""
+"""Future dates, replies older than their parents, and different clocks."""
 
 import json
 import re
@@ -23,7 +23,7 @@ QUESTION = 1341144000
 
 
 class Clock:
-    """The clock of this process, as ids see it."""
+    """The clock that ids of this process use."""
 
     def __init__(self) -> None:
         self.ahead = 0.0  # seconds
@@ -33,7 +33,7 @@ class Clock:
 
     @contextmanager
     def of_another_process(self, ahead: float) -> Iterator[ids.IdGenerator]:
-        """Within the block ids are made by a process whose clock is so many seconds ahead."""
+        """Within the block, ids come from a process whose clock is this many seconds ahead."""
         other = ids.IdGenerator()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self, "ahead", ahead)
@@ -58,7 +58,7 @@ def seconds(id_: int) -> float:
 # ids
 
 
-def test_the_id_of_a_reply_is_above_its_parent_s(clock: Clock) -> None:
+def test_reply_id_is_greater_than_its_parent_id(clock: Clock) -> None:
     with clock.of_another_process(ahead=5) as fast:
         parent = fast.next()
     slow = ids.IdGenerator()
@@ -66,18 +66,18 @@ def test_the_id_of_a_reply_is_above_its_parent_s(clock: Clock) -> None:
     replies = [slow.next(parent) for _ in range(5)]
     assert parent < replies[0]
     assert replies == sorted(set(replies))
-    assert slow.next() > replies[-1]  # what its author posts next stands above the reply
+    assert slow.next() > replies[-1]  # the author's next post is above the reply
     assert 4 < seconds(replies[-1]) < 6
 
 
 @pytest.mark.parametrize("ahead", [3600, YEARS])
-def test_a_reply_to_a_tweet_of_the_future_is_of_today(clock: Clock, ahead: float) -> None:
+def test_reply_to_a_future_tweet_is_dated_today(clock: Clock, ahead: float) -> None:
     with clock.of_another_process(ahead) as wrong:
         parent = wrong.next()
     assert abs(seconds(ids.IdGenerator().next(parent))) < 5
 
 
-def test_ids_grow_where_the_clock_is_set_back(clock: Clock) -> None:
+def test_ids_increase_after_the_clock_is_set_back(clock: Clock) -> None:
     generator = ids.IdGenerator()
     first = generator.next()
     clock.ahead = -3600
@@ -165,7 +165,7 @@ def test_a_reply_from_a_slower_clock_is_shown_below_and_above(clock: Clock, ada:
     assert bob.ids("/@bob") == [after, reply, before]
 
 
-# dates that are ahead
+# future dates
 
 
 @pytest.fixture(params=["sql", "memory", "redis", "memcached"])
@@ -182,7 +182,7 @@ def site_settings(request: pytest.FixtureRequest, database_url: str) -> dict[str
 
 
 def poll(person: Person, page: str) -> tuple[int, int, str]:
-    """How many are newer by now than the page shows, by what id, and where this is asked."""
+    """The number of tweets newer than the page, the id of the poll, and its URL."""
     found = re.search(r'data-poll="([^"]+)"', person.get(page).text)
     assert found
     url = found[1].replace("&amp;", "&")
@@ -220,11 +220,11 @@ def test_tweets_dated_ahead_do_not_hide_new_tweets(site_settings: dict[str, Any]
         reply = post(bob, "hello, future", parent_id=str(ahead[0]))
         assert abs(seconds(reply)) < 60
         assert bob.ids(f"/tweets/{ahead[0]}") == [ahead[0], reply]
-        # A tab that was opened before asks for what is newer than 2044.
+        # A tab that was opened earlier polls for tweets after 2044.
         assert ada.get(f"/newer?timeline=home&since={ahead[0]}").json == {"count": 0}
 
 
-def test_a_tweet_that_was_seen_before_its_time_is_no_news_when_it_comes(clock: Clock, ada: Person, bob: Person) -> None:
+def test_future_tweet_seen_early_is_not_announced_again(clock: Clock, ada: Person, bob: Person) -> None:
     ada.follow("bob")
     bob.post("old")
     with clock.of_another_process(ahead=20):

@@ -1,4 +1,4 @@
-"""Closing accounts: gone from every page at once, their rows removed in chunks by whoever comes along."""
+"""Closing accounts: they disappear from every page at once, and their rows are removed in chunks."""
 
 import multiprocessing
 import os
@@ -30,7 +30,7 @@ from tweeter.services.housekeeping import Housekeeper
 from tweeter.services.passwords import Passwords
 from tweeter.values import Cursor, Timeline
 
-LEAVER = "zebra"  # found on no page by chance
+LEAVER = "zebra"  # occurs on no page by chance
 WORDS = "quagga"
 KEEP = timedelta(hours=24)
 
@@ -42,7 +42,7 @@ def backend(request):
 
 @pytest.fixture
 def app(backend, database_url, redis_server, memcached_server):
-    """A site in which nobody removes rows."""
+    """A site without housekeeping."""
     prefix = f"{database_url[-30:]}:".replace("/", "-")
     own = {
         "tweeter.timelines": backend,
@@ -57,7 +57,7 @@ def app(backend, database_url, redis_server, memcached_server):
 
 
 def any_left(session):
-    """Whether rows of closed accounts are left."""
+    """Whether rows of closed accounts remain."""
     return bool(session.scalar(select(exists().where(User.closed))))
 
 
@@ -80,7 +80,7 @@ def leave(person):
 
 
 def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
-    """With nothing removed yet, every page is what it is once everything is removed, but for counters."""
+    """Before any row is removed, every page equals the page after the removal, except for counters."""
     stranger = Browser(app)
     leaver, bob, cid = (Person(Browser(app), name) for name in (LEAVER, "bob", "cid"))
     leaver.send("/settings", action="profile", display_name=f"Dr {WORDS}", bio=WORDS)
@@ -147,7 +147,7 @@ def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
 
 
 def without_figures(page):
-    """A page without what is counted and measured."""
+    """A page without counters and measurements."""
     page = re.sub(r'(?s)<(dl|p) class="(counts|costs)[^"]*".*?</\1>', "", page)
     page = re.sub(r"Served by .*?<|data-poll=\"[^\"]*\"|name=\"csrf_token\" value=\"\w+\"", "", page)
     return re.sub(r"\d[\d,]*</?(b|strong|span|dd)\b[^>]*>\s*(followers?|following|tweets?)?", "", page)
@@ -196,7 +196,7 @@ def test_counters_of_neighbours_are_correct_after_each_chunk(app):
 
 
 def crowd(sessions, size):
-    """Somebody with so many followers, followees and tweets, and mentions in all of them; their id."""
+    """A user with this many followers, followees and tweets, and mentions in all tweets. Returns the id."""
     with transaction(sessions) as session:
         row = {"bio": "", "password_hash": "", "date": now()}
         people = [
@@ -230,7 +230,7 @@ HASH = Passwords(1, 8).hash(PASSWORD)
 @pytest.mark.parametrize("size", [10, 3 * CHUNK + 7])
 @pytest.mark.parametrize("backend", ["sql"], indirect=True)
 def test_the_work_of_a_transaction_is_bounded(app, size):
-    """To close costs as much for a thousand followers as for ten; to remove locks and changes a chunk at a time."""
+    """Closing costs the same for ten and a thousand followers; removal locks and changes one chunk at a time."""
     engine, sessions = app.registry.database.engine, app.registry.database.sessions
     crowd(sessions, size)
     owner = Person(Browser(app))
@@ -274,7 +274,7 @@ def test_closing_continues_in_another_process_after_a_kill(database_url, monkeyp
             assert child.exitcode == -signal.SIGKILL
             with sessions() as session:
                 assert any_left(session)
-        with housekeeping_of(sessions):  # another process begins
+        with housekeeping_of(sessions):  # another process starts
             until(lambda: not left(sessions))
         with sessions() as session:
             assert session.scalars(select(User.followers_count + User.following_count).distinct()).all() == [0]
@@ -300,7 +300,7 @@ def left(sessions):
         return any_left(session)
 
 
-def test_who_leaves_few_neighbours_leaves_nothing_to_be_seen(database_url):
+def test_small_account_is_removed_before_the_response(database_url):
     """The form waits until the rows of an ordinary account are removed: counters are right on the next page."""
     with running(settings_of(database_url)) as app:
         leaver, bob = Person(Browser(app), LEAVER), Person(Browser(app), "bob")
@@ -311,7 +311,7 @@ def test_who_leaves_few_neighbours_leaves_nothing_to_be_seen(database_url):
             assert session.scalars(select(User.followers_count + User.following_count)).all() == [0]
 
 
-def test_old_events_leave_the_outbox_in_chunks_while_nobody_waits(database_url, monkeypatch):
+def test_housekeeping_prunes_the_outbox_in_chunks(database_url, monkeypatch):
     with running(settings_of(database_url) | {"tweeter.timelines": "memory"}) as app:
         sessions = app.registry.database.sessions
         deleted = []
@@ -335,7 +335,7 @@ def count(sessions):
         return session.scalar(select(func.count()).select_from(OutboxEvent))
 
 
-def test_housekeeping_survives_a_database_that_is_away(database_url, monkeypatch, caplog):
+def test_housekeeping_survives_an_unavailable_database(database_url, monkeypatch, caplog):
     monkeypatch.setattr(housekeeping, "LOOK_EVERY", 0.01)
     with running(settings_of(database_url)) as app:
         sessions = app.registry.database.sessions
@@ -386,7 +386,7 @@ def test_interrupted_command_leaves_the_rest_for_the_next_run(site, capsys, monk
     with monkeypatch.context() as patch:
         patch.setattr("tweeter.cli.user.remove_some", interrupted)
         assert main(["user", "close", ini, "n0", "--yes"]) == 130
-    assert "n0 is closed. The site removes the rest" in capsys.readouterr().err
+    assert "n0 is closed. The running site removes" in capsys.readouterr().err
     assert left(sessions)
     assert main(["user", "close", ini, "n0", "--yes"]) == 1
     assert "no user called n0" in capsys.readouterr().err

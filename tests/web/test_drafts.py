@@ -1,4 +1,4 @@
-"""Forms of a page that was loaded before somebody signed out, or in, in another tab: what was typed is not lost."""
+"""Forms of a page loaded before a sign-in or sign-out in another tab: typed text is not lost."""
 
 import random
 import re
@@ -54,7 +54,7 @@ def sign_out_and_in_often(eve: Person) -> None:
 
 
 def close_the_browser(eve: Person) -> None:
-    """Its cookies are gone; what it sends later says where it comes from."""
+    """A browser without its cookies; later requests have a cross-site origin."""
     eve.browser.reset()
 
 
@@ -68,14 +68,14 @@ MEANWHILE = [sign_out, sign_out_and_in, sign_out_and_in_often, close_the_browser
 
 
 def fields_of(page: webtest.TestResponse) -> dict[str, str]:
-    """What stands in the fields of all forms of a page, by name."""
+    """The values of the fields of all forms of a page, by name."""
     texts = re.findall(r'<textarea[^>]* name="(\w+)"[^>]*>\n?(.*?)</textarea>', page.text, re.DOTALL)
     inputs = re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', page.text)
     return {name: unescape(text) for name, text in inputs + texts}
 
 
 def arrive(eve: Person, response: webtest.TestResponse) -> webtest.TestResponse:
-    """The page that a form leads to, after signing in where the site asks for it."""
+    """The page after a form, with a sign-in if the site requires one."""
     page = response.follow()
     while page.status_int in (302, 303):
         page = page.follow()
@@ -103,7 +103,7 @@ def test_typed_text_is_in_its_box_after_signing_in(eve: Person, meanwhile: Calla
             assert shown[name].replace("\r", "") == fields[name], name
         again = fields_of(eve.get(page))
         assert text not in (again.get("message"), again.get("bio"))  # it is shown once
-    assert len(eve.ids(f"/@{eve.username}")) == 1  # and nothing is posted in whoever's name
+    assert len(eve.ids(f"/@{eve.username}")) == 1  # and nothing is posted in any user's name
 
 
 def test_draft_too_long_to_store_is_shown_for_copying(eve: Person) -> None:
@@ -128,7 +128,7 @@ def test_draft_too_long_to_store_is_shown_for_copying(eve: Person) -> None:
 @pytest.mark.parametrize(
     ("error", "status"), [(RuntimeError("x"), 500), (OperationalError("x", {}, Exception("gone")), 503)]
 )
-def test_error_pages_show_what_was_typed(
+def test_error_pages_show_typed_text(
     eve: Person, monkeypatch: pytest.MonkeyPatch, action: str, url: str, fields: dict[str, str], error: Exception,
     status: int
 ) -> None:  # fmt: skip
@@ -154,8 +154,8 @@ def test_names_typed_into_old_forms_stay(eve: Person) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://["}])
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_no_other_site_fills_in_a_form(eve: Person, signed_in: bool, headers: dict[str, str]) -> None:
-    """What came from there is shown to whoever sent it, and is in no form."""
+def test_other_sites_cannot_prefill_forms(eve: Person, signed_in: bool, headers: dict[str, str]) -> None:
+    """Text from another site is shown to the sender, and fills no form."""
     if not signed_in:
         eve.sign_out()
     for token in ({}, {"csrf_token": ""}, {"csrf_token": "x" * 40}, {"csrf_token": "ä"}):
@@ -213,7 +213,7 @@ def test_buttons_of_an_old_page_lead_back_to_it(eve: Person, bob: Person) -> Non
 
 
 @pytest.mark.parametrize("url", ["/login", "/signup"])
-def test_a_second_tab_to_sign_in_goes_on(visitor: Visitor, bob: Person, url: str) -> None:
+def test_second_tab_can_sign_in(visitor: Visitor, bob: Person, url: str) -> None:
     eve = Person(visitor())
     token = eve.token(url)
     eve.sign_up("Eve")
@@ -243,13 +243,13 @@ def test_signing_out_twice_is_no_error(eve: Person) -> None:
 def test_cross_site_request_cannot_sign_out(eve: Person) -> None:
     eve.browser.post("/logout", {"csrf_token": "x"}, headers={"Origin": "http://evil.example"}, status=400)
     assert eve.get("/settings", status=200)
-    # The ticket is not sent from there. Then nothing may take it away either.
+    # The ticket is not sent in a cross-site request, so the response must not delete it either.
     stranger = Browser(eve.browser.app)
     response = stranger.post("/logout", {}, headers={"Origin": "http://evil.example"}, status=303)
     assert "Set-Cookie" not in response.headers
 
 
-# cookies that a browser does not keep
+# cookies that a browser does not store
 
 
 @pytest.fixture
@@ -261,14 +261,14 @@ def secure(sqlite_url: str):
 
 
 @pytest.mark.parametrize("url", ["/login", "/signup"])
-def test_plain_http_in_production_is_said_to_need_https(secure: Router, url: str) -> None:
+def test_plain_http_in_production_explains_that_https_is_required(secure: Router, url: str) -> None:
     browser = Browser(secure, {"HTTP_HOST": "site.example"})
     fields = {"csrf_token": browser.get(url).forms[0]["csrf_token"].value, "username": "ada", "password": PASSWORD}
     page = browser.post(url, fields, status=400)
     assert "This site requires https" in page.text
     assert "too old" not in page.text
     assert "requires https" in browser.post(url, fields, headers={"Origin": "http://site.example"}, status=400).text
-    # Over https, an old form is an old form, whether the proxy says that it is https or only the browser does.
+    # Over https an outdated form is reported as such, whether the proxy or only the browser reports https.
     assert (
         "requires https" not in browser.post(url, fields, headers={"Origin": "https://site.example"}, status=400).text
     )

@@ -1,4 +1,4 @@
-"""Pages put together from frames are, byte for byte, the pages that the templates render."""
+"""Pages assembled from cached frames equal the rendered pages byte for byte."""
 
 import re
 
@@ -58,10 +58,10 @@ def people(app):
 URLS = ("/", "/public", "/?limit=3", "/public?limit=100", "/public?limit=24")
 
 
-def test_framed_pages_are_the_rendered_ones(app, people, rendered):
+def test_framed_pages_equal_rendered_pages(app, people, rendered):
     stranger = Person(Browser(app))
     stranger.get("/login")  # has a session with a CSRF token
-    for _ in range(2):  # frames are made, and used
+    for _ in range(2):  # frames are created, then used
         for person in (*people, stranger):
             for url in URLS:
                 assert shown(person, url) == rendered(person, url)
@@ -70,7 +70,7 @@ def test_framed_pages_are_the_rendered_ones(app, people, rendered):
     assert len(frames_of(app)) > 5
 
 
-def test_what_changes_is_on_the_next_page(app, people, rendered):
+def test_changes_appear_on_the_next_page(app, people, rendered):
     ada, bob = people
     before = shown(ada, "/")
     assert ">Bob<" not in before
@@ -119,7 +119,7 @@ def test_frames_are_bounded(app, people):
 
 
 @pytest.mark.parametrize("setting", ["pyramid.reload_templates", "tweeter.lab"])
-def test_no_frames_where_templates_may_change(sqlite_url, setting):
+def test_no_frames_with_template_reloading(sqlite_url, setting):
     with running(settings_of(sqlite_url) | {setting: True}) as app:
         assert "frames" not in app.registry
         ada = Person(Browser(app, extra_environ={"REMOTE_ADDR": "127.0.0.1"}), "Ada")

@@ -1,4 +1,4 @@
-"""The lab: who gets in, what it shows beside each other, the switch, and what its buttons do, on real servers."""
+"""The lab: access, comparison, the switch and the buttons, on real servers."""
 
 import re
 import threading
@@ -17,9 +17,9 @@ from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelineKinds
 from tweeter.lab import add_lab_step, crowds
-from tweeter.lab.asking import ask_all, compare
+from tweeter.lab.comparison import compare, compare_all
 from tweeter.lab.instruments import Instrument
-from tweeter.lab.steps import Step, as_it_is
+from tweeter.lab.steps import Step, as_configured
 from tweeter.models import Relationship, User
 from tweeter.services.actions import actions_of
 from tweeter.testing.caches import tweet
@@ -52,7 +52,7 @@ def lab_on(settings):
 
 @pytest.fixture
 def with_servers(redis_server, memcached_server):
-    """`with_servers(url)` are the settings of a lab whose servers are all there."""
+    """`with_servers(url)` are the settings of a lab whose servers all run."""
     return lambda url, **own: settings_for(url, redis_server.url, memcached_server.address, **own)
 
 
@@ -69,7 +69,7 @@ def lab(app):
 
 @pytest.fixture
 def people(app, ada, bob):
-    """Ada follows bob, who has something to say."""
+    """Ada follows bob, who has posted."""
     registry = app.registry
     with registry.database.sessions() as session:
         begin_immediate(session)
@@ -85,7 +85,7 @@ def people(app, ada, bob):
 
 @pytest.fixture
 def alone(sqlite_url):
-    """A lab none of whose servers is there."""
+    """A lab without running servers."""
     nowhere = f"127.0.0.1:{free_port()}"
     with running(settings_for(sqlite_url, f"redis://{nowhere}", nowhere)) as app:
         yield app
@@ -139,12 +139,12 @@ def test_lab_actions_require_sign_in(alone, url):
     assert "/login" in response.location
     lab = alone.registry["lab"]
     assert lab.jobs.current is None
-    assert not lab.happenings
+    assert not lab.experiments
     assert "memory" not in stranger.get("/public").text
 
 
 @pytest.mark.parametrize("url", BUTTONS)
-def test_no_button_without_the_token_of_its_form(alone, url):
+def test_buttons_require_a_csrf_token(alone, url):
     ada = Person(Browser(alone, HERE), "Ada")
     response = ada.browser.post(url, {"backend": "memory", "action": "empty", "followers": "10"}, status=400)
     assert "This form has expired" in response.text
@@ -153,12 +153,12 @@ def test_no_button_without_the_token_of_its_form(alone, url):
 
 
 @pytest.mark.parametrize("url", BUTTONS)
-def test_a_button_is_no_page(alone, url):
+def test_buttons_reject_get_requests(alone, url):
     Person(browser := Browser(alone, HERE), "Ada")
     assert browser.get(url, status="*").status_int == 405
 
 
-def test_a_production_site_does_not_start_with_it(sqlite_url):
+def test_production_site_with_lab_does_not_start(sqlite_url):
     secret = {"tweeter.production": True, "tweeter.secret": "x" * 40}
     with pytest.raises(SettingError, match=r"tweeter\.lab .* tweeter\.production"):
         settings = settings_for(sqlite_url, "redis://localhost", "localhost") | secret
@@ -186,7 +186,7 @@ def test_two_backends_of_one_name_are_refused(sqlite_url, tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("limit", [20, 100])
-def test_all_backends_are_asked_for_the_same_page(people, limit):
+def test_same_page_is_read_from_all_backends(people, limit):
     page = people[0].get(f"/lab?limit={limit}")
     shown = min(limit, 25)
     assert f"4 backends returned the same {shown} tweets" in page.text
@@ -240,7 +240,7 @@ def test_every_timeline_kind_is_compared(with_servers, sqlite_url):
 def test_unknown_username_is_reported(alone, url, name):
     Person(browser := Browser(alone, HERE), "Ada")
     page = browser.get(f"{url}?user={name}", status="*")
-    assert page.status_int == (404 if name != "%00" else 200)  # NUL is no name at all: it is left out
+    assert page.status_int == (404 if name != "%00" else 200)  # NUL is removed, so the name is empty
     assert ("There is no user called @" in page.text) == (page.status_int == 404)
 
 
@@ -264,7 +264,7 @@ def test_unreachable_servers_are_shown_and_the_site_works(alone):
 
 
 @pytest.mark.parametrize(("who", "why"), [("", "Authentication required"), (":wrong@", "invalid username-password")])
-def test_a_server_that_refuses_is_quoted_and_started_only_where_it_is_ours(sqlite_url, who, why):
+def test_rejecting_server_is_quoted_and_make_services_suggested_only_for_own_servers(sqlite_url, who, why):
     with closing(Redis()) as server:
         server.start()
         with closing(redis.Redis.from_url(server.url)) as client:
@@ -278,7 +278,7 @@ def test_a_server_that_refuses_is_quoted_and_started_only_where_it_is_ours(sqlit
                 assert ("make services" in shown) == (not who)
 
 
-def test_what_a_backend_shows_otherwise_is_marked_until_it_is_dropped(app, lab, people):
+def test_differences_are_marked_until_the_timeline_is_dropped(app, lab, people):
     ada, _ = people
     ada.get("/lab")
     ids = ada.ids("/")
@@ -287,9 +287,9 @@ def test_what_a_backend_shows_otherwise_is_marked_until_it_is_dropped(app, lab, 
     redis.store.remove(key, [ids[3]])
     stranger = Person(Browser(app, HERE), "stranger").post("who are you?")
     memcached.store.add([key], stranger)
-    for _ in range(2):  # looking does not repair it
+    for _ in range(2):  # reading does not repair it
         page = ada.get("/lab")
-        # The page that lacks one is as long as ever: it has one that was on the next.
+        # The page without the tweet has the usual length: it contains a tweet of the next page.
         assert "2 tweets differ" in row_of(page, "redis")
         assert "not dropped" in row_of(page, "redis")
         assert "2 tweets differ" in row_of(page, "memcached")
@@ -302,7 +302,7 @@ def test_what_a_backend_shows_otherwise_is_marked_until_it_is_dropped(app, lab, 
     assert "4 backends returned the same 20 tweets" in ada.get("/lab").text
 
 
-def test_every_kind_of_difference_has_its_word():
+def test_every_kind_of_difference_is_classified():
     one, two, three, four = (tweet(id_, message=str(id_)) for id_ in (1, 2, 3, 4))
 
     def words(shown, expected):
@@ -320,7 +320,7 @@ def test_every_kind_of_difference_has_its_word():
 # the steps of the talk
 
 
-def test_the_steps_come_in_the_order_of_the_talk_with_their_figures(people):
+def test_steps_are_in_the_order_of_the_talk_with_figures(people):
     page = people[0].get("/lab/steps")
     titles = re.findall(r'<h2 class="card-title">(.*?)</h2>', page.text)
     assert titles == [
@@ -351,7 +351,7 @@ def test_each_step_explains_change_and_cost_in_two_sentences(lab):
 def test_round_trips_and_statements_of_each_step(app, lab, people):
     contenders = {step.name: lab.contender(step) for step in lab.steps}
     reference = PullTimelines("sql", app.registry.database.sessions, app.registry.getUtility(ITimelineKinds))
-    answers = ask_all(contenders, reference, Timeline("home", id_of(app, "Ada")), Cursor())
+    answers = compare_all(contenders, reference, Timeline("home", id_of(app, "Ada")), Cursor())
     work = {name: (answer.warm.round_trips, len(answer.warm.statements)) for name, answer in answers.items()}
     assert work == {
         "join": (0, 1),
@@ -366,19 +366,19 @@ def test_round_trips_and_statements_of_each_step(app, lab, people):
 
 
 @pytest.mark.parametrize("name", ["ids", "get-each"])
-def test_a_step_over_a_backend_s_store_is_as_trusted_as_the_backend(lab, people, name):
+def test_step_shares_the_circuit_of_its_backend(lab, people, name):
     people[0].get("/lab/steps")
     step, backend = lab._contenders[name], lab.backends["redis"].timelines
     assert step.live()
     assert backend.live()
-    lab.delivery.stop()  # or it would look after the store
+    lab.delivery.stop()  # otherwise it would maintain the store
     backend.circuit.failed("a test")
     assert not step.live()
 
 
 def test_other_modules_can_add_steps(app, people):
     step = Step(
-        "later", "With a queue", "25–26", "It waits in a queue. It costs a queue.", "memory", as_it_is("memory")
+        "later", "With a queue", "25–26", "It waits in a queue. It costs a queue.", "memory", as_configured("memory")
     )
     config = Configurator(registry=app.registry)
     add_lab_step(config, step)
@@ -409,7 +409,7 @@ def test_switching_backends_affects_only_one_browser(people, name):
     assert "Served by sql in" in ada.get("/").text
 
 
-def test_who_signs_out_is_shown_the_site_s_own_backend(people):
+def test_signing_out_resets_the_backend_switch(people):
     ada, _ = people
     ada.send("/lab/switch", backend="memory", status=303)
     ada.sign_out()
@@ -439,12 +439,12 @@ def test_switch_to_unknown_backend_is_refused(people):
     assert "it has sql, memory, redis, memcached" in page.text
 
 
-def test_the_switch_leads_nowhere_else(people):
+def test_switch_does_not_redirect_to_other_sites(people):
     response = people[0].send("/lab/switch", backend="memory", next="https://example.org/", status=303)
     assert "example.org" not in response.location
 
 
-def test_a_switch_means_nothing_once_the_lab_is_off(alone, sqlite_url):
+def test_switch_is_ignored_without_the_lab(alone, sqlite_url):
     ada = Person(Browser(alone, HERE), "Ada")
     ada.send("/lab/switch", backend="memory", status=303)
     cookies = ada.browser.cookies
@@ -465,7 +465,7 @@ WARM = {"memory": 2, "redis": 1, "memcached": 2}  # round trips of a page
 
 
 def reads_of(lab):
-    return [(cost.served_by, cost.round_trips, len(cost.statements)) for _, cost in lab.happenings[0].reads]
+    return [(cost.served_by, cost.round_trips, len(cost.statements)) for _, cost in lab.experiments[0].reads]
 
 
 @pytest.mark.parametrize("name", ["memory", "redis", "memcached"])
@@ -489,13 +489,13 @@ def test_dropped_timeline_is_backfilled_by_the_next_page(app, lab, people, name)
     before, first, second = reads_of(lab)
     assert before == second == (name, WARM[name], 0)
     assert first[2] == 1
-    assert backend.timelines.peek(bobs) is not None  # nobody else's
+    assert backend.timelines.peek(bobs) is not None  # only Ada's was dropped
     assert "home timeline of @Ada dropped" in ada.get("/lab/live?user=bob").text
 
 
 @pytest.mark.parametrize("how", ["refuse", "hang"])
 @pytest.mark.parametrize("name", ["redis", "memcached"])
-def test_a_store_breaks_really_and_is_mended_and_caught_up(app, lab, people, name, how):
+def test_broken_store_falls_back_and_catches_up_after_repair(app, lab, people, name, how):
     ada, bob = people
     ada.send("/lab/switch", backend=name, status=303)
     ada.send("/lab/store", backend=name, action=how, status=303)
@@ -511,7 +511,7 @@ def test_a_store_breaks_really_and_is_mended_and_caught_up(app, lab, people, nam
     assert "1 event waits in the outbox" in live
     assert "broken" in row_of(ada.get("/lab"), name)
     ada.send("/lab/store", backend=name, action="mend", status=303)
-    assert "1 event waited for it; caught up and trusted again" in lab.happenings[0].note
+    assert "1 event pending; the store caught up and the circuit closed" in lab.experiments[0].note
     assert reads_of(lab)[1] == (name, WARM[name], 0) or reads_of(lab)[2] == (name, WARM[name], 0)
     assert ada.ids("/")[0] == news
     assert f"Served by {name} in" in ada.get("/").text
@@ -530,20 +530,18 @@ def test_forgotten_break_is_repaired_automatically(app, lab, people):
 
 def test_store_without_an_address_cannot_be_broken(lab, people):
     ada, _ = people
-    assert "There is no “refuse” to do to memory" in ada.send(
-        "/lab/store", backend="memory", action="refuse", status=400
-    )
+    assert "memory has no action “refuse”" in ada.send("/lab/store", backend="memory", action="refuse", status=400)
     assert not lab.backends["memory"].instrument.breakable
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"backend": "redis", "action": "explode"}, "There is no “explode” to do to redis."),
-        ({"backend": "redis", "action": ""}, "There is no “” to do to redis."),
+        ({"backend": "redis", "action": "explode"}, "redis has no action “explode”."),
+        ({"backend": "redis", "action": ""}, "redis has no action “”."),
         ({"backend": "redis", "action": "mend"}, "redis is not broken"),
         ({"backend": "cabinet", "action": "empty"}, "The lab has no backend of that name"),
-        ({"backend": "sql", "action": "empty"}, "sql keeps nothing"),
+        ({"backend": "sql", "action": "empty"}, "sql has no store"),
         ({}, "The lab has no backend of that name"),
     ],
 )
@@ -581,11 +579,11 @@ def test_a_post_to_warm_timelines_reaches_every_store(with_servers, request, kin
         page = ada.get("/lab/live")
         assert "Done: a post to 10 followers, their timelines warm" in page.text
         assert "13 of 13 timelines" in page.text
-        assert "A test of the lab, to 10 followers." in ada.get("/@lab_ten").text
+        assert "A test post of the lab to 10 followers." in ada.get("/@lab_ten").text
         assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00007").text
 
 
-def test_cold_timelines_take_nothing(app, lab, people):
+def test_cold_timelines_receive_no_writes(app, lab, people):
     ada, _ = people
     for timelines in ("warm", "cold"):
         ada.send("/lab/post", followers="10", timelines=timelines, status=303)
@@ -596,13 +594,13 @@ def test_cold_timelines_take_nothing(app, lab, people):
         assert len(backend.timelines.page(follower, Cursor()).tweets) == 2
 
 
-def test_a_thousand_followers_are_made_in_steps_and_once(app, lab, people, monkeypatch):
+def test_test_followers_are_created_in_steps_and_only_once(app, lab, people, monkeypatch):
     monkeypatch.setattr(crowds, "CHUNK", 300)
     ada, _ = people
     for _ in range(2):
         ada.send("/lab/post", followers="1000", timelines="cold", status=303)
         assert not finished(lab).error
-    assert "Accounts made" not in [phase.name for phase in lab.jobs.current.phases]
+    assert "Accounts created" not in [phase.name for phase in lab.jobs.current.phases]
     with app.registry.database.sessions() as session:
         author = session.scalars(select(User).where(User.username_key == "lab_thousand")).one()
         assert (author.followers_count, author.tweets_count) == (1000, 2)
@@ -637,7 +635,7 @@ def test_only_test_accounts_are_removed(app, lab, people, visitor):
         assert counts == {"Ada": (1, 0), "bob": (0, 1), "lab_rat": (0, 0)}
         assert len(session.scalars(select(Relationship.to_user_id)).all()) == 1
     assert app.registry.getUtility(IDelivery).drain(10)
-    assert "A test of the lab" not in neighbour.get("/public").text
+    assert "A test post of the lab" not in neighbour.get("/public").text
     assert "4 backends returned the same 20 tweets" in ada.get("/lab").text
 
 
@@ -654,7 +652,7 @@ def test_real_follower_is_not_warmed_as_a_test_account(app, lab, people):
     ada.send("/lab/post", followers="10", timelines="cold", status=303)
     finished(lab)
     ada.follow("lab_ten")
-    with app.registry.database.sessions() as session:  # who takes on the bio is still themselves
+    with app.registry.database.sessions() as session:  # a user who copies the bio is no test account
         begin_immediate(session)
         session.execute(update(User).where(User.username == "Ada").values(bio=crowds.BIO))
         session.commit()
@@ -666,9 +664,9 @@ def test_real_follower_is_not_warmed_as_a_test_account(app, lab, people):
 
 
 @pytest.mark.parametrize("followers", ["", "11", "1e3"])
-def test_there_are_three_sizes_of_a_crowd(lab, people, followers):
+def test_unknown_crowd_size_is_refused(lab, people, followers):
     page = people[0].send("/lab/post", followers=followers, status=400)
-    assert "a post to 10, 1,000, 20,000 followers, and no other" in page.text
+    assert "must be one of: 10, 1,000, 20,000." in page.text
     assert lab.jobs.current is None
 
 
@@ -696,7 +694,7 @@ def test_failed_job_is_reported_and_the_next_can_start(lab, people, caplog):
     assert not finished(lab).error
 
 
-def test_a_store_that_is_away_gets_its_deliveries_later(app, lab, people):
+def test_unavailable_store_receives_pending_deliveries_later(app, lab, people):
     ada, _ = people
     ada.send("/lab/store", backend="redis", action="refuse", status=303)
     ada.send("/lab/post", followers="10", status=303)
@@ -710,6 +708,6 @@ def test_a_store_that_is_away_gets_its_deliveries_later(app, lab, people):
     assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00001").text
 
 
-def test_without_an_address_to_go_to_nothing_breaks():
-    with pytest.raises(TypeError, match="at no address"):
+def test_instrument_without_an_address_cannot_be_broken():
+    with pytest.raises(TypeError, match="has no address"):
         Instrument("cabinet", object(), object()).break_it("refuse")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the site counts, who may read it, and the lines it logs."""
+"""Metrics, access to them, and log lines."""
 
 import io
 import json
@@ -21,7 +21,7 @@ from tweeter.web.clients import parse_networks
 
 @pytest.fixture
 def site_with(sqlite_url):
-    """`site_with("127.0.0.1")` is a browser on a memory site whose metrics that network may read."""
+    """`site_with("127.0.0.1")` is a browser on a memory site whose metrics are readable from that network."""
     opened = []
 
     def site_with(networks, backend="memory", **settings):
@@ -58,7 +58,7 @@ def test_the_named_networks_may_read_them(site_with, address):
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "11.0.0.1", "::2", "", "nonsense"])
-def test_other_addresses_are_refused_whatever_their_headers(site_with, address):
+def test_other_addresses_are_refused_with_any_headers(site_with, address):
     browser = site_with("127.0.0.1 10.0.0.0/8")
     liar = {"REMOTE_ADDR": address, "HTTP_X_FORWARDED_FOR": "127.0.0.1"}
     browser.get("/metrics", extra_environ=liar, status=403)
@@ -111,7 +111,7 @@ def test_the_outbox_is_measured_under_sql_too(site_with):
 
 @pytest.fixture(params=["redis", "memcached"])
 def shared(request, site_with, sqlite_url):
-    """The name of a store that processes share, a proxy before it, and a browser on its site, caught up."""
+    """The name of a shared store, a proxy in front of it, and a browser on its caught-up site."""
     server = request.getfixturevalue(f"{request.param}_server")
     with closing(Proxy(server.host, server.port)) as proxy:
         own = {
@@ -160,14 +160,14 @@ def test_a_shared_store_and_its_outage_are_counted(shared):
     assert ill["tweeter_outbox_age_seconds", name] > 0
 
 
-def test_a_store_that_was_never_reached_is_known_not_to_be_trusted(site_with):
+def test_metrics_show_an_open_circuit_for_an_unreached_store(site_with):
     browser = site_with("127.0.0.1", "redis", **{"tweeter.redis.url": f"redis://127.0.0.1:{free_port()}"})
     assert values(browser)["tweeter_circuit_closed", "redis"] == 0
 
 
 @pytest.fixture
 def lines():
-    """The JSON lines that are logged."""
+    """The logged JSON lines."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JSONFormatter())
@@ -205,7 +205,7 @@ def test_a_delivery_by_a_thread_has_the_id_too(shared, lines):
     assert delivery["request_id"] == request["request_id"]
 
 
-def test_production_logs_such_lines():
+def test_production_logs_json_lines():
     """The formatter, the level and the handler are those of production.ini."""
     config = RawConfigParser()
     config.read(ROOT / "production.ini")

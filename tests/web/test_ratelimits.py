@@ -1,4 +1,4 @@
-"""Limits: what is counted, where, and what happens when the place where it is counted is gone or damaged."""
+"""Rate limits: what they count, in which storage, and behaviour with an unavailable or damaged storage."""
 
 import math
 import socket
@@ -32,7 +32,7 @@ MakeStorage = Callable[..., Storage]
 
 @pytest.fixture(params=STORAGES)
 def make_storage(request: pytest.FixtureRequest) -> MakeStorage:
-    """`make_storage(prefix)` is another process's view of one storage, of each kind in turn."""
+    """`make_storage(prefix)` is one storage as seen by another process, of each type in turn."""
     if request.param == "memory":
         memory = MemoryStorage()
         return lambda prefix="t:": memory
@@ -42,7 +42,7 @@ def make_storage(request: pytest.FixtureRequest) -> MakeStorage:
 
 
 def storage_of(backend: Any, settings: dict[str, str]) -> Storage:
-    """The storage that a backend's module makes of these settings."""
+    """The storage that a backend's module creates from these settings."""
     storage: Storage = backend.limits_storage(with_declared(settings, backend))
     return storage
 
@@ -60,7 +60,7 @@ def settings_of_server(request: pytest.FixtureRequest, backend: str) -> dict[str
 
 
 def fill(rates: RateLimits, *key: str) -> int:
-    """How many fit."""
+    """The number of accepted requests."""
     for number in range(1000):
         try:
             rates.hit(*key)
@@ -96,7 +96,7 @@ def test_several_limits_apply_together_and_none_means_unlimited(make_storage: Ma
 
 
 @pytest.mark.parametrize("make_storage", ["redis", "memcached"], indirect=True)
-def test_processes_count_together_and_sites_apart(make_storage: MakeStorage) -> None:
+def test_processes_share_counters_and_sites_do_not(make_storage: MakeStorage) -> None:
     specs = {"post": "4/day"}
     one, other = RateLimits(specs, make_storage()), RateLimits(specs, make_storage())
     for rates in (one, other, one, other):
@@ -117,7 +117,7 @@ def test_processes_count_together_and_sites_apart(make_storage: MakeStorage) -> 
 def test_reported_wait_is_long_enough_and_no_longer(
     before: int, now: int, most: int, length: int, phase: float
 ) -> None:
-    """As the sliding window of `limits` counts: the window before fades away while the present one lasts."""
+    """As the sliding window of `limits` counts: the weight of the previous window decreases during the current one."""
 
     def room(after: float) -> bool:
         at = phase * length + after
@@ -141,10 +141,10 @@ def test_invalid_limit_is_rejected_at_startup(spec: str) -> None:
         parse("post", spec)
 
 
-# where it is counted
+# storages
 
 
-def test_a_cluster_counts_too() -> None:
+def test_limits_are_counted_on_a_cluster() -> None:
     with closing(RedisCluster()) as cluster:
         cluster.start()
         settings = {"tweeter.redis.url": cluster.url}
@@ -160,7 +160,7 @@ def test_a_cluster_counts_too() -> None:
         assert time.monotonic() - began < 3
 
 
-def test_several_servers_of_memcached_count_too() -> None:
+def test_limits_are_counted_on_several_memcached_servers() -> None:
     with ExitStack() as stack:
         servers = [Memcached() for _ in range(3)]
         for server in servers:
@@ -201,7 +201,7 @@ def test_without_the_storage_each_process_counts_for_itself(
     assert time.monotonic() - began < 0.3
     proxy.become("pass")
     time.sleep(1.05)
-    # What was counted there before is still there. What was done there, and not answered, was counted here as well.
+    # Earlier counts persist. Requests counted there without a response were also counted here.
     assert fill(rates, "post", "ada") in ((0, 1, 2) if fault == "cut" else (2,))
     assert [record.message.partition(";")[0] for record in caplog.records] == [
         "the rate limit storage failed",
@@ -209,7 +209,7 @@ def test_without_the_storage_each_process_counts_for_itself(
     ]
 
 
-def test_a_damaged_counter_costs_itself(request: pytest.FixtureRequest) -> None:
+def test_damaged_redis_counter_affects_no_other_counter(request: pytest.FixtureRequest) -> None:
     key = "LIMITER//post/ada/3/1/day"
     settings = settings_of_server(request, "redis")
     rates = RateLimits({"post": "3/day"}, storage_of(redis, settings))
@@ -219,11 +219,11 @@ def test_a_damaged_counter_costs_itself(request: pytest.FixtureRequest) -> None:
             damage(f"tweeter:limits:{{{key}}}")
             assert fill(rates, "post", "ada") == 3
             client.delete(f"tweeter:limits:{{{key}}}")
-    with pytest.raises(TooManyRequests):  # bob's three were counted in Redis all the time
+    with pytest.raises(TooManyRequests):  # bob's three were counted in Redis throughout
         [rates.hit("post", "bob") for _ in range(2)]
 
 
-def test_a_damaged_counter_of_memcached_costs_itself(request: pytest.FixtureRequest) -> None:
+def test_damaged_memcached_counter_affects_no_other_counter(request: pytest.FixtureRequest) -> None:
     settings = settings_of_server(request, "memcached")
     rates = RateLimits({"post": "3/day"}, storage_of(memcached, settings))
     host, port = settings["tweeter.memcached.servers"].split(":")
@@ -324,7 +324,7 @@ def test_two_processes_of_a_site_share_its_limits(
         refused(person.send("/tweets", message="hello", status="*"))
 
 
-def test_another_backend_can_count(site_with: Callable[..., Router], request: pytest.FixtureRequest) -> None:
+def test_third_party_backend_can_count_limits(site_with: Callable[..., Router], request: pytest.FixtureRequest) -> None:
     settings = settings_of_server(request, "redis")
     apps = [site_with("sql", settings, post="1/day", storage="redis") for _ in range(2)]
     Person(Browser(apps[0]), "Ada").post("hello")
@@ -335,7 +335,7 @@ def test_another_backend_can_count(site_with: Callable[..., Router], request: py
 
 @pytest.mark.parametrize("backend", ["redis", "memcached"])
 def test_posting_does_not_wait_for_a_missing_store(site_with: Callable[..., Router], backend: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never responds
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         settings = {"tweeter.redis.url": f"redis://{address}", "tweeter.memcached.servers": address}
         ada = Person(webtest.TestApp(site_with(backend, settings, post="5/day")), "Ada")

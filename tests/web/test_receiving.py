@@ -1,4 +1,4 @@
-"""Requests with bytes in them that nobody can read: 400 or a page, and never the site's fault."""
+"""Requests with undecodable bytes: 400 or a page, never a server error."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -61,7 +61,7 @@ def status(app: Router, environ: dict[str, object]) -> int:
         ({"HTTP_HOST": "a b"}, 400),
         ({"HTTP_HOST": "a:b:c"}, 400),
         ({"HTTP_HOST": ""}, 200),
-        # Cookies are left out: whoever could put such a one into a browser would keep it out otherwise.
+        # Invalid cookies are ignored; otherwise a planted cookie would lock the browser out.
         ({"HTTP_COOKIE": "ticket=\xff"}, 200),
         ({"HTTP_COOKIE": 'ticket="\\303"'}, 200),
         ({"HTTP_COOKIE": 'a=b; "\\303"="\\303"; session=\xff; browser=\xff.\xff'}, 200),
@@ -70,7 +70,9 @@ def status(app: Router, environ: dict[str, object]) -> int:
         ({"PATH_INFO": "/static/style.css", "HTTP_IF_RANGE": "Sat, 01 Nov 99999 00:00:00 GMT"}, 200),
     ],
 )
-def test_parts_of_an_address(apps: dict[str, Router], name: str, environ: dict[str, str], expected: int) -> None:
+def test_unusual_bytes_in_an_address(
+    apps: dict[str, Router], name: str, environ: dict[str, str], expected: int
+) -> None:
     assert status(apps[name], dict(environ)) == expected
 
 
@@ -79,14 +81,14 @@ def test_parts_of_an_address(apps: dict[str, Router], name: str, environ: dict[s
 @pytest.mark.parametrize(
     "content_type", [FORM, f"{FORM}; charset=utf-16", f"{FORM}; charset=nope", "multipart/form-data", "\xff", ""]
 )
-def test_forms(apps: dict[str, Router], name: str, body: bytes, content_type: str) -> None:
+def test_invalid_bytes_in_forms(apps: dict[str, Router], name: str, body: bytes, content_type: str) -> None:
     for path in ("/login", "/tweets"):
         environ = {"REQUEST_METHOD": "POST", "PATH_INFO": path, "CONTENT_TYPE": content_type}
         assert status(apps[name], environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}) == 400
 
 
 def test_valid_cookies_next_to_an_invalid_one_are_read(sqlite_url: str) -> None:
-    """Whoever is signed in stays so."""
+    """A signed-in user stays signed in."""
     with running(settings_of(sqlite_url)) as app:
         ada = Person(Browser(app), "Ada")
         cookies = "; ".join(f"{name}={value}" for name, value in ada.browser.cookies.items())
@@ -106,7 +108,7 @@ latin = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\x00"),
     content_type=st.sampled_from([FORM, "multipart/form-data; boundary=x", f"{FORM}; charset=latin-1"]) | latin,
 )  # fmt: skip
 @example("/", "", "q=%ff", "localhost", 'x="\\377"', "Sat, 01 Nov 99999 00:00:00 GMT", "POST", b"--x\r\n\xff", "")
-def test_whatever_is_sent_is_never_the_site_s_fault(
+def test_any_request_bytes_cause_no_server_error(
     apps: dict[str, Router], name: str, path: str, more: str, query: str, host: str, cookie: str, date: str,
     method: str, body: bytes, content_type: str,
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Searching: the same on every database and in any script, exact for tags, and bounded in what a page reads."""
+"""Search: equal on every database and in any script, exact for tags, and bounded per page."""
 
 import json
 import re
@@ -146,7 +146,7 @@ def test_people_are_found_by_the_beginning_of_their_username_and_by_their_name(
         actions.change_profile(1, "Countess", "")
     assert people("лавлейс") == []
     assert people("COUNTESS") == ["ada"]
-    monkeypatch.setattr(search, "MOST_PEOPLE", 1)  # of more accounts than that, only the exact username
+    monkeypatch.setattr(search, "MOST_PEOPLE", 1)  # with more accounts than that, only the exact username
     assert people("ada") == ["ada"]
     assert people("adam") == ["adam"]
     monkeypatch.setattr(search, "MOST_PEOPLE", 100)
@@ -215,7 +215,7 @@ def test_search_timeout_has_its_own_page(ada: Person, app: Router, monkeypatch: 
             if engine.dialect.name == "postgresql":
                 return connection.execute(sql("SHOW statement_timeout")).scalar()
             count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000000) SELECT max(i) FROM n"
-            return connection.execute(sql(count)).scalar()  # for longer than the search may take
+            return connection.execute(sql(count)).scalar()  # longer than the search timeout
 
     before = limit()
     monkeypatch.setattr(search, "SECONDS", 0.2)
@@ -223,26 +223,26 @@ def test_search_timeout_has_its_own_page(ada: Person, app: Router, monkeypatch: 
     for _ in range(3):
         began = time.monotonic()
         page = ada.get("/search?q=x", status=503)
-        assert time.monotonic() - began < 4  # less than the limit of all statements
+        assert time.monotonic() - began < 4  # less than the general statement timeout
         assert "This search took too long" in page.text
         assert page.headers["Retry-After"] == "5"
         assert "Sign out" in page.text
     monkeypatch.undo()
     assert "Nothing found." in ada.get("/search?q=x").text
-    assert limit() == before  # it ends with the search, also on the connection that goes back to the pool
+    assert limit() == before  # it ends with the search, also on the connection returned to the pool
 
 
 @pytest.mark.parametrize(
     "q", ["\\", "%", "_", "'", '"', "x" * 5000, "🎉" * 500, "#" + "é" * 101, "\U000e0001", "/", "#", "@", "\ud800"]
 )
-def test_no_query_breaks_it(ada: Person, q: str) -> None:
+def test_unusual_queries_get_a_page(ada: Person, q: str) -> None:
     ada.post("nothing of the kind")
     page = ada.get("/search?q=" + quote(q, errors="surrogatepass"), status="*")
     assert page.status_int in (200, 400)
     assert ids_on(page) == []
 
 
-def test_the_tag_of_a_tweet_leads_to_it(ada: Person) -> None:
+def test_hashtag_link_finds_the_tweet(ada: Person) -> None:
     longest = "é" * text.LONGEST_HASHTAG
     for tag in ("می‌خواهم", "ﾃｽﾄ", longest, "Straße", "葛\U000e0100城", "İ"):
         tweet = ada.post(f"＃{tag} … ")
@@ -267,7 +267,7 @@ def test_rows_of_benchmarks_can_be_searched(engine: Engine) -> None:
     check_searchable(engine)
 
 
-def test_what_was_there_before_can_be_searched_after_the_migration(empty_url: str) -> None:
+def test_rows_from_before_the_migration_are_searchable(empty_url: str) -> None:
     config = alembic_config(empty_url)
     command.upgrade(config, "0003")
     date, later = "2020-01-01 00:00:00+00:00", "2021-01-01 00:00:00+00:00"
@@ -303,7 +303,7 @@ def test_what_was_there_before_can_be_searched_after_the_migration(empty_url: st
         with engine_on(empty_url) as engine, make_sessions(engine)() as session:
             check_searchable(engine)
             assert dict(session.execute(select(Tweet.id, Tweet.message)).all()) == messages
-            # bob's was there; nobody is called late yet when @late is written; loaded@x is an address.
+            # bob existed; no user is named late when @late is written; loaded@x is an address.
             assert set(session.execute(select(Mention.tweet_id, Mention.user_id))) == {
                 (1, 1),
                 (3, 1),

@@ -1,4 +1,4 @@
-"""Hashes of passwords and what people write never reach the log, whatever goes wrong with the database."""
+"""Password hashes and user texts never reach the log, whatever database error occurs."""
 
 import logging
 import traceback
@@ -30,9 +30,7 @@ def proxied_url(postgresql_url: str) -> Iterator[tuple[str, Proxy]]:
         yield changed.render_as_string(hide_password=False), proxy
 
 
-def test_a_connection_that_is_lost_in_the_middle_of_a_form(
-    proxied_url: tuple[str, Proxy], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_lost_connection_logs_no_form_content(proxied_url: tuple[str, Proxy], caplog: pytest.LogCaptureFixture) -> None:
     url, proxy = proxied_url
     caplog.set_level(logging.INFO)
     with running(settings_of(url)) as app:
@@ -69,11 +67,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_rows_that_a_constraint_refuses(database_url: str, wrong: str) -> None:
+def test_constraint_violation_logs_no_form_content(database_url: str, wrong: str) -> None:
     with engine_on(database_url) as engine, engine.begin() as connection:
         connection.execute(insert(User).values(username="eve", username_key="eve", display_name="Eve"))
     with engine_on(database_url) as engine, engine.connect() as connection:
-        if (wrong, engine.dialect.name) == ("too long", "sqlite"):  # which bounds no text
+        if (wrong, engine.dialect.name) == ("too long", "sqlite"):  # which does not limit texts
             return
         with pytest.raises(DBAPIError) as caught:
             connection.execute(WRONG[wrong])

@@ -1,4 +1,4 @@
-"""Who may do what, and what happens to those who try more."""
+"""Authentication and authorization: permitted and rejected actions."""
 
 import re
 import socket
@@ -61,7 +61,7 @@ def test_invalid_usernames_are_rejected(visitor: Visitor, name: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 201])
-def test_passwords_that_are_refused(visitor: Visitor, password: str) -> None:
+def test_invalid_passwords_are_refused(visitor: Visitor, password: str) -> None:
     page = Person(visitor()).send("/signup", on="/signup", username="someone", password=password, status=400)
     assert 'id="password-error"' in page.text
     assert 'value="someone"' in page.text
@@ -80,7 +80,7 @@ def test_signing_in_and_out(ada: Person) -> None:
     ada.get("/settings", status=200)
 
 
-def test_unknown_names_and_wrong_passwords_get_the_same_answer(ada: Person, visitor: Visitor) -> None:
+def test_unknown_names_and_wrong_passwords_get_the_same_response(ada: Person, visitor: Visitor) -> None:
     stranger = Person(visitor())
 
     def answer(username: str) -> str:
@@ -156,7 +156,7 @@ def test_cookies_are_for_this_site_alone(app_with: Callable[..., Router]) -> Non
         assert "domain" not in cookie.lower()
 
 
-def test_what_the_signed_in_see_is_kept_nowhere(ada: Person, testapp: webtest.TestApp) -> None:
+def test_pages_of_signed_in_users_are_not_cached(ada: Person, testapp: webtest.TestApp) -> None:
     for page in ("/", "/settings", "/mentions", "/@Ada", "/public", "/settings/export.json", "/nothing"):
         assert "no-store" in ada.get(page, status="*").headers["Cache-Control"]
     assert "private" in testapp.get("/").headers["Cache-Control"]
@@ -169,7 +169,7 @@ POSTS = ["/tweets", "/tweets/1/delete", "/@Ada/follow", "/@Ada/unfollow", "/sett
 
 
 @pytest.mark.parametrize("url", POSTS)
-def test_forms_without_the_token_do_nothing(ada: Person, url: str) -> None:
+def test_forms_without_csrf_token_are_rejected(ada: Person, url: str) -> None:
     for token in ({}, {"csrf_token": ""}, {"csrf_token": "x" * 40}, {"csrf_token": "ä"}):
         page = ada.browser.post(url, {"message": "kept for you", **token}, status=400)
         assert "Go back, reload the page" in page.text
@@ -229,7 +229,7 @@ def test_addresses_of_this_site(url: str, there: str) -> None:
     assert local_url(url) == there
 
 
-# what belongs to others
+# data of other users
 
 
 def test_only_the_author_can_delete_a_tweet(ada: Person, bob: Person) -> None:
@@ -239,7 +239,7 @@ def test_only_the_author_can_delete_a_tweet(ada: Person, bob: Person) -> None:
     assert re.search(r"<strong>1</strong>\s*tweet<", ada.get("/@Ada").text)
 
 
-# what people write
+# user input
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_only_the_author_can_delete_a_tweet(ada: Person, bob: Person) -> None:
         "{{ 7*7 }} {% raw %} %s {0} &lt;b&gt;",
     ],
 )
-def test_what_people_write_stays_text(ada: Person, text: str) -> None:
+def test_user_input_is_escaped(ada: Person, text: str) -> None:
     ada.post(text)
     ada.send("/settings", action="profile", display_name=text[:50], bio=text)
     for page in ("/", "/@Ada", "/settings", "/search"):
@@ -265,7 +265,7 @@ def test_what_people_write_stays_text(ada: Person, text: str) -> None:
     assert not re.search(r"<(script>|img src=x|i>|b>)", page.text)
 
 
-def test_text_can_t_turn_the_page_around(ada: Person) -> None:
+def test_text_cannot_change_the_page_direction(ada: Person) -> None:
     ada.post("safe \u202e\u2066\x07 text")
     ada.send("/settings", action="profile", display_name="Eve\u202e\u200f", bio="x")
     page = ada.get("/").text
@@ -304,7 +304,7 @@ def test_large_bodies_are_refused(ada: Person) -> None:
 
 
 @pytest.mark.parametrize(("length", "status"), [(100, 400), (70_000, 413)])
-def test_bodies_of_unknown_length_too(ada: Person, length: int, status: int) -> None:
+def test_bodies_of_unknown_length_are_refused(ada: Person, length: int, status: int) -> None:
     from io import BytesIO
 
     request = webtest.TestRequest.blank("/tweets", method="POST")
@@ -328,7 +328,7 @@ def test_the_demo_account_is_shown_in_development_only(app_with: Callable[..., R
 
 
 def typed(person: Person) -> str:
-    """What stands in the box to post."""
+    """The text in the tweet form."""
     (form,) = {id(form): form for form in person.get("/").forms.values() if "message" in form.fields}.values()
     return str(form["message"].value)
 
@@ -346,7 +346,7 @@ def test_draft_survives_a_sign_out_by_a_new_password(visitor: Visitor) -> None:
     assert typed(browser) == ""
 
 
-def test_no_other_site_can_leave_words_in_the_box(visitor: Visitor) -> None:
+def test_other_sites_cannot_prefill_the_tweet_form(visitor: Visitor) -> None:
     browser = Person(visitor(), "Eve")
     browser.sign_out()
     browser.browser.post("/tweets", {"message": "buy my pills"}, status="*")
@@ -357,7 +357,7 @@ def test_no_other_site_can_leave_words_in_the_box(visitor: Visitor) -> None:
 def test_rehash_during_sign_in_keeps_a_changed_password(
     app_with: Callable[..., Router], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To hash the old one again, at a new cost, takes long enough for the owner to change it."""
+    """Rehashing the old password at a new cost takes long enough for its owner to change it."""
     app = app_with()
     owner = Person(Browser(app), "Ada")
     passwords = app.registry["passwords"]
@@ -377,12 +377,12 @@ def test_rehash_during_sign_in_keeps_a_changed_password(
     assert stranger.sign_in("Ada", "another password").status_int == 303
 
 
-def test_health_does_not_hang_with_a_database_that_does() -> None:
-    """A listener that accepts and then says nothing, as a database whose disk is stuck."""
+def test_health_responds_while_the_database_hangs() -> None:
+    """A listener that accepts and never responds, like a database with a hanging disk."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         engine = make_engine(f"postgresql+psycopg://x@127.0.0.1:{listener.getsockname()[1]}/x")
         probe = Probe(engine)
         assert probe.answers(0.05) is False
-        assert probe.answers(0.05) is False  # and a second question does not need a second thread
+        assert probe.answers(0.05) is False  # and a second request does not take a second thread
         assert sum(thread.name == "health" for thread in threading.enumerate()) == 1
     engine.dispose()

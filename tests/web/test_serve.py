@@ -1,4 +1,4 @@
-"""The server's loop: it sees what its threads do, closes connections itself, and rests where nothing happens."""
+"""The server's loop: it notices the work of its threads, closes connections itself, and is idle without events."""
 
 import socket
 import threading
@@ -29,7 +29,7 @@ def ok(environ, start):
     return [b"ok"]
 
 
-def test_many_connections_are_answered_in_turns():
+def test_many_connections_are_served_in_turns():
     with running_server(ok, connection_limit=300) as server, ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(200)]
         for _ in range(3):
@@ -81,8 +81,8 @@ def test_reset_of_a_pipelined_request_does_not_block_others():
             answers(client)
 
 
-def test_the_next_request_after_pipelined_ones_is_read_at_once():
-    """The thread of the first one goes on after another thread began the second one."""
+def test_request_after_pipelined_ones_is_read_without_delay():
+    """The thread of the first request continues after another thread started the second one."""
 
     def app(environ, start):
         if environ["PATH_INFO"] == "/2":
@@ -91,7 +91,7 @@ def test_the_next_request_after_pipelined_ones_is_read_at_once():
 
     with running_server(app) as server:
         pull = server.pull_trigger
-        server.pull_trigger = lambda: (pull(), time.sleep(0.02))  # the thread has to wait for a processor
+        server.pull_trigger = lambda: (pull(), time.sleep(0.02))  # the thread must wait for a CPU
         with connect(server) as other, connect(server) as client:
             timer = threading.Timer(0.06, lambda: other.sendall(REQUEST % b""))
             timer.start()

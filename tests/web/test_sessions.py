@@ -1,4 +1,4 @@
-"""Sessions: what ends them, in every process and at once; and how long they last."""
+"""Sessions: how they end, in every process at once, and how long they last."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def processes(database_url: str) -> Iterator[list[Router]]:
 
 
 def copy_of(person: Person, app: Router) -> Person:
-    """Somebody who copied all cookies, on another process."""
+    """A client with copies of all cookies, on another process."""
     thief = Person(Browser(app), "")
     for name, value in person.browser.cookies.items():
         thief.browser.set_cookie(name, value.strip('"'))
@@ -44,7 +44,7 @@ def count(app: Router) -> int:
         return session.scalar(select(func.count()).select_from(LoginSession)) or 0
 
 
-def test_signing_out_ends_the_session_for_every_copy_of_its_cookie(processes: list[Router]) -> None:
+def test_signing_out_invalidates_copied_cookies(processes: list[Router]) -> None:
     ada = Person(Browser(processes[0]), "Ada")
     copies = [copy_of(ada, app) for app in processes]
     elsewhere = Person(Browser(processes[1]), "")
@@ -73,7 +73,7 @@ def test_signing_out_everywhere(processes: list[Router]) -> None:
     assert not any(map(is_signed_in, (elsewhere, *copies)))
 
 
-def test_a_new_password_ends_all_sessions_but_the_one_that_changed_it(processes: list[Router]) -> None:
+def test_new_password_ends_all_other_sessions_of_the_user(processes: list[Router]) -> None:
     ada = Person(Browser(processes[0]), "Ada")
     copies = [copy_of(ada, app) for app in processes]
     elsewhere = Person(Browser(processes[1]), "")
@@ -130,7 +130,7 @@ def test_password_changed_during_the_check_fails_sign_in(
     assert is_signed_in(ada)
 
 
-def test_stolen_database_is_not_enough_to_sign_in(processes: list[Router]) -> None:
+def test_stolen_session_hashes_do_not_sign_in(processes: list[Router]) -> None:
     ada = Person(Browser(processes[0]), "Ada")
     with processes[0].registry.database.sessions() as session:
         (hashed,) = session.scalars(select(LoginSession.token_hash))
@@ -148,7 +148,7 @@ def test_another_secret_ends_all_sessions(sqlite_url: str) -> None:
         assert not is_signed_in(copy_of(ada, app))
 
 
-def test_a_session_lasts_as_long_as_it_is_used(processes: list[Router]) -> None:
+def test_used_session_is_renewed(processes: list[Router]) -> None:
     app = processes[0]
     ada = Person(Browser(app), "Ada")
 
@@ -182,7 +182,7 @@ def test_a_form_that_ends_a_session_is_not_overwritten_by_its_renewal(processes:
     assert is_signed_in(ada)
 
 
-def test_sessions_that_are_over_are_deleted_some_at_a_time(processes: list[Router]) -> None:
+def test_expired_sessions_are_deleted_in_chunks(processes: list[Router]) -> None:
     app = processes[0]
     ada = Person(Browser(app), "Ada")
     with app.registry.database.sessions.begin() as session:

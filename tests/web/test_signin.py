@@ -1,4 +1,4 @@
-"""Limits on wrong passwords: who is refused, who is not, and how long hashing them may keep others waiting."""
+"""Limits on wrong passwords: refused and accepted clients, and how long hashing may delay other requests."""
 
 import threading
 import time
@@ -34,19 +34,19 @@ def site_with(sqlite_url: str) -> Iterator[Site]:
 
 
 def at(app: Router, address: str) -> Person:
-    """Somebody with a new browser."""
+    """A user with a new browser."""
     return Person(Browser(app, {"REMOTE_ADDR": address}))
 
 
 def statuses(person: Person, name: str, number: int) -> set[int]:
-    """What so many wrong passwords are answered with."""
+    """The responses to this many wrong passwords."""
     return {person.sign_in(name, "wrong password").status_int for _ in range(number)}
 
 
-# who is refused
+# refused and accepted clients
 
 
-def test_a_name_and_an_address(site_with: Site) -> None:
+def test_sign_in_is_limited_by_name_and_address(site_with: Site) -> None:
     app = site_with(sign_in="3/10 minutes")
     owner = Person(Browser(app), "Ada")
     stranger = at(app, "192.0.2.1")
@@ -55,19 +55,19 @@ def test_a_name_and_an_address(site_with: Site) -> None:
     assert page.status_int == 429
     assert 0 < int(page.headers["Retry-After"]) <= 600
     assert "too many wrong passwords for this username" in page.text
-    stranger.browser.extra_environ["HTTP_X_FORWARDED_FOR"] = "198.51.100.4"  # anybody can say so
+    stranger.browser.extra_environ["HTTP_X_FORWARDED_FOR"] = "198.51.100.4"  # a client can forge this
     assert stranger.sign_in("Ada", PASSWORD).status_int == 429
     assert at(app, "192.0.2.1").sign_in("Ada", PASSWORD).status_int == 429
     assert stranger.sign_in("bob", "wrong").status_int == 400
     elsewhere = at(app, "192.0.2.7")
-    for _ in range(5):  # who knows the password is not counted
+    for _ in range(5):  # correct passwords are not counted
         assert elsewhere.sign_in("Ada", PASSWORD).status_int == 303
         elsewhere.sign_out()
     owner.get("/settings", status=200)
 
 
 def test_guessing_many_names_from_one_address_is_limited(site_with: Site) -> None:
-    """With the limits as they are by default."""
+    """With the default limits."""
     app = site_with()
     Person(Browser(app, {"REMOTE_ADDR": "203.0.113.1"}), "Ada")
     thief = at(app, "192.0.2.1")
@@ -81,7 +81,7 @@ def test_guessing_many_names_from_one_address_is_limited(site_with: Site) -> Non
 
 
 def test_an_address_is_counted_by_the_names_it_tries(site_with: Site) -> None:
-    """Or an attack on one name would keep everybody out who shares the address."""
+    """Otherwise an attack on one name would lock out all users of the same address."""
     app = site_with(sign_in="100/day", sign_in_name="none", sign_in_address="3/day")
     somebody = at(app, "192.0.2.1")
     for name in ("Ada", "bob"):
@@ -100,7 +100,7 @@ def test_many_addresses_that_attack_one_name_do_not_lock_its_owner_out(site_with
     assert tried[30:] == [429] * 10
     page = at(app, "198.51.100.1").sign_in("Ada", PASSWORD)
     assert page.status_int == 429
-    assert int(page.headers["Retry-After"]) <= 60  # slowed, and no longer
+    assert int(page.headers["Retry-After"]) <= 60  # slowed down, not locked out
     assert owner.sign_in("Ada", PASSWORD).status_int == 303
     assert at(app, "198.51.100.1").sign_in("bob", "wrong").status_int == 400
 
@@ -153,11 +153,11 @@ def test_the_password_is_guarded_in_the_settings_too(site_with: Site) -> None:
     assert tried == [400, 400, 429]
 
 
-# how long it may take
+# duration
 
 
 def test_passwords_are_hashed_before_anything_is_locked(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever posts on SQLite would wait for it otherwise."""
+    """Otherwise other writers on SQLite would wait for it."""
     locked: list[str] = []
     engine = make_engine(sqlite_url, connect_args={"timeout": 0})
     hash_ = Passwords.hash
@@ -198,7 +198,7 @@ def test_passwords_are_hashed_before_anything_is_locked(sqlite_url: str, monkeyp
 
 
 class Stuck:
-    """A hasher that takes as long as somebody wants it to."""
+    """A hasher whose duration the test controls."""
 
     def __init__(self) -> None:
         self.released = threading.Event()
@@ -260,8 +260,8 @@ def test_waiting_for_a_busy_hasher_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert passwords.check(hashed, "a password")
 
 
-def test_pages_are_answered_while_many_sign_in(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over HTTP, on a server with eight threads, as the ini files have it: half of them may be busy with passwords."""
+def test_pages_are_served_during_many_sign_ins(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP, on a server with eight threads as in the ini files: at most half of them may hash passwords."""
     monkeypatch.setattr("tweeter.services.passwords.PATIENCE", 30)
     with (
         running(settings_of(sqlite_url) | {"tweeter.argon2.at_once": "1"}) as app,

@@ -1,4 +1,4 @@
-"""The whole site on each shared store: what people do, what the foot says, and a store that is not there at all."""
+"""The whole site on each shared store: actions, the footer, and an unavailable store."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Readers who do not read and senders who do not send, over real sockets: neither keeps others from the site."""
+"""Clients that do not read or do not send, over real sockets: neither blocks other clients."""
 
 import configparser
 import json
@@ -22,12 +22,12 @@ from tweeter.web.views import export
 THREADS = 4
 READERS = 2 * THREADS
 INI_FILES = ["development.ini", "production.ini"]
-SMALL = 4096  # bytes that the kernel takes for a reader who does not read
+SMALL = 4096  # bytes that the kernel buffers for a stalled reader
 PATIENCE = 20
 
 
 def server_options(ini):
-    """What an ini file tells waitress, but for where to listen."""
+    """The waitress settings of an ini file, without the listening address."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(ROOT / ini)
     elsewhere = ("paste.server_runner", "listen", "threads")
@@ -42,7 +42,7 @@ def app(database_url):
 
 @pytest.fixture
 def served(app):
-    """`served(**options)` is the port of the site as production.ini serves it, but for these options of waitress."""
+    """`served(**options)` is the port of the site as production.ini serves it, with these waitress options."""
     with ExitStack() as stack:
         yield (
             lambda **options: (
@@ -56,7 +56,7 @@ def served(app):
 
 
 def write(app, username, tweets, length):
-    """Signs somebody up who has written so much; their cookies, for a header."""
+    """Signs up a user with this much text. Returns the Cookie header."""
     person = Person(Browser(app), username)
     with app.registry.database.writing_sessions.begin() as session:
         user_id = session.scalars(select(User.id).where(User.username_key == username)).one()
@@ -77,7 +77,7 @@ def connect(port):
 
 
 def ask(port, path, cookies=""):
-    """Sends a request and reads the status line, no more."""
+    """Sends a request and reads only the status line."""
     connection = connect(port)
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookies}\r\n\r\n".encode())
     connection.settimeout(PATIENCE)
@@ -140,11 +140,11 @@ def test_stalled_readers_of_exports_do_not_block_others(app, served):
         assert max(seconds_of(port) for _ in range(10)) < ordinary + 5
         for engine in (app.registry.database.engine, app.registry.database.statements):
             assert engine.pool.checkedout() == 0
-        # Another one for the same account has to wait; everybody else need not.
+        # Another export of the same account must wait; other accounts need not.
         again, status = ask(port, "/settings/export.json", readers[0])
         stack.enter_context(again)
         assert status == 429
-        # Who reads on at last gets all of it.
+        # A reader that resumes gets the complete export.
         assert len(json.loads(read(connections[0]))["tweets"]) == 8_000
     until(lambda: not app.registry["exports"]._accounts)
     again, status = ask(port, "/settings/export.json", readers[0])
@@ -153,7 +153,7 @@ def test_stalled_readers_of_exports_do_not_block_others(app, served):
 
 
 def read(connection):
-    """The body of an answer whose first 12 bytes were read."""
+    """The body of a response whose first 12 bytes were read."""
     with connection.makefile("rb") as file:
         length = 0
         while (line := file.readline().strip()) or not length:
@@ -187,7 +187,7 @@ def test_few_exports_are_written_at_a_time(app):
     assert json.loads(ada.get("/settings/export.json", status=200).body)["profile"]["username"] == "ada"
 
 
-# senders who do not send, and pipelines that nobody reads
+# stalled senders, and unread pipelined responses
 
 
 @pytest.mark.parametrize("ini", INI_FILES)
@@ -222,7 +222,7 @@ def test_half_sent_requests_are_dropped_and_others_served(served):
 
 
 def test_unread_pipelined_responses_do_not_block_others(app, served):
-    """So many at once that their answers are more than waitress buffers by default, which no account is needed for."""
+    """So many pipelined requests that their responses exceed waitress' default buffer; this needs no account."""
     write(app, "ada", 100, 140)
     port = served()
     request = b"GET /public?limit=100 HTTP/1.1\r\n\r\n"

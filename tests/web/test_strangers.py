@@ -1,4 +1,4 @@
-"""Strangers fill no store: polls never backfill, and users who do not exist have no page on any route."""
+"""Anonymous visitors cannot fill a store: polls never backfill, and unknown users are 404 on every route."""
 
 from contextlib import closing
 from urllib.parse import quote, unquote_to_bytes
@@ -43,7 +43,7 @@ def app(backend, database_url, redis_server, memcached_server):
 
 @pytest.fixture
 def held(app, backend, redis_server, memcached_server):
-    """`held()` are the names of what the store holds of the site: timelines, and tweets."""
+    """`held()` are the keys of the site in the store: timelines and tweets."""
     timelines = app.registry.getUtility(ITimelines)
     if backend == "memory":
         yield lambda: {*timelines.store._entries, *timelines._hydrator.cache._tweets}
@@ -69,7 +69,7 @@ def held(app, backend, redis_server, memcached_server):
 
 @pytest.fixture
 def people(app):
-    """Ada, who tweets, with a warm home page; and more accounts than the store of the process has room for."""
+    """Ada with tweets and a warm home page; and more accounts than the process's store has room for."""
     ada = Person(Browser(app), "ada")
     ada.post("hello")
     for number in range(12):

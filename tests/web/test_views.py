@@ -1,4 +1,4 @@
-"""The site, page by page, as somebody with a browser meets it; on both databases and backends."""
+"""The site, page by page, through a browser; on both databases and several backends."""
 
 import html
 import json
@@ -39,7 +39,7 @@ def test_anonymous_visitors_see_the_public_timeline_and_sign_up(testapp: webtest
     assert 'action="/signup"' in page.text
 
 
-def test_pages_neither_repeat_nor_skip(ada: Person) -> None:
+def test_paging_has_no_duplicates_or_gaps(ada: Person) -> None:
     tweets = [ada.post(f"tweet {n}") for n in range(45)][::-1]
     for start in ("/", "/public", "/@Ada", "/search?q=tweet"):
         seen, url, sizes = [], start, []
@@ -64,7 +64,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("page", ["/", "/public", "/@Ada", "/mentions", "/search?q=x", "/@Ada/followers"])
-def test_numbers_that_make_no_sense_have_a_page_of_their_own(ada: Person, page: str) -> None:
+def test_invalid_numbers_get_an_error_page(ada: Person, page: str) -> None:
     for query in NONSENSE:
         answer = ada.get(page + ("&" if "?" in page else "?") + query, status=400)
         assert "must be a whole number" in answer.text, query
@@ -96,7 +96,7 @@ def test_footer_and_header_show_the_cost_of_the_page(ada: Person, backend: str) 
             foot[1],
         )
         assert told, foot[1]
-        assert int(told[2]) <= 2  # who is asking; whether the log has something new
+        assert int(told[2]) <= 2  # the current user; the end of the log
     else:
         assert re.fullmatch(
             r"Served by sql in [\d.]+ ms · 0 store round trips · 2 SQL queries, 1 for the timeline", foot[1]
@@ -119,11 +119,11 @@ def test_mentions(ada: Person, bob: Person) -> None:
     assert bob.ids("/mentions") == []
 
 
-# posting, answering, deleting
+# posting, replying, deleting
 
 
 @pytest.mark.parametrize("message", ["x", "é" * 140, "👨‍👩‍👧‍👦" * 140, "e\u0301" * 140, "x" * 139 + "\r\n" * 20])
-def test_messages_that_fit(ada: Person, message: str) -> None:
+def test_messages_up_to_the_limit_are_accepted(ada: Person, message: str) -> None:
     assert ada.send("/tweets", message=message).location.endswith("/")
     assert len(ada.ids()) == 1
 
@@ -147,7 +147,7 @@ def test_invalid_messages_are_returned_with_the_error(ada: Person, message: str,
     assert ada.ids() == []
 
 
-def test_answers(ada: Person, bob: Person) -> None:
+def test_replies(ada: Person, bob: Person) -> None:
     first = ada.post("first")
     answer = bob.post("answer", parent=first)
     again = ada.post("again", parent=answer)
@@ -172,7 +172,7 @@ def test_a_refused_tweet_comes_back_on_a_home_page_that_works(ada: Person) -> No
     assert 'data-page="/"' in page.text
 
 
-def test_many_answers_and_long_conversations_are_paged(ada: Person) -> None:
+def test_many_replies_and_long_conversations_are_paged(ada: Person) -> None:
     first = ada.post("first")
     answers = [ada.post(f"answer {n}", parent=first) for n in range(23)]
     page = ada.get(f"/tweets/{first}")
@@ -206,12 +206,12 @@ def test_deleted_tweet_disappears_and_its_replies_note_it(ada: Person, bob: Pers
 
 
 @pytest.mark.parametrize("parent", ["x", "-1", "0", "1.5", "9" * 30, " 1"])
-def test_answers_to_nonsense(ada: Person, parent: str) -> None:
+def test_invalid_parents_are_refused(ada: Person, parent: str) -> None:
     ada.send("/tweets", message="hello", parent_id=parent, status=400)
 
 
 @pytest.mark.parametrize("id_", ["0", "1", "9999999999999999", "9" * 40, "x", "-1", "1.0", "%D9%A3"])
-def test_tweets_that_never_were(testapp: webtest.TestApp, id_: str) -> None:
+def test_unknown_tweets_are_404(testapp: webtest.TestApp, id_: str) -> None:
     testapp.get(f"/tweets/{id_}", status=404)
 
 
@@ -283,7 +283,7 @@ def test_a_new_name_and_bio(ada: Person) -> None:
     ada.send("/settings", action="nonsense", status=400)
 
 
-def test_everything_of_mine(ada: Person, bob: Person) -> None:
+def test_export_contains_all_data_of_the_user(ada: Person, bob: Person) -> None:
     first = ada.post("“quoted”\nand more")
     bob.follow("Ada")
     ada.follow("bob")
@@ -354,10 +354,10 @@ def test_search_finds_people_and_tweets(ada: Person, bob: Person) -> None:
     assert re.findall(r'"author" href="/@(\w+)"', ada.get("/search?q=ada").text) == ["Ada", "bob"]
 
 
-# what the page's script asks
+# polls of the page's script
 
 
-def test_newer_counts_what_others_posted(ada: Person, bob: Person, testapp: webtest.TestApp) -> None:
+def test_newer_counts_tweets_of_others(ada: Person, bob: Person, testapp: webtest.TestApp) -> None:
     old = bob.post("old")
     ada.follow("bob")
     poll = re.search(r'data-poll="([^"]+)"', ada.get("/").text)
@@ -387,14 +387,14 @@ def test_avatars_are_drawn_from_the_name(testapp: webtest.TestApp) -> None:
     assert "max-age=31536000" in one.headers["Cache-Control"]
 
 
-# what watches it, and what goes wrong
+# monitoring and errors
 
 
 def test_health(testapp: webtest.TestApp, backend: str) -> None:
     assert testapp.get("/healthz").json == {"backend": backend, "sql": "ok"}
 
 
-def test_a_database_that_does_not_answer(
+def test_unavailable_database_gives_503_pages(
     testapp: webtest.TestApp, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = testapp.app.registry
@@ -415,7 +415,7 @@ def test_a_database_that_does_not_answer(
     assert testapp.get("/login", status=200)
 
 
-def test_methods_that_a_page_does_not_answer(testapp: webtest.TestApp) -> None:
+def test_unsupported_methods_get_405(testapp: webtest.TestApp) -> None:
     assert testapp.put("/", status=405).headers["Allow"] == "GET, HEAD"
     assert testapp.get("/logout", status=405).headers["Allow"] == "POST"
     assert testapp.delete("/login", status=405).headers["Allow"] == "GET, HEAD, POST"
@@ -425,13 +425,13 @@ def test_methods_that_a_page_does_not_answer(testapp: webtest.TestApp) -> None:
 
 
 @pytest.mark.parametrize("url", ["/%FF", "/?before=%FF", "/search?q=%C3", "/@%E2%82", "/tweets/%FF"])
-def test_bytes_that_are_no_text(app: Router, url: str) -> None:
-    answer = Request.blank(url).get_response(app)  # webtest's cookies stumble over such addresses themselves
+def test_invalid_utf8_gets_400(app: Router, url: str) -> None:
+    answer = Request.blank(url).get_response(app)  # webtest's cookie handling fails on such addresses
     assert answer.status_int == 400
     assert "not valid text" in answer.text
 
 
-def test_forms_that_are_no_text(ada: Person) -> None:
+def test_undecodable_forms_get_400(ada: Person) -> None:
     token = ada.token().encode()
     for body in (b"csrf_token=" + token + b"&message=%FF%FE", b"csrf_token=" + token + b"&mess%FFage=x"):
         ada.browser.post("/tweets", body, content_type="application/x-www-form-urlencoded", status=400)
@@ -441,7 +441,7 @@ def test_forms_that_are_no_text(ada: Person) -> None:
         ada.browser.post("/tweets", b"{}", content_type=kind, status=400)
 
 
-def test_errors_have_pages_of_their_own(testapp: webtest.TestApp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_have_their_own_pages(testapp: webtest.TestApp, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Page not found" in testapp.get("/nothing", status=404).text
     assert "Page not found" in testapp.get("/static/nothing.css", status=404).text
     monkeypatch.setattr("tweeter.web.views.search.find_people", lambda *_: 1 / 0)
@@ -450,7 +450,7 @@ def test_errors_have_pages_of_their_own(testapp: webtest.TestApp, monkeypatch: p
     assert "ZeroDivision" not in page.text
 
 
-def test_a_locked_database_is_tried_again(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_database_is_retried(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     from tweeter.services.actions import Actions
 
     tries = []
@@ -468,8 +468,8 @@ def test_a_locked_database_is_tried_again(ada: Person, monkeypatch: pytest.Monke
     assert len(ada.ids()) == 1
 
 
-def test_a_lost_connection_is_tried_again(postgresql_server: PostgreSQL, postgresql_url: str) -> None:
-    """As when the database was started again a moment ago."""
+def test_lost_connection_is_retried(postgresql_server: PostgreSQL, postgresql_url: str) -> None:
+    """As after a restart of the database."""
     with running(settings_of(postgresql_url)) as app:
         ada = Person(Browser(app), "Ada")
         database = postgresql_url.rpartition("/")[2]

@@ -13,7 +13,7 @@ from pyramid.request import Request
 from pyramid.router import Router
 
 from tweeter.bench.children import ChildError
-from tweeter.bench.machinery import trusted
+from tweeter.bench.machinery import caught_up
 from tweeter.bench.web import site_app
 
 EVERY = 0.0005  # seconds
@@ -22,7 +22,7 @@ EVERY = 0.0005  # seconds
 PARTS = {
     "store: ids and tweets": ("tweeter.backends", "redis", "pymemcache"),
     "timelines and hydration": ("tweeter.timelines", "tweeter.delivery"),
-    "SQL: who is signed in": ("sqlalchemy", "psycopg", "psycopg_binary", "tweeter.db", "tweeter.models"),
+    "SQL: the current user": ("sqlalchemy", "psycopg", "psycopg_binary", "tweeter.db", "tweeter.models"),
     "transaction and retry": ("pyramid_tm", "pyramid_retry", "transaction", "zope.sqlalchemy"),
     "ticket, session, CSRF token": (
         "tweeter.web.security", "pyramid.session", "pyramid.authentication", "pyramid.csrf", "webob.cookies",
@@ -32,13 +32,13 @@ PARTS = {
     "views and tweens": ("tweeter",),
     "Pyramid and WebOb": ("pyramid", "webob", "zope", "translationstring"),
 }  # fmt: skip
-OTHER = "anything else"
+OTHER = "other"
 
 
 def breakdown(settings: dict[str, Any], path: str, cookie: str, requests: int) -> dict[str, float]:
     """The share of each part in the time of a request. Must run in the main thread of its process."""
     app = site_app(settings)
-    trusted(app.registry)
+    caught_up(app.registry)
     for _ in range(max(2, requests // 10)):
         _ask(app, path, cookie)
     samples: Counter[str] = Counter()
@@ -60,7 +60,7 @@ def breakdown(settings: dict[str, Any], path: str, cookie: str, requests: int) -
 def _ask(app: Router, path: str, cookie: str) -> None:
     response = Request.blank(path, headers={"Cookie": cookie}).get_response(app)
     if response.status_int != 200:
-        raise ChildError(f"{path} answers {response.status}")
+        raise ChildError(f"{path} responds {response.status}")
 
 
 _known: dict[str, str] = {}

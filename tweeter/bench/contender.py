@@ -8,7 +8,7 @@ from typing import Any
 from pyramid.registry import Registry
 
 from tweeter import measure
-from tweeter.bench.machinery import machinery, trusted
+from tweeter.bench.machinery import caught_up, machinery
 from tweeter.bench.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds
@@ -34,7 +34,7 @@ class Answers:
         self._examples: list[str] = []
 
     def read(self, served_by: str) -> None:
-        """Counts a page by what served it."""
+        """Counts a page by the backend that served it."""
         self._counted["read"] += 1
         self._counted["fallbacks"] += served_by.endswith(", from SQL")
 
@@ -61,7 +61,7 @@ class Contender:
         self.name = name
         self.registry = registry
         self.sessions = registry.database.sessions
-        self.timelines = trusted(registry)
+        self.timelines = caught_up(registry)
         self.delivery = registry.getUtility(IDelivery)
         self.answers = answers
         self.pull = PullTimelines("sql", self.sessions, registry.getUtility(ITimelineKinds))

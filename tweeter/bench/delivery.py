@@ -138,7 +138,7 @@ class _Deliveries:
         self._process = process
         self._timelines = registry.getUtility(ITimelines)
         self._delivered: list[Delivered] = []
-        # Of nobody's tweet: all is imported and connected.
+        # A tweet that does not exist: imports modules and opens connections.
         process.call(deliver, TweetCreated(post(registry, site.followers[-1]), site.followers[-1]))
 
     @property
@@ -153,7 +153,7 @@ class _Deliveries:
         for follower in random.sample(followers, min(CHECKED, len(followers))):
             found = self._timelines.peek(Timeline("home", follower))
             if found is None or found.ids[0] != event.tweet_id:
-                raise CommandError(f"{self._timelines.name}: the tweet did not come to the timeline of {follower}.")
+                raise CommandError(f"{self._timelines.name}: the tweet is missing from the timeline of {follower}.")
         return len(followers) / self._delivered[-1].seconds
 
     def tell(self, figures: Figures) -> None:
@@ -162,7 +162,7 @@ class _Deliveries:
         if grown := [each.grown for each in self._delivered if each.grown is not None]:
             figures.claim(f"growth of the {process}", max(grown) / MIB, most=50, unit="MiB")
         micros = statistics.median(each.computed for each in self._delivered) / len(self._site.followers) * 1e6
-        figures.notes.append(f"The {process} computes for {micros:.2f} µs a timeline.")
+        figures.notes.append(f"The {process} uses {micros:.2f} µs of CPU time per timeline.")
 
 
 @contextmanager

@@ -78,7 +78,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--tweets", type=count, default=10_000_000, metavar="N", help="tweets per site (default 10000000)"
     )
     parser.add_argument(
-        "--followees", type=counts, default=FOLLOWEES, metavar="N,…", help=f"default {','.join(map(str, FOLLOWEES))}"
+        "--followees",
+        type=counts,
+        default=FOLLOWEES,
+        metavar="N,…",
+        help=f"numbers of followees (default {','.join(map(str, FOLLOWEES))})",
     )
     parser.add_argument(
         "--readers", type=count, default=10, metavar="N", help="readers per number of followees (default 10)"
@@ -88,14 +92,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     if args.database not in (None, "postgresql"):
-        raise CommandError("Fills are measured on PostgreSQL, two sites on one server: give no --database.")
+        raise CommandError("Backfills are measured on PostgreSQL, two sites on one server: give no --database.")
     if not any(_possible(kind, followees, args.users) for kind in KINDS for followees in args.followees):
-        raise CommandError(f"Nobody can follow so many of {args.users:,} users.")
+        raise CommandError(f"No user can follow so many of {args.users:,} users.")
     scratch.postgresql_options |= ROOM
-    figures = Figures(f"Fills of cold home timelines, of {args.users:,} users and {args.tweets:,} tweets", "ms")
+    figures = Figures(f"Backfills of cold home timelines, of {args.users:,} users and {args.tweets:,} tweets", "ms")
     capacity = scratch.settings("sql")["tweeter.capacity"]
     for site, author in AUTHORS.items():
-        scratch.progress.say(f"Making a site, {site}")
+        scratch.progress.say(f"Creating a site, {site}")
         url = scratch.new_database()
         rows = []
         with engine_at(url) as engine:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tweeter.bench.children import Child
 from tweeter.bench.contender import CHEAP, Answers
-from tweeter.bench.machinery import machinery, trusted
+from tweeter.bench.machinery import caught_up, machinery
 from tweeter.bench.schema import Footprint, label
 from tweeter.bench.scratch import Scratch
 from tweeter.devtools.servers import PostgreSQL, resident
@@ -42,7 +42,7 @@ def measure_memory(
 def fill(settings: dict[str, Any], users: list[int]) -> tuple[int, int]:
     """Reads every home page. Returns the number of materialized ids and the growth of this process in bytes."""
     with machinery(settings) as registry:
-        timelines = trusted(registry)
+        timelines = caught_up(registry)
         pull = PullTimelines("sql", registry.database.sessions, registry.getUtility(ITimelineKinds))
         for user in users:  # memory that the database driver keeps is not the backend's
             pull.page(Timeline("home", user + 1), Cursor())

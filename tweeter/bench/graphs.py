@@ -49,7 +49,7 @@ class Planted(NamedTuple):
 def power_law(users: int, mean: float, seed: int) -> Graph:
     """A graph where users follow `mean` others on average or slightly fewer: most fewer, a few very many."""
     if users < 2:
-        raise ValueError("a graph needs two users at least")
+        raise ValueError("a graph needs at least two users")
     random = np.random.default_rng(seed)
     most = max(1, min(MOST_FOLLOWEES, users // 4))
     least = mean * (EXPONENT - 2) / (EXPONENT - 1)  # the minimum of a power law with this mean

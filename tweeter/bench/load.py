@@ -90,7 +90,7 @@ def load(
         for connection in all_of_them:
             connection.socket.close()
     if not times:
-        raise WrongAnswer(f"Not one answer within {seconds:g} seconds.")
+        raise WrongAnswer(f"No response within {seconds:g} seconds.")
     answered = [connection.answered for connection in all_of_them]
     return Load(
         len(times) / took, percentile(times, 50), percentile(times, 99), busy / took, sum(answered), answered.count(0)
@@ -113,9 +113,9 @@ def _ask_for(selector: selectors.BaseSelector, seconds: float) -> list[float]:
 def _length(head: bytes, expected: bytes) -> int:
     status, *lines = head.split(b"\r\n")
     if expected not in status:
-        raise WrongAnswer(f"The server answers {status.decode(errors='replace')}.")
+        raise WrongAnswer(f"The server responds {status.decode(errors='replace')}.")
     for line in lines:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             return int(value)
-    raise WrongAnswer("The server answers without Content-Length.")
+    raise WrongAnswer("The server responds without Content-Length.")

@@ -19,7 +19,7 @@ from tweeter.timelines import BACKENDS
 # Backends with shared stores for which a scratch site has servers.
 REDIS, MEMCACHED = (f"{BACKENDS}.{name}" for name in ("redis", "memcached"))
 
-# Settings of those that read or write a store directly: without a fall back to SQL, a late answer must not end them.
+# Settings of those that read or write a store directly: without a fallback to SQL, a late response must not end them.
 PATIENT = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": "10000"}
 
 
@@ -27,8 +27,7 @@ PATIENT = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": 
 def machinery(settings: Mapping[str, Any]) -> Iterator[Registry]:
     """A site with these complete settings: `registry.database.sessions`, and the timelines and delivery utilities.
 
-    Nothing is delivered before `trusted` starts the delivery. Raises CommandError for a shared store that may belong to
-    a real site.
+    `caught_up` starts the delivery. Raises CommandError for a shared store that may belong to a real site.
     """
     with tweeter.site(settings, deliver=False) as registry:
         _check_stores(registry, dotted(BACKENDS, settings["tweeter.timelines"]))
@@ -41,8 +40,8 @@ def _check_stores(registry: Registry, chosen: str) -> None:
         shared = IMaterializedTimelines.providedBy(timelines) and not timelines.store.private
         if name and shared and not (name == chosen and chosen in (REDIS, MEMCACHED)):
             raise CommandError(
-                f"{chosen} can't be measured: its store ({name}) is shared, and may be the one that the site uses. "
-                "There are private servers for redis and memcached only."
+                f"{chosen} can't be measured: its store ({name}) is shared, and may belong to the site. "
+                "Private servers exist only for redis and memcached."
             )
 
 
@@ -62,7 +61,7 @@ def post(registry: Registry, author: int) -> int:
         return actions.post(author, "Of everyday size, as most are.").id
 
 
-def trusted(registry: Registry, seconds: float = 30) -> Any:
+def caught_up(registry: Registry, seconds: float = 30) -> Any:
     """The registry's timelines, once they read from their store.
 
     Raises CommandError if they do not in time.

@@ -10,7 +10,7 @@ from pyramid.registry import Registry
 
 from tweeter.bench.figures import Figures
 from tweeter.bench.given import memcached_client, redis_client
-from tweeter.bench.machinery import trusted
+from tweeter.bench.machinery import caught_up
 from tweeter.bench.scratch import Scratch
 from tweeter.bulk.rows import bulk_rows, in_parts
 from tweeter.console.commands import CommandError, count
@@ -27,7 +27,7 @@ Gauge = Callable[[], int]
 
 
 class _Site(NamedTuple):
-    """`tweets` of one author, whom the readers follow; another author is followed by users who never come back."""
+    """`tweets` of one author, whom the readers follow; another author is followed by users who never read."""
 
     tweets: list[int]
     readers: range
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     if args.timelines < 2:
-        raise CommandError("--timelines must be 2 at least: growth is what is measured.")
+        raise CommandError("--timelines must be at least 2, to measure growth.")
     figures = Figures(f"Memory of a home timeline of {args.entries:,} ids", "KB a timeline")
     capacity = {"tweeter.capacity": args.entries}
     with scratch.machinery("redis", **capacity) as registry, redis_client(scratch.redis) as client:
@@ -88,7 +88,7 @@ def _fill(scratch: Scratch, registry: Registry, timelines: int, entries: int) ->
 
 def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures, backend: str, used: Gauge) -> None:
     """Measures the readers' timelines while reads backfill them, then a delivery to users who never read."""
-    trusted(registry)
+    caught_up(registry)
     first, *others = site.readers
     _read(registry, [first])  # includes one-time costs: scripts, connections, the tweets
     scratch.progress.phase(f"Filling {backend}", len(others))
@@ -104,7 +104,7 @@ def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures
     filled = sum(timelines.peek(Timeline("home", reader)) is not None for reader in site.absent)
     figures.notes.append(
         f"{backend}: after a delivery to {len(site.absent):,} cold timelines {filled or 'none'} of them "
-        f"{'is' if filled == 1 else 'are'} there; what grew are the tweet and buffers."
+        f"{'is' if filled == 1 else 'are'} materialized; the growth is the tweet and buffers."
     )
 
 

@@ -50,7 +50,7 @@ class Result:
     returned: float  # seconds from the end of the outage until the store served pages; LONGEST_RETURN if it did not
     right: bool  # afterwards every home page equalled SQL's
     failed: int  # requests with a wrong response
-    distrusted: int  # how often the circuit opened, from /metrics
+    circuit_opened: int  # how often the circuit opened, from /metrics
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +100,7 @@ def _tell(figures: Figures, results: Sequence[Result]) -> None:
     figures.notes.append(
         f"{name}: {sum(len(result.pages[backend]) for result in results):,} pages and"
         f" {sum(len(result.posts[backend]) for result in results):,} posts of each site;"
-        f" times that SQL took over: {sum(result.distrusted for result in results):,}."
+        f" times that the circuit opened: {sum(result.circuit_opened for result in results):,}."
     )
 
 
@@ -120,8 +120,8 @@ def measure(
         for person in persons:
             person.settle(persons)
         if _wait(persons[0], backend) is None:
-            raise CommandError(f"The site does not answer from {backend}.")
-        before = _distrusted(persons[0], backend)
+            raise CommandError(f"The site does not serve pages from {backend}.")
+        before = _circuit_opened(persons[0], backend)
         _live(persons, proxy, outage, seconds, random.Random(seed))  # noqa: S311
         proxy.become("pass")
         ended = time.monotonic()
@@ -134,7 +134,7 @@ def measure(
             LONGEST_RETURN if back is None else back - ended,
             all(person.shown("sql") == person.shown(backend) for person in persons),
             sum(person.failed for person in persons),
-            int(_distrusted(persons[0], backend) - before),
+            int(_circuit_opened(persons[0], backend) - before),
         )
 
 
@@ -214,14 +214,14 @@ def _wait(person: Person, backend: str) -> float | None:
     return None
 
 
-def _distrusted(person: Person, backend: str) -> float:
+def _circuit_opened(person: Person, backend: str) -> float:
     lines = person.browsers[backend].get("/metrics").text.splitlines()
     name = f'tweeter_circuit_opened_total{{backend="{backend}"}} '
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
 def _server(scratch: Scratch, backend: str) -> Expected:
-    """The backend's server. Raises CommandError for user-provided servers that a proxy cannot stand for."""
+    """The backend's server. Raises CommandError for user-provided servers that a proxy cannot front."""
     module = load("--backend", backend, timelines.BACKENDS)
     server = expected(module.__name__, with_declared(scratch.settings(backend), module))
     if server is None:

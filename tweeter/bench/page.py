@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     if min(FEW, args.followees) * RECENT < MOST:
-        raise CommandError(f"--followees must be {-(-MOST // RECENT)} at least: the pages need as many tweets.")
+        raise CommandError(f"--followees must be at least {-(-MOST // RECENT)}, so that the pages have enough tweets.")
     figures = Figures("The warm home page", "requests a second")
     settings = scratch.settings("redis")
     asked = sorted({args.connections, *args.others})
@@ -149,14 +149,14 @@ def _kept(contender: str, connections: int) -> str:
 
 def _of_the_machine(loads: list[Load], computed: dict[str, list[float]]) -> Iterator[str]:
     for name, milliseconds in computed.items():
-        yield f"{name}: {statistics.median(milliseconds):.2f} ms of the server's processor for each request"
-    yield f"The process that asks was busy for {max(load.busy for load in loads):.0%} of the time at most."
+        yield f"{name}: {statistics.median(milliseconds):.2f} ms of server CPU time per request"
+    yield f"The load generator was busy for at most {max(load.busy for load in loads):.0%} of the time."
     if unanswered := max(load.unanswered for load in loads):
-        yield f"{unanswered} connections were never answered: see waitress' connection_limit in the ini file."
+        yield f"{unanswered} connections got no response: see waitress' connection_limit in the ini file."
 
 
 def _check_same(ours: Answer, rival: Answer, size: int) -> None:
     """Raises CommandError unless both pages show exactly the same tweets, `size` of them."""
     one, other = (re.findall(r"<article.*?</article>", page.text, re.DOTALL) for page in (ours, rival))
     if one != other or len(one) != size:
-        raise CommandError(f"The rival does not show the same {size} tweets: {len(one)} and {len(other)}.")
+        raise CommandError(f"The plain page does not show the same {size} tweets: {len(one)} and {len(other)}.")

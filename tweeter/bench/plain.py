@@ -80,7 +80,7 @@ def _home(folder: str) -> str:
     parts = Path(folder, "parts.jinja2")
     text = parts.read_text(encoding="utf-8")
     if text.count(CACHED) != 1:
-        raise ChildError(f"The templates have changed: {CACHED} is not there once in parts.jinja2.")
+        raise ChildError(f"The templates have changed: parts.jinja2 must contain {CACHED} exactly once.")
     article = Path(folder, "tweet_article.jinja2").read_text(encoding="utf-8")
     parts.write_text(text.replace(CACHED, LOOP % article), encoding="utf-8")
     return str(Path(folder, "home.jinja2"))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import tweeter
 from tweeter.bench.children import Child
-from tweeter.bench.machinery import PATIENT, by_hand, post, trusted
+from tweeter.bench.machinery import PATIENT, by_hand, caught_up, post
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.values import Cursor, Timeline, TweetCreated
 
@@ -40,7 +40,7 @@ def begin(settings: Mapping[str, Any], delivers: bool = True) -> None:
     global _registry
     _registry = tweeter.make_registry(dict(settings) | {"tweeter.delivery": "inline" if delivers else "relay"})
     if delivers:
-        trusted(_registry)
+        caught_up(_registry)
     else:
         _registry.getUtility(IDelivery).start()
 

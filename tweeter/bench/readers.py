@@ -21,7 +21,7 @@ from tweeter.web.security import Identity
 FEW = 10  # followees
 MOST = 100  # tweets on a page
 RECENT = 80  # tweets of each of the few: both timelines are full, and differ by the followees only
-PASSWORD = "only for measuring"  # noqa: S105 (nobody else can reach the site)
+PASSWORD = "only for measuring"  # noqa: S105 (no other user can reach the site)
 WARM = 30  # seconds to wait until the store serves pages
 
 MESSAGES = (
@@ -60,7 +60,7 @@ def sign_in(browser: Browser, username: str, backend: str) -> None:
         if answer.served_by == backend:
             return
         if answer.status != http.client.OK or time.monotonic() > deadline:
-            raise CommandError(f"The site does not answer from {backend}: {answer.status}")
+            raise CommandError(f"The site does not serve pages from {backend}: {answer.status}")
         time.sleep(0.1)
 
 

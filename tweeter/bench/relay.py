@@ -1,4 +1,4 @@
-"""The relay: how quickly it delivers, what that costs the database, and how soon another takes over.
+"""The relay: its speed, its cost for the database, and the time until another relay takes over.
 
 Catching up is measured on events of authors with few followers, whose timelines are warm. A watcher in a process of its
 own reports when the last follower's timeline has a tweet. Posts on the store and on `sql` take turns, on separate
@@ -21,7 +21,7 @@ from sqlalchemy import Engine, insert, text
 from tweeter.bench import posting
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, percentile, rotate
-from tweeter.bench.machinery import PATIENT, by_hand, machinery, trusted
+from tweeter.bench.machinery import PATIENT, by_hand, caught_up, machinery
 from tweeter.bench.scratch import Scratch
 from tweeter.bulk.rows import bulk_rows, in_parts
 from tweeter.console.commands import CommandError, count
@@ -100,7 +100,7 @@ class _Relay:
     def catch_up(self) -> None:
         events = self._args.events
         with machinery(self._settings) as registry:
-            trusted(registry)
+            caught_up(registry)
             _warm(registry, self._followers)
             ids = [generate_id() for _ in range(events)]
             by = [self._authors[n % AUTHORS] for n in range(events)]
@@ -142,7 +142,7 @@ class _Relay:
                 committed = own[0].call(how, self._authors[number], posts, PAUSE, *more)
                 seen = watcher.result()
                 if missing := committed.keys() - seen.keys():
-                    raise CommandError(f"{len(missing)} of {posts} tweets did not come to the last follower.")
+                    raise CommandError(f"{len(missing)} of {posts} tweets did not reach the last follower.")
                 return [1000 * (seen[id_] - moment) for id_, moment in committed.items()]
 
             yield post
@@ -216,7 +216,7 @@ class _Relay:
             began = time.perf_counter()
             while holder() == before:
                 if time.perf_counter() - began > CAUGHT_UP:
-                    raise CommandError("Nobody took over.")
+                    raise CommandError("No other process took over the lease.")
                 time.sleep(0.002)
             took = time.perf_counter() - began
         self._claim("kill -9 of the holder to the next one's checkpoint", took, most=1, unit="s")
@@ -239,7 +239,7 @@ def _warm(registry: Registry, followers: range) -> None:
 
 
 def _cost(scratch: Scratch, posts: int, figures: Figures) -> None:
-    """A post on redis, committed and delivered, compared with the same post on sql: time, and what it writes in SQL."""
+    """A post on redis, committed and delivered, compared with the same post on sql: time, and WAL bytes."""
     rounds, wal = max(1, posts // ROUND), Counter({"sql": 0, "redis": 0})
     with ExitStack() as stack:
 
@@ -248,7 +248,7 @@ def _cost(scratch: Scratch, posts: int, figures: Figures) -> None:
             with machinery(settings) as registry:
                 authors, followers = _fill(scratch, registry)
                 if backend == "redis":
-                    trusted(registry)
+                    caught_up(registry)
                     _warm(registry, followers)
             child = stack.enter_context(closing(Child()))
             child.call(posting.begin, settings, True)

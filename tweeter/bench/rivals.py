@@ -73,5 +73,5 @@ def bare_memcached(connection: socket.socket, stem: bytes, followers: Sequence[i
             size += len(answers)
     seconds = time.perf_counter() - began
     if size != len(followers) * len(b"STORED\r\n"):
-        raise CommandError("memcached did not have all of the timelines; does it have enough memory?")
+        raise CommandError("memcached did not have all timelines. Check its memory limit.")
     return seconds

@@ -174,9 +174,9 @@ def read_json(path: Path) -> Result:
     except OSError as error:
         raise CommandError(f"{path} can't be read: {describe(error)}") from error
     except msgspec.DecodeError as error:
-        raise CommandError(f"{path} is no JSON: {error}") from error
+        raise CommandError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        raise CommandError(f"{path} is no report of `tweeter bench`")
+        raise CommandError(f"{path} is not a report of `tweeter bench`")
     if found.get("version") != VERSION:
         raise CommandError(f"{path} is a report of version {found.get('version')}; this Tweeter reads {VERSION}")
     try:

@@ -59,4 +59,4 @@ class MemcachedValue:
             *names, last = (b"%b%d" % (self.stem, number) for number in part)
             self._client.set_many(dict.fromkeys(names, self._data), noreply=True)
             if not self._client.set(last, self._data, noreply=False):  # also waits until the others are stored
-                raise CommandError("memcached does not keep timelines.")
+                raise CommandError("memcached does not store the timelines.")

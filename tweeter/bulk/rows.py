@@ -29,7 +29,7 @@ TABLES = ("users", "relationships", "tweets", "hashtags")
 
 
 def in_parts(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The values in lists of so many."""
+    """The values in lists of this size."""
     rest = iter(values)
     return iter(lambda: list(islice(rest, size)), [])
 
@@ -57,7 +57,7 @@ class Rows:
     ) -> range:
         """Adds so many users, user1, user2, … Returns their ids.
 
-        `counters` are the tweets, followers and followees of everybody: nothing is counted at the end.
+        `counters` are the tweets, followers and followees of every user: nothing is counted at the end.
         """
         columns = (
             "username", "username_key", "display_name", "folded_name", "bio", "password_hash", "auth_version",

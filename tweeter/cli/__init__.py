@@ -1,8 +1,8 @@
 """The command line: `tweeter SUBCOMMAND development.ini`.
 
-Each command is a module with two functions: `add_parser(subparsers)` describes it, `run(args)` does it and returns
-the exit code. A third, `in_order(words)`, may put the words of the command line into the order that argparse wants.
-Errors are told in a line on stderr: code 2 for bad usage, 1 for what went wrong, 130 after Ctrl-C or SIGTERM.
+Each command is a module with two functions: `add_parser(subparsers)` declares its arguments, `run(args)`
+executes it and returns the exit code. An optional third, `in_order(words)`, reorders the command line for argparse.
+Errors are one line on stderr. Exit codes: 2 for bad usage, 1 for other errors, 130 after Ctrl-C or SIGTERM.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tweeter.errors import TweeterError
 
 COMMANDS = ("ini", "demo", "load", "user", "verify", "truncate", "site-id", "settings", "relay", "services", "bench")
 
-INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
+INTERRUPTED = 130  # the exit code that shells report after Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("tweeter: interrupted", *_notes(error), sep="\n", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more when it flushes stdout at the end.
+        # The reader of the pipe has exited. Python would report that again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (TweeterError, SQLAlchemyError, OSError, UnicodeError) as error:
@@ -54,8 +54,8 @@ def _notes(error: BaseException) -> list[str]:
 
 
 def _parser(*commands: str) -> argparse.ArgumentParser:
-    """Of these commands: what the others import would only take time."""
-    parser = argparse.ArgumentParser(prog="tweeter", description="Looks after a Tweeter site.")
+    """The parser for these commands: importing the others would only take time."""
+    parser = argparse.ArgumentParser(prog="tweeter", description="Manages a Tweeter site.")
     parser.add_argument("--version", action="version", version=f"tweeter {version('tweeter')}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", dest="command", required=True)
     for name in commands:

@@ -23,8 +23,8 @@ FLAGS = frozenset(("--quick",))  # options without a value
 SECRETIVE = frozenset(("database", "redis", "memcached"))  # arguments that may contain passwords
 
 DESCRIPTION = """
-Measures on a scratch site: its database and servers are private ones, started from Debian's packages and removed at the
-end, unless others are given. The site of the ini file lends its settings; its own database and stores are not touched.
+Measures on a scratch site: its database and servers are private and removed at the end, unless others
+are given. It uses the settings of the ini file; the site's own database and stores are not touched.
 """
 
 
@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "bench", help="measure pages, posts, memory and outages on a scratch site", description=DESCRIPTION
     )
-    whats = parser.add_subparsers(title="what to measure", metavar="WHAT", dest="what", required=True)
+    whats = parser.add_subparsers(title="the benchmark", metavar="WHAT", dest="what", required=True)
     for name in BENCHMARKS:
         module = _module(name)
         line = (module.__doc__ or "").partition("\n")[0]
@@ -101,13 +101,13 @@ def in_order(words: Sequence[str]) -> list[str]:
 
 
 def _add_servers(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("on what to measure")
+    group = parser.add_argument_group("servers to measure on")
     group.add_argument(
         "--database", metavar="URL", help="sqlite, postgresql (default if installed), or the URL of an empty database"
     )
     group.add_argument("--redis", metavar="URL", help="a Redis server, instead of a private one")
     group.add_argument("--memcached", metavar="HOST:PORT,…", help="memcached servers, instead of a private one")
-    group.add_argument("--json", metavar="FILE", help="write the raw numbers too")
+    group.add_argument("--json", metavar="FILE", help="write the raw numbers as JSON, too")
 
 
 def _module(name: str) -> ModuleType:

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         with args.file.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise CommandError(f"{args.file} is there already; it was left alone.") from None
+        raise CommandError(f"{args.file} exists already; it was not changed.") from None
     print(
         f"Wrote {args.file}. Next: set TWEETER_SECRET_FILE and SQLALCHEMY_URL, then alembic -c {args.file} upgrade head"
     )

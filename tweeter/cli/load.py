@@ -9,19 +9,19 @@ from tweeter.console.progress import progress
 from tweeter.services.checks import check_password
 
 DESCRIPTION = """
-Loads people, follows and tweets from files, plain or gzipped. Loading is idempotent: what the site has already is left
-alone, and a load that was interrupted is completed by the same command. Bad lines are skipped and reported; the exit
+Loads users, follows and tweets from files, plain or gzipped. Loading is idempotent: existing rows are not
+changed, and the same command completes an interrupted load. Bad lines are skipped and reported; the exit
 code is 1 if every line of a file is bad.
 """
 
 FORMATS = """
-follows: one `follower followee` a line; what follows a # is a comment.
-tweets: one JSON object a line, {"user": …, "date": …, "message": …, "id": …, "parent": …}.
-The date is seconds since 1970, or ISO 8601 (UTC where it has no offset), from 2006 to tomorrow. id and parent
+follows: one `follower followee` per line; a # starts a comment.
+tweets: one JSON object per line, {"user": …, "date": …, "message": …, "id": …, "parent": …}.
+The date is seconds since 1970, or ISO 8601 (UTC if it has no offset), from 2006 to tomorrow. id and parent
 are optional: a reply names the id of its parent, which may be in another file, loaded before or after.
-Tweets of the same millisecond are ordered by id where ids are numbers, else by line; replies come after their parents.
-A name made of digits gets a `u` before it.
-A message may have ten times the characters and code points that one may post.
+Tweets of the same millisecond are ordered by id if ids are numbers, else by line; replies come after their parents.
+A name of digits is prefixed with `u`.
+A message may have ten times the characters and code points of the site's limit for posts.
 """
 
 

@@ -60,8 +60,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--status",
         action="store_true",
-        help="print for each store which relay delivers and how far it is; exit code 1 if any is behind by over a "
-        "second or cannot be reached",
+        help="print the lease holder and the progress of each store; exit code 1 if any is over a second behind or "
+        "unreachable",
     )
 
 
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
         stores = [timelines for timelines in materialized(registry) if not timelines.store.private]
         if not stores:
             raise CommandError(
-                f"There is nothing to deliver to: {args.ini} names no shared store. memory is delivered to in each "
-                "process of the site."
+                f"There is nothing to deliver to: {args.ini} names no shared store. Each process of the site "
+                "delivers to its own memory store."
             )
         if args.status:
             found = [_status(registry, timelines) for timelines in stores]
@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             tweeter.start(registry)
             print(
-                f"Delivering to {', '.join(each.name for each in stores)}. Ctrl-C or SIGTERM ends it.", file=sys.stderr
+                f"Delivering to {', '.join(each.name for each in stores)}. Stop it with Ctrl-C or SIGTERM.",
+                file=sys.stderr,
             )
             while True:
                 time.sleep(IDLE)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         if service not in absent:
             _say(f"{service.name} already runs on port {service.port}; using it.")
             if refusal := service.make.refuses_at(service.port):
-                _say(f"It refuses the settings of the ini file: {refusal}")
+                _say(f"It rejects the settings of the ini file: {refusal}")
     if not absent:
         _say("There is nothing to start.")
         return 0
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             _say("Ended.")
             return 0
-    raise CommandError("A server ended by itself; the others were stopped.")
+    raise CommandError("A server exited by itself; the others were stopped.")
 
 
 def _services(settings: Mapping[str, Any]) -> Iterator[Service]:
@@ -95,7 +95,7 @@ def _start(service: Service) -> Any:
     except RuntimeError as error:
         server.close()
         raise CommandError(
-            f"{service.name} does not start on port {service.port}; is something else there? {error}"
+            f"{service.name} does not start on port {service.port}; is the port in use? {error}"
         ) from error
     _say(f"{service.name} runs on {HOST}:{service.port}.")
     return server

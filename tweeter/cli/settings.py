@@ -75,7 +75,7 @@ def _rows(path: str, merged: Mapping[str, Any], ini: Mapping[str, str], environ:
         )  # fmt: skip
         value = parse({key: text}, key, declared)
         if declared.kind not in (int, bool, str):
-            value = text  # as its user writes it
+            value = text  # in the syntax of the ini file
         yield Row(
             key,
             _masked(key, value, declared),
@@ -83,12 +83,12 @@ def _rows(path: str, merged: Mapping[str, Any], ini: Mapping[str, str], environ:
             value != declared.default,
             origin,
             source,
-            declared.help or "The backend that declares it does not say.",
+            declared.help or "Its backend declares no meaning.",
         )
 
 
 def _declared(merged: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Setting]:
-    """The site's settings, those of the modules that it loads, and whatever else is set."""
+    """The site's settings, those of the modules that it loads, and all others that are set."""
     declared = dict(KNOWN)
     options = {PREFIX + name for name in KINDS if from_environment(PREFIX + name, environ)}
     declared |= {key: OPTION for key in sorted({*merged, *options} - KNOWN.keys()) if key.startswith(PREFIX)}

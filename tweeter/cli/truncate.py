@@ -1,4 +1,4 @@
-"""`tweeter truncate`: removes old ids from materialized timelines, as the talk's clean-up does."""
+"""`tweeter truncate`: removes old ids from materialized timelines, like the clean-up of the talk."""
 
 import argparse
 from datetime import timedelta
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             moment = now() - timedelta(days=args.days)
             before = ids.first_id(moment)
         except (ValueError, OverflowError):
-            raise CommandError("--days goes back to before the first tweet there can be (2006).") from None
+            raise CommandError("--days goes back beyond the first possible tweet (2006).") from None
         keep = timedelta(hours=site.settings["tweeter.outbox.keep_hours"])
         with site.sessions.begin() as session:
             begin_immediate(session)
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
                 pruned += chunk
                 shown.advance(chunk)
     print(
-        f"Materialised timelines forget what is older than {moment:%Y-%m-%d %H:%M} UTC; "
+        f"Ids older than {moment:%Y-%m-%d %H:%M} UTC are removed from materialized timelines; "
         f"{pruned:,} old outbox events deleted."
     )
     return 0

@@ -19,11 +19,11 @@ _INI = re.compile(r"\.ini(?:$|[#?])")
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     parser = subparsers.add_parser("user", help="add an account, change its password, close it")
-    verbs = parser.add_subparsers(title="what to do", metavar="add|password|close", dest="verb", required=True)
+    verbs = parser.add_subparsers(title="action", metavar="add|password|close", dest="verb", required=True)
     for verb, help_ in (
         ("add", "add an account"),
         ("password", "give an account a new password; it ends all its sessions"),
-        ("close", "delete an account with its tweets, its followers and whom it follows"),
+        ("close", "delete an account with its tweets, its followers and follows"),
     ):
         command = verbs.add_parser(verb, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
         add_ini(command)
@@ -34,7 +34,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
             command.add_argument(
                 "--password",
                 metavar="P",
-                help="without it the command asks, or reads the first line of stdin if that is not a terminal",
+                help="default: the command prompts for it, or reads the first line of stdin if that is not a terminal",
             )
     return parser
 
@@ -82,9 +82,7 @@ def _close(site: Site, name: str) -> None:
             for removed in in_chunks(site.sessions, remove_some):
                 shown.advance(removed)
         except KeyboardInterrupt:
-            shown.say(
-                f"{name} is closed. The site removes the rest while it runs, and so does closing another account."
-            )
+            shown.say(f"{name} is closed. The running site removes its other rows; so does closing another account.")
             raise
 
 

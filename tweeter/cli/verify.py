@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"{timelines.name}: {compared:,} timelines compared with SQL, {_count_of(wrong, repaired)}.")
     if IMaterializedTimelines.providedBy(timelines) and timelines.store.private:
         print(
-            f"{timelines.name} keeps its timelines within each process: this verified how this process fills them, "
-            "not what a running site holds."
+            f"{timelines.name} is private to each process: this verified the backfills of this process, "
+            "not the timelines of a running site."
         )
     return 1 if wrong > repaired else 0
 

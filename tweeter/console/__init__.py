@@ -1,1 +1,1 @@
-"""What commands and benchmarks share at the terminal: arguments, errors, sites of ini files, progress."""
+"""Shared by commands and benchmarks: arguments, errors, sites of ini files, progress."""

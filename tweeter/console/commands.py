@@ -1,4 +1,4 @@
-"""What all commands share: the ini file, the database, and errors in words."""
+"""Shared by all commands: the ini file, the database, and the texts of errors."""
 
 import argparse
 import logging
@@ -27,11 +27,11 @@ from tweeter.settings import read_ini
 
 
 class CommandError(TweeterError):
-    """Why a command could not do it, for the person at the terminal. The process ends with code 1."""
+    """A command failed; the message is printed. The process ends with code 1."""
 
 
 class Site(NamedTuple):
-    """A site as the commands see it: settings and database, without the web application."""
+    """A site for commands: settings and database, without the web application."""
 
     ini: str
     settings: dict[str, Any]
@@ -40,7 +40,7 @@ class Site(NamedTuple):
 
     @property
     def passwords(self) -> Passwords:
-        """Hashes at the cost that the site's settings tell."""
+        """Hashes with the cost in the site's settings."""
         return Passwords.of(self.settings)
 
     @contextmanager
@@ -57,7 +57,7 @@ def add_ini(parser: argparse.ArgumentParser) -> None:
 
 
 def count(text: str) -> int:
-    """The type of an argument that says how many: 1 at least; 100_000 may be written so."""
+    """The type of a positive integer argument; digits may be grouped: 100_000."""
     with suppress(ValueError):
         if (number := int(text)) > 0:
             return number
@@ -65,12 +65,12 @@ def count(text: str) -> int:
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """The type of an argument that lists numbers, with commas between; see `count`."""
+    """The type of an argument with comma-separated numbers; see `count`."""
     return tuple(count(word) for word in text.split(","))
 
 
 def natural(text: str) -> int:
-    """The type of an argument that is a number, 0 at least."""
+    """The type of a non-negative integer argument."""
     with suppress(ValueError):
         if (number := int(text)) >= 0:
             return number
@@ -78,7 +78,7 @@ def natural(text: str) -> int:
 
 
 def check_writable(*files: Path) -> None:
-    """Raises CommandError where a file could not be written, before there is something to write."""
+    """Raises CommandError if a file is not writable, before any work is done."""
     for file in files:
         if file.is_dir() or not os.access(file if file.exists() else file.resolve().parent, os.W_OK):
             raise CommandError(f"{file} can't be written.")
@@ -88,8 +88,8 @@ def check_writable(*files: Path) -> None:
 def ending_in_order() -> Iterator[None]:
     """Within the block SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt, whatever the process inherited.
 
-    A script's background jobs inherit that SIGINT is ignored. SIGHUP stays ignored where it is: nohup asks for that.
-    SIGTERM and SIGHUP are heard once, so that they do not interrupt cleaning up; a second Ctrl-C does.
+    A script's background jobs inherit that SIGINT is ignored. SIGHUP stays ignored if it was: nohup relies on that.
+    SIGTERM and SIGHUP are handled once, so that they do not interrupt cleaning up; a second Ctrl-C does.
     """
     heard = False
 
@@ -112,9 +112,9 @@ def ending_in_order() -> Iterator[None]:
 
 @contextmanager
 def open_site(ini: str) -> Iterator[Site]:
-    """The site of an ini file, with logging set up as the file says and its database at hand.
+    """The site of an ini file, with logging configured by the file, and its database.
 
-    Raises CommandError where the file can't be used or the database has no tables yet.
+    Raises CommandError if the file can't be used or the database has no tables yet.
     """
     settings = read_settings(ini)
     engine = engine_of(settings)
@@ -126,23 +126,23 @@ def open_site(ini: str) -> Iterator[Site]:
 
 
 def read_settings(ini: str) -> dict[str, Any]:
-    """The settings of an ini file, with logging set up as the file says.
+    """The settings of an ini file, with logging configured by the file.
 
-    Raises CommandError where the file can't be used.
+    Raises CommandError if the file can't be used.
     """
     try:
         setup_logging(ini)
         return read_ini(ini)
     except PlasterError as error:
-        raise CommandError(f"{ini} can't be used: it is no ini file by its name, such as development.ini") from error
+        raise CommandError(f"{ini} can't be used: its name must end in .ini, for example development.ini") from error
     except (OSError, LookupError, IniError, UnicodeDecodeError) as error:
         raise CommandError(f"{ini} can't be used: {describe(error)}") from error
-    except (ValueError, ImportError) as error:  # what a broken logging section or an unknown `use` raises
-        raise CommandError(f"{ini} is not right: {describe(error)}") from error
+    except (ValueError, ImportError) as error:  # a broken logging section, an unknown `use`
+        raise CommandError(f"Invalid {ini}: {describe(error)}") from error
 
 
 def check_migrated(engine: Engine, ini: str) -> None:
-    """Raises CommandError where tables are missing."""
+    """Raises CommandError if tables are missing."""
     missing = set(Base.metadata.tables) - set(inspect(engine).get_table_names())
     if missing:
         raise CommandError(
@@ -152,7 +152,7 @@ def check_migrated(engine: Engine, ini: str) -> None:
 
 
 def trouble(timelines: IMaterializedTimelines) -> str:
-    """Why timelines are not answered from their store, in words."""
+    """The reason why a store does not serve its timelines, as text."""
     try:
         timelines.store.run_id()
     except BackendUnavailable as error:
@@ -161,7 +161,7 @@ def trouble(timelines: IMaterializedTimelines) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """An error in words: ours as they are, others' in one line, the driver's without SQL and parameters."""
+    """The text of an error: in full for Tweeter's own, otherwise one line, without the driver's SQL and parameters."""
     if isinstance(error, TweeterError):
         return str(error)
     if isinstance(error, DBAPIError) and error.orig is not None:
@@ -175,5 +175,5 @@ def describe(error: BaseException) -> str:
 
 
 def log_error(error: BaseException) -> None:
-    """Keeps the traceback for those who set the logger to DEBUG."""
+    """Logs the traceback at level DEBUG."""
     logging.getLogger("tweeter.cli").debug("The command failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""Sessions, and what they do alike on both databases."""
+"""Sessions, with the same behaviour on both databases."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -36,7 +36,7 @@ CHECKED = 0.05  # seconds between checks that the log still contains the last ev
 FLAPPING = 5.0  # seconds within which repeated failures at one event may still be an outage
 STRETCH = 60.0  # seconds between the two reads of a stretch of followers in a large fan-out, at most
 
-RESTORED = "the database was restored from a backup, or its outbox pruned further than this"
+RESTORED = "the database was restored from a backup, or its outbox was pruned beyond the checkpoint"
 
 _UNKNOWN = datetime.fromtimestamp(0, UTC)  # the date of an event that comes from a checkpoint
 
@@ -126,9 +126,9 @@ class Holder:
     def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float) -> str:
         """The reason why the store cannot continue from a checkpoint; empty if it can."""
         if found is None:
-            return "its checkpoint is lost, or it was left half cleared" if was_there else "it is new"
+            return "its checkpoint is lost, or clearing it was interrupted" if was_there else "it is new"
         if not set(self._projector.kinds) <= set(found.kinds):
-            return "it was not delivered to with all timeline kinds of this process"
+            return "the last relay did not have all timeline kinds of this process"
         if found.epoch != self._site.epoch:
             return "the database moved to another server"
         if not self.log.knows(found.last):

@@ -200,7 +200,7 @@ class Relay:
 
     def _deliver(self, holder: Holder, site: SiteIdentity) -> float:
         if not self._circuit.closed and self._probe(site) != holder.run:
-            raise BackendUnavailable("it was started again, perhaps with what it had saved")
+            raise BackendUnavailable("it was restarted, perhaps from a snapshot")
         self._clock.measure()
         wait = holder.deliver_batch()
         self._known = holder.checkpoint

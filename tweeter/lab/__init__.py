@@ -1,6 +1,6 @@
 """The lab: all backends side by side, on the pages of your own site. `tweeter.lab = true`, in development only.
 
-Only the networks in `tweeter.lab.hosts` can use it: it empties and breaks stores, and anybody can sign up.
+Only the networks in `tweeter.lab.hosts` can use it: it empties and breaks stores, and any visitor can sign up.
 
 Comparisons can be extended: `config.add_lab_step(Step(…))` adds a row to the steps of the talk. Call it in a module
 that is included after this one.
@@ -15,7 +15,7 @@ from pyramid.request import Request
 from tweeter import measure
 from tweeter.interfaces import ITimelines
 from tweeter.lab import steps
-from tweeter.lab.bench import Lab
+from tweeter.lab.status import Lab
 from tweeter.web.clients import is_from, parse_networks
 
 SESSION_KEY = "lab.backend"
@@ -72,7 +72,7 @@ def choose_timelines(request: Request) -> ITimelines:
 
 
 def add_globals(event: BeforeRender) -> None:
-    """Pages served by another backend than the site's own say so."""
+    """Marks pages that are served by another backend than the site's own."""
     request = event["request"]
     if request is not None and isinstance(event.rendering_val, dict):
         # Error pages pass the current user themselves, because loading it could fail again.

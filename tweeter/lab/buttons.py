@@ -10,10 +10,10 @@ from pyramid.view import view_config
 
 from tweeter.errors import Refused
 from tweeter.lab import crowds, switch
-from tweeter.lab.bench import Backend, Lab
-from tweeter.lab.happenings import happen
+from tweeter.lab.experiments import perform
 from tweeter.lab.jobs import Job
 from tweeter.lab.posting import post_and_watch
+from tweeter.lab.status import Backend, Lab
 from tweeter.lab.views import find
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views.forms import posted, see
@@ -29,7 +29,7 @@ def switch_backend(request: Request) -> Response:
         _backend(request, name)
     switch(request, name)
     own = request.registry["lab"].default.name
-    request.session.flash(f"All pages in this browser come from {name or own} now.")
+    request.session.flash(f"All pages in this browser now come from {name or own}.")
     return see(posted(request, "next") or "/lab")
 
 
@@ -41,9 +41,9 @@ def do_to_store(request: Request) -> Response:
     # A session of its own: the form's session holds the write lock, and a repaired store waits for the relay's writes.
     with request.registry.database.sessions() as session:
         whose = find(session, posted(request, "user") or request.identity.username)
-    happened = happen(lab, backend, posted(request, "action"), request.identity.username, (whose.id, whose.username))
-    request.session.flash(f"{happened.backend}: {happened.what}.")
-    return _live(whose.username, "#happened")
+    experiment = perform(lab, backend, posted(request, "action"), request.identity.username, (whose.id, whose.username))
+    request.session.flash(f"{experiment.backend}: {experiment.what}.")
+    return _live(whose.username, "#experiment")
 
 
 @button(route_name="lab_post")
@@ -52,7 +52,7 @@ def post(request: Request) -> Response:
     sizes = {str(size): size for size in crowds.NAMES}
     size = sizes.get(posted(request, "followers"))
     if size is None:
-        raise Refused(f"There is a post to {', '.join(f'{size:,}' for size in crowds.NAMES)} followers, and no other.")
+        raise Refused(f"The number of followers must be one of: {', '.join(f'{size:,}' for size in crowds.NAMES)}.")
     warm = posted(request, "timelines") != "cold"
     lab: Lab = request.registry["lab"]
     title = f"a post to {size:,} followers, their timelines {'warm' if warm else 'cold'}"
@@ -69,7 +69,7 @@ def tidy(request: Request) -> Response:
         crowds.tidy(registry, job)
         lab.delivery.wake()
 
-    return _start(request, "taking the test accounts away", work)
+    return _start(request, "removing the test accounts", work)
 
 
 def _start(request: Request, title: str, work: Callable[[Job], None]) -> Response:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from tweeter.lab.instruments import Stand
+from tweeter.lab.instruments import Wrapper
 from tweeter.values import TweetView
 
 
-class NoCache(Stand):
+class NoCache(Wrapper):
     """Caches nothing, so SQL loads all tweets in one statement."""
 
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:
@@ -22,7 +22,7 @@ class NoCache(Stand):
         """Does nothing."""
 
 
-class OneByOneCache(Stand):
+class OneByOneCache(Wrapper):
     """Reads another cache one tweet at a time, with a round trip for each."""
 
     def get_many(self, ids: Iterable[int]) -> dict[int, TweetView | None]:

@@ -21,7 +21,7 @@ from tweeter.services.actions import actions_of
 from tweeter.services.closing import remove_some
 
 NAMES = {10: "lab_ten", 1_000: "lab_thousand", 20_000: "lab_crowd"}
-BIO = "A test account of the lab. A button there takes it away again."
+BIO = "A test account of the lab. A button of the lab removes it."
 CHUNK = 1_000  # accounts per transaction
 
 
@@ -47,7 +47,7 @@ def gather(registry: Registry, size: int, job: Job) -> tuple[int, list[int]]:
         there = set(session.scalars(select(User.username_key).where(ours)))
     names = (f"{NAMES[size]}_{number:05}" for number in range(1, size + 1))
     if missing := [name for name in names if name not in there]:
-        phase = job.phase("Accounts made", len(missing), "accounts")
+        phase = job.phase("Accounts created", len(missing), "accounts")
         for chunk in in_parts(missing, CHUNK):
             with writing.begin() as session:
                 _make(session, author, chunk)
@@ -91,7 +91,7 @@ def tidy(registry: Registry, job: Job) -> None:
     """Removes all accounts of the lab. Those with other follows or tweets are closed like any account."""
     writing = registry.database.writing_sessions
     with registry.database.sessions() as session:
-        phase = job.phase("Accounts taken away", how_many(session), "accounts")
+        phase = job.phase("Accounts removed", how_many(session), "accounts")
     while removed := _remove_chunk(writing):
         phase.advance(removed)
     while True:

@@ -57,7 +57,7 @@ def _plan(engine: Engine, statement: Statement) -> str:
         with measure.measuring(), engine.connect() as connection:
             rows = connection.exec_driver_sql(prefix + statement.sql, statement.parameters).all()
     except SQLAlchemyError as error:
-        return f"The database tells no plan: {error}".splitlines()[0]
+        return f"The database returned no plan: {error}".splitlines()[0]
     return _sqlite_tree(rows) if sqlite else "\n".join(row[0] for row in rows)
 
 

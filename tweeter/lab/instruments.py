@@ -62,7 +62,7 @@ class Tally:
             delivered.latest = perf_counter()
 
 
-class Stand:
+class Wrapper:
     """A proxy for a store or a cache. Its target can be exchanged; it provides the target's interfaces."""
 
     def __init__(self, target: Any) -> None:
@@ -83,7 +83,7 @@ class Stand:
         return getattr(self.target, name)
 
 
-class CountingStore(Stand):
+class CountingStore(Wrapper):
     """A store that counts deliveries."""
 
     def __init__(self, target: ITimelineStore, tally: Tally) -> None:
@@ -120,7 +120,7 @@ class Instrument:
     ) -> None:
         self.name = name
         self.store = CountingStore(store, Tally())
-        self.cache = Stand(cache)
+        self.cache = Wrapper(cache)
         self.server = server
         self.broken = ""  # one of WAYS
         self._whole = store, cache
@@ -142,7 +142,7 @@ class Instrument:
     def break_it(self, how: str, seconds: float = MENDS_AFTER) -> str:
         """Replaces the store by one behind a proxy that refuses connections or never responds. Returns when it ends."""
         if self.server is None or self._at is None:
-            raise TypeError(f"{self.name} is at no address")
+            raise TypeError(f"{self.name} has no address")
         with self._lock:
             self._mend()
             self._proxy = Proxy(self.server.host, self.server.port)
@@ -154,13 +154,13 @@ class Instrument:
             self._timer.daemon = True
             self._timer.start()
         log.warning("the lab broke %s: %s", self.name, how)
-        return f"It mends by itself in {seconds / 60:.0f} minutes."
+        return f"It is repaired automatically after {seconds / 60:.0f} minutes."
 
     def mend(self) -> None:
         """Restores the real store. The relay brings it up to date before the circuit closes."""
         with self._lock:
             if self.broken:
-                log.info("the lab mended %s", self.name)
+                log.info("the lab repaired %s", self.name)
             self._mend()
 
     def _mend(self) -> None:
@@ -183,14 +183,18 @@ def _refuse_namesakes(specs: Iterable[str]) -> None:
         name = dotted(BACKENDS, spec)
         other = named.setdefault(name.rpartition(".")[2], name)
         if other != name:
-            raise SettingError(f"tweeter.lab: {other} and {name} have the same last name; it can’t tell them apart")
+            raise SettingError(
+                f"tweeter.lab: {other} and {name} have the same last name; the lab can’t distinguish them"
+            )
 
 
 def includeme(config: Configurator) -> None:
     """Makes the lab's backends shadow stores, so that events are delivered to them, and wraps every store."""
     settings = config.get_settings()
     if settings["tweeter.production"]:
-        raise SettingError("tweeter.lab lets anybody break the stores: it can't be on where tweeter.production is")
+        raise SettingError(
+            "tweeter.lab allows every visitor to break the stores; it can't be combined with tweeter.production"
+        )
     backends = settings["tweeter.lab.backends"].split()
     for spec in backends:
         load("tweeter.lab.backends", spec, BACKENDS)
@@ -202,7 +206,7 @@ def includeme(config: Configurator) -> None:
 
 
 def _add_wrapped(config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache) -> None:
-    """Takes the place of the directive: registers the store and the cache in their wrappers."""
+    """Overrides the directive: registers the store and the cache in their wrappers."""
 
     def at(host: str, port: int) -> tuple[ITimelineStore, ITweetCache]:
         found: list[tuple[ITimelineStore, ITweetCache]] = []

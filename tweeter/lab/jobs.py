@@ -66,7 +66,7 @@ class Jobs:
         """Starts a job. Raises Refused while another runs."""
         with self._lock:
             if self.current is not None and self.current.running:
-                raise Refused(f"The lab is busy: {self.current.title}. Wait for its end.")
+                raise Refused(f"The lab is busy: {self.current.title}. Wait until it is done.")
             job = self.current = Job(title)
         threading.Thread(target=self._run, args=(job, work), name="lab job", daemon=True).start()
         return job

@@ -1,4 +1,4 @@
-"""A post of an author with many followers, and its deliveries as they happen."""
+"""A post of an author with many followers, and its deliveries as they occur."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from tweeter.bulk.rows import in_parts
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import ITimelineKinds
 from tweeter.lab import crowds
-from tweeter.lab.bench import Backend, Lab
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase
+from tweeter.lab.status import Backend, Lab
 from tweeter.services.actions import Actions
 from tweeter.values import Slice, Timeline
 
@@ -42,7 +42,7 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
             _prepare(backend, followers, phase, newest if warm else None)
         with registry.database.writing_sessions.begin() as session:
             actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
-            tweet = actions.post(author, f"A test of the lab, to {len(followers):,} followers.")
+            tweet = actions.post(author, f"A test post of the lab to {len(followers):,} followers.")
             begun = [(backend, backend.store.tally.watch(tweet.id)) for backend in lab.stores]
         watched = [
             Watched(backend, delivered, job.phase(f"Delivered to {backend.name}", len(followers) + OWN, "timelines"))
@@ -75,7 +75,7 @@ def _prepare(
                     store.backfill(key, token, ids, floor)
                 phase.advance(1)
     except BackendUnavailable:
-        phase.note = "then the store could not be asked any more"
+        phase.note = "then the store became unreachable"
 
 
 class Watched(NamedTuple):
@@ -94,7 +94,7 @@ class Watched(NamedTuple):
         self.phase.done = min(self.delivered.timelines, self.phase.total)
         self.phase.seconds = max(0.0, self.delivered.latest - self.delivered.began)
         answers = self.complete or self.backend.status().answers
-        self.phase.note = "" if answers else "waits in the outbox until the store answers"
+        self.phase.note = "" if answers else "waits in the outbox until the store responds"
 
 
 def _look(watched: list[Watched]) -> None:

@@ -27,7 +27,7 @@ class Step(NamedTuple):
     make: Callable[[Any, Registry], ITimelines]
 
 
-def as_it_is(backend: str) -> Callable[[Any, Registry], ITimelines]:
+def as_configured(backend: str) -> Callable[[Any, Registry], ITimelines]:
     """The backend as configured for the site."""
 
     def make(lab: Any, registry: Registry) -> ITimelines:
@@ -65,4 +65,4 @@ def talk() -> list[Step]:
         "get-each": with_cache("redis-get-each", "redis", OneByOneCache),
     }
     found = tomllib.loads(Path(__file__).with_name("talk.toml").read_text(encoding="utf-8"))["step"]
-    return [Step(**each, make=own.get(each["name"]) or as_it_is(each["backend"])) for each in found]
+    return [Step(**each, make=own.get(each["name"]) or as_configured(each["backend"])) for each in found]

@@ -14,11 +14,11 @@ from tweeter import measure
 from tweeter.errors import Missing
 from tweeter.interfaces import ITimelineKinds, ITimelines
 from tweeter.lab import crowds
-from tweeter.lab.asking import Answer, ask_all
-from tweeter.lab.bench import PATIENCE, Lab, Status
+from tweeter.lab.comparison import Answer, compare_all
 from tweeter.lab.explain import Explained, explained
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.jobs import Job
+from tweeter.lab.status import PATIENCE, Lab, Status
 from tweeter.models import User
 from tweeter.services.people import find_user
 from tweeter.text import clean_line
@@ -35,7 +35,7 @@ MARKS = {
     "missing": "missing",
     "extra": "surplus",
     "twice": "duplicate",
-    "order": "in another place",
+    "order": "different position",
     "text": "different text",
 }
 
@@ -64,7 +64,7 @@ def step_by_step(request: Request) -> dict[str, Any]:
     if whose is None:
         return values
     lab, statuses = awake(request)
-    steps = [(step, statuses.get(step.backend, Status("left out"))) for step in lab.steps]
+    steps = [(step, statuses.get(step.backend, Status("not included"))) for step in lab.steps]
     contenders = {step.name: lab.contender(step) for step, status in steps if status.answers}
     values |= measured(request, contenders, Timeline("home", whose.id), values["limit"])
     return values | {"steps": steps, "state": state_of(statuses)}
@@ -84,7 +84,7 @@ def live(request: Request) -> dict[str, Any]:
         "whose": whose or values["whose"],
         "stores": stores,
         "state": state_of(statuses),
-        "happenings": list(lab.happenings),
+        "experiments": list(lab.experiments),
         "job": looked_at(lab.jobs.current),
         "sizes": list(crowds.NAMES.items()),
         "accounts": accounts,
@@ -169,7 +169,7 @@ def measured(request: Request, contenders: Mapping[str, ITimelines], timeline: T
     registry = request.registry
     reference = PullTimelines("reference", registry.database.sessions, registry.getUtility(ITimelineKinds))
     with measure.measuring():  # the footer counts this page only, not the measured reads
-        answers = ask_all(contenders, reference, timeline, Cursor(limit=limit))
+        answers = compare_all(contenders, reference, timeline, Cursor(limit=limit))
     scales = {
         "cold": max((answer.cold.seconds for answer in answers.values() if answer.cold), default=1.0),
         "warm": max((answer.warm.seconds for answer in answers.values()), default=1.0),

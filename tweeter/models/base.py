@@ -1,4 +1,4 @@
-"""What all tables share: the names of constraints, and column types."""
+"""Shared by all tables: the names of constraints, and column types."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

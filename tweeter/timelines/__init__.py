@@ -1,11 +1,11 @@
-"""Chooses the backend that answers the timelines: `tweeter.timelines`, one line of the ini file.
+"""Chooses the backend that serves the timelines: `tweeter.timelines`, one line of the ini file.
 
 `memory` is the module `tweeter.backends.memory`; a name with a dot is any importable module. Its `includeme(config)`
 calls one of the two directives this module adds:
 
     def includeme(config):
         config.add_timeline_store(__name__, store=MyStore(...), cache=MyCache(...))   # push, over a store
-        config.add_timelines(__name__, MyTimelines(...))                              # something else altogether
+        config.add_timelines(__name__, MyTimelines(...))                              # any other ITimelines
 
 Both register at the commit of the configuration. Two calls with the same name conflict. `config.introspector` lists
 what was registered, in the category "timelines".
@@ -32,12 +32,15 @@ BACKENDS = "tweeter.backends"
 
 
 def add_timelines(config: Configurator, name: str, timelines: ITimelines) -> None:
-    """Directive: registers timelines under the dotted name of the module that brings them."""
+    """Directive: registers timelines under `name`, the `__name__` of the module: for a backend without a store."""
     _add(config, name, timelines)
 
 
 def add_timeline_store(config: Configurator, name: str, store: ITimelineStore, cache: ITweetCache) -> None:
-    """Directive: registers push timelines over a store and a cache. An IPageStore reads the tweets of this cache."""
+    """Directive: registers timelines that are materialized in a store (fan-out on write), with a cache of tweets.
+
+    `name` is the `__name__` of the module. An IPageStore reads the tweets of this cache together with the ids.
+    """
     _verify(name, ITimelineStore, store)
     _verify(name, ITweetCache, cache)
     timelines = PushTimelines(
@@ -84,7 +87,7 @@ def _choose(config: Configurator, chosen: str) -> None:
     if timelines is None:
         raise SettingError(
             f"the includeme of {chosen} registered no timelines under its own name; "
-            "it has to call config.add_timeline_store(__name__, …) or config.add_timelines(__name__, …)"
+            "it must call config.add_timeline_store(__name__, …) or config.add_timelines(__name__, …)"
         )
     config.registry.registerUtility(timelines, ITimelines)
 

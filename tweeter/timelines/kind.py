@@ -17,7 +17,7 @@ LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
 
 
 def within(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
-    """The condition that a tweet lies in the part of a timeline that a Cursor describes."""
+    """The condition that a tweet is in the part of a timeline that a Cursor describes."""
     return and_(id_ < bindparam("before"), id_ > bindparam("after"))
 
 

@@ -1,10 +1,10 @@
 """Reads home timelines from PostgreSQL in a few milliseconds, for any followees. The same ids as the talk's join.
 
-PostgreSQL's statistics tell nothing about a user's followees. So it plans the join in one of two slow ways: it scans
-the newest tweets of everybody, which takes half a second for ten quiet followees, or reads all tweets of the followees.
+PostgreSQL has no statistics about a user's followees. So it plans the join in one of two slow ways: it scans
+the newest tweets of all users, which takes half a second for ten quiet followees, or reads all tweets of the followees.
 Two plans, tried in this order, are fast for every user:
 
-recent  Filters the newest tweets of everybody by followee: 0.1 µs per tweet scanned, for any number of followees. It
+recent  Filters the newest tweets of all users by followee: 0.1 µs per tweet scanned, for any number of followees. It
         finds nothing of people who tweet once a month: a sample, the newest tenth, predicts whether it will succeed.
         It takes 3 to 5 ms at most.
 heads   Reads the newest tweet of each followee (the heads), finds the k-th newest head, and reads only tweets not older
@@ -104,7 +104,7 @@ def _tweet_enough(session: Session, owner: int, cursor: Cursor, looked_at: int, 
 
 
 def recent(session: Session, owner: int, cursor: Cursor, looked_at: int) -> list[int]:
-    """The ids of a home timeline among the newest `looked_at` tweets of everybody."""
+    """The ids of a home timeline among the newest `looked_at` tweets of all users."""
     return list(session.scalars(_RECENT, {"owner": owner, "looked_at": looked_at} | cursor._asdict()))
 
 

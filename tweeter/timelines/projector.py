@@ -162,7 +162,7 @@ class Projector:
         return [event for event in created if event.user_id not in small and loaded[event.tweet_id] is not None]
 
     def _read_audience(self, authors: Collection[int]) -> dict[int, Sequence[int]]:
-        """The followers of each author who has few; remembers them."""
+        """The followers of each author with few followers; remembers them."""
         with self._sessions() as session:
             found = followers.of_each(session, sorted(authors), SMALL + 1)
         small: dict[int, Sequence[int]] = {author: ids for author, ids in found.items() if len(ids) <= SMALL}

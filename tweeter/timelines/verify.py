@@ -116,7 +116,7 @@ def _pages_differ(shown: list[Page], expected: list[Page]) -> Iterator[str]:
             yield f"page {number}: " + (
                 _ids_differ([t.id for t in one.tweets], [t.id for t in other.tweets])
                 or _tweets_differ(one.tweets, other.tweets)
-                or f"goes on before {one.older} instead of {other.older}"
+                or f"continues before {one.older} instead of {other.older}"
             )
 
 

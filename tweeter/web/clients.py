@@ -38,7 +38,7 @@ def parse_networks(text: str, setting: str) -> Networks:
 def is_from(networks: Networks, request: Request) -> bool:
     """Whether the peer, and every client that proxies name, is in one of the networks.
 
-    A loopback address in a proxy's header never counts: anybody can send such a header.
+    A loopback address in a proxy's header never counts: any client can send such a header.
     """
     peer = _address(request.remote_addr or "")
     named = [_address(name) for name in _named(request.environ)]

@@ -5,7 +5,7 @@
     tweeter.memcached.timeout_ms = 250       # after which SQL serves the page
     tweeter.memcached.idle_days = 7          # after which a timeline that is not read expires; 30 at most
 
-All processes of a site have to name the same servers in the same order, and reach the same ones by these names.
+All processes of a site must name the same servers in the same order, and reach the same ones by these names.
 """
 
 import re
@@ -42,7 +42,7 @@ def limits_storage(settings: Mapping[str, Any]) -> MemcachedLimits:
 
 
 def _servers(settings: Mapping[str, Any]) -> tuple[list[Address], float, str]:
-    """The servers, how many seconds to wait for them, and what their keys begin with."""
+    """The servers, the timeout in seconds, and the prefix of their keys."""
     return (
         settings["tweeter.memcached.servers"],
         settings["tweeter.memcached.timeout_ms"] / 1000,

@@ -59,7 +59,7 @@ def limits_storage(settings: Mapping[str, Any]) -> RedisLimits:
 
 
 def _server(settings: Mapping[str, Any]) -> tuple[str, float, str]:
-    """The URL, how many seconds to wait for it, and what its keys begin with."""
+    """The URL, the timeout in seconds, and the prefix of its keys."""
     return (
         settings["tweeter.redis.url"],
         settings["tweeter.redis.timeout_ms"] / 1000,

@@ -44,7 +44,7 @@ class Topology:
 
     def at(self, address: str, named_by: Node) -> Node:
         """The server at an address that another server named."""
-        raise ConnectionError("this is a node of a cluster: tweeter.redis.url has to begin with redis+cluster://")
+        raise ConnectionError("this is a node of a cluster: tweeter.redis.url must begin with redis+cluster://")
 
     def lost(self, node: Node) -> None:
         """Reports a server that did not respond, or is not the master any more."""

@@ -112,7 +112,7 @@ def _backends(scratch: Scratch, names: list[str] | None) -> list[str]:
             scratch.settings(name)
             found.append(name)
         except NotInstalled as error:
-            scratch.progress.say(f"{name} is left out: {error}")
+            scratch.progress.say(f"{name} is skipped: {error}")
     return found
 
 

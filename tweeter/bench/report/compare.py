@@ -1,4 +1,4 @@
-"""Compares two reports: what became faster or slower, and what may be chance."""
+"""Compares two reports: faster and slower measures, and differences that may be chance."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -73,9 +73,9 @@ def show(before: Path, after: Path) -> None:
     figures.show(
         figures.Table(f"{after} compared with {before}", head, rows, styles=styles),
         f"{clear:,} of {len(found):,} differ by more than chance: all rounds of one are above all rounds of the other, "
-        f"and the medians are {LEAST_CHANGE - 1:.0%} apart at least. "
-        "A machine that was busier during one of the runs shows too.",
+        f"and the medians are at least {LEAST_CHANGE - 1:.0%} apart. "
+        "Other load on the machine during one of the runs shows up, too.",
     )
     if others := list(differences(one, other)):
-        figures.show("Not everything was the same:", style="bold")
+        figures.show("The runs differ in:", style="bold")
         figures.show(*(f"  {line}" for line in others))

@@ -13,10 +13,10 @@ from tweeter.bench.report import plots
 from tweeter.bench.schema import Measurement, Result, Times
 
 # For readers: what grows, and what is measured. Anything else is shown by its own name.
-UNITS = {"followees": "people one follows", "users": "users of the site", "tweets": "tweets on the site"}
-MEASURES = {"home": "A home page", "delivered": "A post until its last follower has it"}
+UNITS = {"followees": "followees of a user", "users": "users of the site", "tweets": "tweets on the site"}
+MEASURES = {"home": "A home page", "delivered": "A post until it is delivered to its last follower"}
 BESIDE = {  # further tables
-    "home": {"cold": "A home page that had to be filled first"},
+    "home": {"cold": "A home page with backfill"},
     "delivered": {"commit": "Time until a post is committed"},
 }
 
@@ -77,7 +77,7 @@ def growth_charts(result: Result) -> Iterator[Chart]:
 
 
 def growth_sentence(lines: Mapping[str, Sequence[Measurement]], unit: str) -> str:
-    """The summary: "From 10 to 5,000 people one follows the median becomes: sql 14×, redis 1.1×."
+    """The summary: "From 10 to 5,000 followees of a user the median becomes: sql 14×, redis 1.1×."
 
     For a line that rises and falls again it adds the highest point: "sql 1.2×, but 9.5× at 100,000".
     """
@@ -87,7 +87,7 @@ def growth_sentence(lines: Mapping[str, Sequence[Measurement]], unit: str) -> st
 
 
 def _factors(points: Sequence[Measurement]) -> str:
-    """The ratio of the last point to the first, and the highest point if it stands out."""
+    """The ratio of the last point to the first, and the highest point if it is much higher."""
     first, last = points[0].times.median, points[-1].times.median
     highest = max(points, key=lambda point: point.times.median)
     grown = _times(last / first)
@@ -99,7 +99,7 @@ def _factors(points: Sequence[Measurement]) -> str:
 def constant_sentence(plan: Plan) -> str:
     """The sizes that are constant while others grow."""
     return (
-        f"Where they do not grow, somebody has {plan.constant:,} followees and {plan.constant:,} followers, "
+        f"Where they do not grow, a user has {plan.constant:,} followees and {plan.constant:,} followers, "
         f"and the site has {plan.base_users:,} users and {plan.base_users * plan.tweets_each:,} tweets; "
         f"while users grow, {plan.tweets_each:,} tweets come with each."
     )
@@ -116,7 +116,7 @@ def workload_charts(result: Result) -> list[Chart]:
     svg = plots.dots("throughput", "Operations a second, by workload", rows, "operations a second (logarithmic)",
                      result.backends)  # fmt: skip
     table = Table(
-        "Each workload as a whole: one client that does one thing after the other",
+        "Each workload as a whole: one client performs its operations in sequence",
         ["workload", "backend", "operations", "total", "operations a second"],
         [[run.workload, run.backend, run.count, duration(run.seconds), round(run.rate)] for run in result.workloads],
     )
@@ -130,9 +130,11 @@ def best_sentence(rounds: Mapping[str, Sequence[float]]) -> str:
     first, *others = order
     alike = [backend for backend in others if not significant(rounds[first], rounds[backend])]
     if not alike:
-        return f"{first} does most" if others else f"{first} alone"
+        return f"{first} is fastest" if others else f"{first} alone"
     *most, last = first, *alike
-    return f"{', '.join(most)} and {last} are alike" + (", and do most" if len(alike) < len(others) else "")
+    return f"{', '.join(most)} and {last} do not differ significantly" + (
+        ", and are the fastest" if len(alike) < len(others) else ""
+    )
 
 
 def _kinds_tables(result: Result) -> Iterator[Table]:
@@ -145,7 +147,7 @@ def _kinds_tables(result: Result) -> Iterator[Table]:
         ]
         head = ["operation", "backend", "times", "median", "95 %", "99 %", "round trips", "SQL"]
         yield Table(
-            f"What {name} is made of", head, sorted(rows, key=lambda row: (row[0], result.backends.index(row[1])))
+            f"Operations in {name}", head, sorted(rows, key=lambda row: (row[0], result.backends.index(row[1])))
         )
 
 
@@ -164,7 +166,7 @@ def memory_charts(result: Result) -> list[Chart]:
         [[f.backend, f.timelines, f.ids, f.process, f.servers] for f in result.footprints],
     )
     says = (
-        "By how much memory grows when these timelines and their tweets are materialised: the filled part of a bar in "
+        "How much memory grows when these timelines and their tweets are materialized: the filled part of a bar in "
         "the process of the site, the hatched part in the store's server."
     )
     return [Chart("memory", heading, says, svg, [table])]
@@ -172,8 +174,8 @@ def memory_charts(result: Result) -> list[Chart]:
 
 def answers_table(result: Result) -> Table:
     rows = [[a.backend, a.checked, a.differed, a.late, a.fallbacks, a.why] for a in result.answers]
-    head = ["backend", "checked", "differed", "late", "by SQL instead", "why"]
-    return Table("Pages that were compared with SQL's", head, rows, left=1)
+    head = ["backend", "checked", "differed", "late", "fallbacks", "why"]
+    return Table("Pages that were compared with SQL", head, rows, left=1)
 
 
 def costs_table(result: Result) -> Table:

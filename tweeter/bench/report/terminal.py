@@ -36,12 +36,12 @@ def show(result: Result) -> None:
 def verdict(result: Result) -> str:
     """How many pages were checked, and how many were wrong."""
     lines = [
-        f"{result.checked:,} answers were checked against SQL, "
+        f"{result.checked:,} pages were checked against SQL, "
         + (f"{result.differed:,} differed." if result.differed else "none differed.")
     ]
     for answered in result.answers:
         if answered.late:
-            lines.append(f"{answered.backend}: {answered.late:,} were right only once all was delivered.")
+            lines.append(f"{answered.backend}: {answered.late:,} were correct only after pending deliveries.")
         if answered.backend != "sql":
             share = answered.fallbacks / max(answered.read, 1)
             why = answered.why and f" ({answered.why})"

@@ -5,7 +5,7 @@
     SOURCE = "where the mix comes from, in a sentence"
 
     def operations(world, count, seed):
-        '''An iterator of `count` Operations of `tweeter.bench.workloads.operations`, upon a World.'''
+        '''An iterator of `count` Operations of `tweeter.bench.workloads.operations`, on a World.'''
 """
 
 import importlib
@@ -66,10 +66,10 @@ def find(spec: str) -> Workload:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         raise TweeterError(
-            f"there is no workload {spec}; built in are {', '.join(SYNTHETIC)} and {REPLAY}, "
-            "any other is the dotted name of a module"
+            f"there is no workload {spec}; {', '.join(SYNTHETIC)} and {REPLAY} are built in, "
+            "others are dotted names of modules"
         ) from None
     try:
         return Workload(spec.rpartition(".")[2], module.SOURCE, module.operations)
     except AttributeError as error:
-        raise TweeterError(f"{name} is no workload: it has no {error.name}") from None
+        raise TweeterError(f"{name} is not a workload: it has no {error.name}") from None

@@ -41,7 +41,7 @@ class Recording(NamedTuple):
     def workload(self) -> Workload:
         return Workload(
             REPLAY,
-            f"{len(self.tweets):,} tweets of one's own in their order, {self.reads_per_post} home pages after each",
+            f"{len(self.tweets):,} tweets of your own in their order, {self.reads_per_post} home pages after each",
             lambda world, count, seed: replay(self.tweets, self.reads_per_post, seed),
         )
 
@@ -110,7 +110,7 @@ def _read(path: Path, message_limit: int, progress: Progress) -> list[LoadedTwee
         if tweet:
             found.append(tweet)
     if bad:
-        progress.say(f"{path}: {bad:,} bad lines, left out")
+        progress.say(f"{path}: {bad:,} bad lines, skipped")
     found.sort(key=lambda tweet: tweet.epoch_ms)
     return found
 

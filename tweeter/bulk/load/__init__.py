@@ -35,7 +35,7 @@ def _loading(sessions: SessionFactory) -> Iterator[list[bool]]:
         yield writing
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt | SQLAlchemyError | OSError):
-            kept = "What was loaded by then is kept. The same command completes the load."
+            kept = "Rows loaded so far are kept. Run the same command again to complete the load."
             error.add_note(kept if writing else "Nothing was loaded.")
         with suppress(SQLAlchemyError):
             end_load(sessions)

@@ -34,7 +34,7 @@ def arrange_links(database: BulkDatabase) -> None:
 
 
 def write_links(database: BulkDatabase, path: Path, warnings: Complaints) -> None:
-    """Adds the missing parents. Remembers, and complains about, parents that no file had so far."""
+    """Adds the missing parents. Records and reports parents that no file has contained so far."""
     database.analyze("load_given")
     for after, last, _ in database.batches("load_links", LINKS_AT_ONCE):
         database.commit(partial(_add_parents, database, after, last))
@@ -43,7 +43,7 @@ def write_links(database: BulkDatabase, path: Path, warnings: Complaints) -> Non
             f"SELECT l.line, l.parent, {_PARENT} AS found {_LINKS} WHERE t.parent_id IS NULL ORDER BY l.line"
         )
         for line, parent, found in lines:
-            circle = f"{parent!r} is itself below this reply"
+            circle = f"{parent!r} is a descendant of this reply"
             why = circle if found is not None else f"there is no tweet {parent!r} yet"
             warnings.add(path, line, f"{why}; loaded without a parent")
 
@@ -90,7 +90,7 @@ def _link(database: BulkDatabase, links: Sequence[tuple[int, int]]) -> int:
     """Sets the parents of replies that have none. Returns their number."""
     added = 0
     for child, parent in links:
-        # Walking up a conversation must terminate, so links that would close a circle are skipped.
+        # Walking up a conversation must terminate, so links that would create a cycle are skipped.
         if database.execute(_IS_ABOVE, child=child, parent=parent).first() is None:
             link = "UPDATE tweets SET parent_id = :parent WHERE id = :child AND parent_id IS NULL"
             added += database.execute(link, child=child, parent=parent).rowcount

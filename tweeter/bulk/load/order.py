@@ -50,7 +50,7 @@ def _arrange_threads(database: BulkDatabase, rank: str) -> bool:
         SELECT t.line, p.line, CASE WHEN {parent} > {child} THEN {parent} ELSE {child} END, 1 {pairs}
         """
     ).rowcount
-    # Pointer doubling: each step looks twice as far up as the last. It is bounded, so circles terminate, too.
+    # Pointer doubling: each step looks twice as far up as the last. It is bounded, so it terminates for cycles, too.
     for _ in range(count.bit_length()):
         database.execute(
             """

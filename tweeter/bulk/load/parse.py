@@ -107,7 +107,7 @@ def parse_name(name: str) -> str:
     """A username as in the file, without an @. Raises BadLine."""
     name = name.removeprefix("@")
     if not text.USERNAME.fullmatch(username_of(name)):
-        raise BadLine(f"{_short(name)} is no username: 1 to 20 letters, digits or underscores")
+        raise BadLine(f"{_short(name)} is not a valid username: 1 to 20 letters, digits or underscores")
     return name
 
 
@@ -136,7 +136,7 @@ def parse_date(date: int | float | str) -> int:
                 moment = moment.replace(tzinfo=UTC)
             epoch_ms = (moment - _UNIX) // _MICROSECOND // 1000
     except (ValueError, OverflowError):
-        raise BadLine(f"{_short(date)} is no date: seconds since 1970 or ISO 8601") from None
+        raise BadLine(f"{_short(date)} is not a date: expected seconds since 1970 or ISO 8601") from None
     # Local times without an offset may be ahead of UTC, and so may the clock of the source.
     end_of_tomorrow = (time.time_ns() // 1_000_000 // _DAY + 2) * _DAY
     if ids.EPOCH_MS <= epoch_ms < end_of_tomorrow:
@@ -149,8 +149,8 @@ def parse_date(date: int | float | str) -> int:
     with suppress(OverflowError):  # the year 10,000 and later
         shown += f" ({_UNIX + timedelta(milliseconds=epoch_ms):%Y-%m-%d})" if not isinstance(date, str) else ""
     if epoch_ms < ids.EPOCH_MS:
-        raise BadLine(f"{shown} lies before 2006, where ids begin")
-    raise BadLine(f"{shown} lies in the future: a tweet is dated tomorrow at the latest")
+        raise BadLine(f"{shown} is before 2006, the first year of ids")
+    raise BadLine(f"{shown} is in the future: tomorrow is the latest valid date")
 
 
 def _parse_message(message: str, limit: int) -> str:
@@ -167,7 +167,7 @@ def _parse_source_id(source_id: str | int | None) -> str | None:
     if source_id is None or source_id == "":
         return None
     name = str(source_id)
-    if len(name) > LONGEST_SOURCE_ID or "\0" in name:  # PostgreSQL can index neither
+    if len(name) > LONGEST_SOURCE_ID or "\0" in name:  # PostgreSQL cannot index these
         return "sha256:" + sha256(name.encode()).hexdigest()
     return name
 

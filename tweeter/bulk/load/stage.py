@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 ROWS_AT_ONCE = 10_000
 NAMES_REMEMBERED = 50_000
-PRINTED = 20  # printed complaints of each kind; the others are only counted
+PRINTED = 20  # printed problems of each kind; the others are only counted
 
 
 class Complaints:
-    """Prints the first complaints of a kind, and counts all."""
+    """Prints the first problems of a kind, and counts all."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -31,7 +31,7 @@ class Complaints:
         if self.count <= PRINTED:
             self._progress.say(f"{path}:{line}: {reason}")
         elif self.count == PRINTED + 1:
-            self._progress.say("(and more, which are only counted)")
+            self._progress.say("(more of these are counted, not printed)")
 
 
 class Stage:
@@ -102,8 +102,8 @@ class Stage:
         if keys:
             more = f" ({len(keys) - 1:,} more such pairs)" if len(keys) > 1 else ""
             raise CommandError(
-                f"The files name {keys[0][1:]} and {keys[0]}{more}. A name of digits gets a `u` before it, so that "
-                "these would be one user. Rename one of them. Nothing was loaded."
+                f"The files name {keys[0][1:]} and {keys[0]}{more}. A name of digits is prefixed with `u`, so "
+                "both would become one user. Rename one of them. Nothing was loaded."
             )
 
     def _key(self, name: str) -> str:

@@ -125,7 +125,7 @@ def _give_ids(database: BulkDatabase, after: int, last: int, again: bool) -> lis
         while id_ > first and id_ % IDS_OF_MS == 0 and (after_all := execute(after_greatest, id=id_).scalar()):
             id_ = after_all  # in the next millisecond, after its tweets
         if id_ > ids.MAX_ID:
-            raise TweeterError("More tweets have the last date of all than there are ids.")
+            raise TweeterError("There are more tweets at the last possible date than ids.")
         given.append((n, id_, True))
     return given
 

@@ -23,9 +23,9 @@ DEFAULT_ACCOUNT = "demo demodemo"
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         "demo",
-        help="add people and tweets to look at",
-        description="""Adds a few hundred people with what they said during the last days, and the account of
-        tweeter.demo_account to sign in with. Done again it changes nothing; other people's accounts are left alone.""",
+        help="add sample users and tweets",
+        description="""Adds a few hundred users with tweets of the last days, and the account of tweeter.demo_account
+        to sign in with. Idempotent; existing accounts are not changed.""",
     )
     add_ini(parser)
     return parser
@@ -44,18 +44,16 @@ def make_demo(site: Site, moment: datetime) -> str:
     with site.sessions.begin() as session:
         begin_immediate(session)
         if _is_there(session):
-            return "The demo is there already; nothing was changed."
+            return "The demo exists already; nothing was changed."
         account_taken = bool(_taken(session, {username.lower()}))
         world = _make_world(session, username, account_taken)
         tweets = _write(session, world, moment, password_hash)
         outbox.record(session, Reloaded())
     lines = [f"Added {len(world.people):,} people, {len(world.follows):,} follows, {tweets:,} tweets."]
     if account_taken:
-        lines.append(f"There was an account {username} already; it was left as it is.")
+        lines.append(f"The account {username} existed already and was not changed.")
     elif site.settings["tweeter.production"]:
-        lines.append(
-            f"Anybody may know the password of {username}; change it: tweeter user password {site.ini} {username}"
-        )
+        lines.append(f"The password of {username} is public. Change it: tweeter user password {site.ini} {username}")
     else:
         lines.append(f"Sign in as {username} with the password {password}.")
     return "\n".join(lines)
@@ -71,7 +69,7 @@ def demo_account(value: str) -> tuple[str, str]:
 
 
 def _is_there(session: Session) -> bool:
-    """Whether the demo was loaded: looks for its notable people by their profiles."""
+    """Whether the demo was loaded: searches for its notable people by their profiles."""
     texts = read_texts()
     people = [(star.username, star.name, star.bio) for star in texts.stars]
     people += [(username, name, language.bio) for language in texts.languages for username, name in language.people]

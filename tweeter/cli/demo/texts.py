@@ -16,7 +16,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 class Topic(msgspec.Struct):
-    """What some people say: templates, and the words to fill them with."""
+    """Texts of some people: templates, and the words to fill them with."""
 
     texts: Texts
     words: Words
@@ -59,7 +59,7 @@ class Culture(msgspec.Struct):
 
 
 class DemoAccount(msgspec.Struct):
-    """What the account to sign in with says, and what others say of it: hours before the end, and the text."""
+    """Tweets of the account to sign in with, and tweets that mention it: hours before the end, and the text."""
 
     bio: str
     tweets: tuple[tuple[float, str], ...]

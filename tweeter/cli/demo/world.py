@@ -1,4 +1,4 @@
-"""The demo's world: who follows whom, and who posts what when. Reproducible, except for the day on which it ends."""
+"""The demo's world: its follows and tweets. Reproducible, except for the day on which it ends."""
 
 import math
 from random import Random
@@ -37,7 +37,7 @@ class World(NamedTuple):
 
 def make_world(taken: set[str], demo_account: str | None) -> World:
     """The whole world, up to the end of the last day. No new username (in lower case) is in `taken`."""
-    rng = Random(SEED)  # noqa: S311 (the same people each time is what is wanted)
+    rng = Random(SEED)  # noqa: S311 (reproducible on purpose)
     fill = Filler(rng, texts := read_texts())
     names = {*taken, demo_account.lower()} if demo_account else taken
     people = make_people(fill, names)

@@ -23,13 +23,13 @@ HOME, PUBLIC = "home.jinja2", "public.jinja2"
 @view_config(route_name="index", request_method="GET", renderer=HOME)
 def index(request: Request) -> Response | dict[str, Any]:
     if request.identity is None:
-        return everybody(request)
+        return public_page(request)
     return framed(request, HOME, home(request))
 
 
 @view_config(route_name="public", request_method="GET", renderer=PUBLIC)
 def public(request: Request) -> Response | dict[str, Any]:
-    return framed(request, PUBLIC, everybody(request))
+    return framed(request, PUBLIC, public_page(request))
 
 
 def framed(request: Request, template: str, values: dict[str, Any]) -> Response | dict[str, Any]:
@@ -38,7 +38,7 @@ def framed(request: Request, template: str, values: dict[str, Any]) -> Response 
     return values if frames is None else frames.page(request, template, values)
 
 
-def everybody(request: Request) -> dict[str, Any]:
+def public_page(request: Request) -> dict[str, Any]:
     """The public timeline."""
     return timeline_page(request, Timeline("public"), "Public")
 
@@ -102,7 +102,7 @@ def any_timeline(request: Request) -> dict[str, Any]:
 def newer(request: Request) -> Response:
     """Counts tweets of others after `since`, up to now. Browsers poll it, so most responses are 304.
 
-    It backfills no store, because anybody can request any profile.
+    It backfills no store, because any visitor can request any profile.
     """
     timeline = _timeline(request, request.GET.get("timeline", ""))
     if timeline is None:
@@ -123,7 +123,7 @@ def newer(request: Request) -> Response:
 
 
 def _timeline(request: Request, name: str) -> Timeline | None:
-    """The requested timeline; None if it is private and nobody is signed in."""
+    """The requested timeline; None if it is private and no user is signed in."""
     kinds: Kinds = request.registry.getUtility(ITimelineKinds)
     if name not in kinds:
         raise HTTPBadRequest(f"“timeline” must be one of: {', '.join(sorted(kinds))}.")

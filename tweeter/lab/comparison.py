@@ -59,7 +59,7 @@ def read(timelines: ITimelines, timeline: Timeline, cursor: Cursor) -> tuple[Pag
     return page, Cost(seconds, meter.served_by, trips, statements, sent, received)
 
 
-def ask_all(
+def compare_all(
     contenders: Mapping[str, ITimelines], reference: ITimelines, timeline: Timeline, cursor: Cursor
 ) -> dict[str, Answer]:
     """The results of all contenders, by name.
@@ -68,7 +68,7 @@ def ask_all(
     where the pages differ, because a drop would repair that. Then warm reads. Contenders take turns in each round, so
     that other load on the machine affects all of them.
     """
-    found = {name: _compare_as_it_is(timelines, reference, timeline, cursor) for name, timelines in contenders.items()}
+    found = {name: _compare_unchanged(timelines, reference, timeline, cursor) for name, timelines in contenders.items()}
     kept = {
         name: timelines
         for name, timelines in contenders.items()
@@ -79,7 +79,7 @@ def ask_all(
     return {name: Answer(*found[name], cold.get(name), warm[name]) for name in contenders}
 
 
-def _compare_as_it_is(
+def _compare_unchanged(
     timelines: ITimelines, reference: ITimelines, timeline: Timeline, cursor: Cursor
 ) -> tuple[Page, list[Mark]]:
     for attempt in (1, 2):

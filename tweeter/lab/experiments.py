@@ -4,53 +4,53 @@ import time
 from collections.abc import Callable
 
 from tweeter.errors import BackendUnavailable, Refused
-from tweeter.lab.asking import Cost, read
-from tweeter.lab.bench import Backend, Happening, Lab
+from tweeter.lab.comparison import Cost, read
 from tweeter.lab.instruments import Instrument
+from tweeter.lab.status import Backend, Experiment, Lab
 from tweeter.models.base import now
 from tweeter.values import Cursor, Timeline
 
 CATCH_UP = 5.0  # seconds that the page waits for a repaired store
 
 
-def happen(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str]) -> Happening:
+def perform(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str]) -> Experiment:
     """Performs the action and records it. `user` is the id and name of the owner of the home timeline to read or drop.
 
     Raises Refused if it is impossible.
     """
     instrument = backend.instrument
     if instrument is None:
-        raise Refused(f"{backend.name} keeps nothing that could be emptied, dropped or broken.")
+        raise Refused(f"{backend.name} has no store that could be emptied, dropped or broken.")
     timeline, name = Timeline("home", user[0]), user[1]
-    deeds: dict[str, tuple[str, Callable[[], str | None]]] = {
+    actions: dict[str, tuple[str, Callable[[], str | None]]] = {
         "empty": ("cache of tweets emptied", instrument.cache.clear),
         "drop": (f"home timeline of @{name} dropped", lambda: instrument.store.drop([timeline.key])),
-        "mend": ("mended", lambda: _mend(lab, backend, instrument)),
+        "mend": ("repaired", lambda: _mend(lab, backend, instrument)),
     }
     if instrument.breakable:
-        deeds["refuse"] = ("refuses connections", lambda: instrument.break_it("refuse"))
-        deeds["hang"] = ("takes connections and never answers", lambda: instrument.break_it("hang"))
-    if what not in deeds:
-        raise Refused(f"There is no “{what[:20]}” to do to {backend.name}.")
+        actions["refuse"] = ("refuses connections", lambda: instrument.break_it("refuse"))
+        actions["hang"] = ("accepts connections and never responds", lambda: instrument.break_it("hang"))
+    if what not in actions:
+        raise Refused(f"{backend.name} has no action “{what[:20]}”.")
     if what == "mend" and not instrument.broken:
-        raise Refused(f"{backend.name} is not broken; it may have mended by itself.")
+        raise Refused(f"{backend.name} is not broken; it may have been repaired automatically.")
     if what in ("empty", "drop") and not backend.status().answers:
-        raise Refused(f"{backend.name} does not respond, so there is nothing to {what}.")
+        raise Refused(f"{backend.name} does not respond, so the action “{what}” is impossible.")
 
     def look(label: str) -> tuple[str, Cost]:
         return label, read(backend.timelines, timeline, Cursor())[1]
 
     backend.timelines.page(timeline, Cursor())  # warm up: a timeline that was cold before is no effect of the action
     before = look("before")
-    said, do = deeds[what]
+    said, do = actions[what]
     try:
         note = do() or ""
     except BackendUnavailable as error:
         raise Refused(f"{backend.name} does not respond: {error}") from error
     reads = [before, look("first page after"), look("second page after")]
-    happening = Happening(now(), by, backend.name, said, note, reads)
-    lab.happenings.appendleft(happening)
-    return happening
+    experiment = Experiment(now(), by, backend.name, said, note, reads)
+    lab.experiments.appendleft(experiment)
+    return experiment
 
 
 def _mend(lab: Lab, backend: Backend, instrument: Instrument) -> str:
@@ -59,10 +59,10 @@ def _mend(lab: Lab, backend: Backend, instrument: Instrument) -> str:
     waiting = backend.pending()
     instrument.mend()
     began = time.monotonic()
-    while not backend.trusted and time.monotonic() - began < CATCH_UP:
+    while not backend.serving and time.monotonic() - began < CATCH_UP:
         time.sleep(0.02)
     seconds = time.monotonic() - began
     events = f"{waiting:,} event{'' if waiting == 1 else 's'}"
-    if not backend.trusted:
-        return f"{events} waited; after {seconds:.0f} s it is not caught up yet."
-    return f"{events} waited for it; caught up and trusted again after {seconds:.1f} s."
+    if not backend.serving:
+        return f"{events} pending; the store has not caught up after {seconds:.0f} s."
+    return f"{events} pending; the store caught up and the circuit closed after {seconds:.1f} s."

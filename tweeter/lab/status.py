@@ -1,4 +1,4 @@
-"""The lab's table of backends: which exist, whether they are reachable, and what was done to them."""
+"""The lab's table of backends: which exist, whether they are reachable, and the actions performed on them."""
 
 import time
 from collections import deque
@@ -12,7 +12,7 @@ from pyramid.registry import Registry
 
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
-from tweeter.lab.asking import Cost
+from tweeter.lab.comparison import Cost
 from tweeter.lab.instruments import CountingStore, Instrument
 from tweeter.lab.jobs import Jobs
 from tweeter.lab.steps import Step
@@ -36,8 +36,8 @@ class Status(NamedTuple):
         return self.word == "answers"
 
 
-class Happening(NamedTuple):
-    """What was done to a backend, by whom, and the reads of one home timeline before and after it."""
+class Experiment(NamedTuple):
+    """An action on a backend, its user, and the reads of one home timeline before and after it."""
 
     date: datetime
     by: str
@@ -70,13 +70,13 @@ class Backend:
         return self.instrument.store
 
     @property
-    def trusted(self) -> bool:
+    def serving(self) -> bool:
         """Whether its pages come from the backend itself, not from SQL."""
         return self.materialized is None or self.materialized.live()
 
     def status(self, patience: float = 0.0) -> Status:
         """Its current status. Waits up to `patience` seconds for a store that is catching up."""
-        if self.materialized is None or self.trusted:
+        if self.materialized is None or self.serving:
             return Status("answers")
         if self.instrument is not None and self.instrument.broken:
             return Status("broken", self.instrument.broken)
@@ -88,9 +88,9 @@ class Backend:
             server = self.instrument and self.instrument.server
             return Status("absent", str(error), bool(server and server.ours))
         deadline = time.monotonic() + patience
-        while not self.trusted and time.monotonic() < deadline:
+        while not self.serving and time.monotonic() < deadline:
             time.sleep(0.02)
-        return Status("answers" if self.trusted else "behind")
+        return Status("answers" if self.serving else "behind")
 
     def pending(self) -> int:
         """The number of undelivered events, as of the last `observe` of the delivery."""
@@ -105,7 +105,7 @@ class Lab:
         self.steps: list[Step] = []
         self._contenders: dict[str, ITimelines] = {}
         self.jobs = Jobs()
-        self.happenings: deque[Happening] = deque(maxlen=REMEMBERED)
+        self.experiments: deque[Experiment] = deque(maxlen=REMEMBERED)
 
     @property
     def default(self) -> ITimelines:
