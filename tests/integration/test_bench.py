@@ -121,7 +121,7 @@ def test_memory(ini, given, nothing_left, tmp_path, capsys):
     shown = capsys.readouterr().out
     for backend in ("redis", "memcached", "memory"):
         assert 6 < found[f"{backend}, warm"][0] < 20
-        assert f"{backend}: after a delivery to 30 cold timelines none of them are there;" in shown
+        assert f"{backend}: after a delivery to 30 cold timelines none of them are materialized;" in shown
     assert 8 < found["redis, warm, by MEMORY USAGE"][0] < 9
     assert found["the talk's sorted set in redis"][0] > 50
 

@@ -4,13 +4,13 @@ import random
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from pymemcache import Client as MemcachedClient
 from pymemcache.exceptions import MemcacheServerError
 from redis import Redis as RedisClient
 
 from tests.support import damages
+from tweeter.bench.given import memcached_names
 from tweeter.devtools.proxy import Proxy
 from tweeter.devtools.servers import Memcached, Redis, Server
 from tweeter.testing import Fault
@@ -167,8 +167,7 @@ def damage_memcached(server: Memcached) -> None:
 
 
 def _names(client: MemcachedClient) -> list[bytes]:
-    lines = client.raw_command(b"lru_crawler metadump all", b"END\r\n").split(b"\n")
-    return [unquote_to_bytes(line.split()[0].removeprefix(b"key=")) for line in lines if b"key=" in line]
+    return memcached_names(client, "")
 
 
 def _client(server: Memcached) -> closing[MemcachedClient]:

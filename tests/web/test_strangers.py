@@ -1,7 +1,7 @@
 """Anonymous visitors cannot fill a store: polls never backfill, and unknown users are 404 on every route."""
 
 from contextlib import closing
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 import pytest
 from pymemcache import Client
@@ -9,6 +9,7 @@ from redis import Redis
 
 from tests.conftest import running, settings_of
 from tests.support.people import Browser, Person
+from tweeter.bench.given import memcached_names
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.values import Timeline
@@ -59,8 +60,7 @@ def held(app, backend, redis_server, memcached_server):
         prefix = app.registry.settings["tweeter.memcached.prefix"].encode()
 
         def keys():
-            lines = client.raw_command(b"lru_crawler metadump all", b"END\r\n").split(b"\n")
-            return [unquote_to_bytes(line.split()[0].removeprefix(b"key=")) for line in lines if b"key=" in line]
+            return memcached_names(client, "")
 
     relay = (b"probe", b"checkpoint", b":epoch")  # keys that the relay writes while the test runs
     with closing(client):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import redis
 from pymemcache.client.base import Client
@@ -62,7 +62,7 @@ def clean_memcached(servers: str, prefix: str) -> None:
 
 def memcached_names(client: Client, prefix: str) -> list[bytes]:
     """The existing keys with the prefix, as memcached lists them."""
-    listed = client.raw_command(b"lru_crawler metadump all", b"END\r\n").split(b"\n")
-    keys = (line[4:].partition(b" ")[0] for line in listed if line.startswith(b"key="))
-    names = (unquote(key.decode("ascii")).encode() for key in keys)
-    return [name for name in names if name.startswith(prefix.encode())]
+    while (listed := client.raw_command(b"lru_crawler metadump all", b"\r\n")).startswith(b"BUSY"):
+        time.sleep(0.01)  # one crawler serves all clients and memcached's own upkeep
+    keys = (line[4:].partition(b" ")[0] for line in listed.split(b"\n") if line.startswith(b"key="))
+    return [name for name in map(unquote_to_bytes, keys) if name.startswith(prefix.encode())]
