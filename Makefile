@@ -34,7 +34,7 @@ services: install ## Run private Redis and memcached until Ctrl-C; INSTALL=yes i
 
 .PHONY: test
 test: $(VENV)/.test servers ## Run all tests against real servers; make test ARGS="-k outbox"
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # What the next two run unless ARGS says otherwise: no browsers, benchmarks, packages, clusters, histories and outages.
 MOST := --ignore=tests/browser -m "not slow"
@@ -42,7 +42,7 @@ MOST := --ignore=tests/browser -m "not slow"
 .PHONY: coverage
 coverage: $(VENV)/.test servers ## Run most tests and show which lines they run; HTML in htmlcov/
 	$(BIN)/coverage erase
-	status=0; $(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile $(or $(ARGS),$(MOST)) || status=$$?; \
+	status=0; $(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(or $(ARGS),$(MOST)) || status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report && exit $$status
 
 .PHONY: test-matrix
