@@ -62,7 +62,15 @@ def clean_memcached(servers: str, prefix: str) -> None:
 
 def memcached_names(client: Client, prefix: str) -> list[bytes]:
     """The existing keys with the prefix, as memcached lists them."""
-    while (listed := client.raw_command(b"lru_crawler metadump all", b"\r\n")).startswith(b"BUSY"):
-        time.sleep(0.01)  # one crawler serves all clients and memcached's own upkeep
+    client.version()  # connects
+    listed = b"BUSY"
+    while listed.startswith(b"BUSY"):  # one crawler serves all clients and memcached's own upkeep
+        # pymemcache's raw_command drops all but the last segment of a long response.
+        client.sock.sendall(b"lru_crawler metadump all\r\n")
+        listed = b""
+        while not listed.endswith(b"\r\n"):
+            if not (received := client.sock.recv(262_144)):
+                raise MemcacheError("memcached closed the connection while it listed its keys")
+            listed += received
     keys = (line[4:].partition(b" ")[0] for line in listed.split(b"\n") if line.startswith(b"key="))
     return [name for name in map(unquote_to_bytes, keys) if name.startswith(prefix.encode())]
