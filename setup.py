@@ -85,7 +85,7 @@ setup(
         "testing": [
             "webtest>=3.0.7",
             "pytest>=8.3",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.7",
             "coverage>=7.10",
             "hypothesis>=6.100",
             "playwright>=1.50",
