@@ -2,8 +2,7 @@
 
 import sqlite3
 import threading
-from contextlib import ExitStack
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import psycopg
@@ -11,7 +10,7 @@ from psycopg.pq import TransactionStatus
 
 from tweeter import measure
 
-MOMENT = 0.25  # seconds
+MOMENT = 1.0  # seconds that the other threads wait for one that tries to connect
 GRACE = 0.5  # seconds for the server to cancel a statement
 
 
@@ -76,29 +75,45 @@ class SQLHangs(psycopg.OperationalError):
     """The server keeps the connection open and does not respond. A retry would only wait as long again."""
 
 
+class Attempt:
+    """One thread's attempt to connect, for which others wait."""
+
+    def __init__(self) -> None:
+        self.began = monotonic()
+        self.ended = threading.Event()
+
+
 class Door:
     """Opens the connections to one server, on which a statement may take `patience` seconds.
 
-    After a server did not respond in time, one thread at a time tries to connect, and the others wait only MOMENT
-    seconds for it: a hanging database must not block every thread for the whole timeout again and again.
+    After a server did not respond in time, one thread at a time tries to connect. The others share its result if it
+    comes within the attempt's first MOMENT, and fail at once after that: a hanging database must not block every thread
+    for the whole timeout again and again.
     """
 
     def __init__(self, patience: float) -> None:
         self.patience = patience
-        self._trying = threading.Lock()
+        self._lock = threading.Lock()
+        self._attempt: Attempt | None = None
         self.shut = False
 
     def connect(self, dialect: Any, record: Any, args: Any, options: Any) -> PatientConnection:
         """For SQLAlchemy's event `do_connect`."""
         if not self.shut:
             return self._connect(args, options)
-        if not self._trying.acquire(timeout=MOMENT):
-            raise SQLHangs("PostgreSQL does not answer")
-        with ExitStack() as stack:
-            stack.callback(self._trying.release)
-            if not self.shut:
-                stack.close()  # it responds again: the other threads need not wait
+        with self._lock:
+            others, self._attempt = self._attempt, self._attempt or Attempt()
+            attempt = self._attempt
+        if others:
+            if not others.ended.wait(others.began + MOMENT - monotonic()) or self.shut:
+                raise SQLHangs("PostgreSQL does not answer")
             return self._connect(args, options)
+        try:
+            return self._connect(args, options)
+        finally:
+            with self._lock:
+                self._attempt = None
+            attempt.ended.set()
 
     def _connect(self, args: Any, options: Any) -> PatientConnection:
         try:

@@ -17,7 +17,6 @@ from tweeter.devtools.servers import HOST, free_port, release_port
 
 Mode = Literal["pass", "refuse", "swallow", "hold", "cut"]
 RECEIVED = 65_536  # bytes per read
-LOOK = 0.01  # seconds between checks whether held data may be forwarded
 
 
 class Proxy:
@@ -37,6 +36,8 @@ class Proxy:
         self._listener: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._served: set[asyncio.Task[None] | None] = set()
+        self._released = asyncio.Event()  # clear while the mode is "hold"
+        self._released.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy {self.port}", daemon=True)
         self._thread.start()
@@ -72,6 +73,10 @@ class Proxy:
             self._listener.close()
             self._listener = None
         self._mode = mode
+        if mode == "hold":
+            self._released.clear()
+        else:
+            self._released.set()
         if mode != "refuse" and self._listener is None:
             await self._listen()
         await asyncio.sleep(0)  # lets aborted connections close
@@ -101,8 +106,7 @@ class Proxy:
         """Forwards one direction until it ends, which also ends the other."""
         with contextlib.suppress(OSError):
             while data := await reader.read(RECEIVED):
-                while self._mode == "hold":
-                    await asyncio.sleep(LOOK)
+                await self._released.wait()
                 if self._mode == "swallow":
                     continue
                 if answers and self._mode == "cut":
