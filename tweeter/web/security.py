@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from pyramid.config import Configurator
-from pyramid.csrf import SessionCSRFStoragePolicy
 from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request
 from pyramid.security import Allowed, Denied
@@ -20,6 +19,7 @@ from tweeter.db.sessions import write
 from tweeter.models import LoginSession, User
 from tweeter.models.base import UTCDateTime, now
 from tweeter.web.cookies import DAY, Headers, Ticket, session_factory
+from tweeter.web.tokens import MaskedTokens
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def includeme(config: Configurator) -> None:
     policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement)
     config.set_security_policy(policy)
     config.set_session_factory(session_factory(secret, secure, lifetime))
-    config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
+    config.set_csrf_storage_policy(MaskedTokens())
     config.set_default_csrf_options(require_csrf=True)
     # pyramid_tm would load the current user for every request, even for static files, and before error pages work.
     settings["tm.annotate_user"] = False

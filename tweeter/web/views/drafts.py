@@ -11,6 +11,7 @@ from hmac import compare_digest
 from pyramid.csrf import check_csrf_token
 from pyramid.request import Request
 
+from tweeter.web.tokens import unmask
 from tweeter.web.views.forms import posted
 
 # The text fields to keep, by the route of the form. Passwords are never kept.
@@ -66,7 +67,7 @@ def from_this_site(request: Request) -> bool:
         return False  # and starts no session: its cookie would replace the one withheld from cross-site requests
     if check_csrf_token(request, raises=False):
         return True
-    token = posted(request, "csrf_token").encode()
+    token = unmask(posted(request, "csrf_token")).encode()
     return any(compare_digest(token, earlier.encode()) for earlier in request.session.get(EARLIER_TOKENS, ()))
 
 
