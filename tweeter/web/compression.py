@@ -56,7 +56,7 @@ def compress_tween(handler: Handler, registry: Registry) -> Handler:
             return response
         if response.content_encoding or response.content_length < SMALLEST:
             return response
-        response.vary = (*(response.vary or ()), "Accept-Encoding")
+        response.vary = tuple(dict.fromkeys((*(response.vary or ()), "Accept-Encoding")))
         if coding := choose(request.environ.get("HTTP_ACCEPT_ENCODING", ""), offers):
             response.body = FAST[coding](response.body)
             response.content_encoding = coding
