@@ -66,11 +66,11 @@ def compress_tween(handler: Handler, registry: Registry) -> Handler:
 
 
 def parse_codings(text: str) -> tuple[str, ...]:
-    """Parses `gzip br`. Raises SettingError."""
-    names = tuple(text.replace(",", " ").split())
+    """Parses `gzip br` or `none`. Raises SettingError."""
+    names = () if text == "none" else tuple(text.replace(",", " ").split())
     for name in names:
         if name not in FAST:
-            raise SettingError(f"tweeter.compression must name {' and '.join(FAST)}, not {name!r}; empty: neither")
+            raise SettingError(f"tweeter.compression must be none, or list {' and '.join(FAST)}, not {name!r}")
     return names
 
 
