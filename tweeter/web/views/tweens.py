@@ -30,6 +30,8 @@ STRICT = [
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 ]
+LEAST = [("X-Content-Type-Options", "nosniff")]
+FILES = frozenset(("static", "avatar", "favicon", "robots"))  # routes
 STRICT_TRANSPORT = f"max-age={365 * 24 * 3600}"
 INVISIBLE = dict.fromkeys(map(ord, "\t\r\n"))  # browsers ignore them in a URL
 METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"))
@@ -54,7 +56,8 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
                 f'store;dur={meter.store_seconds * 1000:.1f};desc="{count(meter.round_trips, "round trip")}", '
                 f'backend;desc="{backend}"'
             )
-            response.headerlist.append(("Server-Timing", timing))
+            if not is_file(request):
+                response.headerlist.append(("Server-Timing", timing))
         return response
 
     return measure_request
@@ -83,6 +86,11 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     )
 
 
+def is_file(request: Request) -> bool:
+    """Whether the response is a file without scripts, which headers for pages would only make larger."""
+    return request.matched_route is not None and request.matched_route.name in FILES
+
+
 def headers_tween(handler: Handler, registry: Registry) -> Handler:
     """Adds the security headers. Pages for signed-in users are never cached."""
     production = registry.settings["tweeter.production"]
@@ -91,7 +99,7 @@ def headers_tween(handler: Handler, registry: Registry) -> Handler:
         response = handler(request)
         headers = response.headerlist  # WebOb's own mapping scans the list for each name
         present = {name.lower() for name, _ in headers}
-        headers += [header for header in STRICT if header[0].lower() not in present]
+        headers += [header for header in (LEAST if is_file(request) else STRICT) if header[0].lower() not in present]
         if "cache-control" not in present:
             signed_in = "ticket" in request.cookies
             headers.append(("Cache-Control", "private, no-store" if signed_in else "private, no-cache"))
