@@ -143,7 +143,7 @@ class TableTimelineStore:
 
     def remove(self, key: str, ids: Iterable[int]) -> None:
         kind, owner = _parts(key)
-        with self._writing(BRIEF) as transaction:
+        with suppress(Busy), self._writing(BRIEF) as transaction:  # a later reader finds the deleted tweets, too
             transaction.run(self._sql.remove, [(0, id_) for id_ in ids], kind=kind, owner=owner)
 
     def drop(self, keys: Iterable[str]) -> None:
@@ -242,10 +242,8 @@ class TableTimelineStore:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
-            cause = getattr(error, "orig", None) or error
-            if isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause):
-                raise Busy(str(cause)) from error
-            raise BackendUnavailable(str(cause)) from error
+            said = str(getattr(error, "orig", None) or error)
+            raise (Busy if "database is locked" in said else BackendUnavailable)(said) from error
 
     def _parted(self, pairs: Pairs, size: int) -> Iterator[Pairs]:
         """Parts of the list. It rests in between, as `db.chunks` does: SQLite's writers have no queue."""
