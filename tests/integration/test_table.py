@@ -19,7 +19,7 @@ PUBLIC = Timeline("public")
 
 @pytest.fixture
 def server():
-    with closing(PostgreSQL()) as server:
+    with closing(PostgreSQL(synchronous_commit="on")) as server:  # otherwise the last commits are lost, too
         server.start()
         yield server
 
