@@ -2,8 +2,8 @@
 
 Follower ids come from SQL, every response is read, timelines that grow too long are trimmed, and one process sends to
 one server. Compared with redis-benchmark with pipelined RPUSHX, with the talk's way (redis-py pipelines of ZADD and a
-trim), and for memcached with a bare socket that appends the same ids. On PostgreSQL the backend `table` is measured with
-unlogged and with logged tables. All contenders' timelines have the same size.
+trim), and for memcached with a bare socket that appends the same ids. On PostgreSQL the backend `table` is measured
+with unlogged and with logged tables. All contenders' timelines have the same size.
 """
 
 import argparse
