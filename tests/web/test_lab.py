@@ -10,13 +10,13 @@ import redis
 from pyramid.config import Configurator
 from sqlalchemy import select, update
 
-from tests.conftest import HERE, running, settings_of
+from tests.conftest import HERE, check_searchable, running, settings_of
 from tests.support.people import Browser, Person
 from tweeter.db.sessions import begin_immediate
 from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelineKinds
-from tweeter.lab import add_lab_step, crowds
+from tweeter.lab import accounts, add_lab_step, crowds, dial
 from tweeter.lab.comparison import compare, compare_all
 from tweeter.lab.instruments import Instrument
 from tweeter.lab.steps import Step, as_configured
@@ -28,7 +28,7 @@ from tweeter.values import Cursor, Timeline
 
 pytestmark = pytest.mark.slow
 PAGES = ("/lab", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state")
-BUTTONS = ("/lab/switch", "/lab/store", "/lab/post", "/lab/tidy")
+BUTTONS = ("/lab/switch", "/lab/store", "/lab/post", "/lab/dial", "/lab/tidy")
 
 
 def settings_for(url, redis, memcached, **own):
@@ -560,6 +560,75 @@ def test_unreachable_store_cannot_be_emptied(alone):
     assert "redis does not respond" in page.text
 
 
+# the dial
+
+
+@pytest.fixture
+def small_dial(monkeypatch):
+    monkeypatch.setattr(dial, "READERS", {2: "lab_follows_2", 30: "lab_follows_30"})
+    monkeypatch.setattr(dial, "AUTHORS", 30)
+    monkeypatch.setattr(dial, "CHUNK", 20)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_dial_is_created_once_measured_and_removed(with_servers, request, small_dial, kind):
+    with lab_on(with_servers(request.getfixturevalue(f"{kind}_url"))) as app:
+        lab, database = app.registry["lab"], app.registry.database
+        ada = Person(Browser(app, HERE), "Ada")
+        mine = [ada.post(f"number {number}") for number in range(3)][::-1]
+        page = ada.get("/lab/steps")
+        assert "Create readers who follow" in page
+        assert '<svg class="plot"' not in page
+        before = ada.get("/public").text.count("<article")
+        for made in (2 + 30, 0):
+            ada.send("/lab/dial", status=303)
+            job = finished(lab)
+            assert not job.error
+            assert sum(phase.done for phase in job.phases) == made
+        assert app.registry.getUtility(IDelivery).drain(10)
+        check_searchable(database.engine)
+        # All backends agree, also about the public timeline, which some of them had materialized completely.
+        assert before == 3
+        for timeline in (
+            "home&user=lab_follows_2",
+            "public",
+            "profile&user=lab_author_0015",
+        ):
+            page = ada.get(f"/lab?limit=100&timeline={timeline}")
+            assert re.search(r"4 backends returned the same \d+ tweets in the same order", page.text), timeline
+        assert "<bdi>lab_follows_2</bdi>, who follows 2 people" in ada.get("/lab?user=lab_follows_2")
+        assert ada.ids("/public")[:3] == mine
+        page = ada.get("/lab/steps?user=lab_follows_30")
+        assert "committed run of" in page
+        assert [f">{step.name}</text>" in page for step in lab.steps] == [True] * 6
+        assert page.text.count(", reference</text>") == 4
+        # A follower of an author is nobody's test account, and keeps no trace of it.
+        ada.follow("lab_author_0000")
+        ada.post("@lab_author_0001 hello")
+        assert "Remove 32 test accounts" in ada.get("/lab/live")
+        ada.send("/lab/tidy", status=303)
+        assert not finished(lab).error
+        assert app.registry.getUtility(IDelivery).drain(10)
+        with database.sessions() as session:
+            assert accounts.how_many(session) == 0
+            assert [(user.username, user.following_count) for user in session.scalars(select(User))] == [("Ada", 0)]
+            assert session.scalars(select(Relationship.to_user_id)).all() == []
+        assert "4 backends returned the same 4 tweets" in ada.get("/lab?timeline=public")
+
+
+def test_taken_name_of_the_dial_is_reported(lab, people, visitor, small_dial):
+    Person(visitor(), "lab_author_0007")
+    people[0].send("/lab/dial", status=303)
+    assert finished(lab).error == "The username lab_author_0007 is taken; the lab needs it."
+
+
+def test_noise_is_reported_before_the_figures(people, monkeypatch):
+    monkeypatch.setattr("tweeter.console.rounds.NOISY", 1.0)
+    for url in ("/lab", "/lab/steps"):
+        text = people[0].get(url).text
+        assert re.search(r"Rounds differ by up to \d+\.\d ×: no conclusion\.", text[: text.index("Warm")])
+
+
 # posts to many
 
 
@@ -604,7 +673,7 @@ def test_test_followers_are_created_in_steps_and_only_once(app, lab, people, mon
     with app.registry.database.sessions() as session:
         author = session.scalars(select(User).where(User.username_key == "lab_thousand")).one()
         assert (author.followers_count, author.tweets_count) == (1000, 2)
-        assert crowds.how_many(session) == 1001
+        assert accounts.how_many(session) == 1001
     assert "1,000</strong> followers" in ada.get("/@lab_thousand").text
 
 
@@ -628,7 +697,7 @@ def test_only_test_accounts_are_removed(app, lab, people, visitor):
     ada.send("/lab/tidy", status=303)
     assert not finished(lab).error
     with app.registry.database.sessions() as session:
-        assert crowds.how_many(session) == 0
+        assert accounts.how_many(session) == 0
         names = set(session.scalars(select(User.username)))
         assert names == {"Ada", "bob", "lab_rat"}
         counts = {user.username: (user.following_count, user.followers_count) for user in session.scalars(select(User))}
@@ -654,7 +723,7 @@ def test_real_follower_is_not_warmed_as_a_test_account(app, lab, people):
     ada.follow("lab_ten")
     with app.registry.database.sessions() as session:  # a user who copies the bio is no test account
         begin_immediate(session)
-        session.execute(update(User).where(User.username == "Ada").values(bio=crowds.BIO))
+        session.execute(update(User).where(User.username == "Ada").values(bio=accounts.BIO))
         session.commit()
     for backend in lab.stores:
         backend.timelines.drop(Timeline("home", id_of(app, "Ada")))
@@ -666,7 +735,7 @@ def test_real_follower_is_not_warmed_as_a_test_account(app, lab, people):
 @pytest.mark.parametrize("followers", ["", "11", "1e3"])
 def test_unknown_crowd_size_is_refused(lab, people, followers):
     page = people[0].send("/lab/post", followers=followers, status=400)
-    assert "must be one of: 10, 1,000, 20,000." in page.text
+    assert "must be one of: 10, 1,000, 20,000, 200,000, 1,000,000." in page.text
     assert lab.jobs.current is None
 
 

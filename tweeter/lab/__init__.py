@@ -95,7 +95,7 @@ def includeme(config: Configurator) -> None:
     config.add_subscriber(add_globals, BeforeRender)
     config.add_route_predicate("from_lab_hosts", FromLabHosts)
     config.add_route("lab", "/lab", from_lab_hosts=True)
-    for page in ("steps", "live", "progress", "state", "switch", "post", "store", "tidy"):
+    for page in ("steps", "live", "progress", "state", "switch", "post", "store", "dial", "tidy"):
         config.add_route(f"lab_{page}", f"/lab/{page}", from_lab_hosts=True)
     config.scan("tweeter.lab.views")
     config.scan("tweeter.lab.buttons")
