@@ -16,8 +16,9 @@ from tweeter.db.sessions import begin_immediate
 from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelineKinds
-from tweeter.lab import accounts, add_lab_step, crowds, dial
+from tweeter.lab import accounts, add_lab_step, crowds, dial, outage
 from tweeter.lab.comparison import compare, compare_all
+from tweeter.lab.explain import marked
 from tweeter.lab.instruments import Instrument
 from tweeter.lab.steps import Step, as_configured
 from tweeter.models import Relationship, User
@@ -110,6 +111,11 @@ def finished(lab, seconds=60.0):
     return lab.jobs.current
 
 
+@pytest.fixture(autouse=True)
+def _break_at_once(monkeypatch):
+    monkeypatch.setattr(outage, "BEFORE", 0.03)
+
+
 # who gets in
 
 
@@ -197,6 +203,35 @@ def test_same_page_is_read_from_all_backends(people, limit):
     assert re.search(r"7 → 1 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "redis"))
     assert re.search(r"8 → 2 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "memcached"))
     assert "0 1 none" in row_of(page, "sql")
+    assert re.search(
+        r"<strong>[\d,]+ B</strong> as a list of 25 ids; <strong>[\d,]+ B</strong> as the talk’s", page.text
+    )
+
+
+def test_last_page_of_each_backend_is_shown(people):
+    ada, _ = people
+    ada.send("/lab/switch", backend="redis", status=303)
+    ada.get("/@bob")
+    ada.get("/newer?timeline=home", status="*")
+    ada.send("/lab/switch", backend="", status=303)
+    ada.get("/public")
+    pages = ada.get("/lab/state").json["pages"]
+    assert re.fullmatch(r"/@bob: timeline \d+\.\d of \d+\.\d ms", pages["redis"])
+    assert re.fullmatch(r"/public: timeline \d+\.\d of \d+\.\d ms", pages["sql"])
+    assert pages["memory"] == pages["memcached"] == ""
+    assert pages["redis"] in ada.get("/lab/live").text
+
+
+def test_costly_parts_of_a_plan_are_marked():
+    plan = """Limit (actual time=1 rows=20 loops=1)
+  Sort Key: x < 3
+  Seq Scan on tweets t (actual time=1 rows=500 loops=2)"""
+    assert (
+        marked(plan)
+        == """Limit (actual time=1 rows=20 loops=1)
+  Sort Key: x &lt; 3
+  <mark>Seq Scan on tweets</mark> t (actual time=1 <mark>rows=500 loops=2</mark>)"""
+    )
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -211,6 +246,7 @@ def test_statements_are_shown_with_parameters_and_plan(with_servers, request, ki
     assert "the same 1" in row_of(page, "redis")
     plan = {"sqlite": "SEARCH relationships USING PRIMARY KEY", "postgresql": "actual time="}[kind]
     assert plan in page.text
+    assert {"sqlite": "<mark>USE TEMP B-TREE FOR ORDER BY</mark>", "postgresql": "<mark>Sort</mark>"}[kind] in page.text
 
 
 def test_timelines_of_any_user_can_be_inspected(people):
@@ -510,11 +546,15 @@ def test_broken_store_falls_back_and_catches_up_after_repair(app, lab, people, n
     assert "broken" in live
     assert "1 event waits in the outbox" in live
     assert "broken" in row_of(ada.get("/lab"), name)
+    assert f'aria-label="{name}: pages a second"' in live
     ada.send("/lab/store", backend=name, action="mend", status=303)
     assert "1 event pending; the store caught up and the circuit closed" in lab.experiments[0].note
     assert reads_of(lab)[1] == (name, WARM[name], 0) or reads_of(lab)[2] == (name, WARM[name], 0)
     assert ada.ids("/")[0] == news
     assert f"Served by {name} in" in ada.get("/").text
+    assert len(lab.outage.marks) == 2
+    lab.outage.ends = 1.0
+    assert "They have stopped." in ada.get("/lab/progress")
 
 
 def test_forgotten_break_is_repaired_automatically(app, lab, people):
@@ -642,12 +682,17 @@ def test_a_post_to_warm_timelines_reaches_every_store(with_servers, request, kin
         assert not job.error
         delivered = {phase.name: (phase.done, phase.total) for phase in job.phases if "Delivered" in phase.name}
         assert delivered == {f"Delivered to {name}": (13, 13) for name in ("memory", "redis", "memcached")}
+        lanes = {phase.name.removeprefix("Lane: "): phase.done for phase in job.phases if "Lane" in phase.name}
+        assert lanes == dict.fromkeys(("memory", "redis", "memcached", "the talk’s way"), 10)
         follower = Timeline("home", id_of(app, "lab_ten_00007"))
         for backend in lab.stores:
             assert len(backend.timelines.peek(follower).ids) == 1
         page = ada.get("/lab/live")
         assert "Done: a post to 10 followers, their timelines warm" in page.text
         assert "13 of 13 timelines" in page.text
+        assert 'aria-label="Deliveries over time"' in page.text
+        client = redis.Redis.from_url(app.registry.settings["tweeter.redis.url"])
+        assert not list(client.scan_iter(match="*lab-talk:*"))
         assert "A test post of the lab to 10 followers." in ada.get("/@lab_ten").text
         assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00007").text
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 64, 150, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 64, 150, 28, 40
 GAP = 15  # between the names of two lines
 LOOKS = 7  # classes of lines
 
@@ -100,7 +100,7 @@ def _grid(x: Axis, y: Axis) -> str:
         parts.append(f'<text class="soft middle" x="{_x(place):.1f}" y="{bottom + 16}">{escape(text)}</text>')
     middle = (LEFT + right) / 2
     parts.append(f'<text class="soft middle" x="{middle}" y="{HEIGHT - 6}">{escape(x.label)}</text>')
-    parts.append(f'<text class="soft" x="{LEFT + 6}" y="{TOP + 10}">{escape(y.label)}</text>')
+    parts.append(f'<text class="soft" x="{LEFT - 8}" y="{TOP - 12}">{escape(y.label)}</text>')
     return "".join(parts)
 
 

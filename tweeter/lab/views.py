@@ -17,6 +17,7 @@ from tweeter.interfaces import ITimelineKinds, ITimelines
 from tweeter.lab import accounts, crowds, dial
 from tweeter.lab.comparison import Answer, compare_all
 from tweeter.lab.explain import Explained, explained
+from tweeter.lab.footprint import footprint
 from tweeter.lab.growth import measure_growth
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.jobs import Job
@@ -56,7 +57,8 @@ def side_by_side(request: Request) -> dict[str, Any]:
     values |= {"statuses": statuses, "state": state_of(statuses)}
     answers = values["answers"]
     statements = {name: statements_of(request, answer) for name, answer in answers.items()}
-    return values | {"differing": differing(answers), "statements": statements}
+    size = footprint(request.registry, lab, timeline) if "redis" in contenders else None
+    return values | {"differing": differing(answers), "statements": statements, "footprint": size}
 
 
 @page(route_name="lab_steps", renderer="tweeter.web:templates/lab_steps.jinja2")
@@ -97,6 +99,7 @@ def live(request: Request) -> dict[str, Any]:
         "state": state_of(statuses),
         "experiments": list(lab.experiments),
         "job": looked_at(lab.jobs.current),
+        "outage": lab.outage and lab.outage.look(),
         "sizes": list(crowds.NAMES.items()),
         "accounts": test_accounts,
         "minutes": round(MENDS_AFTER / 60),
@@ -106,13 +109,15 @@ def live(request: Request) -> dict[str, Any]:
 @page(route_name="lab_progress", renderer="tweeter.web:templates/lab_progress.jinja2")
 def progress(request: Request) -> dict[str, Any]:
     """The progress of the job, as a fragment of the page."""
-    return {"job": looked_at(request.registry["lab"].jobs.current)}
+    lab: Lab = request.registry["lab"]
+    return {"job": looked_at(lab.jobs.current), "outage": lab.outage and lab.outage.look()}
 
 
 @page(route_name="lab_state")
 def state(request: Request) -> Response:
-    """The status of each backend. The lab's pages poll it and reload after a change."""
-    return Response(json_body={"state": state_of(request.registry["lab"].statuses())}, charset="UTF-8")
+    """The status of each backend, and its last page. The lab's pages poll it, and reload after a change of status."""
+    lab: Lab = request.registry["lab"]
+    return Response(json_body={"state": state_of(lab.statuses()), "pages": lab.last_pages()}, charset="UTF-8")
 
 
 def state_of(statuses: Mapping[str, Status]) -> str:
@@ -149,6 +154,7 @@ def asked_for(request: Request) -> tuple[dict[str, Any], User | None]:
         "kind": kinds[kind],
         "kinds": sorted(kinds),
         "dial": dial.READERS,
+        "pages": request.registry["lab"].last_pages(),
     }
     username = typed or request.identity.username
     try:
