@@ -21,7 +21,8 @@ from tweeter.bench.report import command
 from tweeter.bench.report.compare import changes, differences
 from tweeter.bench.report.page import best_sentence, constant_sentence, growth_sentence, series_of, write_html
 from tweeter.bench.report.plots import duration
-from tweeter.bench.schema import Cost, Measurement, Result, read_json, summarize, write_csv, write_json
+from tweeter.bench.report.spreadsheet import write_csv
+from tweeter.bench.schema import Cost, Measurement, Result, read_json, summarize, write_json
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.cli.bench import in_order

@@ -3,13 +3,15 @@
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tweeter.bench.figures import Table, cell, duration, significant
 from tweeter.bench.plan import Plan
 from tweeter.bench.report import plots
+from tweeter.bench.report.charts import Chart
+from tweeter.bench.report.latency import latency_charts, readers_sentence
 from tweeter.bench.schema import Measurement, Result, Times
 
 # For readers: what grows, and what is measured. Anything else is shown by its own name.
@@ -23,16 +25,6 @@ BESIDE = {  # further tables
 STANDS_OUT = 1.5  # a point so many times as high as both ends of its line is named in the sentence
 
 
-class Chart(NamedTuple):
-    """A plot, its summary in a sentence, and its numbers."""
-
-    id: str
-    heading: str
-    says: str
-    svg: str
-    tables: Sequence[Table]
-
-
 def write_html(result: Result, path: Path) -> None:
     environment = Environment(
         loader=PackageLoader("tweeter.bench.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -40,7 +32,8 @@ def write_html(result: Result, path: Path) -> None:
     )  # fmt: skip
     environment.filters["cell"] = cell
     html = environment.get_template("report.jinja2").render(
-        result=result, growth=list(growth_charts(result)), workloads=workload_charts(result),
+        result=result, latency=latency_charts(result.latency, result.backends), readers=readers_sentence(result.latency),
+        growth=list(growth_charts(result)), workloads=workload_charts(result),
         memory=memory_charts(result), answers=answers_table(result), costs=costs_table(result),
         machine=machine_table(result), constant=constant_sentence(Plan(**result.plan)),
     )  # fmt: skip

@@ -1,0 +1,172 @@
+"""Latency under offered load, for the report and for `tweeter bench latency`: plots, tables, sentences."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tweeter.bench import figures
+from tweeter.bench.figures import Table, duration
+from tweeter.bench.report import plots
+from tweeter.bench.report.charts import Chart
+from tweeter.bench.schema import Latency, Offered
+
+HEAD = ["requests/s", "backend", "achieved", "median", "95 %", "99 %", "errors", "generator late by", "held"]
+ONE_MACHINE = (
+    "The load generator, the site, the database and the stores share the CPUs of one machine: a rate is that of the "
+    "whole machine, and the generator's share is in the table of CPU times."
+)
+
+
+class Shown(NamedTuple):
+    """The Report (`tweeter.bench.figures`) of `tweeter bench latency`."""
+
+    latency: Latency
+
+    @property
+    def code(self) -> int:
+        """The exit code: 1 if a page was wrong."""
+        return 1 if any(point.differed for point in self.latency.points) else 0
+
+    def show(self) -> None:
+        tables = [knees_table(self.latency)]
+        for processes, posts in mixes(self.latency):
+            tables += [steps_table(self.latency, processes, posts), cpu_table(self.latency, processes, posts)]
+        lines = [capacity_sentence(self.latency, *mix) for mix in mixes(self.latency)]
+        figures.show(*tables, *filter(None, lines), readers_sentence(self.latency), ONE_MACHINE, checked(self.latency))
+
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = msgspec.to_builtins(self.latency)
+        return found
+
+
+def mixes(latency: Latency) -> list[tuple[int, int]]:
+    """The measured pairs of processes and percentage of posts."""
+    return list(dict.fromkeys((point.processes, point.posts) for point in latency.points))
+
+
+def lines_of(latency: Latency, processes: int, posts: int) -> dict[str, list[Offered]]:
+    """The points of one mix, by backend, in the order of the rates."""
+    lines: dict[str, list[Offered]] = {}
+    for point in latency.points:
+        if (point.processes, point.posts) == (processes, posts):
+            lines.setdefault(point.backend, []).append(point)
+    return {backend: sorted(points, key=lambda point: point.offered) for backend, points in sorted(lines.items())}
+
+
+def knee(points: Sequence[Offered]) -> Offered | None:
+    """The highest rate that was held; None if none was."""
+    return max((point for point in points if point.held), key=lambda point: point.offered, default=None)
+
+
+def title(processes: int, posts: int) -> str:
+    of = "one process of the site" if processes == 1 else f"{processes} processes of the site"
+    return f"{of}, {f'{posts} % posts' if posts else 'no posts'}"
+
+
+def latency_charts(latency: Latency | None, order: Sequence[str]) -> list[Chart]:
+    """A chart for each mix."""
+    found = []
+    for processes, posts in mixes(latency) if latency else ():
+        assert latency is not None
+        lines = lines_of(latency, processes, posts)
+        name, heading = f"latency-{processes}-{posts}", f"Latency under offered load: {title(processes, posts)}"
+        lines = {backend: lines[backend] for backend in order if backend in lines}
+        svg = plots.latency(name, heading, lines, latency.limit, order)
+        says = f"{knees_sentence(latency, lines)} {capacity_sentence(latency, processes, posts)}"
+        tables = [cpu_table(latency, processes, posts), steps_table(latency, processes, posts)]
+        found.append(Chart(name, heading, says, svg, tables))
+    return found
+
+
+def knees_sentence(latency: Latency, lines: dict[str, list[Offered]]) -> str:
+    """The knee of each backend: "Up to 253 requests/s sql keeps 99 % of the requests below 250 ms; redis …"."""
+    told = []
+    for backend, points in lines.items():
+        held = knee(points)
+        told.append(
+            f"{backend} up to {held.offered:,.0f}{' or more' if points[-1].held else ''}"
+            if held else f"{backend} not even {points[0].offered:,.0f}"
+        )  # fmt: skip
+    late = [backend for backend, points in lines.items() if (held := knee(points)) and held.late]
+    note = f" The generator itself was late at the knee of {', '.join(late)}: it may lie higher." if late else ""
+    return f"Requests a second with a 99th percentile below {duration(latency.limit)}: {'; '.join(told)}.{note}"
+
+
+def capacity_sentence(latency: Latency, processes: int, posts: int) -> str:
+    """How many requests/s one PostgreSQL could serve, by its CPU seconds at the knee; empty without PostgreSQL."""
+    told = []
+    for backend, points in lines_of(latency, processes, posts).items():
+        held = knee(points)
+        used = held.cpu.get("PostgreSQL") if held else None
+        if used:
+            told.append(f"{backend} {duration(used / 1000)}, which is {1000 / used:,.0f} requests/s and CPU")
+    if not told:
+        return ""
+    return f"CPU time of PostgreSQL for a request ({title(processes, posts)}), at the knee: {'; '.join(told)}."
+
+
+def readers_sentence(latency: Latency | None) -> str:
+    """Who reads, how often a rate was offered, and what the generator can do by itself."""
+    if latency is None:
+        return ""
+    who = latency.audience
+    ceiling = f"keeps up with {latency.ceiling:,.0f} requests/s" if latency.ceiling else "did not keep up with any rate"
+    return (
+        f"{who['readers']:,} signed-in readers have {who['median']:,.0f} followees (median), {who['mean']:,.0f} on "
+        f"average, {who['most']:,} at most. Each rate was offered for {latency.seconds:g} s; one that failed was "
+        f"offered again. Alone, against a server of constants, the generator {ceiling}."
+    )
+
+
+def knees_table(latency: Latency) -> Table:
+    """The knee of each backend in each mix."""
+    rows: list[list[Any]] = []
+    for processes, posts in mixes(latency):
+        for backend, points in lines_of(latency, processes, posts).items():
+            held = knee(points)
+            figures_ = [round(held.offered), *_three(held)] if held else [None, "", "", ""]
+            late = "late" if held and held.late else ""
+            rows.append([title(processes, posts), backend, *figures_, late])
+    limit = duration(latency.limit)
+    head = ["", "backend", "requests/s", "median", "95 %", "99 %", "generator"]
+    return Table(f"The knee: the highest rate with a 99th percentile below {limit}", head, rows)
+
+
+def steps_table(latency: Latency, processes: int, posts: int) -> Table:
+    """All rates of a mix."""
+    rows = [
+        [
+            round(point.offered), backend, round(point.achieved), *_three(point), sum(point.errors.values()),
+            f"{duration(point.lag)}{' (late)' if point.late else ''}", "yes" if point.held else "no",
+        ]
+        for backend, points in lines_of(latency, processes, posts).items()
+        for point in points
+    ]  # fmt: skip
+    return Table(f"Latency from the moment a request was due: {title(processes, posts)}", HEAD, sorted(rows, key=_rate))
+
+
+def cpu_table(latency: Latency, processes: int, posts: int) -> Table:
+    """The CPU seconds of each component, at the knee."""
+    lines = lines_of(latency, processes, posts)
+    held = {backend: found for backend, points in lines.items() if (found := knee(points))}
+    names = list(dict.fromkeys(name for point in held.values() for name in point.cpu))
+    rows = [
+        [backend, round(point.offered), *(f"{point.cpu[name]:.2f}" if name in point.cpu else "" for name in names)]
+        for backend, point in held.items()
+    ]
+    head = ["backend", "requests/s", *names]
+    return Table(f"CPU seconds per 1,000 requests, at the knee: {title(processes, posts)}", head, rows, left=1)
+
+
+def checked(latency: Latency) -> str:
+    pages, differed = (sum(getattr(point, name) for point in latency.points) for name in ("checked", "differed"))
+    return f"{pages:,} pages that were shown under load were checked against SQL, {differed or 'none'} differed."
+
+
+def _three(point: Offered) -> Iterator[str]:
+    return (duration(value) for value in (point.p50, point.p95, point.p99))
+
+
+def _rate(row: Sequence[Any]) -> int:
+    return int(row[0])
