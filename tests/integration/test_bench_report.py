@@ -16,14 +16,15 @@ from tests.conftest import write_ini
 from tests.integration.test_packaging import ROOT
 from tweeter.bench import plan
 from tweeter.bench.contender import Answers, contenders
-from tweeter.bench.figures import significant
+from tweeter.bench.latency import Climbing
 from tweeter.bench.report import command
 from tweeter.bench.report.compare import changes, differences
-from tweeter.bench.report.page import best_sentence, constant_sentence, growth_sentence, series_of, write_html
+from tweeter.bench.report.page import constant_sentence, growth_sentence, series_of, write_html
 from tweeter.bench.report.plots import duration
 from tweeter.bench.report.spreadsheet import write_csv
 from tweeter.bench.schema import Cost, Measurement, Result, read_json, summarize, write_json
 from tweeter.bench.scratch import Scratch
+from tweeter.bench.verdicts import best, significant
 from tweeter.cli import main
 from tweeter.cli.bench import in_order
 from tweeter.console.commands import read_settings
@@ -44,6 +45,7 @@ TINY = plan.QUICK._replace(
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "QUICK", TINY)
+    monkeypatch.setattr(command, "QUICK_CLIMB", Climbing(mixes=()))
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,7 @@ def done(
     folder = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "QUICK", TINY)
+        patch.setattr(command, "QUICK_CLIMB", Climbing(mixes=()))  # test_bench measures it
         words = ["bench", write_ini(folder, f"sqlite:///{sqlite_template}"), "--quick", "--seed", "5",
                  "--follows", str(WEEK / "follows.txt.gz"), "--tweets", str(WEEK / "tweets.jsonl.gz"),
                  "--database", "sqlite", "--redis", redis_server.url, "--memcached", memcached_server.address,
@@ -409,14 +412,29 @@ def test_sentence_names_the_highest_point_of_a_line_that_falls_again():
     )
 
 
-def test_best_needs_a_significant_difference():
-    fast, close, slow = [10, 11, 12, 13, 14], [9, 10, 11, 12, 13], [1, 2, 3, 4, 5]
-    assert best_sentence({"sql": slow, "redis": fast}) == "redis is fastest"
-    assert best_sentence({"sql": slow, "redis": close, "memory": fast}) == (
-        "memory and redis do not differ significantly, and are the fastest"
-    )
-    assert best_sentence({"redis": close, "memory": fast}) == "memory and redis do not differ significantly"
-    assert best_sentence({"sql": slow}) == "sql alone"
+@pytest.mark.parametrize(
+    ("rounds", "words"),
+    [
+        ({"sql": [1, 2, 3, 4, 5], "redis": [10, 11, 12, 13, 14]}, "redis is fastest"),
+        (
+            {"sql": [9.0, 9, 9, 9, 9.1], "redis": [100, 101, 102, 103, 104], "memory": [99, 100, 101, 102, 103]},
+            "redis and memory differ by at most 1%; the others are slower",
+        ),
+        # Not alike, whatever the order of their rounds.
+        (
+            {"sql": [34, 34, 34, 34, 230], "redis": [222, 225, 220, 221, 223]},
+            "rounds differ by up to 6.8 ×: no conclusion about redis and sql",
+        ),
+        (
+            {"sql": [10, 10, 10, 10, 15], "redis": [14, 14, 14, 14, 14]},
+            "rounds differ by up to 1.5 ×: no conclusion about redis and sql",
+        ),
+        ({"sql": [10, 10], "redis": [20, 20]}, "2 rounds: no conclusion about redis and sql"),
+        ({"sql": [1, 2]}, "sql alone"),
+    ],
+)  # fmt: skip
+def test_words_of_a_comparison(rounds, words):
+    assert best(rounds).replace("\xa0", " ") == words
 
 
 def test_page_states_the_constant_sizes(done):

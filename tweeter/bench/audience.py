@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tweeter.bench.browser import Browser
 from tweeter.bench.contender import CHEAP
@@ -78,6 +78,8 @@ def make_audience(scratch: Scratch, ini: str, people: int, tweets_each: int, rea
                 found.homes.append(browser.request("/"))
                 found.posts.append(browser.form("/tweets", message=MESSAGE))
             scratch.progress.advance(1)
+    with engine_at(url) as engine, engine.connect() as connection:
+        connection.execute(select(1))  # as the last connection, it moves SQLite's log into the file that is copied
     return found
 
 

@@ -87,7 +87,8 @@ def _obey(pipe: Connection) -> None:
         while True:
             function, arguments = pipe.recv()
             if isinstance(function, _Each):
-                function, arguments = _send_each, (pipe, function.function, arguments)
+                arguments = pipe, function.function, arguments
+                function = _send_each
             pipe.send(_done(function, arguments))
     os._exit(0)  # threads of a site may still run
 

@@ -27,14 +27,13 @@ GRACE = 2.0  # seconds
 PATIENCE = 60.0  # seconds, for a delivery
 MOST = 100  # tweets on the page of SQL with which a page of 20 is compared
 SITE, GENERATOR, OTHERS = "site", "generator", "other programs"
-HIGHEST = 100_000  # requests per second
 
 
 def climb(scratch: Scratch, ini: str, backends: Sequence[str], asked: Climbing, seed: int) -> Latency:
     """Measures all mixes on all backends."""
     with closing(Child()) as generator:
         scratch.progress.phase("The load generator alone", None)
-        most = ceiling(generator, min(1.0, asked.seconds))
+        most = ceiling(generator, min(0.5, asked.seconds))
         audience = make_audience(scratch, ini, asked.people, asked.tweets_each, asked.readers, seed)
         points: list[Offered] = []
         for processes in dict.fromkeys(processes for processes, _ in asked.mixes):
@@ -63,9 +62,11 @@ class _Mix:
     def climb(self, every: Sequence[Fleet]) -> list[Offered]:
         """All rates up to the first that a backend does not hold."""
         points = []
-        left, rate, turn = list(every), self._asked.first, 0
+        left, rate = list(every), self._asked.first
         servers = f"{self._processes} process{'' if self._processes == 1 else 'es'}"
-        while left and rate < HIGHEST:
+        for turn in range(self._asked.most):
+            if not left:
+                break
             self._scratch.progress.phase(f"{servers}, {self._posts} % posts, {rate:,.0f} requests/s", len(left))
             for fleet in rotated(left, turn):
                 point = self._step(fleet, rate)
@@ -75,7 +76,7 @@ class _Mix:
                 if not point.held:
                     left.remove(fleet)
                 self._scratch.progress.advance(1)
-            rate, turn = rate * self._asked.factor, turn + 1
+            rate *= self._asked.factor
         return points
 
     def _step(self, fleet: Fleet, rate: float) -> Offered:
@@ -107,13 +108,13 @@ class _Mix:
             posts=self._posts,
             offered=round(rate, 1),
             achieved=round(achieved, 1),
-            count=found.count,
+            count=found.asked,
             p50=p50, p95=p95, p99=p99,
             errors=found.errors,
-            held=not found.errors and p99 <= asked.limit and achieved >= ACHIEVED * found.count / asked.seconds,
+            held=not found.errors and p99 <= asked.limit and achieved >= ACHIEVED * found.asked / asked.seconds,
             lag=found.lag,
             late=found.late,
-            cpu={name: round(1000 * seconds / found.count, 3) for name, seconds in used.items()},
+            cpu={name: round(1000 * seconds / found.asked, 3) for name, seconds in used.items()},
             checked=len(checked),
             differed=checked.count(False),
             fallbacks=dict(_reasons(fleet) - reasons),

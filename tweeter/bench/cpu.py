@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from tweeter.devtools.servers import PostgreSQL, Server
+from tweeter.devtools.servers import Server
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -38,10 +39,11 @@ def of_the_machine() -> float:
 
 def of_servers(servers: Iterable[Server]) -> dict[str, Callable[[], float]]:
     """The CPU seconds of private servers, by name."""
-    return {
-        type(server).__name__: (lambda server=server: (of_tree if isinstance(server, PostgreSQL) else of_process)(server.pid))
-        for server in servers
-    }  # fmt: skip
+    return {type(server).__name__: partial(_of_server, server) for server in servers}
+
+
+def _of_server(server: Server) -> float:
+    return of_tree(server.pid)
 
 
 def difference(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

@@ -20,6 +20,7 @@ class Climbing(NamedTuple):
     mixes: Sequence[tuple[int, int]] = ((1, 0), (1, 1), (1, 10), (1, 30), (2, 0), (2, 10))
     first: float = 50.0  # requests per second
     factor: float = 1.5  # from one rate to the next
+    most: int = 12  # rates
     seconds: float = 3.0  # at each rate
     limit: float = 0.25  # seconds: the most that the 99th percentile may be
     people: int = 20_000
@@ -27,7 +28,7 @@ class Climbing(NamedTuple):
     readers: int = 200
 
 
-QUICK = Climbing(((1, 0), (1, 10)), factor=2.0, seconds=1.0, people=2_000, tweets_each=5, readers=50)
+QUICK = Climbing(((1, 0), (1, 10)), 100.0, 2.0, seconds=0.5, people=2_000, tweets_each=5, readers=50)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

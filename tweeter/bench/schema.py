@@ -135,7 +135,7 @@ class Offered(msgspec.Struct, frozen=True):
 class Latency(msgspec.Struct, frozen=True):
     """Latency under offered load. `audience` has the distribution of the readers' followees, `limit` that of the p99.
 
-    `ceiling` is the rate up to which the generator alone keeps up with a server of constants.
+    `ceiling` is the rate for which the CPU time of the generator is enough, against a server of constants.
     """
 
     points: list[Offered]

@@ -12,6 +12,7 @@ from tweeter.bench.report.charts import Chart
 from tweeter.bench.schema import Latency, Offered
 
 HEAD = ["requests/s", "backend", "achieved", "median", "95 %", "99 %", "errors", "generator late by", "held"]
+COMPONENTS = ("site", "", "generator", "other programs")  # the database and stores come second
 ONE_MACHINE = (
     "The load generator, the site, the database and the stores share the CPUs of one machine: a rate is that of the "
     "whole machine, and the generator's share is in the table of CPU times."
@@ -66,9 +67,10 @@ def title(processes: int, posts: int) -> str:
 
 def latency_charts(latency: Latency | None, order: Sequence[str]) -> list[Chart]:
     """A chart for each mix."""
-    found = []
-    for processes, posts in mixes(latency) if latency else ():
-        assert latency is not None
+    found: list[Chart] = []
+    if latency is None:
+        return found
+    for processes, posts in mixes(latency):
         lines = lines_of(latency, processes, posts)
         name, heading = f"latency-{processes}-{posts}", f"Latency under offered load: {title(processes, posts)}"
         lines = {backend: lines[backend] for backend in order if backend in lines}
@@ -111,11 +113,11 @@ def readers_sentence(latency: Latency | None) -> str:
     if latency is None:
         return ""
     who = latency.audience
-    ceiling = f"keeps up with {latency.ceiling:,.0f} requests/s" if latency.ceiling else "did not keep up with any rate"
     return (
         f"{who['readers']:,} signed-in readers have {who['median']:,.0f} followees (median), {who['mean']:,.0f} on "
         f"average, {who['most']:,} at most. Each rate was offered for {latency.seconds:g} s; one that failed was "
-        f"offered again. Alone, against a server of constants, the generator {ceiling}."
+        f"offered again. Against a server of constants the generator needs {duration(1 / latency.ceiling)} of CPU time "
+        f"for a request: it can send at most {latency.ceiling:,.0f} requests/s."
     )
 
 
@@ -150,7 +152,8 @@ def cpu_table(latency: Latency, processes: int, posts: int) -> Table:
     """The CPU seconds of each component, at the knee."""
     lines = lines_of(latency, processes, posts)
     held = {backend: found for backend, points in lines.items() if (found := knee(points))}
-    names = list(dict.fromkeys(name for point in held.values() for name in point.cpu))
+    used = {name for point in held.values() for name in point.cpu}
+    names = sorted(used, key=lambda name: (COMPONENTS.index(name) if name in COMPONENTS else 1, name))
     rows = [
         [backend, round(point.offered), *(f"{point.cpu[name]:.2f}" if name in point.cpu else "" for name in names)]
         for backend, point in held.items()

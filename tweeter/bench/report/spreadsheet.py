@@ -34,15 +34,15 @@ def _rows(result: Result) -> Iterator[tuple[Any, ...]]:
         for name in ("process", "servers"):
             if (value := getattr(footprint, name)) is not None:
                 yield "memory", name, footprint.timelines, footprint.backend, "growth", "total", value, "B"
-    for point in result.latency.points if result.latency else ():
-        name = f"{point.posts} % posts, {point.processes} processes"
-        whole = ("latency", name, point.offered, point.backend, "all")
-        yield *whole, "achieved", point.achieved, "1/s"
-        for figure in ("p50", "p95", "p99", "lag"):
-            yield *whole, figure, getattr(point, figure), "s"
-        for component, seconds in point.cpu.items():
-            yield *whole, f"CPU of {component}", seconds, "s per 1,000"
-        yield *whole, "errors", sum(point.errors.values()), ""
+    for offered in result.latency.points if result.latency else ():
+        of = f"{offered.posts} % posts, {offered.processes} process(es)"
+        rate = ("latency", of, offered.offered, offered.backend, "all")
+        yield *rate, "achieved", offered.achieved, "1/s"
+        for name in ("p50", "p95", "p99", "lag"):
+            yield *rate, name, getattr(offered, name), "s"
+        for component, seconds in offered.cpu.items():
+            yield *rate, f"CPU of {component} per 1,000", seconds, "s"
+        yield *rate, "errors", sum(offered.errors.values()), ""
     for answered in result.answers:
         for name in ("checked", "late", "differed", "fallbacks"):
             yield "answers", "", "", answered.backend, name, "count", getattr(answered, name), ""
