@@ -28,14 +28,14 @@ class Climbing(NamedTuple):
     readers: int = 200
 
 
-QUICK = Climbing(((1, 0), (1, 10)), 100.0, 2.0, seconds=0.5, people=2_000, tweets_each=5, readers=50)
+QUICK = Climbing(((1, 10),), 100.0, 2.0, seconds=0.5, people=2_000, tweets_each=5, readers=50)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     from tweeter.bench.report.command import words
 
     whole = Climbing()
-    parser.add_argument("--quick", action="store_true", help="short steps, two mixes; takes about half a minute")
+    parser.add_argument("--quick", action="store_true", help="short steps of one mix (10 %% posts, one process)")
     parser.add_argument("--processes", type=counts, metavar="N,…", help="processes of the site (default 1,2)")
     parser.add_argument("--posts", type=_percentages, metavar="N,…", help="percentages of posts (default 0,1,10,30)")
     parser.add_argument(

@@ -46,7 +46,7 @@ QUICK = Plan(
     cold=1,
     posts=2,
     workload_users=300,
-    operations=300,
+    operations=200,
     replayed=50,
     timelines=200,
 )

@@ -33,8 +33,11 @@ class Shown(NamedTuple):
         tables = [knees_table(self.latency)]
         for processes, posts in mixes(self.latency):
             tables += [steps_table(self.latency, processes, posts), cpu_table(self.latency, processes, posts)]
-        lines = [capacity_sentence(self.latency, *mix) for mix in mixes(self.latency)]
-        figures.show(*tables, *filter(None, lines), readers_sentence(self.latency), ONE_MACHINE, checked(self.latency))
+        told = []
+        for mix in mixes(self.latency):
+            if sentence := capacity_sentence(lines_of(self.latency, *mix)):
+                told.append(f"{title(*mix).capitalize()}. {sentence}")
+        figures.show(*tables, *told, readers_sentence(self.latency), ONE_MACHINE, checked(self.latency))
 
     def data(self) -> dict[str, Any]:
         found: dict[str, Any] = msgspec.to_builtins(self.latency)
@@ -47,12 +50,12 @@ def mixes(latency: Latency) -> list[tuple[int, int]]:
 
 
 def lines_of(latency: Latency, processes: int, posts: int) -> dict[str, list[Offered]]:
-    """The points of one mix, by backend, in the order of the rates."""
+    """The points of one mix, by backend, in the order of the rates. At the first rate backends take turns in their order."""
     lines: dict[str, list[Offered]] = {}
     for point in latency.points:
         if (point.processes, point.posts) == (processes, posts):
             lines.setdefault(point.backend, []).append(point)
-    return {backend: sorted(points, key=lambda point: point.offered) for backend, points in sorted(lines.items())}
+    return {backend: sorted(points, key=lambda point: point.offered) for backend, points in lines.items()}
 
 
 def knee(points: Sequence[Offered]) -> Offered | None:
@@ -75,7 +78,7 @@ def latency_charts(latency: Latency | None, order: Sequence[str]) -> list[Chart]
         name, heading = f"latency-{processes}-{posts}", f"Latency under offered load: {title(processes, posts)}"
         lines = {backend: lines[backend] for backend in order if backend in lines}
         svg = plots.latency(name, heading, lines, latency.limit, order)
-        says = f"{knees_sentence(latency, lines)} {capacity_sentence(latency, processes, posts)}"
+        says = f"{knees_sentence(latency, lines)} {capacity_sentence(lines)}"
         tables = [cpu_table(latency, processes, posts), steps_table(latency, processes, posts)]
         found.append(Chart(name, heading, says, svg, tables))
     return found
@@ -95,17 +98,18 @@ def knees_sentence(latency: Latency, lines: dict[str, list[Offered]]) -> str:
     return f"Requests a second with a 99th percentile below {duration(latency.limit)}: {'; '.join(told)}.{note}"
 
 
-def capacity_sentence(latency: Latency, processes: int, posts: int) -> str:
-    """How many requests/s one PostgreSQL could serve, by its CPU seconds at the knee; empty without PostgreSQL."""
+def capacity_sentence(lines: dict[str, list[Offered]]) -> str:
+    """How many requests/s one CPU of PostgreSQL could serve, by its CPU time at the knee; empty without PostgreSQL."""
     told = []
-    for backend, points in lines_of(latency, processes, posts).items():
+    for backend, points in lines.items():
         held = knee(points)
-        used = held.cpu.get("PostgreSQL") if held else None
-        if used:
-            told.append(f"{backend} {duration(used / 1000)}, which is {1000 / used:,.0f} requests/s and CPU")
+        if held and (used := held.cpu.get("PostgreSQL")):
+            told.append(f"{backend} {duration(used / 1000)}: {float(f'{1000 / used:.2g}'):,.0f} requests/s")
     if not told:
         return ""
-    return f"CPU time of PostgreSQL for a request ({title(processes, posts)}), at the knee: {'; '.join(told)}."
+    return (
+        f"A request's CPU time in PostgreSQL, and the rate that one CPU of PostgreSQL could serve: {'; '.join(told)}."
+    )
 
 
 def readers_sentence(latency: Latency | None) -> str:

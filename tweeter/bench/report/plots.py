@@ -203,11 +203,9 @@ def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, st
             if (overlap := LEAST_GAP - (wanted[n + 1] - wanted[n])) > 0:
                 wanted[n] -= overlap / 2
                 wanted[n + 1] += overlap / 2
-    right = axes.get_xlim()[1]
     for (height, x, y, name, colour), target in zip(places, wanted, strict=True):
-        end = float(axes.transData.transform((right, y))[0] - axes.transData.transform((x, y))[0]) / scale
         axes.annotate(
-            name, (x, y), xytext=(end + 8, target - height), textcoords="offset points", va="center",
+            name, (x, y), xytext=(1.02, target - height), textcoords=("axes fraction", "offset points"), va="center",
             annotation_clip=False, fontsize=10.5,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 5},
         )  # fmt: skip
