@@ -217,7 +217,7 @@ def test_latency(ini, given, nothing_left, monkeypatch, tmp_path, capsys):
     assert found["ceiling"] > 100
     assert found["audience"]["readers"] == 8
     shown = capsys.readouterr().out
-    assert "2 processes of the site, 20 % posts" in shown
+    assert "2 processes, 20 % posts" in shown
     assert "pages that were shown under load were checked against SQL, none differed." in shown
 
 

@@ -50,7 +50,7 @@ def mixes(latency: Latency) -> list[tuple[int, int]]:
 
 
 def lines_of(latency: Latency, processes: int, posts: int) -> dict[str, list[Offered]]:
-    """The points of one mix, by backend, in the order of the rates. At the first rate backends take turns in their order."""
+    """The points of one mix, by backend, in the order of the rates."""
     lines: dict[str, list[Offered]] = {}
     for point in latency.points:
         if (point.processes, point.posts) == (processes, posts):
@@ -64,7 +64,8 @@ def knee(points: Sequence[Offered]) -> Offered | None:
 
 
 def title(processes: int, posts: int) -> str:
-    of = "one process of the site" if processes == 1 else f"{processes} processes of the site"
+    """A mix in words: the processes of the site, and the share of posts."""
+    of = "one process" if processes == 1 else f"{processes} processes"
     return f"{of}, {f'{posts} % posts' if posts else 'no posts'}"
 
 
@@ -75,7 +76,7 @@ def latency_charts(latency: Latency | None, order: Sequence[str]) -> list[Chart]
         return found
     for processes, posts in mixes(latency):
         lines = lines_of(latency, processes, posts)
-        name, heading = f"latency-{processes}-{posts}", f"Latency under offered load: {title(processes, posts)}"
+        name, heading = f"latency-{processes}-{posts}", f"Latency: {title(processes, posts)}"
         lines = {backend: lines[backend] for backend in order if backend in lines}
         svg = plots.latency(name, heading, lines, latency.limit, order)
         says = f"{knees_sentence(latency, lines)} {capacity_sentence(lines)}"
@@ -135,7 +136,7 @@ def knees_table(latency: Latency) -> Table:
             late = "late" if held and held.late else ""
             rows.append([title(processes, posts), backend, *figures_, late])
     limit = duration(latency.limit)
-    head = ["", "backend", "requests/s", "median", "95 %", "99 %", "generator"]
+    head = ["mix", "backend", "requests/s", "median", "95 %", "99 %", "generator"]
     return Table(f"The knee: the highest rate with a 99th percentile below {limit}", head, rows)
 
 
