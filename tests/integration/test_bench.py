@@ -20,6 +20,7 @@ from sqlalchemy import inspect
 
 from tests.conftest import engine_on, running, serving
 from tweeter.bench import memory
+from tweeter.bench.at_once import at_once
 from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
 from tweeter.bench.given import memcached_client, memcached_names
@@ -404,6 +405,7 @@ class Slow(BaseHTTPRequestHandler):
     """Responds to one request at a time; the first takes 0.3 seconds, and one path is missing."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     lock = threading.Lock()
     waits: ClassVar = [0.3]
 
@@ -419,21 +421,41 @@ class Slow(BaseHTTPRequestHandler):
         pass
 
 
-def test_offered_load_counts_the_wait_of_requests_that_are_due_during_a_slow_one():
+@pytest.fixture
+def slow() -> Iterator[tuple[str, int]]:
+    """The address of a server whose first response takes 0.3 seconds."""
+    Slow.waits[:] = [0.3]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    requests = [b"GET / HTTP/1.1\r\n\r\n", b"GET /missing HTTP/1.1\r\n\r\n"]
-    due = [n / 100 for n in range(40)]
-    batches = list(offer(Offer([("127.0.0.1", server.server_port)], requests, due, [0] * 39 + [1])))
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that leave
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield "127.0.0.1", server.server_port
     server.shutdown()
     server.server_close()
-    found = gather(len(due), batches)
+
+
+PAGE, MISSING = b"GET / HTTP/1.1\r\n\r\n", b"GET /missing HTTP/1.1\r\n\r\n"
+NOT_FOUND = "The server responds HTTP/1.1 404 Not Found."
+
+
+def test_offered_load_counts_the_wait_of_requests_that_are_due_during_a_slow_one(slow):
+    due = [n / 100 for n in range(40)]
+    found = gather(len(due), offer(Offer([slow], [PAGE, MISSING], due, [0] * 39 + [1])))
     assert len(found.latencies) == 39
-    assert found.errors == {"The server responds HTTP/1.1 404 Not Found.": 1}
+    assert found.errors == {NOT_FOUND: 1}
     assert [page.html for page in found.kept] == ["page"]
     # A closed loop would report one slow request; here those of the next 0.3 seconds wait, too.
     assert sum(latency > 0.1 for latency in found.latencies) >= 15
     assert max(found.latencies) >= 0.3
+
+
+def test_readers_at_once_wait_for_their_response_and_failures_are_counted(slow):
+    batches = list(at_once([slow], [PAGE, MISSING], 2, 0.7))
+    assert [round(batch.seconds, 1) for batch in batches] == [0.5, 0.7]
+    found = gather(0, batches)
+    assert sum(latency > 0.1 for latency in found.latencies) <= 1
+    assert len(found.latencies) > 10
+    assert found.errors[NOT_FOUND] > 10
+    assert found.kept[0].html == "page"
 
 
 def test_arrivals_are_fixed_beforehand():
@@ -444,11 +466,16 @@ def test_arrivals_are_fixed_beforehand():
     assert 0 < due[0] < due[-1] < 2
 
 
-def test_child_process_yields_items_as_they_come(tmp_path):
+def count_up(until: int) -> Iterator[int]:
+    for number in range(until):
+        yield 10 // (2 - number)
+
+
+def test_child_process_yields_items_as_they_come():
     with closing(Child()) as child:
-        assert list(child.each(range, 3)) == [0, 1, 2]
-        with pytest.raises(ChildError, match="not iterable"):
-            list(child.each(int, 3))
+        assert list(child.each(count_up, 2)) == [5, 10]
+        with pytest.raises(ChildError, match="ZeroDivisionError"):
+            list(child.each(count_up, 3))
         assert child.call(percentile, [1, 2, 3], 50) == 2
 
 
