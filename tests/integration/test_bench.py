@@ -426,7 +426,7 @@ def slow() -> Iterator[tuple[str, int]]:
     """The address of a server whose first response takes 0.3 seconds."""
     Slow.waits[:] = [0.3]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that leave
+    server.handle_error = lambda *_: None  # clients that leave
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield "127.0.0.1", server.server_port
     server.shutdown()
