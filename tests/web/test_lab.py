@@ -663,10 +663,10 @@ def test_taken_name_of_the_dial_is_reported(lab, people, visitor, small_dial):
 
 
 def test_noise_is_reported_before_the_figures(people, monkeypatch):
-    monkeypatch.setattr("tweeter.console.rounds.NOISY", 1.0)
+    monkeypatch.setattr("tweeter.lab.comparison.NOISY", 1.0)
     for url in ("/lab", "/lab/steps"):
         text = people[0].get(url).text
-        assert re.search(r"Rounds differ by up to \d+\.\d ×: no conclusion\.", text[: text.index("Warm")])
+        assert re.search(r"Rounds differ by up to [\d.,]+\xa0×: no conclusion\.", text[: text.index("Warm")])
 
 
 # posts to many

@@ -7,12 +7,14 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from tweeter import measure
+from tweeter.bench.verdicts import factor, spread
 from tweeter.interfaces import IMaterializedTimelines, ITimelines
 from tweeter.measure import Statement
 from tweeter.values import Cursor, Page, Timeline, TweetView
 
 COLD_READS, WARM_READS = 3, 9  # of each
 ROUND = 3  # warm reads whose median is compared with other rounds
+NOISY = 2.0  # rounds of so few reads that differ by at least this factor allow no conclusion
 BUDGET = 1.0  # seconds for all cold or all warm reads together; at least two reads of each
 
 
@@ -53,6 +55,12 @@ class Answer(NamedTuple):
     @property
     def differs(self) -> int:
         return sum(bool(mark.word) for mark in self.marks)
+
+
+def noise(every: Iterable[Sequence[float]]) -> str:
+    """What to say first about the rounds of these contenders; empty if they agree well enough for a conclusion."""
+    worst = max((spread(rounds) for rounds in every if rounds), default=1.0)
+    return f"Rounds differ by up to {factor(worst)}: no conclusion." if worst >= NOISY else ""
 
 
 def read(timelines: ITimelines, timeline: Timeline, cursor: Cursor) -> tuple[Page, Cost]:

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from tweeter.console.rounds import noise
 from tweeter.interfaces import ITimelines
 from tweeter.lab import dial
-from tweeter.lab.comparison import Cost, read_in_turns
+from tweeter.lab.comparison import Cost, noise, read_in_turns
 from tweeter.lab.plots import Axis, Line, plot
 from tweeter.values import Cursor, Timeline
 

@@ -16,9 +16,9 @@ from markupsafe import Markup
 from pyramid.registry import Registry
 
 from tweeter.bulk.rows import in_parts
-from tweeter.console.rounds import noise
 from tweeter.devtools import talk
 from tweeter.errors import BackendUnavailable
+from tweeter.lab.comparison import noise
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase
 from tweeter.lab.plots import Axis, Line, plot

@@ -11,11 +11,10 @@ from pyramid.view import view_config
 from sqlalchemy.orm import Session
 
 from tweeter import measure
-from tweeter.console.rounds import noise
 from tweeter.errors import Missing
 from tweeter.interfaces import ITimelineKinds, ITimelines
 from tweeter.lab import accounts, crowds, dial
-from tweeter.lab.comparison import Answer, compare_all
+from tweeter.lab.comparison import Answer, compare_all, noise
 from tweeter.lab.explain import Explained, explained
 from tweeter.lab.footprint import footprint
 from tweeter.lab.growth import measure_growth
