@@ -12,7 +12,7 @@ from tweeter.console.commands import CommandError
 Address = tuple[str, int]
 
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
-_TWEET = re.compile(r'<article[^>]* data-tweet-id="(\d+)"')
+TWEET = re.compile(r'<article[^>]* data-tweet-id="(\d+)"')
 _BACKEND = re.compile(r'backend;desc="([^"]*)"')
 
 
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
     @property
     def tweets(self) -> list[int]:
         """The ids on the page, in order."""
-        return [int(id_) for id_ in _TWEET.findall(self.text)]
+        return [int(id_) for id_ in TWEET.findall(self.text)]
 
 
 class Browser:
