@@ -56,7 +56,7 @@ def post(request: Request) -> Response:
     warm = posted(request, "timelines") != "cold"
     lab: Lab = request.registry["lab"]
     title = f"a post to {size:,} followers, their timelines {'warm' if warm else 'cold'}"
-    return _start(request, title, post_and_watch(request.registry, lab, size, warm))
+    return start_job(request, title, post_and_watch(request.registry, lab, size, warm))
 
 
 @button(route_name="lab_tidy")
@@ -69,10 +69,11 @@ def tidy(request: Request) -> Response:
         crowds.tidy(registry, job)
         lab.delivery.wake()
 
-    return _start(request, "removing the test accounts", work)
+    return start_job(request, "removing the test accounts", work)
 
 
-def _start(request: Request, title: str, work: Callable[[Job], None]) -> Response:
+def start_job(request: Request, title: str, work: Callable[[Job], None]) -> Response:
+    """Starts a job, or says why not; shows the experiments."""
     try:
         request.registry["lab"].jobs.start(title, work)
     except Refused as error:
