@@ -575,10 +575,10 @@ def test_readers_at_once_read_each_backend_in_turn(app, people, lab, monkeypatch
         job = finished(lab)
         assert job.error == ""
         assert job.title == "8 readers at once"
-        *phases, verdict = job.phases
+        verdict, *phases = job.phases
         assert [phase.name for phase in phases] == list(lab.backends)
         for phase in phases:
-            assert re.match(r"[\d,]+ pages/s, median [\d.]+ .s, 95 % .*, 99 % .*, no errors, ", phase.note)
+            assert re.match(r"[\d,]+ pages/s, median [\d.]+ .s, 95\s% .*, 99\s% .*, no errors, ", phase.note)
             assert re.search(
                 r", none of \d+ checked pages differ from SQL’s, CPU time of 1,000 pages: site ", phase.note
             )

@@ -31,7 +31,7 @@ from tweeter.web.views.forms import posted
 
 SIZES = (1, 8, 32, 128)
 ROUNDS, SECONDS = 5, 2.0  # on each backend, which take turns
-PROGRAMS = ("postgres", "redis-server", "memcached")
+PROGRAMS = {"redis": "redis-server", "memcached": "memcached"}  # by backend
 
 
 @dataclass
@@ -40,6 +40,7 @@ class Figures:
 
     phase: Phase
     request: bytes
+    programs: Sequence[str]  # servers that take part
     latencies: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)  # of each round
     errors: "Counter[str]" = field(default_factory=Counter)
@@ -62,7 +63,7 @@ class Figures:
     def words(self) -> str:
         told = [f"{len(self.latencies) / self.seconds:,.0f} pages/s"]
         if self.latencies:
-            points = {"median": 50, "95 %": 95, "99 %": 99}
+            points = {"median": 50, "95\N{NO-BREAK SPACE}%": 95, "99\N{NO-BREAK SPACE}%": 99}
             told += [f"{name} {duration(percentile(self.latencies, point))}" for name, point in points.items()]
         told += [f"{number:,} times: {error}" for error, number in self.errors.items()] or ["no errors"]
         if self.checked:
@@ -79,36 +80,40 @@ def load(
     """The work of a job: so many readers at once, on these backends."""
 
     def work(job: Job) -> None:
+        verdict = job.phase("Pages a second", ROUNDS, "rounds")
+        shared = ["postgres"] if registry.database.engine.dialect.name == "postgresql" else []
         figures = {
-            name: Figures(job.phase(name, round(ROUNDS * SECONDS), "seconds"), _home(address, cookies, name))
+            name: Figures(
+                job.phase(name, round(ROUNDS * SECONDS), "seconds"), _home(address, cookies, name),
+                [*shared, *(program for backend, program in PROGRAMS.items() if backend == name)],
+            )
             for name in names
-        }
+        }  # fmt: skip
         sql = PullTimelines("reference", registry.database.sessions, registry.getUtility(ITimelineKinds))
         with closing(Child()) as child:
             for _ in range(ROUNDS):
                 for each in figures.values():
                     _round(child, address, readers, each, sql, Timeline("home", user_id))
-        if len(names) > 1:
-            verdict = job.phase("Pages a second", 1, "comparison")
-            verdict.done, verdict.note = 1, best({name: each.rates for name, each in figures.items()})
+                verdict.done += 1
+                verdict.note = best({name: each.rates for name, each in figures.items()})
 
     return work
 
 
 def _round(child: Child, address: Address, readers: int, figures: Figures, sql: PullTimelines, home: Timeline) -> None:
     expected = [tweet.id for tweet in sql.page(home, Cursor()).tweets]
-    before, since, answered = _used(), 0.0, len(figures.latencies)
+    before, since, answered = _used(figures.programs), 0.0, len(figures.latencies)
     for batch in child.each(at_once, [address], [figures.request], readers, SECONDS):
         figures.add(batch, expected, since)
         since = batch.seconds
     figures.rates.append((len(figures.latencies) - answered) / since)
-    figures.cpu.update(cpu.difference(before, _used()))
+    figures.cpu.update(cpu.difference(before, _used(figures.programs)))
     figures.phase.note = figures.words()
 
 
-def _used() -> dict[str, float]:
-    """CPU seconds of this process and of all database and store servers on this machine."""
-    return {"site": time.process_time(), **cpu.of_programs(PROGRAMS)}
+def _used(programs: Sequence[str]) -> dict[str, float]:
+    """CPU seconds of this process and of all servers of these programs on this machine."""
+    return {"site": time.process_time(), **cpu.of_programs(programs)}
 
 
 def _home(address: Address, cookies: Mapping[str, str], name: str) -> bytes:
