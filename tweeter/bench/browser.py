@@ -2,6 +2,7 @@
 
 import http.client
 import re
+from collections.abc import Mapping
 from html import unescape
 from http.cookies import SimpleCookie
 from typing import NamedTuple
@@ -36,9 +37,9 @@ class Answer(NamedTuple):
 class Browser:
     """Sends requests to one site, one at a time. Does not follow redirects."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, cookies: Mapping[str, str] = {}) -> None:
         self._connection = http.client.HTTPConnection(*address, timeout=60)
-        self._cookies: dict[str, str] = {}
+        self._cookies: dict[str, str] = dict(cookies)
         self._token = ""
 
     def close(self) -> None:
@@ -46,9 +47,7 @@ class Browser:
 
     def at(self, address: Address) -> "Browser":
         """A browser with the same cookies at another address."""
-        other = Browser(address)
-        other._cookies = dict(self._cookies)
-        return other
+        return Browser(address, self._cookies)
 
     @property
     def cookie(self) -> str:

@@ -124,3 +124,4 @@ def includeme(config: Configurator) -> None:
         config.add_route(f"lab_{page}", f"/lab/{page}", from_lab_hosts=True)
     config.scan("tweeter.lab.views")
     config.scan("tweeter.lab.buttons")
+    config.include("tweeter.lab.load")
