@@ -10,12 +10,14 @@ from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
+from pyramid.registry import Registry
 from pyramid.request import Request
 
-from tweeter import measure
+from tweeter.delivery import materialized
 from tweeter.interfaces import ITimelines
 from tweeter.lab import steps
 from tweeter.lab.status import Lab
+from tweeter.plugins import REGISTERED
 from tweeter.web.clients import is_from, parse_networks
 
 SESSION_KEY = "lab.backend"
@@ -79,9 +81,12 @@ def add_globals(event: BeforeRender) -> None:
         event["switched_to"] = switched_to(request) if event.get("me") else ""
         event["lab_is_here"] = may_use(request)
         event["own_backend"] = request.registry["lab"].default.name
-        meter = measure.current()
-        if event["switched_to"] and meter is not None and not meter.served_by:
-            meter.served_by = event["switched_to"]  # pages without a timeline also show it in the footer
+
+
+def _make_optional(registry: Registry) -> None:
+    """The lab compares what runs: only the site's own backend must be running at the start."""
+    for timelines in materialized(registry):
+        timelines.circuit.optional = timelines is not registry.getUtility(ITimelines)
 
 
 def includeme(config: Configurator) -> None:
@@ -92,6 +97,7 @@ def includeme(config: Configurator) -> None:
     config.add_directive("add_lab_step", add_lab_step)
     for step in steps.talk():
         config.add_lab_step(step)
+    config.action("optional stores", _make_optional, (config.registry,), order=REGISTERED)
     config.add_subscriber(add_globals, BeforeRender)
     config.add_route_predicate("from_lab_hosts", FromLabHosts)
     config.add_route("lab", "/lab", from_lab_hosts=True)
