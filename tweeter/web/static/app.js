@@ -90,7 +90,7 @@ setInterval(() => { if (!document.hidden) age(); }, 30000);
 const title = document.title;
 
 const fetchPage = async (url) => {
-  const response = await fetch(url, { headers: { Accept: "text/html" } });
+  const response = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-cache" });
   if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   if (page.title !== title) throw new Error(`${url} has another title`); // for example after signing out
