@@ -78,7 +78,7 @@ class TestTableTimelineStore(TimelineStoreSuite):
 
     @pytest.fixture
     def damages(self, database):
-        floors = [-1, MAX_ID + 2]
+        floors: list[int | str] = [-1, MAX_ID + 2]
         if database.engine.dialect.name == "sqlite":
             floors.append("x")  # SQLite stores any type in any column
         return [write_floor(floor) for floor in floors]
