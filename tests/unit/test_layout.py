@@ -85,7 +85,8 @@ web
 main
 serve pshell devtools console testing
 bulk
-lab bench
+bench
+lab
 cli
 """
 LEVELS = {room: level for level, line in enumerate(ROOMS.strip().splitlines()) for room in line.split()}

@@ -62,13 +62,13 @@ class PushTimelines:
             except Fallback as fallback:
                 FALLBACKS.labels(self.name, fallback.reason).inc()
                 READS.labels(self.name, "sql").inc()
-                measure.served_by(f"{self.name}, from SQL")
+                measure.served_by(f"{self.name}, from SQL", self.store.private)
                 with self._sessions() as session:
                     tweets = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor)
                     if not tweets:
                         queries.check_owner(session, timeline)
             else:
-                measure.served_by(self.name)
+                measure.served_by(self.name, self.store.private)
             return Page.cut(tweets, cursor.limit)
 
     def live(self) -> bool:
