@@ -94,12 +94,11 @@ class TableTimelineStore:
         checkpoint, timeline, floor, token, used, packed = self._known(row)
         if timeline is None or token is not None:
             return None
-        if not isinstance(floor, int) or not 0 <= floor <= MAX_ID + 1:
+        if not (isinstance(floor, int) and 0 <= floor <= MAX_ID + 1 and isinstance(used, int)):
             self.drop([key])
-            count_damaged("table", {key: f"the floor {floor!r}"})
+            count_damaged("table", {key: "no timeline"})
             return None
-        now = time.time() * 1000
-        if now - used > self._idle_ms / 2:
+        if time.time() * 1000 - used > self._idle_ms / 2:
             with suppress(BackendUnavailable), self._writing(BRIEF) as transaction:
                 transaction.run(self._sql.use, id=timeline)
         return Slice(unpacked(packed), floor, checkpoint)
