@@ -150,7 +150,7 @@ class Latency(msgspec.Struct, frozen=True):
     def disturbance(self) -> float:
         """The share of the CPUs that other programs used meanwhile, in the median of all steps."""
         shares = [point.others * point.achieved / 1000 / self.cpus for point in self.points]
-        return statistics.median(shares) if shares else 0.0
+        return min(1.0, statistics.median(shares)) if shares else 0.0
 
 
 class Noise(msgspec.Struct, frozen=True):
