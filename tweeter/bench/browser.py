@@ -76,10 +76,11 @@ class Browser:
             raise CommandError(f"{username} can't sign in: {answer.status}")
         self._token = ""  # the session is new
 
-    def request(self, path: str) -> bytes:
+    def request(self, path: str, codings: str = "") -> bytes:
         """The bytes of a GET request on a keep-alive connection."""
-        cookie = f"Cookie: {self.cookie}\r\n" if self._cookies else ""
-        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{cookie}\r\n".encode("ascii")
+        more = f"Cookie: {self.cookie}\r\n" if self._cookies else ""
+        more += f"Accept-Encoding: {codings}\r\n" if codings else ""
+        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{more}\r\n".encode("ascii")
 
     def form(self, path: str, **fields: str) -> bytes:
         """The bytes of a POST request on a keep-alive connection, with the token of the last page."""

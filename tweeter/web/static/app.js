@@ -139,7 +139,7 @@ document.addEventListener("click", async (event) => {
 // Poll for new tweets; most responses are 304. Hidden tabs do not poll.
 
 const timeline = document.querySelector("[data-poll]");
-const POLL_SECONDS = 30;
+const POLL_SECONDS = Number(document.body.dataset.pollSeconds ?? 30); // 1 with the lab
 
 const showNews = (count) => {
   const button = document.querySelector(".news") ?? document.createElement("button");
