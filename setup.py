@@ -47,6 +47,7 @@ setup(
             "bench/report/*.jinja2",
             "bench/report/*.css",
             "lab/*.toml",
+            "lab/*.json",
             "cli/demo/*.toml",
         ],
         "tweeter.migrations": ["script.py.mako"],

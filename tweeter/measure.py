@@ -27,11 +27,13 @@ class Meter:
     sql: int = 0
     sql_seconds: float = 0.0
     timeline_sql: int = 0
+    timeline_seconds: float = 0.0
     round_trips: int = 0
     store_seconds: float = 0.0
     bytes_sent: int = 0  # over the sockets of stores
     bytes_received: int = 0
     served_by: str = ""
+    calls: bool = False  # the round trips are calls: the store is in the memory of this process
     request_id: str = field(default_factory=lambda: f"{random.getrandbits(64):016x}")  # no secret
     statements: list[Statement] | None = None  # recorded on request
     _in_timeline: int = 0
@@ -61,16 +63,22 @@ def measuring(keep_statements: bool = False) -> Iterator[Meter]:
 
 @contextmanager
 def timeline_read() -> Iterator[None]:
-    """Counts SQL within the block as SQL of a timeline; a request's other SQL is for users, sessions and the outbox."""
+    """Counts the time and the SQL within the block as a timeline's.
+
+    A request's other SQL is for users, sessions and the outbox.
+    """
     meter = _current.get()
     if meter is None:
         yield
         return
     meter._in_timeline += 1
+    began = perf_counter()
     try:
         yield
     finally:
         meter._in_timeline -= 1
+        if not meter._in_timeline:
+            meter.timeline_seconds += perf_counter() - began
 
 
 def count_sql(seconds: float, sql: str = "", parameters: Any = ()) -> None:
@@ -106,7 +114,7 @@ def count_bytes(sent: int = 0, received: int = 0) -> None:
         meter.bytes_received += received
 
 
-def served_by(backend: str) -> None:
+def served_by(backend: str, calls: bool = False) -> None:
     """Records the backend that served the page; `memory, from SQL` means a fallback."""
     if (meter := _current.get()) is not None:
-        meter.served_by = backend
+        meter.served_by, meter.calls = backend, calls

@@ -94,7 +94,9 @@ def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapp
     command may run where the backend is not installed: see `tweeter.plugins`.
     """
     merged: dict[str, Any] = dict(ini)
-    merged |= {key: value for key, value in command_line.items() if key.startswith(("tweeter.", "sqlalchemy."))}
+    merged |= {
+        key: value for key, value in command_line.items() if key.startswith(("tweeter.", "sqlalchemy.", "pyramid."))
+    }
     for key in {*merged, *KNOWN}:
         if key.startswith(("tweeter.", "sqlalchemy.")):
             found = from_environment(key, environ)

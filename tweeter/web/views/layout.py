@@ -8,12 +8,11 @@ from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request
 
 from tweeter import measure
-from tweeter.interfaces import ITimelines
 from tweeter.web import rendering
 from tweeter.web.assets import Assets
 from tweeter.web.security import Identity
 from tweeter.web.views.forms import Form
-from tweeter.web.views.tweens import count
+from tweeter.web.views.tweens import count, trips
 
 
 def add_globals(event: BeforeRender) -> None:
@@ -43,16 +42,13 @@ def static_path(request: Request, name: str) -> str:
 
 
 def costs(request: Request) -> str:
-    """The line in the footer: the backend, its time and its work."""
+    """The line in the footer: the time of the page; with a timeline also the backend and its work."""
     meter = measure.current() or measure.Meter()
-    name = meter.served_by or request.registry.getUtility(ITimelines).name
-    line = (
-        f"Served by {name} in {meter.seconds * 1000:.1f} ms · {count(meter.round_trips, 'store round trip')} · "
-        f"{count(meter.sql, 'SQL query', 'SQL queries')}"
-    )
-    if meter.served_by and meter.sql:
-        line += f", {meter.timeline_sql or 'none'} for the timeline"
-    return line
+    time, statements = f"{meter.seconds * 1000:.1f} ms", count(meter.sql, "SQL query", "SQL queries")
+    if not meter.served_by:
+        return f"Page in {time} · {statements}"
+    line = f"Served by {meter.served_by} in {time} · {trips(meter, 'store ')} · {statements}"
+    return f"{line}, {meter.timeline_sql or 'none'} for the timeline" if meter.sql else line
 
 
 def flashes(request: Request) -> list[str]:

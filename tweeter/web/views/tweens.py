@@ -15,7 +15,6 @@ from sqlalchemy.exc import OperationalError
 
 from tweeter import logs, measure, metrics
 from tweeter.db.drivers import SQLHangs
-from tweeter.interfaces import ITimelines
 from tweeter.web.clients import is_from, parse_networks
 
 Handler = Callable[[Request], Response]
@@ -49,13 +48,13 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
                 account(request, response, meter)
             except Exception:  # the transaction is committed: nothing may fail now
                 log.exception("a request could not be counted")
-            backend = meter.served_by or registry.getUtility(ITimelines).name
             timing = (
                 f"total;dur={meter.seconds * 1000:.1f}, "
                 f'sql;dur={meter.sql_seconds * 1000:.1f};desc="{count(meter.sql, "query", "queries")}", '
-                f'store;dur={meter.store_seconds * 1000:.1f};desc="{count(meter.round_trips, "round trip")}", '
-                f'backend;desc="{backend}"'
+                f'store;dur={meter.store_seconds * 1000:.1f};desc="{trips(meter)}"'
             )
+            if meter.served_by:
+                timing += f', backend;desc="{meter.served_by}"'
             if not is_file(request):
                 response.headerlist.append(("Server-Timing", timing))
         return response
@@ -71,7 +70,8 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     backend = meter.served_by.partition(",")[0]
     if backend and meter.round_trips:
         metrics.child(metrics.ROUND_TRIPS, backend).inc(meter.round_trips)
-    logs.requests.info(
+    logs.requests.log(
+        logging.DEBUG if is_file(request) else logging.INFO,
         "%s %s",
         request.method,
         quote(request.environ.get("PATH_INFO", "").encode("latin-1"), safe="/@"),  # it may be undecodable
@@ -150,6 +150,11 @@ def _mark(error: OperationalError) -> None:
 def count(number: int, one: str, many: str = "") -> str:
     """`1 query`, `2 queries`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def trips(meter: measure.Meter, of: str = "") -> str:
+    """The work of the store: `1 round trip`, or `2 calls` if it is in the memory of this process."""
+    return count(meter.round_trips, of + ("call" if meter.calls else "round trip"))
 
 
 def includeme(config: Configurator) -> None:
