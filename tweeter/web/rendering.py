@@ -1,5 +1,6 @@
 """Renders tweets and texts as HTML. The results do not depend on viewer or time, so they are cached for everyone."""
 
+import secrets
 import time
 from collections.abc import Iterable
 from functools import lru_cache
@@ -10,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from jinja2.bccache import Bucket, BytecodeCache
 from jinja2.environment import TemplateModule
 from markupsafe import Markup, escape
+from msgspec.structs import replace
 from pyramid.registry import Registry
 from pyramid_jinja2 import IJinja2Environment
 
@@ -44,6 +46,7 @@ class CompiledTemplates(BytecodeCache):
 
 
 COMPILED = CompiledTemplates()
+_HOLE = secrets.token_hex(16)  # random, so that no user can write it
 _templates = Environment(
     loader=PackageLoader("tweeter.web", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True, bytecode_cache=COMPILED,
@@ -58,11 +61,12 @@ def tweets_html(tweets: Iterable[TweetView]) -> Markup:
 def tweets_bytes(tweets: Iterable[TweetView]) -> bytes:
     """Like `tweets_html`, in UTF-8.
 
-    Cached by all values of the TweetView: a tweet with a new author name, or without its parent, has another cache key.
+    Cached by all values of the TweetView but the number of replies: a tweet with a new author name, or without its
+    parent, has another cache key; one with another reply is the same HTML with another number.
     A changed template is detected within BLINK seconds.
     """
     _look_at_template(int(time.monotonic() / BLINK))
-    return b"\n".join(map(_article, tweets))
+    return b"\n".join(map(_filled, tweets))
 
 
 @lru_cache(maxsize=1)
@@ -72,10 +76,24 @@ def _look_at_template(blink: int) -> None:
         _article.cache_clear()
 
 
+def _filled(tweet: TweetView) -> bytes:
+    """The HTML of a tweet, with the number of its replies."""
+    if not tweet.replies:
+        return b"".join(_article(tweet))
+    before, after = _article(replace(tweet, replies=0))
+    word = "reply" if tweet.replies == 1 else "replies"
+    return b'%b <span class="replies">%d<span class="sr"> %b</span></span>%b' % (
+        before, tweet.replies, word.encode(), after,
+    )  # fmt: skip
+
+
 @lru_cache(maxsize=FRAGMENTS)
-def _article(tweet: TweetView) -> bytes:
+def _article(tweet: TweetView) -> tuple[bytes, bytes]:
+    """The HTML of a tweet before and after the number of its replies."""
     message, iso, shown = made_of(tweet)
-    return _tweet_template().render(tweet=tweet, message=message, iso=iso, shown=shown).encode()
+    html = _tweet_template().render(tweet=tweet, message=message, iso=iso, shown=shown, replies=_HOLE)
+    before, after = html.encode().split(_HOLE.encode())
+    return before, after
 
 
 def made_of(tweet: TweetView) -> tuple[Markup, str, str]:
