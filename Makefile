@@ -28,6 +28,10 @@ demo: migrate ## Add sample users and tweets
 serve: demo ## Run the site on http://localhost:6543 (all of the above included)
 	exec $(BIN)/pserve $(INI)
 
+.PHONY: debug
+debug: demo ## Run the site with the Pyramid debug toolbar, which more than doubles the time of a page
+	exec $(BIN)/pserve $(INI) pyramid.includes=pyramid_debugtoolbar
+
 .PHONY: services
 services: install ## Run private Redis and memcached until Ctrl-C; INSTALL=yes installs what is missing
 	@exec .ci/services $(BIN)/tweeter $(INI) $(INSTALL)

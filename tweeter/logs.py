@@ -1,8 +1,9 @@
-"""Logs as lines of JSON, for `production.ini`.
+"""Logs: lines of JSON for `production.ini`, plain lines for `development.ini`.
 
     {"event": "GET /", "status": 200, "ms": 3.1, "request_id": "0f3a…", "logger": "tweeter.requests", …}
+    2026-05-01 12:00:00,000 INFO  [tweeter.requests:72][waitress-0] GET / 200 in 3.1 ms, redis
 
-Every line that a request logs contains its id, as do the outbox events that it records and their deliveries.
+Every line of JSON that a request logs contains its id, as do the outbox events that it records and their deliveries.
 """
 
 import logging
@@ -33,6 +34,18 @@ class JSONFormatter(structlog.stdlib.ProcessorFormatter):
             ],
             foreign_pre_chain=shared,
         )
+
+
+class LineFormatter(logging.Formatter):
+    """Python's formatter, which also shows what the JSON of a request's line contains: status, time and backend."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        line = super().formatMessage(record)
+        if record.name == requests.name:
+            line += " {status} in {ms} ms".format_map(record.__dict__)
+            if backend := record.__dict__["answered_by"]:
+                line += f", {backend}"
+        return line
 
 
 def _add_request_id(logger: Any, name: str, event: Any) -> Any:

@@ -33,6 +33,7 @@ class Meter:
     bytes_sent: int = 0  # over the sockets of stores
     bytes_received: int = 0
     served_by: str = ""
+    calls: bool = False  # the round trips are calls: the store is in the memory of this process
     request_id: str = field(default_factory=lambda: f"{random.getrandbits(64):016x}")  # no secret
     statements: list[Statement] | None = None  # recorded on request
     _in_timeline: int = 0
@@ -113,7 +114,7 @@ def count_bytes(sent: int = 0, received: int = 0) -> None:
         meter.bytes_received += received
 
 
-def served_by(backend: str) -> None:
+def served_by(backend: str, calls: bool = False) -> None:
     """Records the backend that served the page; `memory, from SQL` means a fallback."""
     if (meter := _current.get()) is not None:
-        meter.served_by = backend
+        meter.served_by, meter.calls = backend, calls

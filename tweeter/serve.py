@@ -12,19 +12,29 @@ have changed, and waits with epoll. `tweeter bench page` on 2 cores, a page of 2
 connections: 915, 815 and 77 pages/s with waitress's loop (switch interval 1 ms), 897, 889 and 874 with this one.
 """
 
+import logging
 import select
 import socket
+import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from threading import get_ident
 from typing import Any
 
-import waitress
+from pyramid.registry import Registry
 from pyramid.router import Router
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.wasyncore import readwrite
 
+from tweeter.delivery import materialized
+from tweeter.timelines.circuit import State
+from tweeter.web.rendering import compile_templates
+
+log = logging.getLogger(__name__)
+
+PROBED = 1.0  # seconds that the start waits for the first probe of each store
 EVERY = 1.0  # seconds between checks of all connections: waitress marks idle ones for closing outside the loop
 
 
@@ -133,6 +143,32 @@ def make_server(app: Router, **options: Any) -> Any:
 
 
 def serve(app: Router, global_config: dict[str, str], **options: Any) -> int:
-    """The server runner for PasteDeploy: serves until the process ends."""
-    waitress.serve(app, _server=make_server, **options)
+    """The server runner for PasteDeploy: serves until the process ends. In development its last line is a greeting."""
+    compile_templates(app.registry)
+    server = make_server(app, **options)
+    if app.registry.settings["tweeter.production"]:
+        server.print_listen("Serving on http://{}:{}")
+    else:
+        if absent := absent_stores(app.registry):
+            log.info("not available: %s (`make services` starts them; /lab shows the errors)", ", ".join(absent))
+        print(greeting(server, app.registry.settings), file=sys.stderr, flush=True)
+    server.run()
     return 0
+
+
+def absent_stores(registry: Registry, patience: float = PROBED) -> list[str]:
+    """The lab's stores that are not available. Waits until each store was probed once."""
+    circuits = [timelines.circuit for timelines in materialized(registry)]
+    deadline = time.monotonic() + patience
+    while any(circuit.state is State.STARTING for circuit in circuits) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return [circuit.name for circuit in circuits if circuit.optional and circuit.state is State.OPEN]
+
+
+def greeting(server: Any, settings: Mapping[str, Any]) -> str:
+    """The address of the site, and the account to sign in with."""
+    [(host, port), *_] = getattr(server, "effective_listen", None) or [(server.effective_host, server.effective_port)]
+    name = "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0") else host  # noqa: S104 (compared, not bound)
+    line = f"Tweeter runs on http://{name}:{port}"
+    user, _, password = settings["tweeter.demo_account"].partition(" ")
+    return f"{line} · user {user} · password {password}" if user else line

@@ -46,6 +46,7 @@ class TweetView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     epoch_ms: int
     parent_id: int | None = None
     parent_username: str | None = None
+    replies: int = 0
 
     @property
     def date(self) -> datetime:
@@ -85,17 +86,19 @@ class Event(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
 
 
 class TweetCreated(Event, frozen=True):
-    """A user posted a tweet."""
+    """A user posted a tweet, which may be a reply: its parent has one more then."""
 
     tweet_id: int
     user_id: int
+    parent_id: int | None = None
 
 
 class TweetsDeleted(Event, frozen=True):
-    """Tweets of one author; many at once when a closed account is removed."""
+    """Tweets of one author; many at once when a closed account is removed. Their parents have fewer replies then."""
 
     tweet_ids: tuple[int, ...]
     user_id: int
+    parent_ids: tuple[int, ...] = ()
 
 
 class Followed(Event, frozen=True):

@@ -52,13 +52,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 [
                     Offered(
                         backend, processes, 10, rate, rate, 100, 0.01, 0.02, 0.001 * rate, {}, rate < 200, 0.001,
-                        place == 1, {"site": 1.5, "PostgreSQL": 0.5, "generator": 0.1}, 5, 0,
+                        place == 1, {"site": 1.5, "PostgreSQL": 0.5, "generator": 0.1}, 2.0, 5, 0,
                     )
                     for processes in (1, 2)
                     for place, backend in enumerate(BACKENDS)
                     for rate in (100, 200, 400)[: place + 1]
                 ],
-                {"readers": 50, "median": 14, "mean": 35, "most": 900}, 0.25, 9000, 3,
+                {"readers": 50, "median": 14, "mean": 35, "most": 900}, 0.25, 9000, 3, 2,
             ),
             noise=Noise(0.01, 0.012, 0.03, 100),
         ),

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
@@ -102,6 +103,10 @@ def check_everything(sessions: Sessions) -> None:
             ):
                 actual = session.scalar(select(func.count()).where(column == each.id))
                 assert counter == actual, (each.username, column)
+        replies = Counter(session.scalars(select(Tweet.parent_id)))
+        assert {each.id: each.replies_count for each in session.scalars(select(Tweet))} == {
+            id_: replies[id_] for id_ in session.scalars(select(Tweet.id))
+        }
         users = set(session.scalars(select(User.id)))
         tweets = {(tweet.id, tweet.user_id) for tweet in session.scalars(select(Tweet))}
         edges = {(edge.from_user_id, edge.to_user_id) for edge in session.scalars(select(Relationship))}
@@ -563,9 +568,14 @@ def test_counters_stay_correct_under_concurrency(
 
         def once() -> None:
             who, other = chance.choice(names), chance.choice(names)
-            match chance.choice(["post", "post", "delete", "follow", "follow", "unfollow"]):
+            match chance.choice(["post", "post", "reply", "reply", "delete", "follow", "follow", "unfollow"]):
                 case "post":
                     act("post", who, f"hello @{other}")
+                case "reply":
+                    with sessions() as session:
+                        any_ = session.scalars(select(Tweet.id).order_by(Tweet.id.desc()).limit(9)).all()
+                    if any_:
+                        act("post", who, f"hello @{other}", chance.choice(any_))
                 case "delete":
                     with sessions() as session:
                         newest = select(Tweet.id).where(Tweet.user_id == people[who]).order_by(Tweet.id.desc()).limit(2)
@@ -602,6 +612,12 @@ def test_mutual_followers_and_mentioners_can_all_close_concurrently(acting: Acti
             for step in (1, 2, 5):
                 actions.follow(id_, names[(number + step) % 12])
             actions.post(id_, f"hello @{names[(number + 1) % 12]} and @{names[(number - 3) % 12]}")
+    with acting() as actions:
+        with sessions() as session:
+            posted = session.scalars(select(Tweet.id)).all()
+        for number, id_ in enumerate(ids_):
+            for parent_id in (posted[0], posted[(number + 1) % 12], posted[(number - 1) % 12]):
+                posted = [*posted, actions.post(id_, "a reply", parent_id).id]
 
     def close(id_: int) -> None:
         with acting() as actions:

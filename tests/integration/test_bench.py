@@ -81,10 +81,14 @@ def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
     assert main(["bench", "delivery", ini, "--followers", "1200", "--runs", "2", "--json", str(path)]) == 0
     found = json.loads(path.read_text())
     on_redis = {"tweeter, redis", "redis-benchmark", "the talk: ZADD and trim"}
-    assert set(found["runs"]) == on_redis | {"tweeter, memcached", "a bare socket, memcached"}
+    on_memcached, on_table = (
+        {"tweeter, memcached", "a bare socket, memcached"},
+        {"tweeter, table", "tweeter, table, logged"},
+    )
+    assert set(found["runs"]) == on_redis | on_memcached | on_table
     assert all(len(values) == 2 and min(values) > 100 for values in found["runs"].values())
     ratios = ratios_of(path)
-    assert len(ratios) == 5
+    assert len(ratios) == 8
     assert ratios["growth of the process that delivers to redis"] < 50
     assert set(found["servers"]) == {"postgresql", "redis", "memcached"}
     assert found["arguments"]["followers"] == 1200
@@ -130,6 +134,7 @@ def test_memory(ini, given, nothing_left, tmp_path, capsys):
         assert f"{backend}: after a delivery to 30 cold timelines none of them are materialized;" in shown
     assert 8 < found["redis, warm, by MEMORY USAGE"][0] < 9
     assert found["the talk's sorted set in redis"][0] > 50
+    assert 8 < found["table, warm"][0] < 100
 
 
 def test_page(ini, given, nothing_left, tmp_path):
@@ -137,11 +142,11 @@ def test_page(ini, given, nothing_left, tmp_path):
     words = ["--followees", "12", "--connections", "2", "--others", "1,8", "--runs", "1", "--seconds", "0.2"]
     assert main(["bench", ini, "page", *words, "--profile", "60", *given, "--json", str(path)]) == 0
     found = json.loads(path.read_text())
-    assert len(found["runs"]) == 4 * 3 + 7
+    assert len(found["runs"]) == 5 * 3 + 7
     assert all(rate > 1 for [rate] in found["runs"].values())
     ratios = ratios_of(path)
     assert {"12 followees / 10 followees", "100 tweets from redis / hello"} <= set(ratios)
-    for backend in ("redis", "memory", "memcached"):
+    for backend in ("redis", "memory", "memcached", "table"):
         assert 0 < ratios[f"20 tweets from {backend} / hello"] < 1
         assert max(ratios[f"{backend}: {n} connections / the best of 1, 2, 8"] for n in (1, 2, 8)) == 1
     for parts in found["shares"].values():

@@ -20,7 +20,7 @@ from tweeter.bench.latency import Climbing
 from tweeter.bench.noise import noise_of, noise_sentence
 from tweeter.bench.report import command
 from tweeter.bench.report.compare import changes, differences
-from tweeter.bench.report.latency import capacity_sentence, knees_sentence, lines_of
+from tweeter.bench.report.latency import capacity_sentence, disturbance, knees_sentence, lines_of
 from tweeter.bench.report.page import constant_sentence, growth_sentence, series_of, write_html
 from tweeter.bench.report.plots import duration
 from tweeter.bench.report.spreadsheet import write_csv
@@ -477,7 +477,7 @@ def test_noise_in_words(p95, rounds, words):
 def test_latency_in_words(result, tmp_path):
     def point(backend: str, rate: float, held: bool, late: bool = False) -> Offered:
         return Offered(
-            backend, 1, 10, rate, rate, 100, 0.01, 0.02, 0.03, {}, held, 0.0, late, {"PostgreSQL": 2.0}, 3, 1
+            backend, 1, 10, rate, rate, 100, 0.01, 0.02, 0.03, {}, held, 0.0, late, {"PostgreSQL": 2.0}, 5.0, 3, 1
         )
 
     points = [
@@ -486,11 +486,12 @@ def test_latency_in_words(result, tmp_path):
         point("redis", 200, True, True),
         point("memory", 100, False),
     ]
-    latency = Latency(points, {"readers": 9, "median": 14, "mean": 35, "most": 90}, 0.25, 9000, 3)
+    latency = Latency(points, {"readers": 9, "median": 14, "mean": 35, "most": 90}, 0.25, 9000, 3, 2)
     told = knees_sentence(latency, lines_of(latency, 1, 10))
     assert "below 250 ms: sql up to 100; redis up to 200 or more; memory not even 100." in told
     assert "late at the knee of redis" in told
     assert "sql 2 ms: 500 requests/s; redis" in capacity_sentence(lines_of(latency, 1, 10))
+    assert disturbance(latency).startswith("Other programs used 38% of the CPUs")
     whole = msgspec.structs.replace(result, latency=latency)
     assert (whole.checked, whole.differed) == (result.checked + 12, result.differed + 4)
     write_json(whole, tmp_path / "whole.json")

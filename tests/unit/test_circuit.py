@@ -36,6 +36,19 @@ def test_store_unreachable_at_startup_is_read_once_reachable(circuit, clock):
     assert seconds_until_closed(circuit, clock) == 0
 
 
+@pytest.mark.parametrize("optional", [False, True])
+def test_only_an_optional_store_may_be_absent_at_startup_without_a_warning(circuit, optional, caplog):
+    circuit.optional = optional
+    circuit.failed("refused")
+    assert len(caplog.records) == (not optional)
+    circuit.succeeded()
+    circuit.skip_half_open()
+    circuit.succeeded()
+    caplog.clear()
+    circuit.failed("refused")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_repeated_failures_lengthen_the_half_open_state(circuit, clock):
     circuit.succeeded()
     waited = []

@@ -1,6 +1,7 @@
 """Tweets as HTML: rendered once for all readers, and again after any change."""
 
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -33,6 +34,17 @@ def test_a_tweet_is_rendered_once_for_all_readers():
     assert rendering.tweets_html([TWEET]) == first
     after = rendering._article.cache_info()
     assert after.misses - before.misses <= 1 <= after.hits - before.hits
+
+
+@pytest.mark.parametrize(("replies", "shown"), [(1, "1 reply"), (12, "12 replies")])
+def test_another_reply_changes_the_number_and_renders_nothing_again(replies, shown):
+    none = rendering.tweets_html([TWEET])
+    before = rendering._article.cache_info().misses
+    more = rendering.tweets_html([msgspec.structs.replace(TWEET, replies=replies)])
+    assert rendering._article.cache_info().misses == before
+    assert "replies" not in none
+    text = re.sub("<[^>]+>", "", more)
+    assert f"Reply to @wren {shown}" in text
 
 
 def test_new_name_and_deleted_parent_show_at_once():

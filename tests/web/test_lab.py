@@ -10,18 +10,20 @@ import redis
 from pyramid.config import Configurator
 from sqlalchemy import select, update
 
-from tests.conftest import HERE, check_searchable, running, settings_of
+from tests.conftest import HERE, check_searchable, running, serving, settings_of
 from tests.support.people import Browser, Person
+from tweeter.bench import browser as bench
 from tweeter.db.sessions import begin_immediate
 from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelineKinds
-from tweeter.lab import accounts, add_lab_step, crowds, dial, outage
+from tweeter.lab import accounts, add_lab_step, crowds, dial, load, outage
 from tweeter.lab.comparison import compare, compare_all
 from tweeter.lab.explain import marked
 from tweeter.lab.instruments import Instrument
 from tweeter.lab.steps import Step, as_configured
 from tweeter.models import Relationship, User
+from tweeter.serve import absent_stores
 from tweeter.services.actions import actions_of
 from tweeter.testing.caches import tweet
 from tweeter.timelines.pull import PullTimelines
@@ -29,7 +31,7 @@ from tweeter.values import Cursor, Timeline
 
 pytestmark = pytest.mark.slow
 PAGES = ("/lab", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state")
-BUTTONS = ("/lab/switch", "/lab/store", "/lab/post", "/lab/dial", "/lab/tidy")
+BUTTONS = ("/lab/switch", "/lab/store", "/lab/post", "/lab/load", "/lab/dial", "/lab/tidy")
 
 
 def settings_for(url, redis, memcached, **own):
@@ -287,6 +289,7 @@ def test_other_numbers_of_tweets_are_refused(alone, limit):
 
 
 def test_unreachable_servers_are_shown_and_the_site_works(alone):
+    assert absent_stores(alone.registry) == ["memcached", "redis"]
     ada = Person(Browser(alone, HERE), "Ada")
     tweet_id = ada.post("still here")
     page = ada.get("/lab")
@@ -437,8 +440,9 @@ def test_switching_backends_affects_only_one_browser(people, name):
     assert f"Served by {name} in" in page.text
     assert f"Pages in this browser come from <strong>{name}</strong>" in page.text
     assert ada.ids("/") == before
-    for url in ("/@bob", "/settings", "/lab/live"):
-        assert f"Served by {name} in" in ada.get(url).text
+    assert f"Served by {name} in" in ada.get("/@bob").text
+    assert "Page in" in ada.get("/settings").text
+    assert 'class="costs"' not in ada.get("/lab/live").text
     assert "Served by sql in" in bob.get("/").text
     assert "Pages in this browser" not in bob.get("/").text
     ada.send("/lab/switch", backend="", status=303)
@@ -667,6 +671,41 @@ def test_noise_is_reported_before_the_figures(people, monkeypatch):
     for url in ("/lab", "/lab/steps"):
         text = people[0].get(url).text
         assert re.search(r"Rounds differ by up to [\d.,]+\xa0×: no conclusion\.", text[: text.index("Warm")])
+
+
+# readers at once
+
+
+def test_readers_at_once_read_each_backend_in_turn(app, people, lab, monkeypatch):
+    monkeypatch.setattr(load, "ROUNDS", 2)
+    monkeypatch.setattr(load, "SECONDS", 0.3)
+    with serving(app) as url, closing(bench.Browser(("127.0.0.1", int(url.rpartition(":")[2])))) as browser:
+        browser.sign_in("cleo", "a long password", "/signup")
+        browser.send("/@bob/follow")
+        assert app.registry.getUtility(IDelivery).drain(10)
+        assert browser.send("/lab/load", readers="8").status == 303
+        job = finished(lab)
+        assert job.error == ""
+        assert job.title == "8 readers at once"
+        verdict, *phases = job.phases
+        assert [phase.name for phase in phases] == list(lab.backends)
+        for phase in phases:
+            assert re.match(r"[\d,]+ pages/s, median [\d.]+ .s, 95\s% .*, 99\s% .*, no errors, ", phase.note)
+            assert re.search(
+                r", none of \d+ checked pages differ from SQL’s, CPU time of 1,000 pages: site ", phase.note
+            )
+        assert verdict.note.startswith("2 rounds: no conclusion about ")
+        assert browser.get("/").served_by == lab.default.name  # the browser itself is not switched
+        assert "8 readers at once" in browser.get("/lab/live").text
+        assert "pages/s" in browser.get("/lab/progress").text
+
+
+def test_load_of_a_site_that_can_not_be_reached(app, people, lab):
+    ada, _ = people
+    assert "Readers at once" in ada.get("/lab/live").text
+    ada.send("/lab/load", readers="1", backend="sql", status=303)  # WebTest has no server on port 80
+    assert "The lab can't reach its own site at 127.0.0.1:80: " in finished(lab).error
+    assert "The number of readers must be one of: 1, 8, 32, 128." in ada.send("/lab/load", readers="9", status=400).text
 
 
 # posts to many

@@ -3,8 +3,9 @@
 import io
 import json
 import logging
+import re
 from configparser import RawConfigParser
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,7 +16,7 @@ from tweeter.devtools.proxy import Proxy
 from tweeter.devtools.servers import free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
-from tweeter.logs import JSONFormatter
+from tweeter.logs import JSONFormatter, LineFormatter
 from tweeter.web.clients import parse_networks
 
 
@@ -165,19 +166,26 @@ def test_metrics_show_an_open_circuit_for_an_unreached_store(site_with):
     assert values(browser)["tweeter_circuit_closed", "redis"] == 0
 
 
-@pytest.fixture
-def lines():
-    """The logged JSON lines."""
+@contextmanager
+def logging_with(formatter):
+    """Yields a function that returns the lines logged at INFO."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JSONFormatter())
+    handler.setFormatter(formatter)
     logger = logging.getLogger("tweeter")
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    yield lambda: stream.getvalue().splitlines()
     logger.removeHandler(handler)
     logger.setLevel(level)
+
+
+@pytest.fixture
+def lines():
+    """The logged JSON lines."""
+    with logging_with(JSONFormatter()) as logged:
+        yield lambda: [json.loads(line) for line in logged()]
 
 
 def test_a_request_its_event_and_its_delivery_share_an_id(site_with, lines):
@@ -193,6 +201,17 @@ def test_a_request_its_event_and_its_delivery_share_an_id(site_with, lines):
     (delivery,) = [line for line in logged if "TweetCreated" in line["event"]]
     assert delivery["request_id"] == request["request_id"]
     assert len({line["request_id"] for line in logged if line["logger"] == "tweeter.requests"}) > 1
+
+
+def test_development_logs_status_time_and_backend_of_pages_and_no_static_files(site_with):
+    browser = site_with("127.0.0.1")
+    ada = Person(browser, "Ada")
+    with logging_with(LineFormatter("%(message)s")) as logged:
+        for url in ("/public", "/settings", "/static/style.css", "/avatars/Ada.svg"):
+            ada.get(url)
+        page, settings = logged()
+    assert re.fullmatch(r"GET /public 200 in [\d.]+ ms, memory", page)
+    assert re.fullmatch(r"GET /settings 200 in [\d.]+ ms", settings)
 
 
 def test_a_delivery_by_a_thread_has_the_id_too(shared, lines):

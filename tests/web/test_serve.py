@@ -5,8 +5,10 @@ import threading
 import time
 from contextlib import ExitStack, closing
 
+import pytest
+
 from tests.conftest import running_server
-from tweeter.serve import EVERY
+from tweeter.serve import EVERY, greeting
 
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -37,6 +39,13 @@ def test_many_connections_are_served_in_turns():
                 client.sendall(REQUEST % b"")
             for client in clients:
                 answers(client)
+
+
+@pytest.mark.parametrize(("account", "end"), [("demo demodemo", " · user demo · password demodemo"), ("", "")])
+def test_the_greeting_has_the_address_and_the_account(account, end):
+    with running_server(ok) as server:
+        shown = greeting(server, {"tweeter.demo_account": account})
+        assert shown == f"Tweeter runs on http://localhost:{server.effective_port}{end}"
 
 
 def test_a_thread_leaves_closing_to_the_loop():

@@ -11,7 +11,7 @@ from tweeter.bench import cpu
 from tweeter.bench.audience import Audience, Fleet, fleets, make_audience
 from tweeter.bench.browser import TWEET
 from tweeter.bench.children import Child
-from tweeter.bench.figures import percentile, rotated
+from tweeter.bench.figures import machine, percentile, rotated
 from tweeter.bench.latency import Climbing
 from tweeter.bench.offered import Kept, Offer, arrivals, ceiling, gather, offer
 from tweeter.bench.schema import Latency, Offered
@@ -26,7 +26,7 @@ ACHIEVED = 0.95  # of the offered rate
 GRACE = 2.0  # seconds
 PATIENCE = 60.0  # seconds, for a delivery
 MOST = 100  # tweets on the page of SQL with which a page of 20 is compared
-SITE, GENERATOR, OTHERS = "site", "generator", "other programs"
+SITE, GENERATOR, MACHINE = "site", "generator", "machine"
 
 
 def climb(scratch: Scratch, ini: str, backends: Sequence[str], asked: Climbing, seed: int) -> Latency:
@@ -41,7 +41,7 @@ def climb(scratch: Scratch, ini: str, backends: Sequence[str], asked: Climbing, 
                 for posts in (posts for number, posts in asked.mixes if number == processes):
                     points += _Mix(scratch, audience, generator, asked, processes, posts, seed).climb(every)
         scratch.drop(audience.url)
-    return Latency(points, audience.data(), asked.limit, most, asked.seconds)
+    return Latency(points, audience.data(), asked.limit, most, asked.seconds, machine()["cpus"])
 
 
 class _Mix:
@@ -94,8 +94,7 @@ class _Mix:
         offered = Offer([site.address for site in fleet.sites], [*audience.homes, *audience.posts], due, which)
         found = gather(len(due), self._generator.each(offer, offered))
         used = cpu.difference(before, {name: used() for name, used in components.items()})
-        if OTHERS in used:
-            used[OTHERS] = max(0.0, used[OTHERS] - sum(used[name] for name in used if name != OTHERS))
+        others = max(0.0, used.pop(MACHINE) - sum(used.values()))
         for site in fleet.sites:
             site.child.call(_drain)
         verdicts = (_right(fleet, audience, page) for page in found.kept)
@@ -115,6 +114,7 @@ class _Mix:
             lag=found.lag,
             late=found.late,
             cpu={name: round(1000 * seconds / found.asked, 3) for name, seconds in used.items()},
+            others=round(1000 * others / found.asked, 3),
             checked=len(checked),
             differed=checked.count(False),
             fallbacks=dict(_reasons(fleet) - reasons),
@@ -128,7 +128,7 @@ class _Mix:
             SITE: lambda: sum(cpu.of_process(site.child.pid) for site in fleet.sites),
             **stores,
             GENERATOR: lambda: cpu.of_process(self._generator.pid),
-            OTHERS: cpu.of_the_machine,
+            MACHINE: cpu.of_the_machine,
         }
 
 

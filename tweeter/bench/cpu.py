@@ -37,6 +37,16 @@ def of_the_machine() -> float:
     return 0.0
 
 
+def of_programs(names: Iterable[str]) -> dict[str, float]:
+    """The CPU seconds of all processes of these programs, by name."""
+    found = dict.fromkeys(names, 0.0)
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):
+            if (name := path.read_text(encoding="utf-8").strip()) in found:
+                found[name] += of_process(int(path.parent.name))
+    return found
+
+
 def of_servers(servers: Iterable[Server]) -> dict[str, Callable[[], float]]:
     """The CPU seconds of private servers, by name."""
     return {type(server).__name__: partial(_of_server, server) for server in servers}

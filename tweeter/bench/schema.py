@@ -109,8 +109,8 @@ class Offered(msgspec.Struct, frozen=True):
     `offered` and `achieved` are requests per second; `p50`, `p95` and `p99` are the seconds from the moment at which a
     request was due. `held` means: no errors, a p99 below the limit, and at least 95 % achieved. `lag` is the lateness
     of the generator itself (99 %); with `late` it was too late to judge the backend. `cpu` has the CPU seconds of
-    each component per 1,000 requests. `checked` pages were compared with SQL's. `fallbacks` counts the pages that SQL
-    served instead of the backend, by reason.
+    each component per 1,000 requests, `others` those of other programs. `checked` pages were compared with SQL's.
+    `fallbacks` counts the pages that SQL served instead of the backend, by reason.
     """
 
     backend: str
@@ -127,6 +127,7 @@ class Offered(msgspec.Struct, frozen=True):
     lag: float
     late: bool
     cpu: dict[str, float]
+    others: float
     checked: int
     differed: int
     fallbacks: dict[str, int] = {}
@@ -143,6 +144,13 @@ class Latency(msgspec.Struct, frozen=True):
     limit: float
     ceiling: float
     seconds: float
+    cpus: int
+
+    @property
+    def disturbance(self) -> float:
+        """The share of the CPUs that other programs used meanwhile, in the median of all steps."""
+        shares = [point.others * point.achieved / 1000 / self.cpus for point in self.points]
+        return min(1.0, statistics.median(shares)) if shares else 0.0
 
 
 class Noise(msgspec.Struct, frozen=True):

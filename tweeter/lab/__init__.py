@@ -16,9 +16,11 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from tweeter import measure
+from tweeter.delivery import materialized
 from tweeter.interfaces import ITimelines
 from tweeter.lab import steps
 from tweeter.lab.status import Lab, PageSeen
+from tweeter.plugins import REGISTERED
 from tweeter.web.clients import is_from, parse_networks
 
 SESSION_KEY = "lab.backend"
@@ -83,9 +85,12 @@ def add_globals(event: BeforeRender) -> None:
         event["switched_to"] = switched_to(request) if event.get("me") else ""
         event["lab_is_here"] = may_use(request)
         event["own_backend"] = request.registry["lab"].default.name
-        meter = measure.current()
-        if event["switched_to"] and meter is not None and not meter.served_by:
-            meter.served_by = event["switched_to"]  # pages without a timeline also show it in the footer
+
+
+def _make_optional(registry: Registry) -> None:
+    """The lab compares what runs: only the site's own backend must be running at the start."""
+    for timelines in materialized(registry):
+        timelines.circuit.optional = timelines is not registry.getUtility(ITimelines)
 
 
 def pages_tween(handler: Callable[[Request], Response], registry: Registry) -> Callable[[Request], Response]:
@@ -115,6 +120,7 @@ def includeme(config: Configurator) -> None:
     config.add_directive("add_lab_step", add_lab_step)
     for step in steps.talk():
         config.add_lab_step(step)
+    config.action("optional stores", _make_optional, (config.registry,), order=REGISTERED)
     config.add_subscriber(add_globals, BeforeRender)
     tweens = "tweeter.web.views.tweens"
     config.add_tween(f"{__name__}.pages_tween", under=f"{tweens}.measure_tween", over=f"{tweens}.headers_tween")
@@ -124,3 +130,4 @@ def includeme(config: Configurator) -> None:
         config.add_route(f"lab_{page}", f"/lab/{page}", from_lab_hosts=True)
     config.scan("tweeter.lab.views")
     config.scan("tweeter.lab.buttons")
+    config.include("tweeter.lab.load")

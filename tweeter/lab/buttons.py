@@ -56,7 +56,7 @@ def post(request: Request) -> Response:
     warm = posted(request, "timelines") != "cold"
     lab: Lab = request.registry["lab"]
     title = f"a post to {size:,} followers, their timelines {'warm' if warm else 'cold'}"
-    return _start(request, title, post_and_watch(request.registry, lab, size, warm))
+    return start_job(request, title, post_and_watch(request.registry, lab, size, warm))
 
 
 @button(route_name="lab_tidy")
@@ -73,7 +73,7 @@ def tidy(request: Request) -> Response:
         accounts.close_all(registry, phase)
         lab.delivery.wake()
 
-    return _start(request, "removing the test accounts", work)
+    return start_job(request, "removing the test accounts", work)
 
 
 @button(route_name="lab_dial")
@@ -86,10 +86,11 @@ def make_dial(request: Request) -> Response:
         dial.make(registry, job)
         lab.delivery.wake()
 
-    return _start(request, "creating readers who follow 10 to 5,000 authors", work)
+    return start_job(request, "creating readers who follow 10 to 5,000 authors", work)
 
 
-def _start(request: Request, title: str, work: Callable[[Job], None]) -> Response:
+def start_job(request: Request, title: str, work: Callable[[Job], None]) -> Response:
+    """Starts a job, or says why not; shows the experiments."""
     try:
         request.registry["lab"].jobs.start(title, work)
     except Refused as error:

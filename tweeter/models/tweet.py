@@ -10,7 +10,10 @@ from tweeter.text import LONGEST_HASHTAG
 
 
 class Tweet(Base):
-    """A tweet. Its id contains its time (`tweeter.ids`), so newer tweets have greater ids."""
+    """A tweet. Its id contains its time (`tweeter.ids`), so newer tweets have greater ids.
+
+    `replies_count` is updated by `UPDATE … SET n = n + 1` in the transaction that adds or removes the replies.
+    """
 
     __tablename__ = "tweets"
 
@@ -22,6 +25,7 @@ class Tweet(Base):
     parent_id: Mapped[int | None] = mapped_column(BigId)
     # Read by search.
     folded: Mapped[str] = mapped_column(Text, default=folded("message"), server_default="", deferred=True)
+    replies_count: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
         # The profile timeline; the home timeline, one followee at a time.

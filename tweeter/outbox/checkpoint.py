@@ -58,6 +58,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
         """A predicate for cached tweets that an event in flight may have changed; None if there are no such events."""
         authors: set[int] = set()
         deleted: set[int] = set()
+        parents: set[int] = set()  # their number of replies changes
         closing = False
         for each in self.in_flight:
             match each.event:
@@ -66,13 +67,17 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
                 case AccountClosed(user_id):
                     authors.add(user_id)
                     closing = True  # a reply shows the name of its parent's author, but has no id of it
-                case TweetsDeleted(tweet_ids):
+                case TweetsDeleted(tweet_ids, _, parent_ids):
                     deleted.update(tweet_ids)
-        if not authors and not deleted:
+                    parents.update(parent_ids)
+                case TweetCreated(_, _, parent_id) if parent_id is not None:
+                    parents.add(parent_id)
+        if not authors and not deleted and not parents:
             return None
         return lambda tweet: (
             tweet.user_id in authors
             or tweet.id in deleted
+            or tweet.id in parents
             or tweet.parent_id in deleted
             or (closing and tweet.parent_id is not None)
         )

@@ -21,6 +21,7 @@ from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
 from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users
 from tweeter.services.checks import check_bio, check_display_name, check_message, check_password
+from tweeter.services.closing import lock_tweets
 from tweeter.services.passwords import Passwords
 from tweeter.services.people import find_user
 from tweeter.values import (
@@ -114,7 +115,9 @@ class Actions:
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
         self._index(tweet)
-        outbox.record(session, TweetCreated(tweet.id, user_id))
+        if parent_id is not None:
+            self._count_replies(parent_id, 1)
+        outbox.record(session, TweetCreated(tweet.id, user_id, parent_id))
         session.flush()
         return tweet
 
@@ -126,10 +129,15 @@ class Actions:
         if author_id != user_id:
             raise NotYours("This tweet belongs to another user.")
         self._lock(user_id)
+        parent_id = self._session.scalar(select(Tweet.parent_id).where(Tweet.id == tweet_id))
+        parent_ids = () if parent_id is None else (parent_id,)
+        lock_tweets(self._session, [tweet_id, *parent_ids])
         if not write(self._session, delete(Tweet).where(Tweet.id == tweet_id)):
             raise Missing("This tweet was deleted.")
+        if parent_id is not None:
+            self._count_replies(parent_id, -1)
         self._wrote(user_id, tweets_count=-1)
-        outbox.record(self._session, TweetsDeleted((tweet_id,), user_id))
+        outbox.record(self._session, TweetsDeleted((tweet_id,), user_id, parent_ids))
         self._session.flush()
 
     # relationships
@@ -202,6 +210,10 @@ class Actions:
     def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
         counted = {name: getattr(User, name) + step for name, step in steps.items()}
         return write(self._session, update(User).where(who, ~User.closed).values({**values, **counted}))
+
+    def _count_replies(self, parent_id: int, step: int) -> None:
+        counted = {"replies_count": Tweet.replies_count + step}
+        write(self._session, update(Tweet).where(Tweet.id == parent_id).values(counted))
 
     def _insert_tweet(self, user_id: int, message: str, parent_id: int | None) -> Tweet:
         values: dict[str, Any] = {"user_id": user_id, "message": message, "parent_id": parent_id}

@@ -5,6 +5,8 @@ and tweets, so `tweeter.services.housekeeping` or `tweeter user close` removes t
 complete in itself: any process continues where another was killed, and several may work at once.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -30,22 +32,40 @@ def remove_some(session: Session, limit: int = CHUNK) -> int:
 
 
 def _remove(session: Session, user_id: int, limit: int) -> int:
-    """Removes up to `limit` rows of the account."""
-    removed = 0
+    """Removes up to `limit` rows of the account from one table: tweets must be locked after accounts."""
     for remove in (_remove_tweets, _remove_follows, _remove_mentions):
-        if removed < limit:
-            removed += remove(session, user_id, limit - removed)
-    return removed
+        if removed := remove(session, user_id, limit):
+            return removed
+    return 0
 
 
 def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
     ids = _chunk(session, Tweet.id, Tweet.user_id == user_id, limit)
     if not ids:
         return 0
+    chunk = (Tweet.user_id == user_id) & Tweet.id.between(ids[-1], ids[0])
+    parents = set(session.scalars(select(Tweet.parent_id).where(chunk, Tweet.parent_id.is_not(None))))
+    # Those that another transaction has removed meanwhile are not locked, and their replies are counted down already.
+    locked = lock_tweets(session, {*ids, *parents})
+    ids = [id_ for id_ in ids if id_ in locked]
+    replies = Counter(parent for id_ in ids if (parent := locked[id_]) in locked and parent not in ids)
     # No page shows them any more, but AccountClosed may not be applied to every store yet.
-    outbox.record(session, TweetsDeleted(tuple(ids), user_id))
-    session.flush()
-    return write(session, delete(Tweet).where(Tweet.user_id == user_id, Tweet.id.between(ids[-1], ids[0])))
+    if ids:
+        outbox.record(session, TweetsDeleted(tuple(ids), user_id, tuple(sorted(replies))))
+        session.flush()
+    for step in set(replies.values()):
+        fewer = Tweet.id.in_([parent for parent, number in replies.items() if number == step])
+        write(session, update(Tweet).where(fewer).values(replies_count=Tweet.replies_count - step))
+    return write(session, delete(Tweet).where(Tweet.id.in_(ids))) or 1
+
+
+def lock_tweets(session: Session, ids: Iterable[int]) -> dict[int, int | None]:
+    """Locks tweets before some are deleted and the replies of others are counted; returns {id: id of the parent}.
+
+    All transactions lock accounts before tweets, and tweets in the order of their ids.
+    """
+    rows = select(Tweet.id, Tweet.parent_id).where(Tweet.id.in_(list(ids))).order_by(Tweet.id).with_for_update()
+    return {id_: parent_id for id_, parent_id in session.execute(rows)}  # noqa: C416 (a result has keys())
 
 
 def _remove_follows(session: Session, user_id: int, limit: int) -> int:

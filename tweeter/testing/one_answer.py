@@ -5,12 +5,14 @@ from contextlib import suppress
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import select
 
 from tweeter import outbox
 from tweeter.db.sessions import begin_immediate
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import CIRCUIT_OPENED
+from tweeter.models import Tweet
 from tweeter.outbox.site import renew_site_id
 from tweeter.services.closing import remove_some
 from tweeter.testing.faults import Fault
@@ -148,6 +150,7 @@ def one_answer(
             model = self.site.model
             del model.names[id_]
             model.follows = {pair for pair in model.follows if id_ not in pair}
+            model.hidden |= {tweet: row[2] for tweet, row in model.tweets.items() if row[0] == id_}
             model.tweets = {tweet: row for tweet, row in model.tweets.items() if row[0] != id_}
 
         @rule(process=processes, limit=st.integers(1, 3), chunks=st.integers(1, 3))
@@ -156,7 +159,10 @@ def one_answer(
                 with self._process(process).sessions() as session:
                     begin_immediate(session)
                     remove_some(session, limit)
+                    rows = set(session.scalars(select(Tweet.id)))
                     session.commit()
+                hidden = self.site.model.hidden
+                self.site.model.hidden = {tweet: parent for tweet, parent in hidden.items() if tweet in rows}
 
         @rule(process=processes)
         def wipe(self, process: int) -> None:

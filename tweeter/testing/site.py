@@ -102,6 +102,7 @@ class Model:
     follows: set[tuple[int, int]] = field(default_factory=set)
     tweets: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)  # id: author, message, parent
     mentions: dict[int, set[int]] = field(default_factory=dict)  # tweet id: users
+    hidden: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
 
     def ids(self, timeline: Timeline) -> list[int]:
         """The expected ids of a timeline, newest first, by the kind's definition in Python."""
@@ -125,6 +126,7 @@ class Model:
             round(ids.date_of(id_).timestamp() * 1000),
             parent,
             self.usernames[answered[0]] if answered else None,
+            [*(row[2] for row in self.tweets.values()), *self.hidden.values()].count(id_),
         )
 
     def timelines(self) -> list[Timeline]:

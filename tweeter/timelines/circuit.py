@@ -37,6 +37,7 @@ class Circuit:
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self.closed = False
+        self.optional = False  # the site works as configured if the store is not running: no warning at the start
         self.state = State.STARTING
         self.failures = 0  # ever
         self._clock = clock
@@ -55,7 +56,8 @@ class Circuit:
                 soon = self._clock() - self._closed_at < SOON
                 self._half_open = min(max(HALF_OPEN, self._half_open * 2 if soon else 0), LONGEST_HALF_OPEN)
             if self.state is not State.OPEN:
-                log.warning("%s: circuit open, SQL serves its pages: %s", self.name, why)
+                level = logging.DEBUG if self.optional and self.state is State.STARTING else logging.WARNING
+                log.log(level, "%s: circuit open, SQL serves its pages: %s", self.name, why)
             self._enter(State.OPEN)
 
     def succeeded(self) -> None:

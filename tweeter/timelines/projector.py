@@ -123,7 +123,8 @@ class Projector:
         with self._sessions() as session:
             replies = queries.some_reply_ids(session, tweet_ids, streams.CHUNK)  # they show that the parent is deleted
         self.guard()
-        self._cache.invalidate([*tweet_ids, *replies])
+        parents = {parent for event in deleted for parent in event.parent_ids}  # they show how many replies they have
+        self._cache.invalidate([*tweet_ids, *replies, *parents])
         for key, ids in self._with_all_of(by_author).items():
             self._store.remove(key, ids)
         return [] if len(replies) < streams.CHUNK else [self._streams.of(event) for event in deleted]
@@ -158,7 +159,10 @@ class Projector:
         if related := self._related(created):
             self._add(related)
         self.guard()
-        loaded = self._hydrator.load([event.tweet_id for event in created])  # fills the cache before the first read
+        if parents := {event.parent_id for event in created if event.parent_id is not None}:
+            self._cache.invalidate(parents)  # they show how many replies they have
+        # Fills the cache before the first read.
+        loaded = self._hydrator.load(list({*parents, *(event.tweet_id for event in created)}))
         return [event for event in created if event.user_id not in small and loaded[event.tweet_id] is not None]
 
     def _read_audience(self, authors: Collection[int]) -> dict[int, Sequence[int]]:

@@ -62,13 +62,13 @@ class PushTimelines:
             except Fallback as fallback:
                 FALLBACKS.labels(self.name, fallback.reason).inc()
                 READS.labels(self.name, "sql").inc()
-                measure.served_by(f"{self.name}, from SQL")
+                measure.served_by(f"{self.name}, from SQL", self.store.private)
                 with self._sessions() as session:
                     tweets = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor)
                     if not tweets:
                         queries.check_owner(session, timeline)
             else:
-                measure.served_by(self.name)
+                measure.served_by(self.name, self.store.private)
             return Page.cut(tweets, cursor.limit)
 
     def live(self) -> bool:
@@ -179,13 +179,13 @@ class PushTimelines:
         token = self.store.begin_backfill(timeline.key)
         if token is None:
             raise Fallback("backfill")
-        with self._sessions() as session:
-            filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
-            if not filled.ids:
-                try:
+        try:
+            with self._sessions() as session:
+                filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
+                if not filled.ids:
                     queries.check_owner(session, timeline)
-                except Missing:
-                    self.store.drop([timeline.key])
-                    raise
+        except Missing:
+            self.store.drop([timeline.key])  # after the session: the store may need its connection
+            raise
         self.store.backfill(timeline.key, token, filled.ids, filled.floor)
         return Slice([id_ for id_ in filled.ids if id_ < before][:count], filled.floor)

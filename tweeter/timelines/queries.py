@@ -54,8 +54,8 @@ def views_of(session: Session, statement: "Select[*tuple[Any, ...]]", values: di
     """The tweets that a statement made by `views` returns."""
     rows = session.execute(statement, values).all()  # faster than fetching them one by one
     return [
-        TweetView(id_, user_id, username, name, message, round(date.timestamp() * 1000), parent_id, parent_username)
-        for id_, user_id, username, name, message, date, parent_id, parent_username in rows
+        TweetView(id_, user_id, username, name, message, round(date.timestamp() * 1000), parent_id, of, replies)
+        for id_, user_id, username, name, message, date, parent_id, of, replies in rows
     ]
 
 
@@ -73,6 +73,7 @@ def views(ids: Select[Any]) -> "Select[*tuple[Any, ...]]":
             Tweet.date,
             Tweet.parent_id,
             parent_author.username,
+            Tweet.replies_count,
         )
         .select_from(page)
         .join(Tweet, Tweet.id == page.c[0])

@@ -12,7 +12,8 @@ from tweeter.bench.report.charts import Chart
 from tweeter.bench.schema import Latency, Offered
 
 HEAD = ["requests/s", "backend", "achieved", "median", "95 %", "99 %", "errors", "generator late by", "held"]
-COMPONENTS = ("site", "", "generator", "other programs")  # the database and stores come second
+COMPONENTS = ("site", "", "generator")  # the database and stores come second
+DISTURBED = 0.1  # of the CPUs
 ONE_MACHINE = (
     "The load generator, the site, the database and the stores share the CPUs of one machine: a rate is that of the "
     "whole machine, and the generator's share is in the table of CPU times."
@@ -37,7 +38,14 @@ class Shown(NamedTuple):
         for mix in mixes(self.latency):
             if sentence := capacity_sentence(lines_of(self.latency, *mix)):
                 told.append(f"{title(*mix).capitalize()}. {sentence}")
-        figures.show(*tables, *told, readers_sentence(self.latency), ONE_MACHINE, checked(self.latency))
+        figures.show(
+            *filter(None, [disturbance(self.latency)]),
+            *tables,
+            *told,
+            readers_sentence(self.latency),
+            ONE_MACHINE,
+            checked(self.latency),
+        )
 
     def data(self) -> dict[str, Any]:
         found: dict[str, Any] = msgspec.to_builtins(self.latency)
@@ -110,6 +118,16 @@ def capacity_sentence(lines: dict[str, list[Offered]]) -> str:
         return ""
     return (
         f"A request's CPU time in PostgreSQL, and the rate that one CPU of PostgreSQL could serve: {'; '.join(told)}."
+    )
+
+
+def disturbance(latency: Latency | None) -> str:
+    """Whether other programs took so much that the rates are too low; empty if they did not."""
+    if latency is None or latency.disturbance < DISTURBED:
+        return ""
+    return (
+        f"Other programs used {latency.disturbance:.0%} of the CPUs during the load (median): "
+        "the rates are too low, and their order may be chance."
     )
 
 

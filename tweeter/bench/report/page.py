@@ -11,7 +11,7 @@ from tweeter.bench.noise import noise_of
 from tweeter.bench.plan import Plan
 from tweeter.bench.report import plots
 from tweeter.bench.report.charts import Chart
-from tweeter.bench.report.latency import ONE_MACHINE, knees_table, latency_charts, readers_sentence
+from tweeter.bench.report.latency import ONE_MACHINE, disturbance, knees_table, latency_charts, readers_sentence
 from tweeter.bench.schema import Measurement, Result, Times
 from tweeter.bench.verdicts import best, factor
 
@@ -33,7 +33,8 @@ def write_html(result: Result, path: Path) -> None:
     )  # fmt: skip
     environment.filters["cell"] = cell
     html = environment.get_template("report.jinja2").render(
-        result=result, noise=noise_of(result), one_machine=ONE_MACHINE, readers=readers_sentence(result.latency),
+        result=result, noise=noise_of(result), one_machine=ONE_MACHINE, disturbance=disturbance(result.latency),
+        readers=readers_sentence(result.latency),
         latency=latency_charts(result.latency, result.backends), knees=result.latency and knees_table(result.latency),
         growth=list(growth_charts(result)), workloads=workload_charts(result),
         memory=memory_charts(result), answers=answers_table(result), costs=costs_table(result),

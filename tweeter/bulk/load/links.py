@@ -93,7 +93,10 @@ def _link(database: BulkDatabase, links: Sequence[tuple[int, int]]) -> int:
         # Walking up a conversation must terminate, so links that would create a cycle are skipped.
         if database.execute(_IS_ABOVE, child=child, parent=parent).first() is None:
             link = "UPDATE tweets SET parent_id = :parent WHERE id = :child AND parent_id IS NULL"
-            added += database.execute(link, child=child, parent=parent).rowcount
+            if database.execute(link, child=child, parent=parent).rowcount:
+                count = "UPDATE tweets SET replies_count = replies_count + 1 WHERE id = :parent"
+                database.execute(count, parent=parent)
+                added += 1
     return added
 
 

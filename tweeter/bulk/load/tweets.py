@@ -72,7 +72,7 @@ def write_tweets(database: BulkDatabase, progress: Progress, total: int, has_sou
         {_FRESH} JOIN load_tweets AS t ON t.line = o.line {_PARENTS if has_links else ""}
         WHERE {_OF_BATCH} ORDER BY g.n
         """
-    steps = [add, _ADD_MENTIONS, _ADD_HASHTAGS, _COUNT]
+    steps = [add, _ADD_MENTIONS, _ADD_HASHTAGS, _COUNT, *([_COUNT_REPLIES] if has_links else [])]
     written = 0
     for after, last, count in database.batches("load_order"):
         written += database.commit(partial(_write_batch, database, steps, has_sources, after, last))
@@ -200,6 +200,17 @@ _COUNT = f"""
     UPDATE users SET tweets_count = tweets_count + steps.tweets
     FROM (SELECT o.user_id, count(*) AS tweets {_FRESH} WHERE {_OF_BATCH} GROUP BY o.user_id) AS steps
     WHERE users.id = steps.user_id
+    """
+
+_COUNT_REPLIES = """
+    UPDATE tweets SET replies_count = replies_count + steps.replies
+    FROM (
+        SELECT r.parent_id AS id, count(*) AS replies
+        FROM load_given AS g JOIN tweets AS r ON r.id = g.id
+        WHERE g.n > :after AND g.n <= :last AND g.fresh AND r.parent_id IS NOT NULL
+        GROUP BY r.parent_id
+    ) AS steps
+    WHERE tweets.id = steps.id
     """
 
 _KEEP_SOURCES = """

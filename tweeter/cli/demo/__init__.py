@@ -129,6 +129,7 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
     )
     tweet_ids = _give_ids(session, [ids.first_id_of_ms(start_ms + post.time) for post in posts])
     id_of_post = dict(zip(map(id, posts), tweet_ids, strict=True))
+    replies_count = Counter(id(post.parent) for post in posts if post.parent)
     session.execute(
         insert(Tweet),
         [
@@ -138,6 +139,7 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
                 "message": post.text,
                 "date": ids.date_of(tweet_id),
                 "parent_id": id_of_post[id(post.parent)] if post.parent else None,
+                "replies_count": replies_count[id(post)],
             }
             for tweet_id, post in zip(tweet_ids, posts, strict=True)
         ],

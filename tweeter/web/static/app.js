@@ -1,5 +1,5 @@
-// Tweeter works without this file. It adds a character counter, polling for new tweets, relative times and older tweets
-// loaded into the page.
+// Tweeter works without this file. It adds a character counter, relative times, links to copy, keys, the number of new
+// mentions, polling for new tweets, and older tweets that are loaded into the page and are there again after Back.
 
 const plural = (n, one) => `${n} ${one}${n === "1" || n === 1 ? "" : "s"}`;
 
@@ -82,7 +82,35 @@ const age = () => {
     if (time.textContent !== text) time.textContent = text;
   }
 };
-age();
+
+// A button on each tweet that copies its address. Browsers allow that on https and localhost only.
+
+const addCopyButtons = () => {
+  if (!navigator.clipboard) return;
+  for (const foot of document.querySelectorAll(".tweet-foot:not([data-copy])")) {
+    foot.dataset.copy = "";
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy link";
+    foot.append(" ", button);
+  }
+};
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button.copy");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.closest("article").querySelector("a.when").href);
+    button.textContent = "Copied";
+    announce("Link copied");
+  } catch {
+    announce("The browser did not allow copying");
+  }
+});
+
+const decorate = () => { age(); addCopyButtons(); };
+decorate();
 setInterval(() => { if (!document.hidden) age(); }, 30000);
 
 // Fetch a page of tweets and take its articles.
@@ -90,7 +118,7 @@ setInterval(() => { if (!document.hidden) age(); }, 30000);
 const title = document.title;
 
 const fetchPage = async (url) => {
-  const response = await fetch(url, { headers: { Accept: "text/html" } });
+  const response = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-cache" });
   if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   if (page.title !== title) throw new Error(`${url} has another title`); // for example after signing out
@@ -102,38 +130,92 @@ const focusOn = (element) => {
   element.focus({ preventScroll: true });
 };
 
+// Appends the next page to a list. Returns its new items.
+const loadOlder = async (link) => {
+  const list = link.closest("nav").previousElementSibling;
+  const page = await fetchPage(link.href);
+  const known = new Set(Array.from(list.querySelectorAll("[data-tweet-id]"), (tweet) => tweet.dataset.tweetId));
+  const kind = list.matches("[data-people]") ? "[data-people]" : "[data-timeline]";
+  const found = [...(page.querySelector(kind)?.children ?? [])];
+  const more = found.filter((item) => !known.has(item.dataset.tweetId));
+  if (!more.length && page.querySelector("a[data-older]")) throw new Error("open the page to see why it is empty");
+  list.append(...more);
+  decorate();
+  const next = page.querySelector("a[data-older]");
+  const what = kind === "[data-people]" ? "more" : "more tweets";
+  if (next) {
+    link.href = next.getAttribute("href");
+  } else {
+    const end = document.createElement("p");
+    end.className = "end";
+    end.textContent = "That is all.";
+    link.closest("nav").replaceWith(end);
+  }
+  announce(`${more.length} ${what}${next ? "" : ". That is all."}`);
+  return more;
+};
+
 document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-older]");
-  const list = link?.closest("nav").previousElementSibling;
-  if (!list || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  if (!link?.closest("nav").previousElementSibling) return;
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   if (link.hasAttribute("aria-busy")) return;
   link.setAttribute("aria-busy", "true");
   try {
-    const page = await fetchPage(link.href);
-    const known = new Set(Array.from(list.querySelectorAll("[data-tweet-id]"), (tweet) => tweet.dataset.tweetId));
-    const kind = list.matches("[data-people]") ? "[data-people]" : "[data-timeline]";
-    const found = [...(page.querySelector(kind)?.children ?? [])];
-    const more = found.filter((item) => !known.has(item.dataset.tweetId));
-    if (!more.length && page.querySelector("a[data-older]")) throw new Error("open the page to see why it is empty");
-    list.append(...more);
-    age();
-    const next = page.querySelector("a[data-older]");
-    const what = kind === "[data-people]" ? "more" : "more tweets";
-    if (next) {
-      link.href = next.getAttribute("href");
-      link.removeAttribute("aria-busy");
-    } else {
-      const end = document.createElement("p");
-      end.className = "end";
-      end.textContent = "That is all.";
-      link.closest("nav").replaceWith(end);
-    }
-    announce(`${more.length} ${what}${next ? "" : ". That is all."}`);
+    const more = await loadOlder(link);
     if (more.length) focusOn(more[0]);
   } catch {
     location.assign(link.href);
+  } finally {
+    link.removeAttribute("aria-busy");
   }
+});
+
+// The place in a list of tweets. Browsers keep no page for signed-in users, so Back and Reload load it again: the same
+// tweet appears at the same place, and the pages up to it are loaded again.
+
+const place = `place ${location.pathname}${location.search}`;
+const tweets = () => [...document.querySelectorAll("[data-timeline] > [data-tweet-id]")];
+
+if (tweets().length) {
+  history.scrollRestoration = "manual";
+  addEventListener("pagehide", () => {
+    const first = scrollY > 0 && tweets().find((tweet) => tweet.getBoundingClientRect().bottom > 0);
+    if (!first) return sessionStorage.removeItem(place);
+    const { top } = first.getBoundingClientRect();
+    sessionStorage.setItem(place, JSON.stringify({ id: first.dataset.tweetId, top, shown: tweets().length }));
+  });
+  const kept = JSON.parse(sessionStorage.getItem(place));
+  const [entry] = performance.getEntriesByType("navigation");
+  if (kept && !location.hash && ["back_forward", "reload"].includes(entry?.type)) {
+    const find = () => tweets().find((tweet) => tweet.dataset.tweetId === kept.id);
+    try {
+      let link = document.querySelector("a[data-older]");
+      while (!find() && link && tweets().length < kept.shown) {
+        await loadOlder(link);
+        link = document.querySelector("a[data-older]");
+      }
+      announcer.textContent = "";
+    } catch { /* the page stays at what is loaded */ }
+    const found = find();
+    if (found) scrollBy({ top: found.getBoundingClientRect().top - kept.top, behavior: "instant" });
+  }
+}
+
+// Keys, while no field has the focus: "/" for the search box, "n" for a new tweet or a reply.
+
+if (location.hash === "#message") document.querySelector("#message")?.focus();
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+  const key = `[aria-keyshortcuts="${event.key === "/" || event.key === "n" ? event.key : ""}"]`;
+  const target = [...document.querySelectorAll(key)].find((element) => element.checkVisibility?.() ?? true);
+  if (!target) return;
+  event.preventDefault();
+  if (target.href) target.click();
+  else target.focus();
 });
 
 // Poll for new tweets; most responses are 304. Hidden tabs do not poll.
@@ -165,7 +247,7 @@ const loadNews = async () => {
     else if (pager) timeline.after(pager);
     document.querySelector(".news").remove();
     document.title = title;
-    age();
+    decorate();
     if (timeline.firstElementChild) focusOn(timeline.firstElementChild);
     window.scrollTo({ top: 0 });
   } catch {
@@ -196,4 +278,40 @@ if (timeline) {
   document.addEventListener("visibilitychange", poll);
   document.addEventListener("click", (event) => { if (event.target.closest(".news")) loadNews(); });
   waiting = setTimeout(poll, POLL_SECONDS * 1000);
+}
+
+// The number of mentions since this browser last showed the page of mentions; at most one request in half a minute.
+
+const mentions = document.querySelector("[data-mentions]");
+
+if (mentions) {
+  const key = `mentions ${mentions.dataset.mentions}`;
+  const show = (count) => {
+    if (!count) return;
+    const number = document.createElement("span");
+    number.className = "number";
+    number.textContent = count >= 100 ? "99+" : count;
+    const words = number.appendChild(document.createElement("span"));
+    words.className = "sr";
+    words.textContent = " new";
+    mentions.append(" ", number);
+  };
+  if (timeline && location.pathname === "/mentions") {
+    localStorage.setItem(key, new URLSearchParams(timeline.dataset.poll.split("?")[1]).get("since"));
+    sessionStorage.removeItem(key);
+  } else {
+    const known = JSON.parse(sessionStorage.getItem(key)) ?? { date: 0 };
+    if (Date.now() - known.date < POLL_SECONDS * 1000) {
+      show(known.count);
+    } else {
+      const since = localStorage.getItem(key) ?? 0;
+      fetch(`/newer?timeline=mentions&since=${since}`, { headers: { Accept: "application/json" } })
+        .then((response) => (response.ok ? response.json() : { count: 0 }))
+        .then(({ count }) => {
+          sessionStorage.setItem(key, JSON.stringify({ count, date: Date.now() }));
+          show(count);
+        })
+        .catch(() => { /* no number */ });
+    }
+  }
 }

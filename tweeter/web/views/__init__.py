@@ -2,6 +2,7 @@
 
 from pyramid.config import Configurator
 
+from tweeter.web.rendering import COMPILED
 from tweeter.web.views.frames import Frames
 
 
@@ -9,6 +10,7 @@ def includeme(config: Configurator) -> None:
     settings = config.get_settings()
     settings.setdefault("jinja2.trim_blocks", "true")
     settings.setdefault("jinja2.lstrip_blocks", "true")
+    settings["jinja2.bytecode_caching"] = COMPILED
     config.add_jinja2_search_path("tweeter.web:templates", name=".jinja2")
     for part in ("receiving", "tweens", "layout", "monitoring", "export"):
         config.include(f".{part}")

@@ -8,11 +8,11 @@ from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request
 
 from tweeter import measure
-from tweeter.interfaces import ITimelines
 from tweeter.web import rendering
+from tweeter.web.assets import Assets
 from tweeter.web.security import Identity
 from tweeter.web.views.forms import Form
-from tweeter.web.views.tweens import count
+from tweeter.web.views.tweens import count, trips
 
 
 def add_globals(event: BeforeRender) -> None:
@@ -36,25 +36,19 @@ def add_globals(event: BeforeRender) -> None:
 
 
 def static_path(request: Request, name: str) -> str:
-    """The URL of a static file, cached: it never changes while the process runs, and each page has four."""
-    known: dict[tuple[str, str], str] = request.registry["static_paths"]
-    key = request.script_name, name
-    if key not in known:
-        known[key] = request.static_path(f"tweeter.web:static/{name}")
-    return known[key]
+    """The URL of a static file."""
+    assets: Assets = request.registry["assets"]
+    return request.script_name + assets.path(name)
 
 
 def costs(request: Request) -> str:
-    """The line in the footer: the backend, its time and its work."""
+    """The line in the footer: the time of the page; with a timeline also the backend and its work."""
     meter = measure.current() or measure.Meter()
-    name = meter.served_by or request.registry.getUtility(ITimelines).name
-    line = (
-        f"Served by {name} in {meter.seconds * 1000:.1f} ms · {count(meter.round_trips, 'store round trip')} · "
-        f"{count(meter.sql, 'SQL query', 'SQL queries')}"
-    )
-    if meter.served_by and meter.sql:
-        line += f", {meter.timeline_sql or 'none'} for the timeline"
-    return line
+    time, statements = f"{meter.seconds * 1000:.1f} ms", count(meter.sql, "SQL query", "SQL queries")
+    if not meter.served_by:
+        return f"Page in {time} · {statements}"
+    line = f"Served by {meter.served_by} in {time} · {trips(meter, 'store ')} · {statements}"
+    return f"{line}, {meter.timeline_sql or 'none'} for the timeline" if meter.sql else line
 
 
 def flashes(request: Request) -> list[str]:
@@ -73,5 +67,5 @@ def safe_identity(request: Request) -> Identity | None:
 
 
 def includeme(config: Configurator) -> None:
-    config.registry["static_paths"] = {}
+    config.registry["assets"] = Assets(reload=config.get_settings()["pyramid.reload_templates"])
     config.add_subscriber(add_globals, BeforeRender)

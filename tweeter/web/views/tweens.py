@@ -15,7 +15,6 @@ from sqlalchemy.exc import OperationalError
 
 from tweeter import logs, measure, metrics
 from tweeter.db.drivers import SQLHangs
-from tweeter.interfaces import ITimelines
 from tweeter.web.clients import is_from, parse_networks
 
 Handler = Callable[[Request], Response]
@@ -30,6 +29,8 @@ STRICT = [
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 ]
+LEAST = [("X-Content-Type-Options", "nosniff")]
+FILES = frozenset(("static", "avatar", "favicon", "robots"))  # routes
 STRICT_TRANSPORT = f"max-age={365 * 24 * 3600}"
 INVISIBLE = dict.fromkeys(map(ord, "\t\r\n"))  # browsers ignore them in a URL
 METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"))
@@ -47,14 +48,15 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
                 account(request, response, meter)
             except Exception:  # the transaction is committed: nothing may fail now
                 log.exception("a request could not be counted")
-            backend = meter.served_by or registry.getUtility(ITimelines).name
             timing = (
                 f"total;dur={meter.seconds * 1000:.1f}, "
                 f'sql;dur={meter.sql_seconds * 1000:.1f};desc="{count(meter.sql, "query", "queries")}", '
-                f'store;dur={meter.store_seconds * 1000:.1f};desc="{count(meter.round_trips, "round trip")}", '
-                f'backend;desc="{backend}"'
+                f'store;dur={meter.store_seconds * 1000:.1f};desc="{trips(meter)}"'
             )
-            response.headerlist.append(("Server-Timing", timing))
+            if meter.served_by:
+                timing += f', backend;desc="{meter.served_by}"'
+            if not is_file(request):
+                response.headerlist.append(("Server-Timing", timing))
         return response
 
     return measure_request
@@ -68,7 +70,8 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     backend = meter.served_by.partition(",")[0]
     if backend and meter.round_trips:
         metrics.child(metrics.ROUND_TRIPS, backend).inc(meter.round_trips)
-    logs.requests.info(
+    logs.requests.log(
+        logging.DEBUG if is_file(request) else logging.INFO,
         "%s %s",
         request.method,
         quote(request.environ.get("PATH_INFO", "").encode("latin-1"), safe="/@"),  # it may be undecodable
@@ -83,6 +86,11 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     )
 
 
+def is_file(request: Request) -> bool:
+    """Whether the response is a file without scripts, which headers for pages would only make larger."""
+    return request.matched_route is not None and request.matched_route.name in FILES
+
+
 def headers_tween(handler: Handler, registry: Registry) -> Handler:
     """Adds the security headers. Pages for signed-in users are never cached."""
     production = registry.settings["tweeter.production"]
@@ -91,7 +99,7 @@ def headers_tween(handler: Handler, registry: Registry) -> Handler:
         response = handler(request)
         headers = response.headerlist  # WebOb's own mapping scans the list for each name
         present = {name.lower() for name, _ in headers}
-        headers += [header for header in STRICT if header[0].lower() not in present]
+        headers += [header for header in (LEAST if is_file(request) else STRICT) if header[0].lower() not in present]
         if "cache-control" not in present:
             signed_in = "ticket" in request.cookies
             headers.append(("Cache-Control", "private, no-store" if signed_in else "private, no-cache"))
@@ -142,6 +150,11 @@ def _mark(error: OperationalError) -> None:
 def count(number: int, one: str, many: str = "") -> str:
     """`1 query`, `2 queries`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def trips(meter: measure.Meter, of: str = "") -> str:
+    """The work of the store: `1 round trip`, or `2 calls` if it is in the memory of this process."""
+    return count(meter.round_trips, of + ("call" if meter.calls else "round trip"))
 
 
 def includeme(config: Configurator) -> None:
