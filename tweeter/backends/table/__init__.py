@@ -6,7 +6,8 @@ What many sites do before they add a server: a table of owners and tweets, writt
 index scan, however many accounts the reader follows; tweets are read from SQL.
 
 On PostgreSQL the tables are unlogged. A crash empties them, and then every timeline is cold. Where they should survive
-one, run `ALTER TABLE … SET LOGGED` for `timeline_runs`, `timelines` and `timeline_entries`; fan-out is slower then.
+one, run `ALTER TABLE … SET LOGGED` for `timeline_runs`, `timelines` and `timeline_entries`. Each row is then in the
+write-ahead log, too.
 """
 
 from pyramid.config import Configurator
