@@ -121,6 +121,67 @@ def test_older_tweets_load_in_place(ada: Page, url: str) -> None:
     assert len(set(ada.locator("article").evaluate_all("all => all.map(one => one.dataset.tweetId)"))) == 45
 
 
+PLACE = """() => {
+    const seen = [...document.querySelectorAll("article")].find((one) => one.getBoundingClientRect().bottom > 0);
+    return [seen.dataset.tweetId, Math.round(seen.getBoundingClientRect().top)];
+}"""
+
+
+def test_back_and_reload_return_to_the_same_tweet_at_the_same_place(ada: Page) -> None:
+    token = ada.locator("[name=csrf_token]").first.input_value()
+    for n in range(45):
+        ada.request.post("/tweets", form={"csrf_token": token, "message": f"tweet {n} @ada"})
+    ada.goto("/")
+    ada.get_by_role("link", name="Older").click()
+    expect(ada.locator("article")).to_have_count(40)
+    ada.locator("article").nth(33).scroll_into_view_if_needed()
+    ada.evaluate("scrollBy(0, 37)")
+    place = ada.evaluate(PLACE)
+    press(ada.locator("article").nth(34).locator("a.when"))
+    ada.request.post("/tweets", form={"csrf_token": token, "message": "one more"})
+    ada.go_back()
+    expect(ada.locator("article")).to_have_count(40)
+    assert ada.evaluate(PLACE) == place
+    ada.reload()
+    expect(ada.locator("article")).to_have_count(40)
+    assert ada.evaluate(PLACE) == place
+    ada.goto("/")  # a new visit begins at the top
+    assert ada.evaluate("scrollY") == 0
+    expect(ada.locator("article")).to_have_count(20)
+
+
+def test_keys_links_to_copy_own_tweets_and_the_number_of_mentions(ada: Page, open_browser: Opener) -> None:
+    post(ada, "mine, with a / and an n")
+    ada.keyboard.press("/")
+    expect(ada.get_by_role("searchbox")).to_be_focused()
+    ada.keyboard.press("n")  # in a field, it is a letter
+    expect(ada.get_by_role("searchbox")).to_have_value("n")
+    ada.locator("h1").click()
+    ada.keyboard.press("n")
+    expect(ada.get_by_label("What would you like to say?")).to_be_focused()
+    ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ada.get_by_role("button", name="Copy link").click()
+    expect(ada.get_by_role("button", name="Copied")).to_be_visible()
+    href = ada.locator("a.when").evaluate("link => link.href")
+    assert ada.evaluate("navigator.clipboard.readText()") == href
+
+    bob = open_browser()
+    sign_up(bob, "bob")
+    post(bob, "hello @ada")
+    bob.goto(href)
+    expect(bob.get_by_role("link", name="Delete your tweet")).to_have_count(0)
+    ada.evaluate("sessionStorage.clear()")  # as after half a minute
+    ada.goto("/public")
+    expect(ada.get_by_role("link", name="Mentions 1 new")).to_be_visible()
+    press(ada.get_by_role("link", name="Mentions"))
+    ada.goto("/public")
+    ada.wait_for_timeout(300)
+    expect(ada.get_by_role("link", name="Mentions", exact=True)).to_be_visible()
+    press(ada.get_by_role("link", name="Delete your tweet"))
+    press(ada.get_by_role("button", name="Yes, delete it"))
+    expect(ada.get_by_text("Your tweet was deleted.")).to_be_visible()
+
+
 def test_next_search_page_continues_after_the_last(ada: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     token = ada.locator("[name=csrf_token]").first.input_value()
     for message in ["needle 1", *["hay"] * 9, "needle 2", *["hay"] * 4, "needle 3"]:

@@ -142,7 +142,7 @@ def test_page(ini, given, nothing_left, tmp_path):
     words = ["--followees", "12", "--connections", "2", "--others", "1,8", "--runs", "1", "--seconds", "0.2"]
     assert main(["bench", ini, "page", *words, "--profile", "60", *given, "--json", str(path)]) == 0
     found = json.loads(path.read_text())
-    assert len(found["runs"]) == 5 * 3 + 7
+    assert len(found["runs"]) == 5 * 3 + 9
     assert all(rate > 1 for [rate] in found["runs"].values())
     ratios = ratios_of(path)
     assert {"12 followees / 10 followees", "100 tweets from redis / hello"} <= set(ratios)

@@ -201,7 +201,7 @@ def test_same_page_is_read_from_all_backends(people, limit):
     for name in ("sql", "memory", "redis", "memcached"):
         assert f"✓ the same {shown}" in row_of(page, name)
         assert " ms" in row_of(page, name)
-    assert "6 → 2 2 → 0 none" in row_of(page, "memory")
+    assert "6 → 2 calls 2 → 0 none" in row_of(page, "memory")
     assert re.search(r"7 → 1 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "redis"))
     assert re.search(r"8 → 2 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "memcached"))
     assert "0 1 none" in row_of(page, "sql")
@@ -374,7 +374,7 @@ def test_steps_are_in_the_order_of_the_talk_with_figures(people):
     costs = re.findall(r'<p class="costs-line">(.*?) · .*?<', page.text)
     assert costs == [
         "0 round trips",
-        "2 round trips",
+        "2 calls",
         "1 round trip",
         "22 round trips",
         "1 round trip",

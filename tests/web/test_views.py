@@ -84,6 +84,25 @@ def test_a_tweet_is_the_same_html_for_every_reader(ada: Person, bob: Person, tes
     assert '<p class="message" dir="ltr">' in article
 
 
+def test_a_name_leads_to_its_profile_and_shadows_no_route(ada: Person, bob: Person, backend: str) -> None:
+    assert ada.get("/BOB", status=303).location.endswith(f"/@{bob.username}")
+    assert ada.get("/nobody_x", status=404)
+    assert ada.browser.post("/bob", status="*").status_int in (400, 404)
+    Person(ada.browser, "public")
+    assert "The tweets of all users" in ada.browser.get("/public").text
+
+
+def test_own_tweets_have_a_link_that_opens_the_form_to_delete_them(ada: Person, bob: Person, backend: str) -> None:
+    tweet = ada.post("mine")
+    link = f'href="/tweets/{tweet}?delete#delete"'
+    assert ada.get("/").text.count(link) == ada.get("/public").text.count(link) == 1
+    assert link not in bob.get("/public").text
+    assert '<details class="own" id="delete" open>' in ada.get(f"/tweets/{tweet}?delete").text
+    bob.post("a reply", parent=tweet)
+    assert re.search(r'class="replies">1<span class="sr"> reply</span>', ada.get("/").text)
+    assert "Your tweet was deleted" in ada.send(f"/tweets/{tweet}/delete", status=303).follow().text
+
+
 def test_footer_and_header_show_the_cost_of_the_page(ada: Person, backend: str) -> None:
     ada.post("x")
     ada.get("/")

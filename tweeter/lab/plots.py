@@ -7,7 +7,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 64, 150, 28, 40
+LEFT, RIGHT, TOP, BOTTOM = 78, 150, 28, 40
 GAP = 15  # between the names of two lines
 LOOKS = 7  # classes of lines
 

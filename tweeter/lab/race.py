@@ -5,7 +5,7 @@ changes no page, and costs what the first delivery costs.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from statistics import median
@@ -27,6 +27,7 @@ from tweeter.lab.steps import with_cache
 from tweeter.values import TweetCreated
 
 ROUNDS, FEW = 3, 20_000  # rounds of each lane, up to so many followers; above, one
+ATTEMPTS, PAUSE = 3, 0.5  # of a round; seconds
 LEAST = 1_000  # followers; the rates of fewer say nothing
 CELEBRITY = 7_000_000  # followers, in the talk
 DRAWN = 120  # points of a line
@@ -53,20 +54,35 @@ def race(
                 lanes[TALK] = stack.enter_context(_talk_lane(registry, job, event, followers, older)), Delivered
             phases = {name: job.phase(f"Lane: {name}", len(followers), "timelines") for name in lanes}
             runs: dict[str, list[Delivered]] = {name: [] for name in lanes}
+            kept = registry.settings["tweeter.memory.timelines"] if "memory" in lanes else len(followers)
+            partly = {"memory"} if kept < len(followers) else set()
             shown = job.look
 
             def look() -> None:
                 shown()
-                _look(job, phases, runs)
+                _look(job, phases, runs, partly)
 
             job.look, job.plot = look, partial(_drawn, runs)
             for number in range(ROUNDS if len(followers) <= FEW else 1):
                 for name, (run, begin) in lanes.items():
-                    runs[name].append(delivered := begin())
-                    run(number, delivered)
+                    phases[name].note = _attempt(partial(run, number), begin, runs[name])
             look()
-    except (BackendUnavailable, redis.RedisError) as error:
+    except redis.RedisError as error:
         job.error = f"The race stopped: {error}"
+
+
+def _attempt(run: Callable[[Delivered], None], begin: Callable[[], Delivered], runs: list[Delivered]) -> str:
+    """Delivers once; begins again if the server does not respond in time. Returns why it failed, or nothing."""
+    why = ""
+    for _ in range(ATTEMPTS):
+        runs.append(delivered := begin())
+        try:
+            run(delivered)
+            return ""
+        except (BackendUnavailable, redis.RedisError) as error:
+            why = f"stopped: {error}"
+            time.sleep(PAUSE)
+    return why
 
 
 def _deliver(projector: Any, event: TweetCreated, number: int, delivered: Delivered) -> None:
@@ -105,8 +121,13 @@ def _talk_lane(
                 client.unlink(*(f"{stem}{follower}" for follower in chunk))
 
 
-def _look(job: Job, phases: Mapping[str, Phase], runs: Mapping[str, Sequence[Delivered]]) -> None:
-    """Shows the median of the complete rounds, and what a celebrity would take at that rate."""
+def _look(
+    job: Job, phases: Mapping[str, Phase], runs: Mapping[str, Sequence[Delivered]], partly: Collection[str]
+) -> None:
+    """Shows the median of the complete rounds, and what a celebrity would take at that rate.
+
+    Lanes of stores in which most timelines are cold (`partly`) allow no such conclusion.
+    """
     complete: dict[str, list[float]] = {}
     for name, phase in phases.items():
         every = runs[name]
@@ -114,7 +135,9 @@ def _look(job: Job, phases: Mapping[str, Phase], runs: Mapping[str, Sequence[Del
         complete[name] = [each.seconds for each in every if each.timelines >= phase.total]
         if complete[name]:
             phase.seconds = median(complete[name])
-            if phase.total >= LEAST:
+            if name in partly:
+                phase.note = "most timelines are cold here: no conclusion"
+            elif phase.total >= LEAST:
                 phase.note = f"{CELEBRITY:,} would take {CELEBRITY * phase.seconds / phase.total:,.0f} s at this rate"
     job.noise = noise(complete.values())
 

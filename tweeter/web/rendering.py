@@ -46,6 +46,8 @@ class CompiledTemplates(BytecodeCache):
 
 
 COMPILED = CompiledTemplates()
+_REPLIES = b' <span class="replies">%d<span class="sr"> %b</span></span>'
+_DELETE = b' <a class="delete" href="/tweets/%d?delete#delete">Delete<span class="sr"> your tweet</span></a>'
 _HOLE = secrets.token_hex(16)  # random, so that no user can write it
 _templates = Environment(
     loader=PackageLoader("tweeter.web", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -53,12 +55,12 @@ _templates = Environment(
 )  # fmt: skip
 
 
-def tweets_html(tweets: Iterable[TweetView]) -> Markup:
-    """The `<article>` of each tweet, the same for every reader."""
-    return Markup(tweets_bytes(tweets).decode())  # noqa: S704 (escaped)
+def tweets_html(tweets: Iterable[TweetView], me: int | None = None) -> Markup:
+    """The `<article>` of each tweet, the same for every reader but for links to delete the tweets of `me`."""
+    return Markup(tweets_bytes(tweets, me).decode())  # noqa: S704 (escaped)
 
 
-def tweets_bytes(tweets: Iterable[TweetView]) -> bytes:
+def tweets_bytes(tweets: Iterable[TweetView], me: int | None = None) -> bytes:
     """Like `tweets_html`, in UTF-8.
 
     Cached by all values of the TweetView but the number of replies: a tweet with a new author name, or without its
@@ -66,7 +68,7 @@ def tweets_bytes(tweets: Iterable[TweetView]) -> bytes:
     A changed template is detected within BLINK seconds.
     """
     _look_at_template(int(time.monotonic() / BLINK))
-    return b"\n".join(map(_filled, tweets))
+    return b"\n".join([_filled(tweet, tweet.user_id == me) for tweet in tweets])
 
 
 @lru_cache(maxsize=1)
@@ -76,24 +78,22 @@ def _look_at_template(blink: int) -> None:
         _article.cache_clear()
 
 
-def _filled(tweet: TweetView) -> bytes:
-    """The HTML of a tweet, with the number of its replies."""
-    if not tweet.replies:
+def _filled(tweet: TweetView, own: bool) -> bytes:
+    """The HTML of a tweet, with the number of its replies; with a link to delete it if it is the reader's own."""
+    if not tweet.replies and not own:
         return b"".join(_article(tweet))
-    before, after = _article(replace(tweet, replies=0))
-    word = "reply" if tweet.replies == 1 else "replies"
-    return b'%b <span class="replies">%d<span class="sr"> %b</span></span>%b' % (
-        before, tweet.replies, word.encode(), after,
-    )  # fmt: skip
+    before, between, after = _article(replace(tweet, replies=0) if tweet.replies else tweet)
+    replies = _REPLIES % (tweet.replies, b"reply" if tweet.replies == 1 else b"replies") if tweet.replies else b""
+    return b"".join((before, replies, between, _DELETE % tweet.id if own else b"", after))
 
 
 @lru_cache(maxsize=FRAGMENTS)
-def _article(tweet: TweetView) -> tuple[bytes, bytes]:
-    """The HTML of a tweet before and after the number of its replies."""
+def _article(tweet: TweetView) -> tuple[bytes, bytes, bytes]:
+    """The HTML of a tweet, split at the number of its replies and at the link to delete it."""
     message, iso, shown = made_of(tweet)
-    html = _tweet_template().render(tweet=tweet, message=message, iso=iso, shown=shown, replies=_HOLE)
-    before, after = html.encode().split(_HOLE.encode())
-    return before, after
+    html = _tweet_template().render(tweet=tweet, message=message, iso=iso, shown=shown, replies=_HOLE, own=_HOLE)
+    before, between, after = html.encode().split(_HOLE.encode())
+    return before, between, after
 
 
 def made_of(tweet: TweetView) -> tuple[Markup, str, str]:

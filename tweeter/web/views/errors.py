@@ -11,10 +11,12 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 from pyramid_retry import is_error_retryable
-from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tweeter.errors import Busy, Missing, NotYours, Refused, TookTooLong, TryAgain
+from tweeter.services.people import find_user
+from tweeter.text import USERNAME
 from tweeter.web.security import came_over_http, local_url
 from tweeter.web.views import accounts, drafts
 from tweeter.web.views.forms import posted, see
@@ -84,7 +86,22 @@ def not_found(error: HTTPException, request: Request) -> Response:
             response = error_page(request, 405)
             response.allow = sorted(methods)
             return response
+    if request.matched_route is None and (username := _person(request)):
+        return see(f"/@{username}")
     return error_page(request, 404, _sentence(error))
+
+
+def _person(request: Request) -> str:
+    """The username of the person that a URL without a route names: /ada for /@Ada. Empty if there is none."""
+    name = str(request.path_info).removeprefix("/")
+    if request.method not in ("GET", "HEAD") or not USERNAME.fullmatch(name):
+        return ""
+    try:
+        with request.read_session() as session:
+            user = find_user(session, name)
+    except SQLAlchemyError:
+        return ""
+    return user.username if user else ""
 
 
 def _typed(request: Request) -> str:

@@ -62,7 +62,7 @@ class Frames:
                 if len(self._frames) > self._size:
                     self._frames.popitem(last=False)
         filling = {
-            "tweets": rendering.tweets_bytes(values["tweets"]),
+            "tweets": rendering.tweets_bytes(values["tweets"], me.id if me else None),
             "poll": escape(poll).encode(),
             "older": escape(older).encode(),
             "costs": escape(costs(request)).encode(),

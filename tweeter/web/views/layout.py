@@ -20,15 +20,15 @@ def add_globals(event: BeforeRender) -> None:
     request, values = event["request"], event.rendering_val
     if request is None or not isinstance(values, dict):
         return
-    if "me" not in values:
-        event["me"] = request.identity
+    me = values["me"] if "me" in values else request.identity  # noqa: SIM401 (it would load the user anyway)
     event.update(
+        me=me,
         form=Form(),
         costs=lambda: costs(request),
         flashes=lambda: flashes(request),
         static=partial(static_path, request),
         icons=rendering.icons(),
-        tweets_html=rendering.tweets_html,
+        tweets_html=partial(rendering.tweets_html, me=me.id if me else None),
         text_html=rendering.text_html,
         count=count,
         settings=request.registry.settings,
