@@ -92,6 +92,18 @@ def test_a_name_leads_to_its_profile_and_shadows_no_route(ada: Person, bob: Pers
     assert "The tweets of all users" in ada.browser.get("/public").text
 
 
+def test_an_empty_home_shows_people_to_follow(ada: Person, bob: Person, backend: str) -> None:
+    assert "People to follow" not in ada.get("/").text
+    tweet = bob.post("hello")
+    page = ada.get("/")
+    assert "People to follow" in page.text
+    assert 'action="/@bob/follow"' in page.text
+    assert 'action="/@ada/follow"' not in page.text.lower()
+    ada.follow("bob")
+    assert ada.ids("/") == [tweet]
+    assert "People to follow" not in ada.get("/").text
+
+
 def test_own_tweets_have_a_link_that_opens_the_form_to_delete_them(ada: Person, bob: Person, backend: str) -> None:
     tweet = ada.post("mine")
     link = f'href="/tweets/{tweet}?delete#delete"'
