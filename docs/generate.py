@@ -1,8 +1,12 @@
-"""Writes docs/reference/ from the code: `make docs`. A test compares the files with the result of `pages()`."""
+"""Writes docs/reference/ from the code, and the lab's reference.json from docs/results/bench.json: `make docs`.
+
+A test compares the files with the results of `pages()` and `lab_reference()`.
+"""
 
 import argparse
 import ast
 import inspect
+import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +30,7 @@ from tweeter.settings import KNOWN
 
 ROOT = Path(tweeter.__file__).parent
 FOLDER = Path(__file__).parent / "reference"
+REFERENCE = ROOT / "lab" / "reference.json"
 NOTE = "<!-- Generated from the code by `make docs`. Do not edit. -->"
 SETTINGS = {
     "sqlalchemy.url": "sqlite://", "tweeter.secret": "not needed", "tweeter.production": "false",
@@ -267,7 +272,20 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def lab_reference() -> str:
+    """What the lab needs of docs/results/bench.json: the home page of each backend, by the number of followees."""
+    result = json.loads((FOLDER.parent / "results" / "bench.json").read_text(encoding="utf-8"))
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for point in result["measurements"]:
+        if point["series"] == "followees" and point["measure"] == "home":
+            lines.setdefault(point["backend"], []).append((point["x"], round(point["times"]["median"] * 1000, 3)))
+    machine = f"{result['machine']['cpus']} CPUs, PostgreSQL {result['servers']['postgresql']}"
+    content = {"date": result["created"][:10], "machine": machine, "home_ms": {k: sorted(v) for k, v in lines.items()}}
+    return json.dumps(content, indent=1) + "\n"
+
+
 if __name__ == "__main__":
+    REFERENCE.write_text(lab_reference(), encoding="utf-8")
     FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

@@ -39,6 +39,9 @@ def main() -> None:
         page.locator("details").nth(1).evaluate("details => details.open = true")  # the statement of sql
         shoot(page, "lab", full_page=True)
         page.goto("/lab/steps")
+        page.get_by_role("button", name="Create readers").click()
+        expect(page.get_by_role("heading", name="Done: creating readers")).to_be_visible(timeout=60_000)
+        page.goto("/lab/steps?user=lab_follows_5000")
         shoot(page, "lab-steps", full_page=True)
         page.goto("/lab/live")
         page.get_by_role("group").get_by_role("button", name="redis", exact=True).click()

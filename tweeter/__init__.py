@@ -48,7 +48,6 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
         app = config.make_wsgi_app()
     if global_config.get("__script__") not in INSPECTING:
         start(app.registry)
-        atexit.register(shut_down, app.registry)
     return app
 
 
@@ -124,3 +123,9 @@ def shut_down(registry: Registry) -> None:
     registry.getUtility(IDelivery).stop()
     registry["housekeeper"].stop()
     registry.database.engine.dispose()
+
+
+@atexit.register
+def _shut_down_all() -> None:
+    for registry in list(_started.values()):
+        shut_down(registry)

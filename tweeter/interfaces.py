@@ -206,6 +206,16 @@ class IBulkStore(ITimelineStore):
         """
 
 
+class IWarmingStore(ITimelineStore):
+    """A store that backfills many timelines with the same ids in few exchanges. Optional; used by the lab."""
+
+    def backfill_all(keys, read):
+        """`begin_backfill` for all cold keys, then `backfill` of each with the result of `read()`: (ids, floor).
+
+        As with `backfill`, ids that were added in between are kept, or the timeline stays cold.
+        """
+
+
 class IPageStore(ITimelineStore):
     """A store that has ids and tweets on one server. Optional: a page then takes one exchange instead of two."""
 

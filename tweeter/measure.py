@@ -27,6 +27,7 @@ class Meter:
     sql: int = 0
     sql_seconds: float = 0.0
     timeline_sql: int = 0
+    timeline_seconds: float = 0.0
     round_trips: int = 0
     store_seconds: float = 0.0
     bytes_sent: int = 0  # over the sockets of stores
@@ -62,16 +63,22 @@ def measuring(keep_statements: bool = False) -> Iterator[Meter]:
 
 @contextmanager
 def timeline_read() -> Iterator[None]:
-    """Counts SQL within the block as SQL of a timeline; a request's other SQL is for users, sessions and the outbox."""
+    """Counts the time and the SQL within the block as a timeline's.
+
+    A request's other SQL is for users, sessions and the outbox.
+    """
     meter = _current.get()
     if meter is None:
         yield
         return
     meter._in_timeline += 1
+    began = perf_counter()
     try:
         yield
     finally:
         meter._in_timeline -= 1
+        if not meter._in_timeline:
+            meter.timeline_seconds += perf_counter() - began
 
 
 def count_sql(seconds: float, sql: str = "", parameters: Any = ()) -> None:

@@ -44,6 +44,9 @@ KNOWN = {
     "tweeter.capacity": Setting(int, 800, 1, "Tweet ids that a materialized timeline keeps."),
     "tweeter.message_limit": Setting(int, 140, 1, "Characters of a message (grapheme clusters)."),
     "tweeter.max_body": Setting(int, 65536, 1024, "Bytes of a request body."),
+    "tweeter.compression": Setting(
+        str, "gzip br", help="Codings of compressed pages, the preferred first; none: a proxy compresses."
+    ),
     "tweeter.session_days": Setting(int, 30, 1, "Days until an unused session ends."),
     "tweeter.limits.sign_in": Setting(str, "10/minute", help="Wrong passwords for one name from one address."),
     "tweeter.limits.sign_in_name": Setting(str, "30/minute", help="Wrong passwords for one name from all addresses."),

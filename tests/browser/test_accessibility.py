@@ -10,8 +10,11 @@ from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, 
 from tests.support.people import PASSWORD
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("screen", [{"viewport": {"width": 1280, "height": 900}}, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("scheme", "screen"),
+    [("light", {"viewport": {"width": 1280, "height": 900}}), ("dark", PHONE)],
+    ids=["light desktop", "dark phone"],
+)
 def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -> None:
     bob = open_browser(color_scheme=scheme, **screen)
     for url in ("/", "/public", "/login", "/signup", "/search", "/nothing"):

@@ -11,7 +11,20 @@ from tests.browser.test_accessibility import check
 from tests.browser.test_reflow import faults_of
 from tests.integration.test_bench_report import TINY
 from tweeter.bench.report.page import write_html
-from tweeter.bench.schema import SCHEMA, VERSION, Answered, Cost, Footprint, Measurement, Result, Run, summarize
+from tweeter.bench.schema import (
+    SCHEMA,
+    VERSION,
+    Answered,
+    Cost,
+    Footprint,
+    Latency,
+    Measurement,
+    Noise,
+    Offered,
+    Result,
+    Run,
+    summarize,
+)
 
 BACKENDS = ["sql", "memory", "your_own"]
 
@@ -35,6 +48,19 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [Run("retwis", backend, 10, 1.0, [9, 10, 11], {"Post": times[0]}) for backend in BACKENDS],
             [Footprint(backend, 10, 100, 1_000_000, 2_000_000) for backend in BACKENDS],
             [Answered(backend, 10, 1, backend != "sql", 0, ["home:1: [] instead of [1]"]) for backend in BACKENDS],
+            latency=Latency(
+                [
+                    Offered(
+                        backend, processes, 10, rate, rate, 100, 0.01, 0.02, 0.001 * rate, {}, rate < 200, 0.001,
+                        place == 1, {"site": 1.5, "PostgreSQL": 0.5, "generator": 0.1}, 2.0, 5, 0,
+                    )
+                    for processes in (1, 2)
+                    for place, backend in enumerate(BACKENDS)
+                    for rate in (100, 200, 400)[: place + 1]
+                ],
+                {"readers": 50, "median": 14, "mean": 35, "most": 900}, 0.25, 9000, 3, 2,
+            ),
+            noise=Noise(0.01, 0.012, 0.03, 100),
         ),
         path,
     )  # fmt: skip
@@ -53,6 +79,9 @@ def test_the_report(chromium: Browser, page: Path, scheme: Literal["light", "dar
     shown.on("request", lambda request: asked.append(request.url))
     shown.goto(page.as_uri())
     shown.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert "noisy" in shown.locator("h1 + p").inner_text()
+    assert shown.locator("main h2").first.inner_text() == "Latency under offered load"
+    assert "sql up to 100 or more; memory up to 100; " in shown.locator("#latency-1-10-heading + p").inner_text()
     check(shown)
     assert faults_of(shown) == []
     assert asked == [page.as_uri()]

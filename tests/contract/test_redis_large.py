@@ -11,7 +11,7 @@ from tests.contract.test_redis import wire_to
 from tweeter import outbox
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.db.sessions import begin_immediate
-from tweeter.delivery import leases
+from tweeter.delivery import locks
 from tweeter.devtools.servers import Redis
 from tweeter.outbox.site import site_id
 from tweeter.testing import Process
@@ -85,7 +85,7 @@ def test_truncation_without_effect_is_delivered(sqlite_url, own_redis):
 def test_clearing_a_large_store_keeps_the_lease(postgresql_url, own_redis, monkeypatch):
     """A shared server with millions of foreign keys: a scan takes longer than a holder may be silent."""
     settings = {"tweeter.redis.url": own_redis.url}
-    monkeypatch.setattr(leases, "SILENT", 0.4)
+    monkeypatch.setattr(locks, "SILENT", 0.4)
     one, other = (Process(postgresql_url, "redis", **settings) for _ in range(2))
     try:
         for process in (one, other):

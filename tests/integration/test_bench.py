@@ -5,11 +5,14 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import redis
@@ -17,11 +20,14 @@ from sqlalchemy import inspect
 
 from tests.conftest import engine_on, running, serving
 from tweeter.bench import memory
+from tweeter.bench.at_once import at_once
 from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
 from tweeter.bench.given import memcached_client, memcached_names
+from tweeter.bench.latency import Climbing
 from tweeter.bench.load import WrongAnswer, load
 from tweeter.bench.machinery import caught_up
+from tweeter.bench.offered import Offer, arrivals, gather, offer
 from tweeter.bench.scratch import Scratch
 from tweeter.cli import main
 from tweeter.console.commands import CommandError, read_settings
@@ -75,10 +81,14 @@ def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
     assert main(["bench", "delivery", ini, "--followers", "1200", "--runs", "2", "--json", str(path)]) == 0
     found = json.loads(path.read_text())
     on_redis = {"tweeter, redis", "redis-benchmark", "the talk: ZADD and trim"}
-    assert set(found["runs"]) == on_redis | {"tweeter, memcached", "a bare socket, memcached"}
+    on_memcached, on_table = (
+        {"tweeter, memcached", "a bare socket, memcached"},
+        {"tweeter, table", "tweeter, table, logged"},
+    )
+    assert set(found["runs"]) == on_redis | on_memcached | on_table
     assert all(len(values) == 2 and min(values) > 100 for values in found["runs"].values())
     ratios = ratios_of(path)
-    assert len(ratios) == 5
+    assert len(ratios) == 8
     assert ratios["growth of the process that delivers to redis"] < 50
     assert set(found["servers"]) == {"postgresql", "redis", "memcached"}
     assert found["arguments"]["followers"] == 1200
@@ -124,6 +134,7 @@ def test_memory(ini, given, nothing_left, tmp_path, capsys):
         assert f"{backend}: after a delivery to 30 cold timelines none of them are materialized;" in shown
     assert 8 < found["redis, warm, by MEMORY USAGE"][0] < 9
     assert found["the talk's sorted set in redis"][0] > 50
+    assert 8 < found["table, warm"][0] < 100
 
 
 def test_page(ini, given, nothing_left, tmp_path):
@@ -131,11 +142,11 @@ def test_page(ini, given, nothing_left, tmp_path):
     words = ["--followees", "12", "--connections", "2", "--others", "1,8", "--runs", "1", "--seconds", "0.2"]
     assert main(["bench", ini, "page", *words, "--profile", "60", *given, "--json", str(path)]) == 0
     found = json.loads(path.read_text())
-    assert len(found["runs"]) == 4 * 3 + 7
+    assert len(found["runs"]) == 5 * 3 + 9
     assert all(rate > 1 for [rate] in found["runs"].values())
     ratios = ratios_of(path)
     assert {"12 followees / 10 followees", "100 tweets from redis / hello"} <= set(ratios)
-    for backend in ("redis", "memory", "memcached"):
+    for backend in ("redis", "memory", "memcached", "table"):
         assert 0 < ratios[f"20 tweets from {backend} / hello"] < 1
         assert max(ratios[f"{backend}: {n} connections / the best of 1, 2, 8"] for n in (1, 2, 8)) == 1
     for parts in found["shares"].values():
@@ -191,6 +202,29 @@ def test_mix(ini, given, nothing_left, tmp_path):
         "redis, 30 % posts / sql", "redis, 30 % posts: pages from SQL for freshness",
         "redis, 1 % posts / sql", "redis, 1 % posts: pages from SQL for freshness",
     ]  # fmt: skip
+
+
+def test_latency(ini, given, nothing_left, monkeypatch, tmp_path, capsys):
+    tiny = Climbing(((2, 20),), first=40, most=1, seconds=0.5, limit=20, people=60, tweets_each=5, readers=8)
+    monkeypatch.setattr("tweeter.bench.latency.QUICK", tiny)
+    file = tmp_path / "latency.json"
+    words = ["--quick", "--backends", "sql,redis", *given[2:], "--database", "sqlite", "--json", str(file)]
+    assert main(["bench", "latency", ini, *words]) == 0
+    found = json.loads(file.read_text())
+    assert [point["backend"] for point in found["points"]] == ["sql", "redis"]
+    for point in found["points"]:
+        assert point["held"], point
+        assert 0 < point["p50"] <= point["p95"] <= point["p99"]
+        assert point["achieved"] > 10
+        assert (point["errors"], point["differed"]) == ({}, 0)
+        assert point["checked"] >= 1
+        assert point["cpu"]["site"] > 0
+    assert found["points"][0]["count"] == found["points"][1]["count"]  # both are offered the same
+    assert found["ceiling"] > 100
+    assert found["audience"]["readers"] == 8
+    shown = capsys.readouterr().out
+    assert "2 processes, 20 % posts" in shown
+    assert "pages that were shown under load were checked against SQL, none differed." in shown
 
 
 def test_outage(ini, given, nothing_left, redis_server, tmp_path):
@@ -370,6 +404,96 @@ def test_load_counts_pages_and_nothing_else(app):
         assert found.answers >= found.rate * 0.2
         with pytest.raises(WrongAnswer, match="404"):
             load(there, b"GET /nowhere/at/all HTTP/1.1\r\nHost: x\r\n\r\n", 1, 0.2, 0)
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Responds to one request at a time; the first takes 0.3 seconds, and one path is missing."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    lock = threading.Lock()
+    waits: ClassVar = [0.3]
+
+    def do_GET(self) -> None:
+        with self.lock:
+            time.sleep(self.waits.pop() if self.waits else 0)
+        self.send_response(404 if self.path == "/missing" else 200)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"page")
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[str, int]]:
+    """The address of a server whose first response takes 0.3 seconds."""
+    Slow.waits[:] = [0.3]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.handle_error = lambda *_: None  # clients that leave
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield "127.0.0.1", server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+PAGE, MISSING = b"GET / HTTP/1.1\r\n\r\n", b"GET /missing HTTP/1.1\r\n\r\n"
+NOT_FOUND = "The server responds HTTP/1.1 404 Not Found."
+
+
+def test_offered_load_counts_the_wait_of_requests_that_are_due_during_a_slow_one(slow):
+    due = [n / 100 for n in range(40)]
+    found = gather(len(due), offer(Offer([slow], [PAGE, MISSING], due, [0] * 39 + [1])))
+    assert len(found.latencies) == 39
+    assert found.errors == {NOT_FOUND: 1}
+    assert [page.html for page in found.kept] == ["page"]
+    # A closed loop would report one slow request; here those of the next 0.3 seconds wait, too.
+    assert sum(latency > 0.1 for latency in found.latencies) >= 15
+    assert max(found.latencies) >= 0.3
+
+
+def test_readers_at_once_wait_for_their_response_and_failures_are_counted(slow):
+    batches = list(at_once([slow], [PAGE, MISSING], 2, 0.7))
+    assert [round(batch.seconds, 1) for batch in batches] == [0.5, 0.7]
+    found = gather(0, batches)
+    assert sum(latency > 0.1 for latency in found.latencies) <= 1
+    assert len(found.latencies) > 10
+    assert found.errors[NOT_FOUND] > 10
+    assert found.kept[0].html == "page"
+
+
+def test_arrivals_are_fixed_beforehand():
+    due = arrivals(100, 2, "a seed")
+    assert due == arrivals(100, 2, "a seed") == sorted(due)
+    assert due != arrivals(100, 2, "another")
+    assert 130 < len(due) < 270
+    assert 0 < due[0] < due[-1] < 2
+
+
+def count_up(until: int) -> Iterator[int]:
+    for number in range(until):
+        yield 10 // (2 - number)
+
+
+def test_child_process_yields_items_as_they_come():
+    with closing(Child()) as child:
+        assert list(child.each(count_up, 2)) == [5, 10]
+        with pytest.raises(ChildError, match="ZeroDivisionError"):
+            list(child.each(count_up, 3))
+        assert child.call(percentile, [1, 2, 3], 50) == 2
+
+
+def test_noise_of_a_ratio_comes_first(capsys):
+    figures = Figures("Pages", "1/s")
+    figures.add({"sql": [100, 110, 95], "redis": [200, 71, 190]})
+    figures.compare("redis / sql", "redis", "sql")
+    figures.show()
+    assert capsys.readouterr().out.startswith("Rounds differ by up to 3.1")
+    quiet = Figures("Pages", "1/s")
+    quiet.add({"sql": [100, 101], "redis": [200, 201]})
+    quiet.compare("redis / sql", "redis", "sql")
+    assert quiet.noise == quiet.data()["noise"] == ""
 
 
 def test_child_process_reports_its_error():

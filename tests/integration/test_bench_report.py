@@ -16,13 +16,27 @@ from tests.conftest import write_ini
 from tests.integration.test_packaging import ROOT
 from tweeter.bench import plan
 from tweeter.bench.contender import Answers, contenders
-from tweeter.bench.figures import significant
+from tweeter.bench.latency import Climbing
+from tweeter.bench.noise import noise_of, noise_sentence
 from tweeter.bench.report import command
 from tweeter.bench.report.compare import changes, differences
-from tweeter.bench.report.page import best_sentence, constant_sentence, growth_sentence, series_of, write_html
+from tweeter.bench.report.latency import capacity_sentence, disturbance, knees_sentence, lines_of
+from tweeter.bench.report.page import constant_sentence, growth_sentence, series_of, write_html
 from tweeter.bench.report.plots import duration
-from tweeter.bench.schema import Cost, Measurement, Result, read_json, summarize, write_csv, write_json
+from tweeter.bench.report.spreadsheet import write_csv
+from tweeter.bench.schema import (
+    Cost,
+    Latency,
+    Measurement,
+    Noise,
+    Offered,
+    Result,
+    read_json,
+    summarize,
+    write_json,
+)
 from tweeter.bench.scratch import Scratch
+from tweeter.bench.verdicts import best, significant
 from tweeter.cli import main
 from tweeter.cli.bench import in_order
 from tweeter.console.commands import read_settings
@@ -43,6 +57,7 @@ TINY = plan.QUICK._replace(
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "QUICK", TINY)
+    monkeypatch.setattr(command, "QUICK_CLIMB", Climbing(mixes=()))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +68,7 @@ def done(
     folder = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "QUICK", TINY)
+        patch.setattr(command, "QUICK_CLIMB", Climbing(mixes=()))  # test_bench measures it
         words = ["bench", write_ini(folder, f"sqlite:///{sqlite_template}"), "--quick", "--seed", "5",
                  "--follows", str(WEEK / "follows.txt.gz"), "--tweets", str(WEEK / "tweets.jsonl.gz"),
                  "--database", "sqlite", "--redis", redis_server.url, "--memcached", memcached_server.address,
@@ -408,20 +424,81 @@ def test_sentence_names_the_highest_point_of_a_line_that_falls_again():
     )
 
 
-def test_best_needs_a_significant_difference():
-    fast, close, slow = [10, 11, 12, 13, 14], [9, 10, 11, 12, 13], [1, 2, 3, 4, 5]
-    assert best_sentence({"sql": slow, "redis": fast}) == "redis is fastest"
-    assert best_sentence({"sql": slow, "redis": close, "memory": fast}) == (
-        "memory and redis do not differ significantly, and are the fastest"
-    )
-    assert best_sentence({"redis": close, "memory": fast}) == "memory and redis do not differ significantly"
-    assert best_sentence({"sql": slow}) == "sql alone"
+@pytest.mark.parametrize(
+    ("rounds", "words"),
+    [
+        ({"sql": [1, 2, 3, 4, 5], "redis": [10, 11, 12, 13, 14]}, "redis is fastest"),
+        (
+            {"sql": [9.0, 9, 9, 9, 9.1], "redis": [100, 101, 102, 103, 104], "memory": [99, 100, 101, 102, 103]},
+            "redis and memory differ by at most 1%; the others are slower",
+        ),
+        # Not alike, whatever the order of their rounds.
+        (
+            {"sql": [34, 34, 34, 34, 230], "redis": [222, 225, 220, 221, 223]},
+            "rounds differ by up to 6.8 ×: no conclusion about redis and sql",
+        ),
+        (
+            {"sql": [10, 10, 10, 10, 15], "redis": [14, 14, 14, 14, 14]},
+            "rounds differ by up to 1.5 ×: no conclusion about redis and sql",
+        ),
+        ({"sql": [10, 10], "redis": [20, 20]}, "2 rounds: no conclusion about redis and sql"),
+        ({"sql": [1, 2]}, "sql alone"),
+    ],
+)  # fmt: skip
+def test_words_of_a_comparison(rounds, words):
+    assert best(rounds).replace("\xa0", " ") == words
 
 
 def test_page_states_the_constant_sizes(done):
     assert "20,000 users and 200,000 tweets" in constant_sentence(plan.FULL)
     page = (done / "bench.html").read_text(encoding="utf-8")
     assert "a user has 60 followees and 60 followers, and the site has 60 users and 300 tweets;" in page
+
+
+def test_report_begins_with_the_noise_of_the_machine(done, result):
+    assert result.noise.fastest <= result.noise.median <= result.noise.p95
+    assert noise_of(result).startswith("The machine was ")
+    page = " ".join((done / "bench.html").read_text(encoding="utf-8").split())
+    assert f"<h1>How timelines scale</h1> <p><strong>{noise_of(result)[:40]}" in page
+
+
+@pytest.mark.parametrize(
+    ("p95", "rounds", "words"),
+    [
+        (1.1, [[1, 1.05, 1.1]], "The machine was quiet: the same calculation took up to 1.1 × its shortest time"),
+        (1.1, [[1, 3.1]] * 10, "nine of ten by up to 3.1 ×. Ratios below 3.1 × are no conclusion."),
+        (2.4, [], "The machine was noisy: the same calculation took up to 2.4 × its shortest time"),
+    ],
+)
+def test_noise_in_words(p95, rounds, words):
+    assert words in noise_sentence(Noise(1, 1, p95, 50), rounds).replace("\xa0", " ")
+
+
+def test_latency_in_words(result, tmp_path):
+    def point(backend: str, rate: float, held: bool, late: bool = False) -> Offered:
+        return Offered(
+            backend, 1, 10, rate, rate, 100, 0.01, 0.02, 0.03, {}, held, 0.0, late, {"PostgreSQL": 2.0}, 5.0, 3, 1
+        )
+
+    points = [
+        point("sql", 100, True),
+        point("sql", 200, False),
+        point("redis", 200, True, True),
+        point("memory", 100, False),
+    ]
+    latency = Latency(points, {"readers": 9, "median": 14, "mean": 35, "most": 90}, 0.25, 9000, 3, 2)
+    told = knees_sentence(latency, lines_of(latency, 1, 10))
+    assert "below 250 ms: sql up to 100; redis up to 200 or more; memory not even 100." in told
+    assert "late at the knee of redis" in told
+    assert "sql 2 ms: 500 requests/s; redis" in capacity_sentence(lines_of(latency, 1, 10))
+    assert disturbance(latency).startswith("Other programs used 38% of the CPUs")
+    whole = msgspec.structs.replace(result, latency=latency)
+    assert (whole.checked, whole.differed) == (result.checked + 12, result.differed + 4)
+    write_json(whole, tmp_path / "whole.json")
+    assert read_json(tmp_path / "whole.json") == whole
+    write_csv(whole, tmp_path / "whole.csv")
+    text = (tmp_path / "whole.csv").read_text(encoding="utf-8")
+    assert '"10 % posts, 1 process(es)",200,redis,all,p99,0.03,s' in text
 
 
 def test_json_round_trips(result, tmp_path):

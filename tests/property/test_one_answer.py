@@ -112,6 +112,25 @@ def test_pages_match_sql_after_every_step_next_to_another_site(site, neighbour):
     )
 
 
+@pytest.fixture
+def site_on_rows(database_url):
+    with closing(Site(database_url, ["table", "sql", "table"], **{"tweeter.capacity": "5"})) as site:
+        yield site
+
+
+def test_pages_from_rows_match_sql_after_every_step(site_on_rows):
+    run_state_machine_as_test(
+        one_answer(site_on_rows, ["table", "sql"]),
+        settings=settings(
+            max_examples=2, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_pages_from_rows_match_sql_after_concurrent_actions(site_on_rows):
+    assert_same_pages(site_on_rows, live_together(site_on_rows, steps=20))
+
+
 def test_pages_match_sql_after_concurrent_actions(site):
     assert_same_pages(site, live_together(site))
 

@@ -4,6 +4,7 @@ import re
 import runpy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,15 +15,23 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 @pytest.fixture(scope="module")
-def pages() -> dict[str, str]:
-    make: Callable[[], dict[str, str]] = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]
-    return make()
+def generate() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "docs" / "generate.py"))
+
+
+@pytest.fixture(scope="module")
+def pages(generate: dict[str, Callable[[], dict[str, str]]]) -> dict[str, str]:
+    return generate["pages"]()
 
 
 def test_the_reference_is_current(pages: dict[str, str]) -> None:
     assert {path.name for path in REFERENCE.iterdir()} == pages.keys()
     for name, text in pages.items():
         assert (REFERENCE / name).read_text(encoding="utf-8") == text, f"{name} is outdated: run `make docs`"
+
+
+def test_figures_of_the_lab_are_those_of_the_committed_run(generate: dict[str, Any]) -> None:
+    assert generate["REFERENCE"].read_text(encoding="utf-8") == generate["lab_reference"](), "run `make docs`"
 
 
 def test_everything_in_the_reference_is_explained(pages: dict[str, str]) -> None:

@@ -398,10 +398,11 @@ def test_no_scheme_but_http_is_ever_a_link() -> None:
         "#ﷺ", "元@a.b", "#1\ufe0f\u20e3",
     ],
 )  # fmt: skip
-def test_long_texts_are_parsed_quickly(scrap: str) -> None:
+def test_long_texts_are_parsed_in_linear_time(scrap: str) -> None:
+    """They take a tenth of a second. In quadratic time they would take minutes."""
     message = scrap * (100_000 // len(scrap))
     for variant in (message, "http://a" + message, "#" + message):
-        began = time.process_time()
+        began = time.thread_time()
         list(text.segments(variant))
         text.entities(variant)
         text.fold(variant)
@@ -409,4 +410,4 @@ def test_long_texts_are_parsed_quickly(scrap: str) -> None:
         text.clean_message(variant)
         text.clean_line(variant)
         text.count_characters(variant)
-        assert time.process_time() - began < 2, repr(variant[:20])
+        assert time.thread_time() - began < 20, repr(variant[:20])

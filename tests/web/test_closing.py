@@ -79,6 +79,11 @@ def leave(person):
     person.send("/settings", status=303, confirm="yes", **fields)
 
 
+@pytest.mark.parametrize(
+    ("database_url", "backend"),
+    [("sqlite", "sql"), ("postgresql", "sql"), ("sqlite", "memory"), ("postgresql", "redis"), ("sqlite", "memcached")],
+    indirect=True,
+)
 def test_a_closed_account_is_on_no_page_from_the_first_moment(app):
     """Before any row is removed, every page equals the page after the removal, except for counters."""
     stranger = Browser(app)

@@ -10,14 +10,16 @@ import redis
 from pyramid.config import Configurator
 from sqlalchemy import select, update
 
-from tests.conftest import HERE, running, settings_of
+from tests.conftest import HERE, check_searchable, running, serving, settings_of
 from tests.support.people import Browser, Person
+from tweeter.bench import browser as bench
 from tweeter.db.sessions import begin_immediate
 from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelineKinds
-from tweeter.lab import add_lab_step, crowds
+from tweeter.lab import accounts, add_lab_step, crowds, dial, load, outage
 from tweeter.lab.comparison import compare, compare_all
+from tweeter.lab.explain import marked
 from tweeter.lab.instruments import Instrument
 from tweeter.lab.steps import Step, as_configured
 from tweeter.models import Relationship, User
@@ -29,7 +31,7 @@ from tweeter.values import Cursor, Timeline
 
 pytestmark = pytest.mark.slow
 PAGES = ("/lab", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state")
-BUTTONS = ("/lab/switch", "/lab/store", "/lab/post", "/lab/tidy")
+BUTTONS = ("/lab/switch", "/lab/store", "/lab/post", "/lab/load", "/lab/dial", "/lab/tidy")
 
 
 def settings_for(url, redis, memcached, **own):
@@ -109,6 +111,11 @@ def finished(lab, seconds=60.0):
         assert time.monotonic() < deadline, lab.jobs.current
         time.sleep(0.02)
     return lab.jobs.current
+
+
+@pytest.fixture(autouse=True)
+def _break_at_once(monkeypatch):
+    monkeypatch.setattr(outage, "BEFORE", 0.03)
 
 
 # who gets in
@@ -194,10 +201,39 @@ def test_same_page_is_read_from_all_backends(people, limit):
     for name in ("sql", "memory", "redis", "memcached"):
         assert f"✓ the same {shown}" in row_of(page, name)
         assert " ms" in row_of(page, name)
-    assert "6 → 2 2 → 0 none" in row_of(page, "memory")
+    assert "6 → 2 calls 2 → 0 none" in row_of(page, "memory")
     assert re.search(r"7 → 1 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "redis"))
     assert re.search(r"8 → 2 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "memcached"))
     assert "0 1 none" in row_of(page, "sql")
+    assert re.search(
+        r"<strong>[\d,]+ B</strong> as a list of 25 ids; <strong>[\d,]+ B</strong> as the talk’s", page.text
+    )
+
+
+def test_last_page_of_each_backend_is_shown(people):
+    ada, _ = people
+    ada.send("/lab/switch", backend="redis", status=303)
+    ada.get("/@bob")
+    ada.get("/newer?timeline=home", status="*")
+    ada.send("/lab/switch", backend="", status=303)
+    ada.get("/public")
+    pages = ada.get("/lab/state").json["pages"]
+    assert re.fullmatch(r"/@bob: timeline \d+\.\d of \d+\.\d ms", pages["redis"])
+    assert re.fullmatch(r"/public: timeline \d+\.\d of \d+\.\d ms", pages["sql"])
+    assert pages["memory"] == pages["memcached"] == ""
+    assert pages["redis"] in ada.get("/lab/live").text
+
+
+def test_costly_parts_of_a_plan_are_marked():
+    plan = """Limit (actual time=1 rows=20 loops=1)
+  Sort Key: x < 3
+  Seq Scan on tweets t (actual time=1 rows=500 loops=2)"""
+    assert (
+        marked(plan)
+        == """Limit (actual time=1 rows=20 loops=1)
+  Sort Key: x &lt; 3
+  <mark>Seq Scan on tweets</mark> t (actual time=1 <mark>rows=500 loops=2</mark>)"""
+    )
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -212,6 +248,7 @@ def test_statements_are_shown_with_parameters_and_plan(with_servers, request, ki
     assert "the same 1" in row_of(page, "redis")
     plan = {"sqlite": "SEARCH relationships USING PRIMARY KEY", "postgresql": "actual time="}[kind]
     assert plan in page.text
+    assert {"sqlite": "<mark>USE TEMP B-TREE FOR ORDER BY</mark>", "postgresql": "<mark>Sort</mark>"}[kind] in page.text
 
 
 def test_timelines_of_any_user_can_be_inspected(people):
@@ -337,7 +374,7 @@ def test_steps_are_in_the_order_of_the_talk_with_figures(people):
     costs = re.findall(r'<p class="costs-line">(.*?) · .*?<', page.text)
     assert costs == [
         "0 round trips",
-        "2 round trips",
+        "2 calls",
         "1 round trip",
         "22 round trips",
         "1 round trip",
@@ -513,11 +550,15 @@ def test_broken_store_falls_back_and_catches_up_after_repair(app, lab, people, n
     assert "broken" in live
     assert "1 event waits in the outbox" in live
     assert "broken" in row_of(ada.get("/lab"), name)
+    assert f'aria-label="{name}: pages a second"' in live
     ada.send("/lab/store", backend=name, action="mend", status=303)
     assert "1 event pending; the store caught up and the circuit closed" in lab.experiments[0].note
     assert reads_of(lab)[1] == (name, WARM[name], 0) or reads_of(lab)[2] == (name, WARM[name], 0)
     assert ada.ids("/")[0] == news
     assert f"Served by {name} in" in ada.get("/").text
+    assert len(lab.outage.marks) == 2
+    lab.outage.ends = 1.0
+    assert "They have stopped." in ada.get("/lab/progress")
 
 
 def test_forgotten_break_is_repaired_automatically(app, lab, people):
@@ -563,6 +604,110 @@ def test_unreachable_store_cannot_be_emptied(alone):
     assert "redis does not respond" in page.text
 
 
+# the dial
+
+
+@pytest.fixture
+def small_dial(monkeypatch):
+    monkeypatch.setattr(dial, "READERS", {2: "lab_follows_2", 30: "lab_follows_30"})
+    monkeypatch.setattr(dial, "AUTHORS", 30)
+    monkeypatch.setattr(dial, "CHUNK", 20)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_dial_is_created_once_measured_and_removed(with_servers, request, small_dial, kind):
+    with lab_on(with_servers(request.getfixturevalue(f"{kind}_url"))) as app:
+        lab, database = app.registry["lab"], app.registry.database
+        ada = Person(Browser(app, HERE), "Ada")
+        mine = [ada.post(f"number {number}") for number in range(3)][::-1]
+        page = ada.get("/lab/steps")
+        assert "Create readers who follow" in page
+        assert '<svg class="plot"' not in page
+        before = ada.get("/public").text.count("<article")
+        for made in (2 + 30, 0):
+            ada.send("/lab/dial", status=303)
+            job = finished(lab)
+            assert not job.error
+            assert sum(phase.done for phase in job.phases) == made
+        assert app.registry.getUtility(IDelivery).drain(10)
+        check_searchable(database.engine)
+        # All backends agree, also about the public timeline, which some of them had materialized completely.
+        assert before == 3
+        for timeline in (
+            "home&user=lab_follows_2",
+            "public",
+            "profile&user=lab_author_0015",
+        ):
+            page = ada.get(f"/lab?limit=100&timeline={timeline}")
+            assert re.search(r"4 backends returned the same \d+ tweets in the same order", page.text), timeline
+        assert "<bdi>lab_follows_2</bdi>, who follows 2 people" in ada.get("/lab?user=lab_follows_2")
+        assert ada.ids("/public")[:3] == mine
+        page = ada.get("/lab/steps?user=lab_follows_30")
+        assert "committed run of" in page
+        assert [f">{step.name}</text>" in page for step in lab.steps] == [True] * 6
+        assert page.text.count(", reference</text>") == 4
+        # A follower of an author is nobody's test account, and keeps no trace of it.
+        ada.follow("lab_author_0000")
+        ada.post("@lab_author_0001 hello")
+        assert "Remove 32 test accounts" in ada.get("/lab/live")
+        ada.send("/lab/tidy", status=303)
+        assert not finished(lab).error
+        assert app.registry.getUtility(IDelivery).drain(10)
+        with database.sessions() as session:
+            assert accounts.how_many(session) == 0
+            assert [(user.username, user.following_count) for user in session.scalars(select(User))] == [("Ada", 0)]
+            assert session.scalars(select(Relationship.to_user_id)).all() == []
+        assert "4 backends returned the same 4 tweets" in ada.get("/lab?timeline=public")
+
+
+def test_taken_name_of_the_dial_is_reported(lab, people, visitor, small_dial):
+    Person(visitor(), "lab_author_0007")
+    people[0].send("/lab/dial", status=303)
+    assert finished(lab).error == "The username lab_author_0007 is taken; the lab needs it."
+
+
+def test_noise_is_reported_before_the_figures(people, monkeypatch):
+    monkeypatch.setattr("tweeter.lab.comparison.NOISY", 1.0)
+    for url in ("/lab", "/lab/steps"):
+        text = people[0].get(url).text
+        assert re.search(r"Rounds differ by up to [\d.,]+\xa0×: no conclusion\.", text[: text.index("Warm")])
+
+
+# readers at once
+
+
+def test_readers_at_once_read_each_backend_in_turn(app, people, lab, monkeypatch):
+    monkeypatch.setattr(load, "ROUNDS", 2)
+    monkeypatch.setattr(load, "SECONDS", 0.3)
+    with serving(app) as url, closing(bench.Browser(("127.0.0.1", int(url.rpartition(":")[2])))) as browser:
+        browser.sign_in("cleo", "a long password", "/signup")
+        browser.send("/@bob/follow")
+        assert app.registry.getUtility(IDelivery).drain(10)
+        assert browser.send("/lab/load", readers="8").status == 303
+        job = finished(lab)
+        assert job.error == ""
+        assert job.title == "8 readers at once"
+        verdict, *phases = job.phases
+        assert [phase.name for phase in phases] == list(lab.backends)
+        for phase in phases:
+            assert re.match(r"[\d,]+ pages/s, median [\d.]+ .s, 95\s% .*, 99\s% .*, no errors, ", phase.note)
+            assert re.search(
+                r", none of \d+ checked pages differ from SQL’s, CPU time of 1,000 pages: site ", phase.note
+            )
+        assert verdict.note.startswith("2 rounds: no conclusion about ")
+        assert browser.get("/").served_by == lab.default.name  # the browser itself is not switched
+        assert "8 readers at once" in browser.get("/lab/live").text
+        assert "pages/s" in browser.get("/lab/progress").text
+
+
+def test_load_of_a_site_that_can_not_be_reached(app, people, lab):
+    ada, _ = people
+    assert "Readers at once" in ada.get("/lab/live").text
+    ada.send("/lab/load", readers="1", backend="sql", status=303)  # WebTest has no server on port 80
+    assert "The lab can't reach its own site at 127.0.0.1:80: " in finished(lab).error
+    assert "The number of readers must be one of: 1, 8, 32, 128." in ada.send("/lab/load", readers="9", status=400).text
+
+
 # posts to many
 
 
@@ -576,12 +721,17 @@ def test_a_post_to_warm_timelines_reaches_every_store(with_servers, request, kin
         assert not job.error
         delivered = {phase.name: (phase.done, phase.total) for phase in job.phases if "Delivered" in phase.name}
         assert delivered == {f"Delivered to {name}": (13, 13) for name in ("memory", "redis", "memcached")}
+        lanes = {phase.name.removeprefix("Lane: "): phase.done for phase in job.phases if "Lane" in phase.name}
+        assert lanes == dict.fromkeys(("memory", "redis", "memcached", "the talk’s way"), 10)
         follower = Timeline("home", id_of(app, "lab_ten_00007"))
         for backend in lab.stores:
             assert len(backend.timelines.peek(follower).ids) == 1
         page = ada.get("/lab/live")
         assert "Done: a post to 10 followers, their timelines warm" in page.text
         assert "13 of 13 timelines" in page.text
+        assert 'aria-label="Deliveries over time"' in page.text
+        client = redis.Redis.from_url(app.registry.settings["tweeter.redis.url"])
+        assert not list(client.scan_iter(match="*lab-talk:*"))
         assert "A test post of the lab to 10 followers." in ada.get("/@lab_ten").text
         assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00007").text
 
@@ -607,7 +757,7 @@ def test_test_followers_are_created_in_steps_and_only_once(app, lab, people, mon
     with app.registry.database.sessions() as session:
         author = session.scalars(select(User).where(User.username_key == "lab_thousand")).one()
         assert (author.followers_count, author.tweets_count) == (1000, 2)
-        assert crowds.how_many(session) == 1001
+        assert accounts.how_many(session) == 1001
     assert "1,000</strong> followers" in ada.get("/@lab_thousand").text
 
 
@@ -631,7 +781,7 @@ def test_only_test_accounts_are_removed(app, lab, people, visitor):
     ada.send("/lab/tidy", status=303)
     assert not finished(lab).error
     with app.registry.database.sessions() as session:
-        assert crowds.how_many(session) == 0
+        assert accounts.how_many(session) == 0
         names = set(session.scalars(select(User.username)))
         assert names == {"Ada", "bob", "lab_rat"}
         counts = {user.username: (user.following_count, user.followers_count) for user in session.scalars(select(User))}
@@ -657,7 +807,7 @@ def test_real_follower_is_not_warmed_as_a_test_account(app, lab, people):
     ada.follow("lab_ten")
     with app.registry.database.sessions() as session:  # a user who copies the bio is no test account
         begin_immediate(session)
-        session.execute(update(User).where(User.username == "Ada").values(bio=crowds.BIO))
+        session.execute(update(User).where(User.username == "Ada").values(bio=accounts.BIO))
         session.commit()
     for backend in lab.stores:
         backend.timelines.drop(Timeline("home", id_of(app, "Ada")))
@@ -669,7 +819,7 @@ def test_real_follower_is_not_warmed_as_a_test_account(app, lab, people):
 @pytest.mark.parametrize("followers", ["", "11", "1e3"])
 def test_unknown_crowd_size_is_refused(lab, people, followers):
     page = people[0].send("/lab/post", followers=followers, status=400)
-    assert "must be one of: 10, 1,000, 20,000." in page.text
+    assert "must be one of: 10, 1,000, 20,000, 200,000, 1,000,000." in page.text
     assert lab.jobs.current is None
 
 

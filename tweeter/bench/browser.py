@@ -2,6 +2,7 @@
 
 import http.client
 import re
+from collections.abc import Mapping
 from html import unescape
 from http.cookies import SimpleCookie
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from tweeter.console.commands import CommandError
 Address = tuple[str, int]
 
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
-_TWEET = re.compile(r'<article[^>]* data-tweet-id="(\d+)"')
+TWEET = re.compile(r'<article[^>]* data-tweet-id="(\d+)"')
 _BACKEND = re.compile(r'backend;desc="([^"]*)"')
 
 
@@ -30,15 +31,15 @@ class Answer(NamedTuple):
     @property
     def tweets(self) -> list[int]:
         """The ids on the page, in order."""
-        return [int(id_) for id_ in _TWEET.findall(self.text)]
+        return [int(id_) for id_ in TWEET.findall(self.text)]
 
 
 class Browser:
     """Sends requests to one site, one at a time. Does not follow redirects."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, cookies: Mapping[str, str] = {}) -> None:
         self._connection = http.client.HTTPConnection(*address, timeout=60)
-        self._cookies: dict[str, str] = {}
+        self._cookies: dict[str, str] = dict(cookies)
         self._token = ""
 
     def close(self) -> None:
@@ -46,9 +47,7 @@ class Browser:
 
     def at(self, address: Address) -> "Browser":
         """A browser with the same cookies at another address."""
-        other = Browser(address)
-        other._cookies = dict(self._cookies)
-        return other
+        return Browser(address, self._cookies)
 
     @property
     def cookie(self) -> str:
@@ -77,10 +76,11 @@ class Browser:
             raise CommandError(f"{username} can't sign in: {answer.status}")
         self._token = ""  # the session is new
 
-    def request(self, path: str) -> bytes:
+    def request(self, path: str, codings: str = "") -> bytes:
         """The bytes of a GET request on a keep-alive connection."""
-        cookie = f"Cookie: {self.cookie}\r\n" if self._cookies else ""
-        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{cookie}\r\n".encode("ascii")
+        more = f"Cookie: {self.cookie}\r\n" if self._cookies else ""
+        more += f"Accept-Encoding: {codings}\r\n" if codings else ""
+        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{more}\r\n".encode("ascii")
 
     def form(self, path: str, **fields: str) -> bytes:
         """The bytes of a POST request on a keep-alive connection, with the token of the last page."""

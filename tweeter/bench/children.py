@@ -4,10 +4,10 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tweeter.errors import TweeterError
 
@@ -30,6 +30,11 @@ class Child:
         self._process.start()
         theirs.close()
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return int(self._process.pid or 0)
+
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls the function and returns its result. Raises ChildError with the text of its error."""
         self.begin(function, *arguments)
@@ -50,6 +55,12 @@ class Child:
             raise ChildError(error)
         return answer
 
+    def each(self, function: Callable[..., Iterator[T]], *arguments: Any) -> Iterator[T]:
+        """The items of a generator function, as the child process makes them. Raises ChildError."""
+        self._pipe.send((_Each(function), arguments))
+        while (item := self.result()) is not None:
+            yield item
+
     def close(self) -> None:
         """Ends the process."""
         self._pipe.close()
@@ -59,11 +70,25 @@ class Child:
             self._process.join()
 
 
+class _Each(NamedTuple):
+    """A generator function whose items are sent one by one; None follows the last."""
+
+    function: Callable[..., Iterator[Any]]
+
+
+def _send_each(pipe: Connection, function: Callable[..., Iterator[Any]], arguments: Any) -> None:
+    for item in function(*arguments):
+        pipe.send((item, ""))
+
+
 def _obey(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this process
     with suppress(EOFError, ConnectionError):  # the parent has ended
         while True:
             function, arguments = pipe.recv()
+            if isinstance(function, _Each):
+                arguments = pipe, function.function, arguments
+                function = _send_each
             pipe.send(_done(function, arguments))
     os._exit(0)  # threads of a site may still run
 

@@ -2,26 +2,28 @@
 
 Follower ids come from SQL, every response is read, timelines that grow too long are trimmed, and one process sends to
 one server. Compared with redis-benchmark with pipelined RPUSHX, with the talk's way (redis-py pipelines of ZADD and a
-trim), and for memcached with a bare socket that appends the same ids. All contenders' timelines have the same size.
+trim), and for memcached with a bare socket that appends the same ids. On PostgreSQL the backend `table` is measured
+with unlogged and with logged tables. All contenders' timelines have the same size.
 """
 
 import argparse
 import random
 import statistics
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, NamedTuple
 
 from pyramid.registry import Registry
+from sqlalchemy import text
 
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, rotate
 from tweeter.bench.given import clean_redis, memcached_client, redis_client
-from tweeter.bench.machinery import PATIENT, by_hand, machinery, post
+from tweeter.bench.machinery import PATIENT, by_hand, engine_at, machinery, post
 from tweeter.bench.posting import Delivered, begin_by_hand, deliver
 from tweeter.bench.rivals import PIPELINES, bare_memcached, redis_benchmark, the_talk
 from tweeter.bench.scratch import Scratch
-from tweeter.bench.warm import AT_ONCE, MemcachedValue, RedisKey, shuffled
+from tweeter.bench.warm import AT_ONCE, MemcachedValue, RedisKey, copy_rows, shuffled
 from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError, count
 from tweeter.ids import generate_id
@@ -31,8 +33,12 @@ from tweeter.values import Cursor, Timeline, TweetCreated
 SMALL, SMALL_LEAST = 100_000, 1 / 1.5  # followers; here the reads from SQL before and after the writes matter, too
 CHECKED = 100  # timelines checked after each delivery
 MIB = 2**20
+# As on a site: otherwise PostgreSQL's log costs hardly anything.
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+TABLES = ("timeline_runs", "timelines", "timeline_entries")
 
 OURS, BENCHMARK, TALK = "tweeter, redis", "redis-benchmark", "the talk: ZADD and trim"
+OURS_TABLE, LOGGED = "tweeter, table", "tweeter, table, logged"
 OURS_MEMCACHED, BARE = "tweeter, memcached", "a bare socket, memcached"
 
 
@@ -48,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--entries", type=count, default=100, metavar="N", help="ids per timeline (default 100)")
     parser.add_argument("--runs", type=count, default=9, metavar="N", help="runs per contender, in turns (default 9)")
-    parser.add_argument("--backend", choices=("redis", "memcached"), help="only this backend (default: both)")
+    parser.add_argument("--backend", choices=BACKENDS, help="only this backend (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="the seed of the order of the timelines (default 1)")
 
 
@@ -56,12 +62,12 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     figures = Figures(
         f"Delivery of a tweet to {args.followers:,} warm timelines of {args.entries:,} ids", "timelines a second"
     )
+    scratch.postgresql_options |= DURABLE
     with scratch.machinery("sql") as registry:
         site = _fill(scratch, registry, args)
-    if args.backend != "memcached":
-        _redis(scratch, site, args, figures)
-    if args.backend != "redis":
-        _memcached(scratch, site, args, figures)
+    for backend, measure in BACKENDS.items():
+        if args.backend in (None, backend):
+            measure(scratch, site, args, figures)
     return figures
 
 
@@ -129,11 +135,36 @@ def _memcached(scratch: Scratch, site: _Site, args: argparse.Namespace, figures:
         figures.compare("delivery to memcached / a bare socket", OURS_MEMCACHED, BARE, least=0.5)
 
 
+def _table(scratch: Scratch, site: _Site, args: argparse.Namespace, figures: Figures) -> None:
+    with ExitStack() as stack:
+        urls = {OURS_TABLE: scratch.database}
+        if urls[OURS_TABLE].startswith("postgresql") and not scratch.given_database:
+            urls[LOGGED] = stack.enter_context(scratch.copy(scratch.database))
+            with engine_at(urls[LOGGED]) as engine, engine.begin() as connection:
+                for table in TABLES:
+                    connection.execute(text(f"ALTER TABLE {table} SET LOGGED"))
+        contenders = {}
+        for name, url in urls.items():
+            settings = scratch.settings("table", **PATIENT) | {"sqlalchemy.url": url}
+            deliveries, _ = stack.enter_context(_deliveries(site, settings, figures, name))
+            scratch.progress.phase(f"Timelines of {name}", None)
+            with engine_at(url) as engine:
+                copy_rows(engine, "home", site.followers[0], site.shuffled)
+            contenders[name] = deliveries.rate
+        figures.add(rotate(scratch.progress, contenders, args.runs, "Table"))
+        if LOGGED in contenders:
+            figures.compare("delivery to unlogged / to logged tables", OURS_TABLE, LOGGED)
+
+
+BACKENDS = {"redis": _redis, "memcached": _memcached, "table": _table}
+
+
 class _Deliveries:
     """Tweets of the author, delivered by another process."""
 
-    def __init__(self, registry: Registry, site: _Site, process: Child) -> None:
+    def __init__(self, registry: Registry, site: _Site, process: Child, name: str) -> None:
         self._registry = registry
+        self._name = name
         self._site = site
         self._process = process
         self._timelines = registry.getUtility(ITimelines)
@@ -158,7 +189,7 @@ class _Deliveries:
 
     def tell(self, figures: Figures) -> None:
         """The time of the process, and the maximal growth of its memory in a delivery, where the system tells it."""
-        process = f"process that delivers to {self._timelines.name}"
+        process = f"process that delivers to {self._name or self._timelines.name}"
         if grown := [each.grown for each in self._delivered if each.grown is not None]:
             figures.claim(f"growth of the {process}", max(grown) / MIB, most=50, unit="MiB")
         micros = statistics.median(each.computed for each in self._delivered) / len(self._site.followers) * 1e6
@@ -166,12 +197,14 @@ class _Deliveries:
 
 
 @contextmanager
-def _deliveries(site: _Site, settings: Mapping[str, Any], figures: Figures) -> Iterator[tuple[_Deliveries, str]]:
+def _deliveries(
+    site: _Site, settings: Mapping[str, Any], figures: Figures, name: str = ""
+) -> Iterator[tuple[_Deliveries, str]]:
     """Another process that delivers, and the key of the first follower's timeline, to be copied for the others."""
     first = Timeline("home", site.followers[0])
     with machinery(settings) as registry, closing(Child()) as process:
         by_hand(registry).page(first, Cursor(limit=1))
         process.call(begin_by_hand, settings)
-        deliveries = _Deliveries(registry, site, process)
+        deliveries = _Deliveries(registry, site, process, name)
         yield deliveries, first.key
         deliveries.tell(figures)

@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from tweeter.bench.verdicts import NOISY, factor, spread
 from tweeter.console.progress import Progress
 
 T = TypeVar("T")
 
 WIDTH = 120  # columns, without a terminal
-LEAST_ROUNDS = 5  # of each; fewer allow no conclusion about which contender is faster
 PACKAGES = ("tweeter", "SQLAlchemy", "psycopg", "redis", "hiredis", "pymemcache", "pyramid", "waitress", "Jinja2")
 
 
@@ -61,13 +61,23 @@ class Figures:
     ratios: list[Ratio] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shares: dict[str, dict[str, float]] = field(default_factory=dict)  # of each whole, the shares of its parts
+    _spreads: list[tuple[float, str]] = field(default_factory=list)  # of the ratio of each round
 
     def add(self, runs: Mapping[str, Sequence[float]]) -> None:
         self.runs |= {name: list(values) for name, values in runs.items()}
 
+    @property
+    def noise(self) -> str:
+        """The ratio whose rounds differ most, if that leaves no conclusion; the first line."""
+        most, name = max(self._spreads, default=(1.0, ""))
+        if most <= NOISY:
+            return ""
+        return f"Rounds differ by up to {factor(most)} ({name}): smaller ratios are no conclusion."
+
     def compare(self, name: str, one: str, other: str, least: float | None = None, most: float | None = None) -> None:
         """The median of the ratios of each round: only values that are close in time are compared."""
         rounds = [a / b for a, b in zip(self.runs[one], self.runs[other], strict=True)]
+        self._spreads.append((spread(rounds), name))
         self.claim(name, statistics.median(rounds), least=least, most=most)
 
     def claim(self, name: str, value: float, **target: Any) -> None:
@@ -82,10 +92,12 @@ class Figures:
         tables = [Table(f"{self.title}; {self.unit}", head, rows, left=1)] if rows else []
         for whole, parts in self.shares.items():
             tables.append(Table(whole, (), [[part, f"{share:.1%}"] for part, share in parts.items()]))
-        show(*tables, *map(str, self.ratios), *self.notes)
+        show(*filter(None, [self.noise]), *tables, *map(str, self.ratios), *self.notes)
 
     def data(self) -> dict[str, Any]:
-        return vars(self) | {"ratios": [ratio._asdict() | {"holds": ratio.holds} for ratio in self.ratios]}
+        told = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        ratios = [ratio._asdict() | {"holds": ratio.holds} for ratio in self.ratios]
+        return told | {"ratios": ratios, "noise": self.noise}
 
 
 def rotate(
@@ -105,17 +117,6 @@ def rotated(contenders: Sequence[T], number: int) -> list[T]:
     """The contenders in the order of this round: another one begins each."""
     first = number % len(contenders)
     return [*contenders[first:], *contenders[:first]]
-
-
-def significant(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether all values of `one` are above all values of `other`.
-
-    With five rounds each, this happens by chance once in 126 times (H. Mann and D. Whitney, 1947: the maximal U among
-    all 252 orders, on either side).
-    """
-    if min(len(one), len(other)) < LEAST_ROUNDS:
-        return False
-    return max(one) < min(other) or max(other) < min(one)
 
 
 def percentile(values: Iterable[float], percent: float) -> float:

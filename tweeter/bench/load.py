@@ -32,20 +32,20 @@ class WrongAnswer(TweeterError):
     """A response other than a page with status 200 or a redirect (303) after a form."""
 
 
-class _Connection:
+class Connection:
     """One keep-alive connection, and the response it waits for."""
 
-    def __init__(self, address: tuple[str, int], requests: Iterator[bytes]) -> None:
+    def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address, timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.answered = 0
-        self._requests = requests
 
-    def ask(self) -> None:
-        self._data = b""
+    def ask(self, request: bytes, keep: bool = False) -> None:
+        """Sends a request. With `keep`, `body` has the content of the response in the end."""
+        self._head = b""
         self._missing = -1  # bytes; unknown before the headers have arrived
+        self.body = bytearray() if keep else None
         self.asked = time.perf_counter()
-        request = next(self._requests)
         self._expected = b" 303 " if request.startswith(b"POST") else b" 200 "
         self.socket.sendall(request)
 
@@ -55,13 +55,14 @@ class _Connection:
         if not chunk:
             raise WrongAnswer("The server closed a connection that was to be kept alive.")
         if self._missing < 0:
-            self._data += chunk
-            head, end, body = self._data.partition(b"\r\n\r\n")
+            self._head += chunk
+            head, end, chunk = self._head.partition(b"\r\n\r\n")
             if not end:
                 return False
-            self._missing = _length(head, self._expected) - len(body)
-        else:
-            self._missing -= len(chunk)
+            self._missing = _length(head, self._expected)
+        self._missing -= len(chunk)
+        if self.body is not None:
+            self.body += chunk
         if self._missing == 0:
             self.answered += 1
         return self._missing == 0
@@ -75,15 +76,15 @@ def load(
     Raises WrongAnswer.
     """
     turns = cycle([requests] if isinstance(requests, bytes) else requests)
-    all_of_them = [_Connection(address, turns) for _ in range(connections)]
+    all_of_them = [Connection(address) for _ in range(connections)]
     try:
         with selectors.DefaultSelector() as selector:
             for connection in all_of_them:
                 selector.register(connection.socket, selectors.EVENT_READ, connection)
-                connection.ask()
-            _ask_for(selector, warm_up)
+                connection.ask(next(turns))
+            _ask_for(selector, turns, warm_up)
             busy, began = time.process_time(), time.perf_counter()
-            times = _ask_for(selector, seconds)
+            times = _ask_for(selector, turns, seconds)
             took = time.perf_counter() - began
             busy = time.process_time() - busy
     finally:
@@ -97,16 +98,16 @@ def load(
     )
 
 
-def _ask_for(selector: selectors.BaseSelector, seconds: float) -> list[float]:
+def _ask_for(selector: selectors.BaseSelector, turns: Iterator[bytes], seconds: float) -> list[float]:
     """Continues for so many seconds. Returns the seconds of each response that arrived in that time."""
     times = []
     end = time.perf_counter() + seconds
     while (now := time.perf_counter()) < end:
         for key, _ in selector.select(end - now):
-            connection: _Connection = key.data
+            connection: Connection = key.data
             if connection.receive():
                 times.append(time.perf_counter() - connection.asked)
-                connection.ask()
+                connection.ask(next(turns))
     return times
 
 

@@ -16,8 +16,8 @@ from tweeter.plugins import dotted
 from tweeter.services.actions import acting
 from tweeter.timelines import BACKENDS
 
-# Backends with shared stores for which a scratch site has servers.
-REDIS, MEMCACHED = (f"{BACKENDS}.{name}" for name in ("redis", "memcached"))
+# Backends with shared stores for which a scratch site has servers, and the one whose store is in its database.
+REDIS, MEMCACHED, TABLE = (f"{BACKENDS}.{name}" for name in ("redis", "memcached", "table"))
 
 # Settings of those that read or write a store directly: without a fallback to SQL, a late response must not end them.
 PATIENT = {"tweeter.redis.timeout_ms": "10000", "tweeter.memcached.timeout_ms": "10000"}
@@ -38,7 +38,7 @@ def _check_stores(registry: Registry, chosen: str) -> None:
     """Benchmarks clear stores. A module may register more backends than the chosen one."""
     for name, timelines in registry.getUtilitiesFor(ITimelines):
         shared = IMaterializedTimelines.providedBy(timelines) and not timelines.store.private
-        if name and shared and not (name == chosen and chosen in (REDIS, MEMCACHED)):
+        if name and shared and not (name == chosen and chosen in (REDIS, MEMCACHED, TABLE)):
             raise CommandError(
                 f"{chosen} can't be measured: its store ({name}) is shared, and may belong to the site. "
                 "Private servers exist only for redis and memcached."

@@ -1,4 +1,7 @@
-"""Memory of a home timeline in each store, warm and cold, compared with the talk's sorted set."""
+"""Memory of a home timeline in each store, warm and cold, compared with the talk's sorted set.
+
+For the backend `table` it is the size of its tables and their indexes.
+"""
 
 import argparse
 import gc
@@ -7,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pyramid.registry import Registry
+from sqlalchemy import Engine, text
 
 from tweeter.bench.figures import Figures
 from tweeter.bench.given import memcached_client, redis_client
@@ -60,6 +64,8 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         figures.add({"the talk's sorted set in redis": [grown / len(talk) / KB]})
     with scratch.machinery("memcached", **capacity) as registry:
         _measure(scratch, registry, site, figures, "memcached", lambda: _memcached_bytes(scratch.memcached))
+    with scratch.machinery("table", **capacity) as registry:
+        _measure(scratch, registry, site, figures, "table", lambda: _table_bytes(registry.database.engine))
     with scratch.machinery("memory", **capacity) as registry:
         tracemalloc.start()
         try:
@@ -121,6 +127,17 @@ def _memcached_bytes(servers: str) -> int:
         with memcached_client(server) as client:
             total += int(client.stats()[b"bytes"])
     return total
+
+
+def _table_bytes(engine: Engine) -> int:
+    """On SQLite all pages in use: nothing but the timelines grows meanwhile."""
+    size = {
+        "postgresql": "SELECT pg_total_relation_size('timelines') + pg_total_relation_size('timeline_entries')",
+        "sqlite": "SELECT (page_count - freelist_count) * page_size"
+        " FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+    }
+    with engine.connect() as connection:
+        return int(connection.execute(text(size[engine.dialect.name])).scalar_one())
 
 
 def _traced() -> int:

@@ -24,7 +24,7 @@ from tweeter.console.commands import count
 from tweeter.ids import generate_id
 from tweeter.metrics import fallbacks
 
-BACKENDS = ("sql", "redis", "memcached", "memory")
+BACKENDS = ("sql", "redis", "memcached", "memory", "table")
 PROCESSES = 2
 READERS = 32  # signed-in users
 FOLLOWEES = 30  # of each reader

@@ -25,10 +25,11 @@ from tweeter.console.commands import CommandError, count, counts
 
 FIRST, LARGE = SIZES = (20, MOST)  # tweets
 LEAST = (1.3, 3.0)  # targets, relative to the rival in the site
-OF_HELLO = {"redis": 0.25, "memory": 0.25, "memcached": 0.2}  # targets for a page of 20 tweets
+OF_HELLO = {"redis": 0.25, "memory": 0.25, "memcached": 0.2, "table": 0.1}  # targets for a page of 20 tweets
 LARGE_OF_HELLO = 0.15
 OF_THE_BEST = 0.95  # target for any number of connections but one, relative to the best rate
 OURS, IN_SITE, BARE, HELLO = "tweeter", "plain templates", "bare templates of ready parts", "hello"
+COMPRESSED = "tweeter, gzip"
 MANY_FOLLOWEES = "tweeter, 20 tweets, many followees"
 WARM_UP = 0.3  # seconds before each measurement
 
@@ -107,6 +108,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
         for size in SIZES:
             path = f"/?limit={size}"
             ask(_named(OURS, size), site, few["redis"].request(path))
+            ask(_named(COMPRESSED, size), site, few["redis"].request(path, "gzip"))
             for rival, (served, start) in rivals.items():
                 with closing(few["redis"].at(served.address)) as there:
                     _check_same(few["redis"].get(path), there.get(f"{start}?limit={size}"), size)
@@ -135,6 +137,7 @@ def _compare(figures: Figures, args: argparse.Namespace, asked: Sequence[int]) -
     for size, least in zip(SIZES, LEAST, strict=True):
         figures.compare(f"{size} tweets: tweeter / {IN_SITE}", _named(OURS, size), _named(IN_SITE, size), least)
         figures.compare(f"{size} tweets: tweeter / {BARE}", _named(OURS, size), _named(BARE, size))
+        figures.compare(f"{size} tweets: gzip / uncompressed", _named(COMPRESSED, size), _named(OURS, size), least=0.9)
     first = _named(OURS, FIRST)
     figures.compare(f"{args.followees:,} followees / {FEW} followees", MANY_FOLLOWEES, first, least=0.95)
 

@@ -37,8 +37,8 @@ class Plan(NamedTuple):
 FULL = Plan()
 QUICK = Plan(
     followees=(10, 100, 1_000),
-    followers=(10, 100, 1_000),
-    users=(1_000, 10_000, 50_000),
+    followers=(10, 300),
+    users=(1_000, 20_000),
     tweets=(10_000, 100_000),
     base_users=2_000,
     tweets_each=5,
@@ -46,7 +46,7 @@ QUICK = Plan(
     cold=1,
     posts=2,
     workload_users=300,
-    operations=300,
+    operations=200,
     replayed=50,
-    timelines=400,
+    timelines=200,
 )

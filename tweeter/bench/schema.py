@@ -1,12 +1,11 @@
-"""The result of a run of all workloads: the JSON file, and the same numbers as a CSV table.
+"""The result of a run of all workloads, as a JSON file.
 
 The JSON file is a `Result`, and its field names are those of the classes below. Times are in seconds, memory is in
 bytes. `version` increases when a field changes its meaning or is removed; readers may rely on all other fields.
 """
 
-import csv
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,6 +103,70 @@ class Answered(msgspec.Struct, frozen=True):
         return ", ".join(f"{reason} {count:,}" for reason, count in self.reasons.items())
 
 
+class Offered(msgspec.Struct, frozen=True):
+    """Home pages, of which `posts` percent are posts instead, offered over HTTP at moments fixed beforehand.
+
+    `offered` and `achieved` are requests per second; `p50`, `p95` and `p99` are the seconds from the moment at which a
+    request was due. `held` means: no errors, a p99 below the limit, and at least 95 % achieved. `lag` is the lateness
+    of the generator itself (99 %); with `late` it was too late to judge the backend. `cpu` has the CPU seconds of
+    each component per 1,000 requests, `others` those of other programs. `checked` pages were compared with SQL's.
+    `fallbacks` counts the pages that SQL served instead of the backend, by reason.
+    """
+
+    backend: str
+    processes: int
+    posts: int
+    offered: float
+    achieved: float
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    errors: dict[str, int]
+    held: bool
+    lag: float
+    late: bool
+    cpu: dict[str, float]
+    others: float
+    checked: int
+    differed: int
+    fallbacks: dict[str, int] = {}
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Latency under offered load. `audience` has the distribution of the readers' followees, `limit` that of the p99.
+
+    `ceiling` is the rate for which the CPU time of the generator is enough, against a server of constants.
+    """
+
+    points: list[Offered]
+    audience: dict[str, float]
+    limit: float
+    ceiling: float
+    seconds: float
+    cpus: int
+
+    @property
+    def disturbance(self) -> float:
+        """The share of the CPUs that other programs used meanwhile, in the median of all steps."""
+        shares = [point.others * point.achieved / 1000 / self.cpus for point in self.points]
+        return min(1.0, statistics.median(shares)) if shares else 0.0
+
+
+class Noise(msgspec.Struct, frozen=True):
+    """How noisy the machine was before the run: the seconds of the same calculation, repeated on every CPU."""
+
+    fastest: float
+    median: float
+    p95: float
+    count: int
+
+    @property
+    def spread(self) -> float:
+        """95 % of the repetitions took at most so many times the shortest."""
+        return self.p95 / self.fastest
+
+
 class Result(msgspec.Struct, frozen=True):
     """A whole report. `sources` names the origin of each workload's mix; `plan` has the sizes."""
 
@@ -123,14 +186,20 @@ class Result(msgspec.Struct, frozen=True):
     workloads: list[Run]
     footprints: list[Footprint]
     answers: list[Answered]
+    latency: Latency | None = None
+    noise: Noise | None = None
+
+    @property
+    def _checks(self) -> list[Answered | Offered]:
+        return [*self.answers, *(self.latency.points if self.latency else ())]
 
     @property
     def checked(self) -> int:
-        return sum(answered.checked for answered in self.answers)
+        return sum(each.checked for each in self._checks)
 
     @property
     def differed(self) -> int:
-        return sum(answered.differed for answered in self.answers)
+        return sum(each.differed for each in self._checks)
 
 
 class Cost(NamedTuple):
@@ -183,46 +252,6 @@ def read_json(path: Path) -> Result:
         return msgspec.convert(found, Result)
     except msgspec.ValidationError as error:
         raise CommandError(f"{path} is a damaged report: {error}") from error
-
-
-COLUMNS = ("part", "name", "x", "backend", "measure", "figure", "value", "unit")
-
-
-def write_csv(result: Result, path: Path) -> None:
-    """Every number of the result, one per line."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_rows(result))
-
-
-def _rows(result: Result) -> Iterator[tuple[Any, ...]]:
-    for point in result.measurements:
-        for figure in _figures(point.times):
-            yield "growth", point.series, point.x, point.backend, point.measure, *figure
-    for run in result.workloads:
-        whole = ("workload", run.workload, "", run.backend, "all")
-        yield *whole, "count", run.count, ""
-        yield *whole, "total", run.seconds, "s"
-        yield *whole, "throughput", run.rate, "1/s"
-        for kind, times in run.operations.items():
-            for figure in _figures(times):
-                yield "workload", run.workload, "", run.backend, kind, *figure
-    for footprint in result.footprints:
-        for name in ("process", "servers"):
-            if (value := getattr(footprint, name)) is not None:
-                yield "memory", name, footprint.timelines, footprint.backend, "growth", "total", value, "B"
-    for answered in result.answers:
-        for name in ("checked", "late", "differed", "fallbacks"):
-            yield "answers", "", "", answered.backend, name, "count", getattr(answered, name), ""
-
-
-def _figures(times: Times) -> Iterator[tuple[str, float, str]]:
-    yield "count", times.count, ""
-    for name in ("median", "p95", "p99", "mean"):
-        yield name, getattr(times, name), "s"
-    yield "round trips", times.round_trips, ""
-    yield "sql", times.sql, ""
 
 
 def label(backend: str) -> str:

@@ -103,6 +103,11 @@ class Scratch(ExitStack):
         """The URL of a migrated database."""
         return self.new_database()
 
+    @property
+    def given_database(self) -> bool:
+        """Whether there can be only one database, because a URL was given."""
+        return bool(self._database) and self._database not in DATABASES
+
     def new_database(self) -> str:
         """The URL of another migrated database. If a URL was given, there can be only one."""
         kind = self._database

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 import redis
 from pymemcache.client.base import Client
+from sqlalchemy import Engine, insert, literal, select
 
 from tweeter.bulk.rows import in_parts
 from tweeter.console.commands import CommandError
+from tweeter.models import StoredTimeline, TimelineEntry
 
 AT_ONCE = 5_000
 
@@ -60,3 +62,21 @@ class MemcachedValue:
             self._client.set_many(dict.fromkeys(names, self._data), noreply=True)
             if not self._client.set(last, self._data, noreply=False):  # also waits until the others are stored
                 raise CommandError("memcached does not store the timelines.")
+
+
+def copy_rows(engine: Engine, kind: str, owner: int, owners: Sequence[int]) -> None:
+    """Copies the timeline of one owner to the others, in the backend `table`."""
+    with engine.begin() as connection:
+        [original] = connection.execute(select(StoredTimeline).filter_by(kind=kind, owner=owner)).mappings()
+        values = {name: value for name, value in original.items() if name not in ("id", "owner")}
+        for part in in_parts(owners, AT_ONCE):
+            connection.execute(insert(StoredTimeline), [values | {"owner": each} for each in part if each != owner])
+        entries = select(StoredTimeline.id, TimelineEntry.tweet_id).join(TimelineEntry, literal(True))
+        connection.execute(
+            insert(TimelineEntry).from_select(
+                ["timeline_id", "tweet_id"],
+                entries.where(
+                    TimelineEntry.timeline_id == original["id"], StoredTimeline.id != original["id"]
+                ).order_by(StoredTimeline.id),
+            )
+        )

@@ -18,7 +18,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from tweeter.console.commands import describe, ending_in_order, log_error
 from tweeter.errors import TweeterError
 
-COMMANDS = ("ini", "demo", "load", "user", "verify", "truncate", "site-id", "settings", "relay", "services", "bench")
+COMMANDS = (
+    "ini",
+    "demo",
+    "load",
+    "user",
+    "verify",
+    "truncate",
+    "site-id",
+    "settings",
+    "relay",
+    "services",
+    "visit",
+    "bench",
+)
 
 INTERRUPTED = 130  # the exit code that shells report after Ctrl-C
 

@@ -1,5 +1,6 @@
 """Engines that count their statements, detect dead connections and, on SQLite, lose no update."""
 
+from contextlib import closing
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
@@ -99,9 +100,10 @@ def _set_up_sqlite(connection: Any, record: Any) -> None:
 
 def _begin_sqlite(connection: Any) -> None:
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    cursor = connection.connection.cursor()
-    cursor.execute(f"BEGIN {mode}")
-    cursor.close()
+    # Closed even if it fails. If another thread collected the cursor as garbage while this connection waits for the
+    # writer's lock, it would wait for this connection; and it may be the writer.
+    with closing(connection.connection.cursor()) as cursor:
+        cursor.execute(f"BEGIN {mode}")
 
 
 def _note_start(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from tweeter import outbox
 from tweeter.db.clock import DatabaseClock
 from tweeter.db.sessions import SessionFactory
-from tweeter.delivery.relays import Relay
+from tweeter.delivery.thread import Relay
 from tweeter.delivery.wakeup import Notifier
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
 from tweeter.metrics import OUTBOX_EVENTS, OUTBOX_SECONDS

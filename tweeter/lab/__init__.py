@@ -6,21 +6,25 @@ Comparisons can be extended: `config.add_lab_step(Step(…))` adds a row to the 
 that is included after this one.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 from pyramid.registry import Registry
 from pyramid.request import Request
+from pyramid.response import Response
 
+from tweeter import measure
 from tweeter.delivery import materialized
 from tweeter.interfaces import ITimelines
 from tweeter.lab import steps
-from tweeter.lab.status import Lab
+from tweeter.lab.status import Lab, PageSeen
 from tweeter.plugins import REGISTERED
 from tweeter.web.clients import is_from, parse_networks
 
 SESSION_KEY = "lab.backend"
+LONGEST_PATH = 40  # characters
 
 
 def add_lab_step(config: Configurator, step: steps.Step) -> None:
@@ -89,6 +93,25 @@ def _make_optional(registry: Registry) -> None:
         timelines.circuit.optional = timelines is not registry.getUtility(ITimelines)
 
 
+def pages_tween(handler: Callable[[Request], Response], registry: Registry) -> Callable[[Request], Response]:
+    """Records the costs of pages with a timeline, for the strip of the lab's pages."""
+
+    def remember(request: Request) -> Response:
+        response = handler(request)
+        meter, route = measure.current(), request.matched_route.name if request.matched_route else ""
+        html = response.content_type == "text/html"  # no poll
+        if html and meter is not None and meter.timeline_seconds and not route.startswith("lab"):
+            page = PageSeen(shorten(request.path), meter.served_by, meter.timeline_seconds * 1000, meter.seconds * 1000)
+            registry["lab"].pages.append(page)
+        return response
+
+    return remember
+
+
+def shorten(path: str) -> str:
+    return path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}…"
+
+
 def includeme(config: Configurator) -> None:
     """Adds the pages of the lab and its switch. `instruments` wrapped the stores before."""
     config.registry["lab"] = Lab(config.registry)
@@ -99,9 +122,12 @@ def includeme(config: Configurator) -> None:
         config.add_lab_step(step)
     config.action("optional stores", _make_optional, (config.registry,), order=REGISTERED)
     config.add_subscriber(add_globals, BeforeRender)
+    tweens = "tweeter.web.views.tweens"
+    config.add_tween(f"{__name__}.pages_tween", under=f"{tweens}.measure_tween", over=f"{tweens}.headers_tween")
     config.add_route_predicate("from_lab_hosts", FromLabHosts)
     config.add_route("lab", "/lab", from_lab_hosts=True)
-    for page in ("steps", "live", "progress", "state", "switch", "post", "store", "tidy"):
+    for page in ("steps", "live", "progress", "state", "switch", "post", "store", "dial", "tidy"):
         config.add_route(f"lab_{page}", f"/lab/{page}", from_lab_hosts=True)
     config.scan("tweeter.lab.views")
     config.scan("tweeter.lab.buttons")
+    config.include("tweeter.lab.load")

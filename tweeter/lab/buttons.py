@@ -9,7 +9,7 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from tweeter.errors import Refused
-from tweeter.lab import crowds, switch
+from tweeter.lab import accounts, crowds, dial, switch
 from tweeter.lab.experiments import perform
 from tweeter.lab.jobs import Job
 from tweeter.lab.posting import post_and_watch
@@ -48,7 +48,7 @@ def do_to_store(request: Request) -> Response:
 
 @button(route_name="lab_post")
 def post(request: Request) -> Response:
-    """Posts to 10, 1,000 or 20,000 followers."""
+    """Posts to 10 to 1,000,000 followers."""
     sizes = {str(size): size for size in crowds.NAMES}
     size = sizes.get(posted(request, "followers"))
     if size is None:
@@ -56,7 +56,7 @@ def post(request: Request) -> Response:
     warm = posted(request, "timelines") != "cold"
     lab: Lab = request.registry["lab"]
     title = f"a post to {size:,} followers, their timelines {'warm' if warm else 'cold'}"
-    return _start(request, title, post_and_watch(request.registry, lab, size, warm))
+    return start_job(request, title, post_and_watch(request.registry, lab, size, warm))
 
 
 @button(route_name="lab_tidy")
@@ -66,13 +66,31 @@ def tidy(request: Request) -> Response:
     lab: Lab = registry["lab"]
 
     def work(job: Job) -> None:
-        crowds.tidy(registry, job)
+        with registry.database.sessions() as session:
+            phase = job.phase("Accounts removed", accounts.how_many(session), "accounts")
+        crowds.remove(registry, phase)
+        dial.remove(registry, phase)
+        accounts.close_all(registry, phase)
         lab.delivery.wake()
 
-    return _start(request, "removing the test accounts", work)
+    return start_job(request, "removing the test accounts", work)
 
 
-def _start(request: Request, title: str, work: Callable[[Job], None]) -> Response:
+@button(route_name="lab_dial")
+def make_dial(request: Request) -> Response:
+    """Creates the readers of the dial, with the authors whom they follow."""
+    registry = request.registry
+    lab: Lab = registry["lab"]
+
+    def work(job: Job) -> None:
+        dial.make(registry, job)
+        lab.delivery.wake()
+
+    return start_job(request, "creating readers who follow 10 to 5,000 authors", work)
+
+
+def start_job(request: Request, title: str, work: Callable[[Job], None]) -> Response:
+    """Starts a job, or says why not; shows the experiments."""
     try:
         request.registry["lab"].jobs.start(title, work)
     except Refused as error:

@@ -2,21 +2,27 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
 from tweeter import measure
+from tweeter.bench.verdicts import factor, spread
 from tweeter.interfaces import IMaterializedTimelines, ITimelines
 from tweeter.measure import Statement
 from tweeter.values import Cursor, Page, Timeline, TweetView
 
-COLD_ROUNDS, WARM_ROUNDS = 3, 7  # reads of each
+COLD_READS, WARM_READS = 3, 9  # of each
+ROUND = 3  # warm reads whose median is compared with other rounds
+NOISY = 2.0  # rounds of so few reads that differ by at least this factor allow no conclusion
 BUDGET = 1.0  # seconds for all cold or all warm reads together; at least two reads of each
 
 
 class Cost(NamedTuple):
-    """The costs of one read. Bytes are those on the sockets of stores; in-process stores have none."""
+    """The costs of one read. Bytes are those on the sockets of stores; in-process stores have none.
+
+    `rounds` are medians of a few reads each, in seconds: they show how noisy the machine is.
+    """
 
     seconds: float
     served_by: str
@@ -24,6 +30,7 @@ class Cost(NamedTuple):
     statements: list[Statement]
     sent: int
     received: int
+    rounds: tuple[float, ...] = ()
 
     @property
     def ms(self) -> float:
@@ -50,6 +57,12 @@ class Answer(NamedTuple):
         return sum(bool(mark.word) for mark in self.marks)
 
 
+def noise(every: Iterable[Sequence[float]]) -> str:
+    """What to say first about the rounds of these contenders; empty if they agree well enough for a conclusion."""
+    worst = max((spread(rounds) for rounds in every if rounds), default=1.0)
+    return f"Rounds differ by up to {factor(worst)}: no conclusion." if worst >= NOISY else ""
+
+
 def read(timelines: ITimelines, timeline: Timeline, cursor: Cursor) -> tuple[Page, Cost]:
     """One page and its costs."""
     with measure.measuring(keep_statements=True) as meter:
@@ -74,8 +87,8 @@ def compare_all(
         for name, timelines in contenders.items()
         if IMaterializedTimelines.providedBy(timelines) and not any(mark.word for mark in found[name][1])
     }
-    cold = _read_in_turns(kept, timeline, cursor, COLD_ROUNDS, cold=True)
-    warm = _read_in_turns(contenders, timeline, cursor, WARM_ROUNDS)
+    cold = read_in_turns(kept, timeline, cursor, COLD_READS, cold=True)
+    warm = read_in_turns(contenders, timeline, cursor)
     return {name: Answer(*found[name], cold.get(name), warm[name]) for name in contenders}
 
 
@@ -91,14 +104,14 @@ def _compare_unchanged(
     return page, marks
 
 
-def _read_in_turns(
-    contenders: Mapping[str, Any], timeline: Timeline, cursor: Cursor, rounds: int, cold: bool = False
+def read_in_turns(
+    contenders: Mapping[str, Any], timeline: Timeline, cursor: Cursor, reads: int = WARM_READS, cold: bool = False
 ) -> dict[str, Cost]:
     """The costs of the last read of each, with the median time of all its reads."""
     costs: dict[str, list[Cost]] = {name: [] for name in contenders}
     names = list(contenders)
     deadline = time.monotonic() + BUDGET
-    for turn in range(rounds if names else 0):
+    for turn in range(reads if names else 0):
         if turn > 1 and time.monotonic() > deadline:
             break
         first = turn % len(names)
@@ -106,7 +119,13 @@ def _read_in_turns(
             if cold:
                 contenders[name].drop(timeline)
             costs[name].append(read(contenders[name], timeline, cursor)[1])
-    return {name: each[-1]._replace(seconds=median(cost.seconds for cost in each)) for name, each in costs.items()}
+    return {name: _summarized(each) for name, each in costs.items()}
+
+
+def _summarized(costs: Sequence[Cost]) -> Cost:
+    seconds = [cost.seconds for cost in costs]
+    rounds = tuple(median(seconds[n : n + ROUND]) for n in range(0, len(seconds) - ROUND + 1, ROUND))
+    return costs[-1]._replace(seconds=median(seconds), rounds=rounds)
 
 
 def compare(shown: Iterable[TweetView], expected: Iterable[TweetView]) -> list[Mark]:

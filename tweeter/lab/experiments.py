@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from tweeter.errors import BackendUnavailable, Refused
 from tweeter.lab.comparison import Cost, read
 from tweeter.lab.instruments import Instrument
+from tweeter.lab.outage import Outage
 from tweeter.lab.status import Backend, Experiment, Lab
 from tweeter.models.base import now
 from tweeter.values import Cursor, Timeline
@@ -37,17 +39,30 @@ def perform(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str
     if what in ("empty", "drop") and not backend.status().answers:
         raise Refused(f"{backend.name} does not respond, so the action “{what}” is impossible.")
 
-    def look(label: str) -> tuple[str, Cost]:
-        return label, read(backend.timelines, timeline, Cursor())[1]
+    if what in ("refuse", "hang"):
+        lab.outage = Outage(backend.name)
+        lab.outage.start(backend.timelines, timeline)
+    outage = lab.outage if lab.outage and lab.outage.backend == backend.name and lab.outage.running else None
 
-    backend.timelines.page(timeline, Cursor())  # warm up: a timeline that was cold before is no effect of the action
-    before = look("before")
+    def look(label: str) -> tuple[str, Cost]:
+        cost = read(backend.timelines, timeline, Cursor())[1]
+        if outage:
+            outage.record(cost.seconds)
+        return label, cost
+
     said, do = actions[what]
-    try:
-        note = do() or ""
-    except BackendUnavailable as error:
-        raise Refused(f"{backend.name} does not respond: {error}") from error
-    reads = [before, look("first page after"), look("second page after")]
+    with outage.paused() if outage and what != "mend" else nullcontext():
+        backend.timelines.page(
+            timeline, Cursor()
+        )  # warm up: a timeline that was cold before is no effect of the action
+        before = look("before")
+        try:
+            note = do() or ""
+        except BackendUnavailable as error:
+            raise Refused(f"{backend.name} does not respond: {error}") from error
+        if outage:
+            outage.mark(said, last=what == "mend")
+        reads = [before, look("first page after"), look("second page after")]
     experiment = Experiment(now(), by, backend.name, said, note, reads)
     lab.experiments.appendleft(experiment)
     return experiment

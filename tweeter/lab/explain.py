@@ -3,6 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
+from markupsafe import Markup, escape
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,21 +12,39 @@ from tweeter.measure import Statement
 
 SHOWN = 5  # values shown of a list
 LONGEST = 200  # characters of a parameter
+MANY = 1_000  # rows of all loops together
 
+# The plan is escaped.
+_COSTLY = re.compile(
+    r"\bSCAN (?!CONSTANT)[^\n]+|USE TEMP B-TREE[^\n]*"  # SQLite
+    r"|(?:Parallel )?Seq Scan on \w+|\bSort\b(?! (?:Key|Method))|Rows Removed by [\w ]+: \d+"
+    r"|rows=(?P<rows>[\d.]+) loops=(?P<loops>\d+)"
+)
 _LIST = re.compile(r"\bIN \(([^()]+)\)")
 _CLAUSE = re.compile(r"\s+(?=(?:FROM|LEFT OUTER JOIN|(?<!OUTER )JOIN|WHERE|ORDER BY|LIMIT|UNION ALL)\b)")
 
 
 class Explained(NamedTuple):
-    """A statement and its plan as text."""
+    """A statement and its plan as text; in the plan, scans, sorts and large numbers of rows are marked."""
 
     text: str
     parameters: str
-    plan: str
+    plan: Markup
 
 
 def explained(engine: Engine, statement: Statement) -> Explained:
-    return Explained(_statement_text(statement), _parameters_text(statement), _plan(engine, statement))
+    return Explained(_statement_text(statement), _parameters_text(statement), marked(_plan(engine, statement)))
+
+
+def marked(plan: str) -> Markup:
+    """The plan with `<mark>` around what costs."""
+
+    def mark(match: re.Match[str]) -> str:
+        rows = match["rows"]
+        cheap = rows is not None and float(rows) * int(match["loops"]) < MANY
+        return str(match.group() if cheap else Markup("<mark>{}</mark>").format(Markup(match.group())))  # noqa: S704
+
+    return Markup(_COSTLY.sub(mark, str(escape(plan))))  # noqa: S704 (escaped)
 
 
 def _statement_text(statement: Statement) -> str:

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -34,11 +34,24 @@ At = Callable[[str, int], tuple[ITimelineStore, ITweetCache]]
 
 @dataclass
 class Delivered:
-    """The number of timelines a tweet was delivered to. Times are of `perf_counter`, 0 before the delivery begins."""
+    """The number of timelines a tweet was delivered to. Times are of `perf_counter`, 0 before the delivery begins.
+
+    `points` are (time, number) after each exchange.
+    """
 
     timelines: int = 0
     began: float = 0.0
     latest: float = 0.0
+    points: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.latest - self.began)
+
+    def count(self, timelines: int) -> None:
+        self.timelines += timelines
+        self.latest = perf_counter()
+        self.points.append((self.latest, self.timelines))
 
 
 class Tally:
@@ -48,9 +61,11 @@ class Tally:
         self._watched: dict[int, Delivered] = {}
 
     def watch(self, tweet_id: int) -> Delivered:
+        """Counts the deliveries of the tweet from now on."""
         while len(self._watched) >= WATCHED:
             del self._watched[next(iter(self._watched))]
-        return self._watched.setdefault(tweet_id, Delivered())
+        self._watched[tweet_id] = delivered = Delivered()
+        return delivered
 
     def begin(self, tweet_id: int) -> None:
         if (delivered := self._watched.get(tweet_id)) is not None and not delivered.began:
@@ -58,8 +73,7 @@ class Tally:
 
     def count(self, tweet_id: int, timelines: int) -> None:
         if (delivered := self._watched.get(tweet_id)) is not None:
-            delivered.timelines += timelines
-            delivered.latest = perf_counter()
+            delivered.count(timelines)
 
 
 class Wrapper:

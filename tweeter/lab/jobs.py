@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from markupsafe import Markup
+
 from tweeter.errors import Refused
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,9 @@ class Job:
     title: str
     phases: list[Phase] = field(default_factory=list)
     look: Callable[[], None] = lambda: None
+    plot: Callable[[], Markup] = Markup  # empty, unless the job draws one
     error: str = ""
+    noise: str = ""  # why its figures allow no conclusion
     running: bool = True
 
     def phase(self, name: str, total: int, unit: str = "") -> Phase:

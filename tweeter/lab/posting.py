@@ -1,25 +1,27 @@
-"""A post of an author with many followers, and its deliveries as they occur."""
+"""A post of an author with many followers, its deliveries by the relay as they occur, and then the race."""
 
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyramid.registry import Registry
 
 from tweeter.bulk.rows import in_parts
 from tweeter.errors import BackendUnavailable
-from tweeter.interfaces import ITimelineKinds
+from tweeter.interfaces import ITimelineKinds, IWarmingStore
 from tweeter.lab import crowds
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase
+from tweeter.lab.race import race
 from tweeter.lab.status import Backend, Lab
 from tweeter.services.actions import Actions
-from tweeter.values import Slice, Timeline
+from tweeter.values import Slice, Timeline, TweetCreated
 
 OWN = 3  # timelines besides the followers': public, the author's profile and home
 CHUNK = 1_000
 LOOK = 0.05  # seconds between updates
+ATTEMPTS, PAUSE = 5, 0.3  # to prepare timelines; seconds
 STALLED = 20.0  # seconds without any delivery until the job ends; its page continues to update
 
 
@@ -37,9 +39,14 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
                 filled: Slice = profile.backfill(session, author, registry.settings["tweeter.capacity"])
                 return filled.ids, filled.floor
 
+        phase = job.phase(f"Timelines {'warmed' if warm else 'dropped'}", len(followers) * len(asked), "timelines")
         for backend in asked:
-            phase = job.phase(f"{'Warm in' if warm else 'Dropped from'} {backend.name}", len(followers), "timelines")
             _prepare(backend, followers, phase, newest if warm else None)
+        if any(backend.name == "memory" for backend in asked):
+            kept = registry.settings["tweeter.memory.timelines"]
+            if warm and size > kept:
+                note = f"memory keeps {kept:,} timelines; the others are cold, and nothing is written to them"
+                phase.note = "; ".join(filter(None, [phase.note, note]))
         with registry.database.writing_sessions.begin() as session:
             actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
             tweet = actions.post(author, f"A test post of the lab to {len(followers):,} followers.")
@@ -51,6 +58,9 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
         job.look = partial(_look, watched)
         lab.delivery.wake()
         _watch(watched)
+        if warm:
+            complete = [each.backend for each in watched if each.complete]
+            race(registry, job, complete, lab, TweetCreated(tweet.id, author), followers, newest()[0][1:])
 
     return work
 
@@ -60,22 +70,35 @@ def _prepare(
 ) -> None:
     """Makes the followers' timelines warm, as if each had just opened their home page; without `read`, cold."""
     store = backend.store
-    try:
-        for chunk in in_parts(followers, CHUNK):
-            keys = [Timeline("home", follower).key for follower in chunk]
-            if read is None:
-                store.drop(keys)
-                phase.advance(len(keys))
-                continue
-            # Like a reader's backfill, but one query serves the chunk: all follow this author and no other account.
-            tokens = [store.begin_backfill(key) for key in keys]
-            ids, floor = read()
-            for key, token in zip(keys, tokens, strict=True):
-                if token is not None:
-                    store.backfill(key, token, ids, floor)
-                phase.advance(1)
-    except BackendUnavailable:
-        phase.note = "then the store became unreachable"
+    attempts = ATTEMPTS
+    for chunk in in_parts(followers, CHUNK):
+        keys = [Timeline("home", follower).key for follower in chunk]
+        while True:
+            try:
+                if read is None:
+                    store.drop(keys)
+                else:
+                    _warm(store, keys, read)
+                break
+            except BackendUnavailable:  # a busy server, or one that the lab broke
+                attempts -= 1
+                if not attempts:
+                    phase.note = f"{backend.name} became unreachable"
+                    return
+                time.sleep(PAUSE)
+        phase.advance(len(keys))
+
+
+def _warm(store: Any, keys: list[str], read: Callable[[], tuple[list[int], int]]) -> None:
+    """Like readers' backfills, but one query serves all keys: their owners follow this author and no other account."""
+    if IWarmingStore.providedBy(store):
+        store.backfill_all(keys, read)
+        return
+    tokens = [store.begin_backfill(key) for key in keys]
+    ids, floor = read()
+    for key, token in zip(keys, tokens, strict=True):
+        if token is not None:
+            store.backfill(key, token, ids, floor)
 
 
 class Watched(NamedTuple):
@@ -92,8 +115,9 @@ class Watched(NamedTuple):
     def look(self) -> None:
         # An interrupted delivery starts again, so some timelines are counted twice.
         self.phase.done = min(self.delivered.timelines, self.phase.total)
-        self.phase.seconds = max(0.0, self.delivered.latest - self.delivered.began)
-        answers = self.complete or self.backend.status().answers
+        self.phase.seconds = self.delivered.seconds
+        # One that is behind still receives deliveries.
+        answers = self.complete or self.backend.status().word not in ("absent", "broken")
         self.phase.note = "" if answers else "waits in the outbox until the store responds"
 
 

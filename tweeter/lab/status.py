@@ -15,9 +15,11 @@ from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
 from tweeter.lab.comparison import Cost
 from tweeter.lab.instruments import CountingStore, Instrument
 from tweeter.lab.jobs import Jobs
+from tweeter.lab.outage import Outage
 from tweeter.lab.steps import Step
 
 REMEMBERED = 6  # number of actions shown
+REMEMBERED_PAGES = 50
 PATIENCE = 3.0  # seconds that a page waits for a store that is catching up
 
 
@@ -45,6 +47,18 @@ class Experiment(NamedTuple):
     what: str
     note: str
     reads: list[tuple[str, Cost]]
+
+
+class PageSeen(NamedTuple):
+    """A page with a timeline that the site has served, and its milliseconds."""
+
+    path: str
+    served_by: str
+    timeline: float
+    total: float
+
+    def __str__(self) -> str:
+        return f"{self.path}: timeline {self.timeline:.1f} of {self.total:.1f} ms"
 
 
 @dataclass
@@ -105,6 +119,8 @@ class Lab:
         self.steps: list[Step] = []
         self._contenders: dict[str, ITimelines] = {}
         self.jobs = Jobs()
+        self.outage: Outage | None = None
+        self.pages: deque[PageSeen] = deque(maxlen=REMEMBERED_PAGES)
         self.experiments: deque[Experiment] = deque(maxlen=REMEMBERED)
 
     @property
@@ -129,6 +145,11 @@ class Lab:
     def stores(self) -> list[Backend]:
         """The backends with a materialized store."""
         return [backend for backend in self.backends.values() if backend.instrument is not None]
+
+    def last_pages(self) -> dict[str, str]:
+        """The last page of each backend as text, those from SQL apart. Empty for a backend without pages."""
+        found = dict.fromkeys(self.backends, "")
+        return found | {page.served_by: str(page) for page in list(self.pages)}
 
     @property
     def delivery(self) -> IDelivery:

@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 from tweeter import measure
 from tweeter.errors import Missing
 from tweeter.interfaces import ITimelineKinds, ITimelines
-from tweeter.lab import crowds
-from tweeter.lab.comparison import Answer, compare_all
+from tweeter.lab import accounts, crowds, dial
+from tweeter.lab.comparison import Answer, compare_all, noise
 from tweeter.lab.explain import Explained, explained
+from tweeter.lab.footprint import footprint
+from tweeter.lab.growth import measure_growth
 from tweeter.lab.instruments import MENDS_AFTER
 from tweeter.lab.jobs import Job
 from tweeter.lab.status import PATIENCE, Lab, Status
@@ -54,7 +56,8 @@ def side_by_side(request: Request) -> dict[str, Any]:
     values |= {"statuses": statuses, "state": state_of(statuses)}
     answers = values["answers"]
     statements = {name: statements_of(request, answer) for name, answer in answers.items()}
-    return values | {"differing": differing(answers), "statements": statements}
+    size = footprint(request.registry, lab, timeline) if "redis" in contenders else None
+    return values | {"differing": differing(answers), "statements": statements, "footprint": size}
 
 
 @page(route_name="lab_steps", renderer="tweeter.web:templates/lab_steps.jinja2")
@@ -67,7 +70,16 @@ def step_by_step(request: Request) -> dict[str, Any]:
     steps = [(step, statuses.get(step.backend, Status("not included"))) for step in lab.steps]
     contenders = {step.name: lab.contender(step) for step, status in steps if status.answers}
     values |= measured(request, contenders, Timeline("home", whose.id), values["limit"])
-    return values | {"steps": steps, "state": state_of(statuses)}
+    growth = None
+    if values["dial_ready"]:
+        with measure.measuring():
+            growth = measure_growth(contenders, dial_readers(request), values["limit"])
+    return values | {
+        "steps": steps,
+        "growth": growth,
+        "database": request.registry.database.engine.dialect.name,
+        "state": state_of(statuses),
+    }
 
 
 @page(route_name="lab_live", renderer="tweeter.web:templates/lab_live.jinja2")
@@ -79,15 +91,16 @@ def live(request: Request) -> dict[str, Any]:
     statuses = lab.statuses(0.5)
     stores = [(backend, statuses[backend.name], backend.pending()) for backend in lab.stores]
     with request.read_session() as session:
-        accounts = crowds.how_many(session)
+        test_accounts = accounts.how_many(session)
     return values | {
         "whose": whose or values["whose"],
         "stores": stores,
         "state": state_of(statuses),
         "experiments": list(lab.experiments),
         "job": looked_at(lab.jobs.current),
+        "outage": lab.outage and lab.outage.look(),
         "sizes": list(crowds.NAMES.items()),
-        "accounts": accounts,
+        "accounts": test_accounts,
         "minutes": round(MENDS_AFTER / 60),
     }
 
@@ -95,13 +108,15 @@ def live(request: Request) -> dict[str, Any]:
 @page(route_name="lab_progress", renderer="tweeter.web:templates/lab_progress.jinja2")
 def progress(request: Request) -> dict[str, Any]:
     """The progress of the job, as a fragment of the page."""
-    return {"job": looked_at(request.registry["lab"].jobs.current)}
+    lab: Lab = request.registry["lab"]
+    return {"job": looked_at(lab.jobs.current), "outage": lab.outage and lab.outage.look()}
 
 
 @page(route_name="lab_state")
 def state(request: Request) -> Response:
-    """The status of each backend. The lab's pages poll it and reload after a change."""
-    return Response(json_body={"state": state_of(request.registry["lab"].statuses())}, charset="UTF-8")
+    """The status of each backend, and its last page. The lab's pages poll it, and reload after a change of status."""
+    lab: Lab = request.registry["lab"]
+    return Response(json_body={"state": state_of(lab.statuses()), "pages": lab.last_pages()}, charset="UTF-8")
 
 
 def state_of(statuses: Mapping[str, Status]) -> str:
@@ -137,16 +152,25 @@ def asked_for(request: Request) -> tuple[dict[str, Any], User | None]:
         "MARKS": MARKS,
         "kind": kinds[kind],
         "kinds": sorted(kinds),
+        "dial": dial.READERS,
+        "pages": request.registry["lab"].last_pages(),
     }
     username = typed or request.identity.username
     try:
         with request.read_session() as session:
+            values["dial_ready"] = dial.ready(session)
             whose = find(session, username)
     except Missing as error:
         request.response.status_int = 404
         form.errors["user"] = str(error)
         return values, None
     return values | {"whose": whose}, whose
+
+
+def dial_readers(request: Request) -> dict[int, int]:
+    """The ids of the readers of the dial, by their number of followees."""
+    with request.read_session() as session:
+        return {size: find(session, name).id for size, name in dial.READERS.items()}
 
 
 def find(session: Session, username: str) -> User:
@@ -174,7 +198,7 @@ def measured(request: Request, contenders: Mapping[str, ITimelines], timeline: T
         "cold": max((answer.cold.seconds for answer in answers.values() if answer.cold), default=1.0),
         "warm": max((answer.warm.seconds for answer in answers.values()), default=1.0),
     }
-    return {"answers": answers, "scales": scales}
+    return {"answers": answers, "scales": scales, "noise": noise(answer.warm.rounds for answer in answers.values())}
 
 
 def differing(answers: Mapping[str, Answer]) -> list[tuple[TweetView, dict[str, str]]]:

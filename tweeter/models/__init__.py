@@ -7,6 +7,7 @@ from tweeter.models.imported import Imported, Unlinked
 from tweeter.models.outbox import Consumer, OutboxEvent
 from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
+from tweeter.models.timelines import StoredTimeline, TimelineEntry, TimelineRun
 from tweeter.models.tweet import Hashtag, Mention, Tweet
 from tweeter.models.user import Relationship, User, closed_users
 
@@ -20,6 +21,9 @@ __all__ = [
     "OutboxEvent",
     "Relationship",
     "Site",
+    "StoredTimeline",
+    "TimelineEntry",
+    "TimelineRun",
     "Tweet",
     "Unlinked",
     "User",

@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import ITimelineStore
 from tweeter.testing.damage import END, DamagedTimelines, many
+from tweeter.testing.warming import WarmingTimelines
 from tweeter.values import Slice
 
 MakeStore = Callable[..., ITimelineStore]
@@ -23,7 +24,7 @@ def fill(store: ITimelineStore, key: str, ids: list[int], floor: int = 0) -> Non
     assert store.backfill(key, store.begin_backfill(key), ids, floor)
 
 
-class TimelineStoreSuite(DamagedTimelines):
+class TimelineStoreSuite(DamagedTimelines, WarmingTimelines):
     """Requires a fixture `make_store`: `make_store(capacity=…, backfill_seconds=…)` returns an empty store that has the
     id of its site; and `damages`, as in DamagedTimelines.
     """

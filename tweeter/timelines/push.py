@@ -179,13 +179,13 @@ class PushTimelines:
         token = self.store.begin_backfill(timeline.key)
         if token is None:
             raise Fallback("backfill")
-        with self._sessions() as session:
-            filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
-            if not filled.ids:
-                try:
+        try:
+            with self._sessions() as session:
+                filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
+                if not filled.ids:
                     queries.check_owner(session, timeline)
-                except Missing:
-                    self.store.drop([timeline.key])
-                    raise
+        except Missing:
+            self.store.drop([timeline.key])  # after the session: the store may need its connection
+            raise
         self.store.backfill(timeline.key, token, filled.ids, filled.floor)
         return Slice([id_ for id_ in filled.ids if id_ < before][:count], filled.floor)

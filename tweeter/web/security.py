@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from pyramid.config import Configurator
-from pyramid.csrf import SessionCSRFStoragePolicy
 from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request
 from pyramid.security import Allowed, Denied
@@ -20,6 +19,7 @@ from tweeter.db.sessions import write
 from tweeter.models import LoginSession, User
 from tweeter.models.base import UTCDateTime, now
 from tweeter.web.cookies import DAY, Headers, Ticket, session_factory
+from tweeter.web.tokens import MaskedTokens
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +154,29 @@ def local_url(url: str, default: str = "/") -> str:
     return quote(url, safe="/?&=%#@:;,+!~*'()$-._")
 
 
+def from_own_origin(request: Request) -> bool:
+    """Whether the browser says that one of our pages sent this form, over http or https: a proxy may hide which."""
+    origin, own = request.headers.get("Origin", ""), request.host_url
+    return bool(origin.partition("://")[2] == own.partition("://")[2])
+
+
+def came_over_http(request: Request) -> bool:
+    """Whether the browser discards our Secure cookies. Behind a proxy that hides https, the Origin header shows it."""
+    secure = request.registry.settings["tweeter.secure_cookies"]
+    return secure and request.scheme == "http" and not request.headers.get("Origin", "").startswith("https:")
+
+
+def needs_token(request: Request) -> bool:
+    """Whether a form needs its CSRF token. Only the sign-up form of the front page comes without one.
+
+    The front page is the same for all signed-out readers and sets no cookie, so it can be cached. All browsers send
+    the Origin of a form. Where it is missing, or cookies would be discarded, the usual check rejects the form.
+    """
+    route = request.matched_route.name if request.matched_route else ""
+    plain = route == "signup" and "csrf_token" not in request.POST
+    return not plain or not from_own_origin(request) or came_over_http(request)
+
+
 def includeme(config: Configurator) -> None:
     """Sets the security policy, the session of flash messages and CSRF tokens, and CSRF checks on every form."""
     settings = config.get_settings()
@@ -164,7 +187,7 @@ def includeme(config: Configurator) -> None:
     policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement)
     config.set_security_policy(policy)
     config.set_session_factory(session_factory(secret, secure, lifetime))
-    config.set_csrf_storage_policy(SessionCSRFStoragePolicy())
-    config.set_default_csrf_options(require_csrf=True)
+    config.set_csrf_storage_policy(MaskedTokens())
+    config.set_default_csrf_options(require_csrf=True, callback=needs_token)
     # pyramid_tm would load the current user for every request, even for static files, and before error pages work.
     settings["tm.annotate_user"] = False

@@ -27,7 +27,7 @@ from tweeter.backends.memcached.wire import (
     storing,
 )
 from tweeter.errors import BackendUnavailable
-from tweeter.interfaces import IBulkStore
+from tweeter.interfaces import IBulkStore, IWarmingStore
 from tweeter.metrics import count_damaged
 from tweeter.values import Slice
 
@@ -48,7 +48,7 @@ class _Held(NamedTuple):
     checkpoint: bytes | None = None  # of the server
 
 
-@implementer(IBulkStore)
+@implementer(IBulkStore, IWarmingStore)
 class MemcachedTimelineStore:
     """One value per timeline; see `packed` for its format, and `client` for its name.
 
@@ -138,6 +138,27 @@ class MemcachedTimelineStore:
             if refused == [TOO_LARGE] or time.monotonic() > patience:
                 self.drop([key])
                 return False
+
+    def backfill_all(self, keys: Iterable[str], read: Callable[[], tuple[Iterable[int], int]]) -> None:
+        word, ends = secrets.randbits(63) + 1, _now() + self._fill_ms
+
+        def add(keys: Sequence[str], epoch: Epoch) -> Request:
+            names = [self._name(epoch, key) for key in keys]
+            data = Timeline(True, word, ends, epoch.mark).data()
+            return Request(names, blocks(storing(ADD, name, data, _seconds(ends)) for name in names))
+
+        shares = self._servers.exchange(keys, add, begin=True)
+        ids, floor = read()
+        given, until = sorted(ids), _now() + self._idle_ms
+        for share in shares:
+            data = Timeline(False, floor, until, share.epoch.mark, given).data()
+            # Compare-and-swap: where an id was appended in between, the token stays until it expires.
+            swaps = [
+                storing(SET, name, data, _seconds(until), found.unique)
+                for name, found in share.values.items()
+                if (begun := Timeline.read(found.data)) and begun.filling and begun.word == word and not begun.ids
+            ]
+            self._servers.send({share.server: Request(blocks=blocks(swaps))})
 
     def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
         def append(keys: Sequence[str], epoch: Epoch) -> Request:

@@ -15,7 +15,7 @@ from tweeter.backends.redis.lists import newest, parse, parse_newest
 from tweeter.backends.redis.node import Exchange, Node, Refusal
 from tweeter.backends.redis.wire import Wire, abort
 from tweeter.ids import MAX_ID
-from tweeter.interfaces import IBulkStore, IPageStore
+from tweeter.interfaces import IBulkStore, IPageStore, IWarmingStore
 from tweeter.measure import round_trip
 from tweeter.metrics import count_damaged
 from tweeter.timelines.packing import unpack
@@ -36,7 +36,7 @@ class _Chunk(NamedTuple):
     begun: list[Exchange]
 
 
-@implementer(IBulkStore, IPageStore)
+@implementer(IBulkStore, IPageStore, IWarmingStore)
 class RedisTimelineStore:
     """One list per timeline; see `scripts` for the format.
 
@@ -171,6 +171,15 @@ class RedisTimelineStore:
             self._report([name])
         return bool(reply == 1)
 
+    @translating()
+    def backfill_all(self, keys: Sequence[str], read: Callable[[], tuple[Iterable[int], int]]) -> None:
+        token, names = f"t{secrets.token_hex(8)}", [self._prefix + key for key in keys]
+        begun = self._wire.run([(scripts.BEGIN_FILL, name, token, self._fill_ms) for name in names])
+        ids, floor = read()
+        content = (token, self._idle_ms, -floor, *sorted(ids))
+        cold = [name for name, reply in zip(names, begun, strict=True) if reply == 1]
+        self._wire.run([(scripts.FILL, name, *content) for name in cold])
+
     def add(self, keys: Iterable[str], id: int) -> None:
         self.add_batch(dict.fromkeys(keys, (id,)))
 
@@ -218,6 +227,10 @@ class RedisTimelineStore:
     @translating()
     def clear(self) -> None:
         self._wire.unlink_all(self._prefix)
+
+    def name_of(self, key: str) -> str:
+        """The name of the key's list on its server."""
+        return self._prefix + key
 
     def _trim(self, names: Sequence[str | bytes], before_id: int = 0) -> None:
         """TRIMMED at a time: other clients get their turn in between, and each exchange has its own timeout."""

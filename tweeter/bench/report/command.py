@@ -4,8 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tweeter.bench.latency import QUICK as QUICK_CLIMB
+from tweeter.bench.latency import Climbing
 from tweeter.bench.plan import FULL, QUICK
-from tweeter.bench.schema import Result, label, write_csv, write_json
+from tweeter.bench.report.spreadsheet import write_csv
+from tweeter.bench.schema import Result, label, write_json
 from tweeter.bench.scratch import DATABASES, SEVERAL_DATABASES, Scratch
 from tweeter.bench.workloads import REPLAY, SYNTHETIC, find
 from tweeter.bulk.load.files import size
@@ -19,16 +22,16 @@ KINDS = ("json", "csv", "html")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quick", action="store_true", help="smaller sizes; takes about two minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes; takes less than two minutes")
     parser.add_argument(
         "--seed", type=natural, default=1, metavar="N", help="the seed of the synthetic sites (default 1)"
     )
     parser.add_argument(
-        "--backends", type=_words, metavar="NAMES", help="backends, for example sql,redis,my.module (default: all)"
+        "--backends", type=words, metavar="NAMES", help="backends, for example sql,redis,my.module (default: all)"
     )
     parser.add_argument(
         "--workloads",
-        type=_words,
+        type=words,
         metavar="NAMES",
         help=f"some of {', '.join((*SYNTHETIC, REPLAY))}, or dotted names (default: all)",
     )
@@ -68,7 +71,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Found:
         raise CommandError(SEVERAL_DATABASES)
     recording = _recording(args)
     names = SYNTHETIC if args.workloads is None else [name for name in args.workloads if name != REPLAY]
-    backends = _backends(scratch, args.backends)
+    backends = backends_of(scratch, args.backends)
     # Plots and graphs need the packages of an extra.
     from tweeter.bench.report.measure import Session, measure
     from tweeter.bench.report.page import write_html
@@ -78,7 +81,8 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Found:
     files = {kind: args.output / f"{NAME}.{kind}" for kind in KINDS}
     check_writable(*files.values())
     plan = QUICK if args.quick else FULL
-    result = measure(Session(scratch, plan, args.quick, args.seed, backends, workloads, recording))
+    climbing = QUICK_CLIMB if args.quick else Climbing()
+    result = measure(Session(scratch, args.ini, plan, climbing, args.quick, args.seed, backends, workloads, recording))
     write_json(result, files["json"])
     write_csv(result, files["csv"])
     write_html(result, files["html"])
@@ -95,7 +99,7 @@ def _recording(args: argparse.Namespace) -> tuple[Path, Path] | None:
     return (files[0], files[1]) if files and (args.workloads is None or REPLAY in args.workloads) else None
 
 
-def _backends(scratch: Scratch, names: list[str] | None) -> list[str]:
+def backends_of(scratch: Scratch, names: list[str] | None) -> list[str]:
     """The named backends; else all built-in ones whose servers are installed, SQL first."""
     if names is not None:
         for name in names:
@@ -116,7 +120,7 @@ def _backends(scratch: Scratch, names: list[str] | None) -> list[str]:
     return found
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     names = list(dict.fromkeys(text.replace(",", " ").split()))
     if not names:
         raise argparse.ArgumentTypeError("names are missing")

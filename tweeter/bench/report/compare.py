@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tweeter.bench import figures
-from tweeter.bench.figures import duration, significant
+from tweeter.bench.figures import duration
+from tweeter.bench.noise import noise_of
 from tweeter.bench.schema import Result, read_json
+from tweeter.bench.verdicts import significant, unclear
 
 LEAST_CHANGE = 1.05  # smaller changes are irrelevant
 
@@ -20,6 +22,7 @@ class Change(NamedTuple):
     after: str
     ratio: float
     significant: bool
+    unclear: str = ""  # why a ratio is no conclusion
 
 
 def changes(one: Result, other: Result) -> Iterator[Change]:
@@ -41,8 +44,10 @@ def _change(
     what: str, backend: str, one: Sequence[float], other: Sequence[float], before: float, after: float
 ) -> Change:
     ratio = after / before
-    clear = significant(one, other) and max(ratio, 1 / ratio) >= LEAST_CHANGE
-    return Change(what, backend, duration(before), duration(after), ratio, clear)
+    changed = max(ratio, 1 / ratio) >= LEAST_CHANGE
+    clear = changed and significant(one, other)
+    why = unclear((one, other)) if changed and not clear else ""
+    return Change(what, backend, duration(before), duration(after), ratio, clear, why)
 
 
 def differences(one: Result, other: Result) -> Iterator[str]:
@@ -65,12 +70,14 @@ def show(before: Path, after: Path) -> None:
     found = list(changes(one, other))
     rows, styles = [], {}
     for number, change in enumerate(found):
-        mark = ("slower" if change.ratio > 1 else "faster") if change.significant else ""
+        mark = ("slower" if change.ratio > 1 else "faster") if change.significant else change.unclear
         styles[number] = {"slower": "red", "faster": "green"}.get(mark, "")
         rows.append([*change[:4], f"{change.ratio:.2f}", mark])
     head = ("", "backend", "before", "after", "after / before", "")
     clear = sum(change.significant for change in found)
+    noise = {path: noise_of(result) for path, result in ((before, one), (after, other))}
     figures.show(
+        *(f"{path}: {told}" for path, told in noise.items() if told),
         figures.Table(f"{after} compared with {before}", head, rows, styles=styles),
         f"{clear:,} of {len(found):,} differ by more than chance: all rounds of one are above all rounds of the other, "
         f"and the medians are at least {LEAST_CHANGE - 1:.0%} apart. "

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from tweeter.bench.climb import climb
 from tweeter.bench.contender import Answers, contenders
 from tweeter.bench.figures import machine
 from tweeter.bench.footprint import measure_memory
 from tweeter.bench.growth import Person, Site, grow, make_site
+from tweeter.bench.latency import Climbing
+from tweeter.bench.noise import calibrate, noise_sentence
 from tweeter.bench.plan import Plan
 from tweeter.bench.report.agenda import Agenda, Step
-from tweeter.bench.schema import SCHEMA, VERSION, Footprint, Measurement, Result, Run, label
+from tweeter.bench.schema import SCHEMA, VERSION, Footprint, Latency, Measurement, Result, Run, label
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.workloads import REPLAY, Workload, World
 from tweeter.bench.workloads.replay import read_recording
@@ -31,7 +34,9 @@ class Session:
     """What to measure in a run, and the results so far."""
 
     scratch: Scratch
+    ini: str
     plan: Plan
+    climbing: Climbing
     quick: bool
     seed: int
     backends: Sequence[str]
@@ -44,6 +49,7 @@ class Session:
         self.measurements: list[Measurement] = []
         self.runs: list[Run] = []
         self.footprints: list[Footprint] = []
+        self.latency: Latency | None = None
 
     @cached_property
     def base(self) -> Site:
@@ -58,6 +64,9 @@ class Session:
 
     def _make(self, users: int, tweets: int, *planted: Sequence[int]) -> Site:
         return make_site(self.scratch, self.plan, self.seed, users, tweets, *planted)
+
+    def load(self) -> None:
+        self.latency = climb(self.scratch, self.ini, self.backends, self.climbing, self.seed)
 
     def people(self) -> None:
         planted = self.base.planted
@@ -106,6 +115,9 @@ class Session:
         if self.recording:  # first, because the user's files may be invalid
             weight = 30 + backends * plan.replayed * (0.01 + plan.reads_per_post * 0.001)
             steps.append(Step(REPLAY, weight, partial(self.replay, *self.recording)))
+        if self.climbing.mixes:
+            weight = len(self.climbing.mixes) * (5 + backends * 8 * self.climbing.seconds) + backends * 3
+            steps.append(Step("load", weight, self.load))
         steps.append(Step("people", people * person + warming + 5, self.people))
         for users in plan.users:
             weight = person + users * (row + 4e-6 * plan.tweets_each) + 3
@@ -124,6 +136,8 @@ def measure(session: Session) -> Result:
     """Measures everything that the session wants."""
     began, created = time.monotonic(), datetime.now(UTC)
     scratch = session.scratch
+    noise = calibrate()
+    scratch.progress.say(noise_sentence(noise, []))
     scratch.progress = agenda = Agenda(scratch.progress)
     agenda.run(session.steps())
     settings = scratch.settings("sql")
@@ -143,5 +157,7 @@ def measure(session: Session) -> Result:
         measurements=session.measurements,
         workloads=session.runs,
         footprints=session.footprints,
+        latency=session.latency,
+        noise=noise,
         answers=[answers.total() for answers in session.answers.values()],
     )

@@ -1,16 +1,19 @@
 """The report as a self-contained HTML file."""
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tweeter.bench.figures import Table, cell, duration, significant
+from tweeter.bench.figures import Table, cell, duration
+from tweeter.bench.noise import noise_of
 from tweeter.bench.plan import Plan
 from tweeter.bench.report import plots
+from tweeter.bench.report.charts import Chart
+from tweeter.bench.report.latency import ONE_MACHINE, disturbance, knees_table, latency_charts, readers_sentence
 from tweeter.bench.schema import Measurement, Result, Times
+from tweeter.bench.verdicts import best, factor
 
 # For readers: what grows, and what is measured. Anything else is shown by its own name.
 UNITS = {"followees": "followees of a user", "users": "users of the site", "tweets": "tweets on the site"}
@@ -23,16 +26,6 @@ BESIDE = {  # further tables
 STANDS_OUT = 1.5  # a point so many times as high as both ends of its line is named in the sentence
 
 
-class Chart(NamedTuple):
-    """A plot, its summary in a sentence, and its numbers."""
-
-    id: str
-    heading: str
-    says: str
-    svg: str
-    tables: Sequence[Table]
-
-
 def write_html(result: Result, path: Path) -> None:
     environment = Environment(
         loader=PackageLoader("tweeter.bench.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -40,7 +33,10 @@ def write_html(result: Result, path: Path) -> None:
     )  # fmt: skip
     environment.filters["cell"] = cell
     html = environment.get_template("report.jinja2").render(
-        result=result, growth=list(growth_charts(result)), workloads=workload_charts(result),
+        result=result, noise=noise_of(result), one_machine=ONE_MACHINE, disturbance=disturbance(result.latency),
+        readers=readers_sentence(result.latency),
+        latency=latency_charts(result.latency, result.backends), knees=result.latency and knees_table(result.latency),
+        growth=list(growth_charts(result)), workloads=workload_charts(result),
         memory=memory_charts(result), answers=answers_table(result), costs=costs_table(result),
         machine=machine_table(result), constant=constant_sentence(Plan(**result.plan)),
     )  # fmt: skip
@@ -90,10 +86,10 @@ def _factors(points: Sequence[Measurement]) -> str:
     """The ratio of the last point to the first, and the highest point if it is much higher."""
     first, last = points[0].times.median, points[-1].times.median
     highest = max(points, key=lambda point: point.times.median)
-    grown = _times(last / first)
+    grown = factor(last / first)
     if highest.times.median < STANDS_OUT * max(first, last):
         return grown
-    return f"{grown}, but {_times(highest.times.median / first)} at {highest.x:,}"
+    return f"{grown}, but {factor(highest.times.median / first)} at {highest.x:,}"
 
 
 def constant_sentence(plan: Plan) -> str:
@@ -120,21 +116,8 @@ def workload_charts(result: Result) -> list[Chart]:
         ["workload", "backend", "operations", "total", "operations a second"],
         [[run.workload, run.backend, run.count, duration(run.seconds), round(run.rate)] for run in result.workloads],
     )
-    says = "; ".join(f"{name}: {best_sentence(values)}" for name, values in rows.items()) + "."
+    says = "; ".join(f"{name}: {best(values)}" for name, values in rows.items()) + "."
     return [Chart("throughput", "Throughput of the mixes", says, svg, [table, *_kinds_tables(result)])]
-
-
-def best_sentence(rounds: Mapping[str, Sequence[float]]) -> str:
-    """The backend with the highest throughput, or several whose order may be chance."""
-    order = sorted(rounds, key=lambda backend: statistics.median(rounds[backend]), reverse=True)
-    first, *others = order
-    alike = [backend for backend in others if not significant(rounds[first], rounds[backend])]
-    if not alike:
-        return f"{first} is fastest" if others else f"{first} alone"
-    *most, last = first, *alike
-    return f"{', '.join(most)} and {last} do not differ significantly" + (
-        ", and are the fastest" if len(alike) < len(others) else ""
-    )
 
 
 def _kinds_tables(result: Result) -> Iterator[Table]:
@@ -210,10 +193,6 @@ def _times_table(caption: str, unit: str, lines: Mapping[str, Sequence[Measureme
 
 def _three(times: Times) -> list[str]:
     return [duration(value) for value in (times.median, times.p95, times.p99)]
-
-
-def _times(factor: float) -> str:
-    return f"{float(f'{factor:.2g}'):,g}\N{NO-BREAK SPACE}×"
 
 
 def _span(values: Sequence[float]) -> str:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from tweeter.bench.figures import duration
-from tweeter.bench.schema import Measurement
+from tweeter.bench.schema import Measurement, Offered
 
 INK = "#1a1a1b"  # replaced by the text colour of the page
 FAINT = "#8a8a8b"
@@ -77,6 +77,36 @@ def growth(
     every = [value for points in lines.values() for point in points for value in (point.times.median, point.times.p99)]
     axes.set_ylim(min(every) / 1.5, max(every) * 1.3)
     axes.set_ylabel(y_label)
+    _name_ends(figure, axes, ends)
+    return _svg(figure, name, title)
+
+
+@matplotlib.rc_context(STYLE)
+def latency(name: str, title: str, lines: Mapping[str, Sequence[Offered]], limit: float, order: Sequence[str]) -> str:
+    """The 99th percentile against the offered rate, up to the first rate that a backend does not hold (hollow)."""
+    figure, axes = _plot(title, "requests a second (logarithmic)", 4.1)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    ends = []
+    for backend, points in lines.items():
+        place = order.index(backend)
+        xs, ys = [point.offered for point in points], [point.p99 for point in points]
+        mark = _mark(place)
+        axes.plot(xs, ys, linestyle=DASHES[place % len(DASHES)], linewidth=1.8, **mark)
+        broken = [(x, y) for x, y, point in zip(xs, ys, points, strict=True) if not point.held]
+        hollow = mark | {"markerfacecolor": "white", "markeredgecolor": mark["color"], "markeredgewidth": 1.6}
+        axes.plot([x for x, _ in broken], [y for _, y in broken], linestyle="", zorder=4, **hollow)
+        ends.append((xs[-1], ys[-1], backend, mark["color"]))
+    axes.axhline(limit, color=FAINT, linewidth=1.2, linestyle=(0, (4, 3)))
+    every = [point for points in lines.values() for point in points]
+    rates = sorted({point.offered for point in every})
+    axes.annotate(f"limit: {duration(limit)}", (rates[0], limit), xytext=(0, 4), textcoords="offset points",
+                  fontsize=9.5)  # fmt: skip
+    axes.set_xlim(rates[0] / 1.15, rates[-1] * 1.15)
+    axes.set_xticks(rates, [f"{rate:,.0f}" for rate in rates])
+    _logarithmic(axes.yaxis, duration)
+    axes.set_ylim(min(point.p99 for point in every) / 1.5, max(limit * 1.6, *(point.p99 for point in every)) * 1.2)
+    axes.set_ylabel("99th percentile (logarithmic)")
     _name_ends(figure, axes, ends)
     return _svg(figure, name, title)
 
@@ -173,11 +203,9 @@ def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, st
             if (overlap := LEAST_GAP - (wanted[n + 1] - wanted[n])) > 0:
                 wanted[n] -= overlap / 2
                 wanted[n + 1] += overlap / 2
-    right = axes.get_xlim()[1]
     for (height, x, y, name, colour), target in zip(places, wanted, strict=True):
-        end = float(axes.transData.transform((right, y))[0] - axes.transData.transform((x, y))[0]) / scale
         axes.annotate(
-            name, (x, y), xytext=(end + 8, target - height), textcoords="offset points", va="center",
+            name, (x, y), xytext=(1.02, target - height), textcoords=("axes fraction", "offset points"), va="center",
             annotation_clip=False, fontsize=10.5,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 5},
         )  # fmt: skip

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from tweeter.bench import figures
 from tweeter.bench.figures import Table, duration
+from tweeter.bench.noise import noise_of
+from tweeter.bench.report.latency import ONE_MACHINE, disturbance, knees_table, readers_sentence
 from tweeter.bench.report.page import costs_table, series_of
 from tweeter.bench.schema import Measurement, Result
 
@@ -13,7 +15,7 @@ SERIES = {"home": "Home page: median (99 %)", "delivered": "Post until delivered
 def show(result: Result) -> None:
     """Prints tables with the numbers of the report."""
     backends = result.backends
-    tables = []
+    tables = [knees_table(result.latency)] if result.latency else []
     for measure, title in SERIES.items():
         rows = []
         for series in dict.fromkeys(point.series for point in result.measurements):
@@ -29,7 +31,13 @@ def show(result: Result) -> None:
     ]
     count = next((f.timelines for f in result.footprints), 0)
     tables.append(Table(f"Memory of {count:,} home timelines", ["", "process", "servers"], memory, left=1))
-    figures.show(*(table for table in tables if table.rows), costs_table(result))
+    figures.show(
+        *filter(None, [noise_of(result), disturbance(result.latency)]),
+        *(table for table in tables if table.rows),
+        costs_table(result),
+    )
+    if result.latency:
+        figures.show(readers_sentence(result.latency), ONE_MACHINE)
     figures.show(verdict(result), style="bold red" if result.differed else "bold")
 
 

@@ -118,7 +118,7 @@ setInterval(() => { if (!document.hidden) age(); }, 30000);
 const title = document.title;
 
 const fetchPage = async (url) => {
-  const response = await fetch(url, { headers: { Accept: "text/html" } });
+  const response = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-cache" });
   if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   if (page.title !== title) throw new Error(`${url} has another title`); // for example after signing out
@@ -221,7 +221,7 @@ document.addEventListener("keydown", (event) => {
 // Poll for new tweets; most responses are 304. Hidden tabs do not poll.
 
 const timeline = document.querySelector("[data-poll]");
-const POLL_SECONDS = 30;
+const POLL_SECONDS = Number(document.body.dataset.pollSeconds ?? 30); // 1 with the lab
 
 const showNews = (count) => {
   const button = document.querySelector(".news") ?? document.createElement("button");

@@ -2,7 +2,7 @@
 
 const LOOK_MS = 300;
 const PATIENCE = 10; // failed looks in a row
-const STATE_MS = 2000;
+const STATE_MS = 1000;
 
 const announcer = document.body.appendChild(document.createElement("div"));
 announcer.className = "sr";
@@ -20,28 +20,31 @@ const fetchPage = async (url) => {
 
 const look = async () => {
   const page = await fetchPage("/lab/progress");
-  const fresh = page.querySelector("[data-job]");
-  fresh.querySelector("[data-refresh]")?.parentElement.remove();
-  document.querySelector("[data-job]").replaceWith(fresh);
-  return fresh;
+  for (const kind of ["[data-job]", "[data-outage]"]) {
+    const shown = document.querySelector(`${kind}[data-running]`);
+    if (!shown) continue;
+    const fresh = page.querySelector(kind);
+    fresh.querySelector("[data-refresh]")?.parentElement.remove();
+    shown.replaceWith(fresh);
+    if (!fresh.matches("[data-running]")) announcer.textContent = fresh.querySelector("h2").textContent;
+  }
 };
 
 const watch = async () => {
   let failures = 0;
-  while (document.querySelector("[data-job][data-running]") && failures < PATIENCE) {
+  while (document.querySelector("[data-running]") && failures < PATIENCE) {
     await sleep(LOOK_MS);
     if (document.hidden) continue;
     try {
-      const job = await look();
+      await look();
       failures = 0;
-      if (!job.matches("[data-running]")) announcer.textContent = job.querySelector("h2").textContent;
     } catch {
       failures += 1;
     }
   }
 };
 
-if (document.querySelector("[data-job][data-running]")) {
+if (document.querySelector("[data-running]")) {
   document.querySelector("[data-refresh]")?.parentElement.remove();
   watch();
 }
@@ -54,7 +57,13 @@ const follow = async () => {
     try {
       const response = await fetch("/lab/state", { headers: { Accept: "application/json" } });
       if (response.redirected) return; // signed out
-      if (!response.ok || (await response.json()).state === shown.dataset.state) continue;
+      if (!response.ok) continue;
+      const { state, pages } = await response.json();
+      for (const [name, text] of Object.entries(pages)) {
+        const seen = document.querySelector(`[data-pages="${name}"]`);
+        if (seen && text) seen.textContent = text;
+      }
+      if (state === shown.dataset.state) continue;
       const fresh = (await fetchPage(location.href)).querySelector("[data-state]");
       const focused = shown.contains(document.activeElement);
       shown.replaceWith(fresh);

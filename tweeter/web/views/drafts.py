@@ -11,6 +11,8 @@ from hmac import compare_digest
 from pyramid.csrf import check_csrf_token
 from pyramid.request import Request
 
+from tweeter.web.security import from_own_origin
+from tweeter.web.tokens import unmask
 from tweeter.web.views.forms import posted
 
 # The text fields to keep, by the route of the form. Passwords are never kept.
@@ -60,13 +62,13 @@ def take(request: Request, form: str) -> Draft:
 
 def from_this_site(request: Request) -> bool:
     """Whether one of our pages sent this form, also in an earlier session. Other sites must not fill in our forms."""
-    if request.headers.get("Origin", "").partition("://")[2] == request.host_url.partition("://")[2]:
+    if from_own_origin(request):
         return True
     if "session" not in request.cookies:
         return False  # and starts no session: its cookie would replace the one withheld from cross-site requests
     if check_csrf_token(request, raises=False):
         return True
-    token = posted(request, "csrf_token").encode()
+    token = unmask(posted(request, "csrf_token")).encode()
     return any(compare_digest(token, earlier.encode()) for earlier in request.session.get(EARLIER_TOKENS, ()))
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tweeter.errors import Busy, Missing, NotYours, Refused, TookTooLong, TryAgain
 from tweeter.services.people import find_user
 from tweeter.text import USERNAME
-from tweeter.web.security import local_url
+from tweeter.web.security import came_over_http, local_url
 from tweeter.web.views import accounts, drafts
 from tweeter.web.views.forms import posted, see
 from tweeter.web.views.layout import safe_identity
@@ -164,7 +164,7 @@ def _page_of(request: Request) -> str:
 def bad_csrf(error: Exception, request: Request) -> Response:
     """Usually the user signed in or out in another tab after loading the page: shows the form and its draft again."""
     cookie = "session" in request.cookies
-    if not cookie and _came_over_http(request):
+    if not cookie and came_over_http(request):
         message = "It sets its cookies over https only, and this page came over http, so signing in fails."
         message += " Open the site at an address that begins with https."
         return error_page(request, 400, message, "This site requires https")
@@ -180,12 +180,6 @@ def bad_csrf(error: Exception, request: Request) -> Response:
         message = "Your browser sent no cookie of this site: cookies are blocked, or they were deleted."
     message += " Go back, reload the page and send the form again."
     return error_page(request, 400, message, "This form has expired")
-
-
-def _came_over_http(request: Request) -> bool:
-    """Whether the browser discards our Secure cookies. Behind a proxy that hides https, the Origin header shows it."""
-    secure = request.registry.settings["tweeter.secure_cookies"]
-    return secure and request.scheme == "http" and not request.headers.get("Origin", "").startswith("https:")
 
 
 @exception_view_config(Refused)

@@ -9,6 +9,7 @@ from pyramid.request import Request
 
 from tweeter import measure
 from tweeter.web import rendering
+from tweeter.web.assets import Assets
 from tweeter.web.security import Identity
 from tweeter.web.views.forms import Form
 from tweeter.web.views.tweens import count, trips
@@ -35,12 +36,9 @@ def add_globals(event: BeforeRender) -> None:
 
 
 def static_path(request: Request, name: str) -> str:
-    """The URL of a static file, cached: it never changes while the process runs, and each page has four."""
-    known: dict[tuple[str, str], str] = request.registry["static_paths"]
-    key = request.script_name, name
-    if key not in known:
-        known[key] = request.static_path(f"tweeter.web:static/{name}")
-    return known[key]
+    """The URL of a static file."""
+    assets: Assets = request.registry["assets"]
+    return request.script_name + assets.path(name)
 
 
 def costs(request: Request) -> str:
@@ -69,5 +67,5 @@ def safe_identity(request: Request) -> Identity | None:
 
 
 def includeme(config: Configurator) -> None:
-    config.registry["static_paths"] = {}
+    config.registry["assets"] = Assets(reload=config.get_settings()["pyramid.reload_templates"])
     config.add_subscriber(add_globals, BeforeRender)

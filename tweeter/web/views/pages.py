@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pyramid.httpexceptions import HTTPBadRequest, HTTPForbidden
+from pyramid.renderers import render_to_response
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
@@ -19,6 +20,7 @@ from tweeter.web.security import SIGNED_IN
 from tweeter.web.views import drafts
 from tweeter.web.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
 from tweeter.web.views.frames import Frames
+from tweeter.web.views.shared import shared
 
 SUGGESTED = 5
 HOME, PUBLIC = "home.jinja2", "public.jinja2"
@@ -27,13 +29,13 @@ HOME, PUBLIC = "home.jinja2", "public.jinja2"
 @view_config(route_name="index", request_method="GET", renderer=HOME)
 def index(request: Request) -> Response | dict[str, Any]:
     if request.identity is None:
-        return public_page(request)
+        return public_timeline(request, HOME)
     return framed(request, HOME, home(request))
 
 
 @view_config(route_name="public", request_method="GET", renderer=PUBLIC)
 def public(request: Request) -> Response | dict[str, Any]:
-    return framed(request, PUBLIC, public_page(request))
+    return public_timeline(request, PUBLIC)
 
 
 def framed(request: Request, template: str, values: dict[str, Any]) -> Response | dict[str, Any]:
@@ -42,9 +44,14 @@ def framed(request: Request, template: str, values: dict[str, Any]) -> Response 
     return values if frames is None else frames.page(request, template, values)
 
 
-def public_page(request: Request) -> dict[str, Any]:
-    """The public timeline."""
-    return timeline_page(request, Timeline("public"), "Public")
+def public_timeline(request: Request, template: str) -> Response | dict[str, Any]:
+    """The public timeline; for signed-out readers as a response that may be cached."""
+    page = framed(request, template, timeline_page(request, Timeline("public"), "Public"))
+    if request.identity:
+        return page
+    if not isinstance(page, Response):
+        page = render_to_response(template, page, request, response=request.response)
+    return shared(request, page)
 
 
 def home(request: Request, form: Form | None = None) -> dict[str, Any]:

@@ -29,9 +29,10 @@ STRICT = [
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 ]
+LEAST = [("X-Content-Type-Options", "nosniff")]
+FILES = frozenset(("static", "avatar", "favicon", "robots"))  # routes
 STRICT_TRANSPORT = f"max-age={365 * 24 * 3600}"
 INVISIBLE = dict.fromkeys(map(ord, "\t\r\n"))  # browsers ignore them in a URL
-UNLOGGED = frozenset(("__static/", "avatar"))  # routes; a page has dozens
 METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"))
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ def measure_tween(handler: Handler, registry: Registry) -> Handler:
             )
             if meter.served_by:
                 timing += f', backend;desc="{meter.served_by}"'
-            response.headerlist.append(("Server-Timing", timing))
+            if not is_file(request):
+                response.headerlist.append(("Server-Timing", timing))
         return response
 
     return measure_request
@@ -69,7 +71,7 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     if backend and meter.round_trips:
         metrics.child(metrics.ROUND_TRIPS, backend).inc(meter.round_trips)
     logs.requests.log(
-        logging.DEBUG if route in UNLOGGED else logging.INFO,
+        logging.DEBUG if is_file(request) else logging.INFO,
         "%s %s",
         request.method,
         quote(request.environ.get("PATH_INFO", "").encode("latin-1"), safe="/@"),  # it may be undecodable
@@ -84,6 +86,11 @@ def account(request: Request, response: Response, meter: measure.Meter) -> None:
     )
 
 
+def is_file(request: Request) -> bool:
+    """Whether the response is a file without scripts, which headers for pages would only make larger."""
+    return request.matched_route is not None and request.matched_route.name in FILES
+
+
 def headers_tween(handler: Handler, registry: Registry) -> Handler:
     """Adds the security headers. Pages for signed-in users are never cached."""
     production = registry.settings["tweeter.production"]
@@ -92,7 +99,7 @@ def headers_tween(handler: Handler, registry: Registry) -> Handler:
         response = handler(request)
         headers = response.headerlist  # WebOb's own mapping scans the list for each name
         present = {name.lower() for name, _ in headers}
-        headers += [header for header in STRICT if header[0].lower() not in present]
+        headers += [header for header in (LEAST if is_file(request) else STRICT) if header[0].lower() not in present]
         if "cache-control" not in present:
             signed_in = "ticket" in request.cookies
             headers.append(("Cache-Control", "private, no-store" if signed_in else "private, no-cache"))

@@ -17,7 +17,7 @@ from tweeter.db.clock import DatabaseClock
 from tweeter.db.sessions import SessionFactory
 from tweeter.delivery.holder import Attempts, Holder
 from tweeter.delivery.lease import Lease, LostLease
-from tweeter.delivery.leases import NoLease, make_lease
+from tweeter.delivery.locks import NoLease, make_lease
 from tweeter.delivery.wakeup import POLL, Notifier, Wakeups
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IMaterializedTimelines

@@ -1,4 +1,4 @@
-"""The kinds of leases: on PostgreSQL, behind a transaction pooler, on SQLite, and for a private store."""
+"""The kinds of leases: a session lock on PostgreSQL, a row behind a transaction pooler, a file lock on SQLite, none."""
 
 import fcntl
 import hashlib

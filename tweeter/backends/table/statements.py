@@ -1,0 +1,192 @@
+"""The statements of the store, on both databases.
+
+`GIVEN` is a list of pairs (owner, tweet_id), passed as arrays on PostgreSQL and as JSON on SQLite. CROSS JOIN keeps
+SQLite from reading the timelines first.
+"""
+
+# ruff: noqa: S608 (the statements are put together from constants)
+
+import json
+from array import array
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    LargeBinary,
+    Select,
+    String,
+    TextClause,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+)
+
+from tweeter.models import StoredTimeline, TimelineEntry, TimelineRun
+
+Pairs = Sequence[tuple[int, int]]
+
+_GIVEN = {
+    "postgresql": "unnest(CAST(:firsts AS bigint[]), CAST(:seconds AS bigint[])) AS given(owner, tweet_id)",
+    "sqlite": "(SELECT json_extract(value, '$[0]') AS owner, json_extract(value, '$[1]') AS tweet_id"
+    " FROM json_each(:pairs)) AS given",
+}
+_NOW = {
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
+    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS integer)",
+}
+_TIMELINE = "shelf = :shelf AND kind = :kind AND owner = :owner"
+_OF_GIVEN = "GIVEN CROSS JOIN timelines WHERE shelf = :shelf AND kind = :kind AND timelines.owner = given.owner"
+
+
+class Statements(NamedTuple):
+    """`:run` and `:shelf` are those of the TimelineRun. Times are milliseconds of the database's clock."""
+
+    # The run's id. It writes, because the caller must know that it can.
+    begin_run: TextClause
+    shelf: TextClause
+    checkpoint: TextClause
+    set_checkpoint: TextClause
+    clear: TextClause
+    begin_backfill: TextClause
+    end_backfill: TextClause
+    fill: TextClause
+    add: TextClause
+    # The id of each timeline, and the newest one of the ids beyond its capacity. OFFSET counts to there in the index,
+    # so each write looks at one timeline in `:period`.
+    surplus: TextClause
+    raise_floor: TextClause
+    forget: TextClause
+    remove: TextClause
+    drop: TextClause
+    drop_entries: TextClause
+    discard: TextClause
+    use: TextClause
+    next_timelines: TextClause
+    truncate: TextClause
+    # Timelines of a former shelf or of another site's, and those that nobody read for long.
+    garbage: tuple[TextClause, ...]
+
+
+def statements(dialect: str) -> Statements:
+    def made(sql: str) -> TextClause:
+        return text(sql.replace("GIVEN", _GIVEN[dialect]).replace("NOW", _NOW[dialect]))
+
+    garbage = "SELECT id FROM timelines WHERE {} LIMIT :limit"
+    return Statements(
+        begin_run=made(
+            "INSERT INTO timeline_runs (id, site, shelf) VALUES (:id, :site, :id)"
+            " ON CONFLICT (site) DO UPDATE SET site = excluded.site RETURNING id"
+        ),
+        shelf=made("SELECT shelf, NOW FROM timeline_runs WHERE id = :run"),
+        checkpoint=made("SELECT checkpoint FROM timeline_runs WHERE id = :run"),
+        set_checkpoint=made("UPDATE timeline_runs SET checkpoint = :value WHERE id = :run"),
+        clear=made("UPDATE timeline_runs SET shelf = :new WHERE id = :run"),
+        begin_backfill=made(
+            "INSERT INTO timelines (shelf, kind, owner, floor, token, used)"
+            " VALUES (:shelf, :kind, :owner, 0, :token, :now)"
+            " ON CONFLICT (shelf, kind, owner) DO UPDATE SET token = excluded.token, used = excluded.used"
+            " WHERE timelines.token IS NOT NULL AND abs(excluded.used - timelines.used) > :lasts RETURNING id"
+        ),
+        end_backfill=made(
+            f"UPDATE timelines SET token = NULL, floor = :floor, used = :now WHERE {_TIMELINE} AND token = :token"
+            " RETURNING id"
+        ),
+        fill=made(
+            "INSERT INTO timeline_entries (timeline_id, tweet_id) SELECT given.owner, given.tweet_id FROM GIVEN"
+            " WHERE true ON CONFLICT DO NOTHING"
+        ),
+        add=made(
+            "INSERT INTO timeline_entries (timeline_id, tweet_id)"
+            f" SELECT timelines.id, given.tweet_id FROM {_OF_GIVEN} AND given.tweet_id >= timelines.floor"
+            " ON CONFLICT DO NOTHING"
+        ),
+        surplus=made(
+            "SELECT DISTINCT timelines.id, (SELECT tweet_id FROM timeline_entries WHERE timeline_id = timelines.id"
+            f" ORDER BY tweet_id DESC LIMIT 1 OFFSET :capacity) FROM {_OF_GIVEN}"
+            " AND token IS NULL AND timelines.id % :period = :chosen"
+        ),
+        raise_floor=made("UPDATE timelines SET floor = :floor WHERE id = :id AND floor BETWEEN 0 AND :floor"),
+        forget=made("DELETE FROM timeline_entries WHERE timeline_id = :id AND tweet_id < :floor"),
+        remove=made(
+            "DELETE FROM timeline_entries WHERE tweet_id IN (SELECT tweet_id FROM GIVEN)"
+            f" AND timeline_id = (SELECT id FROM timelines WHERE {_TIMELINE})"
+        ),
+        drop=made(f"DELETE FROM timelines WHERE id IN (SELECT id FROM {_OF_GIVEN}) RETURNING id"),
+        drop_entries=made("DELETE FROM timeline_entries WHERE timeline_id IN (SELECT owner FROM GIVEN)"),
+        discard=made("DELETE FROM timelines WHERE id = :id"),
+        use=made("UPDATE timelines SET used = :now WHERE id = :id"),
+        next_timelines=made(
+            "SELECT id FROM timelines WHERE shelf = :shelf AND id > :after AND token IS NULL ORDER BY id LIMIT :limit"
+        ),
+        truncate=made(
+            "DELETE FROM timeline_entries WHERE tweet_id < :floor AND timeline_id IN (SELECT owner FROM GIVEN)"
+            " RETURNING timeline_id"
+        ),
+        garbage=tuple(
+            made(garbage.format(each)) for each in ("shelf < :shelf", "shelf > :shelf", "used < :now - :idle")
+        ),
+    )
+
+
+def given(dialect: str, pairs: Pairs) -> dict[str, Any]:
+    """The parameters of `GIVEN`."""
+    if dialect == "sqlite":
+        return {"pairs": json.dumps(pairs)}
+    return {"firsts": [first for first, _ in pairs], "seconds": [second for _, second in pairs]}
+
+
+def read(dialect: str) -> "Select[*tuple[Any, ...]]":
+    """One row: the checkpoint, a timeline (NULL if it is missing), and its newest `limit` ids below `before`.
+
+    No row if the run is another one. The ids are packed by the database, as in `tweeter.timelines.followers`.
+    """
+    entries = (
+        select(TimelineEntry.tweet_id)
+        .where(
+            TimelineEntry.timeline_id == StoredTimeline.id,
+            TimelineEntry.tweet_id >= StoredTimeline.floor,
+            TimelineEntry.tweet_id < bindparam("before", type_=BigInteger),
+        )
+        .order_by(TimelineEntry.tweet_id.desc())
+        .limit(bindparam("limit", type_=Integer))
+        .offset(literal_column("0"))  # SQLite's dialect would add a parameter
+        .correlate(StoredTimeline)
+        .subquery("entries")
+    )
+    if dialect == "sqlite":
+        packed = select(func.group_concat(entries.c.tweet_id, type_=String)).scalar_subquery()
+    else:
+        each = func.int8send(entries.c.tweet_id)
+        packed = select(func.string_agg(each, literal_column("''::bytea"), type_=LargeBinary)).scalar_subquery()
+    timeline = and_(
+        StoredTimeline.shelf == TimelineRun.shelf,
+        StoredTimeline.kind == bindparam("kind", type_=String),
+        StoredTimeline.owner == bindparam("owner", type_=BigInteger),
+    )
+    return (
+        select(
+            TimelineRun.checkpoint,
+            StoredTimeline.id,
+            StoredTimeline.floor,
+            StoredTimeline.token,
+            StoredTimeline.used,
+            packed,
+        )
+        .select_from(TimelineRun)
+        .outerjoin(StoredTimeline, timeline)
+        .where(TimelineRun.id == bindparam("run", type_=BigInteger))
+    )
+
+
+def unpacked(packed: bytes | str | None) -> list[int]:
+    """The ids of a row of `read`."""
+    if isinstance(packed, bytes):
+        ids = array("q", packed)
+        ids.byteswap()
+        return ids.tolist()
+    return [int(id_) for id_ in packed.split(",")] if packed else []
