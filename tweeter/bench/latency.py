@@ -28,7 +28,7 @@ class Climbing(NamedTuple):
     readers: int = 200
 
 
-QUICK = Climbing(((1, 10),), 100.0, 2.0, seconds=0.5, people=2_000, tweets_each=5, readers=50)
+QUICK = Climbing(((1, 10),), 100.0, 2.0, seconds=0.5, people=2_000, tweets_each=5, readers=30)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
