@@ -181,7 +181,8 @@ def proxied(request: pytest.FixtureRequest) -> Iterator[tuple[Proxy, Storage]]:
     with closing(Proxy(server.host, server.port)) as proxy:
         key, url = ("url", f"redis://{proxy.address}") if request.param == "redis" else ("servers", proxy.address)
         backend: Any = {"redis": redis, "memcached": memcached}[request.param]
-        yield proxy, storage_of(backend, {f"tweeter.{request.param}.{key}": url})
+        own = {f"tweeter.{request.param}.{key}": url, f"tweeter.{request.param}.timeout_ms": "500"}
+        yield proxy, storage_of(backend, own)
 
 
 @pytest.mark.parametrize("fault", ["refuse", "swallow", "cut"])
@@ -295,8 +296,8 @@ def test_sign_ups_are_counted_by_address(site_with: Callable[..., Router]) -> No
     signed_in = Person(Browser(app, here))
     signed_in.sign_in("one1")
     neighbour = Person(Browser(app, {"REMOTE_ADDR": "2001:db8:1:2:3:4:5:6"}))  # of the same /64
-    for person in (signed_in, neighbour):
-        token = person.token("/")
+    for person, form in ((signed_in, "/"), (neighbour, "/signup")):
+        token = person.token(form)
         fields = {"csrf_token": token, "username": "another", "password": PASSWORD}
         refused(person.browser.post("/signup", fields, status="*"))
     Person(Browser(app, {"REMOTE_ADDR": "2001:db8:1:3::1"}), "another")

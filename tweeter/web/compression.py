@@ -55,7 +55,7 @@ def compress_tween(handler: Handler, registry: Registry) -> Handler:
         response = handler(request)
         if not isinstance(response.app_iter, list) or response.content_type not in KINDS:
             return response
-        if response.content_encoding or response.content_length < SMALLEST:
+        if response.content_encoding or len(response.body) < SMALLEST:
             return response
         response.vary = tuple(dict.fromkeys((*(response.vary or ()), "Accept-Encoding")))
         if coding := choose(request.environ.get("HTTP_ACCEPT_ENCODING", ""), offers):
