@@ -117,9 +117,10 @@ def status(address: str, path: str, cookie: str = "", **headers: str) -> int:
 def test_development_ini_shows_nothing_to_the_world_behind_a_local_proxy(
     site_with: Callable[..., Router], header: dict[str, str]
 ) -> None:
-    """The same with its server settings: by default waitress drops the headers."""
+    """The same with its server settings, by which waitress keeps the headers, and the debug toolbar."""
     ini = str(ROOT / "development.ini")
-    with serving(app := site_with(ini="development.ini"), **server_settings(ini)) as address:
+    app = site_with({"pyramid.includes": "pyramid_debugtoolbar"}, ini="development.ini")
+    with serving(app, **server_settings(ini)) as address:
         ada = Person(Browser(app, HERE), "Ada")
         cookie = "; ".join(f"{name}={value}" for name, value in ada.browser.cookies.items())
         for path in ("/metrics", "/_debug_toolbar/", "/lab", "/lab/steps", "/lab/live"):

@@ -140,7 +140,7 @@ def test_a_shared_store_and_its_outage_are_counted(shared):
         key = (name, *sorted(labels))
         return values(browser).get(key, 0) - since.get(key, 0)
 
-    assert grown("tweeter_timeline_reads_total", name, "cold") == 2  # home and profile
+    assert grown("tweeter_timeline_reads_total", name, "cold") == 3  # home, public (people to follow), and profile
     assert grown("tweeter_timeline_reads_total", name, "warm") >= 1
     assert grown("tweeter_timeline_ids_total", name, "hit") >= 1
     assert grown("tweeter_hydrated_tweets_total", "hit", name) >= 1
@@ -209,7 +209,7 @@ def test_development_logs_status_time_and_backend_of_pages_and_no_static_files(s
     with logging_with(LineFormatter("%(message)s")) as logged:
         for url in ("/public", "/settings", "/static/style.css", "/avatars/Ada.svg"):
             ada.get(url)
-        page, settings = logged()
+        page, settings = (line for line in logged() if line.startswith("GET "))
     assert re.fullmatch(r"GET /public 200 in [\d.]+ ms, memory", page)
     assert re.fullmatch(r"GET /settings 200 in [\d.]+ ms", settings)
 
