@@ -130,7 +130,7 @@ def _memcached_bytes(servers: str) -> int:
 
 
 def _table_bytes(engine: Engine) -> int:
-    """On SQLite all pages in use: nothing but the timelines grows meanwhile."""
+    """On SQLite all pages in use: only the timelines grow."""
     size = {
         "postgresql": "SELECT pg_total_relation_size('timelines') + pg_total_relation_size('timeline_entries')",
         "sqlite": "SELECT (page_count - freelist_count) * page_size"

@@ -148,7 +148,7 @@ class Latency(msgspec.Struct, frozen=True):
 
     @property
     def disturbance(self) -> float:
-        """The share of the CPUs that other programs used meanwhile, in the median of all steps."""
+        """The share of the CPUs that other programs used during the run, in the median of all steps."""
         shares = [point.others * point.achieved / 1000 / self.cpus for point in self.points]
         return min(1.0, statistics.median(shares)) if shares else 0.0
 

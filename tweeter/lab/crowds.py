@@ -75,7 +75,7 @@ def _silent() -> tuple[Any, ...]:
 
 
 def remove(registry: Registry, phase: Phase) -> None:
-    """Removes silent followers, a chunk at a time: they follow one lab account, and nobody follows or mentions them."""
+    """Removes silent followers, a chunk at a time: they follow one lab account and have no followers or mentions."""
     for name in NAMES.values():
         with registry.database.sessions() as session:
             author = session.scalar(select(User.id).where(User.username_key == name, *accounts.ours()))

@@ -45,7 +45,7 @@ def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
         return 0
     chunk = (Tweet.user_id == user_id) & Tweet.id.between(ids[-1], ids[0])
     parents = {parent for parent in session.scalars(select(Tweet.parent_id).where(chunk)) if parent is not None}
-    # Those that another transaction has removed meanwhile are not locked, and their replies are counted down already.
+    # Those that another transaction has removed are not locked, and their replies are counted down already.
     locked = lock_tweets(session, {*ids, *parents})
     ids = [id_ for id_ in ids if id_ in locked]
     replies = Counter(parent for id_ in ids if (parent := locked[id_]) in locked and parent not in ids)

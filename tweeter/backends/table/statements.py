@@ -68,7 +68,7 @@ class Statements(NamedTuple):
     use: TextClause
     next_timelines: TextClause
     truncate: TextClause
-    # Timelines of a former shelf or of another site's, and those that nobody read for long.
+    # Timelines of a former shelf or of another site's, and those that were not read for long.
     garbage: tuple[TextClause, ...]
 
 
