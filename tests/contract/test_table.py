@@ -170,9 +170,8 @@ def test_another_run_is_fenced_off(store, database):
     assert store.read("home:1", END, 20) == Slice([2], 0)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_page_does_not_wait_long_for_a_writer_of_sqlite(store, database):
-    if database.engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL's writers do not wait for each other")
     fill(store, "home:1", [1])
     token = store.begin_backfill("home:2")
     with store._engine.begin() as connection:

@@ -22,6 +22,7 @@ from tweeter.db.options import engine_of
 from tweeter.devtools.proxy import Proxy
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
+from tweeter.lab import dial
 from tweeter.settings import merge
 
 pytestmark = pytest.mark.slow
@@ -67,8 +68,10 @@ class Visitor:
         return self.person.send(url, on=on, status=status, **fields)
 
 
-def test_no_request_needs_two_connections(narrow, timelines):
+def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
     """Every route and method, with valid and invalid requests: none waits for a second connection."""
+    monkeypatch.setattr(dial, "READERS", {2: "lab_follows_2", 5: "lab_follows_5"})
+    monkeypatch.setattr(dial, "AUTHORS", 5)
     visitor, other = Visitor(narrow), Visitor(narrow)
     for each in (visitor, other):
         for page in ("/", "/public", "/signup", "/search?q=x", "/login"):
@@ -100,6 +103,7 @@ def test_no_request_needs_two_connections(narrow, timelines):
         "/healthz", "/metrics",
         "/newer?timeline=home&since=0", "/newer?timeline=public&since=0", "/avatars/ada.svg", "/lab",
         "/lab?user=bob", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state",
+        "/robots.txt", "/favicon.ico", "/static/style.css",
     ):  # fmt: skip
         ada.get(page)
     for page in ("/@nobody", "/@nobody/followers", "/tweets/1", "/lab?user=nobody"):
@@ -114,10 +118,10 @@ def test_no_request_needs_two_connections(narrow, timelines):
     send("/lab/switch", backend="")
     send("/lab/store", backend="memory", action="empty", user="bob")
     send("/lab/store", 400, backend="sql", action="empty")
-    send("/lab/post", followers="10")
-    finish(narrow)
-    send("/lab/tidy")
-    finish(narrow)
+    send("/lab/load", 400, readers="9")
+    for button, fields in (("post", {"followers": "10"}), ("dial", {}), ("tidy", {})):
+        send(f"/lab/{button}", **fields)
+        finish(narrow)
     send("/settings", action="profile", display_name="Ada L.", bio="")
     send("/settings", 400, action="profile", display_name="x" * 60, bio="")
     send("/settings", 400, action="password", current_password="wrong", new_password=PASSWORD)

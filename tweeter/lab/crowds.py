@@ -31,12 +31,13 @@ def gather(registry: Registry, size: int, job: Job) -> tuple[int, list[int]]:
         names = [f"{stem}_{number:0{digits}}" for number in range(1, size + 1)]
         own = select(func.count()).where(User.username_key.startswith(f"{stem}_", autoescape=True), *accounts.ours())
         missing = [] if session.scalar(own) == size else accounts.missing(session, f"{stem}_", names)
-    with closing(BulkDatabase(registry.database.engine)) as database:
-        if author_is_missing:
+    if author_is_missing:
+        with closing(BulkDatabase(registry.database.engine)) as database:
             database.commit(lambda _: accounts.add(database, [stem]))
-        author = _id_of(registry, stem)
-        if missing:
-            phase = job.phase("Accounts created", len(missing), "accounts")
+    author = _id_of(registry, stem)
+    if missing:
+        phase = job.phase("Accounts created", len(missing), "accounts")
+        with closing(BulkDatabase(registry.database.engine)) as database:
             for chunk in in_parts(missing, CHUNK):
                 database.commit(lambda _, chunk=chunk: _make(database, author, chunk))  # type: ignore[misc]
                 phase.advance(len(chunk))
