@@ -70,8 +70,8 @@ class Visitor:
 
 def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
     """Every route and method, with valid and invalid requests: none waits for a second connection."""
-    monkeypatch.setattr(dial, "READERS", {2: "lab_follows_2", 5: "lab_follows_5"})
-    monkeypatch.setattr(dial, "AUTHORS", 5)
+    monkeypatch.setattr(dial, "READERS", {2: "lab_follows_2", 6: "lab_follows_6"})
+    monkeypatch.setattr(dial, "AUTHORS", 6)
     visitor, other = Visitor(narrow), Visitor(narrow)
     for each in (visitor, other):
         for page in ("/", "/public", "/signup", "/search?q=x", "/login"):
