@@ -28,7 +28,9 @@ def shoot(page: Page, name: str, **options: Any) -> None:
 
 def main() -> None:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium-headless-shell"), args=["--no-sandbox"]
+        )
         shoot(signed_in(browser, **PHONE), "phone")
         page = signed_in(browser, **DESKTOP)
         shoot(page, "home")

@@ -1,4 +1,4 @@
-"""Browsers: Chromium, on a real server. TWEETER_CHROMIUM says where it is; without one these tests are skipped."""
+"""Browsers: Chromium without a window system, on a real server. TWEETER_CHROMIUM names another Chromium."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -26,8 +26,8 @@ TOO_WIDE = """addEventListener("load", () => {
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = Path(os.environ.get("TWEETER_CHROMIUM", "/usr/bin/chromium"))
-    executable = find(path.name, "chromium", path.parent)
+    path = Path(os.environ.get("TWEETER_CHROMIUM", "/usr/bin/chromium-headless-shell"))
+    executable = find(path.name, "chromium-headless-shell", path.parent)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable,

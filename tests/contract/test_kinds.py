@@ -50,7 +50,7 @@ def test_third_party_kind_has_the_pages_of_sql_in_every_backend(sqlite_url, stor
         run_state_machine_as_test(
             one_answer(site, ["memory", "redis", "memcached"]),
             settings=settings(
-                max_examples=3, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=2, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
 

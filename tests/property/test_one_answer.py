@@ -107,7 +107,7 @@ def test_pages_match_sql_after_every_step_next_to_another_site(site, neighbour):
     run_state_machine_as_test(
         one_answer(site, BACKENDS, neighbour=neighbour),
         settings=settings(
-            max_examples=4, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=3, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
