@@ -126,17 +126,19 @@ REDIS_TWEETS = [*map(damage_tweet, range(len(other_types(None, "")) + len(TWEETS
 
 # memcached: the damaged value and its flags
 
+FLIPPED = (lambda value: value[:8] + bytes(byte ^ 1 for byte in value[8:9]) + value[9:], 0)  # a bit of the floor
 MEMCACHED_TIMELINES = [
     (lambda value: value[:-3], 0),
     (lambda value: value[:7], 0),
     (lambda value: b"", 0),
     (lambda value: b"TwW0" + value[4:], 0),
-    (lambda value: value[:8] + bytes(byte ^ 1 for byte in value[8:9]) + value[9:], 0),  # a bit of the floor
+    FLIPPED,
     (lambda value: value + b"x", 0),
     (lambda value: value + b"\xff" * 8, 0),
     (lambda value: b"\r\nEND\r\n" * 20, 0),
     (lambda value: value, 1),
 ]
+MEMCACHED_EPOCHS = [each for each in MEMCACHED_TIMELINES if each is not FLIPPED]  # it would make another valid run
 MEMCACHED_TWEETS = [
     *[(lambda value, damaged=damaged: damaged, 0) for damaged in TWEETS],
     (lambda value: tweets.pack(tweet(1)), 1),

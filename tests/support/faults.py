@@ -162,6 +162,7 @@ def damage_memcached(server: Memcached) -> None:
     with _client(server) as client:
         for name in [name for name in _names(client) if chance.random() < 0.5 and not name.endswith(b":run")]:
             every = damages.MEMCACHED_TWEETS if b":tw:" in name else damages.MEMCACHED_TIMELINES
+            every = damages.MEMCACHED_EPOCHS if name.endswith(b":epoch") else every
             damage, flags = chance.choice(every)
             client.set(name, damage(client.get(name) or damages.NO_VALUE), flags=flags)
 

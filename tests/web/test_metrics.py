@@ -210,7 +210,7 @@ def test_development_logs_status_time_and_backend_of_pages_and_no_static_files(s
         for url in ("/public", "/settings", "/static/style.css", "/avatars/Ada.svg"):
             ada.get(url)
         page, settings = (line for line in logged() if line.startswith("GET "))
-    assert re.fullmatch(r"GET /public 200 in [\d.]+ ms, memory", page)
+    assert re.fullmatch(r"GET /public 200 in [\d.]+ ms, memory(, from SQL)?", page)
     assert re.fullmatch(r"GET /settings 200 in [\d.]+ ms", settings)
 
 
