@@ -646,7 +646,7 @@ def test_dial_is_created_once_measured_and_removed(with_servers, request, small_
         assert "committed run of" in page
         assert [f">{step.name}</text>" in page for step in lab.steps] == [True] * 6
         assert page.text.count(", reference</text>") == 4
-        # A follower of an author is nobody's test account, and keeps no trace of it.
+        # An ordinary account that follows an author is no test account. Its follow ends with the author.
         ada.follow("lab_author_0000")
         ada.post("@lab_author_0001 hello")
         assert "Remove 32 test accounts" in ada.get("/lab/live")

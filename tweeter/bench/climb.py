@@ -148,8 +148,8 @@ def _drain() -> None:
 def _right(fleet: Fleet, audience: Audience, page: Kept) -> bool | None:
     """Whether a page that was shown under load is SQL's, except for tweets that were not older than the grace then.
 
-    Nobody follows or deletes, so a page is a part of SQL's present one; no older tweet is missing from its middle. None
-    if so many posts came later that it can't be compared.
+    The load has no follows and no deletions, so a page is a part of SQL's present one; no older tweet is missing from
+    its middle. None if so many posts came later that it can't be compared.
     """
     home = Timeline("home", audience.users[page.which])
     present = [tweet.id for tweet in fleet.sql.page(home, Cursor(limit=MOST)).tweets]

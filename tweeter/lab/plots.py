@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
+from tweeter.bench.labels import apart
+
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 78, 150, 28, 40
-GAP = 15  # between the names of two lines
 LOOKS = 7  # classes of lines
 
 
@@ -107,13 +108,7 @@ def _grid(x: Axis, y: Axis) -> str:
 def _names(ends: Sequence[tuple[float, float, str, str]]) -> list[str]:
     """The name of each line beside its end; names that would overlap are moved apart."""
     ends = sorted(ends, key=lambda end: end[1])
-    heights = [end[1] for end in ends]
-    for _ in range(200):
-        for n in range(len(heights) - 1):
-            if (overlap := GAP - (heights[n + 1] - heights[n])) > 0.1:
-                heights[n] -= overlap / 2
-                heights[n + 1] += overlap / 2
-        heights = [min(max(height, TOP + 4), HEIGHT - 6.0) for height in heights]
+    heights = apart([end[1] for end in ends], TOP + 4, HEIGHT - 6.0)
     left = WIDTH - RIGHT + 12
     return [
         f'<path class="lead {look}" d="M{x + 5:.1f} {y:.1f}L{left - 3} {height:.1f}"/>'

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from tweeter.bench.figures import duration
+from tweeter.bench.labels import apart
 from tweeter.bench.schema import Measurement, Offered
 
 INK = "#1a1a1b"  # replaced by the text colour of the page
@@ -46,7 +47,6 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-LEAST_GAP = 15  # points between two names at the ends of lines
 
 
 @matplotlib.rc_context(STYLE)
@@ -197,12 +197,7 @@ def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, st
     places = sorted(
         (float(axes.transData.transform((x, y))[1]) / scale, x, y, name, colour) for x, y, name, colour in ends
     )
-    wanted = [place[0] for place in places]
-    for _ in range(100):
-        for n in range(len(wanted) - 1):
-            if (overlap := LEAST_GAP - (wanted[n + 1] - wanted[n])) > 0:
-                wanted[n] -= overlap / 2
-                wanted[n + 1] += overlap / 2
+    wanted = apart([place[0] for place in places])
     for (height, x, y, name, colour), target in zip(places, wanted, strict=True):
         axes.annotate(
             name, (x, y), xytext=(1.02, target - height), textcoords=("axes fraction", "offset points"), va="center",
