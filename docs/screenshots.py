@@ -1,11 +1,11 @@
 """Makes the screenshots of the site: run `make serve` and `make services`, then `python docs/screenshots.py`."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+HEADLESS_SHELL = "/usr/lib/chromium/chromium-headless-shell"
 FOLDER = Path(__file__).parent / "screenshots"
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "is_mobile": True}
@@ -28,9 +28,7 @@ def shoot(page: Page, name: str, **options: Any) -> None:
 
 def main() -> None:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium-headless-shell"), args=["--no-sandbox"]
-        )
+        browser = playwright.chromium.launch(executable_path=HEADLESS_SHELL, args=["--no-sandbox"])
         shoot(signed_in(browser, **PHONE), "phone")
         page = signed_in(browser, **DESKTOP)
         shoot(page, "home")

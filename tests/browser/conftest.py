@@ -13,6 +13,8 @@ from tests.support.people import PASSWORD
 from tweeter.devtools.servers import Redis, find, free_port
 from tweeter.interfaces import IDelivery
 
+# The program, not its start script in /usr/bin, which was missing on a copied machine.
+HEADLESS_SHELL = "/usr/lib/chromium/chromium-headless-shell"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 Opener = Callable[..., Page]
@@ -26,8 +28,8 @@ TOO_WIDE = """addEventListener("load", () => {
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = Path(os.environ.get("TWEETER_CHROMIUM", "/usr/bin/chromium-headless-shell"))
-    executable = find(path.name, "chromium-headless-shell", path.parent)
+    path = Path(os.environ.get("TWEETER_CHROMIUM", HEADLESS_SHELL))
+    executable = find(path.name, path.name, path.parent)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable,
