@@ -55,7 +55,7 @@ def settings() -> Iterator[str]:
         "The ini file sets them in `[app:main]`. The command line overrides the ini file, and the environment "
         "overrides both: `TWEETER_CAPACITY` is the variable of `tweeter.capacity`, and `TWEETER_SECRET_FILE` names a "
         "file with the value of `tweeter.secret`. `tweeter settings INI` prints the values of a site. "
-        "[In production](../production.md) explains the limits of the server (`[server:main]`)."
+        "[In production](../how-to/production.md) explains the limits of the server (`[server:main]`)."
     )
     yield "## The site"
     yield _settings(KNOWN)

@@ -180,7 +180,7 @@ def test_documented_rights_suffice_on_a_cluster_while_a_slot_moves():
 
 
 def test_documentation_and_ini_files_name_the_needed_rights():
-    words = " ".join((ROOT / "docs" / "production.md").read_text(encoding="utf-8").split())
+    words = " ".join((ROOT / "docs" / "how-to" / "production.md").read_text(encoding="utf-8").split())
     assert f"~tweeter:* {RIGHTS}" in words
     for name in ("development.ini", "production.ini"):
         text = (ROOT / name).read_text(encoding="utf-8")
