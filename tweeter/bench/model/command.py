@@ -20,7 +20,7 @@ ASSUMED: Mapping[str, tuple[float, str]] = {
     "peak": (3.0, "the busiest second, as a multiple of the average"),
     "followers": (100.0, "followers and followees of a user, on average"),
     "capacity": (800, "ids in a timeline"),
-    "replicas": (1, "further copies of each timeline"),
+    "replicas": (2, "copies of each timeline"),
     "load": (0.5, "share of a CPU that may be used at the peak"),
     "cpus": (64, "CPUs of a machine"),
     "gigabytes": (256, "memory of a machine"),
@@ -29,7 +29,9 @@ ASSUMED: Mapping[str, tuple[float, str]] = {
     "tweet": (400, "bytes of a tweet on its way from the store to the site"),
     "page": (5_000, "bytes of a compressed page on its way to its reader"),
     "events": (8_000, "posts a second that one relay delivers to few followers, by `tweeter bench relay`"),
+    "follow": (90, "bytes of a follow in SQL: a row of two integers and two indexes"),
 }
+SHARES = ("active", "load")  # at most 1
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,13 +46,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         f"(default {','.join(f'{name}={size:g}' for name, size in SIZES.items())})",
     )  # fmt: skip
     parser.add_argument(
-        "--users", type=counts, default=USERS, metavar="N,…", help="sizes of the site (default 1, 100 and 1,000 million)"
+        "--users",
+        type=counts,
+        default=USERS,
+        metavar="N,…",
+        help="sizes of the site (default 1, 100 and 1,000 million)",
     )
     group = parser.add_argument_group("assumptions about the site")
     for name, (default, meaning) in ASSUMED.items():
         group.add_argument(
-            f"--{name}", type=_positive, default=default, metavar="N", help=f"{meaning} (default {_exact(default)})"
-        )
+            f"--{name}", type=_share if name in SHARES else _positive, default=default, metavar="N",
+            help=f"{meaning} (default {_exact(default)})",
+        )  # fmt: skip
 
 
 def show(args: argparse.Namespace) -> int:
@@ -115,10 +122,7 @@ def _show_needs(every: list[Any], given: Any, sizes: Iterable[int]) -> None:
         "Assumed: " + "; ".join(f"{name} {_exact(getattr(given, name))}" for name in ASSUMED) + ".",
         Table(
             "Users at which one of each is full", ("", *parts, "first"),
-            [
-                [name, *(_big(found[part]) if part in found else "" for part in parts), min(found, key=found.__getitem__)]
-                for name, found in full
-            ],
+            [[name, *(_big(found[part]) if part in found else "" for part in parts), _first(found)] for name, found in full],
             left=1,
         ),
     )  # fmt: skip
@@ -134,12 +138,13 @@ def _needs_table(every: list[Any], given: Any, users: int) -> Table:
         rates, found = design.rates(users, given), needs(design, users, given)
         columns.append([
             *map(_big, (*rates, found.site, found.sql, found.store, found.relays)),
-            _big(found.memory / 1e9), _big(found.inside * 8 / 1e9), _big(found.outside * 8 / 1e9),
-            _big(machines(found, given)), *(duration(seconds) if seconds else "" for seconds in found[-2:]),
+            _big(found.memory / 1e9), _big(found.follows / 1e9),
+            _big(found.inside * 8 / 1e9), _big(found.outside * 8 / 1e9), _big(machines(found, given)),
+            *(duration(seconds) if seconds else "" for seconds in found[-2:]),
         ])  # fmt: skip
     names = (
         "pages/s", "posts/s", "deliveries/s", "CPUs of the site", "CPUs of PostgreSQL", "CPUs of the store", "relays",
-        "GB of timelines", "Gbit/s between store and site", "Gbit/s to readers", "machines",
+        "GB of timelines", "GB of follows in SQL", "Gbit/s between store and site", "Gbit/s to readers", "machines",
         "last of the celebrity's followers, one relay", "all relays",
     )  # fmt: skip
     rows = [[name, *values] for name, *values in zip(names, *columns, strict=True)]
@@ -167,6 +172,10 @@ def _ms(use: Any) -> str:
     return f"{use.page * 1000:.2f}, {use.post * 1000:.2f}" if use.page or use.post else ""
 
 
+def _first(found: Mapping[str, float]) -> str:
+    return min(found, key=lambda part: found[part], default="")
+
+
 def _exact(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:g}"
 
@@ -184,6 +193,12 @@ def _positive(text: str) -> float:
         if 0 < (number := float(text)) < float("inf"):
             return number
     raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
+
+
+def _share(text: str) -> float:
+    if (number := _positive(text)) <= 1:
+        return number
+    raise argparse.ArgumentTypeError(f"{text} is more than 1, the whole")
 
 
 def _pairs(text: str) -> dict[str, float]:

@@ -35,6 +35,7 @@ class Assumptions(NamedTuple):
     tweet: float
     page: float
     events: float
+    follow: float
 
 
 class Rates(NamedTuple):
@@ -68,13 +69,14 @@ class Design(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """CPUs, bytes, bytes per second, and seconds until the celebrity's last follower has the post."""
+    """CPUs, relays, bytes, bytes per second; and seconds until the celebrity's last follower has the post."""
 
     site: float
     sql: float
     store: float
     relays: float
     memory: float
+    follows: float
     inside: float
     outside: float
     one_relay: float
@@ -122,25 +124,26 @@ def pushed(given: Assumptions) -> float:
 
 def limits(design: Design, given: Assumptions) -> dict[str, float]:
     """The number of users at which one of each part is full."""
-    one = design.rates(1, given)
-    used = needs(design, 1, given)
-    parts = {"SQL's primary": given.cpus / used.sql, "its writes": given.cpus * given.load / (one.posts * design.sql.post)}
-    if design.materialized:
-        parts["one relay"] = 1 / used.relays
-        if design.name in (REDIS, HYBRID):  # a server has one thread
-            parts["one server's CPU"] = 1 / used.store
-        if design.name == MEMORY:  # a machine has a process for each CPU, and each has all timelines
-            parts["one process's memory"] = given.gigabytes / given.cpus * 1e9 / (given.active * design.timeline)
-        elif design.timeline and design.name != TABLE:
-            parts["one server's memory"] = given.gigabytes * 1e9 / (given.active * design.timeline)
-    return parts
+    used, size = needs(design, 1, given), given.active * design.timeline
+    parts = {
+        "SQL's primary": used.sql / given.cpus,
+        "its writes": design.rates(1, given).posts * design.sql.post / given.load / given.cpus,
+        "one relay": used.relays,
+    }
+    if design.name == MEMORY:  # a machine has a process for each CPU, and each has all timelines
+        parts["one process's memory"] = size / (given.gigabytes * 1e9 / given.cpus)
+    elif design.name != TABLE:
+        parts["one server's memory"] = size / (given.gigabytes * 1e9)
+    if design.name in (REDIS, HYBRID):  # a server has one thread
+        parts["one server's CPU"] = used.store
+    return {name: 1 / share for name, share in parts.items() if share}
 
 
 def needs(design: Design, users: float, given: Assumptions) -> Needs:
     """What so many users need."""
     pages, posts, delivered = design.rates(users, given)
     site, sql, store = (pages * use.page + posts * use.post for use in (design.site, design.sql, design.store))
-    relay, copies = delivered * design.delivery, 1 + given.replicas
+    relay, copies = delivered * design.delivery, given.replicas
     busy = relay + (posts / given.events if design.materialized else 0.0)
     # A server is busy for as long as the relay that writes to it.
     if design.name == TABLE:
@@ -158,6 +161,7 @@ def needs(design: Design, users: float, given: Assumptions) -> Needs:
         store / given.load,
         relays,
         users * given.active * design.timeline * copies,
+        users * given.followers * given.follow,
         (pages * PAGE * given.tweet + delivered * COMMAND) if design.materialized else 0.0,
         pages * given.page,
         followers * design.delivery,
@@ -166,6 +170,8 @@ def needs(design: Design, users: float, given: Assumptions) -> Needs:
 
 
 def machines(needed: Needs, given: Assumptions) -> int:
-    """The machines for all of it; memory may need more than CPUs."""
-    stores = max(needed.store / given.cpus, needed.memory / (given.gigabytes * 1e9))
-    return sum(max(1, math.ceil(part)) for part in (needed.site / given.cpus, needed.sql / given.cpus)) + math.ceil(stores)
+    """The machines for the site, for SQL and for the store: memory may need more of them than CPUs."""
+    size = given.gigabytes * 1e9
+    site, sql = needed.site / given.cpus, max(needed.sql / given.cpus, needed.follows / size)
+    store = max(needed.store / given.cpus, needed.memory / size)
+    return max(1, math.ceil(site)) + max(1, math.ceil(sql)) + math.ceil(store)

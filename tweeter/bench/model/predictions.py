@@ -29,7 +29,7 @@ TARGET = 0.1  # the error that a prediction may have
 
 
 class Prediction(NamedTuple):
-    """A point. `low` and `high` are the least and the highest measured round, or the bounds between which a knee lies."""
+    """A point. `low` and `high` are the lowest and the highest measured round, or the bounds of a knee."""
 
     what: str
     backend: str
@@ -56,7 +56,7 @@ class Prediction(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Predictions of one kind. `basis` says what the model was fitted on; values are shown in `unit`, times `factor`."""
+    """Predictions of one kind. `basis` says what was fitted; values are shown in `unit`, times `factor`."""
 
     heading: str
     basis: str

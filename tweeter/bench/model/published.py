@@ -1,9 +1,9 @@
 """Twitter's published figures beside the model, and the gap as a product of factors.
 
-One data centre in 2014 held about 40 TB of timelines in more than 6,000 Redis instances, which served 30 million queries
-a second (Yao Yue, Scaling Redis at Twitter, 2014). In 2012 and 2013 there were 30 billion deliveries a day to three
-replicas, 300,000 timeline reads a second, and timelines of 800 entries for users who had been there within 30 days; an
-entry has the ids of tweet and author and 4 bytes of flags (Raffi Krikorian, Timelines at Scale, 2012 and 2013).
+In 2014 one data centre held about 40 TB of timelines in more than 6,000 Redis instances, which served 30 million
+queries a second (Yao Yue, Scaling Redis at Twitter, 2014). In 2012 and 2013 there were 30 billion deliveries a day to
+three replicas, 300,000 timeline reads a second, and timelines of 800 entries for users who had been there within 30
+days; an entry has the ids of tweet and author and 4 bytes of flags (Raffi Krikorian, Timelines at Scale).
 """
 
 from typing import NamedTuple
@@ -35,13 +35,13 @@ class Compared(NamedTuple):
 def compare(redis: Design, bytes_of_800: float) -> list[Compared]:
     """Twitter's figures, and what the same work would take with Tweeter's timelines in Redis."""
     own = USERS * bytes_of_800
-    busy = READS * redis.store.page + DELIVERIES * REPLICAS * redis.delivery
+    writes = DELIVERIES * REPLICAS
     return [
         Compared("memory of timelines", MEMORY / 1e12, own / 1e12, "TB"),
-        Compared("instances that the memory needs, of 6.7 GB", INSTANCES, own / (MEMORY / INSTANCES), "instances"),
-        Compared("instances that the CPU time needs, at full load", INSTANCES, busy, "instances"),
-        Compared("queries of one instance", QUERIES / INSTANCES, 1 / max(redis.store.page, 1e-9), "queries/s"),
-        Compared("deliveries of one instance", DELIVERIES * REPLICAS / INSTANCES, 1 / redis.delivery, "timelines/s"),
+        Compared("instances of 6.7 GB for this memory", INSTANCES, own / (MEMORY / INSTANCES), "instances"),
+        Compared("queries: of timeline reads and deliveries", QUERIES / 1e6, (READS + writes) / 1e6, "million/s"),
+        Compared("busy CPUs for these", INSTANCES, READS * redis.store.page + writes * redis.delivery, "instances"),
+        Compared("busy CPUs if all queries were pages", INSTANCES, QUERIES * redis.store.page, "instances"),
     ]
 
 

@@ -53,7 +53,7 @@ class Machine(NamedTuple):
     def knee(self, posts: float, seconds: float, limit: float) -> float:
         """The highest rate that is held: by the 99th percentile and by the achieved rate. To within 1 %."""
         request = {name: use.request(posts) for name, use in self.uses.items()}
-        high = 2 * min(self.cpus / sum(request.values()), self.processes / request[SITE])
+        high = 2 * min(self.cpus / max(sum(request.values()), 1e-6), self.processes / max(request[SITE], 1e-6))
         low = 0.0
         while high - low > 0.01 * high:
             rate = (low + high) / 2
