@@ -112,20 +112,18 @@ def _show_needs(every: list[Any], given: Any, sizes: Iterable[int]) -> None:
         ]
         for design in every
     ]  # fmt: skip
-    full = [(design.name, limits(design, given)) for design in every]
-    parts = list(dict.fromkeys(part for _, found in full for part in found))
+    full = [limits(design, given) for design in every]
+    rows = [
+        [part, *(_big(found[part]) if part in found else "" for found in full)]
+        for part in dict.fromkeys(part for found in full for part in found)
+    ]
+    rows.append(["first", *(_first(found) for found in full)])
+    head = ("", "site", "PostgreSQL", "store", "delivery", "timeline")
     figures.show(
-        Table(
-            "CPU time of a page and of a post in ms; of a delivery in µs; bytes of a timeline",
-            ("", "site", "PostgreSQL", "store", "delivery", "timeline"), costs, left=1,
-        ),
+        Table("CPU ms of a page and of a post; µs of a delivery; bytes of a timeline", head, costs, left=1),
         "Assumed: " + "; ".join(f"{name} {_exact(getattr(given, name))}" for name in ASSUMED) + ".",
-        Table(
-            "Users at which one of each is full", ("", *parts, "first"),
-            [[name, *(_big(found[part]) if part in found else "" for part in parts), _first(found)] for name, found in full],
-            left=1,
-        ),
-    )  # fmt: skip
+        Table("Users at which one of each is full", ("", *(design.name for design in every)), rows, left=1),
+    )
     for users in sizes:
         figures.show(_needs_table(every, given, users))
 
