@@ -160,7 +160,9 @@ def _loads(result: Result) -> Iterator[Part]:
 
 
 def _achieved(machine: Machine, latency: Latency, what: str, step: Offered) -> Prediction:
-    found = machine.offer(step.offered, step.posts, latency.seconds, step.count)
+    """With the load of other programs during this step."""
+    others = min(1.0, step.others * step.achieved / 1000 / latency.cpus)
+    found = machine._replace(others=others).offer(step.offered, step.posts, latency.seconds, step.count)
     name = f"{what}, {step.offered:,.0f} offered"
     return Prediction(name, step.backend, found.achieved, step.achieved, step.achieved, step.achieved)
 
