@@ -22,7 +22,7 @@ USES = {
 }
 AUDIENCE = {"readers": 200, "median": 13, "mean": 35.0, "p90": 60, "most": 270}
 GIVEN = Assumptions(**{name: value for name, (value, _) in ASSUMED.items()})
-SECONDS, LIMIT = 3.0, 0.25
+SECONDS, LIMIT = 2.0, 0.25
 
 
 def times(seconds: float, count: int = 100, round_trips: float = 0.0, sql: float = 0.0) -> Times:
@@ -65,7 +65,10 @@ def report() -> Result:
     growth = [
         *(Measurement("followees", x, "sql", "home", times(0.0016 + 5e-6 * x)) for x in (10, 100, 1000, 5000)),
         *(Measurement("followees", x, "redis", "home", times(0.0002)) for x in (10, 100, 1000, 5000)),
-        *(Measurement("followers", x, "redis", "delivered", times(0.012 + 4e-6 * x)) for x in (10, 1000, 10_000)),
+        *(
+            Measurement("followers", x, "redis", "delivered", times(0.012 + 4e-6 * x))
+            for x in (10, 300, 1000, 3000, 10_000)
+        ),
     ]
     mixes = [(1, 0), (1, 10), (1, 30), (2, 10)]
     points = [point for processes, posts in mixes for backend in USES for point in climb(backend, processes, posts)]
@@ -139,23 +142,23 @@ def test_a_full_machine_achieves_what_its_cpus_allow() -> None:
 def test_a_knee_is_near_the_bottleneck_and_falls_with_posts_and_other_programs() -> None:
     uses = {"site": Use(0.002, 0.008, 0.0), "PostgreSQL": Use(0.001, 0.001, 0.0)}
     one = Machine(uses, 2, 1)
-    assert one.knee(0, SECONDS, LIMIT) == pytest.approx(500, rel=0.15)
-    assert one.knee(30, SECONDS, LIMIT) == pytest.approx(1 / 0.0038, rel=0.15)
-    assert Machine(uses, 2, 2).knee(0, SECONDS, LIMIT) == pytest.approx(2 / 0.003, rel=0.15)
-    assert Machine(uses, 2, 1, others=0.5).knee(0, SECONDS, LIMIT) == pytest.approx(250, rel=0.15)
+    assert one.knee(0, 3, LIMIT) == pytest.approx(500, rel=0.15)
+    assert one.knee(30, 3, LIMIT) == pytest.approx(1 / 0.0038, rel=0.15)
+    assert Machine(uses, 2, 2).knee(0, 3, LIMIT) == pytest.approx(2 / 0.003, rel=0.15)
+    assert Machine(uses, 2, 1, others=0.5).knee(0, 3, LIMIT) == pytest.approx(250, rel=0.15)
 
 
 # predictions
 
 
 def test_predicts_the_points_it_was_not_fitted_on(report: Result) -> None:
-    parts = {part.heading.split(";")[0]: part for part in predictions(report, {100_000: 5e5, 1_000_000: 5e5})}
+    parts = {part.heading.split(";")[0]: part for part in predictions(report, {1_000_000: 24e4})}
     assert len(parts) == 7
     for part in parts.values():
         assert part.points
         assert not [point for point in part.points if point.verdict], part.heading
     held_out = {(point.what, point.backend) for part in parts.values() for point in part.points}
-    assert {("1,000 followees", "sql"), ("1,000 followers", "redis"), ("1,000,000 followers", "redis")} <= held_out
+    assert {("1,000 followees", "sql"), ("3,000 followers", "redis"), ("1,000,000 followers", "redis")} <= held_out
     assert {("10 % posts, site", "redis"), ("2 processes, 10 % posts", "sql"), ("twip", "redis")} <= held_out
     assert not {what for what, _ in held_out} & {"10 followees", "5,000 followees", "30 % posts, site", "retwis"}
 
@@ -163,7 +166,7 @@ def test_predicts_the_points_it_was_not_fitted_on(report: Result) -> None:
 def test_a_miss_stays_visible() -> None:
     assert Prediction("", "", 1.2, 1.0, 0.9, 1.1).verdict == "MISSED"
     assert Prediction("", "", 1.2, 1.0, 0.9, 1.3).verdict == "MISSED, within the rounds"
-    assert Prediction("", "", 1.1, 1.0, 1.0, 1.0).verdict == ""
+    assert Prediction("", "", 1.09, 1.0, 1.0, 1.0).verdict == ""
     knee = Prediction("", "", 300.0, 200.0, 200.0, 400.0, interval=True)
     assert (knee.error, knee._replace(predicted=440.0).error) == (0.0, pytest.approx(0.1))
     assert knee._replace(predicted=150.0).verdict == "MISSED"
@@ -223,10 +226,17 @@ def test_the_factors_of_the_gap_to_twitter_multiply_to_it(report: Result) -> Non
 # the command
 
 
+def only_fitted(report: Result) -> Result:
+    """Without the loads that are predicted, which take longest."""
+    assert report.latency
+    points = [point for point in report.latency.points if point.processes == 1 and point.posts != 10]
+    return msgspec.structs.replace(report, latency=msgspec.structs.replace(report.latency, points=points))
+
+
 def test_prints_predictions_and_needs(
     report: Result, save: Callable[[Result], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["bench", "model", save(report), "--users", "5000000", "--delivery", "100000=500000,7000000=300000"]
+    words = ["bench", "model", save(only_fitted(report)), "--users", "5000000", "--delivery", "7000000=300000"]
     assert main(words) == 0
     shown = capsys.readouterr().out
     for expected in ("7,000,000 followers", "MISSED", "5,000,000 users, at the peak", "Twitter's published figures",
@@ -258,6 +268,5 @@ def test_refuses_what_is_no_report_with_latency(
 
 
 def test_a_part_without_points_is_left_out(report: Result) -> None:
-    bare = msgspec.structs.replace(report, measurements=[], workloads=[])
-    found: list[Part] = predictions(bare, {})
-    assert [part.unit for part in found] == ["ms", "requests/s", "requests/s"]
+    found: list[Part] = predictions(only_fitted(msgspec.structs.replace(report, measurements=[], workloads=[])), {})
+    assert [part.unit for part in found] == ["requests/s", "requests/s"]

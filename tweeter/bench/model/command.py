@@ -98,7 +98,7 @@ def _show_predictions(result: Result, deliveries: Mapping[int, float]) -> None:
     within = sum(abs(point.error) <= TARGET for point in points) / max(1, len(points))
     figures.show(str(Ratio(f"share of {len(points)} predictions within {TARGET:.0%}", within, least=1)))
     if not deliveries:
-        figures.show("The report has no delivery to more followers than its series; --delivery adds measured ones.")
+        figures.show("The report has no delivery to more followers than its series; --delivery adds measured rates.")
     figures.show("The report has the memory of timelines of one size only, so there is no prediction of memory.")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from tweeter.bench.schema import Latency, Offered, Result, Times
 from tweeter.console.commands import CommandError
+from tweeter.timelines.projector import SMALL
 
 GENERATOR = "generator"
 POSTS = (0, 30)  # percentages of posts on which the CPU times are fitted; the others are predicted
@@ -65,6 +66,18 @@ def ends(points: Mapping[int, Times]) -> Line:
     (low, first), *_, (high, last) = points.items()
     each = (last.median - first.median) / (high - low)
     return Line(first.median - each * low, each)
+
+
+def split(points: Mapping[int, Times]) -> tuple[dict[int, Times], dict[int, Times]]:
+    """Posts to few followers, which are delivered in batches, and to many, which are delivered as streams."""
+    few = {x: times for x, times in points.items() if x <= SMALL}
+    return few, {x: times for x, times in points.items() if x > SMALL}
+
+
+def stream(points: Mapping[int, Times]) -> Line:
+    """The line of posts to many followers."""
+    _, many = split(points)
+    return ends(many if len(many) > 1 else points)
 
 
 def latency_of(result: Result) -> Latency:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tweeter.bench.graphs import EXPONENT
-from tweeter.bench.model.fits import GENERATOR, Use, ends, fitted, latency_of, medians
+from tweeter.bench.model.fits import GENERATOR, Use, ends, fitted, latency_of, medians, stream
 from tweeter.bench.model.simulation import SITE
 from tweeter.bench.schema import Result
 
@@ -113,7 +113,7 @@ def per_delivery(result: Result, backend: str, deliveries: Mapping[int, float]) 
     if backend == REDIS and deliveries:
         return 1 / deliveries[max(deliveries)]
     points = medians(result, "followers", backend, "delivered")
-    return max(ends(points).each, 1e-9) if len(points) > 1 else 1e-9
+    return max(stream(points).each, 1e-9) if len(points) > 1 else 1e-9
 
 
 def pushed(given: Assumptions) -> float:

@@ -14,16 +14,19 @@ from tweeter.bench.model.fits import (
     latency_of,
     medians,
     operations_of,
+    split,
+    stream,
 )
-from tweeter.bench.model.needs import SQL
+from tweeter.bench.model.needs import REDIS, SQL
 from tweeter.bench.model.simulation import Machine
 from tweeter.bench.report.latency import lines_of, mixes, title
-from tweeter.bench.schema import Latency, Offered, Result
+from tweeter.bench.schema import Latency, Offered, Result, Times
+from tweeter.timelines.projector import SMALL
 
 FITTED = {
     "home": "the first and the last point: a line for sql, their mean for the others",
     "cold": "a line through the first and the last point",
-    "delivered": "a line through the first and the last point",
+    "delivered": f"up to {SMALL} followers the first point; above, where delivery is a stream, the first and the last",
 }
 TARGET = 0.1  # the error that a prediction may have
 
@@ -69,7 +72,7 @@ def predictions(result: Result, deliveries: Mapping[int, float]) -> list[Part]:
     """All parts that the report has points for. `deliveries` has timelines a second, by followers (Redis)."""
     found = [
         *_growths(result),
-        _deliveries(deliveries),
+        _deliveries(result, deliveries),
         _requests(result),
         *_loads(result),
         _workloads(result),
@@ -86,33 +89,41 @@ def _growths(result: Result) -> Iterator[Part]:
     ):
         points: list[Prediction] = []
         for backend in result.backends:
-            every = medians(result, series, backend, measure)
-            if len(every) < 3:
-                continue
-            line = ends(every)
-            if measure == "home" and backend != SQL:  # a warm page costs the same for all readers
-                line = Line((line.at(min(every)) + line.at(max(every))) / 2, 0.0)
-            for x, times in list(every.items())[1:-1]:
-                rounds = times.rounds or [times.median]
-                points.append(
-                    Prediction(f"{x:,} {series}", backend, line.at(x), times.median, min(rounds), max(rounds))
-                )
+            for line, held_out in _lines(backend, measure, medians(result, series, backend, measure)):
+                for x, times in held_out:
+                    rounds = times.rounds or [times.median]
+                    name = f"{x:,} {series}"
+                    points.append(Prediction(name, backend, line.at(x), times.median, min(rounds), max(rounds)))
         yield Part(what, FITTED[measure], "ms", 1000, points)
 
 
-def _deliveries(deliveries: Mapping[int, float]) -> Part:
-    """Seconds until the last of many followers: the time of the fewest, multiplied."""
-    known = {followers: followers / rate for followers, rate in sorted(deliveries.items())}
+def _lines(backend: str, measure: str, every: dict[int, Times]) -> Iterator[tuple[Line, list[tuple[int, Times]]]]:
+    """Each line with the points that it was not fitted on."""
+    if measure == "delivered":
+        few, many = split(every)
+        if few:
+            first, *others = few.items()
+            yield Line(first[1].median, 0.0), others
+        if len(many) > 2:
+            yield stream(every), list(many.items())[1:-1]
+    elif len(every) > 2:
+        line = ends(every)
+        if measure == "home" and backend != SQL:  # a warm page costs the same for all readers
+            line = Line((line.at(min(every)) + line.at(max(every))) / 2, 0.0)
+        yield line, list(every.items())[1:-1]
+
+
+def _deliveries(result: Result, deliveries: Mapping[int, float]) -> Part:
+    """Seconds until the last of very many followers."""
+    series = medians(result, "followers", REDIS, "delivered")
     points = []
-    if known:
-        fewest, seconds = next(iter(known.items()))
-        line = Line(0.0, seconds / fewest)
-        points = [
-            Prediction(f"{followers:,} followers", "redis", line.at(followers), measured, measured, measured)
-            for followers, measured in known.items()
-            if followers != fewest
-        ]
-    return Part("Delivery to very many followers", "the smallest of --delivery: so much per follower", "s", 1, points)
+    if len(series) > 1:
+        line, most = stream(series), max(series)
+        for followers, rate in sorted(deliveries.items()):
+            if followers > most:
+                took = followers / rate
+                points.append(Prediction(f"{followers:,} followers", REDIS, line.at(followers), took, took, took))
+    return Part("Delivery to very many followers", "the line of streams in the series above", "s", 1, points)
 
 
 def _requests(result: Result) -> Part:
