@@ -152,13 +152,21 @@ def test_a_knee_is_near_the_bottleneck_and_falls_with_posts_and_other_programs()
 
 
 def test_predicts_the_points_it_was_not_fitted_on(report: Result) -> None:
-    parts = {part.heading.split(";")[0]: part for part in predictions(report, {1_000_000: 24e4})}
-    assert len(parts) == 7
+    parts = {
+        part.heading.split(";")[0]: part
+        for part in predictions(report, {1_000_000: 24e4}, {10: 400, 100: 1400, 800: 8400})
+    }
+    assert len(parts) == 8
     for part in parts.values():
         assert part.points
         assert not [point for point in part.points if point.verdict], part.heading
     held_out = {(point.what, point.backend) for part in parts.values() for point in part.points}
-    assert {("1,000 followees", "sql"), ("3,000 followers", "redis"), ("1,000,000 followers", "redis")} <= held_out
+    assert {
+        ("1,000 followees", "sql"),
+        ("3,000 followers", "redis"),
+        ("1,000,000 followers", "redis"),
+        ("100 ids", "redis"),
+    } <= held_out
     assert {("10 % posts, site", "redis"), ("2 processes, 10 % posts", "sql"), ("twip", "redis")} <= held_out
     assert not {what for what, _ in held_out} & {"10 followees", "5,000 followees", "30 % posts, site", "retwis"}
 
@@ -268,5 +276,5 @@ def test_refuses_what_is_no_report_with_latency(
 
 
 def test_a_part_without_points_is_left_out(report: Result) -> None:
-    found: list[Part] = predictions(only_fitted(msgspec.structs.replace(report, measurements=[], workloads=[])), {})
+    found: list[Part] = predictions(only_fitted(msgspec.structs.replace(report, measurements=[], workloads=[])), {}, {})
     assert [part.unit for part in found] == ["requests/s", "requests/s"]

@@ -37,8 +37,12 @@ SHARES = ("active", "load")  # at most 1
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("report", metavar="REPORT", type=Path, help="the JSON file of a report, with latency")
     parser.add_argument(
-        "--delivery", type=_deliveries, default={}, metavar="N=RATE,…",
+        "--delivery", type=_by_number, default={}, metavar="N=RATE,…",
         help="measured deliveries to redis: timelines a second, by followers (100000=400000,7000000=300000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory", type=_by_number, default={}, metavar="IDS=BYTES,…",
+        help="measured bytes of a timeline in redis, by ids; three or more, by `tweeter bench memory --entries`",
     )  # fmt: skip
     parser.add_argument(
         "--sizes", type=_sizes, default=SIZES, metavar="NAME=BYTES,…",
@@ -75,16 +79,16 @@ def show(args: argparse.Namespace) -> int:
     if not every:
         raise CommandError("No backend of the report held a rate with both mixes of posts.")
     figures.show(*filter(None, [noise_of(result), disturbance(latency)]))
-    _show_predictions(result, args.delivery)
+    _show_predictions(result, args.delivery, args.memory)
     _show_needs(every, given, args.users)
     _show_published(every, args.sizes)
     return 0
 
 
-def _show_predictions(result: Result, deliveries: Mapping[int, float]) -> None:
+def _show_predictions(result: Result, deliveries: Mapping[int, float], memory: Mapping[int, float]) -> None:
     from tweeter.bench.model.predictions import TARGET, predictions, rows_of
 
-    parts = predictions(result, deliveries)
+    parts = predictions(result, deliveries, memory)
     for part in parts:
         rows = rows_of(part)
         head = ("", "backend", "predicted", "measured", "error", "")
@@ -99,7 +103,8 @@ def _show_predictions(result: Result, deliveries: Mapping[int, float]) -> None:
     figures.show(str(Ratio(f"share of {len(points)} predictions within {TARGET:.0%}", within, least=1)))
     if not deliveries:
         figures.show("The report has no delivery to more followers than its series; --delivery adds measured rates.")
-    figures.show("The report has the memory of timelines of one size only, so there is no prediction of memory.")
+    if len(memory) < 3:
+        figures.show("The report has the memory of timelines of one size only; --memory adds measured sizes.")
 
 
 def _show_needs(every: list[Any], given: Any, sizes: Iterable[int]) -> None:
@@ -211,5 +216,5 @@ def _sizes(text: str) -> dict[str, float]:
     return SIZES | _pairs(text)
 
 
-def _deliveries(text: str) -> dict[int, float]:
+def _by_number(text: str) -> dict[int, float]:
     return {round(_positive(name)): rate for name, rate in _pairs(text).items()}

@@ -68,11 +68,12 @@ class Part(NamedTuple):
     points: list[Prediction]
 
 
-def predictions(result: Result, deliveries: Mapping[int, float]) -> list[Part]:
-    """All parts that the report has points for. `deliveries` has timelines a second, by followers (Redis)."""
+def predictions(result: Result, deliveries: Mapping[int, float], memory: Mapping[int, float]) -> list[Part]:
+    """All parts that there are points for. Of Redis: timelines a second by followers, bytes of a timeline by ids."""
     found = [
         *_growths(result),
         _deliveries(result, deliveries),
+        _memory(memory),
         _requests(result),
         *_loads(result),
         _workloads(result),
@@ -124,6 +125,18 @@ def _deliveries(result: Result, deliveries: Mapping[int, float]) -> Part:
                 took = followers / rate
                 points.append(Prediction(f"{followers:,} followers", REDIS, line.at(followers), took, took, took))
     return Part("Delivery to very many followers", "the line of streams in the series above", "s", 1, points)
+
+
+def _memory(sizes: Mapping[int, float]) -> Part:
+    """Bytes of a timeline in Redis: a header and so much for each id."""
+    points = []
+    if len(sizes) > 2:
+        (low, first), *others, (high, last) = sorted(sizes.items())
+        each = (last - first) / (high - low)
+        points = [
+            Prediction(f"{ids:,} ids", REDIS, first + each * (ids - low), size, size, size) for ids, size in others
+        ]
+    return Part("Memory of a timeline", "a line through the smallest and the largest of --memory", "bytes", 1, points)
 
 
 def _requests(result: Result) -> Part:
