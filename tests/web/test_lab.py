@@ -645,7 +645,7 @@ def test_dial_is_created_once_measured_and_removed(with_servers, request, small_
         page = ada.get("/lab/steps?user=lab_follows_30")
         assert "committed run of" in page
         assert [f">{step.name}</text>" in page for step in lab.steps] == [True] * 6
-        assert page.text.count(", reference</text>") == 5
+        assert page.text.count(", reference</text>") == 4
         # An ordinary account that follows an author is no test account. Its follow ends with the author.
         ada.follow("lab_author_0000")
         ada.post("@lab_author_0001 hello")
