@@ -1,9 +1,13 @@
 """Makes the screenshots of the site and of the talk. First run `make serve` and `make services`."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tweeter.bench.report.page import write_html
+from tweeter.bench.schema import read_json
 
 HEADLESS_SHELL = "/usr/lib/chromium/chromium-headless-shell"
 FOLDER = Path(__file__).parent / "screenshots"
@@ -70,9 +74,33 @@ def talk(page: Page) -> None:
     record(page.locator("#outage"), "talk-outage")
 
 
+def report(browser: Browser) -> None:
+    """The plots of the committed run."""
+    charts = {
+        "bench-latency": ("latency-1-0", "latency-1-10", "latency-2-0", "latency-2-10"),
+        "bench": ("followees-home", "followers-delivered"),
+        "bench-more": ("users-home", "tweets-home", "throughput", "memory"),
+    }
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    with TemporaryDirectory() as folder:
+        write_html(read_json(Path(__file__).parent / "results" / "bench.json"), path := Path(folder) / "bench.html")
+        for picture, names in charts.items():
+            page.goto(path.as_uri())
+            page.evaluate(
+                """names => {
+                  const figures = names.map(name => document.getElementById(`${name}-heading`).closest("section"));
+                  document.body.replaceChildren(...figures.map(section => section.querySelector("figure")));
+                  document.body.style = "display: grid; grid-template-columns: 1fr 1fr; max-width: none; margin: 0";
+                }""",
+                list(names),
+            )
+            page.locator("body").screenshot(path=FOLDER / f"{picture}.png")
+
+
 def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=HEADLESS_SHELL, args=["--no-sandbox"])
+        report(browser)
         shoot(signed_in(browser, **PHONE), "phone")
         page = signed_in(browser, **DESKTOP)
         shoot(page, "home")
