@@ -17,7 +17,8 @@ from tweeter.db.sessions import begin_immediate
 from tweeter.devtools.servers import Redis, free_port
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery, ITimelineKinds
-from tweeter.lab import accounts, add_lab_step, crowds, dial, load, outage
+from tweeter.lab import accounts, add_lab_card, add_lab_step, crowds, dial, load, outage
+from tweeter.lab.cards import Card, samples
 from tweeter.lab.comparison import compare, compare_all
 from tweeter.lab.explain import marked
 from tweeter.lab.instruments import Instrument
@@ -425,6 +426,19 @@ def test_other_modules_can_add_steps(app, people):
     page = people[0].get("/lab/steps")
     assert "With a queue" in page.text
     assert page.text.count("✓ the same 20") == 7
+
+
+def test_a_card_appears_if_its_part_is_configured(app, people):
+    assert "Also configured" not in people[0].get("/lab/live").text
+    config = Configurator(registry=app.registry)
+    for name, configured in (("shards", True), ("regions", False)):
+        card = Card(name, name, "36", "Text.", lambda settings, on=configured: on, samples("tweeter_deliveries_total"))
+        add_lab_card(config, card)
+    config.commit()
+    page = people[0].get("/lab/live").text
+    assert 'id="card-shards"' in page
+    assert re.search(r"Events applied to materialized timelines \((redis|memory), \w+\)</th><td>[1-9]", page)
+    assert 'id="card-regions"' not in page
 
 
 # the switch
