@@ -26,9 +26,17 @@ def shoot(page: Page, name: str, **options: Any) -> None:
     page.screenshot(path=FOLDER / f"{name}.png", **options)
 
 
+def recorded(browser: Browser) -> None:
+    """The still of the recorded fan-out."""
+    page = browser.new_page(**DESKTOP)
+    page.goto((FOLDER.parent / "results" / "fan-out.html").as_uri())
+    page.locator(".stage").screenshot(path=FOLDER / "fan-out.png")
+
+
 def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=HEADLESS_SHELL, args=["--no-sandbox"])
+        recorded(browser)
         shoot(signed_in(browser, **PHONE), "phone")
         page = signed_in(browser, **DESKTOP)
         shoot(page, "home")
