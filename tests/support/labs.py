@@ -11,7 +11,7 @@ from tests.conftest import running, settings_of
 from tweeter.db.sessions import begin_immediate
 from tweeter.devtools.servers import free_port
 from tweeter.interfaces import IDelivery
-from tweeter.lab import outage
+from tweeter.lab import dial, outage
 from tweeter.models import User
 from tweeter.services.actions import actions_of
 
@@ -93,6 +93,13 @@ def finished(lab, seconds=60.0):
         assert time.monotonic() < deadline, lab.jobs.current
         time.sleep(0.02)
     return lab.jobs.current
+
+
+@pytest.fixture
+def small_dial(monkeypatch):
+    monkeypatch.setattr(dial, "READERS", {2: "lab_follows_2", 30: "lab_follows_30"})
+    monkeypatch.setattr(dial, "AUTHORS", 30)
+    monkeypatch.setattr(dial, "CHUNK", 20)
 
 
 @pytest.fixture(autouse=True)

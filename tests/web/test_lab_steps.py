@@ -7,10 +7,10 @@ from pyramid.config import Configurator
 from sqlalchemy import select
 
 from tests.conftest import HERE, check_searchable
-from tests.support.labs import _break_at_once, app, finished, id_of, lab, lab_on, people, with_servers  # noqa: F401
+from tests.support.labs import _break_at_once, app, finished, id_of, lab, lab_on, people, small_dial, with_servers  # noqa: F401
 from tests.support.people import Browser, Person
 from tweeter.interfaces import IDelivery, ITimelineKinds
-from tweeter.lab import accounts, add_lab_step, dial, shared
+from tweeter.lab import accounts, add_lab_step, shared
 from tweeter.lab.comparison import compare_all
 from tweeter.lab.steps import Step, as_configured
 from tweeter.models import Relationship, User
@@ -92,13 +92,6 @@ def test_other_modules_can_add_steps(app, people):
 
 
 # the dial
-
-
-@pytest.fixture
-def small_dial(monkeypatch):
-    monkeypatch.setattr(dial, "READERS", {2: "lab_follows_2", 30: "lab_follows_30"})
-    monkeypatch.setattr(dial, "AUTHORS", 30)
-    monkeypatch.setattr(dial, "CHUNK", 20)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
