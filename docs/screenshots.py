@@ -32,7 +32,7 @@ def shoot(page: Page, name: str, **options: Any) -> None:
 
 def recorded(browser: Browser) -> None:
     """The still of the recorded fan-out."""
-    page = browser.new_page(**DESKTOP)
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto((FOLDER.parent / "results" / "fan-out.html").as_uri())
     page.locator(".stage").screenshot(path=FOLDER / "fan-out.png")
 

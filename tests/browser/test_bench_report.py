@@ -146,7 +146,8 @@ def test_the_animation(chromium: Browser, animation: Path) -> None:
 
 
 def test_the_animation_on_a_dark_phone_that_prefers_reduced_motion(chromium: Browser, animation: Path) -> None:
-    context = chromium.new_context(color_scheme="dark", reduced_motion="reduce", **PHONE)
+    phone: dict[str, Any] = PHONE
+    context = chromium.new_context(color_scheme="dark", reduced_motion="reduce", **phone)
     page = context.new_page()
     page.goto(animation.as_uri())
     check(page)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from statistics import median
+from typing import TypeVar
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
@@ -27,6 +28,8 @@ from tweeter.lab.status import Lab
 from tweeter.models import User
 from tweeter.services.actions import Actions, actions_of
 from tweeter.web.security import SIGNED_IN
+
+T = TypeVar("T")
 
 PATH = "/public"
 NAME = "lab_public"
@@ -93,7 +96,7 @@ class _Change:
         self._lab = lab
         self._get = get
 
-    def __call__(self, name: str, do: Callable[[Actions], object]) -> object:
+    def __call__(self, name: str, do: Callable[[Actions], T]) -> T:
         phase = self._job.phase(name, 1, "new ETag")
         before = self._get().headers["ETag"]
         with self._registry.database.writing_sessions.begin() as session:
