@@ -68,23 +68,19 @@ def shared_page(registry: Registry, url: str) -> Callable[[Job], None]:
 def _costs(job: Job, get: Callable[..., Response]) -> None:
     total = ROUNDS * EACH
     phases = [job.phase("The page", total, "pages"), job.phase("304, not modified", total, "responses")]
-    rounds: list[list[float]] = [[], []]
+    times: list[list[float]] = [[], []]
     etag = get().headers["ETag"]
-    for _ in range(ROUNDS):
-        times: list[list[float]] = [[], []]
-        for _ in range(EACH):
-            for phase, each, known in zip(phases, times, ("", etag), strict=True):
-                began = time.perf_counter()
-                response = get(known)
-                each.append(time.perf_counter() - began)
-                phase.done += 1
-                phase.seconds += each[-1]
-                size = f"{len(response.body):,} bytes, “{response.headers['Cache-Control']}”"
-                phase.note = f"{response.status_int}, median {duration(median(each))}, {size}"
-                etag = response.headers["ETag"]
-        for every, each in zip(rounds, times, strict=True):
-            every.append(median(each))
-    job.noise = noise(rounds)
+    for _ in range(total):
+        for phase, each, known in zip(phases, times, ("", etag), strict=True):
+            began = time.perf_counter()
+            response = get(known)
+            each.append(time.perf_counter() - began)
+            phase.done += 1
+            phase.seconds += each[-1]
+            size = f"{len(response.body):,} bytes, “{response.headers['Cache-Control']}”"
+            phase.note = f"{response.status_int}, median {duration(median(each))}, {size}"
+            etag = response.headers["ETag"]
+    job.noise = noise([median(each[first : first + EACH]) for first in range(0, total, EACH)] for each in times)
 
 
 class _Change:
