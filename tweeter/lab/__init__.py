@@ -145,3 +145,4 @@ def includeme(config: Configurator) -> None:
     config.scan("tweeter.lab.views")
     config.scan("tweeter.lab.buttons")
     config.include("tweeter.lab.load")
+    config.include("tweeter.lab.shared")
