@@ -1,5 +1,6 @@
 """The lab: the steps of the talk, the dial, and the page of signed-out readers."""
 
+import operator
 import re
 
 import pytest
@@ -95,9 +96,9 @@ def test_other_modules_can_add_steps(app, people):
 def test_a_card_appears_if_its_part_is_configured(app, people):
     assert "Also configured" not in people[0].get("/lab/live").text
     config = Configurator(registry=app.registry)
-    for name, configured in (("shards", True), ("regions", False)):
-        card = Card(name, name, "36", "Text.", lambda settings, on=configured: on, samples("tweeter_deliveries_total"))
-        add_lab_card(config, card)
+    for name, setting in (("shards", "tweeter.lab"), ("regions", "tweeter.production")):
+        configured = operator.itemgetter(setting)
+        add_lab_card(config, Card(name, name, "36", "Text.", configured, samples("tweeter_deliveries_total")))
     config.commit()
     page = people[0].get("/lab/live").text
     assert 'id="card-shards"' in page
