@@ -101,12 +101,12 @@ class SecurityPolicy:
         ).where(User.id == userid)  # fmt: skip
         columns = ["token_hash", "user_id", "auth_version", "date", "expires"]
         session.execute(insert(LoginSession).from_select(columns, row))
-        return self._ticket.headers(token)
+        return self._ticket.headers(request, token)
 
     def forget(self, request: Request, **options: Any) -> Headers:
         """Ends this browser's session in the request's transaction, which makes all copies of its cookie void."""
         self._end(request)
-        return self._ticket.headers(None)
+        return self._ticket.headers(request, None)
 
     def _end(self, request: Request) -> None:
         if token := self._ticket.read(request):
@@ -135,22 +135,22 @@ class SecurityPolicy:
         except DBAPIError as error:  # the database is read-only or locked: the next page tries again
             log.warning("renewing a session failed: %s", error.orig)
             return
-        headers = self._ticket.headers(token)
+        headers = self._ticket.headers(request, token)
         request.add_response_callback(lambda request, response: response.headerlist.extend(headers))
 
 
-def local_url(url: str, default: str = "/") -> str:
-    """Returns the redirect target if it is a path that no browser can take for another site; else `default`."""
-    if not url.startswith("/") or url.startswith("//") or len(url) > 2000:
-        return default
+def local_url(url: str, mount: str = "") -> str:
+    """Returns the redirect target if it is a path below `mount` that no browser can take for another site; else ""."""
+    if not url.startswith(f"{mount}/") or url.startswith("//") or len(url) > 2000:
+        return ""
     if "\\" in url or any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
-        return default
+        return ""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return default
+        return ""
     if parts.scheme or parts.netloc or "//" in parts.path:  # "/.//evil" resolves to "//evil"
-        return default
+        return ""
     return quote(url, safe="/?&=%#@:;,+!~*'()$-._")
 
 
