@@ -1,12 +1,14 @@
 """`tweeter init`: the folder of a production site. test_packaging runs it from a wheel."""
 
+import gzip
+import re
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.config import Config
 
-from tests.conftest import running
+from tests.conftest import running, settings_of
 from tests.support.people import Browser
 from tweeter.cli import main
 from tweeter.settings import read_ini
@@ -65,3 +67,18 @@ def test_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err in (
         f"tweeter: {tmp_path / 'site'}: File exists\n", f"tweeter: {tmp_path / 'site'}: Not a directory\n",
     )  # fmt: skip
+
+
+def test_static_files_are_those_of_the_site(tmp_path: Path, sqlite_url: str) -> None:
+    folder = tmp_path / "static"
+    for _ in range(2):  # the second time for an upgrade
+        assert main(["static", str(folder)]) == 0
+    with running(settings_of(sqlite_url)) as app:
+        browser = Browser(app)
+        names = set(re.findall(r'/static/([^"]+)', browser.get("/public").text))
+        assert len(names) >= 3
+        for name in names:
+            body = browser.get(f"/static/{name}").body
+            assert (folder / name).read_bytes() == body
+            assert gzip.decompress((folder / f"{name}.gz").read_bytes()) == body
+    assert not [file.name for file in folder.iterdir() if file.name.startswith(".")]

@@ -20,6 +20,7 @@ from tweeter.errors import TweeterError
 
 COMMANDS = (
     "init",
+    "static",
     "demo",
     "load",
     "user",
