@@ -23,7 +23,8 @@ FOLDER = "tweeter-deploy"  # in the home of the ssh user
 
 def commands(heading: str) -> str:
     """The commands in a section of the guide."""
-    section = re.search(rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    text = GUIDE.read_text(encoding="utf-8")
+    section = re.search(rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     blocks = re.findall(r"^```sh\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL) if section else []
     if not blocks:
         raise Exit(f"{GUIDE} has no commands in a section {heading}.")
@@ -59,7 +60,7 @@ def upload(c: Connection, files: list[Path]) -> None:
         raise Exit("There is no wheel in dist/: make dist")
     c.run(f"umask 077 && mkdir -p ~/{FOLDER} && rm -f ~/{FOLDER}/*.whl")
     for file in [*files, wheels[-1]]:
-        c.put(file, f"{FOLDER}/{file.name}")
+        c.put(str(file), f"{FOLDER}/{file.name}")
 
 
 def run(c: Connection, *scripts: str) -> None:

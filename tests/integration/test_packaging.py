@@ -205,7 +205,8 @@ def test_production_steps_of_the_readme_work(
         assert json.loads(health) == {"backend": "memory", "sql": "ok"}
         page = urlopen(f"http://127.0.0.1:{port}/public").read().decode()
         assert "<title>Public" in page
-        assert "script_location = tweeter:migrations" in (tmp_path / "site" / "production.ini").read_text(encoding="utf-8")
+        ini = (tmp_path / "site" / "production.ini").read_text(encoding="utf-8")
+        assert "script_location = tweeter:migrations" in ini
         assert (tmp_path / "site" / "secret").stat().st_mode & 0o777 == 0o600
     finally:
         process.terminate()
