@@ -8,7 +8,7 @@ BENCH = ["numpy>=2", "matplotlib>=3.9"]
 
 
 class Build(build_py):
-    """production.ini lives at the top level, where its readers look for it. `tweeter init` needs it in the wheel too."""
+    """production.ini lives at the top level, where its readers look for it. `tweeter init` needs it, too."""
 
     def run(self):
         super().run()

@@ -95,7 +95,9 @@ def _filled(tweet: TweetView, own: bool, mount: str) -> bytes:
 def _article(tweet: TweetView, mount: str) -> tuple[bytes, bytes, bytes]:
     """The HTML of a tweet, split at the number of its replies and at the link to delete it."""
     message, iso, shown = made_of(tweet, mount)
-    html = _tweet_template().render(tweet=tweet, mount=mount, message=message, iso=iso, shown=shown, replies=_HOLE, own=_HOLE)
+    html = _tweet_template().render(
+        tweet=tweet, mount=mount, message=message, iso=iso, shown=shown, replies=_HOLE, own=_HOLE
+    )
     before, between, after = html.encode().split(_HOLE.encode())
     return before, between, after
 

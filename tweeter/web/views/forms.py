@@ -85,7 +85,10 @@ def page_cursor(request: Request) -> Cursor:
 
 
 def page_url(request: Request, path: str = "", **parameters: int | str | None) -> str | None:
-    """The URL of this page, or of a path of the site, with the cursor of another page; None if a parameter is None, because there is no such page."""
+    """The URL of this page, or of a path of the site, with the cursor of another page.
+
+    None if a parameter is None, because there is no such page.
+    """
     if None in parameters.values():
         return None
     if "limit" in request.GET:
