@@ -85,7 +85,7 @@ def crawl(browser: webtest.TestApp, start: str, ending: bool = False) -> set[str
                 seen.add(path)
                 waiting.append(path)
         for form in page.forms.values() if page.content_type == "text/html" else ():
-            action = form["action"].value if "action" in form.fields else ""
+            action = " ".join(field.value or "" for field in form.fields.get("action", ()))
             key = f"{form.action} {action}{' confirmed' if 'confirm' in form.fields else ''}"
             if key in sent or form.action.removeprefix(MOUNT) in JOBS:
                 continue
