@@ -28,7 +28,7 @@ def test_pages_and_scripts_stay_below_the_path(open_browser: Opener, site: str) 
         page.get_by_label("Password").fill(PASSWORD)
         press(page.locator("main").get_by_role("button", name="Sign up"))
         assert page.url == site
-    assert {cookie["path"] for cookie in ada.context.cookies()} == {"/t"}  # type: ignore[typeddict-item]
+    assert {cookie["path"] for cookie in ada.context.cookies()} == {"/t"}
     for page, message in ((ada, "First"), (bob, "Hello @ada")):
         page.get_by_label("What would you like to say?").fill(message)
         press(page.get_by_role("button", name="Post"))

@@ -235,7 +235,7 @@ def test_fab_sets_up_hosts_and_deploys_while_they_serve(
         settings = {"SITE": "tweeter.test", "SITE_FOLDER": str(tmp_path / "site"), "AS_ROOT": "$STAND_INS/as-root"}
 
         def fab(task: str) -> str:
-            command = [sys.executable, "-m", "fabric", "--ssh-config", config, "-H", "web1,web2", task]
+            command = [sys.executable, "-m", "fabric", "--ssh-config", str(config), "-H", "web1,web2", task]
             try:
                 return run(*command, cwd=dist.parent, **settings)
             except AssertionError as error:

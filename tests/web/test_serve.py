@@ -152,6 +152,7 @@ print("ended")
 
 def test_sigterm_lets_requests_finish_and_closes_idle_connections():
     process = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
     address = ("127.0.0.1", int(process.stdout.readline()))
     with process, ExitStack() as stack:
         idle, kept, busy = [

@@ -70,5 +70,5 @@ def _ini(database: str, backend: str) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    with open(file, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
         stream.write(text)

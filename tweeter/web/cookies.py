@@ -13,7 +13,7 @@ import msgspec
 from pyramid.interfaces import ISessionFactory
 from pyramid.request import Request
 from pyramid.session import BaseCookieSessionFactory
-from webob.cookies import SignedSerializer, make_cookie, parse_cookie
+from webob.cookies import SignedSerializer, make_cookie, parse_cookie  # type: ignore[attr-defined]
 
 from tweeter.web.routes import at
 
