@@ -90,7 +90,7 @@ class SecurityPolicy:
         The new session is void if the user's `auth_version` has changed since it was read.
         """
         self._end(request)
-        return self._ticket.headers(self.begin(request.dbsession, userid, auth_version))
+        return self._ticket.headers(request, self.begin(request.dbsession, userid, auth_version))
 
     def begin(self, session: Session, userid: int, auth_version: int) -> str:
         """Adds a session of the user. Returns its token, which is the value of the cookie `ticket`."""
