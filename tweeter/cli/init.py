@@ -29,11 +29,12 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="the folder; it is created if it does not exist")
     parser.add_argument("--database", metavar="URL", help="sqlalchemy.url; without it a SQLite file in the folder")
-    parser.add_argument("--backend", default="memory", help="tweeter.timelines (default: memory)")
+    parser.add_argument("--backend", metavar="NAME", help="tweeter.timelines; by default the one of a single process")
 
 
 def run(args: argparse.Namespace) -> int:
-    load("tweeter.timelines", args.backend, BACKENDS)
+    if args.backend is not None:
+        load("tweeter.timelines", args.backend, BACKENDS)
     if args.database is not None:
         if not args.database.isprintable():
             raise CommandError("The URL of the database contains a line break or another control character.")
@@ -51,18 +52,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _ini(database: str, backend: str) -> str:
+def _ini(database: str, backend: str | None) -> str:
     """The production.ini of the wheel, or of a checkout, with these values."""
     source = next(
         folder / "production.ini" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "production.ini").exists()
     )
     text = source.read_text(encoding="utf-8")
-    for name, line in {
+    lines = {
         "sqlalchemy.url": f"sqlalchemy.url = {database}",
-        "tweeter.timelines": f"tweeter.timelines = {backend}",
         "tweeter.secret": "tweeter.secret_file = %(here)s/secret",
         "script_location": f"script_location = {migrations().replace('%', '%%')}",
-    }.items():
+    }
+    if backend is not None:
+        lines["tweeter.timelines"] = f"tweeter.timelines = {backend}"
+    for name, line in lines.items():
         text, found = re.subn(rf"^{re.escape(name)} = .*$", lambda match, line=line: line, text, flags=re.MULTILINE)
         if found != 1:
             raise CommandError(f"{source} must set {name} once.")
