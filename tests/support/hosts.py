@@ -38,7 +38,7 @@ for unit in units if verb in ("start", "restart", "stop") else ():
         continue
     if verb != "start" and pid.exists():
         os.kill(int(pid.read_text()), signal.SIGTERM)
-        while pathlib.Path(f"/proc/{pid.read_text()}").exists():
+        while pathlib.Path(f"/proc/{pid.read_text().strip()}").exists():
             time.sleep(0.05)
     if verb != "stop":
         program, *words = shlex.split(re.search("^ExecStart=(.*)$", file.read_text(), re.M)[1].replace("%i", number))
