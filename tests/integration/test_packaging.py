@@ -224,12 +224,12 @@ def test_fab_sets_up_hosts_and_deploys_while_they_serve(
     own = f"tweeter.redis.url = {redis_server.url}\ntweeter.redis.prefix = fab:\n"
     ini.write_text(ini.read_text(encoding="utf-8").replace("[pshell]", f"{own}\n[pshell]"), encoding="utf-8")
     path = os.pathsep.join([str(dependencies / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
-    environ = {"PATH": path, "PYTHONPATH": str(dependencies), "PIP_NO_INDEX": "1"}
+    environ = {"PATH": path, "PYTHONPATH": str(dependencies), "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1"}
     with ExitStack() as stack:
         hosts = {}
         for number in (1, 2):
             address = f"127.{random.randrange(1, 255)}.{random.randrange(255)}.{number}"
-            host = Host(tmp_path / f"web{number}", address, environ)
+            host = Host(tmp_path / f"web{number}", address, environ, serves=number == 1)
             hosts[f"web{number}"] = stack.enter_context(closing(host))
         config = tmp_path / "ssh_config"
         config.write_text("".join(host.ssh_config(name) for name, host in hosts.items()), encoding="utf-8")
