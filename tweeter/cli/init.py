@@ -66,7 +66,7 @@ def _ini(database: str, backend: str | None) -> str:
     if backend is not None:
         lines["tweeter.timelines"] = f"tweeter.timelines = {backend}"
     for name, line in lines.items():
-        text, found = re.subn(rf"^{re.escape(name)} = .*$", lambda match, line=line: line, text, flags=re.MULTILINE)
+        text, found = re.subn(rf"^{re.escape(name)} = .*$", line.replace("\\", r"\\"), text, flags=re.MULTILINE)
         if found != 1:
             raise CommandError(f"{source} must set {name} once.")
     return text
