@@ -18,7 +18,7 @@ MOUNT = "/t"
 FILLED = {"username": "wren", "password": PASSWORD, "message": "Hello @bob and #all", "q": "hello"}
 # These forms end the session or close the account, so they come last; the lab's others start jobs.
 LAST = ("/logout", "sessions", "close", "password")
-JOBS = ("/lab/post", "/lab/dial", "/lab/store", "/lab/load", "/lab/tidy")
+JOBS = ("/lab/post", "/lab/dial", "/lab/store", "/lab/load", "/lab/tidy", "/lab/shared")
 
 
 class Mounted:
