@@ -4,6 +4,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 BENCH = ["numpy>=2", "matplotlib>=3.9"]
+CELERY = ["celery>=5.6,<6"]
 
 
 class Build(build_py):
@@ -85,8 +86,11 @@ setup(
     extras_require={
         # Graphs and plots of `tweeter bench`.
         "bench": BENCH,
+        # Workers for large fan-outs: `tweeter.delivery = celery`.
+        "celery": CELERY,
         "dev": ["pyramid_debugtoolbar>=4.12", *BENCH],
         "testing": [
+            *CELERY,
             "webtest>=3.0.7",
             "pytest>=8.3",
             "pytest-xdist>=3.7",
