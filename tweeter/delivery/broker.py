@@ -52,7 +52,6 @@ def make_app(settings: Mapping[str, Any]) -> Any:
         task_time_limit=10 * settings["tweeter.celery.patience"],
         worker_prefetch_multiplier=1,
         worker_soft_shutdown_timeout=float(settings["tweeter.celery.patience"]),
-        worker_cancel_long_running_tasks_on_connection_loss=False,
         task_queues=[Queue(f"{prefix}.{name}", routing_key=f"{prefix}.{name}") for name in (SMALL, LARGE)],
         task_default_queue=f"{prefix}.{SMALL}",
         task_default_routing_key=f"{prefix}.{SMALL}",

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tweeter.devtools.servers import PATIENCE
+from tweeter.devtools.servers.base import PATIENCE, leash
 
 # The log shows when the worker is ready.
 LOGGING = """
@@ -50,11 +49,9 @@ class CeleryWorker:
     def start(self) -> None:
         """Starts it and waits until it is ready. Raises RuntimeError if it does not start."""
         begins = self._log.stat().st_size if self._log.exists() else 0
-        setpriv = shutil.which("setpriv")
-        leash = [setpriv, "--pdeathsig", "SIGTERM"] if setpriv else []
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*leash, *self._command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                [*leash(), *self._command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env=os.environ | {"TWEETER_INI": str(self._ini)},
             )  # fmt: skip
         deadline = time.monotonic() + PATIENCE

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Update, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from tweeter.db.sessions import write
@@ -74,7 +74,7 @@ def forget(session: Session, ids: Collection[int]) -> None:
     write(session, delete(FanOutChunk).where(FanOutChunk.id.in_(ids)))
 
 
-def _given(id_: int):  # type: ignore[no-untyped-def]  # the type of an UPDATE is not public
+def _given(id_: int) -> Update:
     return update(FanOutChunk).where(FanOutChunk.id == id_, FanOutChunk.state == State.GIVEN)
 
 

@@ -189,13 +189,9 @@ class Server:
             raise RuntimeError(f"{command[0]} failed:\n{self.log}")
 
     def _begin(self) -> bool:
-        # If this process is killed, its servers end with it; if it is interrupted, it closes them cleanly itself.
-        # PDEATHSIG refers to the thread that starts a server: when that thread ends, the server ends, too.
-        setpriv = shutil.which("setpriv")
-        leash = [setpriv, "--pdeathsig", self.stop_signal.name] if setpriv else []
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*leash, *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                [*leash(self.stop_signal), *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                 env=self.environment(), start_new_session=True, **self._owner,
             )  # fmt: skip
         deadline = time.monotonic() + PATIENCE
@@ -220,6 +216,16 @@ class Server:
 
     def _signal(self, number: signal.Signals) -> None:
         self._running().send_signal(number)
+
+
+def leash(number: signal.Signals = signal.SIGTERM) -> list[str]:
+    """The beginning of a command: if this process is killed, its servers get this signal.
+
+    If it is interrupted, it closes them cleanly itself. PDEATHSIG refers to the thread that starts a server: when that
+    thread ends, the server ends, too.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", number.name] if setpriv else []
 
 
 def talk(port: int, question: bytes) -> bytes:

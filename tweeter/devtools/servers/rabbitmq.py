@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tweeter.devtools.servers.base import Server, find, free_port, release_port, talk
+from tweeter.devtools.servers.base import Server, find, free_port, leash, release_port, talk
 
 HEADER = b"AMQP\x00\x00\x09\x01"
 
@@ -63,7 +63,7 @@ class RabbitMQ(Server):
         if self._mapper is None:
             # Otherwise the server would start one that outlives it.
             self._mapper = subprocess.Popen(
-                [self._mapper_program, "-port", str(self._ports[0])],
+                [*leash(), self._mapper_program, "-port", str(self._ports[0])],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
                 env=self.environment(), **self._owner,
             )  # fmt: skip
