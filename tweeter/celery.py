@@ -59,7 +59,7 @@ def _make() -> Any:
         raise SystemExit(f"tweeter: {error}") from error
     process = _Process(settings)
 
-    @app.task(name=TASK)  # type: ignore[untyped-decorator]
+    @app.task(name=TASK)
     def fan_out(**chunk: Any) -> None:
         process.worker().fan_out(Chunk(**chunk))
 

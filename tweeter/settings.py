@@ -36,7 +36,9 @@ KNOWN = {
     "tweeter.timelines": Setting(str, "sql", help="The backend that serves the timelines: a built-in or dotted name."),
     "tweeter.timelines.kinds": Setting(str, "", help="Modules with further timeline kinds, separated by spaces."),
     "tweeter.timelines.shadow": Setting(str, "", help="Backends that receive all deliveries but serve no pages."),
-    "tweeter.delivery": Setting(str, "inline", help="How events reach the stores: inline, relay, celery, or a dotted name."),
+    "tweeter.delivery": Setting(
+        str, "inline", help="How events reach the stores: inline, relay, celery, or a dotted name."
+    ),
     "tweeter.secret": Setting(str, None, help="Key that signs cookies: a random text.", secret=True),
     "tweeter.secure_cookies": Setting(bool, True, help="Send cookies over https only."),
     "tweeter.production": Setting(bool, True, help="Refuse weak secrets and the lab; hide the demo account."),

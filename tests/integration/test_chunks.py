@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy import func, insert, select
 
+from tests.conftest import DATABASES
 from tests.thirdparty import direct
 from tweeter.delivery import chunks
 from tweeter.models import FanOutChunk, Relationship, User
@@ -29,6 +30,14 @@ def _quick(monkeypatch):
     monkeypatch.setattr(projector, "SMALL", 2)
     for name, value in (("SEND_AGAIN", 0.2), ("STALLED", 30.0), ("RETRY", 0.05), ("MARGIN", 0.05), ("REST", 0.3)):
         monkeypatch.setattr(chunks, name, value)
+
+
+@pytest.fixture
+def database_url(request):
+    return request.getfixturevalue(f"{getattr(request, 'param', 'postgresql')}_url")
+
+
+on_both = pytest.mark.parametrize("database_url", DATABASES, indirect=True)
 
 
 @pytest.fixture
@@ -54,7 +63,17 @@ def process(start):
     with closing(start()) as process:
         users = [STAR, TOWN, *FANS, *NEIGHBOURS]
         with process.sessions() as session:
-            named = [{"id": n, "username": f"u{n}", "username_key": f"u{n}", "display_name": "x"} for n in users]
+            named = [
+                {
+                    "id": n,
+                    "username": f"u{n}",
+                    "username_key": f"u{n}",
+                    "display_name": "x",
+                    "following_count": 1,
+                    "followers_count": 99,
+                }
+                for n in users
+            ]
             session.execute(insert(User), named)
             follows = [(fan, STAR) for fan in FANS] + [(one, TOWN) for one in NEIGHBOURS]
             session.execute(insert(Relationship), [{"from_user_id": a, "to_user_id": b} for a, b in follows])
@@ -105,6 +124,7 @@ def in_flight(process):
     return process.delivery.relays[0].in_flight
 
 
+@on_both
 def test_chunks_may_be_done_in_any_order_and_twice(process):
     tweet = post(process)
     given = sent(3)
@@ -181,6 +201,7 @@ def test_a_chunk_that_always_fails_ends_in_cold_timelines(process, monkeypatch, 
     assert [each.id for each in page.tweets] == [tweet]
 
 
+@on_both
 def test_what_a_dead_worker_wrote_too_late_is_dropped(process):
     """It read the followers, one of them left, it wrote, and died before it read the followers again."""
     tweet = post(process)
@@ -213,6 +234,7 @@ def test_a_worker_writes_nothing_when_it_is_late(process, monkeypatch):
     assert holders(process, tweet) == list(FANS)
 
 
+@on_both
 def test_a_new_holder_takes_back_what_the_old_one_gave(process, start):
     tweet = post(process)
     old = sent(3)
@@ -255,7 +277,7 @@ def test_a_deleted_tweet_ends_its_chunks(process):
     given = sent(3)
     with process.acting() as actions:
         actions.delete(STAR, tweet)
-    until(lambda: in_flight(process) == 1)
+    until(lambda: process.delivery.relays[0].behind()[0] == 1)
     perform(process, *given)
     until(lambda: not in_flight(process))
     assert not holders(process, tweet)

@@ -28,7 +28,7 @@ from tweeter.devtools.workers import CeleryWorker
 from tweeter.ids import generate_id
 from tweeter.values import Cursor, Timeline
 
-BROKERS = {"redis": Redis, "rabbitmq": RabbitMQ}
+BROKERS: dict[str, type[Redis | RabbitMQ]] = {"redis": Redis, "rabbitmq": RabbitMQ}
 BATCHED, CHUNK = 10, 2000  # followers of the authors that post beside the large fan-out
 PAUSE = 0.02  # seconds between their posts
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
@@ -74,7 +74,9 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
 
     contenders = {name: partial(rate, name) for name in ways}
     figures.add(rotate(scratch.progress, contenders, args.runs, "Large fan-outs"))
-    figures.compare("with workers / by the relay itself", CELERY, INLINE, least=0.9 if args.followers >= 10**6 else None)
+    figures.compare(
+        "with workers / by the relay itself", CELERY, INLINE, least=0.9 if args.followers >= 10**6 else None
+    )
     for name, way in ways.items():
         _beside(scratch, way, site, args, figures, name)
     return figures

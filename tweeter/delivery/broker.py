@@ -105,7 +105,9 @@ class CeleryPublisher:
             except Exception as error:  # the transports have errors of their own
                 self.up = False
                 BROKER_UP.set(0)
-                log.warning("the broker can't be reached, this process does large fan-outs itself: %s", mask(str(error)))
+                log.warning(
+                    "the broker can't be reached, this process does large fan-outs itself: %s", mask(str(error))
+                )
                 self._chunks.clear()
                 self._wait_for_broker()
 

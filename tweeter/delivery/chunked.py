@@ -30,7 +30,7 @@ class ChunkedStream(Stream):
         self._parts: deque[Part] = deque()
 
     @property
-    def waits(self) -> bool:
+    def waits(self) -> bool:  # type: ignore[override]  # an attribute of other streams
         if self._own is not None or self._epoch != self._fan_outs.epoch or (self._parts and self._parts[0].over):
             return False
         return self._all or (self._fan_outs.usable and bool(self._queue) and self._fan_outs.room(self._queue) <= 0)

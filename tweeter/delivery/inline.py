@@ -44,7 +44,11 @@ class InlineDelivery:
         def make() -> tuple[Notifier | None, Workers | None, list[Relay]]:
             notifier = Notifier(engine) if engine.dialect.name == "postgresql" else None
             own = workers() if workers else None
-            return notifier, own, [Relay(sessions, engine, clock, each, keep, delivers, notifier, own) for each in every]
+            return (
+                notifier,
+                own,
+                [Relay(sessions, engine, clock, each, keep, delivers, notifier, own) for each in every],
+            )
 
         self._make = make
         self._notifier, self._workers, self.relays = make()

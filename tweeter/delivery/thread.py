@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter.db.clock import DatabaseClock
-from tweeter.delivery.chunks import FanOuts
 from tweeter.db.sessions import SessionFactory
+from tweeter.delivery.chunks import FanOuts
 from tweeter.delivery.holder import Attempts, Holder
 from tweeter.delivery.lease import Lease, LostLease
 from tweeter.delivery.locks import NoLease, make_lease

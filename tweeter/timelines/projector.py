@@ -60,9 +60,7 @@ class Projector:
         # followers would see the next tweet until the followers are read again.
         self._audience: dict[int, Sequence[int]] = {}
 
-    def begin(
-        self, guard: Callable[[], None], fan_out: Callable[[TweetCreated, int], Stream] | None = None
-    ) -> None:
+    def begin(self, guard: Callable[[], None], fan_out: Callable[[TweetCreated, int], Stream] | None = None) -> None:
         """Begins a new lease. Other holders may have applied events since the followers were remembered.
 
         `fan_out` makes the streams of large fan-outs; without it this process does them.

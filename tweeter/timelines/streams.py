@@ -70,7 +70,9 @@ class Streams:
         match event:
             case TweetCreated(tweet_id, user_id):
                 return Stream(
-                    event, resume, lambda after: self._fan_out(tweet_id, user_id, after, self._stretches(user_id, after))
+                    event,
+                    resume,
+                    lambda after: self._fan_out(tweet_id, user_id, after, self._stretches(user_id, after)),
                 )
             case TweetsDeleted(tweet_ids):
                 return Stream(event, resume, lambda after: self._forget_replies(tweet_ids, after))

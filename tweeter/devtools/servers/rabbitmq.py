@@ -31,7 +31,7 @@ class RabbitMQ(Server):
 
     @property
     def _name(self) -> str:
-        return f"tweeter-{self._ports[0]}@localhost"
+        return f"tweeter-{self._ports[0]}@"
 
     def command(self) -> Sequence[str]:
         return [self._program]
@@ -42,7 +42,7 @@ class RabbitMQ(Server):
             "HOME": self.folder,
             "ERL_EPMD_PORT": mapper,
             "ERL_EPMD_ADDRESS": self.host,
-            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODENAME": f"{self._name}localhost",
             "RABBITMQ_NODE_IP_ADDRESS": self.host,
             "RABBITMQ_NODE_PORT": self.port,
             "RABBITMQ_DIST_PORT": distribution,
@@ -57,6 +57,7 @@ class RabbitMQ(Server):
         return super().environment() | {key: str(value) for key, value in own.items()}
 
     def answers(self) -> bool:
+        # Its first response names the cluster, which is by default the node at the machine's own name.
         return self._name.encode() in talk(self.port, HEADER)
 
     def _begin(self) -> bool:
