@@ -15,7 +15,7 @@ import tweeter.celery
 from tests.conftest import _database, write_ini
 from tweeter.cli import main
 from tweeter.devtools.servers import Redis
-from tweeter.devtools.workers import CeleryWorker
+from tweeter.devtools.servers.workers import CeleryWorker
 from tweeter.metrics import CHUNKS
 from tweeter.models import FanOutChunk, Relationship, User
 from tweeter.testing import Process
@@ -26,7 +26,8 @@ STAR, TOWN = 1, 2
 FANS = range(100, 700)  # two chunks
 NEIGHBOURS = range(2000, 2510)  # also two chunks
 SECONDS = 60
-POSTS = int(os.environ.get("TWEETER_POSTS", 100))
+POSTS = int(os.environ.get("TWEETER_POSTS", 90))
+LONG = POSTS >= 1000
 
 
 class Cluster:
@@ -122,7 +123,7 @@ def test_workers_deliver_to_all_followers(cluster):
 
 def test_a_broker_that_is_killed_three_times_delays_nothing_for_good(cluster):
     """Posts go on meanwhile, and workers deliver again after each restart."""
-    restarts = 3 if isinstance(cluster.broker, Redis) or POSTS >= 1000 else 1
+    restarts = 3 if LONG or isinstance(cluster.broker, Redis) else 1
     for _ in range(restarts):
         cluster.post()
         cluster.broker.kill()
@@ -139,23 +140,18 @@ def test_a_broker_that_is_killed_three_times_delays_nothing_for_good(cluster):
 
 
 def test_workers_that_are_killed_at_random_leave_nothing_wrong(cluster):
-    chance = random.Random(1)
-    kills = 0
-    for number in range(POSTS):
+    posts = POSTS if LONG or isinstance(cluster.broker, Redis) else POSTS // 3
+    for number in range(posts):
         cluster.post()
         time.sleep(0.01)
-        if chance.random() < 0.05:
+        if number % 20 == 10 or random.random() < 0.01:
             cluster.worker.kill_child()
-            kills += 1
-        if number % 1000 == min(POSTS, 1000) // 2:
+        if number % 1000 == 50:
             cluster.worker.kill()
             cluster.worker.start()
-    assert kills
     cluster.check()
-
-
-def test_a_worker_ends_in_order(cluster):
-    assert cluster.worker.stop() == 0
+    if posts == POSTS:
+        assert cluster.worker.stop() == 0
 
 
 @pytest.fixture

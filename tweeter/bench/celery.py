@@ -24,7 +24,7 @@ from tweeter.bench.warm import AT_ONCE, RedisKey, shuffled
 from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError, count
 from tweeter.devtools.servers import RabbitMQ, Redis
-from tweeter.devtools.workers import CeleryWorker
+from tweeter.devtools.servers.workers import CeleryWorker
 from tweeter.ids import generate_id
 from tweeter.values import Cursor, Timeline
 

@@ -40,7 +40,7 @@ def make_app(settings: Mapping[str, Any]) -> Any:
         transport = Connection(broker).get_transport_cls()
     except Exception as error:  # kombu has no error of its own for a URL that it can't read
         raise SettingError(f"tweeter.celery.broker: {mask(str(broker))}: {error!r}") from error
-    redis = getattr(transport, "driver_type", "") == "redis"
+    confirms = transport.driver_type == "amqp"
     app = Celery("tweeter", broker=broker, set_as_current=False)
     app.conf.update(
         task_serializer="json",
@@ -59,9 +59,9 @@ def make_app(settings: Mapping[str, Any]) -> Any:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=(
-            {"visibility_timeout": VISIBLE, "socket_timeout": CONNECT, "socket_connect_timeout": CONNECT}
-            if redis
-            else {"confirm_publish": True}
+            {"confirm_publish": True}
+            if confirms
+            else {"visibility_timeout": VISIBLE, "socket_timeout": CONNECT, "socket_connect_timeout": CONNECT}
         ),
     )
     return app

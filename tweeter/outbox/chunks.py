@@ -1,7 +1,7 @@
 """The chunks of large fan-outs that workers were given: one row each, which the worker deletes when it is done.
 
-A row decides what a message of the broker is worth. Messages may be lost, late or repeated; a worker begins a chunk only
-while its row is `GIVEN`, and the holder of the lease learns from the rows what is done. Sessions are in autocommit.
+Messages of the broker may be lost, late or repeated. A worker begins a chunk only while its row is `GIVEN`, and the
+holder of the lease learns from the rows what is done. Sessions are in autocommit.
 """
 
 from collections.abc import Collection, Iterable

@@ -191,8 +191,8 @@ class Server:
     def _begin(self) -> bool:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*leash(self.stop_signal), *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                env=self.environment(), start_new_session=True, **self._owner,
+                [*leash(self.stop_signal), *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.folder, env=self.environment(), start_new_session=True, **self._owner,
             )  # fmt: skip
         deadline = time.monotonic() + PATIENCE
         while self._process.poll() is None and time.monotonic() < deadline:
