@@ -114,7 +114,9 @@ class CeleryPublisher:
     def _send_all(self) -> None:
         while self._chunks and not self._stopped:
             queue, chunk = self._chunks.popleft()
-            self._app.send_task(TASK, kwargs=chunk._asdict(), queue=queue, retry=True, retry_policy=_ONCE)
+            self._app.send_task(
+                TASK, kwargs=chunk._asdict(), queue=queue, retry=True, retry_policy=_ONCE, confirm_timeout=CONNECT
+            )
 
     def _wait_for_broker(self) -> None:
         while not self._stopped:
