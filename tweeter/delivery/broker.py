@@ -33,7 +33,8 @@ def make_app(settings: Mapping[str, Any]) -> Any:
         from kombu import Connection, Queue
     except ModuleNotFoundError as error:
         raise SettingError(
-            f"tweeter.delivery = celery: {error}; install the extra: pip install 'tweeter[celery]'"
+            f"tweeter.delivery = celery: {error}. It belongs to the extra `celery`: pip install '.[celery]' in a "
+            "checkout, or the wheel's name with [celery] behind it."
         ) from error
     broker, prefix = settings["tweeter.celery.broker"], settings["tweeter.celery.queue"]
     try:

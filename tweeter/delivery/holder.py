@@ -141,7 +141,8 @@ class Holder:
         """Applies the new events of the outbox. Returns the seconds to wait until the next call."""
         self._guard()
         if self._fan_outs:
-            self._fan_outs.look()
+            with self._kept():
+                self._fan_outs.look()
         began = time.monotonic()
         room = min(1 if self._attempts.careful else EVENTS, IN_FLIGHT - len(self._running))
         if room <= 0:
