@@ -28,7 +28,7 @@ SECONDS = 20
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(projector, "SMALL", 2)
-    for name, value in (("SEND_AGAIN", 0.2), ("STALLED", 30.0), ("RETRY", 0.05), ("MARGIN", 0.05), ("REST", 0.3)):
+    for name, value in (("SEND_AGAIN", 30.0), ("STALLED", 30.0), ("RETRY", 0.05), ("MARGIN", 0.05), ("REST", 0.3)):
         monkeypatch.setattr(chunks, name, value)
 
 
@@ -161,7 +161,8 @@ def test_a_small_author_has_another_queue_and_does_not_wait(process):
     assert len(direct.SENT) == direct.LIMITS.outstanding + 1
 
 
-def test_a_lost_message_is_sent_again(process):
+def test_a_lost_message_is_sent_again(process, monkeypatch):
+    monkeypatch.setattr(chunks, "SEND_AGAIN", 0.2)
     tweet = post(process)
     sent(3)
     again = sent(3)
