@@ -5,6 +5,7 @@ from setuptools.command.build_py import build_py
 
 DEPLOY = ["fabric>=3.2,<4"]
 BENCH = ["numpy>=2", "matplotlib>=3.9"]
+CELERY = ["celery>=5.6,<6"]
 
 
 class Build(build_py):
@@ -89,8 +90,11 @@ setup(
     extras_require={
         # Graphs and plots of `tweeter bench`.
         "bench": BENCH,
+        # Workers for large fan-outs: `tweeter.delivery = celery`.
+        "celery": CELERY,
         "dev": ["pyramid_debugtoolbar>=4.12", *BENCH],
         "testing": [
+            *CELERY,
             "webtest>=3.0.7",
             "pytest>=8.3",
             "pytest-xdist>=3.7",

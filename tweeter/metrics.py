@@ -67,6 +67,13 @@ AGE = Gauge(
 LAG = Gauge("tweeter_store_lag_seconds", "Seconds that a page from the store may lag behind the commits", ["backend"])
 HOLDS = Gauge("tweeter_relay_holds_lease", "1 while this process delivers to the store", ["backend"])
 IN_FLIGHT = Gauge("tweeter_events_in_flight", "Long events that are being applied to the store", ["backend"])
+CHUNKS = Counter(
+    "tweeter_fan_out_chunks",
+    "Chunks of large fan-outs: given to workers, done, sent again, given again, taken back, or cold after 3 attempts",
+    ["backend", "what"],
+)
+OUTSTANDING = Gauge("tweeter_fan_out_chunks_outstanding", "Chunks that workers have not done yet", ["backend"])
+BROKER_UP = Gauge("tweeter_broker_up", "1 while this process can send chunks to the broker, 0 while it cannot")
 OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox; beyond 10,000 the span of their ids")
 OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Seconds since the oldest row in the outbox, 0 without one")
 

@@ -36,7 +36,9 @@ KNOWN = {
     "tweeter.timelines": Setting(str, "sql", help="The backend that serves the timelines: a built-in or dotted name."),
     "tweeter.timelines.kinds": Setting(str, "", help="Modules with further timeline kinds, separated by spaces."),
     "tweeter.timelines.shadow": Setting(str, "", help="Backends that receive all deliveries but serve no pages."),
-    "tweeter.delivery": Setting(str, "inline", help="How events reach the stores: inline, relay, or a dotted name."),
+    "tweeter.delivery": Setting(
+        str, "inline", help="How events reach the stores: inline, relay, celery, or a dotted name."
+    ),
     "tweeter.secret": Setting(str, None, help="Key that signs cookies: a random text.", secret=True),
     "tweeter.secret_file": Setting(str, "", help="File that contains tweeter.secret; it replaces that setting."),
     "tweeter.secure_cookies": Setting(bool, True, help="Send cookies over https only."),
@@ -128,7 +130,8 @@ def check_names(settings: Mapping[str, Any], environ: Mapping[str, str]) -> None
         return  # without importing the backends
     named = " ".join(str(settings.get(key) or KNOWN[key].default) for key in NAMING_MODULES)
     third_party = (spec for spec in named.split() if "." in spec)
-    declared = {*KNOWN, *declared_settings([*modules_of("tweeter.backends"), *third_party])}
+    own = [*modules_of("tweeter.backends"), *modules_of("tweeter.delivery")]
+    declared = {*KNOWN, *declared_settings([*own, *third_party])}
     parts = {key.split(".")[1] for key in declared}
     for key in sorted(ours - declared):
         part = key.split(".")[1]

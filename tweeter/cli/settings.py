@@ -99,7 +99,7 @@ def _declared(merged: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str
             for spec in str(merged[key]).split():
                 declared |= declarations(load(key, spec, package))
     unused = {key for key in merged if key.startswith("tweeter.")} - declared.keys()
-    known = declared_settings(modules_of(BACKENDS)) if unused else {}
+    known = declared_settings([*modules_of(BACKENDS), *modules_of("tweeter.delivery")]) if unused else {}
     return declared | {key: known.get(key, UNUSED) for key in sorted(unused)}
 
 

@@ -4,7 +4,7 @@ from sqlalchemy.orm import configure_mappers
 
 from tweeter.models.base import Base
 from tweeter.models.imported import Imported, Unlinked
-from tweeter.models.outbox import Consumer, OutboxEvent
+from tweeter.models.outbox import Consumer, FanOutChunk, OutboxEvent
 from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
 from tweeter.models.timelines import StoredTimeline, TimelineEntry, TimelineRun
@@ -14,6 +14,7 @@ from tweeter.models.user import Relationship, User, closed_users
 __all__ = [
     "Base",
     "Consumer",
+    "FanOutChunk",
     "Hashtag",
     "Imported",
     "LoginSession",

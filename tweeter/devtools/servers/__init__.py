@@ -13,6 +13,7 @@ from tweeter.devtools.servers.base import (
 )
 from tweeter.devtools.servers.memcached import Memcached
 from tweeter.devtools.servers.postgresql import PostgreSQL
+from tweeter.devtools.servers.rabbitmq import RabbitMQ
 from tweeter.devtools.servers.redis import Redis
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Memcached",
     "NotInstalled",
     "PostgreSQL",
+    "RabbitMQ",
     "Redis",
     "Server",
     "find",
