@@ -15,7 +15,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DataError
 
 from tests.conftest import HERE, alembic_config, engine_on, running, settings_of, write_ini
+from tests.integration.test_forks import forked
 from tests.support.people import Browser, Person
+from tweeter.bench.replicas import paused_at_random
 from tweeter.cli import main
 from tweeter.db.positions import EVERY, Position, Primary, Sample, Written, ended_before
 from tweeter.db.reads import reading
@@ -163,6 +165,31 @@ def test_writer_reads_on_the_primary_until_the_replica_has_the_write(site, repli
     assert reads.keys() == {("page", "replica", "")}
 
 
+def test_no_read_is_stale_while_the_replay_is_paused_at_random(site, replica):
+    """`tweeter bench replicas --pairs 100000` is the long form, over HTTP and with Redis."""
+    ada = person(site)
+    again = Person(Browser(site, HERE))
+    again.sign_in(ada.username)
+    token = ada.token()
+    with counted() as reads, paused_at_random(replica):
+        for number in range(60):
+            ada.browser.post("/tweets", {"csrf_token": token, "message": f"pair {number}"}, status=303)
+            assert f"pair {number}<" in (ada, again)[number % 2].get(f"/@{ada.username}").text
+    assert reads["page", "replica", ""]
+    assert reads["page", "primary", "behind"]
+
+
+def test_forked_process_looks_at_its_replicas(site):
+    def work():
+        until(lambda: watched(site).serves)
+        with counted() as reads:
+            Browser(site, HERE).get("/public", status=200)
+        assert reads == {("page", "replica", ""): 1}
+
+    until(lambda: watched(site).serves)
+    assert forked(work) == 0
+
+
 @pytest.mark.parametrize("backend", ["memory", "redis"])
 def test_backfills_come_from_the_replica_that_has_everything(primary, replica, redis_server, backend):
     own = {"tweeter.redis.url": redis_server.url, "tweeter.redis.prefix": f"replicas-{backend}:"}
@@ -248,7 +275,7 @@ def test_request_does_not_wait_for_a_replica_that_hangs(primary, replica):
         until(lambda: watched(app).serves)
         proxy.become("swallow")
         longest = 0.0
-        for _ in range(30):
+        for _ in range(20):
             began = time.monotonic()
             ada.get("/public", status=200)
             longest = max(longest, time.monotonic() - began)
@@ -307,6 +334,28 @@ def test_promoted_replica_serves_no_page(primary):
         assert not watched(app).serves
 
 
+def test_after_a_failover_only_replicas_of_the_new_primary_serve(primary, replica, caplog):
+    """Positions of the old timeline mean nothing on the new one."""
+    with replica_of(primary) as promoted:
+        promoted.promote()
+        with (
+            replica_of(promoted) as follower,
+            running(
+                settings_of(promoted.url("site"))
+                | {"sqlalchemy.replica_urls": f"{replica.url('site')} {follower.url('site')}"}
+            ) as app,
+        ):
+            until(lambda: watched(app, 1).serves)
+            until(lambda: "it is on timeline 1, the primary on 2" in caplog.text)
+            with counted() as reads:
+                ada = person(app)
+                for number in range(4):
+                    ada.post(f"{number}")
+                    assert ada.get("/").text.count("<article") == number + 1
+            assert reads["page", "replica", ""]
+            assert not watched(app, 0).serves
+
+
 # mistakes of other balancers
 
 
@@ -315,7 +364,7 @@ def test_caught_up_replica_says_nothing_about_another(primary, replica):
     with replica_of(primary) as other, site_on(primary, replica.url("site"), other.url("site")) as app:
         people = [person(app), person(app)]  # each begins with another replica
         replica.pause_replay()
-        for ada in people * 5:
+        for ada in people * 3:
             tweet = ada.post("on one of two replicas")
             other.catch_up()
             with counted() as reads:
@@ -398,6 +447,9 @@ def test_samples_contain_what_was_committed_before(primary):
         time.sleep(EVERY / 2)
         known.look()
         after = known.newest
+    assert before is not None
+    assert position is not None
+    assert after is not None
     assert not ended_before(xid, before.oldest)
     assert ended_before(xid, after.oldest)
     assert before.committed < position.lsn <= after.committed

@@ -39,7 +39,7 @@ WRITERS = 4  # accounts that write and read at the same time
 PAUSED = 0.4  # seconds of a pause of the replay, at most, and between two
 COLD = 0.1  # of the pairs read a cold home page
 LEAST_SHARE = 0.9  # target for reads and backfills on the replica
-IDLE = 2.0  # seconds in which the primary's other work is measured
+IDLE = 4.0  # seconds in which the primary's other work is measured
 # Passwords are not measured.
 CHEAP = {"tweeter.argon2.time_cost": 1, "tweeter.argon2.memory_kib": 8, "tweeter.metrics": "127.0.0.1"}
 # A replica receives what is on disk.

@@ -12,7 +12,7 @@ from itertools import count
 
 from sqlalchemy.orm import Session
 
-from tweeter.db.positions import Primary, Written
+from tweeter.db.positions import Position, Primary, Written
 from tweeter.db.replicas import Replica
 from tweeter.db.sessions import SessionFactory
 from tweeter.metrics import SQL_READS, child
@@ -51,11 +51,11 @@ class Reads:
 
     def page(self) -> Session:
         """For a page: each statement has a snapshot of its own."""
-        return self._page() or self._autocommit()
+        return self._page(self._autocommit)
 
     def transaction(self) -> Session:
         """For a page that needs a transaction."""
-        return self._page(transaction=True) or self._transactions()
+        return self._page(self._transactions)
 
     def fill(self) -> Session:
         """To fill a store: contains everything that was committed before this call."""
@@ -63,37 +63,37 @@ class Reads:
             return self._autocommit()
         position = self._primary.position() if any(replica.serves for replica in self._replicas) else None
         if position is None:
-            return _on_primary("fill", "none") or self._autocommit()
-        return self._open("fill", 0, *position) or self._autocommit()
+            return _counted("fill", "primary", "none", self._autocommit())
+        return self._open("fill", 0, position, self._autocommit)
 
-    def _page(self, transaction: bool = False) -> Session | None:
+    def _page(self, primary: SessionFactory) -> Session:
         reader = _reader.get()
         if reader is None:
-            return None
+            return primary()
         written = reader()
         fresh = self._primary.fresh(self._limit)
         if fresh is None:
-            return _on_primary("page", "none")
-        lsn = fresh.flushed
+            return _counted("page", "primary", "none", primary())
+        need = Position(fresh.timeline, fresh.flushed)
         if written is not None:
             own = self._primary.containing(written)
             if own is None or own.timeline != fresh.timeline:
-                return _on_primary("page", "timeline")
-            lsn = max(lsn, own.lsn)
-        return self._open("page", written.account if written else 0, fresh.timeline, lsn, transaction)
+                return _counted("page", "primary", "timeline", primary())
+            need = max(need, own)
+        return self._open("page", written.account if written else 0, need, primary)
 
-    def _open(self, kind: str, account: int, timeline: int, lsn: int, transaction: bool = False) -> Session | None:
-        """A session on the first replica that has replayed `lsn`. An account begins with the same one each time."""
+    def _open(self, kind: str, account: int, need: Position, primary: SessionFactory) -> Session:
+        """A session on the first replica that has what is needed. An account begins with the same one each time."""
         reason = "none"
         first = (account or next(self._turns)) % len(self._replicas)
         for replica in (*self._replicas[first:], *self._replicas[:first]):
-            if replica.serves and replica.timeline == timeline:
-                if session := replica.open(lsn, transaction):
-                    child(SQL_READS, kind, "replica", "").inc()
-                    return session
+            if replica.serves and replica.timeline == need.timeline:
+                if session := replica.open(need.lsn, transaction=primary is self._transactions):
+                    return _counted(kind, "replica", "", session)
                 reason = "behind"
-        return _on_primary(kind, reason)
+        return _counted(kind, "primary", reason, primary())
 
 
-def _on_primary(kind: str, reason: str) -> None:
-    child(SQL_READS, kind, "primary", reason).inc()
+def _counted(kind: str, server: str, reason: str, session: Session) -> Session:
+    child(SQL_READS, kind, server, reason).inc()
+    return session
