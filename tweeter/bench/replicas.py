@@ -127,7 +127,7 @@ class Writer:
 
     def __init__(self, id_: int, name: str, browsers: Sequence[Browser], timelines: PushTimelines) -> None:
         self._home = Timeline("home", id_)
-        self._name = name
+        self.name = name
         self._browsers = browsers
         self._timelines = timelines
         self._chance = random.Random(name)  # noqa: S311 (no secret)
@@ -136,20 +136,20 @@ class Writer:
     def pair(self, number: int) -> bool:
         """Writes, reads, and returns whether the page shows the write."""
         writer, reader = (self._chance.choice(self._browsers) for _ in range(2))
-        words = f"pair {number} of {self._name}"
+        words = f"pair {number} of {self.name}"
         kind = self._chance.choice(["post"] * 8 + ["delete", "bio"])
         if kind == "bio":
-            writer.send("/settings", action="profile", display_name=self._name, bio=words)
-            return words in reader.get(f"/@{self._name}").text
+            writer.send("/settings", action="profile", display_name=self.name, bio=words)
+            return words in reader.get(f"/@{self.name}").text
         if kind == "delete" and self._newest:
             gone, self._newest = self._newest, 0
             writer.send(f"/tweets/{gone}/delete")
-            return gone not in reader.get(f"/@{self._name}").tweets
+            return gone not in reader.get(f"/@{self.name}").tweets
         writer.send("/tweets", message=words)
         cold = self._chance.random() < COLD
         if cold:
             self._timelines.drop(self._home)
-        page = reader.get("/" if cold else f"/@{self._name}")
+        page = reader.get("/" if cold else f"/@{self.name}")
         self._newest = next(iter(page.tweets), 0)
         return words in page.text
 
@@ -162,7 +162,9 @@ def check_pairs(scratch: Scratch, name: str, people: Sequence[Writer], pairs: in
     def work(person: Writer) -> int:
         wrong = 0
         for number in range(each):
-            wrong += not person.pair(number)
+            if not person.pair(number):
+                wrong += 1
+                scratch.progress.say(f"A page of {person.name} lacks pair {number}")
             scratch.progress.advance(1)
         return wrong
 
