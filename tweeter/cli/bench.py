@@ -14,7 +14,8 @@ from tweeter.console.commands import CommandError, add_ini, check_writable, read
 from tweeter.console.progress import progress
 
 BENCHMARKS = (
-    "report", "delivery", "celery", "page", "memory", "fill", "outage", "relay", "mix", "latency", "animation",
+    "report", "delivery", "celery", "page", "memory", "fill", "outage", "relay", "mix", "latency", "replicas",
+    "animation",
 )  # fmt: skip
 READERS = ("compare", "model")  # of reports
 DEFAULT = "report"  # the default benchmark
