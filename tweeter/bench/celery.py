@@ -65,7 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     figures = Figures(f"Delivery of a tweet to {args.followers:,} warm timelines", "timelines a second")
     figures.notes.append(
-        f"{args.workers} worker processes and one for small authors, broker {args.broker}, timelines of {args.entries:,} ids."
+        f"{args.workers} worker processes and one for small authors, broker {args.broker}, {args.entries:,} ids each."
     )
     scratch.postgresql_options |= DURABLE
     site = _fill(scratch, args)
