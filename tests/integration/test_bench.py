@@ -124,6 +124,17 @@ def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_serve
     assert sum(lengths) >= 50 * 101
 
 
+def test_celebrities(ini, given, nothing_left, tmp_path):
+    path = tmp_path / "celebrities.json"
+    options = ["--followers", "200", "--tweets", "2", "--runs", "1", *given, "--json", str(path)]
+    assert main(["bench", "celebrities", ini, *options]) == 0
+    assert len(json.loads(path.read_text())["runs"]) == 8
+    assert set(ratios_of(path)) == {
+        "a post to 200 followers: pushed / merged",
+        *(f"a page, {number} celebrities: merged / pushed" for number in (0, 10, 100)),
+    }
+
+
 def test_memory(ini, given, nothing_left, tmp_path, capsys):
     path = tmp_path / "memory.json"
     assert main(["bench", "memory", ini, "--timelines", "30", *given, "--json", str(path)]) == 0

@@ -13,7 +13,7 @@ from tweeter.bench.scratch import Scratch
 from tweeter.console.commands import CommandError, add_ini, check_writable, read_settings
 from tweeter.console.progress import progress
 
-BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage", "relay", "mix", "latency")
+BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage", "relay", "mix", "latency", "celebrities")
 DEFAULT = "report"  # the default benchmark
 
 EXTRA = ("numpy", "matplotlib")  # packages of the extra, which a site does not need

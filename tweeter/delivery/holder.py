@@ -121,14 +121,14 @@ class Holder:
                 # The old holder may not have read a stretch of followers again: former followers may have the tweet.
                 left = self.log.unfollowers_since(found.time - STRETCH)
                 self._guard()
-                self._store.drop(self._projector.kinds.keys_of_followers(left))
+                self._store.drop(self._projector.kinds.keys_to_drop(left))
 
     def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float) -> str:
         """The reason why the store cannot continue from a checkpoint; empty if it can."""
         if found is None:
             return "its checkpoint is lost, or clearing it was interrupted" if was_there else "it is new"
-        if not set(self._projector.kinds) <= set(found.kinds):
-            return "the last relay did not have all timeline kinds of this process"
+        if not self._projector.kinds.can_continue(found.kinds):
+            return "the last relay did not have all timeline kinds of this process, or pushed other authors' tweets"
         if found.epoch != self._site.epoch:
             return "the database moved to another server"
         if not self.log.knows(found.last):
@@ -287,7 +287,7 @@ class Holder:
         )
         self.checkpoint = Checkpoint(
             VERSION, *self._site, self._sequence, self._time, holder, self._position, self._last, in_flight,
-            tuple(self._projector.kinds),
+            self._projector.kinds.delivered(),
         )  # fmt: skip
         data = encode(self.checkpoint)
         self._guard()
