@@ -75,7 +75,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     for number in FOLLOWED:
         one, other = (f"a page, {name}, {number} celebrities" for name in sites)
         figures.compare(f"a page, {number} celebrities: {MERGED} / {PUSHED}", other, one)
-    figures.notes.append("A page is measured without the web application, which takes several times as long.")
+    figures.notes.append("A page is measured without the web application.")
     return figures
 
 
