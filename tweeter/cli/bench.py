@@ -13,7 +13,9 @@ from tweeter.bench.scratch import Scratch
 from tweeter.console.commands import CommandError, add_ini, check_writable, read_settings
 from tweeter.console.progress import progress
 
-BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage", "relay", "mix", "latency", "celebrities")
+BENCHMARKS = (
+    "report", "delivery", "page", "memory", "fill", "outage", "relay", "mix", "latency", "celebrities", "animation",
+)  # fmt: skip
 DEFAULT = "report"  # the default benchmark
 
 EXTRA = ("numpy", "matplotlib")  # packages of the extra, which a site does not need

@@ -204,13 +204,28 @@ if (tweets().length) {
   }
 }
 
-// Keys, while no field has the focus: "/" for the search box, "n" for a new tweet or a reply.
+// Keys, while no field has the focus: "/" for the search box, "n" for a new tweet or a reply. The settings turn them off
+// in this browser.
+
+const KEYS = "keys"; // in localStorage: "off", or nothing
+const keysChoice = document.querySelector("[data-keys]");
+if (keysChoice) {
+  const box = keysChoice.querySelector("input");
+  box.checked = localStorage.getItem(KEYS) !== "off";
+  box.addEventListener("change", () => {
+    if (box.checked) localStorage.removeItem(KEYS);
+    else localStorage.setItem(KEYS, "off");
+    announce(`Keys are ${box.checked ? "on" : "off"}`);
+  });
+  keysChoice.hidden = false;
+}
 
 if (location.hash === "#message") document.querySelector("#message")?.focus();
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+  if (localStorage.getItem(KEYS) === "off") return;
   const key = `[aria-keyshortcuts="${event.key === "/" || event.key === "n" ? event.key : ""}"]`;
   const target = [...document.querySelectorAll(key)].find((element) => element.checkVisibility?.() ?? true);
   if (!target) return;

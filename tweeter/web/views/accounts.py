@@ -19,6 +19,7 @@ from tweeter.web.security import SIGNED_IN, local_url
 from tweeter.web.views import drafts
 from tweeter.web.views.forms import Form, go, posted, refused, see
 
+NO_COOKIE = "Your browser sent no cookie of this site: cookies are blocked, or they were deleted."
 PATIENCE = 2.0  # seconds that closing an account waits for the counters of its followers and followees
 
 
@@ -38,7 +39,8 @@ def signup(request: Request) -> dict[str, Any] | Response:
         return {"form": refused(request, error, values)}
     headers = sign_in(request, user)
     request.session.flash(f"Welcome, {user.display_name}. Write your first tweet, or find people to follow.")
-    return see("/", headers=headers)
+    # The front page sets no cookie, so only the next request shows whether the browser accepts cookies.
+    return see("/" if "session" in request.cookies else "/login?new=account", headers=headers)
 
 
 @view_config(route_name="login", request_method="GET", renderer="login.jinja2")
@@ -46,6 +48,8 @@ def login_form(request: Request) -> dict[str, Any] | Response:
     onward = local_url(request.GET.get("next", "/"))
     if request.identity is not None:
         return go(onward)
+    if "new" in request.GET and "session" not in request.cookies:
+        raise Refused(f"Your account was created, but you are not signed in. {NO_COOKIE} Allow them, then sign in.")
     return {"form": Form({"next": onward} | drafts.take(request, "login"))}
 
 

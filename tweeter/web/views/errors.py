@@ -177,7 +177,7 @@ def bad_csrf(error: Exception, request: Request) -> Response:
         return see(_page_of(request))
     message = "It was loaded before you signed in or out, or it came from another site."
     if not cookie:
-        message = "Your browser sent no cookie of this site: cookies are blocked, or they were deleted."
+        message = accounts.NO_COOKIE
     message += " Go back, reload the page and send the form again."
     return error_page(request, 400, message, "This form has expired")
 
