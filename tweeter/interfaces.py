@@ -227,6 +227,13 @@ class IPageStore(ITimelineStore):
         """
 
 
+class ITogetherStore(ITimelineStore):
+    """A store that reads several timelines in one exchange. Optional: for other stores `read` is called for each."""
+
+    def read_together(wanted):
+        """The results of `read` for each (key, before, limit), in this order."""
+
+
 class ITweetCache(Interface):
     """Tweets by id, many at a time.
 

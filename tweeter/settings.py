@@ -51,6 +51,9 @@ KNOWN = {
     "tweeter.production": Setting(bool, True, help="Refuse weak secrets and the lab; hide the demo account."),
     "tweeter.demo_account": Setting(str, "", help="'name password' shown at login in development.", secret=True),
     "tweeter.capacity": Setting(int, 800, 1, "Tweet ids that a materialized timeline keeps."),
+    "tweeter.celebrity_followers": Setting(
+        int, 0, help="Followers from which an author's tweets are merged at read instead of pushed; 0: never."
+    ),
     "tweeter.message_limit": Setting(int, 140, 1, "Characters of a message (grapheme clusters)."),
     "tweeter.max_body": Setting(int, 65536, 1024, "Bytes of a request body."),
     "tweeter.compression": Setting(

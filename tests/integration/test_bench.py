@@ -92,7 +92,7 @@ def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
     assert set(found["runs"]) == on_redis | on_memcached | on_table
     assert all(len(values) == 2 and min(values) > 100 for values in found["runs"].values())
     ratios = ratios_of(path)
-    assert len(ratios) == 8
+    assert len(ratios) == 11
     assert ratios["growth of the process that delivers to redis"] < 50
     assert set(found["servers"]) == {"postgresql", "redis", "memcached"}
     assert found["arguments"]["followers"] == 1200
@@ -126,6 +126,17 @@ def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_serve
         client.delete(*client.keys("bench:*"))
     assert len(lengths) == 50
     assert sum(lengths) >= 50 * 101
+
+
+def test_celebrities(ini, given, nothing_left, tmp_path):
+    path = tmp_path / "celebrities.json"
+    options = ["--followers", "200", "--tweets", "2", "--runs", "1", *given, "--json", str(path)]
+    assert main(["bench", "celebrities", ini, *options]) == 0
+    assert len(json.loads(path.read_text())["runs"]) == 8
+    assert set(ratios_of(path)) == {
+        "a post to 200 followers: pushed / merged",
+        *(f"a page, {number} celebrities: merged / pushed" for number in (0, 10, 100)),
+    }
 
 
 def test_animation(ini, given, nothing_left, tmp_path, capsys):

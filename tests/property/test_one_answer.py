@@ -113,6 +113,34 @@ def test_pages_match_sql_after_every_step_next_to_another_site(site, neighbour):
 
 
 @pytest.fixture
+def site_with_celebrities(sqlite_url):
+    """Like `broken_site`; an author with two followers is a celebrity, and with none is not any more."""
+    with breakable("redis") as redis, breakable("memcached") as memcached:
+        settings = {"tweeter.capacity": "5", "tweeter.celebrity_followers": "2"}
+        settings |= {**redis.settings, **memcached.settings}
+        with closing(Site(sqlite_url, ["redis", "memcached", "memory", "table"], **settings)) as site:
+            yield site, [*redis.faults, *memcached.faults, of_memory(site)]
+
+
+def test_pages_with_celebrities_match_sql_under_server_faults(site_with_celebrities):
+    site, faults = site_with_celebrities
+    run_state_machine_as_test(
+        one_answer(site, ["sql", "redis", "memcached", "memory", "table"], faults),
+        settings=settings(
+            max_examples=3, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_pages_with_celebrities_match_sql_after_concurrent_actions(postgresql_url, stores):
+    """Also a store without optional methods, and a second kind to followers."""
+    own = {**stores, "tweeter.celebrity_followers": "2", "tweeter.timelines.kinds": "tests.thirdparty.friends"}
+    backends = ["sql", "memory", "redis", "memcached", "table", "tests.thirdparty.texts"]
+    with closing(Site(postgresql_url, backends, **own)) as site:
+        assert_same_pages(site, live_together(site, steps=25))
+
+
+@pytest.fixture
 def site_on_rows(database_url):
     with closing(Site(database_url, ["table", "sql", "table"], **{"tweeter.capacity": "5"})) as site:
         yield site

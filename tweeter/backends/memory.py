@@ -20,7 +20,7 @@ from typing import TypeVar
 from pyramid.config import Configurator
 from zope.interface import implementer
 
-from tweeter.interfaces import IBulkStore, ITweetCache
+from tweeter.interfaces import IBulkStore, ITogetherStore, ITweetCache
 from tweeter.measure import round_trip
 from tweeter.metrics import count_damaged
 from tweeter.settings import Setting
@@ -77,7 +77,7 @@ class _Entry:
             self.floor = max(self.floor, id_)
 
 
-@implementer(IBulkStore)
+@implementer(IBulkStore, ITogetherStore)
 class MemoryTimelineStore:
     """A dictionary of timelines, with the most recently read one at its end (LRU)."""
 
@@ -109,12 +109,19 @@ class MemoryTimelineStore:
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:
         with round_trip(), self._lock:
-            entry = self._entry(key)
-            if entry is None or entry.token is not None:
-                return None
-            self._entries.move_to_end(key)
-            end = bisect_left(entry.ids, before)
-            return Slice(entry.ids[max(end - limit, 0) : end].tolist()[::-1], entry.floor, self._checkpoint)
+            return self._slice(key, before, limit)
+
+    def read_together(self, wanted: Sequence[tuple[str, int, int]]) -> list[Slice | None]:
+        with round_trip(), self._lock:
+            return [self._slice(*each) for each in wanted]
+
+    def _slice(self, key: str, before: int, limit: int) -> Slice | None:
+        entry = self._entry(key)
+        if entry is None or entry.token is not None:
+            return None
+        self._entries.move_to_end(key)
+        end = bisect_left(entry.ids, before)
+        return Slice(entry.ids[max(end - limit, 0) : end].tolist()[::-1], entry.floor, self._checkpoint)
 
     def begin_backfill(self, key: str) -> str | None:
         since = time.monotonic() - self._fill_seconds

@@ -169,7 +169,7 @@ class FanOuts:
         with self.sessions() as session:
             ids = followers.between(session, chunk.user_id, chunk.first, chunk.last)
         for first in range(0, len(ids), CHUNK):
-            self._timelines.store.drop(self._projector.kinds.keys_of_followers(ids[first : first + CHUNK]))
+            self._timelines.store.drop(self._projector.kinds.keys_to_drop(ids[first : first + CHUNK]))
         with self.sessions() as session:
             rows = chunks.cancel(session, self._name, [chunk.id])
         self._doubt(rows, time.monotonic())
@@ -215,7 +215,7 @@ class FanOuts:
         with self.sessions() as session:
             left = Log(session.connection()).unfollowers_since(doubt.since)
         if left:
-            self._timelines.store.drop(self._projector.kinds.keys_of_followers(left))
+            self._timelines.store.drop(self._projector.kinds.keys_to_drop(left))
         with self.sessions() as session:
             chunks.forget(session, doubt.ids)
         self._doubts.remove(doubt)

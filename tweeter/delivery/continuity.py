@@ -1,16 +1,15 @@
 """Whether a store can continue from its checkpoint."""
 
-from collections.abc import Iterable
-
 from tweeter.outbox.checkpoint import Checkpoint
 from tweeter.outbox.log import Log
 from tweeter.outbox.site import SiteIdentity
+from tweeter.timelines.kinds import Kinds
 
 RESTORED = "the database was restored from a backup, or its outbox was pruned beyond the checkpoint"
 
 
 def why_cold(
-    found: Checkpoint | None, was_there: bool, kinds: Iterable[str], site: SiteIdentity, log: Log, oldest: float
+    found: Checkpoint | None, was_there: bool, kinds: Kinds, site: SiteIdentity, log: Log, oldest: float
 ) -> str:
     """The reason why the store cannot continue from a checkpoint; empty if it can.
 
@@ -18,8 +17,8 @@ def why_cold(
     """
     if found is None:
         return "its checkpoint is lost, or clearing it was interrupted" if was_there else "it is new"
-    if not set(kinds) <= set(found.kinds):
-        return "the last relay did not have all timeline kinds of this process"
+    if not kinds.can_continue(found.kinds):
+        return "the last relay did not have all timeline kinds of this process, or pushed other authors' tweets"
     if found.epoch != site.epoch:
         return "the database moved to another server"
     if not log.knows(found.last):

@@ -125,7 +125,7 @@ class Holder:
                 # The old holder may not have read a stretch of followers again: former followers may have the tweet.
                 left = self.log.unfollowers_since(found.time - STRETCH)
                 self._guard()
-                self._store.drop(self._projector.kinds.keys_of_followers(left))
+                self._store.drop(self._projector.kinds.keys_to_drop(left))
 
     def _start_cold(self) -> None:
         # Read the log's end first: a backfill before that may lack events committed in between.
@@ -288,7 +288,7 @@ class Holder:
         )
         self.checkpoint = Checkpoint(
             VERSION, *self._site, self._sequence, self._time, holder, self._position, self._last, in_flight,
-            tuple(self._projector.kinds),
+            self._projector.kinds.delivered(),
         )  # fmt: skip
         data = encode(self.checkpoint)
         self._guard()

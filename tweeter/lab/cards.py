@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 import redis
 from prometheus_client import REGISTRY
 from pyramid.registry import Registry
+from sqlalchemy import func, select
+
+from tweeter.models import Celebrity
 
 Figures = Callable[[Registry], Iterator[tuple[str, str]]]
 TIMEOUT = 0.5  # seconds
@@ -56,6 +59,13 @@ def masters(registry: Registry) -> Iterator[tuple[str, str]]:
         yield "No master responds", str(error)
 
 
+def celebrities(registry: Registry) -> Iterator[tuple[str, str]]:
+    """The authors that are or were celebrities, and the threshold."""
+    yield "Followers from which an author is merged", f"{registry.settings['tweeter.celebrity_followers']:,}"
+    with registry.database.sessions() as session:
+        yield "Authors that are or were merged", f"{session.scalar(select(func.count()).select_from(Celebrity)):,}"
+
+
 def talk() -> list[Card]:
     """The cards of the talk. Their texts are in talk.toml."""
     parts: dict[str, tuple[Callable[[Any], bool], Figures]] = {
@@ -70,7 +80,7 @@ def talk() -> list[Card]:
         ),
         "celebrity": (
             lambda settings: bool(settings.get("tweeter.celebrity_followers")),
-            samples("tweeter_celebrities"),
+            celebrities,
         ),
     }
     texts = tomllib.loads(Path(__file__).with_name("talk.toml").read_text(encoding="utf-8"))["card"]

@@ -9,10 +9,11 @@ from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
 from tweeter.models.timelines import StoredTimeline, TimelineEntry, TimelineRun
 from tweeter.models.tweet import Hashtag, Mention, Tweet
-from tweeter.models.user import Relationship, User, closed_users
+from tweeter.models.user import Celebrity, Relationship, User, closed_users
 
 __all__ = [
     "Base",
+    "Celebrity",
     "Consumer",
     "FanOutChunk",
     "Hashtag",

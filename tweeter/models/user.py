@@ -48,6 +48,14 @@ class User(Base):
     )
 
 
+class Celebrity(Base):
+    """An author whose tweets were merged at read at some time: see `tweeter.timelines.celebrities`. Never removed."""
+
+    __tablename__ = "celebrities"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+
+
 closed_users = select(User.id).where(User.closed)  # for `not_in`
 
 

@@ -17,6 +17,7 @@ from tweeter.outbox.site import renew_site_id
 from tweeter.services.closing import remove_some
 from tweeter.testing.faults import Fault
 from tweeter.testing.site import Process, Site
+from tweeter.timelines.kinds import CELEBRITIES, celebrities_key
 from tweeter.values import Truncated
 
 PAGE = 3  # with a capacity of a few ids, so pages often cross the floor
@@ -179,6 +180,17 @@ def one_answer(
                 every = self.site.model.timelines()
                 with suppress(BackendUnavailable):
                     timelines.drop(every[number % len(every)])
+
+        @somebody
+        @rule(process=processes, number=whom)
+        def evict_one_key(self, process: int, number: int) -> None:
+            """Also a key that is not a timeline's, but belongs to celebrities."""
+            timelines = self._process(process).timelines
+            if IMaterializedTimelines.providedBy(timelines):
+                keys = [each.key for each in self.site.model.timelines()]
+                keys += [CELEBRITIES, *map(celebrities_key, self.site.model.names)]
+                with suppress(BackendUnavailable):
+                    timelines.store.drop([keys[number % len(keys)]])
 
         @something_said
         @rule(process=processes, tweet=whom)

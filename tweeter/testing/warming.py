@@ -1,9 +1,10 @@
-"""Contract test for IWarmingStore, which is optional."""
+"""Contract tests for the optional IWarmingStore and ITogetherStore."""
 
 from zope.interface.verify import verifyObject
 
-from tweeter.interfaces import IWarmingStore
+from tweeter.interfaces import ITogetherStore, IWarmingStore
 from tweeter.testing.damage import END
+from tweeter.values import Slice
 
 
 class WarmingTimelines:
@@ -29,3 +30,15 @@ class WarmingTimelines:
         assert late is None or late.ids == [9, 6, 5]
         for key in keys[3:]:
             assert store.read(key, END, 10)[:2] == ([6, 5], 4)
+
+    def test_timelines_that_are_read_together_are_those_read_one_by_one(self, store):
+        if not ITogetherStore.providedBy(store):
+            return
+        verifyObject(ITogetherStore, store)
+        store.backfill("home:1", store.begin_backfill("home:1"), [3, 9, 5, 7], 0)
+        store.backfill("_celebrities", store.begin_backfill("_celebrities"), [8, 6, 4], 4)
+        store.begin_backfill("_celebrities:1")
+        wanted = [("home:1", 8, 2), ("_celebrities:1", END, 20), ("_celebrities", END, 20)]
+        assert store.read_together(wanted) == [store.read(*each) for each in wanted]
+        found = [Slice([7, 5], 0), None, Slice([8, 6, 4], 4)]
+        assert store.read_together(wanted) == found

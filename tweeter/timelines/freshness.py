@@ -9,7 +9,7 @@ from tweeter.db.sessions import SessionFactory
 from tweeter.outbox.checkpoint import FRESH, Checkpoint, InFlight, decode, tweets_in_flight
 from tweeter.outbox.log import Log
 from tweeter.timelines import queries
-from tweeter.timelines.kinds import Kinds
+from tweeter.timelines.kinds import CELEBRITIES, Kinds
 from tweeter.values import Slice, Timeline, TweetCreated, TweetView
 
 PENDING = 100  # events that a page merges at most to contain the viewer's last write
@@ -29,6 +29,11 @@ class Moment(NamedTuple):
     checkpoint: Checkpoint
     added: frozenset[int] = frozenset()
     removed: frozenset[int] = frozenset()
+
+    @property
+    def merges(self) -> bool:
+        """Whether the relay leaves celebrities' tweets unpushed, and keeps what must be merged."""
+        return CELEBRITIES in self.checkpoint.kinds
 
     def shows(self, timeline: Timeline, tweet: TweetView) -> bool:
         return tweet.user_id not in self.removed or tweet.user_id == timeline.owner
@@ -65,6 +70,9 @@ class Freshness:
             return Moment(checkpoint)
         if timeline.kind not in checkpoint.kinds:  # the relay's process does not have this kind
             raise Fallback("kind")
+        merged = CELEBRITIES in checkpoint.kinds and not self._kinds.celebrity_followers
+        if merged and self._kinds[timeline.kind].to_followers:
+            raise Fallback("kind")  # the relay does not push celebrities' tweets, and this process does not merge them
         return self._pending(timeline, checkpoint, written) if checkpoint.lacks(written) else Moment(checkpoint)
 
     def merge(self, timeline: Timeline, found: Slice, before: int, count: int, moment: Moment | None) -> Slice:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import IBulkStore, ITimelineStore
 from tweeter.timelines import followers, queries, streams
+from tweeter.timelines.celebrities import Celebrities
 from tweeter.timelines.hydrate import Hydrator
-from tweeter.timelines.kinds import Kinds
+from tweeter.timelines.kinds import CELEBRITIES, Kinds
 from tweeter.timelines.streams import Stream, Streams
 from tweeter.values import (
     AccountClosed,
@@ -54,7 +55,8 @@ class Projector:
         self._hydrator = hydrator
         self._cache = hydrator.cache
         self._sessions = sessions
-        self._streams = Streams(store, hydrator, sessions, kinds, lambda: self.guard())
+        self._celebrities = Celebrities(sessions, kinds.celebrity_followers)
+        self._streams = Streams(store, hydrator, sessions, kinds, lambda: self.guard(), self._celebrities.marked)
         self._fan_out: Callable[[TweetCreated, int], Stream] = self.own_stream
         # The followers of authors with few, as last read. Unfollowed removes the author's entry: otherwise former
         # followers would see the next tweet until the followers are read again.
@@ -68,6 +70,11 @@ class Projector:
         self.guard = guard
         self._fan_out = fan_out or self.own_stream
         self._audience.clear()
+        self._celebrities.forget()
+
+    def cleared(self) -> None:
+        """Called when the store was cleared."""
+        self._celebrities.forget()
 
     def apply(self, events: Sequence[Event]) -> list[Stream]:
         """Applies a batch of events in few round trips; returns streams for the long ones, which are still to be done.
@@ -76,13 +83,7 @@ class Projector:
         """
         if unknown := [event for event in events if not isinstance(event, _KNOWN)]:
             raise TypeError(f"no rule for {unknown[0]!r}")
-        cold = {
-            Timeline(name, owner).key
-            for event in events
-            for name, kind in self.kinds.items()
-            for owner in kind.made_cold(event)
-        }
-        if cold:
+        if cold := {key for event in events for key in self.kinds.made_cold(event)}:
             self._store.drop(cold)
         for event in events:
             self._change_everything(event)
@@ -91,7 +92,7 @@ class Projector:
         long = [self._streams.of(event) for event in events if isinstance(event, ProfileChanged | AccountClosed)]
         long += self._withdraw([event for event in events if isinstance(event, TweetsDeleted)])
         created = [event for event in events if isinstance(event, TweetCreated)]
-        return long + [self._fan_out(event, 0) for event in self._fan_out_small(created)]
+        return long + self._fan_out_small(created)
 
     def stream(self, event: Event, resume: int) -> Stream:
         """The stream of a long event, continued after `resume`."""
@@ -120,6 +121,7 @@ class Projector:
             case Reloaded():
                 self.guard()
                 self._audience.clear()
+                self._celebrities.forget()
                 self._store.clear()
                 self._cache.clear()
 
@@ -143,8 +145,8 @@ class Projector:
             self._store.remove(key, ids)
         return [] if len(replies) < streams.CHUNK else [self._streams.of(event) for event in deleted]
 
-    def _fan_out_small(self, created: Sequence[TweetCreated]) -> Sequence[TweetCreated]:
-        """Fans out the tweets of authors with few followers in one batch; returns the events of the other authors.
+    def _fan_out_small(self, created: Sequence[TweetCreated]) -> list[Stream]:
+        """Fans out the tweets of authors with few followers in one batch; returns streams for the other authors'.
 
         It writes to the followers of each author as last read, and then reads them again. It drops the timelines of
         those who left, writes to those who came, and repeats until the followers are unchanged. Mostly that is one
@@ -156,14 +158,17 @@ class Projector:
         for event in created:
             tweets.setdefault(event.user_id, []).append(event.tweet_id)
         added = self._with_all_of(tweets)
-        written = {author: self._audience.get(author, _NOBODY) for author in tweets}
+        merged, promoted = self._celebrities.sort(tweets)
+        if merged:
+            added[CELEBRITIES] = [id_ for author in merged for id_ in tweets[author]]
+        written = {author: self._audience.get(author, _NOBODY) for author in tweets.keys() - merged - promoted}
         new = written
         while True:
             for author, ids in new.items():
                 for key in self.kinds.keys_of_followers(ids):
                     added.setdefault(key, []).extend(tweets[author])
             self._add(added)
-            small = self._read_audience(tweets)
+            small = self._read_audience(written.keys())
             self._drop_former_followers(written, small)
             new = {author: ids for author, ids in small.items() if ids != written[author]}
             if not new:
@@ -177,10 +182,16 @@ class Projector:
             self._cache.invalidate(parents)  # they show how many replies they have
         # Fills the cache before the first read.
         loaded = self._hydrator.load(list({*parents, *(event.tweet_id for event in created)}))
-        return [event for event in created if event.user_id not in small and loaded[event.tweet_id] is not None]
+        return [
+            self._streams.of(event, marks=True) if event.user_id in promoted else self._fan_out(event, 0)
+            for event in created
+            if event.user_id not in small and event.user_id not in merged and loaded[event.tweet_id] is not None
+        ]
 
     def _read_audience(self, authors: Collection[int]) -> dict[int, Sequence[int]]:
         """The followers of each author with few followers; remembers them."""
+        if not authors:
+            return {}
         with self._sessions() as session:
             found = followers.of_each(session, sorted(authors), SMALL + 1)
         small: dict[int, Sequence[int]] = {author: ids for author, ids in found.items() if len(ids) <= SMALL}
@@ -225,7 +236,7 @@ class Projector:
             for follower_id in set(ids).difference(now.get(author, ()))
         }
         if left:
-            self._store.drop(self.kinds.keys_of_followers(left))
+            self._store.drop(self.kinds.keys_to_drop(left))
 
     def _with_all_of(self, tweets: Mapping[int, Sequence[int]]) -> dict[str, list[int]]:
         """The keys of the timelines that contain all tweets of an author, with the ids of theirs ({author: ids})."""

@@ -15,7 +15,8 @@ from tweeter.timelines import queries
 from tweeter.timelines.circuit import Circuit
 from tweeter.timelines.freshness import Fallback, Freshness, Moment
 from tweeter.timelines.hydrate import Hydrator
-from tweeter.timelines.kinds import Kinds
+from tweeter.timelines.kinds import CELEBRITIES, Kinds, celebrities_key
+from tweeter.timelines.merge import Merger
 from tweeter.timelines.projector import Projector
 from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
 
@@ -59,6 +60,8 @@ class PushTimelines:
         self._freshness = Freshness(sessions, kinds, clock)
         self._page_store: Any = store if joined else None
         self._hydrator = Hydrator(name, cache, self._fills, certain=self._fills is sessions)
+        merging = kinds.celebrity_followers > 0
+        self._merger = Merger(store, self._hydrator, sessions, kinds, capacity) if merging else None
         self.projector = Projector(store, self._hydrator, sessions, kinds)
 
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
@@ -97,16 +100,28 @@ class PushTimelines:
         self._freshness.clock = None
 
     def peek(self, timeline: Timeline) -> Slice | None:
-        return self.store.read(timeline.key, Cursor().before, self.capacity * 2)
+        before, most = Cursor().before, self.capacity * 2
+        if (merger := self._merger_of(timeline)) is None:
+            return self.store.read(timeline.key, before, most)
+        found, beside = merger.read(timeline, before, most)
+        if found is None or None in beside:
+            return None
+        return merger.merge(timeline, found, beside, before, most)[0]
 
     def drop(self, timeline: Timeline) -> None:
         if (held := self.peek(timeline)) is not None:
             self._hydrator.cache.invalidate(held.ids)
-        self.store.drop([timeline.key])
+        merged = [celebrities_key(timeline.owner), CELEBRITIES] if self._merger_of(timeline) else []
+        self.store.drop([timeline.key, *merged])
 
     def clear(self) -> None:
         self.store.clear()
         self._hydrator.cache.clear()
+        self.projector.cleared()
+
+    def _merger_of(self, timeline: Timeline) -> Merger | None:
+        """What merges celebrities' tweets into the timeline; None if they are not merged into it."""
+        return self._merger if self._merger is not None and self._kinds[timeline.kind].to_followers else None
 
     def _read(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
         """The tweets of the page, and one more if another page follows. Raises Fallback."""
@@ -124,18 +139,23 @@ class PushTimelines:
 
     def _walk(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
         kind = self._kinds[timeline.kind]
+        merger = self._merger_of(timeline)
         need = cursor.limit + 1
         before, count = cursor.before, need
         tweets: list[TweetView] = []
         while True:
             held: Mapping[int, TweetView | None] = {}
-            if self._page_store and before > MAX_ID:
+            if merger is not None:
+                found, beside = merger.read(timeline, before, count)
+            elif self._page_store and before > MAX_ID:
                 found, held = self._page_store.read_page(timeline.key, count)
             else:
                 found = self.store.read(timeline.key, before, count)
             moment = self._freshness.check(found.checkpoint if found else self.store.checkpoint(), timeline, written)
             answer = "warm" if found else "cold"
             if found:
+                if merger is not None and (moment is None or moment.merges):
+                    found, held = merger.merge(timeline, found, beside, before, count, cursor.backfill)
                 found = self._freshness.merge(timeline, found, before, count, moment)
             elif cursor.backfill:
                 found = self._backfill(timeline, before, count)
@@ -173,6 +193,8 @@ class PushTimelines:
         tweets = self._hydrator.tweets(ids, moment.checkpoint.outdated() if moment else None, held)
         if gone := [id_ for id_ in ids if tweets[id_] is None and self._hydrator.knows(id_)]:
             self.store.remove(timeline.key, gone)
+            if self._merger_of(timeline):
+                self.store.remove(CELEBRITIES, gone)
         living = [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
         return [tweet for tweet in living if moment.shows(timeline, tweet)] if moment and moment.removed else living
 

@@ -12,8 +12,9 @@ from tweeter.errors import BackendUnavailable
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, ITimelineStore
 from tweeter.timelines import followers, queries
+from tweeter.timelines.celebrities import mark
 from tweeter.timelines.hydrate import Hydrator
-from tweeter.timelines.kinds import Kinds
+from tweeter.timelines.kinds import CELEBRITIES, Kinds
 from tweeter.values import AccountClosed, Event, ProfileChanged, Timeline, TweetCreated, TweetsDeleted
 
 STRETCH = 8000  # followers per read from SQL (the first reads are smaller), and per second read after the write
@@ -48,7 +49,10 @@ class Stream:
 
 
 class Streams:
-    """Makes the streams of one store and cache. `guard` is Projector's."""
+    """Makes the streams of one store and cache. `guard` is Projector's.
+
+    `marked` is called for a celebrity when each follower's celebrities contain them.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Streams:
         sessions: SessionFactory,
         kinds: Kinds,
         guard: Callable[[], None],
+        marked: Callable[[int], None] = lambda user_id: None,
     ) -> None:
         self._store = store
         self._hydrator = hydrator
@@ -64,15 +69,19 @@ class Streams:
         self._sessions = sessions
         self._kinds = kinds
         self._guard = guard
+        self._marked = marked
 
-    def of(self, event: Event, resume: int = 0) -> Stream:
-        """The stream of a long event, from its beginning or continued after `resume`."""
+    def of(self, event: Event, resume: int = 0, marks: bool = False) -> Stream:
+        """The stream of a long event, from its beginning or continued after `resume`.
+
+        `marks`: the fan-out of a tweet also adds its author to the celebrities of each follower.
+        """
         match event:
             case TweetCreated(tweet_id, user_id):
                 return Stream(
                     event,
                     resume,
-                    lambda after: self._fan_out(tweet_id, user_id, after, self._stretches(user_id, after)),
+                    lambda after: self._fan_out(tweet_id, user_id, after, self._stretches(user_id, after), marks),
                 )
             case TweetsDeleted(tweet_ids):
                 return Stream(event, resume, lambda after: self._forget_replies(tweet_ids, after))
@@ -92,7 +101,7 @@ class Streams:
                 pass
 
     def _fan_out(
-        self, tweet_id: int, user_id: int, after: int, stretches: Iterable[Sequence[int]]
+        self, tweet_id: int, user_id: int, after: int, stretches: Iterable[Sequence[int]], marks: bool = False
     ) -> Generator[int, None, None]:
         """Fans out to the followers in `stretches`; yields the id up to which all above `after` have the tweet."""
         begun: deque[Sequence[int]] = deque()
@@ -100,6 +109,8 @@ class Streams:
         writing: list[Generator[Sequence[int], None, None]] = [self._cut(stretches, begun)]
         for kind in self._kinds.of_followers():
             writing.append(self._add_to_each(kind, writing[-1], tweet_id))
+        if marks:
+            writing.append(self._add_to_each(CELEBRITIES, writing[-1], mark(user_id)))
         try:
             for chunk in writing[-1]:
                 written += len(chunk)
@@ -110,6 +121,8 @@ class Streams:
                     if not self._hydrator.tweets([tweet_id])[tweet_id]:
                         return  # the tweet was deleted; read repair removes the ids delivered so far
                 yield after
+            if marks:
+                self._marked(user_id)
         finally:
             for each in reversed(writing):
                 each.close()
@@ -121,7 +134,7 @@ class Streams:
         with self._sessions() as session:
             still = followers.between(session, user_id, stretch[0], stretch[-1])
         if still != stretch:
-            self._store.drop(self._kinds.keys_of_followers(set(stretch).difference(still)))
+            self._store.drop(self._kinds.keys_to_drop(set(stretch).difference(still)))
 
     def _recheck_or_drop(self, stretch: Sequence[int], user_id: int) -> None:
         """Like `_recheck`, for a relay that gives up: suppresses errors of SQL and the store."""
@@ -129,7 +142,7 @@ class Streams:
             try:
                 self._recheck(stretch, user_id)
             except SQLAlchemyError:
-                self._store.drop(self._kinds.keys_of_followers(stretch))
+                self._store.drop(self._kinds.keys_to_drop(stretch))
 
     def _add_to_each(
         self, kind: str, chunks: Iterator[Sequence[int]], tweet_id: int

@@ -27,7 +27,7 @@ from tweeter.backends.memcached.wire import (
     storing,
 )
 from tweeter.errors import BackendUnavailable
-from tweeter.interfaces import IBulkStore, IWarmingStore
+from tweeter.interfaces import IBulkStore, ITogetherStore, IWarmingStore
 from tweeter.metrics import count_damaged
 from tweeter.values import Slice
 
@@ -48,7 +48,7 @@ class _Held(NamedTuple):
     checkpoint: bytes | None = None  # of the server
 
 
-@implementer(IBulkStore, IWarmingStore)
+@implementer(IBulkStore, ITogetherStore, IWarmingStore)
 class MemcachedTimelineStore:
     """One value per timeline; see `packed` for its format, and `client` for its name.
 
@@ -93,7 +93,13 @@ class MemcachedTimelineStore:
         return self._servers.fixed("checkpoint")
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:
-        held = self._held(key)
+        return self._slice(self._held(key), before, limit)
+
+    def read_together(self, wanted: Sequence[tuple[str, int, int]]) -> list[Slice | None]:
+        held = self._held_together([key for key, _, _ in wanted])
+        return [self._slice(held.get(key), before, limit) for key, before, limit in wanted]
+
+    def _slice(self, held: _Held | None, before: int, limit: int) -> Slice | None:
         if held is None or (timeline := held.timeline).filling:
             return None
         ids, floor = timeline.shown(self._capacity, self._slack, held.epoch.mark)
@@ -114,7 +120,7 @@ class MemcachedTimelineStore:
 
         for _ in range(ATTEMPTS):
             [share] = self._servers.exchange([key], add, begin=True)
-            if (held := self._decoded(share)) is None:
+            if (held := self._decoded(share, key)) is None:
                 continue  # dropped again in between, or damaged
             if held.timeline.filling and held.timeline.word == word:
                 return word
@@ -238,16 +244,18 @@ class MemcachedTimelineStore:
 
     def _held(self, key: str) -> _Held | None:
         """The timeline under the key; drops a damaged value."""
+        return self._held_together([key]).get(key)
+
+    def _held_together(self, keys: Sequence[str]) -> dict[str, _Held | None]:
+        """The timelines under the keys, in one exchange. Keys on a server without an epoch are omitted."""
 
         def get(keys: Sequence[str], epoch: Epoch) -> Request:
             # The checkpoint first: other clients may write while memcached works through the names.
-            return Request([self._checkpoint_name, self._name(epoch, key)])
+            return Request([self._checkpoint_name, *(self._name(epoch, key) for key in keys)])
 
-        shares = self._servers.exchange([key], get)
-        return self._decoded(shares[0]) if shares else None
+        return {key: self._decoded(share, key) for share in self._servers.exchange(keys, get) for key in share.keys}
 
-    def _decoded(self, share: Share) -> _Held | None:
-        [key] = share.keys
+    def _decoded(self, share: Share, key: str) -> _Held | None:
         if (found := share.values.get(name := self._name(share.epoch, key))) is None:
             return None
         if (timeline := Timeline.read(found.data)) is None:

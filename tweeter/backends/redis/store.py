@@ -15,7 +15,7 @@ from tweeter.backends.redis.lists import newest, parse, parse_newest
 from tweeter.backends.redis.node import Exchange, Node, Refusal
 from tweeter.backends.redis.wire import Wire, abort
 from tweeter.ids import MAX_ID
-from tweeter.interfaces import IBulkStore, IPageStore, IWarmingStore
+from tweeter.interfaces import IBulkStore, IPageStore, ITogetherStore, IWarmingStore
 from tweeter.measure import round_trip
 from tweeter.metrics import count_damaged
 from tweeter.timelines.packing import unpack
@@ -36,7 +36,7 @@ class _Chunk(NamedTuple):
     begun: list[Exchange]
 
 
-@implementer(IBulkStore, IPageStore, IWarmingStore)
+@implementer(IBulkStore, IPageStore, ITogetherStore, IWarmingStore)
 class RedisTimelineStore:
     """One list per timeline; see `scripts` for the format.
 
@@ -102,6 +102,15 @@ class RedisTimelineStore:
         return self._slice(name, self._ask(name, ("LRANGE", name, 0, -1)), before, limit)
 
     @translating()
+    def read_together(self, wanted: Sequence[tuple[str, int, int]]) -> list[Slice | None]:
+        names = [self._prefix + key for key, _, _ in wanted]
+        replies = self._keeping([call for name in names for call in self._calls(name, ("LRANGE", name, 0, -1))])
+        return [
+            self._slice(name, replies[3 * place : 3 * place + 3], before, limit)
+            for place, (name, (_, before, limit)) in enumerate(zip(names, wanted, strict=True))
+        ]
+
+    @translating()
     def read_page(self, key: str, limit: int) -> tuple[Slice | None, dict[int, TweetView | None]]:
         """SORT returns the newest ids as numbers, with their tweets. If that does not settle the page, LRANGE does."""
         name = self._prefix + key
@@ -125,9 +134,15 @@ class RedisTimelineStore:
 
         All in one exchange.
         """
+        return self._keeping(self._calls(name, *more))
+
+    def _calls(self, name: str, *more: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         own = self._checkpoint_key(self._wire.topology.node_of(name.encode()))
         # The checkpoint first: the ids must contain everything it covers, and an exchange may arrive in parts.
-        calls: list[tuple[Any, ...]] = [("GET", own), more[0], ("PTTL", name), *more[1:]]
+        return [("GET", own), more[0], ("PTTL", name), *more[1:]]
+
+    def _keeping(self, calls: list[tuple[Any, ...]]) -> list[Any]:
+        """The replies, from an exchange that also prolongs keys which are in use."""
         needed = len(calls)
         with suppress(IndexError):  # there is none, or another thread was faster
             while len(calls) < needed + 2:

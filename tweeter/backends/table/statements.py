@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Integer,
     LargeBinary,
     Select,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.orm import aliased, outerjoin
 
 from tweeter.models import StoredTimeline, TimelineEntry, TimelineRun
 
@@ -140,47 +142,46 @@ def given(dialect: str, pairs: Pairs) -> dict[str, Any]:
     return {"firsts": [first for first, _ in pairs], "seconds": [second for _, second in pairs]}
 
 
-def read(dialect: str) -> "Select[*tuple[Any, ...]]":
-    """One row: the checkpoint, a timeline (NULL if it is missing), and its newest `limit` ids below `before`.
+def read(dialect: str, timelines: int) -> "Select[*tuple[Any, ...]]":
+    """One row: the checkpoint, and of each timeline five columns (NULL if it is missing).
 
-    No row if the run is another one. The ids are packed by the database, as in `tweeter.timelines.followers`.
+    The last of the five are the newest `limit0` ids below `before0`, of the first timeline. No row if the run is
+    another one.
     """
+    columns: list[Any] = []
+    source: Any = TimelineRun
+    for number in range(timelines):
+        timeline = aliased(StoredTimeline)
+        found = and_(
+            timeline.shelf == TimelineRun.shelf,
+            timeline.kind == bindparam(f"kind{number}", type_=String),
+            timeline.owner == bindparam(f"owner{number}", type_=BigInteger),
+        )
+        source = outerjoin(source, timeline, found)
+        columns += [timeline.id, timeline.floor, timeline.token, timeline.used, _ids(dialect, timeline, number)]
+    statement = select(TimelineRun.checkpoint, *columns).select_from(source)
+    return statement.where(TimelineRun.id == bindparam("run", type_=BigInteger))
+
+
+def _ids(dialect: str, timeline: Any, number: int) -> ColumnElement[Any]:
+    """The ids of a timeline, packed by the database, as in `tweeter.timelines.followers`."""
     entries = (
         select(TimelineEntry.tweet_id)
         .where(
-            TimelineEntry.timeline_id == StoredTimeline.id,
-            TimelineEntry.tweet_id >= StoredTimeline.floor,
-            TimelineEntry.tweet_id < bindparam("before", type_=BigInteger),
+            TimelineEntry.timeline_id == timeline.id,
+            TimelineEntry.tweet_id >= timeline.floor,
+            TimelineEntry.tweet_id < bindparam(f"before{number}", type_=BigInteger),
         )
         .order_by(TimelineEntry.tweet_id.desc())
-        .limit(bindparam("limit", type_=Integer))
+        .limit(bindparam(f"limit{number}", type_=Integer))
         .offset(literal_column("0"))  # SQLite's dialect would add a parameter
-        .correlate(StoredTimeline)
+        .correlate(timeline)
         .subquery("entries")
     )
     if dialect == "sqlite":
-        packed = select(func.group_concat(entries.c.tweet_id, type_=String)).scalar_subquery()
-    else:
-        each = func.int8send(entries.c.tweet_id)
-        packed = select(func.string_agg(each, literal_column("''::bytea"), type_=LargeBinary)).scalar_subquery()
-    timeline = and_(
-        StoredTimeline.shelf == TimelineRun.shelf,
-        StoredTimeline.kind == bindparam("kind", type_=String),
-        StoredTimeline.owner == bindparam("owner", type_=BigInteger),
-    )
-    return (
-        select(
-            TimelineRun.checkpoint,
-            StoredTimeline.id,
-            StoredTimeline.floor,
-            StoredTimeline.token,
-            StoredTimeline.used,
-            packed,
-        )
-        .select_from(TimelineRun)
-        .outerjoin(StoredTimeline, timeline)
-        .where(TimelineRun.id == bindparam("run", type_=BigInteger))
-    )
+        return select(func.group_concat(entries.c.tweet_id, type_=String)).scalar_subquery()
+    each = func.int8send(entries.c.tweet_id)
+    return select(func.string_agg(each, literal_column("''::bytea"), type_=LargeBinary)).scalar_subquery()
 
 
 def unpacked(packed: bytes | str | None) -> list[int]:

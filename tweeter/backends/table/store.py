@@ -18,7 +18,7 @@ from tweeter.db.prepared import Prepared
 from tweeter.db.sessions import WRITING
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.ids import MAX_ID
-from tweeter.interfaces import IBulkStore
+from tweeter.interfaces import IBulkStore, ITogetherStore
 from tweeter.metrics import count_damaged
 from tweeter.values import Slice
 
@@ -36,7 +36,7 @@ class Busy(BackendUnavailable):
     """Another writer holds SQLite's lock."""
 
 
-@implementer(IBulkStore)
+@implementer(IBulkStore, ITogetherStore)
 class TableTimelineStore:
     """A row per timeline, and a row per tweet in it; see `tweeter.models.timelines`.
 
@@ -53,7 +53,7 @@ class TableTimelineStore:
         self._engine = database.engine.execution_options(**WRITING)
         self._dialect = dialect = database.engine.dialect.name
         self._sql = statements(dialect)
-        self._read = Prepared(database.statements, read(dialect))
+        self._reads = {number: Prepared(database.statements, read(dialect, number)) for number in (1, 3)}
         self._statements = database.statements
         self._capacity = capacity
         self._period = max(1, capacity // TRIMS)
@@ -88,10 +88,23 @@ class TableTimelineStore:
             self._sweep()
 
     def read(self, key: str, before: int, limit: int) -> Slice | None:
-        kind, owner = _parts(key)
+        return self.read_together([(key, before, limit)])[0]
+
+    def read_together(self, wanted: Sequence[tuple[str, int, int]]) -> list[Slice | None]:
+        values: dict[str, Any] = {"run": self._current()}
+        for number, (key, before, limit) in enumerate(wanted):
+            kind, owner = _parts(key)
+            values |= {f"kind{number}": kind, f"owner{number}": owner}
+            values |= {f"before{number}": before, f"limit{number}": limit}
         with self._translating():
-            row = self._read.one_or_none(run=self._current(), kind=kind, owner=owner, before=before, limit=limit)
-        checkpoint, timeline, floor, token, used, packed = self._known(row)
+            row = self._reads[len(wanted)].one_or_none(**values)
+        checkpoint, *columns = self._known(row)
+        return [
+            self._slice(key, checkpoint, *columns[5 * number : 5 * number + 5])
+            for number, (key, _, _) in enumerate(wanted)
+        ]
+
+    def _slice(self, key: str, checkpoint: Any, timeline: Any, floor: Any, token: Any, used: Any, ids: Any) -> Any:
         if timeline is None or token is not None:
             return None
         if not (isinstance(floor, int) and 0 <= floor <= MAX_ID + 1 and isinstance(used, int)):
@@ -101,7 +114,7 @@ class TableTimelineStore:
         if time.time() * 1000 - used > self._idle_ms / 2:
             with suppress(BackendUnavailable), self._writing(BRIEF) as transaction:
                 transaction.run(self._sql.use, id=timeline)
-        return Slice(unpacked(packed), floor, checkpoint)
+        return Slice(unpacked(ids), floor, checkpoint)
 
     def begin_backfill(self, key: str) -> str | None:
         kind, owner = _parts(key)

@@ -8,7 +8,7 @@ its line in `tweeter verify`, the lab and the published property test.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from pyramid.config import Configurator
 from zope.interface import implementer
@@ -19,14 +19,18 @@ from tweeter.errors import Missing, SettingError
 from tweeter.interfaces import ITimelineKind, ITimelineKinds
 from tweeter.plugins import built_in, include
 from tweeter.timelines.kind import TimelineKind
-from tweeter.values import Timeline
+from tweeter.values import Event, Timeline
 
+# No kind, but the key of the celebrities' tweets and of each reader's celebrities: `tweeter.timelines.celebrities`.
+CELEBRITIES = "_celebrities"
 _NAME = re.compile("[a-z][a-z0-9_-]{0,29}")
 
 
 @implementer(ITimelineKinds)
 class Kinds(dict[str, TimelineKind]):
-    """The timeline kinds of a site, by name."""
+    """The timeline kinds of a site, by name. `celebrity_followers` is the setting, 0 if no author is a celebrity."""
+
+    celebrity_followers = 0
 
     def __missing__(self, name: str) -> TimelineKind:
         raise Missing(f"There are no {name} timelines.")
@@ -45,6 +49,35 @@ class Kinds(dict[str, TimelineKind]):
         """The keys of these followers' timelines that contain the tweets of their followees."""
         kinds = self.of_followers()
         return [Timeline(kind, follower).key for follower in followers for kind in kinds]
+
+    def delivered(self) -> tuple[str, ...]:
+        """The names of what a relay with this configuration keeps in stores."""
+        return (*self, CELEBRITIES) if self.celebrity_followers else tuple(self)
+
+    def can_continue(self, delivered: Collection[str]) -> bool:
+        """Whether a relay with this configuration can continue where one that delivered to those has ended."""
+        return set(self) <= set(delivered) and (CELEBRITIES in delivered) == bool(self.celebrity_followers)
+
+    def made_cold(self, event: Event) -> set[str]:
+        """The keys that an event makes cold."""
+        cold = {(name, owner) for name, kind in self.items() for owner in kind.made_cold(event)}
+        keys = {Timeline(name, owner).key for name, owner in cold}
+        return keys | {celebrities_key(owner) for name, owner in cold if self._merged(name)}
+
+    def keys_to_drop(self, followers: Iterable[int]) -> list[str]:
+        """The keys of these followers' timelines that depend on whom they follow."""
+        followers = list(followers)
+        return self.keys_of_followers(followers) + [
+            celebrities_key(follower) for follower in followers if self.celebrity_followers
+        ]
+
+    def _merged(self, name: str) -> bool:
+        return bool(self.celebrity_followers) and self[name].to_followers
+
+
+def celebrities_key(owner: int) -> str:
+    """The key of the celebrities whom a user follows."""
+    return Timeline(CELEBRITIES, owner).key
 
 
 def add_timeline_kind(config: Configurator, kind: TimelineKind) -> None:
@@ -86,7 +119,9 @@ def built_in_kinds() -> Kinds:
 
 
 def includeme(config: Configurator) -> None:
-    config.registry.registerUtility(Kinds(), ITimelineKinds)
+    kinds = Kinds()
+    kinds.celebrity_followers = config.get_settings().get("tweeter.celebrity_followers", 0)
+    config.registry.registerUtility(kinds, ITimelineKinds)
     config.add_directive("add_timeline_kind", add_timeline_kind)
     for name in [*built_in(__name__), *config.get_settings()["tweeter.timelines.kinds"].split()]:
         include(config, "tweeter.timelines.kinds", name, __name__)
