@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import configure_mappers
 
+from tweeter.models.api import AccessToken, Application, AuthorizationCode, Marker, PostedKey
 from tweeter.models.base import Base
 from tweeter.models.imported import Imported, Unlinked
 from tweeter.models.outbox import Consumer, OutboxEvent
@@ -12,13 +13,18 @@ from tweeter.models.tweet import Hashtag, Mention, Tweet
 from tweeter.models.user import Relationship, User, closed_users
 
 __all__ = [
+    "AccessToken",
+    "Application",
+    "AuthorizationCode",
     "Base",
     "Consumer",
     "Hashtag",
     "Imported",
     "LoginSession",
+    "Marker",
     "Mention",
     "OutboxEvent",
+    "PostedKey",
     "Relationship",
     "Site",
     "StoredTimeline",
