@@ -73,7 +73,7 @@ setup(
         "psycopg[binary]>=3.3.9",
         "argon2-cffi>=25.1",
         "msgspec>=0.19",
-        "oauthlib>=3.2.2,<4",
+        "oauthlib>=3.2.2,<5",
         # Compression: brotli for static files, gzip at a quarter of zlib's time for pages.
         "brotli>=1.1,<2",
         "isal>=1.7,<2",

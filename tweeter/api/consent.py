@@ -35,7 +35,7 @@ def authorize(request: Request) -> dict[str, Any] | Response:
     try:
         scopes, asked = Provider(request).validate_authorization_request(uri)
     except FatalClientError as error:
-        raise HTTPBadRequest(f"The application sent an invalid request: {error.description or error.error}.") from None
+        raise _invalid(error) from None
     except OAuth2Error as error:
         return _redirected(request, error.in_uri(error.redirect_uri))
     application = asked["request"].client
@@ -45,6 +45,10 @@ def authorize(request: Request) -> dict[str, Any] | Response:
         "meanings": list(dict.fromkeys(MEANINGS[scope.partition(":")[0]] + _part(scope) for scope in scopes)),
         "passed_on": {name: request.GET[name] for name in PASSED_ON if request.GET.get(name)},
     }
+
+
+def _invalid(error: FatalClientError) -> HTTPBadRequest:
+    return HTTPBadRequest(f"The application sent an invalid request: {str(error.description).rstrip('.')}.")
 
 
 def _part(scope: str) -> str:
@@ -67,7 +71,7 @@ def decide(request: Request) -> Response:
         user = request.dbsession.get(User, request.identity.id)
         headers, _, _ = provider.create_authorization_response(uri, scopes=scopes, credentials={"user": user})
     except FatalClientError as error:
-        raise HTTPBadRequest(f"The application sent an invalid request: {error.description or error.error}.") from None
+        raise _invalid(error) from None
     except OAuth2Error as error:
         return _redirected(request, error.in_uri(error.redirect_uri))
     return _redirected(request, headers["Location"])

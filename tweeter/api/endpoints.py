@@ -124,7 +124,7 @@ def run(context: Call, request: Request) -> Response:
 
 def preflight(request: Request) -> Response:
     """The answer to a browser that asks whether a page of another origin may send a request."""
-    return Response(status=204)
+    return Response(content_type="text/plain", charset="UTF-8")
 
 
 def unknown(request: Request) -> Response:

@@ -16,11 +16,11 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON object of the API."""
 
 
-class Empty(Entity, frozen=True):
+class Empty(Entity, frozen=True, kw_only=True):
     """An object without fields."""
 
 
-class Source(Entity, frozen=True):
+class Source(Entity, frozen=True, kw_only=True):
     """An account's texts as its owner wrote them."""
 
     privacy: str = "public"
@@ -31,7 +31,7 @@ class Source(Entity, frozen=True):
     follow_requests_count: Zero = 0
 
 
-class Account(Entity, frozen=True, omit_defaults=False):
+class Account(Entity, frozen=True, kw_only=True):
     """A user of the site."""
 
     id: str
@@ -61,14 +61,14 @@ class Account(Entity, frozen=True, omit_defaults=False):
     fields: Nothing = []
 
 
-class Me(Account, frozen=True):
+class Me(Account, frozen=True, kw_only=True):
     """The account of the token's user."""
 
     source: Source
     role: None = None
 
 
-class Mention(Entity, frozen=True):
+class Mention(Entity, frozen=True, kw_only=True):
     """A user whose name is in a status."""
 
     id: str
@@ -77,14 +77,14 @@ class Mention(Entity, frozen=True):
     acct: str
 
 
-class StatusTag(Entity, frozen=True):
+class StatusTag(Entity, frozen=True, kw_only=True):
     """A hashtag in a status."""
 
     name: str
     url: Url
 
 
-class Tag(StatusTag, frozen=True):
+class Tag(StatusTag, frozen=True, kw_only=True):
     """A hashtag."""
 
     id: str
@@ -93,7 +93,7 @@ class Tag(StatusTag, frozen=True):
     featuring: bool = False
 
 
-class Status(Entity, frozen=True):
+class Status(Entity, frozen=True, kw_only=True):
     """A tweet."""
 
     id: str
@@ -128,13 +128,13 @@ class Status(Entity, frozen=True):
     account: Account
 
 
-class DeletedStatus(Status, frozen=True):
+class DeletedStatus(Status, frozen=True, kw_only=True):
     """A deleted tweet, with its text for a new draft."""
 
     text: str
 
 
-class StatusSource(Entity, frozen=True):
+class StatusSource(Entity, frozen=True, kw_only=True):
     """The text of a tweet as its author wrote it."""
 
     id: str
@@ -142,14 +142,14 @@ class StatusSource(Entity, frozen=True):
     spoiler_text: str = ""
 
 
-class Context(Entity, frozen=True):
+class Context(Entity, frozen=True, kw_only=True):
     """The tweets above and below a tweet."""
 
     ancestors: list[Status]
     descendants: list[Status]
 
 
-class Relationship(Entity, frozen=True):
+class Relationship(Entity, frozen=True, kw_only=True):
     """How the token's user and an account are related."""
 
     id: str
@@ -169,7 +169,7 @@ class Relationship(Entity, frozen=True):
     note: str = ""
 
 
-class Search(Entity, frozen=True):
+class Search(Entity, frozen=True, kw_only=True):
     """What a search found."""
 
     accounts: list[Account]
@@ -177,7 +177,7 @@ class Search(Entity, frozen=True):
     hashtags: list[Tag]
 
 
-class Application(Entity, frozen=True):
+class Application(Entity, frozen=True, kw_only=True):
     """An application that uses the API."""
 
     id: str
@@ -189,7 +189,7 @@ class Application(Entity, frozen=True):
     vapid_key: str = ""
 
 
-class NewApplication(Application, frozen=True):
+class NewApplication(Application, frozen=True, kw_only=True):
     """A registered application, with its secret, which is shown only once."""
 
     client_id: str
@@ -197,7 +197,7 @@ class NewApplication(Application, frozen=True):
     client_secret_expires_at: Zero = 0
 
 
-class Token(Entity, frozen=True):
+class Token(Entity, frozen=True, kw_only=True):
     """An access token."""
 
     access_token: str
@@ -206,7 +206,7 @@ class Token(Entity, frozen=True):
     created_at: int
 
 
-class Marker(Entity, frozen=True):
+class Marker(Entity, frozen=True, kw_only=True):
     """How far a timeline was read."""
 
     last_read_id: str

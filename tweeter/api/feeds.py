@@ -79,7 +79,7 @@ def _add(parent: xml.Element, name: str, content: str | None = None, **attribute
 
 
 def includeme(config: Configurator) -> None:
-    config.add_route("profile feed", "/@{username:[A-Za-z0-9_]{1,20}}.atom")
-    config.add_route("tag feed", "/tags/{hashtag}.atom")
+    config.add_route("profile feed", "/@{username}/feed.atom")
+    config.add_route("tag feed", "/tags/{hashtag}/feed.atom")
     config.add_view(of_profile, route_name="profile feed", request_method="GET")
     config.add_view(of_tag, route_name="tag feed", request_method="GET", limit="search")

@@ -55,7 +55,7 @@ class Counter:
         return Counts(users, int(tweets), active or 0)
 
 
-class InstanceV1(Entity, frozen=True):
+class InstanceV1(Entity, frozen=True, kw_only=True):
     """The site, in the older form."""
 
     uri: str
@@ -76,7 +76,7 @@ class InstanceV1(Entity, frozen=True):
     rules: Nothing = []
 
 
-class Instance(Entity, frozen=True):
+class Instance(Entity, frozen=True, kw_only=True):
     """The site."""
 
     domain: str

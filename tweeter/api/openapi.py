@@ -16,7 +16,7 @@ REF = "#/components/schemas/{name}"
 BODY = ("application/x-www-form-urlencoded", "application/json", "multipart/form-data")
 
 
-class Error(Entity, frozen=True):
+class Error(Entity, frozen=True, kw_only=True):
     """Why a request failed."""
 
     error: str

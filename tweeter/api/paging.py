@@ -60,8 +60,10 @@ def _above(read: Read, after: int, before: int, limit: int) -> Found:
     not too many. It reads one page if all newer items fit on it, else some twenty, however many there are.
     """
     found = read(Cursor(before=before, limit=limit, after=after))
-    few, many = after + 1, before  # below `few` there are fewer than `limit`, below `many` more
-    while found.more:
+    if not found.more:
+        return Found(found.items, more=True)
+    few, many = after + 1, found.items[0].id + 1  # below `few` there are fewer than `limit`, below `many` more
+    while found.more and many - few > 1:
         middle = (few + many) // 2
         part = read(Cursor(before=middle, limit=WIDER * limit, after=after, backfill=False))
         if not part.more and len(part.items) < limit:
