@@ -13,16 +13,28 @@ def test_consent_and_end_of_access(open_browser: Opener) -> None:
     page.goto("/")
     site = page.url.rstrip("/")
     redirect = f"{site}/public?app=yes"
-    values = {"client_name": "A phone client", "redirect_uris": redirect, "scopes": "read write", "website": "https://app.example"}
+    values = {
+        "client_name": "A phone client",
+        "redirect_uris": redirect,
+        "scopes": "read write",
+        "website": "https://app.example",
+    }
     application = page.request.post("/api/v1/apps", form=values).json()
-    asked = {"response_type": "code", "client_id": application["client_id"], "redirect_uri": redirect, "scope": "read write"}
+    asked = {
+        "response_type": "code",
+        "client_id": application["client_id"],
+        "redirect_uri": redirect,
+        "scope": "read write",
+    }
     sign_up(page, "ada", "Ada")
     check(page, f"/oauth/authorize?{urlencode(asked)}")
     press(page.get_by_role("button", name="Allow"))
     assert page.url.startswith(f"{redirect}&code=")
-    exchange = {"grant_type": "authorization_code", "code": page.url.partition("code=")[2], "redirect_uri": redirect}
+    exchange: dict[str, str | float | bool] = {
+        "grant_type": "authorization_code", "code": page.url.partition("code=")[2], "redirect_uri": redirect,
+    }  # fmt: skip
     keys = {name: application[name] for name in ("client_id", "client_secret")}
-    token = page.request.post("/oauth/token", form=exchange | keys).json()["access_token"]
+    token = page.request.post("/oauth/token", form={**exchange, **keys}).json()["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
     assert page.request.get("/api/v1/accounts/verify_credentials", headers=headers).json()["username"] == "ada"
     check(page, "/settings")

@@ -62,10 +62,12 @@ class Api:
     def get(self, path: str, status: int = 200, **options: Any) -> webtest.TestResponse:
         return self.request("GET", path, status, **options)
 
-    def post(self, path: str, status: int = 200, headers: dict[str, str] = {}, **fields: Any) -> webtest.TestResponse:
+    def post(
+        self, path: str, code: int = 200, headers: dict[str, str] | None = None, /, **fields: Any
+    ) -> webtest.TestResponse:
         """A form, in the body."""
-        headers = ({"Authorization": f"Bearer {self.token}"} if self.token else {}) | headers
-        return self.browser.post(path, fields, headers=headers, status=status)
+        headers = ({"Authorization": f"Bearer {self.token}"} if self.token else {}) | (headers or {})
+        return self.browser.post(path, fields, headers=headers, status=code)
 
     def patch(self, path: str, **fields: Any) -> webtest.TestResponse:
         return self.browser.patch(path, fields, headers={"Authorization": f"Bearer {self.token}"})

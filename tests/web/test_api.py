@@ -130,7 +130,9 @@ def test_accounts_and_relationships(api: Api, ada: Person, bob: Person) -> None:
     assert ids(api.get(f"/api/v1/accounts/{me['id']}/following").json) == [other["id"]]
     assert ids(api.get(f"/api/v1/accounts/{other['id']}/followers").json) == [me["id"]]
     assert ids(api.get(f"/api/v1/accounts/search?q={bob.username}&following=1").json) == [other["id"]]
-    bare = api.browser.post(f"/api/v1/accounts/{other['id']}/unfollow", headers={"Authorization": f"Bearer {api.token}"})
+    bare = api.browser.post(
+        f"/api/v1/accounts/{other['id']}/unfollow", headers={"Authorization": f"Bearer {api.token}"}
+    )
     assert bare.json["following"] is False
     assert api.post(f"/api/v1/accounts/{me['id']}/follow", 422).json["error"].startswith("Validation failed: ")
     api.post("/api/v1/accounts/999999/follow", 404)
@@ -158,7 +160,9 @@ def test_search(api: Api, ada: Person, bob: Person) -> None:
 
 
 def test_posting_in_all_spellings(api: Api) -> None:
-    assert "form" in api.post("/api/v1/statuses", status="form 100%ff", sensitive="0", visibility="public").json["content"]
+    assert (
+        "form" in api.post("/api/v1/statuses", status="form 100%ff", sensitive="0", visibility="public").json["content"]
+    )
     body = {"status": "json 100%ff", "media_ids": [], "sensitive": False, "in_reply_to_id": None, "poll": None}
     assert "100%ff" in api.send_json("/api/v1/statuses", body).json["content"]
     authorization = {"Authorization": f"Bearer {api.token}"}
@@ -172,19 +176,21 @@ def test_posting_in_all_spellings(api: Api) -> None:
                   {"status": "x", "in_reply_to_id": "five"}):  # fmt: skip
         status = 404 if wrong.get("in_reply_to_id") == "5" else 422
         assert api.send_json("/api/v1/statuses", wrong, status).json["error"]
-    bad = api.browser.post("/api/v1/statuses", "{", headers=authorization | {"Content-Type": "application/json"}, status=400)
+    bad = api.browser.post(
+        "/api/v1/statuses", "{", headers=authorization | {"Content-Type": "application/json"}, status=400
+    )
     assert bad.json["error"].startswith("The body is not JSON")
 
 
 def test_idempotency_key(api: Api, app: Router, bob: Person) -> None:
-    once = api.post("/api/v1/statuses", status="once", headers={"Idempotency-Key": "k"}).json
-    again = api.post("/api/v1/statuses", status="once", headers={"Idempotency-Key": "k"}).json
+    once = api.post("/api/v1/statuses", 200, {"Idempotency-Key": "k"}, status="once").json
+    again = api.post("/api/v1/statuses", 200, {"Idempotency-Key": "k"}, status="once").json
     assert once["id"] == again["id"]
-    assert api.post("/api/v1/statuses", status="once", headers={"Idempotency-Key": "l"}).json["id"] != once["id"]
-    api.post("/api/v1/statuses", 422, status="", headers={"Idempotency-Key": "m"})
-    api.post("/api/v1/statuses", status="now it has a text", headers={"Idempotency-Key": "m"})
+    assert api.post("/api/v1/statuses", 200, {"Idempotency-Key": "l"}, status="once").json["id"] != once["id"]
+    api.post("/api/v1/statuses", 422, {"Idempotency-Key": "m"}, status="")
+    api.post("/api/v1/statuses", 200, {"Idempotency-Key": "m"}, status="now it has a text")
     other = Api(app).sign_in(bob.username)
-    assert other.post("/api/v1/statuses", status="mine", headers={"Idempotency-Key": "k"}).json["id"] != once["id"]
+    assert other.post("/api/v1/statuses", 200, {"Idempotency-Key": "k"}, status="mine").json["id"] != once["id"]
 
 
 def test_errors_and_headers(api: Api, app: Router) -> None:
@@ -195,7 +201,8 @@ def test_errors_and_headers(api: Api, app: Router) -> None:
     assert posted.headers["Access-Control-Allow-Origin"] == "*"
     for path, status in (("/api/v1/nothing", 404), ("/api/v1/accounts/ada", 404), ("/api/v1/streaming", 404),
                          ("/api/v1/timelines/home?limit=x", 422), ("/api/v1/timelines/home?max_id=-1", 422),
-                         ("/api/v1/timelines/home?q=%ff", 400), ("/.well-known/oauth-authorization-server", 404)):  # fmt: skip
+                         ("/api/v1/timelines/home?q=%ff", 400),
+                         ("/.well-known/oauth-authorization-server", 404)):  # fmt: skip
         answer = api.get(path, status)
         assert isinstance(answer.json["error"], str), path
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -204,7 +211,9 @@ def test_errors_and_headers(api: Api, app: Router) -> None:
     assert anonymous.get("/api/v1/timelines/home", status=401).json == {"error": "The access token is invalid"}
     assert anonymous.get("/api/v1/timelines/public", headers={"Authorization": "Bearer x"}, status=401)
     assert anonymous.get("/api/v1/instance", headers={"Authorization": "Bearer x"}).json
-    asked = anonymous.options("/api/v1/statuses", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
+    asked = anonymous.options(
+        "/api/v1/statuses", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    )
     assert "Authorization" in asked.headers["Access-Control-Allow-Headers"]
     assert "DELETE" in asked.headers["Access-Control-Allow-Methods"]
     assert "Link" in anonymous.get("/api/v1/timelines/public").headers["Access-Control-Expose-Headers"]
@@ -235,8 +244,13 @@ def test_every_answer_matches_the_document(api: Api) -> None:
     validate(described)
     posted = api.toot("Hello #there")
     api.post("/api/v1/markers", **{"home[last_read_id]": "5"})
-    values = {"id": {"statuses": posted["id"], "accounts": posted["account"]["id"]}, "hashtag": "there"}
-    asked = {"lookup": f"?acct={posted['account']['acct']}", "search": "?q=there", "relationships": "?id=1", "markers": "?timeline=home"}
+    values: dict[str, dict[str, str]] = {"id": {"statuses": posted["id"], "accounts": posted["account"]["id"]}}
+    asked = {
+        "lookup": f"?acct={posted['account']['acct']}",
+        "search": "?q=there",
+        "relationships": "?id=1",
+        "markers": "?timeline=home",
+    }
     checked = 0
     for each in ENDPOINTS:
         if each.method != "GET" or each.path == "/api/v1/streaming":

@@ -4,7 +4,6 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyramid.router import Router
@@ -51,8 +50,10 @@ def test_code_out_of_band(app: Router, ada: Person) -> None:
 
 def test_code_with_redirect_and_pkce(app: Router, ada: Person) -> None:
     api = Api(app, redirect_uris=f"{OUT_OF_BAND}\n{REDIRECT}")
-    query = {"response_type": "code", "client_id": api.app["client_id"], "redirect_uri": REDIRECT.replace("?", "%3F"),
-             "scope": "read", "state": "x%26y", "code_challenge": CHALLENGE, "code_challenge_method": "S256"}  # fmt: skip
+    query = {
+        "response_type": "code", "client_id": api.app["client_id"], "redirect_uri": REDIRECT.replace("?", "%3F"),
+        "scope": "read", "state": "x%26y", "code_challenge": CHALLENGE, "code_challenge_method": "S256",
+    }  # fmt: skip
     page = ada.get("/oauth/authorize?" + "&".join(f"{name}={value}" for name, value in query.items()))
     assert "form-action 'self' https://app.example;" in page.headers["Content-Security-Policy"]
     answer, found = consent(ada, **query)
@@ -81,7 +82,11 @@ def test_code_with_redirect_and_pkce(app: Router, ada: Person) -> None:
 )
 def test_wrong_requests_for_consent(app: Router, ada: Person, changed: dict[str, str], status: int) -> None:
     api = Api(app, redirect_uris="https://app.example")
-    query = {"response_type": "code", "client_id": api.app["client_id"], "redirect_uri": "https://app.example"} | changed
+    query = {
+        "response_type": "code",
+        "client_id": api.app["client_id"],
+        "redirect_uri": "https://app.example",
+    } | changed
     answer = ada.get("/oauth/authorize?" + "&".join(f"{name}={value}" for name, value in query.items()), status=status)
     assert status == 400 or answer.location.startswith("https://app.example?error=")
 
@@ -104,7 +109,7 @@ def test_password_and_client_credentials(app: Router, ada: Person, sqlite_url: s
     assert api.post("/oauth/token", 401, **asked | {"client_secret": "wrong"}).json["error"] == "invalid_client"
     basic = base64.b64encode(":".join(api.keys.values()).encode()).decode()
     asked = {"grant_type": "client_credentials", "scope": "read"}
-    api.token = api.post("/oauth/token", headers={"Authorization": f"Basic {basic}"}, **asked).json["access_token"]
+    api.token = api.post("/oauth/token", 200, {"Authorization": f"Basic {basic}"}, **asked).json["access_token"]
     assert api.get("/api/v1/timelines/public").json == []
     assert api.get("/api/v1/timelines/home", 422).json == {"error": "This method requires an authenticated user"}
     with running(settings_of(sqlite_url) | {"tweeter.api.password_grant": False}) as other:
@@ -122,7 +127,10 @@ def test_wrong_passwords_are_limited_as_on_the_page(sqlite_url: str) -> None:
 def test_scopes(app: Router, ada: Person) -> None:
     api = Api(app).sign_in(ada.username, scope="read:statuses")
     assert api.get("/api/v1/timelines/home").json == []
-    assert api.get("/api/v1/accounts/verify_credentials", 403).json["error"] == "This action is outside the authorized scopes"
+    assert (
+        api.get("/api/v1/accounts/verify_credentials", 403).json["error"]
+        == "This action is outside the authorized scopes"
+    )
     assert api.post("/api/v1/statuses", 403, status="x").json["error"] == "This action is outside the authorized scopes"
     api.sign_in(ada.username, scope="follow")
     bob = api.get(f"/api/v1/accounts/lookup?acct={ada.username}").json["id"]
@@ -159,7 +167,9 @@ def test_secrets_are_stored_as_hashes_and_the_export_lists_applications(app: Rou
     query = {"response_type": "code", "client_id": api.app["client_id"], "redirect_uri": OUT_OF_BAND}
     _, found = consent(ada, **query)
     with app.registry.database.sessions() as session:
-        stored = [row for model in (Application, AccessToken, AuthorizationCode) for row in session.scalars(select(model))]
+        stored = [
+            row for model in (Application, AccessToken, AuthorizationCode) for row in session.scalars(select(model))
+        ]
     assert stored
     texts = " ".join(str(vars(row)) for row in stored)
     for secret in (api.app["client_secret"], api.token, found["code"]):

@@ -130,7 +130,7 @@ def _people(request: Request, id: int, listed: Any, of: Any, limit: int, *window
         users = related(request, id, listed, of, cursor)
         return Found(users[: cursor.limit], len(users) > cursor.limit)
 
-    return accounts(request, [user.id for user in paged(request, read, limit, *window, most=MOST)])
+    return accounts(request, [user.id for user in paged(request, read, min(limit, MOST), *window)])
 
 
 @endpoint("GET", "/api/v1/accounts/{id}/lists", returns=Nothing, scope="read:lists")

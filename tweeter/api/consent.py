@@ -1,4 +1,4 @@
-"""Pages about applications: the consent, the code for an application without a web address, and the list in settings."""
+"""Pages about applications: the consent, the code to copy into an application, and the list in settings."""
 
 import re
 from typing import Any

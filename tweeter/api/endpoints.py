@@ -45,7 +45,14 @@ ENDPOINTS: list[Endpoint] = []
 
 
 def endpoint(
-    method: str, path: str, *, returns: Any, scope: str = "", anonymous: bool = False, user: bool = True, limit: str = ""
+    method: str,
+    path: str,
+    *,
+    returns: Any,
+    scope: str = "",
+    anonymous: bool = False,
+    user: bool = True,
+    limit: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares the decorated function as an endpoint."""
 
@@ -106,8 +113,7 @@ def iso(date: datetime) -> str:
 
 def run(context: Call, request: Request) -> Response:
     """The view of all endpoints."""
-    each = context.endpoint
-    assert each is not None
+    each: Endpoint = context.endpoint  # type: ignore[assignment]  # its view is added for declared methods only
     try:
         result = each.function(request, **given(request, each.parameters))
     except (Missing, NotYours) as error:

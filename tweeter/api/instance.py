@@ -67,7 +67,7 @@ class InstanceV1(Entity, frozen=True, kw_only=True):
     urls: dict[str, str] = {}
     stats: dict[str, int]
     thumbnail: str | None
-    languages: list[str] = ["en"]
+    languages: tuple[str, ...] = ("en",)
     registrations: bool = True
     approval_required: bool = False
     invites_enabled: bool = False
@@ -87,7 +87,7 @@ class Instance(Entity, frozen=True, kw_only=True):
     usage: dict[str, dict[str, int]]
     thumbnail: dict[str, str]
     icon: Nothing = []
-    languages: list[str] = ["en"]
+    languages: tuple[str, ...] = ("en",)
     configuration: dict[str, Any]
     registrations: dict[str, Any]
     api_versions: dict[str, int] = {}

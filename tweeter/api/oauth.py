@@ -31,7 +31,11 @@ _URI = re.compile(r"(?!(?:javascript|data|vbscript|file|about|blob):)[a-z][a-z0-
 
 @endpoint("POST", "/api/v1/apps", returns=NewApplication, limit="app")
 def register(
-    request: Request, client_name: str, redirect_uris: list[str], scopes: str = " ".join(DEFAULT_SCOPES), website: str = ""
+    request: Request,
+    client_name: str,
+    redirect_uris: list[str],
+    scopes: str = " ".join(DEFAULT_SCOPES),
+    website: str = "",
 ) -> NewApplication:
     """Registers an application. `redirect_uris` may also be one text with a URI on each line."""
     name = clean_line(client_name)

@@ -64,9 +64,7 @@ def _operation(each: Endpoint, schema: dict[str, Any]) -> dict[str, Any]:
             },
         },
     }
-    listed = [
-        {"name": name, "in": "path", "required": True, "schema": shape["properties"][name]} for name in in_path
-    ]
+    listed = [{"name": name, "in": "path", "required": True, "schema": shape["properties"][name]} for name in in_path]
     if each.method == "GET":
         for name in in_query:
             schema_of = shape["properties"][name]

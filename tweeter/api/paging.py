@@ -31,13 +31,13 @@ Read = Callable[[Cursor], Found]
 
 
 def paged(
-    request: Request, read: Read, limit: int, max_id: int | None, since_id: int | None, min_id: int | None, most: int = MOST
+    request: Request, read: Read, limit: int, max_id: int | None, since_id: int | None, min_id: int | None
 ) -> Sequence[Any]:
     """The items that the parameters describe; sets the Link header of the response.
 
     `since_id` is the lower end of the newest items. `min_id` returns the items immediately above it.
     """
-    limit = max(1, min(limit, most))
+    limit = max(1, limit)
     before = MAX_ID + 1 if max_id is None else min(max_id, MAX_ID + 1)
     if min_id is not None:
         found = _above(read, min(min_id, MAX_ID), before, limit)

@@ -1,8 +1,8 @@
 """The parameters of a request, in all spellings that clients use, converted to the types that an endpoint declares.
 
-They come from the path, the query and the body: a form, JSON, multipart, or nothing. Arrays are `k[]=1&k[]=2`, `k=1&k=2`,
-a single `k=1` or a JSON list; objects are `k[part]=1` or JSON. The rules for booleans and empty values are those of
-Mastodon's framework.
+They come from the path, the query and the body: a form, JSON, multipart, or nothing. Arrays are `k[]=1&k[]=2`,
+`k=1&k=2`, a single `k=1` or a JSON list; objects are `k[part]=1` or JSON. The rules for booleans and empty values are
+those of Mastodon's framework.
 """
 
 import inspect

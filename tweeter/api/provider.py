@@ -53,7 +53,7 @@ class Provider(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
         RevocationEndpoint.__init__(self, validator)
 
 
-class Validator(RequestValidator):  # type: ignore[misc]
+class Validator(RequestValidator):
     """Answers oauthlib's questions from the tables. `asked` is oauthlib's request."""
 
     def __init__(self, request: Request) -> None:
@@ -155,7 +155,9 @@ class Validator(RequestValidator):  # type: ignore[misc]
     def get_code_challenge_method(self, code: str, asked: Any) -> str:
         return str(asked.grant.challenge_method)
 
-    def confirm_redirect_uri(self, client_id: str, code: str, uri: str, client: Any, asked: Any, *_: Any, **__: Any) -> bool:
+    def confirm_redirect_uri(
+        self, client_id: str, code: str, uri: str, client: Any, asked: Any, *_: Any, **__: Any
+    ) -> bool:
         return bool(uri == asked.grant.redirect_uri)
 
     def invalidate_authorization_code(self, client_id: str, code: str, asked: Any, *args: Any, **kwargs: Any) -> None:
@@ -189,4 +191,6 @@ class Validator(RequestValidator):  # type: ignore[misc]
     def revoke_token(self, token: str, token_type_hint: str, asked: Any, *args: Any, **kwargs: Any) -> None:
         """An application can end its own tokens only."""
         own = AccessToken.application_id == asked.client.id
-        write(self._request.dbsession, delete(AccessToken).where(own, AccessToken.token_hash == self.tokens.hash(token)))
+        write(
+            self._request.dbsession, delete(AccessToken).where(own, AccessToken.token_hash == self.tokens.hash(token))
+        )

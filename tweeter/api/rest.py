@@ -69,8 +69,9 @@ def _empty(path: str, returns: Any, value: Any, **options: Any) -> None:
 
 
 for _name, _scope in {
-    "announcements": "", "custom_emojis": "", "trends": "", "trends/tags": "", "trends/statuses": "", "trends/links": "",
-    "directory": "", "instance/rules": "", "instance/peers": "", "notifications": "read:notifications",
+    "announcements": "", "custom_emojis": "",
+    "trends": "", "trends/tags": "", "trends/statuses": "", "trends/links": "", "directory": "",
+    "instance/rules": "", "instance/peers": "", "notifications": "read:notifications",
     "favourites": "read:favourites", "bookmarks": "read:bookmarks", "mutes": "read:mutes", "blocks": "read:blocks",
     "domain_blocks": "read:blocks", "follow_requests": "read:follows", "followed_tags": "read:follows",
     "featured_tags": "read:accounts", "endorsements": "read:accounts", "suggestions": "read:accounts",

@@ -38,7 +38,7 @@ def search(
     people: list[int] = []
     tweets: list[Any] = []
     if kind == "account":
-        people = [id_ for id_ in found_people(request, f"@{target}", following)][:1]
+        people = found_people(request, f"@{target}", following)[:1]
     elif kind == "status":
         with request.read_session() as session:
             tweets = list(load_tweets(session, [int(target)]).values())
@@ -70,7 +70,11 @@ def _at(request: Request, words: str) -> tuple[str, str]:
     if path.startswith("/@") and text.USERNAME.fullmatch(path[2:]):
         return "account", path[2:]
     number = path.removeprefix("/tweets/")
-    return ("status", number) if number != path and number.isascii() and number.isdecimal() and len(number) < 17 else ("", "")
+    return (
+        ("status", number)
+        if number != path and number.isascii() and number.isdecimal() and len(number) < 17
+        else ("", "")
+    )
 
 
 def _tags(request: Request, words: str) -> list[Tag]:

@@ -119,7 +119,7 @@ def context(request: Request, id: Id) -> Any:
 
 def descendant_ids(session: Session, id_: int, most: int, depth: int) -> list[int]:
     """The replies below a tweet in the order of reading; at most so many, at most so deep."""
-    replies: dict[int, list[int]] = {}
+    replies: dict[int | None, list[int]] = {}
     level, found = [id_], 0
     while level and depth and found < most:
         query = select(Tweet.parent_id, Tweet.id).where(Tweet.parent_id.in_(level), Tweet.user_id.not_in(closed_users))

@@ -9,7 +9,7 @@ from tweeter import text
 from tweeter.api.endpoints import endpoint
 from tweeter.api.entities import Status
 from tweeter.api.errors import Failure
-from tweeter.api.paging import DEFAULT, Found, Read, paged
+from tweeter.api.paging import DEFAULT, MOST, Found, Read, paged
 from tweeter.api.parameters import Id
 from tweeter.api.writing import statuses
 from tweeter.db.sessions import time_limit
@@ -24,11 +24,15 @@ SCANNED = 100  # tweets of each
 
 @endpoint("GET", "/api/v1/timelines/home", returns=list[Status], scope="read:statuses")
 def home(
-    request: Request, limit: int = DEFAULT, max_id: Id | None = None, since_id: Id | None = None, min_id: Id | None = None
+    request: Request,
+    limit: int = DEFAULT,
+    max_id: Id | None = None,
+    since_id: Id | None = None,
+    min_id: Id | None = None,
 ) -> Any:
     """The tweets of the user and of those whom they follow."""
     read = _reader(request, Timeline("home", request.identity.id))
-    return statuses(request, paged(request, read, limit, max_id, since_id, min_id))
+    return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 
 
 @endpoint("GET", "/api/v1/timelines/public", returns=list[Status], scope="read:statuses", anonymous=True)
@@ -39,11 +43,18 @@ def public(
     """All tweets. There are no remote ones, and none with media."""
     if remote or only_media:
         return []
-    return statuses(request, paged(request, _reader(request, Timeline("public")), limit, max_id, since_id, min_id))
+    return statuses(
+        request, paged(request, _reader(request, Timeline("public")), min(limit, MOST), max_id, since_id, min_id)
+    )
 
 
 @endpoint(
-    "GET", "/api/v1/timelines/tag/{hashtag}", returns=list[Status], scope="read:statuses", anonymous=True, limit="search"
+    "GET",
+    "/api/v1/timelines/tag/{hashtag}",
+    returns=list[Status],
+    scope="read:statuses",
+    anonymous=True,
+    limit="search",
 )
 def tag(
     request: Request, hashtag: str, limit: int = DEFAULT, max_id: Id | None = None, since_id: Id | None = None,
@@ -59,7 +70,7 @@ def tag(
             page = find_tweets(session, name, cursor).page
         return Found(page.tweets, page.older is not None)
 
-    return statuses(request, paged(request, read, limit, max_id, since_id, min_id))
+    return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 
 
 @endpoint("GET", "/api/v1/accounts/{id}/statuses", returns=list[Status], scope="read:statuses", anonymous=True)
@@ -78,7 +89,7 @@ def of_account(
     if tagged:
         wanted = text.fold(tagged)
         read = _filtered(read, lambda tweet: wanted in text.entities(tweet.message).hashtags)
-    return statuses(request, paged(request, read, limit, max_id, since_id, min_id))
+    return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 
 
 def user_of(request: Request, id: int) -> User:

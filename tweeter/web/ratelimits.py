@@ -75,7 +75,8 @@ class RateLimits:
         """How many are allowed, how many are left, and the time at which all are; of the limit with the least left."""
         key = (self._site(), name, *who)
         stats = [(item.amount, self._ask(methodcaller("get_window_stats", item, *key))) for item in self._items[name]]
-        return min(((amount, found.remaining, found.reset_time) for amount, found in stats), key=itemgetter(1), default=None)
+        left = [(amount, found.remaining, found.reset_time) for amount, found in stats]
+        return min(left, key=itemgetter(1), default=None)
 
     def hint(self, address: str) -> None:
         """Logs a possible misconfiguration if the refused address may be a proxy's."""
