@@ -15,7 +15,7 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
 
-from tweeter.api.errors import CORS, Failure
+from tweeter.api.errors import Failure, allow_origins
 from tweeter.api.parameters import declared, given
 from tweeter.api.tokens import Access
 from tweeter.errors import Missing, NotYours, Refused
@@ -95,7 +95,7 @@ class Call:
         request.__dict__[IDENTITY] = self.access.user
 
     def add_headers(self, request: Request, response: Response) -> None:
-        response.headers.update(CORS)
+        allow_origins(response)
         if self.endpoint is None or not self.endpoint.limit:
             return
         limit = self.endpoint.limit

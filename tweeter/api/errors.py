@@ -8,8 +8,9 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 PATHS = ("/api/", "/oauth/token", "/oauth/revoke", "/nodeinfo/", "/.well-known/")
+ORIGIN = "Access-Control-Allow-Origin"
 CORS = {
-    "Access-Control-Allow-Origin": "*",
+    ORIGIN: "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "*, Authorization, Content-Type, Idempotency-Key",
     "Access-Control-Expose-Headers": "Link, X-RateLimit-Reset, X-RateLimit-Limit, X-RateLimit-Remaining, "
@@ -40,8 +41,14 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 def failed(error: Failure, request: Request) -> Response:
     response = json_response(error.body, error.status)
-    response.headers.update(CORS)
+    allow_origins(response)
     return response
+
+
+def allow_origins(response: Response) -> None:
+    """Adds the headers for browsers, unless the response has them."""
+    if not any(name == ORIGIN for name, _ in response.headerlist):  # WebOb's own mapping scans the list for each name
+        response.headerlist += CORS.items()
 
 
 def error_of_api(request: Request, status: int, message: str, retry_after: int) -> Response | None:

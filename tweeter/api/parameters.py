@@ -9,6 +9,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -34,15 +35,19 @@ def declared(function: Callable[..., Any]) -> type[msgspec.Struct]:
 
 def given(request: Request, struct: type[msgspec.Struct]) -> dict[str, Any]:
     """The values of the declared parameters. Raises Failure."""
-    raw = _raw(request)
-    values = {}
-    for field in msgspec.structs.fields(struct):
-        if field.name in raw and (value := _shaped(raw[field.name], _plain(field.type))) is not None:
-            values[field.name] = value
+    raw, values = _raw(request), {}
+    for name, kind in _kinds(struct):
+        if name in raw and (value := _shaped(raw[name], kind)) is not None:
+            values[name] = value
     try:
         return msgspec.structs.asdict(msgspec.convert(values, struct, strict=False))
     except msgspec.ValidationError as error:
         raise Failure(422, f"Validation failed: {error}") from None
+
+
+@cache
+def _kinds(struct: type[msgspec.Struct]) -> list[tuple[str, Any]]:
+    return [(field.name, _plain(field.type)) for field in msgspec.structs.fields(struct)]
 
 
 def _raw(request: Request) -> dict[str, Any]:
