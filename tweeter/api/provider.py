@@ -7,6 +7,7 @@ application sends a challenge), for a name and a password if `tweeter.api.passwo
 import base64
 import binascii
 import hmac
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -63,7 +64,7 @@ class Validator(RequestValidator):
     # applications
 
     def _application(self, client_id: str | None) -> Application | None:
-        if not client_id:
+        if not client_id or not re.fullmatch(r"[\w-]{43}", client_id, re.ASCII):
             return None
         found: Application | None = self._request.dbsession.scalar(select(Application).filter_by(client_id=client_id))
         return found
