@@ -1,9 +1,13 @@
-"""Makes the screenshots of the site: run `make serve` and `make services`, then `python docs/screenshots.py`."""
+"""Makes the screenshots of the site and of the talk. First run `make serve` and `make services`."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tweeter.bench.report.page import write_html
+from tweeter.bench.schema import read_json
 
 HEADLESS_SHELL = "/usr/lib/chromium/chromium-headless-shell"
 FOLDER = Path(__file__).parent / "screenshots"
@@ -26,9 +30,77 @@ def shoot(page: Page, name: str, **options: Any) -> None:
     page.screenshot(path=FOLDER / f"{name}.png", **options)
 
 
+def record(element: Locator, name: str) -> None:
+    """A screenshot of one part of a page, and its text on standard output."""
+    element.page.add_style_tag(content=".bar { position: static !important }")  # the header would cover a tall part
+    element.screenshot(path=FOLDER / f"{name}.png")
+    print(f"== {name}\n{element.inner_text()}\n")
+
+
+def finished(page: Page, title: str) -> Locator:
+    """The card of the lab's job, when it is done."""
+    expect(page.get_by_role("heading", name=f"Done: {title}")).to_be_visible(timeout=600_000)
+    page.reload()
+    return page.locator("#job")
+
+
+def talk(page: Page) -> None:
+    """The steps of docs/how-to/talk.md, in its order."""
+    page.goto("/lab/live")
+    for create in page.get_by_role("button", name="Create readers").all():
+        create.click()
+        finished(page, "creating readers")
+    page.goto("/lab/steps?user=lab_follows_10")
+    page.goto("/lab/steps?user=lab_follows_5000")  # the second time all parts of the process are warm
+    record(page.locator("section", has=page.locator("#growth")), "talk-growth")
+    page.goto("/lab?user=lab_follows_5000")
+    record(page.locator("figure.statement").first, "talk-join")
+    page.goto("/lab/steps?user=lab_follows_5000")
+    record(page.locator("ol.steps"), "talk-steps")
+    page.goto("/lab/live?user=lab_follows_5000")
+    page.get_by_label("20,000 followers", exact=True).check()
+    page.get_by_role("button", name="Post and watch").click()
+    record(finished(page, "a post to 20,000"), "talk-race")
+    page.locator("input[name=readers][value='32']").check()
+    page.get_by_role("button", name="Start reading").click()
+    record(finished(page, "32 readers"), "talk-load")
+    page.get_by_role("button", name="Empty the cache of redis").click()
+    page.get_by_role("button", name="timeline in redis").click()
+    record(page.locator("ul.experiments > li").first, "talk-drop")
+    page.get_by_role("button", name="Break it: hang connections to redis").click()
+    page.wait_for_timeout(6_000)
+    page.get_by_role("button", name="Mend it").click()
+    page.wait_for_timeout(4_000)
+    record(page.locator("#outage"), "talk-outage")
+
+
+def report(browser: Browser) -> None:
+    """The plots of the committed run."""
+    charts = {
+        "bench-latency": ("latency-1-0", "latency-1-10", "latency-2-0", "latency-2-10"),
+        "bench": ("followees-home", "followers-delivered"),
+        "bench-more": ("users-home", "tweets-home", "throughput", "memory"),
+    }
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    with TemporaryDirectory() as folder:
+        write_html(read_json(Path(__file__).parent / "results" / "bench.json"), path := Path(folder) / "bench.html")
+        for picture, names in charts.items():
+            page.goto(path.as_uri())
+            page.evaluate(
+                """names => {
+                  const figures = names.map(name => document.getElementById(`${name}-heading`).closest("section"));
+                  document.body.replaceChildren(...figures.map(section => section.querySelector("figure")));
+                  document.body.style = "display: grid; grid-template-columns: 1fr 1fr; max-width: none; margin: 0";
+                }""",
+                list(names),
+            )
+            page.locator("body").screenshot(path=FOLDER / f"{picture}.png")
+
+
 def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=HEADLESS_SHELL, args=["--no-sandbox"])
+        report(browser)
         shoot(signed_in(browser, **PHONE), "phone")
         page = signed_in(browser, **DESKTOP)
         shoot(page, "home")
@@ -56,6 +128,7 @@ def main() -> None:
         shoot(page, "lab-fallback", full_page=True)
         page.get_by_role("button", name="Mend it").click()
         page.get_by_role("group").get_by_role("button", name="sql", exact=True).click()
+        talk(page)
         page.get_by_role("button", name="test accounts").click()
 
 

@@ -173,6 +173,10 @@ def test_keys_links_to_copy_own_tweets_and_the_number_of_mentions(ada: Page, ope
     ada.evaluate("sessionStorage.clear()")  # as after half a minute
     ada.goto("/public")
     expect(ada.get_by_role("link", name="Mentions 1 new")).to_be_visible()
+    press(ada.get_by_role("button", name="Follow @bob"))  # in the right column
+    expect(ada.get_by_text("You now follow @bob.")).to_be_visible()
+    assert ada.url.endswith("/public")
+    ada.goto("/search")
     press(ada.get_by_role("link", name="Mentions"))
     ada.goto("/public")
     ada.wait_for_timeout(300)

@@ -16,11 +16,12 @@ from tests.conftest import write_ini
 from tests.integration.test_packaging import ROOT
 from tweeter.bench import plan
 from tweeter.bench.contender import Answers, contenders
+from tweeter.bench.knees import lines_of
 from tweeter.bench.latency import Climbing
 from tweeter.bench.noise import noise_of, noise_sentence
 from tweeter.bench.report import command
-from tweeter.bench.report.compare import changes, differences
-from tweeter.bench.report.latency import capacity_sentence, disturbance, knees_sentence, lines_of
+from tweeter.bench.report.compare import ONCE, changes, differences
+from tweeter.bench.report.latency import capacity_sentence, disturbance, knees_sentence
 from tweeter.bench.report.page import constant_sentence, growth_sentence, series_of, write_html
 from tweeter.bench.report.plots import duration
 from tweeter.bench.report.spreadsheet import write_csv
@@ -354,7 +355,7 @@ def test_other_machines_and_sizes_are_reported(result):
 
 
 def test_figures_of_only_one_report_are_not_compared(result):
-    other = msgspec.structs.replace(result, measurements=result.measurements[:3], workloads=[])
+    other = msgspec.structs.replace(result, measurements=result.measurements[:3], workloads=[], latency=None)
     assert len(list(changes(result, other))) == 3
 
 
@@ -494,6 +495,14 @@ def test_latency_in_words(result, tmp_path):
     assert "sql 2 ms: 500 requests/s; redis" in capacity_sentence(lines_of(latency, 1, 10))
     assert disturbance(latency).startswith("Other programs used 38% of the CPUs")
     whole = msgspec.structs.replace(result, latency=latency)
+    cheaper = msgspec.structs.replace(latency, points=[msgspec.structs.replace(p, cpu={"site": 1.0}) for p in points])
+    compared = [change for change in changes(whole, msgspec.structs.replace(result, latency=cheaper)) if change.unclear]
+    assert [(change.what, change.backend, change.ratio) for change in compared if change.unclear == ONCE] == [
+        ("seconds per request at the knee, one process, 10 % posts", "sql", 1),
+        ("CPU time of a request, one process, 10 % posts", "sql", 0.5),
+        ("seconds per request at the knee, one process, 10 % posts", "redis", 1),
+        ("CPU time of a request, one process, 10 % posts", "redis", 0.5),
+    ]
     assert (whole.checked, whole.differed) == (result.checked + 12, result.differed + 4)
     write_json(whole, tmp_path / "whole.json")
     assert read_json(tmp_path / "whole.json") == whole

@@ -22,7 +22,7 @@ from tweeter.lab.comparison import compare, compare_all
 from tweeter.lab.explain import marked
 from tweeter.lab.instruments import Instrument
 from tweeter.lab.steps import Step, as_configured
-from tweeter.models import Relationship, User
+from tweeter.models import LoginSession, Relationship, User
 from tweeter.serve import absent_stores
 from tweeter.services.actions import actions_of
 from tweeter.testing.caches import tweet
@@ -698,6 +698,26 @@ def test_readers_at_once_read_each_backend_in_turn(app, people, lab, monkeypatch
         assert browser.get("/").served_by == lab.default.name  # the browser itself is not switched
         assert "8 readers at once" in browser.get("/lab/live").text
         assert "pages/s" in browser.get("/lab/progress").text
+
+
+def test_a_reader_of_the_dial_reads_in_a_session_that_ends_with_the_job(app, people, lab, small_dial, monkeypatch):
+    monkeypatch.setattr(load, "ROUNDS", 1)
+    monkeypatch.setattr(load, "SECONDS", 0.3)
+    ada, _ = people
+    ada.send("/lab/load", readers="1", user="lab_follows_30", status=303)
+    assert finished(lab).error == "There is no test reader @lab_follows_30."
+    ada.send("/lab/dial", status=303)
+    assert finished(lab).error == ""
+    with serving(app) as url, closing(bench.Browser(("127.0.0.1", int(url.rpartition(":")[2])))) as browser:
+        browser.sign_in("cleo", "a long password", "/signup")
+        assert "The home page of @lab_follows_30 is read by" in browser.get("/lab/live?user=lab_follows_30").text
+        assert browser.send("/lab/load", readers="1", backend="sql", user="lab_follows_30").status == 303
+        job = finished(lab)
+        assert job.error == ""
+        assert re.search(r", none of [1-9]\d* checked pages differ from SQL’s", job.phases[1].note)
+    with app.registry.database.sessions() as session:
+        reader = select(User.id).where(User.username == "lab_follows_30").scalar_subquery()
+        assert session.scalars(select(LoginSession).where(LoginSession.user_id == reader)).all() == []
 
 
 def test_load_of_a_site_that_can_not_be_reached(app, people, lab):

@@ -105,6 +105,21 @@ def test_an_empty_home_shows_people_to_follow(ada: Person, bob: Person, backend:
     assert "People to follow" not in ada.get("/").text
 
 
+def test_the_right_column_suggests_authors_whom_the_reader_does_not_follow(
+    ada: Person, bob: Person, backend: str
+) -> None:
+    for person in (ada, bob):
+        person.post("hello")
+    assert 'data-suggestions="/suggestions?following=0"' in ada.get("/").text
+    suggestions = ada.get("/suggestions?following=0")
+    assert suggestions.headers["Cache-Control"] == "private, max-age=300"
+    assert 'action="/@bob/follow"' in suggestions.text
+    assert 'action="/@ada/follow"' not in suggestions.text.lower()
+    ada.follow("bob")
+    assert 'data-suggestions="/suggestions?following=1"' in ada.get("/").text
+    assert not ada.get("/suggestions?following=1").text.strip()
+
+
 def test_own_tweets_have_a_link_that_opens_the_form_to_delete_them(ada: Person, bob: Person, backend: str) -> None:
     tweet = ada.post("mine")
     link = f'href="/tweets/{tweet}?delete#delete"'

@@ -53,7 +53,9 @@ def noise_sentence(noise: Noise | None, rounds: Sequence[Sequence[float]]) -> st
         return ""
     if worst <= NOISY:
         return f"The machine was quiet: {'; '.join(told)}."
-    return f"The machine was noisy: {'; '.join(told)}. Ratios below {factor(worst)} are no conclusion."
+    quiet = noise is not None and noise.spread <= NOISY
+    how = "quiet before the run, but not during it" if quiet else "noisy"
+    return f"The machine was {how}: {'; '.join(told)}. Ratios below {factor(worst)} are no conclusion."
 
 
 def noise_of(result: Result) -> str:

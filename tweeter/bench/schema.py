@@ -132,6 +132,11 @@ class Offered(msgspec.Struct, frozen=True):
     differed: int
     fallbacks: dict[str, int] = {}
 
+    @property
+    def cpu_time(self) -> float:
+        """CPU seconds per request of all components but the generator."""
+        return sum(seconds for name, seconds in self.cpu.items() if name != "generator") / 1000
+
 
 class Latency(msgspec.Struct, frozen=True):
     """Latency under offered load. `audience` has the distribution of the readers' followees, `limit` that of the p99.

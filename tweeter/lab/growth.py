@@ -1,7 +1,7 @@
 """The steps of the talk against the dial: the warm home page of each reader, as a plot and as a table."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,9 @@ def measure_growth(contenders: Mapping[str, ITimelines], readers: Mapping[int, i
             costs[name][size] = cost
     reference = _reference()
     said = f"Home pages of 20 tweets in the committed run of {reference['date']}, on {reference['machine']}."
-    return Growth(costs, noise(cost.rounds for each in costs.values() for cost in each.values()), _drawn(costs), said)
+    told = noise(cost.rounds for each in costs.values() for cost in each.values())
+    backends = {str(timelines.name) for timelines in contenders.values()}
+    return Growth(costs, told, _drawn(costs, backends), said)
 
 
 @cache
@@ -45,8 +47,9 @@ def _reference() -> dict[str, Any]:
     return found
 
 
-def _drawn(costs: Mapping[str, Mapping[int, Cost]]) -> Markup:
-    lines = [Line(f"{name}, reference", points, faint=True) for name, points in _reference()["home_ms"].items()]
+def _drawn(costs: Mapping[str, Mapping[int, Cost]], backends: Container[str]) -> Markup:
+    known = {name: points for name, points in _reference()["home_ms"].items() if name in backends}
+    lines = [Line(f"{name}, reference", points, faint=True) for name, points in known.items()]
     for look, (name, each) in enumerate(costs.items()):
         lines.append(Line(name, [(size, cost.ms) for size, cost in each.items()], look))
     times = [ms for line in lines for _, ms in line.points]

@@ -1,16 +1,21 @@
-"""Readers at once: your home page over the site's own HTTP, from a process of its own, on several backends in turn."""
+"""Readers at once: a home page over the site's own HTTP, from a process of its own, on several backends in turn.
+
+The page is your own, or that of a reader of the dial, for whom the lab begins a session that ends with the job.
+"""
 
 import http.client
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from pyramid.config import Configurator
+from pyramid.interfaces import ISecurityPolicy
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
+from sqlalchemy import select
 
 from tweeter.bench import cpu
 from tweeter.bench.at_once import at_once
@@ -21,9 +26,11 @@ from tweeter.bench.offered import Batch
 from tweeter.bench.verdicts import best
 from tweeter.errors import Refused, TweeterError
 from tweeter.interfaces import ITimelineKinds
+from tweeter.lab import accounts, dial
 from tweeter.lab.buttons import start_job
 from tweeter.lab.jobs import Job, Phase
 from tweeter.lab.status import Lab
+from tweeter.models import User
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
 from tweeter.web.security import SIGNED_IN
@@ -74,30 +81,50 @@ class Figures:
         return ", ".join(told)
 
 
+Reader = tuple[int, Mapping[str, str]]  # the user, and the cookies of a session
+
+
 def load(
-    registry: Registry, address: Address, cookies: Mapping[str, str], user_id: int, names: Sequence[str], readers: int
+    registry: Registry, address: Address, reader: AbstractContextManager[Reader], names: Sequence[str], number: int
 ) -> Callable[[Job], None]:
     """The work of a job: so many readers at once, on these backends."""
 
     def work(job: Job) -> None:
         verdict = job.phase("Pages a second", ROUNDS, "rounds")
         shared = ["postgres"] if registry.database.engine.dialect.name == "postgresql" else []
-        figures = {
-            name: Figures(
-                job.phase(name, round(ROUNDS * SECONDS), "seconds"), _home(address, cookies, name),
-                [*shared, *(program for backend, program in PROGRAMS.items() if backend == name)],
-            )
-            for name in names
-        }  # fmt: skip
         sql = PullTimelines("reference", registry.database.sessions, registry.getUtility(ITimelineKinds))
-        with closing(Child()) as child:
+        with reader as (user_id, cookies), closing(Child()) as child:
+            figures = {
+                name: Figures(
+                    job.phase(name, round(ROUNDS * SECONDS), "seconds"), _home(address, cookies, name),
+                    [*shared, *(program for backend, program in PROGRAMS.items() if backend == name)],
+                )
+                for name in names
+            }  # fmt: skip
             for _ in range(ROUNDS):
                 for each in figures.values():
-                    _round(child, address, readers, each, sql, Timeline("home", user_id))
+                    _round(child, address, number, each, sql, Timeline("home", user_id))
                 verdict.done += 1
                 verdict.note = best({name: each.rates for name, each in figures.items()})
 
     return work
+
+
+@contextmanager
+def dial_reader(registry: Registry, name: str) -> Iterator[Reader]:
+    """A reader of the dial with a session of its own. Raises Refused if the account does not exist."""
+    policy = registry.getUtility(ISecurityPolicy)
+    with registry.database.writing_sessions.begin() as session:
+        query = select(User.id, User.auth_version).where(User.username_key == name, *accounts.ours(), ~User.closed)
+        found = session.execute(query).one_or_none()
+        if found is None:
+            raise Refused(f"There is no test reader @{name}.")
+        token = policy.begin(session, *found)
+    try:
+        yield found.id, {"ticket": token}
+    finally:
+        with registry.database.writing_sessions.begin() as session:
+            policy.end(session, token)
 
 
 def _round(child: Child, address: Address, readers: int, figures: Figures, sql: PullTimelines, home: Timeline) -> None:
@@ -139,7 +166,10 @@ def press(request: Request) -> Response:
     reachable = [name for name, status in lab.statuses().items() if status.answers]
     names = [name for name in reachable if name in request.POST.getall("backend")] or reachable
     address = "127.0.0.1", int(request.environ["SERVER_PORT"])
-    work = load(request.registry, address, dict(request.cookies), request.identity.id, names, size)
+    reader: AbstractContextManager[Reader] = nullcontext((request.identity.id, dict(request.cookies)))
+    if (name := posted(request, "user")) in dial.READERS.values():
+        reader = dial_reader(request.registry, name)
+    work = load(request.registry, address, reader, names, size)
     return start_job(request, f"{size} reader{'' if size == 1 else 's'} at once", work)
 
 

@@ -77,7 +77,8 @@ def plot(title: str, lines: Sequence[Line], x: Axis, y: Axis, marks: Sequence[tu
         parts.append(f'<path class="line {look}" d="M{"L".join(f"{a:.1f} {b:.1f}" for a, b in places)}"/>')
         if len(places) <= 10 and not line.faint:
             parts += [f'<circle class="{look}" cx="{a:.1f}" cy="{b:.1f}" r="3.5"/>' for a, b in places]
-        ends.append((*places[-1], line.name, look))
+        if line.name:
+            ends.append((*places[-1], line.name, look))
     parts += _names(ends)
     head = f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704 (texts are escaped, all other parts are numbers)

@@ -21,6 +21,7 @@ def includeme(config: Configurator) -> None:
     config.add_route("settings", "/settings")
     config.add_route("export", "/settings/export.json")
     config.add_route("newer", "/newer")
+    config.add_route("suggestions", "/suggestions")
     config.add_route("avatar", "/avatars/{username:[A-Za-z0-9_]{1,20}}.svg")
     config.add_route("follow", "/@{username}/follow")
     config.add_route("unfollow", "/@{username}/unfollow")

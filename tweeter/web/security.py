@@ -89,8 +89,11 @@ class SecurityPolicy:
 
         The new session is void if the user's `auth_version` has changed since it was read.
         """
-        session: Session = request.dbsession
         self._end(request)
+        return self._ticket.headers(self.begin(request.dbsession, userid, auth_version))
+
+    def begin(self, session: Session, userid: int, auth_version: int) -> str:
+        """Adds a session of the user. Returns its token, which is the value of the cookie `ticket`."""
         over = select(LoginSession.token_hash).where(LoginSession.expires < now()).limit(PRUNED)
         over = over.with_for_update(skip_locked=True)
         write(session, delete(LoginSession).where(LoginSession.token_hash.in_(over)))
@@ -101,7 +104,11 @@ class SecurityPolicy:
         ).where(User.id == userid)  # fmt: skip
         columns = ["token_hash", "user_id", "auth_version", "date", "expires"]
         session.execute(insert(LoginSession).from_select(columns, row))
-        return self._ticket.headers(token)
+        return token
+
+    def end(self, session: Session, token: str) -> None:
+        """Deletes the session with this token."""
+        write(session, delete(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token)))
 
     def forget(self, request: Request, **options: Any) -> Headers:
         """Ends this browser's session in the request's transaction, which makes all copies of its cookie void."""
@@ -110,7 +117,7 @@ class SecurityPolicy:
 
     def _end(self, request: Request) -> None:
         if token := self._ticket.read(request):
-            write(request.dbsession, delete(LoginSession).where(LoginSession.token_hash == self._ticket.hash(token)))
+            self.end(request.dbsession, token)
 
     def _load(self, request: Request) -> Identity | None:
         token = self._ticket.read(request)

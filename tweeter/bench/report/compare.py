@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from tweeter.bench import figures
 from tweeter.bench.figures import duration
+from tweeter.bench.knees import knee, lines_of, mixes, title
 from tweeter.bench.noise import noise_of
-from tweeter.bench.schema import Result, read_json
+from tweeter.bench.schema import Latency, Result, read_json
 from tweeter.bench.verdicts import significant, unclear
 
 LEAST_CHANGE = 1.05  # smaller changes are irrelevant
+ONCE = "measured once"
 
 
 class Change(NamedTuple):
@@ -38,6 +40,23 @@ def changes(one: Result, other: Result) -> Iterator[Change]:
             # Seconds per operation, so that a ratio has the same meaning everywhere.
             before, after = ([1 / rate for rate in each.throughput] for each in (run, again))
             yield _change(run.workload, run.backend, before, after, 1 / run.rate, 1 / again.rate)
+    if one.latency and other.latency:
+        yield from _loads(one.latency, other.latency)
+
+
+def _loads(one: Latency, other: Latency) -> Iterator[Change]:
+    """The knee of each backend in each mix, as seconds per request, and the CPU time of a request there."""
+    for mix in mixes(one):
+        lines, again = lines_of(one, *mix), lines_of(other, *mix)
+        for backend in lines:
+            before, after = knee(lines[backend]), knee(again.get(backend, ()))
+            if before and after:
+                for what, first, second in (
+                    ("seconds per request at the knee", 1 / before.offered, 1 / after.offered),
+                    ("CPU time of a request", before.cpu_time, after.cpu_time),
+                ):
+                    told = f"{what}, {title(*mix)}"
+                    yield Change(told, backend, duration(first), duration(second), second / first, False, ONCE)
 
 
 def _change(

@@ -1,5 +1,6 @@
 // Tweeter works without this file. It adds a character counter, relative times, links to copy, keys, the number of new
-// mentions, polling for new tweets, and older tweets that are loaded into the page and are there again after Back.
+// mentions, people to follow, polling for new tweets, and older tweets that are loaded into the page and are there again
+// after Back.
 
 const plural = (n, one) => `${n} ${one}${n === "1" || n === 1 ? "" : "s"}`;
 
@@ -278,6 +279,25 @@ if (timeline) {
   document.addEventListener("visibilitychange", poll);
   document.addEventListener("click", (event) => { if (event.target.closest(".news")) loadNews(); });
   waiting = setTimeout(poll, POLL_SECONDS * 1000);
+}
+
+// People to follow, in the right column of wide screens. A follow returns to this page.
+
+const suggestions = document.querySelector("[data-suggestions]");
+
+if (suggestions?.parentElement.checkVisibility?.()) {
+  fetch(suggestions.dataset.suggestions, { headers: { Accept: "text/html" } })
+    .then((response) => (response.ok && !response.redirected ? response.text() : ""))
+    .then((text) => {
+      const { body } = new DOMParser().parseFromString(text, "text/html");
+      for (const form of body.querySelectorAll("form")) {
+        const next = form.appendChild(document.createElement("input"));
+        Object.assign(next, { type: "hidden", name: "next", value: location.pathname + location.search });
+      }
+      suggestions.append(...body.children);
+      suggestions.hidden = !suggestions.childElementCount;
+    })
+    .catch(() => { /* no suggestions */ });
 }
 
 // The number of mentions since this browser last showed the page of mentions; at most one request in half a minute.

@@ -1,6 +1,5 @@
 """Timeline pages: home, public, mentions; and polling for newer tweets."""
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,11 +8,9 @@ from pyramid.renderers import render_to_response
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from sqlalchemy import select
 
 from tweeter import ids
 from tweeter.interfaces import ITimelineKinds
-from tweeter.models import User
 from tweeter.timelines.kinds import Kinds
 from tweeter.values import Cursor, Page, Timeline
 from tweeter.web.security import SIGNED_IN
@@ -21,8 +18,8 @@ from tweeter.web.views import drafts
 from tweeter.web.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
 from tweeter.web.views.frames import Frames
 from tweeter.web.views.shared import shared
+from tweeter.web.views.suggestions import people_to_follow
 
-SUGGESTED = 5
 HOME, PUBLIC = "home.jinja2", "public.jinja2"
 
 
@@ -58,17 +55,8 @@ def home(request: Request, form: Form | None = None) -> dict[str, Any]:
     """The home page; with a form, its values and errors."""
     # A rejected form is shown at the form's URL, which has no other pages.
     values = timeline_page(request, Timeline("home", request.identity.id), "Home", path="/")
-    values["people"] = [] if values["tweets"] or not values["first"] else _people_to_follow(request)
+    values["people"] = [] if values["tweets"] or not values["first"] else people_to_follow(request)
     return values | {"form": form or Form(drafts.take(request, "tweets") if values["first"] else {})}
-
-
-def _people_to_follow(request: Request) -> Sequence[User]:
-    """Authors of the newest tweets, for an empty home timeline: it would show theirs if the user followed them."""
-    newest = request.timelines.page(Timeline("public"), Cursor(limit=GREATEST_PAGE)).tweets
-    authors = dict.fromkeys(tweet.user_id for tweet in newest if tweet.user_id != request.identity.id)
-    with request.read_session() as session:
-        shown = select(User).where(User.id.in_(list(authors)[:SUGGESTED]), ~User.closed).order_by(User.id)
-        return session.scalars(shown).all()
 
 
 def timeline_page(request: Request, timeline: Timeline, title: str, path: str = "", **query: int) -> dict[str, Any]:
