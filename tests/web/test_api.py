@@ -130,10 +130,13 @@ def test_accounts_and_relationships(api: Api, ada: Person, bob: Person) -> None:
     assert ids(api.get(f"/api/v1/accounts/{me['id']}/following").json) == [other["id"]]
     assert ids(api.get(f"/api/v1/accounts/{other['id']}/followers").json) == [me["id"]]
     assert ids(api.get(f"/api/v1/accounts/search?q={bob.username}&following=1").json) == [other["id"]]
+    bob.post("Follow me")
+    assert other["id"] not in ids(api.get("/api/v1/suggestions").json)
     bare = api.browser.post(
         f"/api/v1/accounts/{other['id']}/unfollow", headers={"Authorization": f"Bearer {api.token}"}
     )
     assert bare.json["following"] is False
+    assert other["id"] in [each["account"]["id"] for each in api.get("/api/v2/suggestions").json]
     assert api.post(f"/api/v1/accounts/{me['id']}/follow", 422).json["error"].startswith("Validation failed: ")
     api.post("/api/v1/accounts/999999/follow", 404)
     changed = api.patch("/api/v1/accounts/update_credentials", **{"display_name": "New", "source[privacy]": "x"})

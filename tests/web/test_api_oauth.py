@@ -12,6 +12,7 @@ from sqlalchemy import select
 from tests.conftest import running, settings_of
 from tests.support.api import OUT_OF_BAND, SCOPES, Api, consent, shared_site, someone
 from tests.support.people import PASSWORD, Browser, Person
+from tweeter.api.provider import MOST_TOKENS
 from tweeter.models import AccessToken, Application, AuthorizationCode
 
 
@@ -112,6 +113,9 @@ def test_password_and_client_credentials(app: Router, ada: Person, sqlite_url: s
     api.token = api.post("/oauth/token", 200, {"Authorization": f"Basic {basic}"}, **asked).json["access_token"]
     assert api.get("/api/v1/timelines/public").json == []
     assert api.get("/api/v1/timelines/home", 422).json == {"error": "This method requires an authenticated user"}
+    for _ in range(MOST_TOKENS):
+        api.post("/oauth/token", **asked, **api.keys)
+    api.get("/api/v1/apps/verify_credentials", 401)  # the oldest token of an application ends
     with running(settings_of(sqlite_url) | {"tweeter.api.password_grant": False}) as other:
         found = Browser(other).post("/oauth/token", {"grant_type": "password", **api.keys}, status=400)
     assert found.json["error"] == "unsupported_grant_type"

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from tweeter import text
 from tweeter.api.endpoints import endpoint
-from tweeter.api.entities import Account, Me, Nothing, Source
+from tweeter.api.entities import Account, Me, Nothing, Source, Suggestion
 from tweeter.api.entities import Relationship as Related
 from tweeter.api.errors import Failure
 from tweeter.api.paging import Found, paged
@@ -20,6 +20,7 @@ from tweeter.services.people import find_user
 from tweeter.values import Cursor
 from tweeter.web.views.people import followed, related
 from tweeter.web.views.search import SECONDS, find_people
+from tweeter.web.views.suggestions import people_to_follow
 
 LISTED, MOST = 40, 80
 
@@ -131,6 +132,18 @@ def _people(request: Request, id: int, listed: Any, of: Any, limit: int, *window
         return Found(users[: cursor.limit], len(users) > cursor.limit)
 
     return accounts(request, [user.id for user in paged(request, read, min(limit, MOST), *window)])
+
+
+@endpoint("GET", "/api/v1/suggestions", returns=list[Account], scope="read:accounts")
+def suggestions_v1(request: Request) -> Any:
+    """People to follow, as on the pages."""
+    return accounts(request, [user.id for user in people_to_follow(request)])
+
+
+@endpoint("GET", "/api/v2/suggestions", returns=list[Suggestion], scope="read:accounts")
+def suggestions(request: Request) -> list[Suggestion]:
+    """People to follow, as on the pages."""
+    return [Suggestion(account=account) for account in suggestions_v1(request)]
 
 
 @endpoint("GET", "/api/v1/accounts/{id}/lists", returns=Nothing, scope="read:lists")

@@ -169,6 +169,14 @@ class Relationship(Entity, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Suggestion(Entity, frozen=True, kw_only=True):
+    """An account that the user may want to follow."""
+
+    source: str = "global"
+    sources: tuple[str, ...] = ("most_interactions",)
+    account: Account
+
+
 class Search(Entity, frozen=True, kw_only=True):
     """What a search found."""
 

@@ -32,6 +32,7 @@ from tweeter.web.views.accounts import check_password, rehash
 
 CODE_LASTS = timedelta(minutes=10)
 PRUNED = 100  # expired codes that each new one deletes, at most
+MOST_TOKENS = 50  # of an application for one user, or for itself; then the oldest ends
 DEFAULT_SCOPES = ["read"]
 
 
@@ -176,8 +177,12 @@ class Validator(RequestValidator):
         return True
 
     def save_bearer_token(self, token: dict[str, Any], asked: Any, *args: Any, **kwargs: Any) -> None:
-        user = asked.user
-        self._request.dbsession.add(
+        user, session = asked.user, self._request.dbsession
+        whose = AccessToken.user_id == user.id if user else AccessToken.user_id.is_(None)
+        mine = select(AccessToken.id).where(AccessToken.application_id == asked.client.id, whose)
+        oldest = mine.order_by(AccessToken.id.desc()).offset(MOST_TOKENS - 1).limit(PRUNED)
+        write(session, delete(AccessToken).where(AccessToken.id.in_(oldest)))
+        session.add(
             AccessToken(
                 token_hash=self.tokens.hash(token["access_token"]),
                 application_id=asked.client.id,
@@ -187,7 +192,7 @@ class Validator(RequestValidator):
                 date=now(),
             )
         )
-        self._request.dbsession.flush()
+        session.flush()
 
     def revoke_token(self, token: str, token_type_hint: str, asked: Any, *args: Any, **kwargs: Any) -> None:
         """An application can end its own tokens only."""

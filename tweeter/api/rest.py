@@ -74,13 +74,12 @@ for _name, _scope in {
     "instance/rules": "", "instance/peers": "", "notifications": "read:notifications",
     "favourites": "read:favourites", "bookmarks": "read:bookmarks", "mutes": "read:mutes", "blocks": "read:blocks",
     "domain_blocks": "read:blocks", "follow_requests": "read:follows", "followed_tags": "read:follows",
-    "featured_tags": "read:accounts", "endorsements": "read:accounts", "suggestions": "read:accounts",
+    "featured_tags": "read:accounts", "endorsements": "read:accounts",
     "filters": "read:filters", "lists": "read:lists", "conversations": "read:statuses",
     "scheduled_statuses": "read:statuses",
 }.items():  # fmt: skip
     _empty(f"/api/v1/{_name}", Nothing, [], scope=_scope)
 _empty("/api/v2/filters", Nothing, [], scope="read:filters")
-_empty("/api/v2/suggestions", Nothing, [], scope="read:accounts")
 _empty("/api/v1/notifications/unread_count", dict[str, int], {"count": 0}, scope="read:notifications")
 
 

@@ -105,8 +105,8 @@ def _check_form(request: Request) -> None:
     probe = BaseRequest(environ)  # the charset of the form is cached on this object
     body = probe.body
     try:
-        quoted = probe.content_type in ("", "application/x-www-form-urlencoded")  # others may contain any `%`
-        (unquote_to_bytes(body) if quoted else body).decode()
+        unquoted = probe.content_type.startswith(("multipart/", "application/json"))
+        (body if unquoted else unquote_to_bytes(body)).decode()
         for text in chain.from_iterable(probe.POST.items()):
             if isinstance(text, str):
                 text.encode()  # lone surrogates fail here
