@@ -13,7 +13,7 @@ def test_consent_and_end_of_access(open_browser: Opener) -> None:
     page.goto("/")
     site = page.url.rstrip("/")
     redirect = f"{site}/public?app=yes"
-    values = {
+    values: dict[str, str | float | bool] = {
         "client_name": "A phone client",
         "redirect_uris": redirect,
         "scopes": "read write",
