@@ -68,7 +68,7 @@ KNOWN = {
         str, "", help="Host names that the site accepts (example: example.org); empty: any."
     ),
     "tweeter.api": Setting(bool, True, help="Serve Mastodon's client API, for phone and terminal clients."),
-    "tweeter.api.password_grant": Setting(
+    "tweeter.api.direct_login": Setting(
         bool, False, help="Let applications send a user's name and password instead of asking for consent."
     ),
     "tweeter.metrics": Setting(str, "", help="Networks that may read /metrics; empty: the page does not exist."),

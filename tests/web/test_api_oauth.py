@@ -116,7 +116,7 @@ def test_password_and_client_credentials(app: Router, ada: Person, sqlite_url: s
     for _ in range(MOST_TOKENS):
         api.post("/oauth/token", **asked, **api.keys)
     api.get("/api/v1/apps/verify_credentials", 401)  # the oldest token of an application ends
-    with running(settings_of(sqlite_url) | {"tweeter.api.password_grant": False}) as other:
+    with running(settings_of(sqlite_url) | {"tweeter.api.direct_login": False}) as other:
         found = Browser(other).post("/oauth/token", {"grant_type": "password", **api.keys}, status=400)
     assert found.json["error"] == "unsupported_grant_type"
 

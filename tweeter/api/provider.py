@@ -1,7 +1,7 @@
 """The OAuth 2 provider: oauthlib's endpoints over Tweeter's tables.
 
 Applications register themselves and have a secret. They get tokens that do not expire: for a code (with PKCE if the
-application sends a challenge), for a name and a password if `tweeter.api.password_grant` is on, or for themselves.
+application sends a challenge), for a name and a password if `tweeter.api.direct_login` is on, or for themselves.
 """
 
 import base64
@@ -47,7 +47,7 @@ class Provider(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
             "authorization_code": code,
             "client_credentials": ClientCredentialsGrant(validator),
         }
-        if request.registry.settings["tweeter.api.password_grant"]:
+        if request.registry.settings["tweeter.api.direct_login"]:
             grants["password"] = ResourceOwnerPasswordCredentialsGrant(validator, refresh_token=False)
         bearer = BearerToken(validator, token_generator=lambda request: validator.tokens.new())
         AuthorizationEndpoint.__init__(self, "code", bearer, {"code": code})
