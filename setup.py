@@ -3,11 +3,13 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
+DEPLOY = ["fabric>=3.2,<4"]
 BENCH = ["numpy>=2", "matplotlib>=3.9"]
+CELERY = ["celery>=5.6,<6"]
 
 
 class Build(build_py):
-    """production.ini lives at the top level, where its readers look for it. `tweeter ini` needs it in the wheel too."""
+    """production.ini lives at the top level, where its readers look for it. `tweeter init` needs it, too."""
 
     def run(self):
         super().run()
@@ -46,6 +48,9 @@ setup(
             "web/static/**/*",
             "bench/report/*.jinja2",
             "bench/report/*.css",
+            "bench/animation/*.jinja2",
+            "bench/animation/*.css",
+            "bench/animation/*.js",
             "lab/*.toml",
             "lab/*.json",
             "cli/demo/*.toml",
@@ -86,8 +91,11 @@ setup(
     extras_require={
         # Graphs and plots of `tweeter bench`.
         "bench": BENCH,
+        # Workers for large fan-outs: `tweeter.delivery = celery`.
+        "celery": CELERY,
         "dev": ["pyramid_debugtoolbar>=4.12", *BENCH],
         "testing": [
+            *CELERY,
             "webtest>=3.0.7",
             "pytest>=8.3",
             "pytest-xdist>=3.7",
@@ -101,7 +109,10 @@ setup(
             "Mastodon.py>=2.1,<3",
             "toot>=0.51,<0.60",
             "openapi-spec-validator>=0.7,<1",
+            *DEPLOY,
         ],
+        # fabfile.py
+        "deploy": DEPLOY,
         "lint": [
             "ruff>=0.14",
             "mypy>=1.15,<2.5",

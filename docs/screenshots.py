@@ -30,6 +30,13 @@ def shoot(page: Page, name: str, **options: Any) -> None:
     page.screenshot(path=FOLDER / f"{name}.png", **options)
 
 
+def recorded(browser: Browser) -> None:
+    """The still of the recorded fan-out."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto((FOLDER.parent / "results" / "fan-out.html").as_uri())
+    page.locator(".stage").screenshot(path=FOLDER / "fan-out.png")
+
+
 def record(element: Locator, name: str) -> None:
     """A screenshot of one part of a page, and its text on standard output."""
     element.page.add_style_tag(content=".bar { position: static !important }")  # the header would cover a tall part
@@ -100,6 +107,7 @@ def report(browser: Browser) -> None:
 def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=HEADLESS_SHELL, args=["--no-sandbox"])
+        recorded(browser)
         report(browser)
         shoot(signed_in(browser, **PHONE), "phone")
         page = signed_in(browser, **DESKTOP)

@@ -31,7 +31,7 @@ from tests.support.people import Browser, Person
 from tweeter import text
 from tweeter.db.engines import make_engine
 from tweeter.db.sessions import begin_immediate, make_sessions
-from tweeter.devtools.servers import Memcached, PostgreSQL, Redis
+from tweeter.devtools.servers import Memcached, PostgreSQL, RabbitMQ, Redis
 from tweeter.models import Hashtag, Tweet, User
 from tweeter.serve import make_server
 from tweeter.services.actions import Actions
@@ -301,6 +301,13 @@ def running_server(app: Any, **options: Any) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
     with closing(Redis()) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitMQ]:
+    with closing(RabbitMQ()) as server:
         server.start()
         yield server
 

@@ -11,6 +11,7 @@ from pyramid.exceptions import ConfigurationExecutionError
 from pyramid.registry import Registry
 from pyramid.router import Router
 
+from tweeter.delivery import company
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
@@ -104,16 +105,23 @@ def start(registry: Registry) -> None:
     _started[id(registry)] = registry
     registry.getUtility(IDelivery).start()
     registry["housekeeper"].start()
+    company.look_around(registry)
+    if registry.database.watch:
+        registry.database.watch.start()
 
 
 def _restart() -> None:
     """Runs in a forked process, which has no threads yet and must not use its parent's connections."""
     for registry in _started.values():
-        for engine in (registry.database.statements, registry.database.engine):
+        for engine in registry.database.engines():
             _inherited.append(engine.pool)
             engine.dispose(close=False)
         registry.getUtility(IDelivery).restart()
         registry["housekeeper"].restart()
+        registry.pop(company.HELD, None)  # the parent's
+        company.look_around(registry)
+        if registry.database.watch:
+            registry.database.watch.restart()
 
 
 os.register_at_fork(after_in_child=_restart)
@@ -122,8 +130,11 @@ os.register_at_fork(after_in_child=_restart)
 def shut_down(registry: Registry) -> None:
     """Stops the background threads, and closes all connections to SQL."""
     _started.pop(id(registry), None)
+    company.leave(registry)
     registry.getUtility(IDelivery).stop()
     registry["housekeeper"].stop()
+    if registry.database.watch:
+        registry.database.watch.stop()
     registry.database.engine.dispose()
 
 

@@ -56,6 +56,17 @@ FALLBACKS = Counter(
     "Fallbacks to SQL, by reason: circuit (open), failed, stale, own write, backfill, cold, kind, no checkpoint",
     ["backend", "reason"],
 )
+SQL_READS = Counter(
+    "tweeter_sql_reads",
+    "With replicas: reads of requests, for a page or to fill a store, by server; from the primary by reason: none "
+    "(no replica serves), behind (none has replayed enough), timeline (another one than the reader's last write)",
+    ["kind", "server", "reason"],
+)
+REPLICA_SERVES = Gauge("tweeter_replica_serves", "1 while a replica serves reads, 0 while it is left out", ["replica"])
+REPLICA_LAG = Gauge("tweeter_replica_lag_seconds", "Seconds that a replica lags behind the primary's log", ["replica"])
+REPLICA_BEHIND = Gauge(
+    "tweeter_replica_behind_bytes", "Bytes of the primary's log that a replica has not replayed", ["replica"]
+)
 POISONED = Counter("tweeter_poison_events", "Events that could not be applied; the store started cold", ["backend"])
 PENDING = Gauge("tweeter_outbox_pending", "Events that are not delivered to a store yet", ["backend"])
 DAMAGED = Counter(
@@ -67,6 +78,13 @@ AGE = Gauge(
 LAG = Gauge("tweeter_store_lag_seconds", "Seconds that a page from the store may lag behind the commits", ["backend"])
 HOLDS = Gauge("tweeter_relay_holds_lease", "1 while this process delivers to the store", ["backend"])
 IN_FLIGHT = Gauge("tweeter_events_in_flight", "Long events that are being applied to the store", ["backend"])
+CHUNKS = Counter(
+    "tweeter_fan_out_chunks",
+    "Chunks of large fan-outs: given to workers, done, sent again, given again, taken back, or cold after 3 attempts",
+    ["backend", "what"],
+)
+OUTSTANDING = Gauge("tweeter_fan_out_chunks_outstanding", "Chunks that workers have not done yet", ["backend"])
+BROKER_UP = Gauge("tweeter_broker_up", "1 while this process can send chunks to the broker, 0 while it cannot")
 OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox; beyond 10,000 the span of their ids")
 OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Seconds since the oldest row in the outbox, 0 without one")
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tweeter.declarations import Setting, from_environment, parse, setting, variable
+from tweeter.declarations import Setting, from_environment, from_file, parse, setting, variable
 from tweeter.errors import SettingError
 from tweeter.plugins import declared_settings, modules_of
 
@@ -30,14 +30,23 @@ PLACEHOLDER = "change-me"
 
 KNOWN = {
     "sqlalchemy.url": Setting(str, None, help="URL of the database. Example: sqlite:///tweeter.sqlite."),
+    "sqlalchemy.replica_urls": Setting(
+        str, "", help="URLs of replicas of PostgreSQL that serve reads, separated by spaces."
+    ),
+    "tweeter.replica_lag_ms": Setting(
+        int, 1000, 1, "Milliseconds that a replica may lag behind the commits; beyond that it serves no reads.", 10_000
+    ),
     "tweeter.sql_timeout_ms": Setting(
         int, 5000, help="Milliseconds until PostgreSQL cancels a statement; 0: no limit."
     ),
     "tweeter.timelines": Setting(str, "sql", help="The backend that serves the timelines: a built-in or dotted name."),
     "tweeter.timelines.kinds": Setting(str, "", help="Modules with further timeline kinds, separated by spaces."),
     "tweeter.timelines.shadow": Setting(str, "", help="Backends that receive all deliveries but serve no pages."),
-    "tweeter.delivery": Setting(str, "inline", help="How events reach the stores: inline, relay, or a dotted name."),
+    "tweeter.delivery": Setting(
+        str, "inline", help="How events reach the stores: inline, relay, celery, or a dotted name."
+    ),
     "tweeter.secret": Setting(str, None, help="Key that signs cookies: a random text.", secret=True),
+    "tweeter.secret_file": Setting(str, "", help="File that contains tweeter.secret; it replaces that setting."),
     "tweeter.secure_cookies": Setting(bool, True, help="Send cookies over https only."),
     "tweeter.production": Setting(bool, True, help="Refuse weak secrets and the lab; hide the demo account."),
     "tweeter.demo_account": Setting(str, "", help="'name password' shown at login in development.", secret=True),
@@ -107,6 +116,8 @@ def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapp
             found = from_environment(key, environ)
             if found is not None:
                 merged[key] = found[0]
+    if (path := merged.get("tweeter.secret_file")) and not environ.get("TWEETER_SECRET"):
+        merged["tweeter.secret"] = from_file("tweeter.secret_file", path)
     check_names(merged, environ)
     for key in KNOWN:
         merged[key] = parse(merged, key, KNOWN[key])
@@ -130,7 +141,8 @@ def check_names(settings: Mapping[str, Any], environ: Mapping[str, str]) -> None
         return  # without importing the backends
     named = " ".join(str(settings.get(key) or KNOWN[key].default) for key in NAMING_MODULES)
     third_party = (spec for spec in named.split() if "." in spec)
-    declared = {*KNOWN, *declared_settings([*modules_of("tweeter.backends"), *third_party])}
+    own = [*modules_of("tweeter.backends"), *modules_of("tweeter.delivery")]
+    declared = {*KNOWN, *declared_settings([*own, *third_party])}
     parts = {key.split(".")[1] for key in declared}
     for key in sorted(ours - declared):
         part = key.split(".")[1]
@@ -159,7 +171,7 @@ def check_secret(settings: Mapping[str, Any]) -> None:
     if settings["tweeter.production"] and (secret.startswith(PLACEHOLDER) or len(secret) < 32):
         raise SettingError(
             "tweeter.secret must be a random text of at least 32 characters in production: "
-            "set TWEETER_SECRET, or TWEETER_SECRET_FILE to a file that contains it"
+            "set TWEETER_SECRET, or tweeter.secret_file (TWEETER_SECRET_FILE) to a file that contains it"
         )
 
 

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
+from pyramid.registry import Registry
 from redis.cluster import RedisCluster as ClusterClient
 
 from tests.contract.test_redis import CacheSuite, StoreSuite, wire_to
@@ -15,7 +16,9 @@ from tests.support.redis_servers import SLOTS, RedisCluster
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.cluster import key_slot
 from tweeter.backends.redis.store import RedisTimelineStore
+from tweeter.devtools.servers import free_port
 from tweeter.errors import BackendUnavailable
+from tweeter.lab.cards import talk
 from tweeter.measure import measuring
 from tweeter.outbox.site import site_id
 from tweeter.testing import Process, Site, one_answer
@@ -42,6 +45,20 @@ def url(cluster):
 @pytest.fixture
 def store(url):
     return RedisTimelineStore(wire_to(url), 10)
+
+
+def test_the_card_of_the_lab_lists_the_masters(cluster, store):
+    store.set_site("site")
+    [card] = [card for card in talk() if card.name == "cluster"]
+    registry = Registry()
+    registry.settings = {"tweeter.redis.url": cluster.url}
+    assert card.configured(registry.settings)
+    listed = dict(card.figures(registry))
+    assert listed.keys() == {f"Master {each.host}:{each.port}" for each in cluster.masters}
+    assert all(value.endswith(" keys") for value in listed.values())
+    registry.settings["tweeter.redis.url"] = f"redis+cluster://127.0.0.1:{free_port()}"
+    [(what, _)] = card.figures(registry)
+    assert what == "No master responds"
 
 
 class OnACluster:

@@ -1,5 +1,6 @@
 """`tweeter bench`: small runs of all benchmarks on real servers; they leave nothing behind."""
 
+import html
 import json
 import multiprocessing
 import os
@@ -14,12 +15,15 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 import redis
 from sqlalchemy import inspect
 
 from tests.conftest import engine_on, running, serving
 from tweeter.bench import memory
+from tweeter.bench.animation.page import facts_table, moments_table, read_data, sentence
+from tweeter.bench.animation.record import Recording
 from tweeter.bench.at_once import at_once
 from tweeter.bench.children import Child, ChildError
 from tweeter.bench.figures import Figures, Ratio, percentile, rotate
@@ -122,6 +126,31 @@ def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_serve
         client.delete(*client.keys("bench:*"))
     assert len(lengths) == 50
     assert sum(lengths) >= 50 * 101
+
+
+def test_animation(ini, given, nothing_left, tmp_path, capsys):
+    page, path = tmp_path / "fan-out.html", tmp_path / "animation.json"
+    words = ["--followers", "60_000", "--output", str(page), "--json", str(path)]
+    assert main(["bench", "animation", ini, *words, *given]) == 0
+    found = msgspec.convert(json.loads(path.read_text())["recording"], Recording)
+    assert found.began < 0 < min(found.arrivals) <= found.killed < found.taken < found.last
+    done = [each.done for each in found.checkpoints]
+    assert done == sorted(done)
+    assert done[-1] == found.compared == 60_000
+    assert (found.differed, found.page.shown) == (0, True)
+    assert read_data(page)["arrivals"] == found.arrivals
+    text = html.unescape(page.read_text())
+    assert len(text) < 150_000
+    assert "http" not in text
+    for row in (*moments_table(found).rows, *facts_table(found).rows):
+        assert "".join(f"<td>{value}</td>" for value in row) in text
+    assert sentence(found) in text
+    assert "All 60,000 timelines equal SQL's." in capsys.readouterr().out
+
+
+def test_animation_needs_followers(ini, given, capsys):
+    assert main(["bench", "animation", ini, "--followers", "100", *given]) == 1
+    assert "--followers must be at least 60,000" in capsys.readouterr().err
 
 
 def test_memory(ini, given, nothing_left, tmp_path, capsys):

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.conftest import write_ini
-from tests.integration.test_cli_load import check_counters, make_site
+from tests.support.loads import check_counters, make_site
 from tweeter import ids
 from tweeter.cli import main
 from tweeter.cli.demo import make_demo, world

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tests.conftest import write_ini
-from tests.integration.test_cli_load import killed_load, load_tweets, messages, tweet, write
+from tests.support.loads import killed_load, load_tweets, messages, tweet, write
 from tweeter.bulk import database as bulk
 from tweeter.models import OutboxEvent
 from tweeter.models import Site as SiteRow

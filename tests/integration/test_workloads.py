@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, func, inspect, select
 
 from tests.conftest import engine_on
-from tests.integration.test_cli_load import check_counters
+from tests.support.loads import check_counters
 from tweeter.bench.graphs import Graph, plant, power_law
 from tweeter.bench.workloads import SYNTHETIC, World, find
 from tweeter.bench.workloads.operations import (

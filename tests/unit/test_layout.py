@@ -88,7 +88,7 @@ serve pshell devtools console testing
 bulk
 bench
 lab
-cli
+celery cli
 """
 LEVELS = {room: level for level, line in enumerate(ROOMS.strip().splitlines()) for room in line.split()}
 NAMES = {name_of(path) for path in MODULES}

@@ -176,5 +176,18 @@ def test_signing_up_on_the_front_page(app):
     welcome = Request.blank("/signup", POST=fields, headers={"Origin": "http://localhost"}).get_response(app)
     assert welcome.status_int == 303
     assert "ticket=" in str(welcome.headers.getall("Set-Cookie"))
+    explained = Request.blank(welcome.headers["Location"]).get_response(app)  # without the cookies
+    assert explained.status_int == 400
+    assert "Your account was created, but you are not signed in. Your browser sent no cookie" in explained.text
     other = Request.blank("/login", POST=fields, headers={"Origin": "http://localhost"}).get_response(app)
     assert other.status_int == 400
+
+
+def test_a_browser_that_signs_up_on_the_front_page_is_welcomed(app):
+    browser = Browser(app)
+    fields = {"username": "cid", "password": PASSWORD}
+    response = browser.post("/signup", fields, headers={"Origin": "http://localhost"}, status=303)
+    assert response.headers["Location"].endswith("/login?new=account")
+    page = response.follow(status=302).follow(status=200)
+    assert page.request.path == "/"
+    assert "Welcome, cid." in page.text

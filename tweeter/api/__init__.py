@@ -13,7 +13,7 @@ from tweeter.api.writing import People
 def includeme(config: Configurator) -> None:
     """Adds all endpoints, the pages about applications, and the feeds."""
     settings, database = config.get_settings(), config.registry.database
-    config.registry["tokens"] = Tokens(settings["tweeter.secret"], database.statements)
+    config.registry["tokens"] = Tokens(settings["tweeter.secret"], database.statements, database.watch is not None)
     config.registry["people"] = People(database.read_sessions)
     config.registry["counter"] = Counter(database.read_sessions)
     config.include(".errors")

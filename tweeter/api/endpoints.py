@@ -20,7 +20,7 @@ from tweeter.api.parameters import declared, given
 from tweeter.api.tokens import Access
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.web.ratelimits import counted_for
-from tweeter.web.security import IDENTITY
+from tweeter.web.security import IDENTITY, LAST_WRITE
 
 
 class Endpoint(NamedTuple):
@@ -92,7 +92,7 @@ class Call:
             raise Failure(403, "This action is outside the authorized scopes")
         if self.access.user is None and each.user and not each.anonymous:
             raise Failure(422, "This method requires an authenticated user")
-        request.__dict__[IDENTITY] = self.access.user
+        request.__dict__ |= {IDENTITY: self.access.user, LAST_WRITE: self.access.written}
 
     def add_headers(self, request: Request, response: Response) -> None:
         allow_origins(response)

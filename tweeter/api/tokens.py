@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine, and_, bindparam, select
 
+from tweeter.db.positions import WRITTEN, Written, written_of
 from tweeter.db.prepared import Prepared
 from tweeter.models import AccessToken, User
 from tweeter.web.cookies import derive
@@ -29,6 +30,7 @@ class Access(NamedTuple):
     application_id: int
     scopes: frozenset[str]
     user: Identity | None
+    written: Written | None = None  # what the user's pages must contain if a replica serves them
 
     def allows(self, scope: str) -> bool:
         """Whether one of the scopes includes this one: `read` includes `read:accounts`."""
@@ -57,9 +59,9 @@ _ACCESS = (
 class Tokens:
     """Makes and hashes secrets of applications, and finds what a token allows."""
 
-    def __init__(self, secret: str, statements: Engine) -> None:
+    def __init__(self, secret: str, statements: Engine, replicated: bool = False) -> None:
         self._key = derive(secret, "api").encode()
-        self._statement = Prepared(statements, _ACCESS)
+        self._statement = Prepared(statements, _ACCESS.add_columns(*(WRITTEN if replicated else ())))
 
     def new(self) -> str:
         return secrets.token_urlsafe(32)
@@ -75,4 +77,7 @@ class Tokens:
         application_id, scopes, user_id, *values = row
         if user_id is not None and values[0] is None:
             return None
-        return Access(application_id, frozenset(scopes.split()), None if user_id is None else Identity(*values))
+        if user_id is None:
+            return Access(application_id, frozenset(scopes.split()), None)
+        user, where = Identity(*values[: len(Identity._fields)]), values[len(Identity._fields) :]
+        return Access(application_id, frozenset(scopes.split()), user, written_of(user.id, *where) if where else None)

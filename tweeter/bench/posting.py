@@ -13,6 +13,7 @@ import tweeter
 from tweeter.bench.children import Child
 from tweeter.bench.machinery import PATIENT, by_hand, caught_up, post
 from tweeter.interfaces import IDelivery, ITimelines
+from tweeter.outbox.checkpoint import decode, tweets_in_flight
 from tweeter.values import Cursor, Timeline, TweetCreated
 
 PATIENCE = 60  # seconds until all events are delivered
@@ -38,7 +39,7 @@ def site_process(settings: dict[str, Any], delivers: bool = True) -> Iterator[Ch
 def begin(settings: Mapping[str, Any], delivers: bool = True) -> None:
     """Starts a site in this process. Without `delivers` it only records events and wakes other processes' relays."""
     global _registry
-    _registry = tweeter.make_registry(dict(settings) | {"tweeter.delivery": "inline" if delivers else "relay"})
+    _registry = tweeter.make_registry(dict(settings) | ({} if delivers else {"tweeter.delivery": "relay"}))
     if delivers:
         caught_up(_registry)
     else:
@@ -94,13 +95,13 @@ def post_and_wake(author: int, count: int, pause: float) -> dict[int, float]:
 
 def post_beside(author: int, count: int, pause: float, celebrity: int) -> dict[int, float]:
     """Like `post_and_wake`, while at any time a tweet of the celebrity is being fanned out."""
-    delivery = _registry.getUtility(IDelivery)
-    [relay] = delivery.relays
+    wake, store = _registry.getUtility(IDelivery).wake, _registry.getUtility(ITimelines).store
     committed: dict[int, float] = {}
     for _ in range(count):
-        if not relay.in_flight:
+        checkpoint = decode(store.checkpoint())
+        if checkpoint and celebrity not in {tweet.user_id for tweet in tweets_in_flight(checkpoint)}:
             post(_registry, celebrity)
-            delivery.wake()
+            wake()
         committed |= post_and_wake(author, 1, pause)
     return committed
 

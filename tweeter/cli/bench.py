@@ -13,7 +13,11 @@ from tweeter.bench.scratch import Scratch
 from tweeter.console.commands import CommandError, add_ini, check_writable, read_settings
 from tweeter.console.progress import progress
 
-BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage", "relay", "mix", "latency")
+BENCHMARKS = (
+    "report", "delivery", "celery", "page", "memory", "fill", "outage", "relay", "mix", "latency", "replicas",
+    "animation",
+)  # fmt: skip
+READERS = ("compare", "model")  # of reports
 DEFAULT = "report"  # the default benchmark
 
 EXTRA = ("numpy", "matplotlib")  # packages of the extra, which a site does not need
@@ -48,6 +52,8 @@ def add_parser(subparsers: Any) -> None:
     compare = whats.add_parser("compare", help="compare two reports; `--compare` does the same")
     compare.add_argument("before", metavar="BEFORE", type=Path, help="the JSON file of a report")
     compare.add_argument("after", metavar="AFTER", type=Path, help="the JSON file of a later report")
+    model = whats.add_parser("model", help="predict other points from a report, and what large sites need")
+    _module("model").add_options(model)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,6 +72,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.what == "compare":
         _module("report.compare").show(args.before, args.after)
         return 0
+    if args.what == "model":
+        return int(_module("model").show(args))
     settings = read_settings(args.ini)
     if args.json:
         check_writable(Path(args.json))
@@ -93,7 +101,7 @@ def in_order(words: Sequence[str]) -> list[str]:
     for place, word in enumerate(words):
         # The word after an option is its value: a backend may have the name of a benchmark.
         option = words[place - 1] if place else ""
-        if word in (*BENCHMARKS, "compare") and (option in FLAGS or not option.startswith("--")):
+        if word in (*BENCHMARKS, *READERS) and (option in FLAGS or not option.startswith("--")):
             return [word, *words[:place], *words[place + 1 :]]
     # A first word that is not a file is an unknown benchmark: argparse lists the known ones.
     file = any(mark in word for word in words[:1] for mark in "-./#")

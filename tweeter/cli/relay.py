@@ -67,7 +67,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with open_site(args.ini) as site, ExitStack() as stack:
-        own = {"tweeter.delivery": "inline", "tweeter.sql_timeout_ms": 0}
+        delivery = "celery" if site.settings["tweeter.delivery"] == "celery" else "inline"
+        own = {"tweeter.delivery": delivery, "tweeter.sql_timeout_ms": 0}
         registry = stack.enter_context(tweeter.site(site.settings | own, deliver=False))
         stores = [timelines for timelines in materialized(registry) if not timelines.store.private]
         if not stores:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from pyramid.paster import get_appsettings
 
 from tweeter.console.commands import add_ini, read_settings
-from tweeter.db.options import KINDS, PREFIX, engine_of
+from tweeter.db.options import KINDS, PREFIX, REPLICA_URLS, engine_of, replica_engines
+from tweeter.db.replicas import PATIENCE
 from tweeter.declarations import Setting, from_environment, parse
 from tweeter.masking import MASK, is_secret, mask
 from tweeter.plugins import declarations, declared_settings, load, modules_of
@@ -70,6 +71,7 @@ def _rows(path: str, merged: Mapping[str, Any], ini: Mapping[str, str], environ:
         found = from_environment(key, environ)
         text, origin, source = (
             (found[0], "environment", found[1]) if found
+            else (merged[key], "file", merged[f"{key}_file"]) if merged.get(f"{key}_file")
             else (ini[key], "ini file", path) if ini.get(key, "") != ""
             else (declared.default, "default", None)
         )  # fmt: skip
@@ -98,19 +100,22 @@ def _declared(merged: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str
             for spec in str(merged[key]).split():
                 declared |= declarations(load(key, spec, package))
     unused = {key for key in merged if key.startswith("tweeter.")} - declared.keys()
-    known = declared_settings(modules_of(BACKENDS)) if unused else {}
+    known = declared_settings([*modules_of(BACKENDS), *modules_of("tweeter.delivery")]) if unused else {}
     return declared | {key: known.get(key, UNUSED) for key in sorted(unused)}
 
 
 def _masked(key: str, value: Any, declared: Setting) -> Any:
     if not isinstance(value, str) or value == "":
         return value
-    return MASK if declared.secret or is_secret(key) else mask(value)
+    if declared.secret or is_secret(key):
+        return MASK
+    return " ".join(map(mask, value.split())) if key == REPLICA_URLS else mask(value)
 
 
 def _check(settings: Mapping[str, Any]) -> None:
     """Raises SettingError for values that the parts of the site parse when it starts."""
-    engine_of(settings).dispose()
+    for engine in (engine_of(settings), *replica_engines(settings, PATIENCE)):
+        engine.dispose()
     parse_hosts(settings["tweeter.allowed_hosts"])
     for key in ("tweeter.metrics", "tweeter.lab.hosts"):
         parse_networks(settings[key], key)

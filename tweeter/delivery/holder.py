@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tweeter.delivery.attempts import Attempts, is_outage
+from tweeter.delivery.chunked import ChunkedStream
+from tweeter.delivery.chunks import LOOK, FanOuts
+from tweeter.delivery.continuity import RESTORED, why_cold
 from tweeter.delivery.lease import Lease, LostLease
 from tweeter.delivery.wakeup import POLL
 from tweeter.interfaces import IMaterializedTimelines
@@ -35,8 +39,6 @@ SLICE = 0.01  # seconds of long fan-outs between two reads of the outbox
 CHECKED = 0.05  # seconds between checks that the log still contains the last event applied
 FLAPPING = 5.0  # seconds within which repeated failures at one event may still be an outage
 STRETCH = 60.0  # seconds between the two reads of a stretch of followers in a large fan-out, at most
-
-RESTORED = "the database was restored from a backup, or its outbox was pruned beyond the checkpoint"
 
 _UNKNOWN = datetime.fromtimestamp(0, UTC)  # the date of an event that comes from a checkpoint
 
@@ -67,6 +69,7 @@ class Holder:
         attempts: Attempts,
         keep: float,
         rest: Callable[[float], object] = time.sleep,
+        fan_outs: FanOuts | None = None,
     ) -> None:
         self.run = run
         self.log = log_
@@ -74,7 +77,8 @@ class Holder:
         self._timelines = timelines
         self._store = timelines.store
         self._projector = timelines.projector
-        self._projector.begin(self._guard)
+        self._fan_outs = fan_outs
+        self._projector.begin(self._guard, partial(ChunkedStream, fan_outs) if fan_outs else None)
         self._name = name
         self._site = site
         self._keep = keep
@@ -109,7 +113,7 @@ class Holder:
             if found.holder and not self._store.private:
                 # The old holder did not release the lease: it may be alive, and may write until then.
                 time.sleep(max(0.0, acquired + self._lease.waits - time.monotonic()))
-        if why := self._why_cold(found, bool(stored or row), now()):
+        if why := why_cold(found, bool(stored or row), self._projector.kinds, self._site, self.log, now() - self._keep):
             log.info("%s starts cold: %s", self._name, why)
             self._start_cold()
         elif found is not None:
@@ -122,20 +126,6 @@ class Holder:
                 left = self.log.unfollowers_since(found.time - STRETCH)
                 self._guard()
                 self._store.drop(self._projector.kinds.keys_of_followers(left))
-
-    def _why_cold(self, found: Checkpoint | None, was_there: bool, now: float) -> str:
-        """The reason why the store cannot continue from a checkpoint; empty if it can."""
-        if found is None:
-            return "its checkpoint is lost, or clearing it was interrupted" if was_there else "it is new"
-        if not set(self._projector.kinds) <= set(found.kinds):
-            return "the last relay did not have all timeline kinds of this process"
-        if found.epoch != self._site.epoch:
-            return "the database moved to another server"
-        if not self.log.knows(found.last):
-            return RESTORED
-        if now - found.time > self._keep:
-            return "nothing was delivered to it for longer than events are kept"
-        return ""
 
     def _start_cold(self) -> None:
         # Read the log's end first: a backfill before that may lack events committed in between.
@@ -150,6 +140,9 @@ class Holder:
     def deliver_batch(self) -> float:
         """Applies the new events of the outbox. Returns the seconds to wait until the next call."""
         self._guard()
+        if self._fan_outs:
+            with self._kept():
+                self._fan_outs.look()
         began = time.monotonic()
         room = min(1 if self._attempts.careful else EVENTS, IN_FLIGHT - len(self._running))
         if room <= 0:
@@ -174,15 +167,16 @@ class Holder:
             self._last = (last.id, last.number, last.check)
             self._changed = True
         self._attempts.careful = max(0, self._attempts.careful - 1) if batch.events else 0
-        streamed = bool(self._running)  # the checkpoint must not list for long what ends now
-        self._step()
+        moved = self._step()  # the checkpoint must not list for long what ends now
         self._position = batch.position
         if not batch.more:
             self._time = batch.time
-        if batch.events or streamed or began - self._written >= RENEWED:
+        if batch.events or moved or began - self._written >= RENEWED:
             self._write(self._me)
-        if batch.more or self._running:
+        if batch.more:
             return 0
+        if self._running:
+            return self._pause()
         if batch.events:
             # The faster events come, the larger are the batches.
             self._rest(min(REST * len(batch.events), LONGEST_REST))
@@ -192,7 +186,11 @@ class Holder:
         """Like `deliver_batch`, but reads no new events: continues the long events in flight."""
         self._step()
         self._write(self._me)
-        return 0
+        return self._pause()
+
+    def _pause(self) -> float:
+        """The seconds to wait while long events are in flight."""
+        return LOOK if self._running and all(each.stream.waits for each in self._running) else 0
 
     def release(self) -> None:
         """Writes the last checkpoint, without a holder: the next one may begin at once."""
@@ -243,11 +241,12 @@ class Holder:
             self._count(logged)
         return running
 
-    def _step(self) -> None:
-        """Does steps of the long events in turns, for SLICE seconds."""
-        ends = time.monotonic() + SLICE
-        while self._running and time.monotonic() < ends:
-            each = self._running[0]
+    def _step(self) -> bool:
+        """Does steps of the long events in turns, for SLICE seconds; returns whether any moved on or ended."""
+        moved, ends = False, time.monotonic() + SLICE
+        while (ready := [each for each in self._running if not each.stream.waits]) and time.monotonic() < ends:
+            each = ready[0]
+            before = each.stream.resume
             try:
                 with self._kept():
                     going_on = each.stream.step()
@@ -258,11 +257,13 @@ class Holder:
                     raise
                 self._poison(each.logged, repr(error))
                 going_on = False
+            moved = moved or not going_on or each.stream.resume != before
             self._running.remove(each)
             if going_on:
                 self._running.append(each)
             else:
                 self._count(each.logged)
+        return moved
 
     def _poison(self, logged: LoggedEvent, why: str, count: int = 1) -> None:
         """Skips events and makes the whole store cold, because their changes are unknown. Later events are applied."""

@@ -1,7 +1,7 @@
 """Delivery inside the processes of the site: `tweeter.delivery = inline`, the default."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from pyramid.config import Configurator
@@ -11,6 +11,7 @@ from zope.interface import implementer
 from tweeter import outbox
 from tweeter.db.clock import DatabaseClock
 from tweeter.db.sessions import SessionFactory
+from tweeter.delivery.messages import Workers
 from tweeter.delivery.thread import Relay
 from tweeter.delivery.wakeup import Notifier
 from tweeter.interfaces import IDelivery, IMaterializedTimelines
@@ -23,7 +24,8 @@ class InlineDelivery:
     """The relays of one process, one for each store, and the notifier that wakes those of other processes.
 
     `engine` gives each relay connections of its own, in autocommit. With `delivers` false the relays deliver only to
-    private stores; those of shared stores only probe for their circuits.
+    private stores; those of shared stores only probe for their circuits. `workers` makes what a process needs to give
+    large fan-outs to workers; without it the relays do them.
     """
 
     def __init__(
@@ -34,26 +36,34 @@ class InlineDelivery:
         timelines: Iterable[IMaterializedTimelines],
         keep: timedelta,
         delivers: bool = True,
+        workers: Callable[[], Workers] | None = None,
     ) -> None:
         self._sessions = sessions
         every = list(timelines)
 
-        def make() -> tuple[Notifier | None, list[Relay]]:
+        def make() -> tuple[Notifier | None, Workers | None, list[Relay]]:
             notifier = Notifier(engine) if engine.dialect.name == "postgresql" else None
-            return notifier, [Relay(sessions, engine, clock, each, keep, delivers, notifier) for each in every]
+            own = workers() if workers else None
+            return (
+                notifier,
+                own,
+                [Relay(sessions, engine, clock, each, keep, delivers, notifier, own) for each in every],
+            )
 
         self._make = make
-        self._notifier, self.relays = make()
+        self._notifier, self._workers, self.relays = make()
         self._parents: list[Relay] = []  # of the process that this one was forked from
 
     def restart(self) -> None:
         self._parents += self.relays
         for relay in self.relays:
             relay.abandon()
-        self._notifier, self.relays = self._make()
+        self._notifier, self._workers, self.relays = self._make()
         self.start()
 
     def start(self) -> None:
+        if self._workers is not None:
+            self._workers.publisher.start()
         for relay in self.relays:
             relay.start()
         if self._notifier is not None:
@@ -64,6 +74,8 @@ class InlineDelivery:
             self._notifier.stop()
         for relay in self.relays:
             relay.stop()
+        if self._workers is not None:
+            self._workers.publisher.stop()
 
     def wake(self) -> None:
         for relay in self.relays:

@@ -15,9 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tweeter.db.clock import DatabaseClock
 from tweeter.db.sessions import SessionFactory
+from tweeter.delivery.chunks import FanOuts
 from tweeter.delivery.holder import Attempts, Holder
 from tweeter.delivery.lease import Lease, LostLease
 from tweeter.delivery.locks import NoLease, make_lease
+from tweeter.delivery.messages import Workers
 from tweeter.delivery.wakeup import POLL, Notifier, Wakeups
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IMaterializedTimelines
@@ -46,6 +48,7 @@ class Relay:
         keep: timedelta,
         delivers: bool = True,
         notifier: Notifier | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.timelines = timelines
         self.name = consumers.name_of(timelines.store.identity)
@@ -65,6 +68,7 @@ class Relay:
         self._known: Checkpoint | None = None  # the last checkpoint read or written
         self._blind = False  # SQL cannot be read
         self._notifier = notifier
+        self._workers = None if timelines.store.private else workers
         self._wakeups: Wakeups | None = None
         self._stopped = threading.Event()
         self._hurry = threading.Event()
@@ -221,8 +225,10 @@ class Relay:
         acquired = time.monotonic()
         wakeups.listen(connection)
         run = self._probe(site)
+        fan_outs = FanOuts(self._workers, self.timelines, self.name, site.id, run) if self._workers else None
         holder = Holder(
-            self.timelines, self.name, site, run, Log(connection), self._lease, self._attempts, self._keep, self._rest
+            self.timelines, self.name, site, run, Log(connection), self._lease, self._attempts, self._keep, self._rest,
+            fan_outs,
         )  # fmt: skip
         holder.begin(acquired, self._clock)
         self._holder = holder

@@ -2,8 +2,8 @@
 
 Only the networks in `tweeter.lab.hosts` can use it: it empties and breaks stores, and any visitor can sign up.
 
-Comparisons can be extended: `config.add_lab_step(Step(…))` adds a row to the steps of the talk. Call it in a module
-that is included after this one.
+Comparisons can be extended: `config.add_lab_step(Step(…))` adds a row to the steps of the talk, and
+`config.add_lab_card(Card(…))` a card to the experiments. Call them in a module that is included after this one.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from pyramid.response import Response
 from tweeter import measure
 from tweeter.delivery import materialized
 from tweeter.interfaces import ITimelines
-from tweeter.lab import steps
+from tweeter.lab import cards, steps
 from tweeter.lab.status import Lab, PageSeen
 from tweeter.plugins import REGISTERED
 from tweeter.web.clients import is_from, parse_networks
@@ -36,6 +36,17 @@ def add_lab_step(config: Configurator, step: steps.Step) -> None:
     introspectable["step"] = step
     append = config.registry["lab"].steps.append
     config.action(("lab step", step.name), append, (step,), introspectables=(introspectable,))
+
+
+def add_lab_card(config: Configurator, card: cards.Card) -> None:
+    """Directive: appends a card to the experiments, which appears if its part is configured.
+
+    `config.introspector` lists the cards in the category "lab cards".
+    """
+    introspectable = config.introspectable("lab cards", card.name, card.title, "lab card")
+    introspectable["card"] = card
+    append = config.registry["lab"].cards.append
+    config.action(("lab card", card.name), append, (card,), introspectables=(introspectable,))
 
 
 def switched_to(request: Request) -> str:
@@ -118,8 +129,11 @@ def includeme(config: Configurator) -> None:
     config.registry["lab_networks"] = parse_networks(config.get_settings()["tweeter.lab.hosts"], "tweeter.lab.hosts")
     config.registry["choose_timelines"] = choose_timelines
     config.add_directive("add_lab_step", add_lab_step)
+    config.add_directive("add_lab_card", add_lab_card)
     for step in steps.talk():
         config.add_lab_step(step)
+    for card in cards.talk():
+        config.add_lab_card(card)
     config.action("optional stores", _make_optional, (config.registry,), order=REGISTERED)
     config.add_subscriber(add_globals, BeforeRender)
     tweens = "tweeter.web.views.tweens"
@@ -131,3 +145,4 @@ def includeme(config: Configurator) -> None:
     config.scan("tweeter.lab.views")
     config.scan("tweeter.lab.buttons")
     config.include("tweeter.lab.load")
+    config.include("tweeter.lab.shared")

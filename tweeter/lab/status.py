@@ -12,6 +12,7 @@ from pyramid.registry import Registry
 
 from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelines
+from tweeter.lab.cards import Card
 from tweeter.lab.comparison import Cost
 from tweeter.lab.instruments import CountingStore, Instrument
 from tweeter.lab.jobs import Jobs
@@ -117,6 +118,7 @@ class Lab:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self.steps: list[Step] = []
+        self.cards: list[Card] = []
         self._contenders: dict[str, ITimelines] = {}
         self.jobs = Jobs()
         self.outage: Outage | None = None

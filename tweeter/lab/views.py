@@ -102,6 +102,11 @@ def live(request: Request) -> dict[str, Any]:
         "sizes": list(crowds.NAMES.items()),
         "accounts": test_accounts,
         "minutes": round(MENDS_AFTER / 60),
+        "cards": [
+            (card, list(card.figures(request.registry)))
+            for card in lab.cards
+            if card.configured(request.registry.settings)
+        ],
     }
 
 

@@ -5,7 +5,7 @@ from sqlalchemy.orm import configure_mappers
 from tweeter.models.api import AccessToken, Application, AuthorizationCode, Marker, PostedKey
 from tweeter.models.base import Base
 from tweeter.models.imported import Imported, Unlinked
-from tweeter.models.outbox import Consumer, OutboxEvent
+from tweeter.models.outbox import Consumer, FanOutChunk, OutboxEvent
 from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
 from tweeter.models.timelines import StoredTimeline, TimelineEntry, TimelineRun
@@ -18,6 +18,7 @@ __all__ = [
     "AuthorizationCode",
     "Base",
     "Consumer",
+    "FanOutChunk",
     "Hashtag",
     "Imported",
     "LoginSession",

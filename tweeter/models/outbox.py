@@ -1,4 +1,4 @@
-"""The outbox table, and how far each shared store was delivered to."""
+"""The outbox table, how far each shared store was delivered to, and the chunks that workers were given."""
 
 from datetime import datetime
 
@@ -45,3 +45,18 @@ class Consumer(Base):
     holder: Mapped[str] = mapped_column(String(40), default="", server_default="")
     held_until: Mapped[datetime] = mapped_column(UTCDateTime)
     date: Mapped[datetime] = mapped_column(UTCDateTime)  # of the checkpoint
+
+
+class FanOutChunk(Base):
+    """A part of a large fan-out that a worker was given (see `tweeter.delivery.chunks`); deleted when it is done.
+
+    `state` is one of `tweeter.delivery.chunks.State`. `attempts` counts the workers that began it.
+    """
+
+    __tablename__ = "fan_out_chunks"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # random
+    store: Mapped[str] = mapped_column(String(200))  # as in `consumers`
+    attempts: Mapped[int] = mapped_column(default=0)
+    state: Mapped[int] = mapped_column(default=0)
+    date: Mapped[datetime] = mapped_column(UTCDateTime, default=now)

@@ -32,6 +32,7 @@ _rows_after = _rows.where(Relationship.from_user_id > bindparam("last")).limit(b
 _rows_between = _rows.where(Relationship.from_user_id.between(bindparam("first"), bindparam("last")))
 _AFTER = (_rows_after, _packed(_rows_after))
 _BETWEEN = (_rows_between, _packed(_rows_between))
+_NTH = _rows.where(Relationship.from_user_id > bindparam("last")).offset(bindparam("count")).limit(1)
 _authors = select(func.unnest(bindparam("user_ids", type_=ARRAY(BigInteger))).label("id")).subquery("authors")
 _rows_of_each = (
     select(Relationship.from_user_id)
@@ -55,6 +56,12 @@ _OF_EACH_AS_TEXT = text(
 def after(session: Session, user_id: int, last: int, limit: int) -> "array[int]":
     """The ids of the next `limit` followers above `last`, in ascending order."""
     return _read(session, *_AFTER, user_id=user_id, last=last, limit=limit)
+
+
+def nth(session: Session, user_id: int, last: int, count: int) -> int | None:
+    """The id of the follower behind the next `count` above `last`; None if there are no more than that."""
+    found: int | None = session.scalar(_NTH, {"user_id": user_id, "last": last, "count": count})
+    return found
 
 
 def between(session: Session, user_id: int, first: int, last: int) -> "array[int]":

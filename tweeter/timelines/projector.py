@@ -55,13 +55,18 @@ class Projector:
         self._cache = hydrator.cache
         self._sessions = sessions
         self._streams = Streams(store, hydrator, sessions, kinds, lambda: self.guard())
+        self._fan_out: Callable[[TweetCreated, int], Stream] = self.own_stream
         # The followers of authors with few, as last read. Unfollowed removes the author's entry: otherwise former
         # followers would see the next tweet until the followers are read again.
         self._audience: dict[int, Sequence[int]] = {}
 
-    def begin(self, guard: Callable[[], None]) -> None:
-        """Begins a new lease. Other holders may have applied events since the followers were remembered."""
+    def begin(self, guard: Callable[[], None], fan_out: Callable[[TweetCreated, int], Stream] | None = None) -> None:
+        """Begins a new lease. Other holders may have applied events since the followers were remembered.
+
+        `fan_out` makes the streams of large fan-outs; without it this process does them.
+        """
         self.guard = guard
+        self._fan_out = fan_out or self.own_stream
         self._audience.clear()
 
     def apply(self, events: Sequence[Event]) -> list[Stream]:
@@ -86,11 +91,20 @@ class Projector:
         long = [self._streams.of(event) for event in events if isinstance(event, ProfileChanged | AccountClosed)]
         long += self._withdraw([event for event in events if isinstance(event, TweetsDeleted)])
         created = [event for event in events if isinstance(event, TweetCreated)]
-        return long + [self._streams.of(event) for event in self._fan_out_small(created)]
+        return long + [self._fan_out(event, 0) for event in self._fan_out_small(created)]
 
     def stream(self, event: Event, resume: int) -> Stream:
         """The stream of a long event, continued after `resume`."""
+        return self._fan_out(event, resume) if isinstance(event, TweetCreated) else self._streams.of(event, resume)
+
+    def own_stream(self, event: TweetCreated, resume: int) -> Stream:
+        """The stream of a large fan-out that this process does itself."""
         return self._streams.of(event, resume)
+
+    def fan_out_between(self, event: TweetCreated, first: int, last: int, guard: Callable[[], None]) -> None:
+        """Fans out to the followers in a range of ids, for a worker, whose guard is its own."""
+        streams_ = Streams(self._store, self._hydrator, self._sessions, self.kinds, guard)
+        streams_.fan_out_between(event.tweet_id, event.user_id, first, last)
 
     def deliver(self, event: Event) -> Iterator[None]:
         """Applies one event completely, step by step."""

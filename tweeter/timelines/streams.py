@@ -23,8 +23,11 @@ CHUNK = 2000  # followers per write to the store; tweets per read
 class Stream:
     """A long event that is applied step by step, in turns with others.
 
-    `resume` is the id up to which its followers (or tweets) are done: a resumed stream continues after it.
+    `resume` is the id up to which its followers (or tweets) are done: a resumed stream continues after it. While it
+    `waits` for others, a step would do nothing.
     """
+
+    waits = False
 
     def __init__(self, event: Event, resume: int, steps: Callable[[int], Iterator[int]]) -> None:
         self.event = event
@@ -66,7 +69,11 @@ class Streams:
         """The stream of a long event, from its beginning or continued after `resume`."""
         match event:
             case TweetCreated(tweet_id, user_id):
-                return Stream(event, resume, lambda after: self._fan_out(tweet_id, user_id, after))
+                return Stream(
+                    event,
+                    resume,
+                    lambda after: self._fan_out(tweet_id, user_id, after, self._stretches(user_id, after)),
+                )
             case TweetsDeleted(tweet_ids):
                 return Stream(event, resume, lambda after: self._forget_replies(tweet_ids, after))
             case ProfileChanged(user_id):
@@ -76,11 +83,21 @@ class Streams:
                 return Stream(event, resume, lambda before: self._forget_author(user_id, before, replies=True))
         raise TypeError(f"{event!r} is never a stream")
 
-    def _fan_out(self, tweet_id: int, user_id: int, after: int) -> Iterator[int]:
-        """Fans out to the followers with an id above `after`; yields the id up to which all of them have the tweet."""
+    def fan_out_between(self, tweet_id: int, user_id: int, first: int, last: int) -> None:
+        """Fans out to the followers in a range of ids, unless the tweet was deleted."""
+        if self._hydrator.tweets([tweet_id])[tweet_id]:
+            with self._sessions() as session:
+                stretch = followers.between(session, user_id, first, last)
+            for _ in self._fan_out(tweet_id, user_id, first, [stretch] if stretch else []):
+                pass
+
+    def _fan_out(
+        self, tweet_id: int, user_id: int, after: int, stretches: Iterable[Sequence[int]]
+    ) -> Generator[int, None, None]:
+        """Fans out to the followers in `stretches`; yields the id up to which all above `after` have the tweet."""
         begun: deque[Sequence[int]] = deque()
         written = 0
-        writing: list[Generator[Sequence[int], None, None]] = [self._cut(self._stretches(user_id, after), begun)]
+        writing: list[Generator[Sequence[int], None, None]] = [self._cut(stretches, begun)]
         for kind in self._kinds.of_followers():
             writing.append(self._add_to_each(kind, writing[-1], tweet_id))
         try:

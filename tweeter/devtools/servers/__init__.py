@@ -12,7 +12,8 @@ from tweeter.devtools.servers.base import (
     resident,
 )
 from tweeter.devtools.servers.memcached import Memcached
-from tweeter.devtools.servers.postgresql import PostgreSQL
+from tweeter.devtools.servers.postgresql import PostgreSQL, PostgreSQLReplica
+from tweeter.devtools.servers.rabbitmq import RabbitMQ
 from tweeter.devtools.servers.redis import Redis
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Memcached",
     "NotInstalled",
     "PostgreSQL",
+    "PostgreSQLReplica",
+    "RabbitMQ",
     "Redis",
     "Server",
     "find",

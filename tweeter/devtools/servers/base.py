@@ -103,6 +103,10 @@ class Server:
     def command(self) -> Sequence[str]:
         raise NotImplementedError
 
+    def environment(self) -> dict[str, str]:
+        """The environment variables of its programs."""
+        return {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+
     def answers(self) -> bool:
         """Whether this process, and no other, responds at the port."""
         raise NotImplementedError
@@ -152,11 +156,11 @@ class Server:
     def pause(self) -> None:
         """Suspends it: connections stay open, requests get no response."""
         process = self._running()
-        process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # the signal takes effect asynchronously
 
     def resume(self) -> None:
-        self._running().send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -178,21 +182,17 @@ class Server:
         """Runs a program to completion, as the folder's owner."""
         with (self.folder / "log").open("ab") as log:
             result = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=_environment(),
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=self.environment(),
                 check=False, **self._owner,
             )  # fmt: skip
         if result.returncode:
             raise RuntimeError(f"{command[0]} failed:\n{self.log}")
 
     def _begin(self) -> bool:
-        # If this process is killed, its servers end with it; if it is interrupted, it closes them cleanly itself.
-        # PDEATHSIG refers to the thread that starts a server: when that thread ends, the server ends, too.
-        setpriv = shutil.which("setpriv")
-        leash = [setpriv, "--pdeathsig", self.stop_signal.name] if setpriv else []
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*leash, *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                env=_environment(), start_new_session=True, **self._owner,
+                [*leash(self.stop_signal), *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.folder, env=self.environment(), start_new_session=True, **self._owner,
             )  # fmt: skip
         deadline = time.monotonic() + PATIENCE
         while self._process.poll() is None and time.monotonic() < deadline:
@@ -203,16 +203,29 @@ class Server:
         return False
 
     def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
+        if self._process is None:
             return
-        process.send_signal(how)
-        process.send_signal(signal.SIGCONT)
+        self._signal(how)
+        self._signal(signal.SIGCONT)
         try:
-            process.wait(PATIENCE)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        self._running().send_signal(number)
+
+
+def leash(number: signal.Signals = signal.SIGTERM) -> list[str]:
+    """The beginning of a command: if this process is killed, its servers get this signal.
+
+    If it is interrupted, it closes them cleanly itself. PDEATHSIG refers to the thread that starts a server: when that
+    thread ends, the server ends, too.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", number.name] if setpriv else []
 
 
 def talk(port: int, question: bytes) -> bytes:
@@ -227,7 +240,3 @@ def talk(port: int, question: bytes) -> bytes:
 
 def _exists(user: str) -> bool:
     return any(entry.pw_name == user for entry in pwd.getpwall())
-
-
-def _environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if not key.startswith("PG")}

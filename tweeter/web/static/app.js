@@ -2,6 +2,9 @@
 // mentions, people to follow, polling for new tweets, and older tweets that are loaded into the page and are there again
 // after Back.
 
+// The address of a path of the site, which may be mounted below a path. This file is in /static/.
+const at = (path) => new URL(`..${path}`, import.meta.url);
+
 const plural = (n, one) => `${n} ${one}${n === "1" || n === 1 ? "" : "s"}`;
 
 // Announces a text to screen readers.
@@ -204,13 +207,28 @@ if (tweets().length) {
   }
 }
 
-// Keys, while no field has the focus: "/" for the search box, "n" for a new tweet or a reply.
+// Keys, while no field has the focus: "/" for the search box, "n" for a new tweet or a reply. The settings turn them off
+// in this browser.
+
+const KEYS = "keys"; // in localStorage: "off", or nothing
+const keysChoice = document.querySelector("[data-keys]");
+if (keysChoice) {
+  const box = keysChoice.querySelector("input");
+  box.checked = localStorage.getItem(KEYS) !== "off";
+  box.addEventListener("change", () => {
+    if (box.checked) localStorage.removeItem(KEYS);
+    else localStorage.setItem(KEYS, "off");
+    announce(`Keys are ${box.checked ? "on" : "off"}`);
+  });
+  keysChoice.hidden = false;
+}
 
 if (location.hash === "#message") document.querySelector("#message")?.focus();
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+  if (localStorage.getItem(KEYS) === "off") return;
   const key = `[aria-keyshortcuts="${event.key === "/" || event.key === "n" ? event.key : ""}"]`;
   const target = [...document.querySelectorAll(key)].find((element) => element.checkVisibility?.() ?? true);
   if (!target) return;
@@ -305,7 +323,7 @@ if (suggestions?.parentElement.checkVisibility?.()) {
 const mentions = document.querySelector("[data-mentions]");
 
 if (mentions) {
-  const key = `mentions ${mentions.dataset.mentions}`;
+  const key = `${at("/").pathname.slice(1)}mentions ${mentions.dataset.mentions}`;
   const show = (count) => {
     if (!count) return;
     const number = document.createElement("span");
@@ -316,7 +334,7 @@ if (mentions) {
     words.textContent = " new";
     mentions.append(" ", number);
   };
-  if (timeline && location.pathname === "/mentions") {
+  if (timeline && location.pathname === at("/mentions").pathname) {
     localStorage.setItem(key, new URLSearchParams(timeline.dataset.poll.split("?")[1]).get("since"));
     sessionStorage.removeItem(key);
   } else {
@@ -325,7 +343,7 @@ if (mentions) {
       show(known.count);
     } else {
       const since = localStorage.getItem(key) ?? 0;
-      fetch(`/newer?timeline=mentions&since=${since}`, { headers: { Accept: "application/json" } })
+      fetch(at(`/newer?timeline=mentions&since=${since}`), { headers: { Accept: "application/json" } })
         .then((response) => (response.ok ? response.json() : { count: 0 }))
         .then(({ count }) => {
           sessionStorage.setItem(key, JSON.stringify({ count, date: Date.now() }));
