@@ -84,7 +84,9 @@ CHUNKS = Counter(
     ["backend", "what"],
 )
 OUTSTANDING = Gauge("tweeter_fan_out_chunks_outstanding", "Chunks that workers have not done yet", ["backend"])
-BROKER_UP = Gauge("tweeter_broker_up", "1 while this process can send chunks to the broker, 0 while it cannot")
+BROKER_UP = Gauge(
+    "tweeter_broker_up", "1 while this process can send chunks to the broker, 0 while it cannot", ["queue"]
+)
 OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox; beyond 10,000 the span of their ids")
 OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Seconds since the oldest row in the outbox, 0 without one")
 

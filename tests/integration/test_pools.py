@@ -101,7 +101,7 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
         "/", "/?before=5", "/public", "/@ada", "/@ada/followers", "/@bob/following", "/mentions", "/settings",
         "/timelines/mentions", "/search?q=hello", "/search?q=ada", f"/tweets/{tweet}", "/settings/export.json",
         "/healthz", "/metrics",
-        "/newer?timeline=home&since=0", "/newer?timeline=public&since=0", "/avatars/ada.svg", "/lab",
+        "/suggestions", "/newer?timeline=home&since=0", "/newer?timeline=public&since=0", "/avatars/ada.svg", "/lab",
         "/lab?user=bob", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state",
         "/robots.txt", "/favicon.ico", "/static/style.css",
     ):  # fmt: skip

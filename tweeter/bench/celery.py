@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tweeter.bench import posting
@@ -24,6 +23,7 @@ from tweeter.bench.scratch import Scratch
 from tweeter.bench.warm import AT_ONCE, RedisKey, shuffled
 from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError, count
+from tweeter.delivery.messages import LARGE, SMALL
 from tweeter.devtools.servers import RabbitMQ, Redis
 from tweeter.devtools.servers.workers import CeleryWorker
 from tweeter.ids import generate_id
@@ -51,14 +51,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--entries", type=count, default=10, metavar="N", help="ids per timeline (default 10)")
     parser.add_argument("--runs", type=count, default=5, metavar="N", help="runs per contender, in turns (default 5)")
-    parser.add_argument("--workers", type=count, default=2, metavar="N", help="worker processes (default 2)")
+    parser.add_argument(
+        "--workers",
+        type=count,
+        default=2,
+        metavar="N",
+        help="worker processes of the large queue (default 2); the small one has another",
+    )
     parser.add_argument("--posts", type=count, default=200, metavar="N", help="posts beside the fan-out (default 200)")
     parser.add_argument("--broker", choices=BROKERS, default="redis", help="the broker (default redis)")
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     figures = Figures(f"Delivery of a tweet to {args.followers:,} warm timelines", "timelines a second")
-    figures.notes.append(f"{args.workers} worker processes, broker {args.broker}, timelines of {args.entries:,} ids.")
+    figures.notes.append(
+        f"{args.workers} worker processes and one for small authors, broker {args.broker}, {args.entries:,} ids each."
+    )
     scratch.postgresql_options |= DURABLE
     site = _fill(scratch, args)
     broker = scratch.start(BROKERS[args.broker]())
@@ -119,14 +127,15 @@ def _warm(scratch: Scratch, settings: dict[str, Any], site: _Site) -> None:
 
 @contextmanager
 def _process(scratch: Scratch, settings: dict[str, Any], args: argparse.Namespace) -> Iterator[Child]:
-    """A process of the site with its relay, and with workers if its settings say so."""
+    """A process of the site with its relay, and with a worker for each queue if its settings say so."""
     with ExitStack() as stack:
         if settings["tweeter.delivery"] == CELERY:
-            folder = scratch.folder / "worker"
-            folder.mkdir(exist_ok=True)
-            worker = CeleryWorker(settings, Path(folder), args.workers)
-            stack.callback(worker.stop)
-            worker.start()
+            for queue, processes in ((LARGE, args.workers), (SMALL, 1)):
+                folder = scratch.folder / queue
+                folder.mkdir(exist_ok=True)
+                worker = CeleryWorker(settings, folder, processes, "--queues", f"tweeter.{queue}")
+                stack.callback(worker.stop)
+                worker.start()
         yield stack.enter_context(posting.site_process(settings))
 
 

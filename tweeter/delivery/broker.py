@@ -75,6 +75,7 @@ class CeleryPublisher:
         self.up = True
         self._app = app
         self._prefix = app.conf.task_default_queue.rpartition(".")[0]
+        self._gauge = BROKER_UP.labels(self._prefix)
         self._chunks: deque[tuple[str, Chunk]] = deque()
         self._awake = threading.Event()
         self._stopped = False
@@ -97,7 +98,7 @@ class CeleryPublisher:
             self._awake.set()
 
     def _loop(self) -> None:
-        BROKER_UP.set(1)
+        self._gauge.set(1)
         while not self._stopped:
             self._awake.wait()
             self._awake.clear()
@@ -105,7 +106,7 @@ class CeleryPublisher:
                 self._send_all()
             except Exception as error:  # the transports have errors of their own
                 self.up = False
-                BROKER_UP.set(0)
+                self._gauge.set(0)
                 log.warning(
                     "the broker can't be reached, this process does large fan-outs itself: %s", mask(str(error))
                 )
@@ -128,6 +129,6 @@ class CeleryPublisher:
                 self._awake.wait(PROBE)
                 continue
             self.up = True
-            BROKER_UP.set(1)
+            self._gauge.set(1)
             log.info("the broker is back")
             return
