@@ -78,6 +78,7 @@ setup(
         "psycopg[binary]>=3.3.9",
         "argon2-cffi>=25.1",
         "msgspec>=0.19",
+        "oauthlib>=3.2.2,<5",
         # Compression: brotli for static files, gzip at a quarter of zlib's time for pages.
         "brotli>=1.1,<2",
         "isal>=1.7,<2",
@@ -104,6 +105,10 @@ setup(
             "axe-playwright-python>=0.1.4",
             "build>=1.2",
             "trustme>=1.1",
+            # Clients of the API.
+            "Mastodon.py>=2.1,<3",
+            "toot>=0.51,<0.60",
+            "openapi-spec-validator>=0.7,<1",
             *DEPLOY,
         ],
         # fabfile.py

@@ -43,6 +43,8 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
             config.include("tweeter.lab.instruments")
         config.include(machinery)
         config.include("tweeter.web")
+        if merged["tweeter.api"]:
+            config.include("tweeter.api")
         if merged["tweeter.lab"]:
             config.include("tweeter.lab")
         make_request_class(config)

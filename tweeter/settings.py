@@ -66,6 +66,7 @@ KNOWN = {
         str, "50/10 minutes", help="Names with wrong passwords from one address."
     ),
     "tweeter.limits.sign_up": Setting(str, "50/hour", help="Sign-ups from one address."),
+    "tweeter.limits.app": Setting(str, "50/hour", help="Applications registered from one address."),
     "tweeter.limits.post": Setting(str, "500/hour", help="Tweets of one account."),
     "tweeter.limits.follow": Setting(str, "500/hour", help="Follows and unfollows of one account."),
     "tweeter.limits.delete": Setting(str, "500/hour", help="Deletes of one account."),
@@ -77,6 +78,10 @@ KNOWN = {
     ),
     "tweeter.allowed_hosts": Setting(
         str, "", help="Host names that the site accepts (example: example.org); empty: any."
+    ),
+    "tweeter.api": Setting(bool, True, help="Serve Mastodon's client API, for phone and terminal clients."),
+    "tweeter.api.direct_login": Setting(
+        bool, False, help="Let applications send a user's name and password instead of asking for consent."
     ),
     "tweeter.metrics": Setting(str, "", help="Networks that may read /metrics; empty: the page does not exist."),
     "tweeter.argon2.time_cost": Setting(int, 3, 1, "Rounds of a password hash."),

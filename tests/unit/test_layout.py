@@ -82,6 +82,7 @@ outbox
 timelines
 backends delivery services
 web
+api
 main
 serve pshell devtools console testing
 bulk

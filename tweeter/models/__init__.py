@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import configure_mappers
 
+from tweeter.models.api import AccessToken, Application, AuthorizationCode, Marker, PostedKey
 from tweeter.models.base import Base
 from tweeter.models.imported import Imported, Unlinked
 from tweeter.models.outbox import Consumer, FanOutChunk, OutboxEvent
@@ -12,6 +13,9 @@ from tweeter.models.tweet import Hashtag, Mention, Tweet
 from tweeter.models.user import Celebrity, Relationship, User, closed_users
 
 __all__ = [
+    "AccessToken",
+    "Application",
+    "AuthorizationCode",
     "Base",
     "Celebrity",
     "Consumer",
@@ -19,8 +23,10 @@ __all__ = [
     "Hashtag",
     "Imported",
     "LoginSession",
+    "Marker",
     "Mention",
     "OutboxEvent",
+    "PostedKey",
     "Relationship",
     "Site",
     "StoredTimeline",

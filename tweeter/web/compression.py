@@ -26,7 +26,7 @@ Handler = Callable[[Request], Response]
 
 SMALLEST = 300  # bytes: less is not worth it
 LONGEST = 500  # characters of an Accept-Encoding header that are read
-KINDS = frozenset(("text/html", "image/svg+xml", "text/plain"))
+KINDS = frozenset(("text/html", "image/svg+xml", "text/plain", "application/json", "application/atom+xml"))
 GZIP = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
 
 FAST = {"gzip": lambda data: isal_zlib.compress(data, 1, GZIP), "br": lambda data: brotli.compress(data, quality=4)}

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from operator import methodcaller
+from operator import itemgetter, methodcaller
 from typing import Any
 
 import limits
@@ -42,7 +42,7 @@ PAUSE = 5.0  # seconds after a failure until a request tries the shared storage 
 HINT_EVERY = 60.0  # seconds
 NAMES = [key.removeprefix(PREFIX) for key in KNOWN if key.startswith(PREFIX) and key != f"{PREFIX}storage"]
 UNLIMITED = {PREFIX + name: NONE for name in NAMES}  # settings for benchmarks
-BY_ADDRESS = frozenset(("sign_up",))  # also for signed-in users: else each sign-up would begin a new count
+BY_ADDRESS = frozenset(("sign_up", "app"))  # also for signed-in users: else each sign-up would begin a new count
 
 
 class RateLimits:
@@ -70,6 +70,13 @@ class RateLimits:
     def is_new(self, name: str, *who: str) -> bool:
         """Whether nothing is currently counted for `who`."""
         return all(self._window(item, (self._site(), name, *who))[::2] == (0, 0) for item in self._items[name])
+
+    def left(self, name: str, *who: str) -> tuple[int, int, float] | None:
+        """How many are allowed, how many are left, and the time at which all are; of the limit with the least left."""
+        key = (self._site(), name, *who)
+        stats = [(item.amount, self._ask(methodcaller("get_window_stats", item, *key))) for item in self._items[name]]
+        left = [(amount, found.remaining, found.reset_time) for amount, found in stats]
+        return min(left, key=itemgetter(1), default=None)
 
     def hint(self, address: str) -> None:
         """Logs a possible misconfiguration if the refused address may be a proxy's."""
@@ -195,6 +202,13 @@ def parse(name: str, spec: str) -> list[limits.RateLimitItem]:
     return items
 
 
+def counted_for(request: Request, name: str) -> tuple[str, str]:
+    """The account or the address for which a limit counts."""
+    if request.identity is not None and name not in BY_ADDRESS:
+        return "user", str(request.identity.id)
+    return "address", client_network(request)
+
+
 def limited(view: Callable[[Any, Request], Response], info: Any) -> Callable[[Any, Request], Response]:
     """The view deriver of `limit="…"`."""
     name = info.options.get("limit")
@@ -203,15 +217,13 @@ def limited(view: Callable[[Any, Request], Response], info: Any) -> Callable[[An
 
     def count(context: Any, request: Request) -> Response:
         rates: RateLimits = request.registry["rate_limits"]
-        if request.identity is not None and name not in BY_ADDRESS:
-            rates.hit(name, "user", str(request.identity.id))
-        else:
-            address = client_network(request)
-            try:
-                rates.hit(name, "address", address)
-            except TooManyRequests:
-                rates.hint(address)
-                raise
+        kind, who = counted_for(request, name)
+        try:
+            rates.hit(name, kind, who)
+        except TooManyRequests:
+            if kind == "address":
+                rates.hint(who)
+            raise
         return view(context, request)
 
     return count

@@ -63,11 +63,11 @@ def login(request: Request) -> dict[str, Any] | Response:
         return already_signed_in(request)
     username, password = posted(request, "username").strip(), posted(request, "password")
     target = onward(request, posted(request, "next") or request.GET.get("next", ""))
-    user = _check_password(request, username, password)
+    user = check_password(request, username, password)
     if user is None:
         error = Refused("Wrong username or password.", "username")
         return {"form": refused(request, error, {"username": username, "next": target})}
-    _rehash(request, user, password)
+    rehash(request, user, password)
     return HTTPSeeOther(target, headers=sign_in(request, user))
 
 
@@ -105,11 +105,11 @@ def check_own_password(request: Request, password: str, field: str) -> None:
 
     Raises Refused, TooManyRequests, Busy.
     """
-    if _check_password(request, request.identity.username, password) is None:
+    if check_password(request, request.identity.username, password) is None:
         raise Refused("Wrong password.", field)
 
 
-def _check_password(request: Request, username: str, password: str) -> User | None:
+def check_password(request: Request, username: str, password: str) -> User | None:
     """The account if the password is correct, else None, after the same time.
 
     Raises TooManyRequests, Busy.
@@ -125,7 +125,7 @@ def _check_password(request: Request, username: str, password: str) -> User | No
     return None
 
 
-def _rehash(request: Request, user: User, password: str) -> None:
+def rehash(request: Request, user: User, password: str) -> None:
     """Hashes the password again if the hash has other cost parameters than the settings."""
     passwords = request.registry["passwords"]
     if passwords.outdated(user.password_hash):

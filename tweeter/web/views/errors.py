@@ -50,7 +50,13 @@ LIMITS = {
 def error_page(
     request: Request, status: int, message: str = "", title: str = "", load_user: bool = True, retry_after: int = 0
 ) -> Response:
-    """The page of a status. Without `load_user` the current user is not loaded, because that could fail again."""
+    """The page of a status. Without `load_user` the current user is not loaded, because that could fail again.
+
+    A request of the API gets JSON.
+    """
+    of_api = request.registry.get("error_of_api")
+    if of_api and (response := of_api(request, status, message, retry_after)):
+        return response
     heading, usual = PAGES.get(status, ("Request failed", "Please try again."))
     me = safe_identity(request) if load_user else None
     values = {"title": title or heading, "message": message or usual, "status": status, "me": me}

@@ -22,7 +22,7 @@ from sqlalchemy import select
 
 from tweeter.db.sessions import SessionFactory
 from tweeter.errors import Missing
-from tweeter.models import Mention, Relationship, Tweet, User
+from tweeter.models import AccessToken, Application, Marker, Mention, Relationship, Tweet, User
 from tweeter.web.security import SIGNED_IN
 
 ROWS_AT_ONCE = 1000
@@ -116,7 +116,7 @@ def export(request: Request) -> Response:
 
 
 def write_export(sessions: SessionFactory, user_id: int, file: BinaryIO) -> None:
-    """Writes a JSON object: profile, tweets, followers, following, mentions. Reads the rows in chunks.
+    """Writes a JSON object: profile, tweets, followers, following, mentions, applications. Reads the rows in chunks.
 
     Raises Missing.
     """
@@ -151,11 +151,19 @@ def _parts(user_id: int) -> dict[str, tuple[Any, Any, Callable[[Any], Any]]]:
         .join(User, User.id == Tweet.user_id)
         .where(Mention.user_id == user_id, ~User.closed)
     )
+    applications = (
+        select(AccessToken.id, AccessToken.date, AccessToken.scopes, Application.name)
+        .join(Application, Application.id == AccessToken.application_id)
+        .where(AccessToken.user_id == user_id)
+    )
+    markers = select(Marker.last_read_id.label("id"), Marker.timeline).where(Marker.user_id == user_id)
     return {
         "tweets": (tweets, Tweet.id, _dated),
         "followers": (people.join(Relationship, follower == User.id).where(followee == user_id), User.id, _username),
         "following": (people.join(Relationship, followee == User.id).where(follower == user_id), User.id, _username),
         "mentions": (mentions, Tweet.id, _dated),
+        "applications": (applications, AccessToken.id, _dated),
+        "read_up_to": (markers, Marker.last_read_id, lambda row: {"timeline": row.timeline, "id": row.id}),
     }
 
 

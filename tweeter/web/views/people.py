@@ -12,7 +12,7 @@ from sqlalchemy import select
 from tweeter.models import Relationship, User
 from tweeter.services.people import find_user
 from tweeter.text import USERNAME
-from tweeter.values import Timeline
+from tweeter.values import Cursor, Timeline
 from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views.forms import onward, page_cursor, page_url, posted
@@ -46,15 +46,7 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
     if elsewhere := canonical(request, user):
         return elsewhere
     cursor = page_cursor(request)
-    query = (
-        select(User)
-        .join(Relationship, listed == User.id)
-        .where(of == user.id, listed < cursor.before, ~User.closed)
-        .order_by(listed.desc())
-        .limit(cursor.limit + 1)
-    )
-    with request.read_session() as session:
-        people = session.scalars(query).all()
+    people = related(request, user.id, listed, of, cursor)
     shown = people[: cursor.limit]
     return {
         "title": f"{title} · {user.display_name}",
@@ -65,6 +57,19 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
         "older": page_url(request, before=shown[-1].id if len(people) > len(shown) else None),
         "first": "before" not in request.GET,
     }
+
+
+def related(request: Request, user_id: int, listed: Any, of: Any, cursor: Cursor) -> Sequence[User]:
+    """A page of followers or followees, and one more if there is one; the latest account first."""
+    query = (
+        select(User)
+        .join(Relationship, listed == User.id)
+        .where(of == user_id, listed < cursor.before, listed > cursor.after, ~User.closed)
+        .order_by(listed.desc())
+        .limit(cursor.limit + 1)
+    )
+    with request.read_session() as session:
+        return session.scalars(query).all()
 
 
 @view_config(route_name="follow", request_method="POST", permission=SIGNED_IN, limit="follow")

@@ -105,7 +105,8 @@ def _check_form(request: Request) -> None:
     probe = BaseRequest(environ)  # the charset of the form is cached on this object
     body = probe.body
     try:
-        (body if probe.content_type.startswith("multipart/") else unquote_to_bytes(body)).decode()
+        unquoted = probe.content_type.startswith(("multipart/", "application/json"))
+        (body if unquoted else unquote_to_bytes(body)).decode()
         for text in chain.from_iterable(probe.POST.items()):
             if isinstance(text, str):
                 text.encode()  # lone surrogates fail here

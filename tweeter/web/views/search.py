@@ -91,7 +91,8 @@ def find_tweets(session: Session, q: str, cursor: Cursor) -> Found:
 
 def _tagged(session: Session, tag: str, cursor: Cursor) -> list[int]:
     query = select(Hashtag.tweet_id).join(Tweet, Tweet.id == Hashtag.tweet_id)
-    query = query.where(Hashtag.tag == tag, Hashtag.tweet_id < cursor.before, Tweet.user_id.not_in(closed_users))
+    within = (Hashtag.tweet_id < cursor.before, Hashtag.tweet_id > cursor.after)
+    query = query.where(Hashtag.tag == tag, *within, Tweet.user_id.not_in(closed_users))
     return list(session.scalars(query.order_by(Hashtag.tweet_id.desc()).limit(cursor.limit + 1)))
 
 

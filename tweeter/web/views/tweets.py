@@ -73,7 +73,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
         .limit(limit + 1)
     )
     with request.read_session() as session:
-        above = _ancestor_ids(session, id_)
+        above = ancestor_ids(session, id_)
         below = session.scalars(replies_to).all()
         tweets = load_tweets(session, {id_, *above, *below})
     tweet = tweets.get(id_)
@@ -94,7 +94,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
     }
 
 
-def _ancestor_ids(session: Session, id_: int) -> list[int]:
+def ancestor_ids(session: Session, id_: int, depth: int = GREATEST_DEPTH) -> list[int]:
     """The parent, its parent, and so on; the oldest first."""
     chain = (
         select(Tweet.id, Tweet.parent_id, literal(0).label("depth"))
@@ -105,7 +105,7 @@ def _ancestor_ids(session: Session, id_: int) -> list[int]:
     chain = chain.union_all(
         select(parent.id, parent.parent_id, chain.c.depth + 1)
         .join(chain, parent.id == chain.c.parent_id)
-        .where(chain.c.depth < GREATEST_DEPTH, parent.user_id.not_in(closed_users))
+        .where(chain.c.depth < depth, parent.user_id.not_in(closed_users))
     )
     rows = session.execute(select(chain.c.id).where(chain.c.depth > 0).order_by(chain.c.depth.desc()))
     return [id_ for (id_,) in rows]

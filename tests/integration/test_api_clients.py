@@ -1,0 +1,130 @@
+"""Clients from PyPI, unmodified, with a real server on both databases."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from mastodon import Mastodon, MastodonIllegalArgumentError, MastodonNotFoundError, MastodonUnauthorizedError
+from pyramid.router import Router
+
+from tests.conftest import running, serving, settings_of
+from tests.support.api import consent
+from tests.support.people import PASSWORD, Browser, Person
+
+Toot = Callable[..., str]
+
+
+@pytest.fixture
+def address(app: Router) -> Iterator[str]:
+    with serving(app) as address:
+        yield address
+
+
+# toot's commands, one for each line of standard input, in a process that imports toot once.
+COMMANDS = """
+import json, sys
+from click.testing import CliRunner
+from toot.cli import cli
+for line in sys.stdin:
+    done = CliRunner().invoke(cli, json.loads(line))
+    print(json.dumps([done.exit_code, done.output, repr(done.exception)]), flush=True)
+"""
+
+
+@pytest.fixture
+def toot(tmp_path: Path) -> Iterator[Toot]:
+    """`toot("whoami")` runs the command and returns its output."""
+    command = [sys.executable, "-c", COMMANDS]
+    environ = os.environ | {"XDG_CONFIG_HOME": str(tmp_path)}
+    with subprocess.Popen(command, env=environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        answers = child.stdout or []
+        assert child.stdin is not None
+
+        def toot(*arguments: str) -> str:
+            print(json.dumps(arguments), file=child.stdin, flush=True)
+            status, output, error = json.loads(next(iter(answers)))
+            assert status == 0, f"toot {' '.join(arguments)}: {output} {error}"
+            return str(output)
+
+        yield toot
+        child.stdin.close()
+
+
+def test_toot(toot: Toot, sqlite_url: str) -> None:
+    with running(settings_of(sqlite_url) | {"tweeter.timelines": "memory"}) as app, serving(app) as address:
+        ada, bob = Person(Browser(app), "Ada"), Person(Browser(app), "bob")
+        theirs = bob.post("Good morning from bob")
+        toot("login_cli", "-i", address, "-e", "ada", "-p", PASSWORD)
+        assert "@Ada" in toot("whoami")
+        assert "@bob" in toot("search", "bob")
+        assert "now following" in toot("follow", "bob").lower()
+        assert "Good morning" in toot("timelines", "home")
+        tweet = re.search(r"/tweets/(\d+)", toot("post", "Hello from a terminal"))
+        assert tweet is not None
+        assert int(tweet[1]) in ada.ids("/@Ada")
+        toot("post", "A reply", "-r", str(theirs))
+        assert "A reply" in toot("thread", str(theirs))
+        toot("delete", tweet[1])
+        assert "Hello from a terminal" not in toot("timelines", "public")
+        toot("unfollow", "bob")
+        assert "Good morning" not in toot("timelines", "home")
+        for command in (
+            "notifications",
+            "bookmarks",
+            "muted",
+            "blocked",
+            "whois bob",
+            "followers",
+            "following",
+            "instance",
+        ):
+            toot(*command.split())
+
+
+def test_mastodon_py(address: str, app: Router, ada: Person, bob: Person) -> None:
+    keys = Mastodon.create_app("Test", api_base_url=address)
+    api = Mastodon(*keys, api_base_url=address)
+    url = urlsplit(api.auth_request_url())
+    _, found = consent(ada, **{name: values[0].replace(" ", "+") for name, values in parse_qs(url.query).items()})
+    api.log_in(code=found["code"])
+    me = api.me()
+    assert me.acct == "Ada"
+    other = Mastodon(*keys, api_base_url=address)
+    other.log_in("bob", PASSWORD)
+    with pytest.raises(MastodonIllegalArgumentError):
+        Mastodon(*keys, api_base_url=address).log_in("bob", "wrong")
+    posted = [other.status_post(f"Tweet {number} #paging") for number in range(25)]
+    assert api.account_follow(posted[0].account.id).following
+    assert api.account_relationships(me.id)[0].following is False
+    home = api.timeline_home(limit=10)
+    everything = api.fetch_remaining(home) or []
+    assert [status.id for status in everything] == [status.id for status in reversed(posted)]
+    assert [status.id for status in api.fetch_previous(api.fetch_next(home)) or []] == [status.id for status in home]
+    reply = api.status_reply(posted[0], "A reply")
+    assert [status.id for status in api.status_context(posted[0]).descendants] == [reply.id]
+    assert api.status_context(reply).ancestors[0].id == posted[0].id
+    assert [status.id for status in api.timeline_hashtag("paging", limit=5)] == [status.id for status in posted[:-6:-1]]
+    assert api.search("bob").accounts[0].acct == "bob"
+    assert api.account_lookup("bob").id == posted[0].account.id
+    assert api.account_update_credentials(note="A bio").source.note == "A bio"
+    assert api.account_unfollow(posted[0].account.id).following is False
+    assert api.timeline_home()[0].id == reply.id
+    api.status_delete(reply)
+    with pytest.raises(MastodonNotFoundError):
+        api.status(reply)
+    for empty in (api.notifications, api.favourites, api.bookmarks, api.lists, api.mutes, api.blocks, api.filters):
+        assert empty() == []
+    assert api.markers_set("home", posted[0].id).home.last_read_id == posted[0].id
+    assert api.instance().version.startswith("4.2.1")
+    assert api.preferences()["posting:default:visibility"] == "public"
+    token: Any = api.access_token
+    api.revoke_access_token()
+    with pytest.raises(MastodonUnauthorizedError):
+        Mastodon(*keys, api_base_url=address, access_token=token).timeline_home()

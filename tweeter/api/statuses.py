@@ -1,0 +1,145 @@
+"""Statuses: read, post and delete tweets, and read the conversation around one."""
+
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from pyramid.request import Request
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from tweeter.api.endpoints import endpoint
+from tweeter.api.entities import Account, Context, DeletedStatus, Nothing, Status, StatusSource
+from tweeter.api.errors import Failure
+from tweeter.api.parameters import Id
+from tweeter.api.writing import statuses
+from tweeter.db.sessions import insert_new, write
+from tweeter.models import PostedKey, Tweet, closed_users
+from tweeter.models.base import now
+from tweeter.timelines.queries import load_tweets
+from tweeter.values import TweetView
+from tweeter.web.views.tweets import ancestor_ids
+
+KEY_LASTS = timedelta(hours=24)
+PRUNED = 100
+# Of a conversation: the ancestors, the descendants and their depth, for applications of a user and for others.
+MOST, MOST_ANONYMOUS = (4096, 4096, 4096), (40, 60, 20)
+
+
+@endpoint("POST", "/api/v1/statuses", returns=Status, scope="write:statuses", limit="post")
+def post(
+    request: Request, status: str = "", in_reply_to_id: Id | None = None, spoiler_text: str = "",
+    visibility: str = "public", media_ids: list[Any] = [], sensitive: bool = False, language: str | None = None,
+    poll: dict[str, Any] | None = None, scheduled_at: str | None = None,
+) -> Any:  # fmt: skip
+    """Posts a tweet; a reply if a parent is given.
+
+    A request with an Idempotency-Key that was used in the last day gets the tweet of the first one. A `spoiler_text`
+    becomes the first paragraph.
+    """
+    if visibility in ("private", "direct"):
+        raise Failure(422, "Validation failed: all tweets of this site are public")
+    if media_ids or poll or scheduled_at:
+        raise Failure(422, "Validation failed: this site has no media, polls or scheduled tweets")
+    message = f"{spoiler_text}\n\n{status}" if spoiler_text else status
+    session, me = request.dbsession, request.identity.id
+    key = request.headers.get("Idempotency-Key", "")
+    key_hash = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=32).digest() if key else b""
+    if key and not _is_first(session, me, key_hash):
+        posted = session.scalar(select(PostedKey.tweet_id).filter_by(user_id=me, key_hash=key_hash))
+        return _one(request, posted, session)
+    tweet = request.actions.post(me, message, in_reply_to_id)
+    if key:
+        mine = (PostedKey.user_id == me) & (PostedKey.key_hash == key_hash)
+        write(session, update(PostedKey).where(mine).values(tweet_id=tweet.id))
+    return _one(request, tweet.id, session)
+
+
+def _is_first(session: Session, user_id: int, key_hash: bytes) -> bool:
+    """Whether this is the first request with that key. A concurrent one waits here for the first."""
+    old = select(PostedKey.key_hash).where(PostedKey.date < now() - KEY_LASTS).limit(PRUNED)
+    write(session, delete(PostedKey).where(PostedKey.key_hash.in_(old), PostedKey.date < now() - KEY_LASTS))
+    return insert_new(session, PostedKey, user_id=user_id, key_hash=key_hash, tweet_id=0, date=now())
+
+
+@endpoint("GET", "/api/v1/statuses/{id}", returns=Status, scope="read:statuses", anonymous=True)
+def show(request: Request, id: Id) -> Any:
+    """A tweet."""
+    with request.read_session() as session:
+        tweet = _load(session, id)
+    return statuses(request, [tweet])[0]
+
+
+@endpoint("GET", "/api/v1/statuses", returns=list[Status], scope="read:statuses", anonymous=True)
+def several(request: Request, id: list[Id] = []) -> Any:
+    """The tweets of these ids that exist."""
+    with request.read_session() as session:
+        tweets = load_tweets(session, id[:40])
+    return statuses(request, [tweets[each] for each in dict.fromkeys(id) if each in tweets])
+
+
+@endpoint("DELETE", "/api/v1/statuses/{id}", returns=DeletedStatus, scope="write:statuses", limit="delete")
+def remove(request: Request, id: Id) -> Any:
+    """Deletes a tweet of the user; the answer contains its text."""
+    tweet = _load(request.dbsession, id)
+    shown = statuses(request, [tweet])[0]
+    request.actions.delete(request.identity.id, id)
+    return msgspec.Raw(bytes(shown)[:-1] + b',"text":' + msgspec.json.encode(tweet.message) + b"}")
+
+
+@endpoint("GET", "/api/v1/statuses/{id}/source", returns=StatusSource, scope="read:statuses")
+def source(request: Request, id: Id) -> Any:
+    """The text of a tweet."""
+    with request.read_session() as session:
+        return StatusSource(id=str(id), text=_load(session, id).message)
+
+
+@endpoint("GET", "/api/v1/statuses/{id}/favourited_by", returns=list[Account], scope="read:accounts", anonymous=True)
+@endpoint("GET", "/api/v1/statuses/{id}/reblogged_by", returns=list[Account], scope="read:accounts", anonymous=True)
+def admirers(request: Request, id: Id) -> Nothing:
+    """Nobody: the site has no likes and reposts."""
+    with request.read_session() as session:
+        _load(session, id)
+    return []
+
+
+@endpoint("GET", "/api/v1/statuses/{id}/context", returns=Context, scope="read:statuses", anonymous=True)
+def context(request: Request, id: Id) -> Any:
+    """The tweets to which a tweet replies, and all replies below it, each followed by its own replies."""
+    ancestors, descendants, depth = MOST if request.identity else MOST_ANONYMOUS
+    with request.read_session() as session:
+        _load(session, id)
+        above = ancestor_ids(session, id, ancestors)
+        below = descendant_ids(session, id, descendants, depth)
+        tweets = load_tweets(session, {*above, *below})
+    shown = statuses(request, [tweets[each] for each in above if each in tweets])
+    return Context(ancestors=shown, descendants=statuses(request, [tweets[each] for each in below if each in tweets]))
+
+
+def descendant_ids(session: Session, id_: int, most: int, depth: int) -> list[int]:
+    """The replies below a tweet in the order of reading; at most so many, at most so deep."""
+    replies: dict[int | None, list[int]] = {}
+    level, found = [id_], 0
+    while level and depth and found < most:
+        query = select(Tweet.parent_id, Tweet.id).where(Tweet.parent_id.in_(level), Tweet.user_id.not_in(closed_users))
+        rows = session.execute(query.order_by(Tweet.id).limit(most - found)).all()
+        for parent, reply in rows:
+            replies.setdefault(parent, []).append(reply)
+        level, found, depth = [reply for _, reply in rows], found + len(rows), depth - 1
+    ordered, stack = [], [id_]
+    while stack:
+        ordered.append(stack.pop())
+        stack += reversed(replies.get(ordered[-1], []))
+    return ordered[1:]
+
+
+def _load(session: Session, id_: int) -> TweetView:
+    tweet = load_tweets(session, [id_]).get(id_)
+    if tweet is None:
+        raise Failure(404, "Record not found")
+    return tweet
+
+
+def _one(request: Request, id_: int | None, session: Session) -> Any:
+    return statuses(request, [_load(session, id_ or 0)])[0]
