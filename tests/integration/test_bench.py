@@ -92,7 +92,7 @@ def test_delivery_on_servers_of_its_own(ini, nothing_left, tmp_path, capsys):
     assert set(found["runs"]) == on_redis | on_memcached | on_table
     assert all(len(values) == 2 and min(values) > 100 for values in found["runs"].values())
     ratios = ratios_of(path)
-    assert len(ratios) == 8
+    assert len(ratios) == 11
     assert ratios["growth of the process that delivers to redis"] < 50
     assert set(found["servers"]) == {"postgresql", "redis", "memcached"}
     assert found["arguments"]["followers"] == 1200

@@ -101,7 +101,7 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
         "/", "/?before=5", "/public", "/@ada", "/@ada/followers", "/@bob/following", "/mentions", "/settings",
         "/timelines/mentions", "/search?q=hello", "/search?q=ada", f"/tweets/{tweet}", "/settings/export.json",
         "/healthz", "/metrics",
-        "/newer?timeline=home&since=0", "/newer?timeline=public&since=0", "/avatars/ada.svg", "/lab",
+        "/suggestions", "/newer?timeline=home&since=0", "/newer?timeline=public&since=0", "/avatars/ada.svg", "/lab",
         "/lab?user=bob", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state",
         "/robots.txt", "/favicon.ico", "/static/style.css",
     ):  # fmt: skip
@@ -119,7 +119,7 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
     send("/lab/store", backend="memory", action="empty", user="bob")
     send("/lab/store", 400, backend="sql", action="empty")
     send("/lab/load", 400, readers="9")
-    for button, fields in (("post", {"followers": "10"}), ("dial", {}), ("tidy", {})):
+    for button, fields in (("post", {"followers": "10"}), ("dial", {}), ("shared", {}), ("tidy", {})):
         send(f"/lab/{button}", **fields)
         finish(narrow)
     send("/settings", action="profile", display_name="Ada L.", bio="")

@@ -1,4 +1,4 @@
-"""Cards for parts of the talk that a site may configure: a queue, a Redis Cluster, replicas, celebrities.
+"""Cards for parts of the talk that a site may configure, such as a Redis Cluster.
 
 A card appears when its part is configured. Other modules add cards with `config.add_lab_card`.
 """
@@ -59,19 +59,7 @@ def masters(registry: Registry) -> Iterator[tuple[str, str]]:
 def talk() -> list[Card]:
     """The cards of the talk. Their texts are in talk.toml."""
     parts: dict[str, tuple[Callable[[Any], bool], Figures]] = {
-        "queue": (
-            lambda settings: settings["tweeter.delivery"] == "celery",
-            samples("tweeter_broker_up", "tweeter_fan_out_chunks_outstanding", "tweeter_fan_out_chunks_total"),
-        ),
         "cluster": (lambda settings: "+cluster://" in settings.get("tweeter.redis.url", ""), masters),
-        "replica": (
-            lambda settings: bool(settings.get("sqlalchemy.replica_urls")),
-            samples("tweeter_replica_serves", "tweeter_replica_lag_seconds", "tweeter_sql_reads_total"),
-        ),
-        "celebrity": (
-            lambda settings: bool(settings.get("tweeter.celebrity_followers")),
-            samples("tweeter_celebrities"),
-        ),
     }
     texts = tomllib.loads(Path(__file__).with_name("talk.toml").read_text(encoding="utf-8"))["card"]
     return [Card(**text, configured=parts[text["name"]][0], figures=parts[text["name"]][1]) for text in texts]
