@@ -52,7 +52,7 @@ def masters(registry: Registry) -> Iterator[tuple[str, str]]:
         with closing(redis.RedisCluster.from_url(first, socket_timeout=TIMEOUT)) as client:
             for node in client.get_primaries():
                 yield f"Master {node.name}", f"{client.dbsize(target_nodes=node):,} keys"
-    except redis.RedisError as error:
+    except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
         yield "No master responds", str(error)
 
 
