@@ -3,11 +3,12 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
+DEPLOY = ["fabric>=3.2,<4"]
 BENCH = ["numpy>=2", "matplotlib>=3.9"]
 
 
 class Build(build_py):
-    """production.ini lives at the top level, where its readers look for it. `tweeter ini` needs it in the wheel too."""
+    """production.ini lives at the top level, where its readers look for it. `tweeter init` needs it, too."""
 
     def run(self):
         super().run()
@@ -99,7 +100,10 @@ setup(
             "axe-playwright-python>=0.1.4",
             "build>=1.2",
             "trustme>=1.1",
+            *DEPLOY,
         ],
+        # fabfile.py
+        "deploy": DEPLOY,
         "lint": [
             "ruff>=0.14",
             "mypy>=1.15,<2.5",

@@ -11,6 +11,7 @@ from pyramid.exceptions import ConfigurationExecutionError
 from pyramid.registry import Registry
 from pyramid.router import Router
 
+from tweeter.delivery import company
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
@@ -102,6 +103,7 @@ def start(registry: Registry) -> None:
     _started[id(registry)] = registry
     registry.getUtility(IDelivery).start()
     registry["housekeeper"].start()
+    company.look_around(registry)
 
 
 def _restart() -> None:
@@ -112,6 +114,8 @@ def _restart() -> None:
             engine.dispose(close=False)
         registry.getUtility(IDelivery).restart()
         registry["housekeeper"].restart()
+        registry.pop(company.HELD, None)  # the parent's
+        company.look_around(registry)
 
 
 os.register_at_fork(after_in_child=_restart)
@@ -120,6 +124,7 @@ os.register_at_fork(after_in_child=_restart)
 def shut_down(registry: Registry) -> None:
     """Stops the background threads, and closes all connections to SQL."""
     _started.pop(id(registry), None)
+    company.leave(registry)
     registry.getUtility(IDelivery).stop()
     registry["housekeeper"].stop()
     registry.database.engine.dispose()

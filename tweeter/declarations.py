@@ -39,11 +39,16 @@ def from_environment(key: str, environ: Mapping[str, str]) -> tuple[str, str] | 
     if value := environ.get(name):  # compose files set unset variables to empty texts
         return value, name
     if path := environ.get(name := f"{name}_FILE"):
-        try:
-            return Path(path).read_text(encoding="utf-8").strip(), name
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(f"{name}: {error}") from error
+        return from_file(name, path), name
     return None
+
+
+def from_file(name: str, path: str) -> str:
+    """The text of the file that `name` names. Raises SettingError."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{name}: {error}") from error
 
 
 def setting(

@@ -15,8 +15,8 @@ _PARAMETER = re.compile(
 
 
 def is_secret(name: str) -> bool:
-    """Whether a setting of this name, such as `tweeter.cabinet.api_key`, holds nothing but a secret."""
-    return _SECRET_NAME.search(name) is not None
+    """Whether a setting of this name, for example `tweeter.cabinet.api_key`, holds nothing but a secret."""
+    return _SECRET_NAME.search(name) is not None and not name.endswith("_file")
 
 
 def mask(text: str) -> str:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tweeter.declarations import Setting, from_environment, parse, setting, variable
+from tweeter.declarations import Setting, from_environment, from_file, parse, setting, variable
 from tweeter.errors import SettingError
 from tweeter.plugins import declared_settings, modules_of
 
@@ -38,6 +38,7 @@ KNOWN = {
     "tweeter.timelines.shadow": Setting(str, "", help="Backends that receive all deliveries but serve no pages."),
     "tweeter.delivery": Setting(str, "inline", help="How events reach the stores: inline, relay, or a dotted name."),
     "tweeter.secret": Setting(str, None, help="Key that signs cookies: a random text.", secret=True),
+    "tweeter.secret_file": Setting(str, "", help="File that contains tweeter.secret; it replaces that setting."),
     "tweeter.secure_cookies": Setting(bool, True, help="Send cookies over https only."),
     "tweeter.production": Setting(bool, True, help="Refuse weak secrets and the lab; hide the demo account."),
     "tweeter.demo_account": Setting(str, "", help="'name password' shown at login in development.", secret=True),
@@ -102,6 +103,8 @@ def merge(ini: Mapping[str, str], command_line: Mapping[str, str], environ: Mapp
             found = from_environment(key, environ)
             if found is not None:
                 merged[key] = found[0]
+    if (path := merged.get("tweeter.secret_file")) and not environ.get("TWEETER_SECRET"):
+        merged["tweeter.secret"] = from_file("tweeter.secret_file", path)
     check_names(merged, environ)
     for key in KNOWN:
         merged[key] = parse(merged, key, KNOWN[key])
@@ -154,7 +157,7 @@ def check_secret(settings: Mapping[str, Any]) -> None:
     if settings["tweeter.production"] and (secret.startswith(PLACEHOLDER) or len(secret) < 32):
         raise SettingError(
             "tweeter.secret must be a random text of at least 32 characters in production: "
-            "set TWEETER_SECRET, or TWEETER_SECRET_FILE to a file that contains it"
+            "set TWEETER_SECRET, or tweeter.secret_file (TWEETER_SECRET_FILE) to a file that contains it"
         )
 
 

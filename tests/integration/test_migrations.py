@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -165,3 +166,24 @@ def test_the_folder_of_migrations_does_not_hide_alembic() -> None:
     assert spec
     assert spec.origin
     assert not Path(spec.origin).is_relative_to(ROOT / "alembic")
+
+
+RELEASED = "0011"  # the schema of the last release
+SHRINKING = r"DROP (TABLE|COLUMN)|RENAME |SET NOT NULL|ALTER COLUMN \w+ TYPE|ADD COLUMN (?!.* DEFAULT ).* NOT NULL"
+
+
+def unbearable(revisions: str, url: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The statements of migrations that the code before them does not bear."""
+    capsys.readouterr()
+    command.upgrade(alembic_config(url), revisions, sql=True)
+    statements = re.split(r";\s*\n", capsys.readouterr().out)
+    return [line for line in statements if re.search(SHRINKING, line) and "alembic_version" not in line]
+
+
+def test_the_code_of_the_last_release_bears_the_new_migrations(
+    postgresql_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """During an upgrade old processes use the new schema: docs/how-to/deploy.md. A release later columns may go."""
+    assert unbearable(f"{RELEASED}:head", postgresql_url, capsys) == []
+    assert unbearable("0007:0008", postgresql_url, capsys) == []  # it adds a column with a default
+    assert "DROP TABLE consumers" in "".join(unbearable("0008:0009", postgresql_url, capsys))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -9,14 +10,18 @@ import sys
 import tarfile
 import time
 import zipfile
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPException
 from pathlib import Path
+from threading import Event, Thread
 from urllib.request import urlopen
 
 import pytest
 
 from tests.conftest import ROOT
-from tweeter.devtools.servers import PostgreSQL, free_port
+from tests.support.hosts import Host
+from tweeter.cli import main
+from tweeter.devtools.servers import PostgreSQL, Redis, free_port
 
 pytestmark = pytest.mark.slow
 INI = """\
@@ -130,7 +135,7 @@ def test_source_distribution_is_complete(dist: Path) -> None:
     needed = {
         "README.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", "Makefile",
         "setup.py", "pyproject.toml", "development.ini", "production.ini", "testing.ini",
-        "alembic/env.py", "alembic/script.py.mako", ".ci/run", "tests/conftest.py", "tests/__init__.py",
+        "alembic/env.py", "alembic/script.py.mako", ".ci/run", "fabfile.py", "tests/conftest.py", "tests/__init__.py",
     }  # fmt: skip
     needed |= files(dist, "docs", ".md", ".svg", ".png") | files(dist, "tests", ".py") | files(dist, "alembic", ".py")
     assert needed <= names
@@ -176,13 +181,13 @@ def test_production_steps_of_the_readme_work(
     postgresql_server.execute("CREATE DATABASE production")
     text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## In production")[2]
     lines = re.findall(r"^\$ (.*)$", text.partition("```console")[2].partition("```")[0], re.MULTILINE)
-    assert lines[-1] == "pserve production.ini"
+    assert lines[-1] == "pserve site/production.ini"
     port = free_port()
     script = "\n".join(
         [
             "set -e",
             *lines[:-1],
-            f"sed -i 's/^listen = .*/listen = 127.0.0.1:{port}/' production.ini",
+            f"sed -i 's/^listen = .*/listen = 127.0.0.1:{port}/' site/production.ini",
             f"exec {lines[-1]}",
         ]
     ).replace("postgresql+psycopg://tweeter@db/tweeter", postgresql_server.url("production"))
@@ -201,22 +206,84 @@ def test_production_steps_of_the_readme_work(
         assert json.loads(health) == {"backend": "memory", "sql": "ok"}
         page = urlopen(f"http://127.0.0.1:{port}/public").read().decode()
         assert "<title>Public" in page
-        assert "script_location = tweeter:migrations" in (tmp_path / "production.ini").read_text(encoding="utf-8")
-        assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+        ini = (tmp_path / "site" / "production.ini").read_text(encoding="utf-8")
+        assert "script_location = tweeter:migrations" in ini
+        assert (tmp_path / "site" / "secret").stat().st_mode & 0o777 == 0o600
     finally:
         process.terminate()
         process.wait()
 
 
-def test_generated_ini_file_works_anywhere(tmp_path: Path) -> None:
-    ini = tmp_path / "site.ini"
-    command = [sys.executable, "-m", "tweeter.cli", "ini", str(ini)]
-    assert "Wrote " in run(*command, cwd=tmp_path)
-    url = f"sqlite:///{tmp_path}/site.sqlite"
-    run(sys.executable, "-m", "alembic", "-c", ini, "upgrade", "head", cwd=tmp_path, SQLALCHEMY_URL=url)
-    assert (tmp_path / "site.sqlite").exists()
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (again.returncode, again.stderr) == (1, f"tweeter: {ini} exists already; it was not changed.\n")
+def test_fab_sets_up_hosts_and_deploys_while_they_serve(
+    dist: Path, dependencies: Path, postgresql_server: PostgreSQL, redis_server: Redis, tmp_path: Path
+) -> None:
+    """The commands of the guide run over ssh, on two hosts that are folders; see tests.support.hosts."""
+    postgresql_server.execute("CREATE DATABASE fab")
+    assert main(["init", str(tmp_path / "site"), "--backend", "redis", "--database", postgresql_server.url("fab")]) == 0
+    ini = tmp_path / "site" / "production.ini"
+    own = f"tweeter.redis.url = {redis_server.url}\ntweeter.redis.prefix = fab:\n"
+    ini.write_text(ini.read_text(encoding="utf-8").replace("[pshell]", f"{own}\n[pshell]"), encoding="utf-8")
+    path = os.pathsep.join([str(dependencies / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environ = {"PATH": path, "PYTHONPATH": str(dependencies), "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1"}
+    with ExitStack() as stack:
+        hosts = {}
+        for number in (1, 2):
+            address = f"127.{random.randrange(1, 255)}.{random.randrange(255)}.{number}"
+            host = Host(tmp_path / f"web{number}", address, environ, serves=number == 1)
+            hosts[f"web{number}"] = stack.enter_context(closing(host))
+        config = tmp_path / "ssh_config"
+        config.write_text("".join(host.ssh_config(name) for name, host in hosts.items()), encoding="utf-8")
+        settings = {"SITE": "tweeter.test", "SITE_FOLDER": str(tmp_path / "site"), "AS_ROOT": "$STAND_INS/as-root"}
+
+        def fab(task: str) -> str:
+            command = [sys.executable, "-m", "fabric", "--ssh-config", str(config), "-H", "web1,web2", task]
+            try:
+                return run(*command, cwd=dist.parent, **settings)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{hosts['web1'].logs}") from None
+
+        said = fab("setup")
+        assert re.findall("^setup executed on .*$", said, re.M) == ["setup executed on web1", "setup executed on web2"]
+        assert "apt-get install --yes --no-install-recommends" in "\n".join(hosts["web1"].done)
+        secrets = {(host.folder / "etc/tweeter/secret").read_text() for host in hosts.values()}
+        assert secrets == {(tmp_path / "site" / "secret").read_text()}
+        ports = [f"http://{hosts['web1'].address}:654{number}/public" for number in (1, 2)]
+        before = os.readlink(hosts["web1"].folder / "srv/tweeter/venv")
+        unanswered: list[list[str]] = []
+        ended = Event()
+
+        def read() -> None:
+            while not ended.is_set():
+                if all(why := [trouble(port) for port in ports]):
+                    unanswered.append(why)
+
+        reader = Thread(target=read)
+        while any(map(trouble, ports)):
+            time.sleep(0.1)
+        reader.start()
+        try:
+            said = fab("deploy")
+        finally:
+            ended.set()
+            reader.join()
+        assert "deploy executed on web1" in said
+        assert "deploy executed on web2" in said
+        assert unanswered == [], hosts["web1"].logs
+        assert os.readlink(hosts["web1"].folder / "srv/tweeter/venv") != before
+        assert [line for line in hosts["web1"].done if line.startswith("systemctl restart tweeter")] == [
+            f"systemctl restart tweeter@{number} tweeter-relay@{number}" for number in (1, 2)
+        ]
+        assert not any(map(trouble, ports))
+
+
+def trouble(url: str) -> str:
+    """Why it does not answer; empty if it does."""
+    try:
+        with urlopen(url, timeout=10) as response:
+            response.read()
+    except (OSError, HTTPException) as error:
+        return repr(error)
+    return ""
 
 
 def test_the_command_is_installed(installed: Path, tmp_path: Path) -> None:

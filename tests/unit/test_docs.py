@@ -1,7 +1,9 @@
 """The documentation: the reference matches the code, and every link has a target."""
 
+import json
 import re
 import runpy
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,3 +101,54 @@ def test_every_page_can_be_reached_from_the_index() -> None:
         found = re.findall(r"\]\(([^)#\s:]+\.md)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
         waiting += [target for link in found if (target := (path.parent / link).resolve()).exists()]
     assert set(DOCUMENTS) <= seen | {ROOT / "README.md"}
+
+
+def test_alerts_and_dashboard_show_metrics_that_exist_with_their_labels(pages: dict[str, str]) -> None:
+    rows = re.findall(r"^\| `(tweeter_\w+)` \| (\w+) \| (.*?) \|", pages["metrics.md"], re.MULTILINE)
+    labels = {name: {*re.findall(r"`(\w+)`", given), "le"} for name, _, given in rows}
+    histograms = {name for name, kind, _ in rows if kind == "histogram"}
+    files = [ROOT / "docs/how-to/deploy" / name for name in ("alerts.yml", "dashboard.json")]
+    for file in files:
+        text = file.read_text(encoding="utf-8").replace('\\"', '"')
+        used = re.findall(r"\b(tweeter_[a-z_]+)(?:\{([^}]*)\})?", text)
+        assert len(used) > 10
+        for name, selector in used:
+            base = re.sub("_(bucket|count|sum)$", "", name)
+            name = base if base in histograms else name
+            assert name in labels, (file.name, name)
+            assert set(re.findall(r"(\w+)[=!]~?\"", selector)) <= labels[name], (file.name, name, selector)
+    shown = "".join(file.read_text(encoding="utf-8") for file in files)
+    elsewhere = {"tweeter_timeline_ids_total", "tweeter_relay_holds_lease"}
+    assert not [name for name in labels.keys() - elsewhere if name not in shown]
+    alerts = set(re.findall(r"alert: (\w+)", files[0].read_text(encoding="utf-8")))
+    assert alerts == set(re.findall(r"`(Tweeter\w+)`", (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")))
+    panels = json.loads(files[1].read_text(encoding="utf-8"))["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 10
+
+
+def test_units_are_valid(tmp_path: Path) -> None:
+    """systemd's own check. Their programs and users are those of the deployed machine: stand-ins here."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    units = []
+    for unit in sorted((ROOT / "docs/how-to/deploy").glob("tweeter*.*")):
+        text = re.sub(r"^ExecStart=\S+", f"ExecStart={program}", unit.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        copy = tmp_path / unit.name.replace("@.", "@1.")
+        copy.write_text(text, encoding="utf-8")
+        units.append(str(copy))
+    assert len(units) == 5
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
+    ours = [line for line in done.stderr.splitlines() if "tweeter" in line or str(tmp_path) in line]
+    assert (ours, done.returncode) == ([], 0), done.stderr
+
+
+def test_the_commands_of_the_deployment_guide_are_valid_shell() -> None:
+    """`docs/how-to/deploy/try` runs them on an empty machine."""
+    text = (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")
+    script = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    assert subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False).stderr == ""
+    for name in re.findall(r"\]\(deploy/([^)]+)\)", text):
+        assert (ROOT / "docs/how-to/deploy" / name).exists()

@@ -1,6 +1,9 @@
 """The server's loop: it notices the work of its threads, closes connections itself, and is idle without events."""
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack, closing
@@ -128,3 +131,46 @@ def test_a_channel_timeout_of_a_month():
     with running_server(ok, channel_timeout=30 * 24 * 3600) as server, connect(server) as client:
         client.sendall(REQUEST % b"")
         answers(client)
+
+
+SERVER = """
+import time
+from tweeter.serve import make_server, run
+
+def app(environ, start):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(1.5)
+    start("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+server = make_server(app, host="127.0.0.1", port=0, threads=2)
+print(server.effective_port, flush=True)
+run(server)
+print("ended")
+"""
+
+
+def test_sigterm_lets_requests_finish_and_closes_idle_connections():
+    process = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    address = ("127.0.0.1", int(process.stdout.readline()))
+    with process, ExitStack() as stack:
+        idle, kept, busy = [
+            stack.enter_context(closing(socket.create_connection(address, timeout=10))) for _ in range(3)
+        ]
+        for client in (idle, kept):
+            client.sendall(REQUEST % b"")
+            answers(client)
+        busy.sendall(REQUEST % b"slow")
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        kept.sendall(REQUEST % b"")
+        response = b""
+        while part := kept.recv(65536):
+            response += part
+        assert b"Connection: close" in response
+        assert response.endswith(b"\r\n\r\nok")
+        answers(busy)
+        assert idle.recv(1) == b""
+        assert (process.stdout.read(), process.wait()) == ("ended\n", 0)

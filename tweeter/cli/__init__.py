@@ -19,7 +19,8 @@ from tweeter.console.commands import describe, ending_in_order, log_error
 from tweeter.errors import TweeterError
 
 COMMANDS = (
-    "ini",
+    "init",
+    "static",
     "demo",
     "load",
     "user",

@@ -70,6 +70,7 @@ def _rows(path: str, merged: Mapping[str, Any], ini: Mapping[str, str], environ:
         found = from_environment(key, environ)
         text, origin, source = (
             (found[0], "environment", found[1]) if found
+            else (merged[key], "file", merged[f"{key}_file"]) if merged.get(f"{key}_file")
             else (ini[key], "ini file", path) if ini.get(key, "") != ""
             else (declared.default, "default", None)
         )  # fmt: skip

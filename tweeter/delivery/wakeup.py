@@ -11,6 +11,8 @@ import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from tweeter.delivery import company
+
 CHANNEL = "tweeter_outbox"
 POLL = 0.25  # seconds between reads of the outbox without any signal
 COALESCED = 0.002  # seconds between two notifications
@@ -44,6 +46,7 @@ class Wakeups:
             add_handler: Any = connection.connection.dbapi_connection.add_notify_handler  # type: ignore[union-attr]
             add_handler(lambda notification: self._notified(notification.pid))
             connection.execute(text(f"LISTEN {CHANNEL}"))
+            company.join(connection)
 
     def _notified(self, backend: int) -> None:
         if self._notifier is None or self._notifier.backend != backend:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlencode
 
+from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
@@ -16,7 +17,7 @@ from tweeter.lab.posting import post_and_watch
 from tweeter.lab.status import Backend, Lab
 from tweeter.lab.views import find
 from tweeter.web.security import SIGNED_IN
-from tweeter.web.views.forms import posted, see
+from tweeter.web.views.forms import onward, posted, see
 
 button = partial(view_config, request_method="POST", permission=SIGNED_IN)
 
@@ -30,7 +31,7 @@ def switch_backend(request: Request) -> Response:
     switch(request, name)
     own = request.registry["lab"].default.name
     request.session.flash(f"All pages in this browser now come from {name or own}.")
-    return see(posted(request, "next") or "/lab")
+    return HTTPSeeOther(onward(request, posted(request, "next"), "/lab"))
 
 
 @button(route_name="lab_store")
@@ -43,7 +44,7 @@ def do_to_store(request: Request) -> Response:
         whose = find(session, posted(request, "user") or request.identity.username)
     experiment = perform(lab, backend, posted(request, "action"), request.identity.username, (whose.id, whose.username))
     request.session.flash(f"{experiment.backend}: {experiment.what}.")
-    return _live(whose.username, "#experiment")
+    return _live(request, whose.username, "#experiment")
 
 
 @button(route_name="lab_post")
@@ -95,7 +96,7 @@ def start_job(request: Request, title: str, work: Callable[[Job], None]) -> Resp
         request.registry["lab"].jobs.start(title, work)
     except Refused as error:
         request.session.flash(str(error))
-    return _live(posted(request, "user"), "#job")
+    return _live(request, posted(request, "user"), "#job")
 
 
 def _backend(request: Request, name: str) -> Backend:
@@ -106,6 +107,6 @@ def _backend(request: Request, name: str) -> Backend:
     return backend
 
 
-def _live(username: str, place: str) -> Response:
+def _live(request: Request, username: str, place: str) -> Response:
     query = f"?{urlencode({'user': username})}" if username else ""
-    return see(f"/lab/live{query}{place}")
+    return see(request, f"/lab/live{query}{place}")

@@ -33,6 +33,7 @@ from tweeter.lab.status import Lab
 from tweeter.models import User
 from tweeter.timelines.pull import PullTimelines
 from tweeter.values import Cursor, Timeline
+from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views.forms import posted
 
@@ -85,9 +86,10 @@ Reader = tuple[int, Mapping[str, str]]  # the user, and the cookies of a session
 
 
 def load(
-    registry: Registry, address: Address, reader: AbstractContextManager[Reader], names: Sequence[str], number: int
-) -> Callable[[Job], None]:
-    """The work of a job: so many readers at once, on these backends."""
+    registry: Registry, address: Address, mount: str, reader: AbstractContextManager[Reader], names: Sequence[str],
+    number: int,
+) -> Callable[[Job], None]:  # fmt: skip
+    """The work of a job: so many readers at once, on these backends. `mount` is the path before those of the site."""
 
     def work(job: Job) -> None:
         verdict = job.phase("Pages a second", ROUNDS, "rounds")
@@ -96,7 +98,7 @@ def load(
         with reader as (user_id, cookies), closing(Child()) as child:
             figures = {
                 name: Figures(
-                    job.phase(name, round(ROUNDS * SECONDS), "seconds"), _home(address, cookies, name),
+                    job.phase(name, round(ROUNDS * SECONDS), "seconds"), _home(address, mount, cookies, name),
                     [*shared, *(program for backend, program in PROGRAMS.items() if backend == name)],
                 )
                 for name in names
@@ -143,18 +145,19 @@ def _used(programs: Sequence[str]) -> dict[str, float]:
     return {"site": time.process_time(), **cpu.of_programs(programs)}
 
 
-def _home(address: Address, cookies: Mapping[str, str], name: str) -> bytes:
+def _home(address: Address, mount: str, cookies: Mapping[str, str], name: str) -> bytes:
     """The request for the home page by a session that is switched to this backend. Raises Refused."""
     where = f"{address[0]}:{address[1]}"
     with closing(Browser(address, cookies)) as browser:
         try:
-            browser.send("/lab/switch", backend=name)
-            page = browser.get("/")
+            browser.get(f"{mount}/settings")  # for its token
+            browser.send(f"{mount}/lab/switch", backend=name)
+            page = browser.get(f"{mount}/")
         except (OSError, http.client.HTTPException, TweeterError) as error:
             raise Refused(f"The lab can't reach its own site at {where}: {error}") from error
         if page.status != http.client.OK or not page.served_by.startswith(name):
             raise Refused(f"The site at {where} does not serve this page from {name}: {page.status} {page.served_by}")
-        return browser.request("/")
+        return browser.request(f"{mount}/")
 
 
 def press(request: Request) -> Response:
@@ -169,7 +172,7 @@ def press(request: Request) -> Response:
     reader: AbstractContextManager[Reader] = nullcontext((request.identity.id, dict(request.cookies)))
     if (name := posted(request, "user")) in dial.READERS.values():
         reader = dial_reader(request.registry, name)
-    work = load(request.registry, address, reader, names, size)
+    work = load(request.registry, address, at(request), reader, names, size)
     return start_job(request, f"{size} reader{'' if size == 1 else 's'} at once", work)
 
 

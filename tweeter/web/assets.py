@@ -8,6 +8,7 @@ process of the old one.
 import hashlib
 import mimetypes
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,15 @@ class Assets:
         """The URL path of a file."""
         stem, _, suffix = name.rpartition(".")
         return f"/static/{stem}.{self._files[name].fingerprint}.{suffix}"
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Each file by the name in its URL; compressed ones have .gz or .br behind it."""
+        for name, asset in self._files.items():
+            unique = self.path(name).rpartition("/")[2]
+            yield unique, asset.body
+            if asset.kind.startswith(COMPRESSED):
+                for suffix, coding in (("gz", "gzip"), ("br", "br")):
+                    yield f"{unique}.{suffix}", compressed_once(asset.body, coding)
 
     def serve(self, request: Request, name: str, caching: str = "") -> Response:
         """The file. Raises HTTPNotFound."""

@@ -1,16 +1,21 @@
-"""The cookies of the site: the session of forms and messages, the ticket of the current user, and known browsers."""
+"""The cookies of the site: the session of forms and messages, the ticket of the current user, and known browsers.
+
+They are for the path below which the site is mounted.
+"""
 
 import hashlib
 import hmac
 import secrets
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from pyramid.interfaces import ISessionFactory
 from pyramid.request import Request
 from pyramid.session import BaseCookieSessionFactory
-from webob.cookies import RequestCookies, SignedSerializer, make_cookie
+from webob.cookies import SignedSerializer, make_cookie, parse_cookie  # type: ignore[attr-defined]
+
+from tweeter.web.routes import at
 
 DAY = 24 * 60 * 60
 FLASHES = 3  # messages kept, the newest: a page should not begin with more
@@ -25,8 +30,13 @@ def derive(secret: str, purpose: str) -> str:
     return hashlib.blake2b(purpose.encode(), key=hashlib.sha512(secret.encode()).digest(), digest_size=32).hexdigest()
 
 
-def _set_cookie(name: str, value: str | None, max_age: int, secure: bool) -> Headers:
-    cookie = make_cookie(name, value, max_age=max_age, secure=secure, httponly=True, samesite="Lax")
+def _path(request: Request) -> str:
+    return at(request) or "/"
+
+
+def _set_cookie(request: Request, name: str, value: str | None, max_age: int, secure: bool) -> Headers:
+    path = _path(request)
+    cookie = make_cookie(name, value, max_age=max_age, path=path, secure=secure, httponly=True, samesite="Lax")
     return [("Set-Cookie", cookie)]
 
 
@@ -75,7 +85,9 @@ class SignedSessionSerializer(SessionSerializer):
 
 @lru_cache(maxsize=2000)
 def _parsed(header: str) -> dict[str, str]:
-    return dict(RequestCookies({"HTTP_COOKIE": header}).items())
+    """The first of two cookies with one name counts: browsers send the one with the longest path first."""
+    pairs = [(name.decode(), value.decode()) for name, value in parse_cookie(header)]
+    return dict(reversed(pairs))
 
 
 def parse_once(environ: dict[str, Any]) -> None:
@@ -86,7 +98,7 @@ def parse_once(environ: dict[str, Any]) -> None:
 
 def session_factory(secret: str, secure: bool, lifetime: int) -> ISessionFactory:
     """Pyramid's session of `lifetime` seconds, for CSRF tokens, messages and drafts."""
-    return BaseCookieSessionFactory(
+    session: Any = BaseCookieSessionFactory(
         SignedSessionSerializer(derive(secret, "session")),
         cookie_name="session",
         secure=secure,
@@ -96,6 +108,8 @@ def session_factory(secret: str, secure: bool, lifetime: int) -> ISessionFactory
         reissue_time=DAY,
         max_age=lifetime,
     )
+    session._cookie_path = property(lambda self: _path(self.request))
+    return cast("ISessionFactory", session)
 
 
 class Ticket:
@@ -118,9 +132,9 @@ class Ticket:
         """The token's hash in the table. Keyed, so that a new `tweeter.secret` ends every session."""
         return hashlib.blake2b(token.encode("ascii"), key=self._key, digest_size=32).digest()
 
-    def headers(self, token: str | None) -> Headers:
+    def headers(self, request: Request, token: str | None) -> Headers:
         """Headers that set the cookie; None deletes it."""
-        return _set_cookie("ticket", token, self._lifetime, self._secure)
+        return _set_cookie(request, "ticket", token, self._lifetime, self._secure)
 
 
 class KnownBrowser:
@@ -139,9 +153,10 @@ class KnownBrowser:
         id_, _, signature = request.cookies.get("browser", "").partition(".")
         return id_ if signature and hmac.compare_digest(self._sign(id_, username).encode(), signature.encode()) else ""
 
-    def headers(self, username: str) -> Headers:
+    def headers(self, request: Request, username: str) -> Headers:
         id_ = secrets.token_urlsafe(12)
-        return _set_cookie("browser", f"{id_}.{self._sign(id_, username)}", KNOWN_BROWSER_DAYS * DAY, self._secure)
+        value = f"{id_}.{self._sign(id_, username)}"
+        return _set_cookie(request, "browser", value, KNOWN_BROWSER_DAYS * DAY, self._secure)
 
     def _sign(self, id_: str, username: str) -> str:
         return hashlib.blake2b(f"{id_}.{username.lower()}".encode(), key=self._key, digest_size=16).hexdigest()

@@ -159,9 +159,9 @@ class SignInGuard:
             with suppress(TooManyRequests):  # a concurrent failure reached the limit
                 self._rates.hit(*count)
 
-    def remember(self, username: str) -> Headers:
+    def remember(self, request: Request, username: str) -> Headers:
         """The cookie of a browser in which the owner of the name has signed in."""
-        return self._browsers.headers(username)
+        return self._browsers.headers(request, username)
 
     def _who(self, request: Request, username: str) -> tuple[str, str, str]:
         # All invalid names count as one, or they would fill the store.

@@ -47,7 +47,7 @@ class CompiledTemplates(BytecodeCache):
 
 COMPILED = CompiledTemplates()
 _REPLIES = b' <span class="replies">%d<span class="sr"> %b</span></span>'
-_DELETE = b' <a class="delete" href="/tweets/%d?delete#delete">Delete<span class="sr"> your tweet</span></a>'
+_DELETE = b' <a class="delete" href="%b/tweets/%d?delete#delete">Delete<span class="sr"> your tweet</span></a>'
 _HOLE = secrets.token_hex(16)  # random, so that no user can write it
 _templates = Environment(
     loader=PackageLoader("tweeter.web", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -55,12 +55,15 @@ _templates = Environment(
 )  # fmt: skip
 
 
-def tweets_html(tweets: Iterable[TweetView], me: int | None = None) -> Markup:
-    """The `<article>` of each tweet, the same for every reader but for links to delete the tweets of `me`."""
-    return Markup(tweets_bytes(tweets, me).decode())  # noqa: S704 (escaped)
+def tweets_html(tweets: Iterable[TweetView], me: int | None = None, mount: str = "") -> Markup:
+    """The `<article>` of each tweet, the same for every reader but for links to delete the tweets of `me`.
+
+    `mount` is the path below which the site is mounted.
+    """
+    return Markup(tweets_bytes(tweets, me, mount).decode())  # noqa: S704 (escaped)
 
 
-def tweets_bytes(tweets: Iterable[TweetView], me: int | None = None) -> bytes:
+def tweets_bytes(tweets: Iterable[TweetView], me: int | None = None, mount: str = "") -> bytes:
     """Like `tweets_html`, in UTF-8.
 
     Cached by all values of the TweetView but the number of replies: a tweet with a new author name, or without its
@@ -68,7 +71,7 @@ def tweets_bytes(tweets: Iterable[TweetView], me: int | None = None) -> bytes:
     A changed template is detected within BLINK seconds.
     """
     _look_at_template(int(time.monotonic() / BLINK))
-    return b"\n".join([_filled(tweet, tweet.user_id == me) for tweet in tweets])
+    return b"\n".join([_filled(tweet, tweet.user_id == me, mount) for tweet in tweets])
 
 
 @lru_cache(maxsize=1)
@@ -78,32 +81,35 @@ def _look_at_template(blink: int) -> None:
         _article.cache_clear()
 
 
-def _filled(tweet: TweetView, own: bool) -> bytes:
+def _filled(tweet: TweetView, own: bool, mount: str) -> bytes:
     """The HTML of a tweet, with the number of its replies; with a link to delete it if it is the reader's own."""
     if not tweet.replies and not own:
-        return b"".join(_article(tweet))
-    before, between, after = _article(replace(tweet, replies=0) if tweet.replies else tweet)
+        return b"".join(_article(tweet, mount))
+    before, between, after = _article(replace(tweet, replies=0) if tweet.replies else tweet, mount)
     replies = _REPLIES % (tweet.replies, b"reply" if tweet.replies == 1 else b"replies") if tweet.replies else b""
-    return b"".join((before, replies, between, _DELETE % tweet.id if own else b"", after))
+    delete = _DELETE % (mount.encode(), tweet.id) if own else b""
+    return b"".join((before, replies, between, delete, after))
 
 
 @lru_cache(maxsize=FRAGMENTS)
-def _article(tweet: TweetView) -> tuple[bytes, bytes, bytes]:
+def _article(tweet: TweetView, mount: str) -> tuple[bytes, bytes, bytes]:
     """The HTML of a tweet, split at the number of its replies and at the link to delete it."""
-    message, iso, shown = made_of(tweet)
-    html = _tweet_template().render(tweet=tweet, message=message, iso=iso, shown=shown, replies=_HOLE, own=_HOLE)
+    message, iso, shown = made_of(tweet, mount)
+    html = _tweet_template().render(
+        tweet=tweet, mount=mount, message=message, iso=iso, shown=shown, replies=_HOLE, own=_HOLE
+    )
     before, between, after = html.encode().split(_HOLE.encode())
     return before, between, after
 
 
-def made_of(tweet: TweetView) -> tuple[Markup, str, str]:
+def made_of(tweet: TweetView, mount: str = "") -> tuple[Markup, str, str]:
     """Values for the template of a tweet: its text as HTML, its date for machines, its date for readers."""
     date = tweet.date
     iso = date.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return text_html(tweet.message), iso, f"{date.day} {date:%b %Y, %H:%M}"
+    return text_html(tweet.message, mount=mount), iso, f"{date.day} {date:%b %Y, %H:%M}"
 
 
-def text_html(message: str, kind: str = "message") -> Markup:
+def text_html(message: str, kind: str = "message", mount: str = "") -> Markup:
     """A user's text as a paragraph of the class `kind`; each line has a direction of its own.
 
     Links, @mentions and #hashtags become links, and do not affect the direction of their line. A line without other
@@ -120,7 +126,7 @@ def text_html(message: str, kind: str = "message") -> Markup:
             lines += ([escape(line)] for line in more)
             plain += more
         else:
-            lines[-1].append(_entity(segment))
+            lines[-1].append(_entity(segment, mount))
             tags += [segment.value] if segment.kind == "hashtag" else []
     directions = [text.direction(line) for line in plain]
     base = current = next(filter(None, [*directions, *map(text.direction, tags)]), "")
@@ -136,12 +142,12 @@ def _dir(direction: str) -> str:
     return f' dir="{direction}"' if direction else ""
 
 
-def _entity(segment: text.Segment) -> str:
+def _entity(segment: text.Segment, mount: str) -> str:
     words = escape(segment.text)
     if segment.kind == "link":
         return f'<bdi dir="ltr"><a href="{words}" rel="nofollow ugc noopener noreferrer">{words}</a></bdi>'
     to = f"/@{segment.value}" if segment.kind == "mention" else f"/search?q=%23{quote(segment.value)}"
-    return f'<bdi><a href="{to}">{words}</a></bdi>'
+    return f'<bdi><a href="{mount}{to}">{words}</a></bdi>'
 
 
 def compile_templates(registry: Registry) -> None:

@@ -1,6 +1,16 @@
 """Every URL of the site."""
 
+from urllib.parse import quote
+
 from pyramid.config import Configurator
+from pyramid.request import Request
+
+UNQUOTED = "/~!$()*+=:@"  # in the path below which the site is mounted; the rest is safe in HTML and in cookies, too
+
+
+def at(request: Request, path: str = "") -> str:
+    """The URL path of a path of the site: begins with the path below which a server mounts it, usually with none."""
+    return quote(request.script_name, UNQUOTED) + path if request.environ.get("SCRIPT_NAME") else path
 
 
 def includeme(config: Configurator) -> None:

@@ -90,7 +90,7 @@ class SecurityPolicy:
         The new session is void if the user's `auth_version` has changed since it was read.
         """
         self._end(request)
-        return self._ticket.headers(self.begin(request.dbsession, userid, auth_version))
+        return self._ticket.headers(request, self.begin(request.dbsession, userid, auth_version))
 
     def begin(self, session: Session, userid: int, auth_version: int) -> str:
         """Adds a session of the user. Returns its token, which is the value of the cookie `ticket`."""
@@ -113,7 +113,7 @@ class SecurityPolicy:
     def forget(self, request: Request, **options: Any) -> Headers:
         """Ends this browser's session in the request's transaction, which makes all copies of its cookie void."""
         self._end(request)
-        return self._ticket.headers(None)
+        return self._ticket.headers(request, None)
 
     def _end(self, request: Request) -> None:
         if token := self._ticket.read(request):
@@ -142,22 +142,22 @@ class SecurityPolicy:
         except DBAPIError as error:  # the database is read-only or locked: the next page tries again
             log.warning("renewing a session failed: %s", error.orig)
             return
-        headers = self._ticket.headers(token)
+        headers = self._ticket.headers(request, token)
         request.add_response_callback(lambda request, response: response.headerlist.extend(headers))
 
 
-def local_url(url: str, default: str = "/") -> str:
-    """Returns the redirect target if it is a path that no browser can take for another site; else `default`."""
-    if not url.startswith("/") or url.startswith("//") or len(url) > 2000:
-        return default
+def local_url(url: str, mount: str = "") -> str:
+    """Returns the redirect target if it is a path below `mount` that no browser can take for another site; else ""."""
+    if not url.startswith(f"{mount}/") or url.startswith("//") or len(url) > 2000:
+        return ""
     if "\\" in url or any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
-        return default
+        return ""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return default
+        return ""
     if parts.scheme or parts.netloc or "//" in parts.path:  # "/.//evil" resolves to "//evil"
-        return default
+        return ""
     return quote(url, safe="/?&=%#@:;,+!~*'()$-._")
 
 

@@ -2,6 +2,9 @@
 // mentions, people to follow, polling for new tweets, and older tweets that are loaded into the page and are there again
 // after Back.
 
+// The address of a path of the site, which may be mounted below a path. This file is in /static/.
+const at = (path) => new URL(`..${path}`, import.meta.url);
+
 const plural = (n, one) => `${n} ${one}${n === "1" || n === 1 ? "" : "s"}`;
 
 // Announces a text to screen readers.
@@ -320,7 +323,7 @@ if (suggestions?.parentElement.checkVisibility?.()) {
 const mentions = document.querySelector("[data-mentions]");
 
 if (mentions) {
-  const key = `mentions ${mentions.dataset.mentions}`;
+  const key = `${at("/").pathname.slice(1)}mentions ${mentions.dataset.mentions}`;
   const show = (count) => {
     if (!count) return;
     const number = document.createElement("span");
@@ -331,7 +334,7 @@ if (mentions) {
     words.textContent = " new";
     mentions.append(" ", number);
   };
-  if (timeline && location.pathname === "/mentions") {
+  if (timeline && location.pathname === at("/mentions").pathname) {
     localStorage.setItem(key, new URLSearchParams(timeline.dataset.poll.split("?")[1]).get("since"));
     sessionStorage.removeItem(key);
   } else {
@@ -340,7 +343,7 @@ if (mentions) {
       show(known.count);
     } else {
       const since = localStorage.getItem(key) ?? 0;
-      fetch(`/newer?timeline=mentions&since=${since}`, { headers: { Accept: "application/json" } })
+      fetch(at(`/newer?timeline=mentions&since=${since}`), { headers: { Accept: "application/json" } })
         .then((response) => (response.ok ? response.json() : { count: 0 }))
         .then(({ count }) => {
           sessionStorage.setItem(key, JSON.stringify({ count, date: Date.now() }));

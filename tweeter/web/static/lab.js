@@ -1,5 +1,8 @@
 // The lab works without this file. It shows the progress of jobs and the state of backends without reloading the page.
 
+// The address of a path of the site, which may be mounted below a path. This file is in /static/.
+const at = (path) => new URL(`..${path}`, import.meta.url);
+
 const LOOK_MS = 300;
 const PATIENCE = 10; // failed looks in a row
 const STATE_MS = 1000;
@@ -19,7 +22,7 @@ const fetchPage = async (url) => {
 // Update the running job until it has finished.
 
 const look = async () => {
-  const page = await fetchPage("/lab/progress");
+  const page = await fetchPage(at("/lab/progress"));
   for (const kind of ["[data-job]", "[data-outage]"]) {
     const shown = document.querySelector(`${kind}[data-running]`);
     if (!shown) continue;
@@ -55,7 +58,7 @@ const follow = async () => {
   for (let shown; (shown = document.querySelector("[data-state]")); await sleep(STATE_MS)) {
     if (document.hidden) continue;
     try {
-      const response = await fetch("/lab/state", { headers: { Accept: "application/json" } });
+      const response = await fetch(at("/lab/state"), { headers: { Accept: "application/json" } });
       if (response.redirected) return; // signed out
       if (!response.ok) continue;
       const { state, pages } = await response.json();

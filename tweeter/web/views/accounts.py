@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from pyramid.exceptions import BadCSRFToken
-from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPFound, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import forget, remember
@@ -15,9 +15,10 @@ from tweeter.errors import Refused
 from tweeter.models import User
 from tweeter.services.people import find_user
 from tweeter.web.cookies import Headers
-from tweeter.web.security import SIGNED_IN, local_url
+from tweeter.web.routes import at
+from tweeter.web.security import SIGNED_IN
 from tweeter.web.views import drafts
-from tweeter.web.views.forms import Form, go, posted, refused, see
+from tweeter.web.views.forms import Form, onward, posted, refused, see
 
 NO_COOKIE = "Your browser sent no cookie of this site: cookies are blocked, or they were deleted."
 PATIENCE = 2.0  # seconds that closing an account waits for the counters of its followers and followees
@@ -25,7 +26,9 @@ PATIENCE = 2.0  # seconds that closing an account waits for the counters of its 
 
 @view_config(route_name="signup", request_method="GET", renderer="signup.jinja2")
 def signup_form(request: Request) -> dict[str, Any] | Response:
-    return {"form": Form(drafts.take(request, "signup"))} if request.identity is None else go("/")
+    if request.identity is not None:
+        return HTTPFound(at(request, "/"))
+    return {"form": Form(drafts.take(request, "signup"))}
 
 
 @view_config(route_name="signup", request_method="POST", renderer="signup.jinja2", limit="sign_up")
@@ -40,17 +43,17 @@ def signup(request: Request) -> dict[str, Any] | Response:
     headers = sign_in(request, user)
     request.session.flash(f"Welcome, {user.display_name}. Write your first tweet, or find people to follow.")
     # The front page sets no cookie, so only the next request shows whether the browser accepts cookies.
-    return see("/" if "session" in request.cookies else "/login?new=account", headers=headers)
+    return see(request, "/" if "session" in request.cookies else "/login?new=account", headers=headers)
 
 
 @view_config(route_name="login", request_method="GET", renderer="login.jinja2")
 def login_form(request: Request) -> dict[str, Any] | Response:
-    onward = local_url(request.GET.get("next", "/"))
+    target = onward(request, request.GET.get("next", ""))
     if request.identity is not None:
-        return go(onward)
+        return HTTPFound(target)
     if "new" in request.GET and "session" not in request.cookies:
         raise Refused(f"Your account was created, but you are not signed in. {NO_COOKIE} Allow them, then sign in.")
-    return {"form": Form({"next": onward} | drafts.take(request, "login"))}
+    return {"form": Form({"next": target} | drafts.take(request, "login"))}
 
 
 @view_config(route_name="login", request_method="POST", renderer="login.jinja2")
@@ -59,35 +62,35 @@ def login(request: Request) -> dict[str, Any] | Response:
     if request.identity is not None:
         return already_signed_in(request)
     username, password = posted(request, "username").strip(), posted(request, "password")
-    onward = local_url(posted(request, "next") or request.GET.get("next", "/"))
+    target = onward(request, posted(request, "next") or request.GET.get("next", ""))
     user = _check_password(request, username, password)
     if user is None:
         error = Refused("Wrong username or password.", "username")
-        return {"form": refused(request, error, {"username": username, "next": onward})}
+        return {"form": refused(request, error, {"username": username, "next": target})}
     _rehash(request, user, password)
-    return see(onward, headers=sign_in(request, user))
+    return HTTPSeeOther(target, headers=sign_in(request, user))
 
 
 @view_config(route_name="logout", request_method="POST", require_csrf=False)
 def logout(request: Request) -> Response:
     """Accepts the token of another tab's session. Without a signed-in user, a forged form changes nothing."""
     if drafts.from_this_site(request):
-        return HTTPSeeOther("/", headers=sign_out(request, "You are signed out."))
+        return see(request, "/", headers=sign_out(request, "You are signed out."))
     if request.identity is not None:
         raise BadCSRFToken
-    return see("/")
+    return see(request, "/")
 
 
 def already_signed_in(request: Request) -> Response:
     """The user signed in in another tab: redirects to the form's target, whatever username was typed."""
     request.session.flash(f"You are already signed in as @{request.identity.username}.")
-    return see(posted(request, "next") or request.GET.get("next", "/"))
+    return HTTPSeeOther(onward(request, posted(request, "next") or request.GET.get("next", "")))
 
 
 def sign_in(request: Request, user: User) -> Headers:
     """The headers that sign this browser in. Starts a new session, which prevents session fixation."""
     drafts.renew_session(request, drafts.DRAFT)
-    known = request.registry["sign_in_guard"].remember(user.username)
+    known = request.registry["sign_in_guard"].remember(request, user.username)
     return [*remember(request, user.id, auth_version=user.auth_version), *known]
 
 
@@ -165,7 +168,7 @@ def change_profile(request: Request) -> dict[str, Any] | Response:
     except Refused as error:
         return {"form": refused(request, error, values)}
     request.session.flash("Your profile was changed.")
-    return see("/settings")
+    return see(request, "/settings")
 
 
 def change_password(request: Request) -> dict[str, Any] | Response:
@@ -176,13 +179,13 @@ def change_password(request: Request) -> dict[str, Any] | Response:
     except Refused as error:
         return {"form": refused(request, error, _profile(request), password="new_password")}  # noqa: S106
     request.session.flash("Your password was changed. All other browsers are signed out.")
-    return see("/settings", headers=remember(request, user.id, auth_version=user.auth_version))
+    return see(request, "/settings", headers=remember(request, user.id, auth_version=user.auth_version))
 
 
 def sign_out_everywhere(request: Request) -> Response:
     """Ends all sessions of the account, including this one."""
     request.actions.sign_out_everywhere(request.identity.id)
-    return HTTPSeeOther("/", headers=sign_out(request, "You are signed out in all browsers."))
+    return see(request, "/", headers=sign_out(request, "You are signed out in all browsers."))
 
 
 def close(request: Request) -> dict[str, Any] | Response:
@@ -200,7 +203,7 @@ def close(request: Request) -> dict[str, Any] | Response:
     request.actions.close_account(request.identity.id)
     wake = partial(request.registry["housekeeper"].wake, PATIENCE)
     request.tm.get().addAfterCommitHook(lambda committed: wake() if committed else None)
-    return HTTPSeeOther("/", headers=sign_out(request, "Your account was closed and your data was deleted."))
+    return see(request, "/", headers=sign_out(request, "Your account was closed and your data was deleted."))
 
 
 def _profile(request: Request) -> dict[str, str]:

@@ -4,7 +4,7 @@ import logging
 from urllib.parse import quote
 
 from pyramid.exceptions import BadCSRFOrigin, BadCSRFToken, PredicateMismatch
-from pyramid.httpexceptions import HTTPException
+from pyramid.httpexceptions import HTTPException, HTTPSeeOther
 from pyramid.registry import Registry
 from pyramid.renderers import render_to_response
 from pyramid.request import Request
@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tweeter.errors import Busy, Missing, NotYours, Refused, TookTooLong, TryAgain
 from tweeter.services.people import find_user
 from tweeter.text import USERNAME
+from tweeter.web.routes import at
 from tweeter.web.security import came_over_http, local_url
 from tweeter.web.views import accounts, drafts
 from tweeter.web.views.forms import posted, see
@@ -87,7 +88,7 @@ def not_found(error: HTTPException, request: Request) -> Response:
             response.allow = sorted(methods)
             return response
     if request.matched_route is None and (username := _person(request)):
-        return see(f"/@{username}")
+        return see(request, f"/@{username}")
     return error_page(request, 404, _sentence(error))
 
 
@@ -136,27 +137,28 @@ def forbidden(error: HTTPException, request: Request) -> Response:
     draft = drafts.typed(request)
     if draft and not (drafts.from_this_site(request) and drafts.keep(request, draft)):
         return error_page(request, 401)
-    return see(f"/login?next={quote(_page_of(request), safe='/@')}")
+    return see(request, f"/login?next={quote(_page_of(request), safe='/@')}")
 
 
 def _page_of(request: Request) -> str:
-    """The page from which the request was sent."""
+    """The path of the page from which the request was sent."""
     if request.method in ("GET", "HEAD"):
         return str(request.path_qs)
     route = request.matched_route.name if request.matched_route else ""
-    onward = local_url(posted(request, "next"), "")
+    onward = local_url(posted(request, "next"), at(request))
     if route == "login":
-        return f"/login?next={quote(onward or '/', safe='/@')}"
+        return at(request, f"/login?next={quote(onward or at(request, '/'), safe='/@')}")
     if onward:
         return onward
     if route in ("follow", "unfollow"):
         return str(request.path).rpartition("/")[0]
     if route == "delete":
-        return f"/tweets/{request.matchdict['id']}"
+        return at(request, f"/tweets/{request.matchdict['id']}")
     parent = posted(request, "parent_id")
     if route == "tweets" and parent.isascii() and parent.isdecimal():
-        return f"/tweets/{parent[:16]}"
-    return {"settings": "/settings", "signup": "/signup"}.get(route, "/lab/live" if route.startswith("lab_") else "/")
+        return at(request, f"/tweets/{parent[:16]}")
+    pages = {"settings": "/settings", "signup": "/signup"}
+    return at(request, pages.get(route, "/lab/live" if route.startswith("lab_") else "/"))
 
 
 @exception_view_config(BadCSRFToken)
@@ -174,7 +176,7 @@ def bad_csrf(error: Exception, request: Request) -> Response:
     ours = cookie and isinstance(error, BadCSRFToken) and drafts.from_this_site(request)
     if ours and (not draft or drafts.keep(request, draft)):
         request.session.flash("You signed in or out after that page was loaded. Please send the form again.")
-        return see(_page_of(request))
+        return HTTPSeeOther(_page_of(request))
     message = "It was loaded before you signed in or out, or it came from another site."
     if not cookie:
         message = accounts.NO_COOKIE

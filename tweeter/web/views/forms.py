@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from pyramid.httpexceptions import HTTPBadRequest, HTTPFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
 
 from tweeter.errors import Refused
 from tweeter.ids import MAX_ID
 from tweeter.values import Cursor
+from tweeter.web.routes import at
 from tweeter.web.security import local_url
 
 PAGE = 20
@@ -41,13 +42,14 @@ def posted(request: Request, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def see(url: str, **options: Any) -> HTTPSeeOther:
-    """Redirects after a form (303)."""
-    return HTTPSeeOther(local_url(url), **options)
+def onward(request: Request, url: str, default: str = "/") -> str:
+    """The path to which a form or a link asks to redirect if it is one of the site; else that of `default`."""
+    return local_url(url, at(request)) or at(request, default)
 
 
-def go(url: str) -> HTTPFound:
-    return HTTPFound(local_url(url))
+def see(request: Request, path: str, **options: Any) -> HTTPSeeOther:
+    """Redirects to a path of the site after a form (303)."""
+    return HTTPSeeOther(at(request, path), **options)
 
 
 def number(text: str, what: str, least: int = 1, most: int = MAX_ID + 1) -> int:
@@ -83,9 +85,12 @@ def page_cursor(request: Request) -> Cursor:
 
 
 def page_url(request: Request, path: str = "", **parameters: int | str | None) -> str | None:
-    """This page's URL with the cursor of another page; None if a parameter is None, because there is no such page."""
+    """The URL of this page, or of a path of the site, with the cursor of another page.
+
+    None if a parameter is None, because there is no such page.
+    """
     if None in parameters.values():
         return None
     if "limit" in request.GET:
         parameters["limit"] = page_limit(request)
-    return f"{path or request.path}?{urlencode(parameters)}"
+    return f"{at(request, path) if path else request.path}?{urlencode(parameters)}"

@@ -19,6 +19,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from tweeter.web import rendering
+from tweeter.web.routes import at
 from tweeter.web.views.layout import costs
 
 FRAMES = 2000  # about 8 KB each
@@ -47,11 +48,11 @@ class Frames:
             return values
         if (form := values.get("form")) and (form.values or form.errors):
             return values
-        me = request.identity
+        me, mount = request.identity, at(request)
         poll, older = values["poll"], values["older"]
         reader = me._replace(last_write=0) if me else None
         shown = (values["title"], values["first"], values["page"], poll is None, older is None)
-        key = (template, reader, shown, request.matched_route.name, request.script_name)
+        key = (template, reader, shown, request.matched_route.name, mount)
         with self._lock:
             if (frame := self._frames.get(key)) is not None:
                 self._frames.move_to_end(key)
@@ -62,7 +63,7 @@ class Frames:
                 if len(self._frames) > self._size:
                     self._frames.popitem(last=False)
         filling = {
-            "tweets": rendering.tweets_bytes(values["tweets"], me.id if me else None),
+            "tweets": rendering.tweets_bytes(values["tweets"], me.id if me else None, mount),
             "poll": escape(poll).encode(),
             "older": escape(older).encode(),
             "costs": escape(costs(request)).encode(),

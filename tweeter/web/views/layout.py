@@ -10,6 +10,7 @@ from pyramid.request import Request
 from tweeter import measure
 from tweeter.web import rendering
 from tweeter.web.assets import Assets
+from tweeter.web.routes import at
 from tweeter.web.security import Identity
 from tweeter.web.views.forms import Form
 from tweeter.web.views.tweens import count, trips
@@ -21,15 +22,17 @@ def add_globals(event: BeforeRender) -> None:
     if request is None or not isinstance(values, dict):
         return
     me = values["me"] if "me" in values else request.identity  # noqa: SIM401 (it would load the user anyway)
+    mount = at(request)
     event.update(
         me=me,
+        mount=mount,
         form=Form(),
         costs=lambda: costs(request),
         flashes=lambda: flashes(request),
         static=partial(static_path, request),
         icons=rendering.icons(),
-        tweets_html=partial(rendering.tweets_html, me=me.id if me else None),
-        text_html=rendering.text_html,
+        tweets_html=partial(rendering.tweets_html, me=me.id if me else None, mount=mount),
+        text_html=partial(rendering.text_html, mount=mount),
         count=count,
         settings=request.registry.settings,
     )
@@ -38,7 +41,7 @@ def add_globals(event: BeforeRender) -> None:
 def static_path(request: Request, name: str) -> str:
     """The URL of a static file."""
     assets: Assets = request.registry["assets"]
-    return request.script_name + assets.path(name)
+    return at(request, assets.path(name))
 
 
 def costs(request: Request) -> str:

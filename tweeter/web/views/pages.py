@@ -13,6 +13,7 @@ from tweeter import ids
 from tweeter.interfaces import ITimelineKinds
 from tweeter.timelines.kinds import Kinds
 from tweeter.values import Cursor, Page, Timeline
+from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views import drafts
 from tweeter.web.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
@@ -67,13 +68,14 @@ def timeline_page(request: Request, timeline: Timeline, title: str, path: str = 
     if first:
         kind = request.registry.getUtility(ITimelineKinds)[timeline.kind]
         user = f"&user={timeline.owner}" if kind.owned and not kind.private else ""
-        poll = f"/newer?timeline={timeline.kind}{user}&{_since(page, request.authenticated_userid)}"
+        since = _since(page, request.authenticated_userid)
+        poll = at(request, f"/newer?timeline={timeline.kind}{user}&{since}")
     return {
         "title": title,
         "tweets": page.tweets,
         "older": page_url(request, path, **query, before=page.older),
         "poll": poll,
-        "page": (path or request.path) + (f"?{urlencode(query)}" if query else ""),
+        "page": (at(request, path) if path else request.path) + (f"?{urlencode(query)}" if query else ""),
         "first": first,
     }
 

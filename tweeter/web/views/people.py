@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pyramid.httpexceptions import HTTPMovedPermanently, HTTPNotFound
+from pyramid.httpexceptions import HTTPMovedPermanently, HTTPNotFound, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
@@ -13,8 +13,9 @@ from tweeter.models import Relationship, User
 from tweeter.services.people import find_user
 from tweeter.text import USERNAME
 from tweeter.values import Timeline
+from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
-from tweeter.web.views.forms import page_cursor, page_url, posted, see
+from tweeter.web.views.forms import onward, page_cursor, page_url, posted
 from tweeter.web.views.pages import timeline_page
 
 
@@ -77,7 +78,7 @@ def follow(request: Request) -> Response:
     else:
         request.actions.unfollow(request.identity.id, username)
         request.session.flash(f"You no longer follow @{username}.")
-    return see(posted(request, "next") or f"/@{username}")
+    return HTTPSeeOther(onward(request, posted(request, "next"), f"/@{username}"))
 
 
 def checked_name(request: Request) -> str:
@@ -104,7 +105,7 @@ def canonical(request: Request, user: User) -> Response | None:
         return None
     _, slash, rest = request.path_info[2:].partition("/")
     query = f"?{request.query_string}" if request.query_string else ""
-    return HTTPMovedPermanently(f"/@{user.username}{slash}{rest}{query}")
+    return HTTPMovedPermanently(at(request, f"/@{user.username}{slash}{rest}{query}"))
 
 
 def followed(request: Request, ids: Iterable[int]) -> Sequence[int]:

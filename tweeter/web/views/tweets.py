@@ -41,9 +41,9 @@ def post(request: Request) -> dict[str, Any] | Response:
         return page
     if parent_id is not None:
         request.session.flash("Your reply was posted.")
-        return see(f"/tweets/{tweet.id}")
+        return see(request, f"/tweets/{tweet.id}")
     request.session.flash("Posted.")
-    return see("/")
+    return see(request, "/")
 
 
 @view_config(route_name="tweet", request_method="GET", renderer="tweet.jinja2")
@@ -56,7 +56,7 @@ def delete(request: Request) -> Response:
     """Deletes one of the current user's tweets; `tweeter.services.actions` checks the owner."""
     request.actions.delete(request.identity.id, int(request.matchdict["id"]))
     request.session.flash("Your tweet was deleted.")
-    return see(f"/@{request.identity.username}")
+    return see(request, f"/@{request.identity.username}")
 
 
 def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str, Any]:
