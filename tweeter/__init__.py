@@ -104,18 +104,22 @@ def start(registry: Registry) -> None:
     registry.getUtility(IDelivery).start()
     registry["housekeeper"].start()
     company.look_around(registry)
+    if registry.database.watch:
+        registry.database.watch.start()
 
 
 def _restart() -> None:
     """Runs in a forked process, which has no threads yet and must not use its parent's connections."""
     for registry in _started.values():
-        for engine in (registry.database.statements, registry.database.engine):
+        for engine in registry.database.engines():
             _inherited.append(engine.pool)
             engine.dispose(close=False)
         registry.getUtility(IDelivery).restart()
         registry["housekeeper"].restart()
         registry.pop(company.HELD, None)  # the parent's
         company.look_around(registry)
+        if registry.database.watch:
+            registry.database.watch.restart()
 
 
 os.register_at_fork(after_in_child=_restart)
@@ -127,6 +131,8 @@ def shut_down(registry: Registry) -> None:
     company.leave(registry)
     registry.getUtility(IDelivery).stop()
     registry["housekeeper"].stop()
+    if registry.database.watch:
+        registry.database.watch.stop()
     registry.database.engine.dispose()
 
 

@@ -56,6 +56,17 @@ FALLBACKS = Counter(
     "Fallbacks to SQL, by reason: circuit (open), failed, stale, own write, backfill, cold, kind, no checkpoint",
     ["backend", "reason"],
 )
+SQL_READS = Counter(
+    "tweeter_sql_reads",
+    "With replicas: reads of requests, for a page or to fill a store, by server; from the primary by reason: none "
+    "(no replica serves), behind (none has replayed enough), timeline (another one than the reader's last write)",
+    ["kind", "server", "reason"],
+)
+REPLICA_SERVES = Gauge("tweeter_replica_serves", "1 while a replica serves reads, 0 while it is left out", ["replica"])
+REPLICA_LAG = Gauge("tweeter_replica_lag_seconds", "Seconds that a replica lags behind the primary's log", ["replica"])
+REPLICA_BEHIND = Gauge(
+    "tweeter_replica_behind_bytes", "Bytes of the primary's log that a replica has not replayed", ["replica"]
+)
 POISONED = Counter("tweeter_poison_events", "Events that could not be applied; the store started cold", ["backend"])
 PENDING = Gauge("tweeter_outbox_pending", "Events that are not delivered to a store yet", ["backend"])
 DAMAGED = Counter(

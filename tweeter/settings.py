@@ -30,6 +30,12 @@ PLACEHOLDER = "change-me"
 
 KNOWN = {
     "sqlalchemy.url": Setting(str, None, help="URL of the database. Example: sqlite:///tweeter.sqlite."),
+    "sqlalchemy.replica_urls": Setting(
+        str, "", help="URLs of replicas of PostgreSQL that serve reads, separated by spaces."
+    ),
+    "tweeter.replica_lag_ms": Setting(
+        int, 1000, 1, "Milliseconds that a replica may lag behind the commits; beyond that it serves no reads.", 10_000
+    ),
     "tweeter.sql_timeout_ms": Setting(
         int, 5000, help="Milliseconds until PostgreSQL cancels a statement; 0: no limit."
     ),

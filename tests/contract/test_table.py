@@ -19,13 +19,18 @@ from tweeter.values import Slice
 
 
 def database_at(engine, statements):
+    sessions, reads = make_sessions(engine), make_sessions(statements)
     return Database(
         engine,
         statements,
-        make_sessions(engine),
+        sessions,
         make_sessions(engine, writing=True),
-        make_sessions(statements),
+        reads,
         DatabaseClock(statements),
+        page_sessions=reads,
+        page_transactions=sessions,
+        fill_sessions=reads,
+        watch=None,
     )
 
 

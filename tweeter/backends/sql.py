@@ -8,4 +8,4 @@ from tweeter.timelines.pull import PullTimelines
 
 def includeme(config: Configurator) -> None:
     kinds = config.registry.getUtility(ITimelineKinds)
-    config.add_timelines(__name__, PullTimelines("sql", config.registry.database.sessions, kinds))
+    config.add_timelines(__name__, PullTimelines("sql", config.registry.database.page_transactions, kinds))

@@ -123,6 +123,13 @@ class Scratch(ExitStack):
         migrate(url)
         return url
 
+    @property
+    def primary(self) -> PostgreSQL:
+        """The private PostgreSQL. Raises NotInstalled."""
+        if self._postgresql is None:
+            raise NotInstalled("postgres", "postgresql")
+        return self._postgresql
+
     @cached_property
     def _postgresql(self) -> PostgreSQL | None:
         try:

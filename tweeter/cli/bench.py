@@ -13,7 +13,9 @@ from tweeter.bench.scratch import Scratch
 from tweeter.console.commands import CommandError, add_ini, check_writable, read_settings
 from tweeter.console.progress import progress
 
-BENCHMARKS = ("report", "delivery", "page", "memory", "fill", "outage", "relay", "mix", "latency", "animation")
+BENCHMARKS = (
+    "report", "delivery", "page", "memory", "fill", "outage", "relay", "mix", "latency", "replicas", "animation",
+)  # fmt: skip
 READERS = ("compare", "model")  # of reports
 DEFAULT = "report"  # the default benchmark
 

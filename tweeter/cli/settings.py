@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from pyramid.paster import get_appsettings
 
 from tweeter.console.commands import add_ini, read_settings
-from tweeter.db.options import KINDS, PREFIX, engine_of
+from tweeter.db.options import KINDS, PREFIX, REPLICA_URLS, engine_of, replica_engines
+from tweeter.db.replicas import PATIENCE
 from tweeter.declarations import Setting, from_environment, parse
 from tweeter.masking import MASK, is_secret, mask
 from tweeter.plugins import declarations, declared_settings, load, modules_of
@@ -106,12 +107,15 @@ def _declared(merged: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str
 def _masked(key: str, value: Any, declared: Setting) -> Any:
     if not isinstance(value, str) or value == "":
         return value
-    return MASK if declared.secret or is_secret(key) else mask(value)
+    if declared.secret or is_secret(key):
+        return MASK
+    return " ".join(map(mask, value.split())) if key == REPLICA_URLS else mask(value)
 
 
 def _check(settings: Mapping[str, Any]) -> None:
     """Raises SettingError for values that the parts of the site parse when it starts."""
-    engine_of(settings).dispose()
+    for engine in (engine_of(settings), *replica_engines(settings, PATIENCE)):
+        engine.dispose()
     parse_hosts(settings["tweeter.allowed_hosts"])
     for key in ("tweeter.metrics", "tweeter.lab.hosts"):
         parse_networks(settings[key], key)

@@ -11,8 +11,11 @@ from transaction.interfaces import NoTransaction
 
 from tweeter.db.clock import DatabaseClock
 from tweeter.db.drivers import Door
-from tweeter.db.options import engine_of
-from tweeter.db.sessions import make_sessions
+from tweeter.db.options import engine_of, replica_engines
+from tweeter.db.positions import Primary
+from tweeter.db.reads import Reads
+from tweeter.db.replicas import PATIENCE, Replica, Watch
+from tweeter.db.sessions import SessionFactory, make_sessions
 
 
 class Database(NamedTuple):
@@ -24,6 +27,16 @@ class Database(NamedTuple):
     writing_sessions: sessionmaker[Session]  # begin as writers
     read_sessions: sessionmaker[Session]  # on `statements`: every statement has a snapshot of its own
     clock: DatabaseClock
+    # What requests read. With replicas these choose the server, else they are those of the primary.
+    page_sessions: SessionFactory  # every statement has a snapshot of its own
+    page_transactions: SessionFactory
+    fill_sessions: SessionFactory  # contain everything that was committed before they were made
+    watch: Watch | None  # of the replicas; None without any
+
+    def engines(self) -> list[Engine]:
+        """All engines, for a forked process to abandon their connections."""
+        replicas = self.watch.replicas if self.watch else ()
+        return [self.statements, self.engine, *(replica.engine for replica in replicas)]
 
 
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -53,10 +66,11 @@ def request_session(request: Request) -> Session:
 def read_session(request: Request) -> Session:
     """A session for pages, for use in a `with` block: every statement has a snapshot of its own.
 
-    It holds a connection from its first statement to the end of the block. So nothing else within the block may use a
-    connection: neither `request.timelines` nor `request.identity`.
+    It is on a replica if one has what this reader needs. It holds a connection from its first statement to the end of
+    the block. So nothing else within the block may use a connection: neither `request.timelines` nor
+    `request.identity`.
     """
-    session: Session = request.registry.database.read_sessions()
+    session: Session = request.registry.database.page_sessions()
     return session
 
 
@@ -72,13 +86,23 @@ def includeme(config: Configurator) -> None:
     engine = engine_of(settings, door)
     statements = engine_of(settings, door, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     event.listen(engine, "engine_disposed", lambda engine: statements.dispose())
+    sessions, read_sessions = make_sessions(engine), make_sessions(statements)
+    reads, watch = None, None
+    if replicated := replica_engines(settings, PATIENCE):
+        primary, lag = Primary(statements), settings["tweeter.replica_lag_ms"] / 1000
+        watch = Watch(primary, [Replica(each, primary, lag) for each in replicated])
+        reads = Reads(primary, watch.replicas, lag, read_sessions, sessions)
     config.registry.database = Database(
         engine,
         statements,
-        sessions=make_sessions(engine),
+        sessions=sessions,
         writing_sessions=make_sessions(engine, writing=True),
-        read_sessions=make_sessions(statements),
+        read_sessions=read_sessions,
         clock=DatabaseClock(statements),
+        page_sessions=reads.page if reads else read_sessions,
+        page_transactions=reads.transaction if reads else sessions,
+        fill_sessions=reads.fill if reads else read_sessions,
+        watch=watch,
     )
     config.add_request_method(request_session, "dbsession", reify=True)
     config.add_request_method(read_session)

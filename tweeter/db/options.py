@@ -22,6 +22,7 @@ from tweeter.errors import SettingError
 from tweeter.masking import mask
 
 PREFIX = "sqlalchemy."
+URL_SETTING, REPLICA_URLS = "sqlalchemy.url", "sqlalchemy.replica_urls"
 EXAMPLES = "Examples: sqlite:///tweeter.sqlite, postgresql+psycopg://user:password@host/database"
 # Options that are not strings. These have environment variables, too: SQLALCHEMY_POOL_SIZE.
 KINDS = {
@@ -34,21 +35,25 @@ KINDS = {
 POOLED = {"max_overflow", "pool_size", "pool_timeout", "pool_use_lifo"}  # options that are invalid without a pool
 
 
-def engine_of(settings: Mapping[str, Any], door: drivers.Door | None = None, **options: Any) -> Engine:
+def engine_of(
+    settings: Mapping[str, Any], door: drivers.Door | None = None, replica: str = "", **options: Any
+) -> Engine:
     """The engine that the settings describe; `options` override them, and `door` is that of `make_engine`.
 
-    Raises SettingError for an invalid URL or option.
+    `replica` is the URL of a replica, for its engine. Raises SettingError for an invalid URL or option.
     """
-    names = {key.removeprefix(PREFIX) for key in settings if key.startswith(PREFIX)}
-    given = {name: _option(settings, name) for name in names | KINDS.keys() if name != "url"}
+    named, address = (REPLICA_URLS, replica) if replica else (URL_SETTING, settings[URL_SETTING])
+    options_given = settings.keys() - {URL_SETTING, REPLICA_URLS}
+    names = {key.removeprefix(PREFIX) for key in options_given if key.startswith(PREFIX)}
+    given = {name: _option(settings, name) for name in names | KINDS.keys()}
     given = {name: value for name, value in given.items() if value not in (None, "")} | options
     if options.get("poolclass") is NullPool:
         given = {name: value for name, value in given.items() if name not in POOLED}
     try:
-        url = make_url(settings[PREFIX + "url"])
+        url = make_url(address)
         url.get_dialect().import_dbapi()
     except (ArgumentError, ImportError) as error:  # NoSuchModuleError is an ArgumentError
-        raise SettingError(f"Invalid sqlalchemy.url: {error}. {EXAMPLES}") from error
+        raise SettingError(f"Invalid {named}: {mask(str(error))}. {EXAMPLES}") from error
     try:
         drivers.check_connect_args(url.get_driver_name(), given.get("connect_args", {}))
     except Exception as error:  # drivers raise errors of their own
@@ -61,6 +66,29 @@ def engine_of(settings: Mapping[str, Any], door: drivers.Door | None = None, **o
         return engine
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise SettingError(f"Invalid option of sqlalchemy: {error}".splitlines()[0]) from error
+
+
+def replica_engines(settings: Mapping[str, Any], patience: float) -> list[Engine]:
+    """The engines of the replicas, in autocommit. Each has a door of its own: a statement may take `patience` seconds.
+
+    Raises SettingError.
+    """
+    urls = settings[REPLICA_URLS].split()
+    if urls and make_url(settings[URL_SETTING]).get_backend_name() != "postgresql":
+        raise SettingError(f"{REPLICA_URLS} needs PostgreSQL as sqlalchemy.url: SQLite has no replicas")
+    engines = []
+    for url in urls:
+        door = drivers.Door(patience)
+        engine = engine_of(settings, door, url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        engines.append(engine)
+        hosts = engine.url.query.get("host", "")
+        if engine.dialect.name != "postgresql":
+            raise SettingError(f"Invalid {REPLICA_URLS}: {mask(url)} is no database of PostgreSQL")
+        if not isinstance(hosts, str) or "," in f"{engine.url.host}{hosts}":
+            raise SettingError(f"Invalid {REPLICA_URLS}: {mask(url)} names several servers; each needs its own URL")
+    if len(set(urls)) < len(urls):
+        raise SettingError(f"Invalid {REPLICA_URLS}: it names a replica twice")
+    return engines
 
 
 def _option(settings: Mapping[str, Any], name: str) -> Any:

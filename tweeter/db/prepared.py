@@ -54,6 +54,16 @@ class Prepared:
             if connection is not None:
                 connection.close()
 
+    def on(self, connection: Any, timeout: float | None = None, **parameters: Any) -> list[Any] | None:
+        """Like `one_or_none`, on a connection that was checked out of the pool.
+
+        Raises the driver's errors: also if psycopg has no answer within `timeout` seconds. The connection is then void.
+        """
+        began = perf_counter()
+        row = self._run(connection, parameters, timeout)
+        measure.count_sql(perf_counter() - began, self._run.sql, parameters)
+        return row
+
 
 class _ByCursor:
     """Runs the statement with a cursor of the driver."""
@@ -69,7 +79,7 @@ class _ByCursor:
         results = [type_.result_processor(dialect, None) for type_ in types]
         self._results = [(place, process) for place, process in enumerate(results) if process]
 
-    def __call__(self, connection: Any, parameters: dict[str, Any]) -> list[Any] | None:
+    def __call__(self, connection: Any, parameters: dict[str, Any], timeout: float | None = None) -> list[Any] | None:
         given = parameters | {name: process(parameters[name]) for name, process in self._binds.items()}
         cursor = connection.cursor()
         cursor.execute(self.sql, [given[name] for name in self._order] if self._order else given)
@@ -95,27 +105,27 @@ class _OverProtocol:
         self._codecs = [_codec(compiled.binds[name].type) for name in self._order]
         self._results = [_codec(column.type).load for column in statement.selected_columns]
 
-    def __call__(self, connection: Any, parameters: dict[str, Any]) -> list[Any] | None:
+    def __call__(self, connection: Any, parameters: dict[str, Any], timeout: float | None = None) -> list[Any] | None:
         driver: psycopg.Connection[Any] = connection.driver_connection
         protocol = driver.pgconn
         if self._name not in connection.info:
             if protocol.parameter_status(b"client_encoding") != b"UTF8":
                 driver.execute("SET client_encoding TO 'UTF8'")
             protocol.send_prepare(self._name, self.sql.encode(), [codec.oid for codec in self._codecs])
-            _checked(driver, ExecStatus.COMMAND_OK)
+            _checked(driver, ExecStatus.COMMAND_OK, timeout)
             connection.info[self._name] = True
         given = [codec.dump(parameters[name]) for codec, name in zip(self._codecs, self._order, strict=True)]
         protocol.send_query_prepared(self._name, given, [Format.BINARY] * len(given), Format.BINARY)
-        result = _checked(driver, ExecStatus.TUPLES_OK)
+        result = _checked(driver, ExecStatus.TUPLES_OK, timeout)
         if not result.ntuples:
             return None
         values = [result.get_value(0, place) for place in range(result.nfields)]
         return [None if value is None else load(value) for load, value in zip(self._results, values, strict=True)]
 
 
-def _checked(driver: "psycopg.Connection[Any]", expected: ExecStatus) -> PGresult:
+def _checked(driver: "psycopg.Connection[Any]", expected: ExecStatus, timeout: float | None) -> PGresult:
     """The result of the message sent. Raises psycopg's errors. Waits as the connection does for any statement."""
-    [result] = driver.wait(execute(driver.pgconn))
+    [result] = driver.wait(execute(driver.pgconn), timeout=timeout)
     if result.status != expected:
         raise psycopg.errors.error_from_result(result)
     return result

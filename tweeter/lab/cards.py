@@ -60,6 +60,10 @@ def talk() -> list[Card]:
     """The cards of the talk. Their texts are in talk.toml."""
     parts: dict[str, tuple[Callable[[Any], bool], Figures]] = {
         "cluster": (lambda settings: "+cluster://" in settings.get("tweeter.redis.url", ""), masters),
+        "replica": (
+            lambda settings: bool(settings["sqlalchemy.replica_urls"]),
+            samples("tweeter_replica_serves", "tweeter_replica_lag_seconds", "tweeter_sql_reads_total"),
+        ),
     }
     texts = tomllib.loads(Path(__file__).with_name("talk.toml").read_text(encoding="utf-8"))["card"]
     return [Card(**text, configured=parts[text["name"]][0], figures=parts[text["name"]][1]) for text in texts]

@@ -43,15 +43,18 @@ def add_timeline_store(config: Configurator, name: str, store: ITimelineStore, c
     """
     _verify(name, ITimelineStore, store)
     _verify(name, ITweetCache, cache)
+    database = config.registry.database
     timelines = PushTimelines(
         name.rpartition(".")[2],
         store,
         cache,
-        config.registry.database.read_sessions,
+        database.read_sessions,
         config.registry.getUtility(ITimelineKinds),
         capacity=config.get_settings()["tweeter.capacity"],
-        clock=config.registry.database.clock,
+        clock=database.clock,
         joined=IPageStore.providedBy(store),
+        pages=database.page_sessions,
+        fills=database.fill_sessions,
     )
     _add(config, name, timelines, store=store, cache=cache)
 

@@ -3,18 +3,26 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from tweeter import ids as tweet_ids
 from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import ITweetCache
 from tweeter.metrics import TWEETS
 from tweeter.timelines import queries
 from tweeter.values import TweetView
 
+COMMITTED = 60_000  # milliseconds after which a tweet that one server has is visible on the others
+
 
 class Hydrator:
-    """Tweets by id, through a cache."""
+    """Tweets by id, through a cache.
 
-    def __init__(self, name: str, cache: ITweetCache, sessions: SessionFactory) -> None:
+    With replicas it is not `certain` that a new tweet is deleted if SQL does not have it: a replica shows a commit
+    before the primary does, and may have filled a timeline with the tweet's id.
+    """
+
+    def __init__(self, name: str, cache: ITweetCache, sessions: SessionFactory, certain: bool = True) -> None:
         self.cache = cache
+        self._certain = certain
         self._hits = TWEETS.labels(name, "hit")
         self._misses = TWEETS.labels(name, "miss")
         self._sessions = sessions
@@ -42,6 +50,10 @@ class Hydrator:
             found |= self.load(missing)
         return found
 
+    def knows(self, id_: int) -> bool:
+        """Whether the tweet is deleted if SQL does not have it."""
+        return self._certain or id_ <= tweet_ids.latest_id() - (COMMITTED << tweet_ids.SEQUENCE_BITS)
+
     def load(self, ids: Sequence[int]) -> dict[int, TweetView | None]:
         """Like `tweets`, but reads all of them from SQL and fills the cache."""
         # The stale-set guard is taken before the query's snapshot begins. A later delete or rename voids the guard, so
@@ -49,6 +61,5 @@ class Hydrator:
         guard = self.cache.guard(ids)
         with self._sessions() as session:
             loaded = queries.load_tweets(session, ids)
-        fresh = {id_: loaded.get(id_) for id_ in ids}
-        self.cache.fill(guard, fresh)
-        return fresh
+        self.cache.fill(guard, {id_: loaded.get(id_) for id_ in ids if id_ in loaded or self.knows(id_)})
+        return {id_: loaded.get(id_) for id_ in ids}

@@ -42,17 +42,23 @@ class PushTimelines:
         clock: Callable[[], float] | None = None,
         circuit: Circuit | None = None,
         joined: bool = False,
+        pages: SessionFactory | None = None,
+        fills: SessionFactory | None = None,
     ) -> None:
-        """`joined`: the store is an IPageStore that returns the cache's tweets with the ids."""
+        """`joined`: the store is an IPageStore that returns the cache's tweets with the ids.
+
+        `pages` and `fills` may be sessions on replicas: for pages that SQL serves, and to fill the store and the cache.
+        """
         self.name = name
         self.store = store
         self.capacity = capacity
         self.circuit = circuit or Circuit(name)
-        self._sessions = sessions
+        self._pages = pages or sessions
+        self._fills = fills or sessions
         self._kinds = kinds
         self._freshness = Freshness(sessions, kinds, clock)
         self._page_store: Any = store if joined else None
-        self._hydrator = Hydrator(name, cache, sessions)
+        self._hydrator = Hydrator(name, cache, self._fills, certain=self._fills is sessions)
         self.projector = Projector(store, self._hydrator, sessions, kinds)
 
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
@@ -63,7 +69,7 @@ class PushTimelines:
                 FALLBACKS.labels(self.name, fallback.reason).inc()
                 READS.labels(self.name, "sql").inc()
                 measure.served_by(f"{self.name}, from SQL", self.store.private)
-                with self._sessions() as session:
+                with self._pages() as session:
                     tweets = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor)
                     if not tweets:
                         queries.check_owner(session, timeline)
@@ -147,7 +153,7 @@ class PushTimelines:
             if len(found.ids) < count:
                 if found.floor > cursor.after + 1:  # the materialized part ends; the timeline may continue in SQL
                     rest = cursor._replace(before=before, limit=need - len(tweets) - 1)
-                    with self._sessions() as session:
+                    with self._pages() as session:
                         rest_of_page = kind.read_page_quickly(session, timeline.owner, rest)
                     IDS.labels(self.name, "miss").inc(len(rest_of_page))
                     tweets += rest_of_page
@@ -165,7 +171,7 @@ class PushTimelines:
         if not ids:
             return []
         tweets = self._hydrator.tweets(ids, moment.checkpoint.outdated() if moment else None, held)
-        if gone := [id_ for id_ in ids if tweets[id_] is None]:
+        if gone := [id_ for id_ in ids if tweets[id_] is None and self._hydrator.knows(id_)]:
             self.store.remove(timeline.key, gone)
         living = [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
         return [tweet for tweet in living if moment.shows(timeline, tweet)] if moment and moment.removed else living
@@ -173,14 +179,15 @@ class PushTimelines:
     def _backfill(self, timeline: Timeline, before: int, count: int) -> Slice:
         """Backfills a cold timeline from SQL and returns its slice. Raises Fallback while another process does so.
 
-        The backfill token is in the store before the query's snapshot begins. So for every later commit, delivery
-        either appends the id behind the token, or drops the key, and then this backfill does nothing.
+        The backfill token is in the store before the query's snapshot begins; a replica has replayed what the primary
+        had committed by then. So for every later commit, delivery either appends the id behind the token, or drops the
+        key, and then this backfill does nothing.
         """
         token = self.store.begin_backfill(timeline.key)
         if token is None:
             raise Fallback("backfill")
         try:
-            with self._sessions() as session:
+            with self._fills() as session:
                 filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
                 if not filled.ids:
                     queries.check_owner(session, timeline)

@@ -1,20 +1,26 @@
 """Authentication: sessions and their tickets; and validation of redirect targets."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from pyramid.config import Configurator
 from pyramid.interfaces import ISecurityPolicy
+from pyramid.registry import Registry
 from pyramid.request import Request
+from pyramid.response import Response
 from pyramid.security import Allowed, Denied
+from pyramid.tweens import EXCVIEW
 from sqlalchemy import and_, bindparam, delete, insert, literal, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from zope.interface import implementer
 
+from tweeter.db.positions import WRITTEN, Written, written_of
 from tweeter.db.prepared import Prepared
+from tweeter.db.reads import reading
 from tweeter.db.sessions import write
 from tweeter.models import LoginSession, User
 from tweeter.models.base import UTCDateTime, now
@@ -24,7 +30,8 @@ from tweeter.web.tokens import MaskedTokens
 log = logging.getLogger(__name__)
 
 SIGNED_IN = "signed in"
-IDENTITY = "tweeter identity"  # an attribute of requests
+IDENTITY = "tweeter identity"  # attributes of requests
+LAST_WRITE = "tweeter written"
 RENEWED_AFTER = 0.1  # of its lifetime: then a session in use is prolonged
 PRUNED = 100  # expired sessions that each new one deletes, at most
 
@@ -44,6 +51,7 @@ class Identity(NamedTuple):
 
 _IDENTITY = (
     select(*(getattr(User, name) for name in Identity._fields), LoginSession.expires)
+    .select_from(User)
     .join(LoginSession, and_(LoginSession.user_id == User.id, LoginSession.auth_version == User.auth_version))
     .where(
         LoginSession.token_hash == bindparam("token_hash"),
@@ -54,7 +62,7 @@ _IDENTITY = (
 
 @implementer(ISecurityPolicy)
 class SecurityPolicy:
-    """A token in a cookie, and its hash in the table `sessions`."""
+    """A token in a cookie, and its hash in the table `sessions`, which is always read on the primary."""
 
     def __init__(self, ticket: Ticket, lifetime: timedelta, statement: Prepared) -> None:
         self._ticket = ticket
@@ -72,6 +80,12 @@ class SecurityPolicy:
     def known_identity(self, request: Request) -> Identity | None:
         """The identity if it is loaded already; never runs SQL."""
         found: Identity | None = request.__dict__.get(IDENTITY)
+        return found
+
+    def written(self, request: Request) -> Written | None:
+        """What the pages of the current user must contain if a replica serves them; None if no user is signed in."""
+        self.identity(request)
+        found: Written | None = request.__dict__.get(LAST_WRITE)
         return found
 
     def authenticated_userid(self, request: Request) -> int | None:
@@ -127,11 +141,13 @@ class SecurityPolicy:
         row = self._statement.one_or_none(token_hash=self._ticket.hash(token), now=moment)
         if row is None:
             return None
-        *values, expires = row
+        identity, expires = Identity(*row[: len(Identity._fields)]), row[len(Identity._fields)]
+        if where := row[len(Identity._fields) + 1 :]:
+            request.__dict__[LAST_WRITE] = written_of(identity.id, *where)
         # Not on forms: they may begin or end a session, whose new cookie must not be overwritten.
         if request.method in ("GET", "HEAD") and expires - moment < self._lifetime * (1 - RENEWED_AFTER):
             self._renew(request, token, moment + self._lifetime)
-        return Identity(*values)
+        return identity
 
     def _renew(self, request: Request, token: str, expires: Any) -> None:
         """Prolongs a session in use. Takes one more statement every few days."""
@@ -144,6 +160,19 @@ class SecurityPolicy:
             return
         headers = self._ticket.headers(request, token)
         request.add_response_callback(lambda request, response: response.headerlist.extend(headers))
+
+
+def replica_tween(handler: Callable[[Request], Response], registry: Registry) -> Callable[[Request], Response]:
+    """Lets pages be read from replicas. If a replica fails within a page, the second attempt reads on the primary."""
+    policy = registry.getUtility(ISecurityPolicy)
+
+    def read(request: Request) -> Response:
+        if request.method not in ("GET", "HEAD") or request.environ.get("retry.attempt"):
+            return handler(request)
+        with reading(lambda: policy.written(request)):
+            return handler(request)
+
+    return read
 
 
 def local_url(url: str, mount: str = "") -> str:
@@ -190,9 +219,13 @@ def includeme(config: Configurator) -> None:
     secret = settings["tweeter.secret"]
     secure = settings["tweeter.secure_cookies"]
     lifetime = settings["tweeter.session_days"] * DAY
-    statement = Prepared(config.registry.database.statements, _IDENTITY)
+    replicated = config.registry.database.watch is not None
+    columns = WRITTEN if replicated else ()
+    statement = Prepared(config.registry.database.statements, _IDENTITY.add_columns(*columns))
     policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement)
     config.set_security_policy(policy)
+    if replicated:
+        config.add_tween(f"{__name__}.replica_tween", over=EXCVIEW)
     config.set_session_factory(session_factory(secret, secure, lifetime))
     config.set_csrf_storage_policy(MaskedTokens())
     config.set_default_csrf_options(require_csrf=True, callback=needs_token)

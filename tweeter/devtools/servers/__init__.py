@@ -12,7 +12,7 @@ from tweeter.devtools.servers.base import (
     resident,
 )
 from tweeter.devtools.servers.memcached import Memcached
-from tweeter.devtools.servers.postgresql import PostgreSQL
+from tweeter.devtools.servers.postgresql import PostgreSQL, PostgreSQLReplica
 from tweeter.devtools.servers.redis import Redis
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Memcached",
     "NotInstalled",
     "PostgreSQL",
+    "PostgreSQLReplica",
     "Redis",
     "Server",
     "find",

@@ -97,7 +97,7 @@ def export(request: Request) -> Response:
     try:
         with exports.writing():
             writer = BufferedWriter(file)
-            write_export(request.registry.database.read_sessions, me.id, writer)
+            write_export(request.registry.database.page_sessions, me.id, writer)
             writer.detach()
         length = file.tell()
         file.seek(0)

@@ -44,7 +44,7 @@ def search(request: Request) -> dict[str, Any]:
     cursor = page_cursor(request)
     first = "before" not in request.GET
     # In a transaction, because PostgreSQL's time limit is set for one.
-    with request.registry.database.sessions() as session, time_limit(session, SECONDS):
+    with request.registry.database.page_transactions() as session, time_limit(session, SECONDS):
         people = find_people(session, q) if q and first else []
         page, looked_until = find_tweets(session, q, cursor) if q else Found(Page((), None))
     return {
