@@ -39,7 +39,8 @@ def recorded(browser: Browser) -> None:
 
 def record(element: Locator, name: str) -> None:
     """A screenshot of one part of a page, and its text on standard output."""
-    element.page.add_style_tag(content=".bar { position: static !important }")  # the header would cover a tall part
+    bar = element.page.locator(".bar")
+    bar.evaluate("bar => { bar.style.position = 'static' }")  # it would cover a tall part
     element.screenshot(path=FOLDER / f"{name}.png")
     print(f"== {name}\n{element.inner_text()}\n")
 
@@ -79,6 +80,11 @@ def talk(page: Page) -> None:
     page.get_by_role("button", name="Mend it").click()
     page.wait_for_timeout(4_000)
     record(page.locator("#outage"), "talk-outage")
+    page.goto("/lab/steps")
+    page.get_by_role("button", name="Measure the public page").click()
+    finished(page, "the public page")
+    page.goto("/lab/live")
+    record(page.locator("#job"), "talk-public")
 
 
 def report(browser: Browser) -> None:

@@ -119,7 +119,7 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
     send("/lab/store", backend="memory", action="empty", user="bob")
     send("/lab/store", 400, backend="sql", action="empty")
     send("/lab/load", 400, readers="9")
-    for button, fields in (("post", {"followers": "10"}), ("dial", {}), ("tidy", {})):
+    for button, fields in (("post", {"followers": "10"}), ("dial", {}), ("shared", {}), ("tidy", {})):
         send(f"/lab/{button}", **fields)
         finish(narrow)
     send("/settings", action="profile", display_name="Ada L.", bio="")

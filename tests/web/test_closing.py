@@ -155,7 +155,7 @@ def without_figures(page):
     """A page without counters and measurements."""
     page = re.sub(r'(?s)<(dl|p) class="(counts|costs)[^"]*".*?</\1>', "", page)
     page = re.sub(r' <span class="replies">.*?</span></span>', "", page)
-    page = re.sub(r"(Served by|Page in) .*?<|data-poll=\"[^\"]*\"|name=\"csrf_token\" value=\"\w+\"", "", page)
+    page = re.sub(r'(Served by|Page in) .*?<|data-(poll|suggestions)="[^"]*"|name="csrf_token" value="\w+"', "", page)
     return re.sub(r"\d[\d,]*</?(b|strong|span|dd)\b[^>]*>\s*(followers?|following|tweets?)?", "", page)
 
 

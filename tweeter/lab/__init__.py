@@ -32,10 +32,7 @@ def add_lab_step(config: Configurator, step: steps.Step) -> None:
 
     `config.introspector` lists the steps in the category "lab steps".
     """
-    introspectable = config.introspectable("lab steps", step.name, step.title, "lab step")
-    introspectable["step"] = step
-    append = config.registry["lab"].steps.append
-    config.action(("lab step", step.name), append, (step,), introspectables=(introspectable,))
+    _append(config, "step", step)
 
 
 def add_lab_card(config: Configurator, card: cards.Card) -> None:
@@ -43,10 +40,14 @@ def add_lab_card(config: Configurator, card: cards.Card) -> None:
 
     `config.introspector` lists the cards in the category "lab cards".
     """
-    introspectable = config.introspectable("lab cards", card.name, card.title, "lab card")
-    introspectable["card"] = card
-    append = config.registry["lab"].cards.append
-    config.action(("lab card", card.name), append, (card,), introspectables=(introspectable,))
+    _append(config, "card", card)
+
+
+def _append(config: Configurator, what: str, item: Any) -> None:
+    introspectable = config.introspectable(f"lab {what}s", item.name, item.title, f"lab {what}")
+    introspectable[what] = item
+    append = getattr(config.registry["lab"], f"{what}s").append
+    config.action((f"lab {what}", item.name), append, (item,), introspectables=(introspectable,))
 
 
 def switched_to(request: Request) -> str:

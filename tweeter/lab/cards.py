@@ -1,4 +1,4 @@
-"""Cards for parts of the talk that a site may configure: a queue, a Redis Cluster, replicas, celebrities.
+"""Cards for parts of the talk that a site may configure, such as a Redis Cluster.
 
 A card appears when its part is configured. Other modules add cards with `config.add_lab_card`.
 """
@@ -55,7 +55,7 @@ def masters(registry: Registry) -> Iterator[tuple[str, str]]:
         with closing(redis.RedisCluster.from_url(first, socket_timeout=TIMEOUT)) as client:
             for node in client.get_primaries():
                 yield f"Master {node.name}", f"{client.dbsize(target_nodes=node):,} keys"
-    except redis.RedisError as error:
+    except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
         yield "No master responds", str(error)
 
 
@@ -75,7 +75,7 @@ def talk() -> list[Card]:
         ),
         "cluster": (lambda settings: "+cluster://" in settings.get("tweeter.redis.url", ""), masters),
         "replica": (
-            lambda settings: bool(settings.get("sqlalchemy.replica_urls")),
+            lambda settings: bool(settings["sqlalchemy.replica_urls"]),
             samples("tweeter_replica_serves", "tweeter_replica_lag_seconds", "tweeter_sql_reads_total"),
         ),
         "celebrity": (

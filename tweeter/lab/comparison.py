@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from tweeter import measure
+from tweeter.bench.figures import percentile
 from tweeter.bench.verdicts import factor, spread
 from tweeter.interfaces import IMaterializedTimelines, ITimelines
 from tweeter.measure import Statement
@@ -57,9 +58,12 @@ class Answer(NamedTuple):
         return sum(bool(mark.word) for mark in self.marks)
 
 
-def noise(every: Iterable[Sequence[float]]) -> str:
-    """What to say first about the rounds of these contenders; empty if they agree well enough for a conclusion."""
-    worst = max((spread(rounds) for rounds in every if rounds), default=1.0)
+def noise(every: Iterable[Sequence[float]], percent: float = 100) -> str:
+    """What to say first about the rounds of these contenders; empty if they agree well enough for a conclusion.
+
+    Of many measures, `percent` of them count: one disturbed measure does not change the picture of all.
+    """
+    worst = percentile([1.0, *(spread(rounds) for rounds in every if rounds)], percent)
     return f"Rounds differ by up to {factor(worst)}: no conclusion." if worst >= NOISY else ""
 
 

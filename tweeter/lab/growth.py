@@ -14,6 +14,8 @@ from tweeter.lab.comparison import Cost, noise, read_in_turns
 from tweeter.lab.plots import Axis, Line, plot
 from tweeter.values import Cursor, Timeline
 
+MOST = 90  # per cent of the measures whose rounds must agree
+
 
 class Growth(NamedTuple):
     """`costs` has the warm page by step and number of followees; `noise` is empty if the rounds agree."""
@@ -35,7 +37,7 @@ def measure_growth(contenders: Mapping[str, ITimelines], readers: Mapping[int, i
             costs[name][size] = cost
     reference = _reference()
     said = f"Home pages of 20 tweets in the committed run of {reference['date']}, on {reference['machine']}."
-    told = noise(cost.rounds for each in costs.values() for cost in each.values())
+    told = noise((cost.rounds for each in costs.values() for cost in each.values()), MOST)
     backends = {str(timelines.name) for timelines in contenders.values()}
     return Growth(costs, told, _drawn(costs, backends), said)
 
