@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from tweeter.outbox.checkpoint import FRESH
 
+BETWEEN = "nothing, between kills"  # the tally while everything works
+
 
 @dataclass
 class Tweet:
@@ -85,7 +87,7 @@ class History:
         self.wrong: list[str] = []
         self.outages = Outages()
         self.tallies: list[Tally] = []
-        self.begin("none")
+        self.begin(BETWEEN)
         self._ids: list[int] = []  # of the tweets, in order
         self._lock = threading.Lock()
 
@@ -137,7 +139,7 @@ class History:
 
     def complain(self, what: str) -> None:
         self.tally.wrong += 1
-        self.wrong.append(what if self.tally.fault == "none" else f"{what} ({self.tally.fault})")
+        self.wrong.append(what if self.tally.fault == BETWEEN else f"{what} ({self.tally.fault})")
 
 
 _BESIDE = "whose tweets do not belong on the page"

@@ -12,22 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tweeter.devtools.servers.base import PATIENCE, leash
-
-# The log shows when the worker is ready.
-LOGGING = """
-[loggers]
-keys = root
-[handlers]
-keys = console
-[formatters]
-keys =
-[logger_root]
-level = INFO
-handlers = console
-[handler_console]
-class = StreamHandler
-args = (sys.stderr,)
-"""
+from tweeter.devtools.servers.processes import write_ini
 
 
 class CeleryWorker:
@@ -38,8 +23,7 @@ class CeleryWorker:
 
     def __init__(self, settings: Mapping[str, Any], folder: Path, processes: int = 2, *options: str) -> None:
         self._ini, self._log = folder / "worker.ini", folder / "worker.log"
-        lines = (f"{key} = {str(value).replace('%', '%%')}\n" for key, value in settings.items())
-        self._ini.write_text(f"[app:main]\nuse = egg:tweeter\n{''.join(lines)}{LOGGING}", encoding="utf-8")
+        write_ini(self._ini, settings, level="INFO")  # the log shows when the worker is ready
         self._command = [
             sys.executable, "-m", "celery", "-A", "tweeter.celery", "worker", f"--concurrency={processes}",
             "--without-gossip", "--without-mingle", f"--hostname={folder.name}@%h", *options,
