@@ -169,5 +169,5 @@ def test_no_page_is_older_than_a_second_when_processes_are_killed(postgresql, st
         assert watching.delivery.drain(20)
         for person in people:
             assert home(watching, person.me)[0] == home(sql, person.me)[0]
-            person.look_at_rest()
+            person.check_at_rest()
         assert not history.wrong, history.wrong[:5]

@@ -14,7 +14,7 @@ from tweeter.devtools.servers.processes import RelayProcess, SiteProcess, write_
 from tweeter.devtools.servers.workers import CeleryWorker
 
 BROKERS: dict[str, type[Redis | RabbitMQ]] = {"redis": Redis, "rabbitmq": RabbitMQ}
-SITES = ("site process 1", "site process 2")
+SITES = ("site 1", "site 2")
 PEOPLE = 8
 FANS = {0: 600, 1: 510}  # so many more followers of the person with this number: two chunks, and one
 CHUNK = 550
@@ -32,11 +32,13 @@ SETTINGS = CHEAP | {
 
 
 class Part(Protocol):
-    """What can be killed and started."""
-
-    def start(self) -> None: ...
+    """What can be killed and started. `wait` waits until what was spawned responds."""
 
     def kill(self) -> None: ...
+
+    def spawn(self) -> None: ...
+
+    def wait(self) -> None: ...
 
 
 class Cluster:
@@ -55,16 +57,23 @@ class Cluster:
         self.settings: Mapping[str, Any] = settings
         self.ini = scratch.folder / "site.ini"
         write_ini(self.ini, settings, server_settings(ini))
-        self.relay = scratch.start(RelayProcess(self.ini))
-        self.sites = {part: scratch.start(SiteProcess(self.ini)) for part in SITES}
+        self.relay = RelayProcess(self.ini)
+        self.sites = {part: SiteProcess(self.ini) for part in SITES}
+        for process in (self.relay, *self.sites.values()):
+            scratch.callback(process.close)
+            scratch.callback(process.kill)  # before that: it is the quicker end
         self.workers = [self._worker(scratch, number) for number in (1, 2)]
+        parts: list[Part] = [self.relay, *self.sites.values(), *self.workers]
+        for part in parts:
+            part.spawn()
+        for part in parts:
+            part.wait()
 
     def _worker(self, scratch: Scratch, number: int) -> CeleryWorker:
         folder = scratch.folder / f"worker{number}"
         folder.mkdir()
         worker = CeleryWorker(self.settings, folder, 1)
         scratch.callback(worker.kill)
-        worker.start()
         return worker
 
     def logs(self) -> dict[str, str]:

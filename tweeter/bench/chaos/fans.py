@@ -42,16 +42,15 @@ class Fans:
 
     def _look(self, timelines: Any, fan: int) -> None:
         history = self._history
-        tally = history.tally
         began = time.monotonic()
         try:
             with measure.measuring() as meter:
                 page = timelines.page(Timeline("home", fan), Cursor(limit=LIMIT))
         except SQLAlchemyError as error:
-            tally.pages["none"] += 1
+            history.tally.pages["none"] += 1
             if not history.outages.during(PRIMARY, began, time.monotonic()):
                 history.complain(f"a fan's page failed, and the primary runs: {error!r}")
             return
-        tally.pages[meter.served_by] += 1
+        history.tally.pages[meter.served_by] += 1
         shown = Shown({tweet.id: tweet.user_id for tweet in page.tweets}, meter.served_by, page.older is not None)
         history.check(fan, self._fans[fan], shown, began, time.monotonic())

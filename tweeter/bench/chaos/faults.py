@@ -13,6 +13,7 @@ from tweeter.devtools.servers.workers import CeleryWorker
 KINDS = ("store", "broker", "worker", "relay", "site", "replica", "primary", "workers")
 DOWN = 1.0  # seconds from the kill to the start
 PATIENCE = 30.0  # seconds to recover, at most
+_HOLDS = re.compile(r"^tweeter_relay_holds_lease\{[^}]*\} 1", re.MULTILINE)
 _SERVES = re.compile(r"^tweeter_replica_serves\{[^}]*\} 1", re.MULTILINE)
 
 
@@ -48,17 +49,17 @@ class Faults:
             case "store":
                 return Fault("Redis", [cluster.store])
             case "broker":
-                return Fault("the broker", [cluster.broker], _does_chunks(cluster.workers))
+                return Fault("broker", [cluster.broker], _does_chunks(cluster.workers))
             case "worker":
                 return Fault(f"worker {number + 1}", [worker], _does_chunks([worker]))
             case "workers":
                 return Fault("both workers", cluster.workers, _does_chunks(cluster.workers))
             case "relay":
-                return Fault("the relay", [cluster.relay])
+                return Fault("relay", [cluster.relay])
             case "site":
                 return Fault(SITES[number], [cluster.sites[SITES[number]]])
             case "replica":
-                return Fault("the replica", [cluster.replica])
+                return Fault("replica", [cluster.replica])
             case "primary":
                 return Fault(PRIMARY, [cluster.primary], _does_chunks(cluster.workers))
         raise AssertionError(kind)
@@ -66,14 +67,18 @@ class Faults:
     def strike(self, fault: Fault) -> Tally:
         """Kills the parts, starts them a second later, and waits until everything works as before."""
         history = self._history
+        delivered = any(part is self._holder() for part in fault.parts)
         tally = history.begin(fault.name)
+        tally.delivered = delivered
         killed = time.monotonic()
         with history.outages.of(fault.name):
             for part in fault.parts:
                 part.kill()
             history.over.wait(DOWN)
             for part in fault.parts:
-                part.start()
+                part.spawn()
+            for part in fault.parts:
+                part.wait()
         started = time.monotonic()
         while (ailing := self.ailing()) or not fault.healed():
             if time.monotonic() > started + PATIENCE:
@@ -83,6 +88,13 @@ class Faults:
         tally.down, tally.recovered = started - killed, time.monotonic() - started
         history.begin(BETWEEN)
         return tally
+
+    def _holder(self) -> Part:
+        """The process that delivers. The relay has no /metrics: it is the one if no site process is."""
+        for part, site in self._cluster.sites.items():
+            if _HOLDS.search(self._watcher.metrics(part)):
+                return site
+        return self._cluster.relay
 
     def ailing(self) -> str:
         """What does not work; empty if everything does."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tweeter.outbox.checkpoint import FRESH
 
-BETWEEN = "nothing, between kills"  # the tally while everything works
+BETWEEN = "(between kills)"  # the tally while everything works
 
 
 @dataclass
@@ -42,6 +42,7 @@ class Tally:
     """What happened within a part of a run."""
 
     fault: str
+    delivered: bool = False  # the killed process held the lease
     requests: int = 0
     failed: int = 0  # responses with a status from 500
     unanswered: int = 0  # requests whose connection broke

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Collection
+from math import inf
 from typing import Any, Protocol
 
 import psycopg
@@ -60,7 +61,7 @@ class Person:
         try:
             while not self._history.over.is_set():
                 if self._writes:
-                    self._write()
+                    self.write()
                 for _ in range(LOOKS):
                     self._look()
                     self._history.over.wait(self._rest)
@@ -70,18 +71,30 @@ class Person:
             self._history.complain(f"a user's thread failed: {error!r}")
             raise
         finally:
-            if self._connection is not None:
-                self._connection.close()
+            self.close()
 
-    def look_at_rest(self) -> None:
-        """Checks the home page strictly: nothing changes any more."""
+    def check_at_rest(self) -> None:
+        """Compares the home page and SQL with what this person knows. Nothing may have changed for a second."""
         page = self._site.page(Timeline("home", self.me))
         if page is None:
-            self._history.complain(f"{self._history.names[self.me]} gets no page at the end")
+            self._complain("gets no page at the end")
         else:
             self._history.check_at_rest(self.me, self.follows | {self.me}, page)
+        tweets = {row[0] for row in self._rows(False, "SELECT id FROM tweets WHERE user_id = %s", self.me)}
+        if lost := set(self._mine) - tweets:
+            self._complain(f"lost acknowledged tweets: {sorted(lost)}")
+        if surplus := tweets - set(self._mine):
+            self._complain(f"has tweets that they deleted or never posted: {sorted(surplus)}")
+        if self._followees() != self.follows:
+            self._complain("does not follow whom they should")
+        self.close()
 
-    def _write(self) -> None:
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def write(self) -> None:
         step = self._chance.random()
         self._history.tally.writes += 1
         if step < 0.5 or not self._mine:
@@ -118,7 +131,7 @@ class Person:
         if self._rows(not acknowledged, "SELECT 1 FROM tweets WHERE id = %s", id_):
             if acknowledged:
                 self._complain(f"lost an acknowledged delete of {id_}")
-            tweet.deleting = tweet.deleted = float("inf")
+            tweet.deleting = tweet.deleted = inf
             self._mine.append(id_)
         else:
             tweet.deleted = min(tweet.deleted, time.monotonic())
@@ -130,8 +143,7 @@ class Person:
         if acknowledged:
             self.follows = wanted
             self._look(home=True)
-        rows = self._rows(not acknowledged, "SELECT to_user_id FROM relationships WHERE from_user_id = %s", self.me)
-        self.follows = {row[0] for row in rows}
+        self.follows = self._followees(not acknowledged)
         if acknowledged and self.follows != wanted:
             self._complain(f"lost an acknowledged follow or unfollow of {self._history.names[other]}")
 
@@ -140,29 +152,33 @@ class Person:
         profile = not home and self._chance.random() < PROFILES
         owner = self._chance.choice(list(self._history.names)) if profile else self.me
         authors = {owner} if profile else self.follows | {self.me}
-        tally = self._history.tally
         began = time.monotonic()
         page = self._site.page(Timeline("profile" if profile else "home", owner))
-        tally.pages[page.by if page else "none"] += 1
+        self._history.tally.pages[page.by if page else "none"] += 1
         if page:
             self._history.check(self.me, authors, page, began, time.monotonic())
         return page
+
+    def _followees(self, unsure: bool = False) -> set[int]:
+        rows = self._rows(unsure, "SELECT to_user_id FROM relationships WHERE from_user_id = %s", self.me)
+        return {row[0] for row in rows}
 
     def _rows(self, unsure: bool, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows, once PostgreSQL responds. If `unsure`, after an unfinished transaction of this user."""
         while True:
             try:
-                if self._connection is None:
-                    self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
-                if unsure:  # the transaction of a dead process may still commit
-                    self._connection.execute("SELECT 1 FROM users WHERE id = %s FOR UPDATE", [self.me])
-                return self._connection.execute(statement.encode(), values).fetchall()
+                connection = self._connection or psycopg.connect(self._url, autocommit=True, connect_timeout=5)
             except psycopg.Error:
-                if self._connection is not None:
-                    self._connection.close()
-                    self._connection = None
                 if self._history.over.wait(0.05):
                     raise _Over from None
+                continue
+            self._connection = connection
+            try:
+                if unsure:  # the transaction of a dead process may still commit
+                    connection.execute("SELECT 1 FROM users WHERE id = %s FOR UPDATE", [self.me])
+                return connection.execute(statement.encode(), values).fetchall()
+            except psycopg.Error:
+                self.close()
 
     def _complain(self, what: str) -> None:
         self._history.complain(f"{self._history.names[self.me]} {what}")

@@ -89,22 +89,29 @@ class Visitor:
     def _ask(self, request: Callable[[Browser], Answer]) -> Answer | None:
         """The response of one of the sites. None if its process is dead, or if it failed."""
         part = self._chance.choice(self._parts)
-        tally, outages = self._history.tally, self._history.outages
-        tally.requests += 1
+        outages = self._history.outages
         began = time.monotonic()
         try:
             answer = request(self._browsers[part])
         except (OSError, http.client.HTTPException) as error:
             self._browsers[part].close()
-            tally.unanswered += 1
+            self._count(unanswered=1)
             if not outages.during(part, began, time.monotonic()):
                 self._history.complain(f"{part} runs, and did not respond: {error!r}")
             time.sleep(0.02)
             return None
         if answer.status >= http.client.INTERNAL_SERVER_ERROR:
-            tally.failed += 1
+            self._count(failed=1)
             if not outages.during(PRIMARY, began, time.monotonic()):
                 self._history.complain(f"{part} responded {answer.status}, and the primary runs")
             time.sleep(0.02)
             return None
+        self._count()
         return answer
+
+    def _count(self, failed: int = 0, unanswered: int = 0) -> None:
+        """A request counts when it ends: what a kill breaks belongs to that kill."""
+        tally = self._history.tally
+        tally.requests += 1
+        tally.failed += failed
+        tally.unanswered += unanswered
