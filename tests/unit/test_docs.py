@@ -137,7 +137,7 @@ def test_units_are_valid(tmp_path: Path) -> None:
         copy = tmp_path / unit.name.replace("@.", "@1.")
         copy.write_text(text, encoding="utf-8")
         units.append(str(copy))
-    assert len(units) == 4
+    assert len(units) == 5
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
     )
