@@ -58,15 +58,14 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Found:
             _await_health(faults)
             people = _people(scratch, cluster, history, visitors, args.seed)
             fans = Fans(cluster.settings, cluster.fans, history)
-            scratch.progress.phase("Faults", None)
-            began = time.monotonic()
+            scratch.progress.phase("Seconds of load", round(args.seconds))
+            turns, passed = faults.in_turn(args.fault or KINDS), 0
+            ends = (began := time.monotonic()) + args.seconds
             with _living(history, [*(person.live for person in people), fans.live]):
-                for fault in faults.in_turn(args.fault or KINDS):
-                    history.over.wait(min(PAUSE, max(0.0, began + args.seconds - time.monotonic())))
-                    if time.monotonic() >= began + args.seconds or history.over.is_set():
-                        break
-                    scratch.progress.say(line(faults.strike(fault)))
-                    scratch.progress.advance(1)
+                while not history.over.wait(min(PAUSE, max(0.0, ends - time.monotonic()))) and time.monotonic() < ends:
+                    scratch.progress.say(line(faults.strike(next(turns))))
+                    scratch.progress.advance(round(time.monotonic() - began) - passed)
+                    passed = round(time.monotonic() - began)
             ended = time.monotonic()
             verified = _verify(cluster, history, ended)
             time.sleep(max(0.0, ended + FRESH - time.monotonic()))

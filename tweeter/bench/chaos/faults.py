@@ -10,7 +10,7 @@ from tweeter.bench.chaos.history import BETWEEN, History, Tally
 from tweeter.bench.chaos.visitor import PRIMARY, Visitor
 from tweeter.devtools.servers.workers import CeleryWorker
 
-KINDS = ("store", "broker", "worker", "relay", "site", "replica", "primary", "workers")
+KINDS = ("store", "broker", "worker", "relay", "site", "replica", "primary", "holder", "workers")
 DOWN = 1.0  # seconds from the kill to the start
 PATIENCE = 30.0  # seconds to recover, at most
 _HOLDS = re.compile(r"^tweeter_relay_holds_lease\{[^}]*\} 1", re.MULTILINE)
@@ -58,6 +58,9 @@ class Faults:
                 return Fault("relay", [cluster.relay])
             case "site":
                 return Fault(SITES[number], [cluster.sites[SITES[number]]])
+            case "holder":
+                holder = self._holder()
+                return Fault(holder, [cluster.sites.get(holder, cluster.relay)])
             case "replica":
                 return Fault("replica", [cluster.replica])
             case "primary":
@@ -67,9 +70,9 @@ class Faults:
     def strike(self, fault: Fault) -> Tally:
         """Kills the parts, starts them a second later, and waits until everything works as before."""
         history = self._history
-        delivered = any(part is self._holder() for part in fault.parts)
+        delivers = fault.name == self._holder()
         tally = history.begin(fault.name)
-        tally.delivered = delivered
+        tally.delivered = delivers
         killed = time.monotonic()
         with history.outages.of(fault.name):
             for part in fault.parts:
@@ -89,12 +92,9 @@ class Faults:
         history.begin(BETWEEN)
         return tally
 
-    def _holder(self) -> Part:
-        """The process that delivers. The relay has no /metrics: it is the one if no site process is."""
-        for part, site in self._cluster.sites.items():
-            if _HOLDS.search(self._watcher.metrics(part)):
-                return site
-        return self._cluster.relay
+    def _holder(self) -> str:
+        """The process that holds the lease. The relay has no /metrics: it is the one if no site process is."""
+        return next((part for part in SITES if _HOLDS.search(self._watcher.metrics(part))), "relay")
 
     def ailing(self) -> str:
         """What does not work; empty if everything does."""
