@@ -23,7 +23,7 @@ from tweeter.outbox.checkpoint import FRESH
 
 REST = 0.1  # seconds between two pages of a person
 PAUSE = 1.5  # seconds between two faults
-SAMPLE = 10  # of so many fans one is verified
+SAMPLE = 30  # of so many fans one is verified
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Found:
                     scratch.progress.advance(round(time.monotonic() - began) - passed)
                     passed = round(time.monotonic() - began)
             ended = time.monotonic()
-            verified = _verify(cluster, history, ended)
+            verified = _verify(scratch, cluster, history, ended)
             time.sleep(max(0.0, ended + FRESH - time.monotonic()))
             for person in people:
                 person.check_at_rest()
@@ -113,7 +113,7 @@ def _await_health(faults: Faults) -> None:
         time.sleep(0.05)
 
 
-def _verify(cluster: Cluster, history: History, ended: float) -> float:
+def _verify(scratch: Scratch, cluster: Cluster, history: History, ended: float) -> float:
     """Runs `tweeter verify` until it finds no difference; returns the seconds since the end of the load."""
     names = [*cluster.people.values(), *(f"fan{number}" for number in range(1, min(FANS.values()), SAMPLE))]
     users = [word for name in names for word in ("--user", name)]
@@ -123,8 +123,10 @@ def _verify(cluster: Cluster, history: History, ended: float) -> float:
         took = time.monotonic() - ended
         if done.returncode == 0 and took <= VERIFIED:
             return took
+        found = "; ".join((done.stderr + done.stdout).splitlines()[-SHOWN:])
+        scratch.progress.say(f"tweeter verify, {took:.1f} s after the end: {found}")
         if took > VERIFIED:
-            history.complain(f"tweeter verify was not clean {VERIFIED:g} s after the end, but after {took:.1f} s:")
-            for text in (done.stderr + done.stdout).splitlines()[-SHOWN:]:
-                history.complain(text)
+            history.complain(
+                f"tweeter verify was not clean {VERIFIED:g} s after the end; {took:.1f} s after it: {found}"
+            )
             return took
