@@ -146,7 +146,7 @@ def test_no_page_is_older_than_a_second_when_processes_are_killed(postgresql, st
                 act(sql, "follow", user, names[other])
             door = Door(user, names, sites, seed)
             people.append(Person(user, history, door, url, seed, follows=follows, writes=seed >= READERS))
-        threads = [threading.Thread(target=person.live) for person in people]
+        threads = [threading.Thread(target=history.run, args=[person.live]) for person in people]
         for thread in threads:
             thread.start()
         number = 0

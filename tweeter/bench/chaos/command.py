@@ -93,7 +93,7 @@ def _people(
 @contextmanager
 def _living(history: History, lives: Sequence[Callable[[], None]]) -> Iterator[None]:
     """Each runs in a thread of its own, until the end of the block."""
-    threads = [threading.Thread(target=live) for live in lives]
+    threads = [threading.Thread(target=history.run, args=[live]) for live in lives]
     try:
         for thread in threads:
             thread.start()

@@ -8,7 +8,7 @@ import threading
 import time
 from bisect import bisect_right, insort
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -134,6 +134,14 @@ class History:
             self.complain(
                 f"{self._name(reader)} was shown {what} {age:.3f} s ago by {self._name(author)}; by {page.by}"
             )
+
+    def run(self, live: Callable[[], None]) -> None:
+        """What the thread of a user does. If it fails, that is a complaint, too."""
+        try:
+            live()
+        except Exception as error:
+            self.complain(f"a user's thread failed: {error!r}")
+            raise
 
     def _name(self, user: int) -> str:
         return self.names.get(user, str(user))

@@ -67,9 +67,6 @@ class Person:
                     self._history.over.wait(self._rest)
         except _Over:
             pass
-        except Exception as error:
-            self._history.complain(f"a user's thread failed: {error!r}")
-            raise
         finally:
             self.close()
 
