@@ -113,6 +113,29 @@ def test_delivery_on_given_servers_keeps_foreign_keys(ini, given, nothing_left, 
         assert memcached_names(client, "tweeter-bench") == []
 
 
+def test_chaos_loses_no_write_and_shows_no_wrong_page(ini, nothing_left, tmp_path, capsys):
+    path = tmp_path / "chaos.json"
+    words = ["--seconds", "6", "--fault", "primary", "--fault", "store", "--logs", str(tmp_path / "logs")]
+    code = main(["bench", "chaos", ini, *words, "--json", str(path)])
+    shown = capsys.readouterr()
+    assert code == 0, shown.out
+    found = json.loads(path.read_text())
+    between, primary, *_ = found["tallies"]
+    assert (between["failed"], between["unanswered"]) == (0, 0)
+    assert between["pages"]["redis"] > 20
+    assert (primary["fault"], primary["unanswered"]) == ("primary", 0)
+    assert primary["requests"] > primary["failed"] > 0
+    assert found["right"]
+    assert "primary killed: down " in shown.err
+    assert "no acknowledged write was lost, no page was wrong" in shown.out
+    assert {"primary.log", "site 1.log", "worker 2.log"} <= {log.name for log in (tmp_path / "logs").iterdir()}
+
+
+def test_chaos_kills_no_given_server(ini, given, capsys):
+    assert main(["bench", "chaos", ini, *given]) == 1
+    assert "Servers are killed: give no --database, --redis or --memcached." in capsys.readouterr().err
+
+
 def test_every_key_that_redis_benchmark_writes_to_is_a_warm_timeline(redis_server):
     """Misses are cheap, so a benchmark that only misses would be no valid rival."""
     from tweeter.bench.rivals import redis_benchmark

@@ -9,7 +9,10 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
+from tweeter import measure
 from tweeter.devtools.servers import Redis
 from tweeter.outbox.checkpoint import decode, encode
 from tweeter.outbox.site import renew_site_id
@@ -130,3 +133,24 @@ def test_relay_suspended_beyond_event_retention_starts_cold(sqlite_url, caplog):
                 relay._holder._time -= timedelta(hours=30).total_seconds()
         assert reasons(caplog)[1] == "nothing was delivered to it for longer than events are kept"
         assert process.delivery.drain(SECONDS)
+
+
+def test_backfill_that_sql_fails_leaves_the_timeline_cold(begin):
+    """The next page fills it, and does not wait until a token expires."""
+    with closing(begin()) as process:
+        tweet = post(process)
+        assert process.delivery.drain(SECONDS)
+
+        def rename(table, name):
+            with process.sessions() as session:
+                session.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
+                session.commit()
+
+        rename("tweets", "away")
+        with pytest.raises(OperationalError):
+            process.timelines.page(Timeline("public"), Cursor())
+        rename("away", "tweets")
+        with measure.measuring() as meter:
+            page = process.timelines.page(Timeline("public"), Cursor())
+        assert [shown.id for shown in page.tweets] == [tweet]
+        assert meter.served_by == "redis"

@@ -12,27 +12,27 @@ import os
 import random
 import threading
 import time
-from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from math import inf
 from multiprocessing.connection import Connection
+from typing import Any
 
-import psycopg
 import pytest
 from alembic import command
 
 from tests.conftest import alembic_config
-from tests.support.children import Child, act, ask, holds, home, reasons, sign_up
+from tests.support.children import Child, act, ask, done, holds, home, read, reasons, sign_up
+from tweeter.bench.chaos.history import History, Shown
+from tweeter.bench.chaos.person import Person
 from tweeter.devtools.servers import Memcached, PostgreSQL, Redis
 from tweeter.outbox.checkpoint import FRESH
 from tweeter.testing import Process
+from tweeter.values import Timeline
 
 pytestmark = pytest.mark.slow
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "0"))
 PEOPLE = 8
 READERS = 2  # of them do not write; the others mostly wait for their own writes
-LIMIT = 100
 PAUSE = 1.5  # seconds between two faults
 DELIVERY = ["relay", "relay", "inline", "inline"]  # of the processes: two sites, and two that only deliver
 
@@ -54,64 +54,34 @@ def store(request):
         yield server
 
 
-@dataclass
-class Tweet:
-    """The times of post and delete, on the common clock: when each began, and when its commit was known."""
+class Door:
+    """One user's access to any of the sites: calls in their processes. What fails is not acknowledged."""
 
-    author: int
-    posted: float
-    deleting: float = inf
-    deleted: float = inf
-
-
-@dataclass
-class World:
-    """The users' shared knowledge of committed changes, and the errors they found."""
-
-    names: dict[int, str]
-    tweets: dict[int, Tweet] = field(default_factory=dict)
-    over: threading.Event = field(default_factory=threading.Event)
-    wrong: list[str] = field(default_factory=list)
-    pages: Counter[str] = field(default_factory=Counter)
-    oldest: float = 0.0  # seconds since the commit of a change that a page lacked
-    writes: int = 0
-
-
-class Person:
-    """A user with a single thread, who knows exactly which changes are committed; after an error SQL decides."""
-
-    def __init__(self, me: int, world: World, sites: list[Child], url: str, seed: int) -> None:
-        self.me = me
-        self.world = world
+    def __init__(self, me: int, names: dict[int, str], sites: list[Child], seed: int) -> None:
+        self._me = me
+        self._users = {name: user for user, name in names.items()}
         self._sites = sites
-        self._url = url.replace("+psycopg", "")
         self._chance = random.Random(seed)
         self._connections: dict[int, tuple[int, Connection]] = {}
-        self.reads = False
-        self._follows: set[int] = set()
-        self._mine: list[int] = []
 
-    def only_read(self, sql: Process) -> None:
-        """Follows all users, and changes nothing afterwards."""
-        self.reads = True
-        self._follows = {user for user in self.world.names if user != self.me}
-        for user in self._follows:
-            act(sql, "follow", self.me, self.world.names[user])
+    def post(self, message: str) -> bool:
+        return self._ask(act, "post", self._me, message) is not None
 
-    def live(self) -> None:
-        try:
-            while not self.world.over.is_set():
-                if not self.reads:
-                    self._write()
-                for _ in range(3):
-                    self._look()
-        except Exception as error:
-            self.world.wrong.append(repr(error))
-            self.world.over.set()
-            raise
+    def delete(self, tweet: int) -> bool:
+        return self._ask(done, "delete", self._me, tweet) is not None
 
-    def _ask(self, function, *args):
-        """On any of the sites. None if the site died or failed."""
+    def follow(self, name: str, begin: bool) -> bool:
+        return self._ask(done, "follow" if begin else "unfollow", self._me, name) is not None
+
+    def page(self, timeline: Timeline) -> Shown | None:
+        answer = self._ask(read, self._me, timeline)
+        if answer is None:
+            return None
+        page, by = answer
+        return Shown({tweet.id: tweet.user_id for tweet in page.tweets}, by, page.older is not None)
+
+    def _ask(self, function: Callable[..., Any], *args: object) -> Any:
+        """None if the site died or failed."""
         number = self._chance.randrange(len(self._sites))
         site = self._sites[number]
         try:
@@ -124,78 +94,6 @@ class Person:
             time.sleep(0.02)
             return None
 
-    def _sql(self, statement, *values):
-        """The rows, once PostgreSQL responds: the transactions of dead processes are committed or rolled back."""
-        while True:
-            try:
-                with psycopg.connect(self._url, connect_timeout=5) as connection:
-                    # The transaction of a dead process may still commit.
-                    connection.execute("SELECT 1 FROM users WHERE id = %s FOR UPDATE", [self.me])
-                    return connection.execute(statement, values).fetchall()
-            except psycopg.Error:
-                time.sleep(0.05)
-
-    def _write(self) -> None:
-        world, chance = self.world, self._chance
-        step = chance.random()
-        other = chance.choice([user for user in world.names if user != self.me])
-        world.writes += 1
-        if step < 0.5 or not self._mine:
-            said = f"{self.me} {time.monotonic_ns()}"
-            made = self._ask(act, "post", self.me, said)
-            if made is None:
-                rows = self._sql("SELECT id FROM tweets WHERE message = %s", said)
-                made = rows[0][0] if rows else None
-            if made is not None:
-                world.tweets[made] = Tweet(self.me, time.monotonic())
-                self._mine.append(made)
-        elif step < 0.7:
-            gone = self._mine.pop(chance.randrange(len(self._mine)))
-            tweet = world.tweets[gone]
-            tweet.deleting = time.monotonic()
-            self._ask(act, "delete", self.me, gone)
-            if self._sql("SELECT 1 FROM tweets WHERE id = %s", gone):
-                tweet.deleting = inf
-                self._mine.append(gone)
-            else:
-                tweet.deleted = time.monotonic()
-        else:
-            self._ask(act, "unfollow" if other in self._follows else "follow", self.me, world.names[other])
-            rows = self._sql("SELECT to_user_id FROM relationships WHERE from_user_id = %s", self.me)
-            self._follows = {row[0] for row in rows}
-
-    def _look(self) -> None:
-        began = time.monotonic()
-        answer = self._ask(home, self.me, LIMIT)
-        if answer is None:
-            self.world.pages["none"] += 1
-            return
-        page, by = answer
-        ended = time.monotonic()
-        self.world.pages[by] += 1
-        shown = {tweet.id: tweet.user_id for tweet in page.tweets}
-        last = min(shown, default=0) if page.older else 0
-        for id_, author in shown.items():
-            tweet = self.world.tweets.get(id_)
-            if author != self.me and author not in self._follows:
-                self._complain(f"{id_} of {author}, whom they do not follow", by)
-            if tweet and tweet.deleted < began:
-                self._missed(began - tweet.deleted, author, f"{id_}, which was deleted", by)
-        for id_, tweet in list(self.world.tweets.items()):
-            wanted = tweet.author == self.me or tweet.author in self._follows
-            if wanted and id_ > last and tweet.deleting > ended and id_ not in shown and tweet.posted < began:
-                self._missed(began - tweet.posted, tweet.author, f"all but {id_}", by)
-
-    def _missed(self, age: float, author: int, what: str, by: str) -> None:
-        """A page shows state that has been stable for some seconds."""
-        self.world.oldest = max(self.world.oldest, age)
-        if author == self.me or age > FRESH:
-            self._complain(f"{what} {age:.3f} s ago by {author}", by)
-
-    def _complain(self, what: str, by: str) -> None:
-        self.world.wrong.append(f"{self.me} was shown {what}; by {by}")
-        self.world.over.set()
-
 
 def test_no_page_is_older_than_a_second_when_processes_are_killed(postgresql, store):
     url = postgresql.url("site")
@@ -205,7 +103,7 @@ def test_no_page_is_older_than_a_second_when_processes_are_killed(postgresql, st
     with ExitStack() as stack:
         sql = stack.enter_context(closing(Process(url, "sql")))
         names = {sign_up(sql, name): name for name in (f"{backend}{n}" for n in range(PEOPLE))}
-        world = World(names)
+        history = History(names)
         watching = stack.enter_context(closing(Process(url, backend, **settings, **{"tweeter.delivery": "relay"})))
 
         def begin(delivery):
@@ -230,7 +128,7 @@ def test_no_page_is_older_than_a_second_when_processes_are_killed(postgresql, st
         def let_nobody_deliver():
             for child in children[2:]:
                 child.stop()
-            world.over.wait(2 * FRESH)
+            history.over.wait(2 * FRESH)
             for child in children[2:]:
                 child.resume()
 
@@ -241,27 +139,35 @@ def test_no_page_is_older_than_a_second_when_processes_are_killed(postgresql, st
         faults = [
             lambda: restart(store), kill_holder, lambda: restart(postgresql), let_nobody_deliver, lambda: kill_child(1)
         ]  # fmt: skip
-        people = [Person(user, world, sites, url, seed) for seed, user in enumerate(names)]
-        for person in people[:READERS]:
-            person.only_read(sql)
-        threads = [threading.Thread(target=person.live) for person in people]
+        people = []
+        for seed, user in enumerate(names):
+            follows = set(names) - {user} if seed < READERS else set()
+            for other in follows:
+                act(sql, "follow", user, names[other])
+            door = Door(user, names, sites, seed)
+            people.append(Person(user, history, door, url, seed, follows=follows, writes=seed >= READERS))
+        threads = [threading.Thread(target=history.run, args=[person.live]) for person in people]
         for thread in threads:
             thread.start()
         number = 0
         ends = time.monotonic() + SECONDS
         try:
-            while (number < len(faults) or time.monotonic() < ends) and not world.over.wait(PAUSE):
+            while (number < len(faults) or time.monotonic() < ends) and not history.wrong:
+                history.over.wait(PAUSE)
                 faults[number % len(faults)]()
                 number += 1
-            world.over.wait(PAUSE)
+            history.over.wait(PAUSE)
         finally:
-            world.over.set()
+            history.over.set()
             for thread in threads:
                 thread.join()
-        print(f"{backend}: {number} faults, {world.writes} writes, {dict(world.pages)}, oldest {world.oldest:.3f} s")
+        tally = history.tally
+        print(f"{backend}: {number} faults, {tally.writes} writes, {dict(tally.pages)}, oldest {tally.oldest:.3f} s")
         print("from SQL, since the sites began:", *(child.do(reasons) for child in sites))
-        assert not world.wrong, world.wrong[:5]
-        assert world.pages[backend] > 20  # the store served pages, too
+        assert not history.wrong, history.wrong[:5]
+        assert tally.pages[backend] > 20  # the store served pages, too
         assert watching.delivery.drain(20)
         for person in people:
             assert home(watching, person.me)[0] == home(sql, person.me)[0]
+            person.check_at_rest()
+        assert not history.wrong, history.wrong[:5]

@@ -101,13 +101,18 @@ def ask(connection: Connection, function: Callable[..., Any], *args: object) -> 
     return answer
 
 
-def home(process: Process, user: int, limit: int = 100) -> tuple[Page, str]:
-    """The home page as in a request of the user, and the backend that served it."""
+def read(process: Process, user: int, timeline: Timeline, limit: int = 100) -> tuple[Page, str]:
+    """A page as in a request of the user, and the backend that served it."""
     with process.sessions() as session:
         written = session.scalar(select(User.last_write).where(User.id == user))
     with measure.measuring() as meter:
-        page: Page = process.timelines.page(Timeline("home", user), Cursor(limit=limit), written)
+        page: Page = process.timelines.page(timeline, Cursor(limit=limit), written)
     return page, meter.served_by
+
+
+def home(process: Process, user: int, limit: int = 100) -> tuple[Page, str]:
+    """The home page of the user; see `read`."""
+    return read(process, user, Timeline("home", user), limit)
 
 
 def act(process: Process, action: str, *args: object) -> int | None:
@@ -154,6 +159,12 @@ def chunks(process: Process, store: str, what: str) -> float:
     """The number of chunks of large fan-outs that this process, as the lease holder, gave to workers, by result."""
     found = CHUNKS.labels(store, what)._value.get()
     return float(found)
+
+
+def done(process: Process, action: str, *args: object) -> bool:
+    """True once `action` is committed."""
+    act(process, action, *args)
+    return True
 
 
 def pause(process: Process) -> None:

@@ -7,11 +7,12 @@ from zope.interface import implementer
 
 from tweeter import measure
 from tweeter.db.sessions import SessionFactory
-from tweeter.errors import BackendUnavailable, Missing
+from tweeter.errors import BackendUnavailable
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
 from tweeter.metrics import FALLBACKS, IDS, READS, child
 from tweeter.timelines import queries
+from tweeter.timelines.backfilling import backfilling
 from tweeter.timelines.circuit import Circuit
 from tweeter.timelines.freshness import Fallback, Freshness, Moment
 from tweeter.timelines.hydrate import Hydrator
@@ -205,16 +206,9 @@ class PushTimelines:
         had committed by then. So for every later commit, delivery either appends the id behind the token, or drops the
         key, and then this backfill does nothing.
         """
-        token = self.store.begin_backfill(timeline.key)
-        if token is None:
-            raise Fallback("backfill")
-        try:
-            with self._fills() as session:
-                filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
-                if not filled.ids:
-                    queries.check_owner(session, timeline)
-        except Missing:
-            self.store.drop([timeline.key])  # after the session: the store may need its connection
-            raise
+        with backfilling(self.store, timeline.key) as token, self._fills() as session:
+            filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
+            if not filled.ids:
+                queries.check_owner(session, timeline)
         self.store.backfill(timeline.key, token, filled.ids, filled.floor)
         return Slice([id_ for id_ in filled.ids if id_ < before][:count], filled.floor)

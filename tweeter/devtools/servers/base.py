@@ -120,12 +120,26 @@ class Server:
         """Starts the server and waits until it responds."""
         for _ in range(5):
             first = not self.port
-            self.port = self.port or free_port()
-            if self._begin():
+            self.spawn()
+            if self._responds():
                 return
             if first:
                 self.port = 0  # another process took the port
         raise RuntimeError(f"{type(self).__name__} does not start:\n{self.log}")
+
+    def spawn(self) -> None:
+        """Starts the process. Several servers start at the same time if all are spawned before the first `wait`."""
+        self.port = self.port or free_port()
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*leash(self.stop_signal), *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.folder, env=self.environment(), start_new_session=True, **self._owner,
+            )  # fmt: skip
+
+    def wait(self) -> None:
+        """Waits until the spawned server responds. Raises RuntimeError."""
+        if not self._responds():
+            raise RuntimeError(f"{type(self).__name__} does not start:\n{self.log}")
 
     @property
     def running(self) -> bool:
@@ -188,15 +202,11 @@ class Server:
         if result.returncode:
             raise RuntimeError(f"{command[0]} failed:\n{self.log}")
 
-    def _begin(self) -> bool:
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*leash(self.stop_signal), *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=self.folder, env=self.environment(), start_new_session=True, **self._owner,
-            )  # fmt: skip
+    def _responds(self) -> bool:
+        """Waits until the process responds; False, and it is dead, if it does not."""
         deadline = time.monotonic() + PATIENCE
-        while self._process.poll() is None and time.monotonic() < deadline:
-            if self.answers() and self._process.poll() is None:
+        while self.alive and time.monotonic() < deadline:
+            if self.answers() and self.alive:
                 return True
             time.sleep(0.02)
         self.kill()

@@ -60,7 +60,7 @@ class RabbitMQ(Server):
         # Its first response names the cluster, which is by default the node at the machine's own name.
         return self._name.encode() in talk(self.port, HEADER)
 
-    def _begin(self) -> bool:
+    def spawn(self) -> None:
         if self._mapper is None:
             # Otherwise the server would start one that outlives it.
             self._mapper = subprocess.Popen(
@@ -68,7 +68,7 @@ class RabbitMQ(Server):
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
                 env=self.environment(), **self._owner,
             )  # fmt: skip
-        return super()._begin()
+        super().spawn()
 
     def _signal(self, number: signal.Signals) -> None:
         # The program is a script, which does not pass on every signal.

@@ -12,22 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tweeter.devtools.servers.base import PATIENCE, leash
-
-# The log shows when the worker is ready.
-LOGGING = """
-[loggers]
-keys = root
-[handlers]
-keys = console
-[formatters]
-keys =
-[logger_root]
-level = INFO
-handlers = console
-[handler_console]
-class = StreamHandler
-args = (sys.stderr,)
-"""
+from tweeter.devtools.servers.processes import write_ini
 
 
 class CeleryWorker:
@@ -38,25 +23,33 @@ class CeleryWorker:
 
     def __init__(self, settings: Mapping[str, Any], folder: Path, processes: int = 2, *options: str) -> None:
         self._ini, self._log = folder / "worker.ini", folder / "worker.log"
-        lines = (f"{key} = {str(value).replace('%', '%%')}\n" for key, value in settings.items())
-        self._ini.write_text(f"[app:main]\nuse = egg:tweeter\n{''.join(lines)}{LOGGING}", encoding="utf-8")
+        write_ini(self._ini, settings, level="INFO")  # the log shows when the worker is ready
         self._command = [
             sys.executable, "-m", "celery", "-A", "tweeter.celery", "worker", f"--concurrency={processes}",
             "--without-gossip", "--without-mingle", f"--hostname={folder.name}@%h", *options,
         ]  # fmt: skip
+        self._logged = 0  # bytes of the log before the start
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Starts it and waits until it is ready. Raises RuntimeError if it does not start."""
-        begins = self._log.stat().st_size if self._log.exists() else 0
+        self.spawn()
+        self.wait()
+
+    def spawn(self) -> None:
+        """Starts the process; `wait` follows."""
+        self._logged = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*leash(), *self._command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env=os.environ | {"TWEETER_INI": str(self._ini)},
             )  # fmt: skip
+
+    def wait(self) -> None:
+        """Waits until it is ready. Raises RuntimeError."""
         deadline = time.monotonic() + PATIENCE
-        while b" ready." not in self._log.read_bytes()[begins:]:
-            if self._process.poll() is not None or time.monotonic() > deadline:
+        while b" ready." not in self._log.read_bytes()[self._logged :]:
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the worker does not start:\n{self.log}")
             time.sleep(0.02)
 
