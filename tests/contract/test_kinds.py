@@ -11,9 +11,9 @@ from sqlalchemy import select
 from tests.conftest import HERE, running, settings_of
 from tests.support.children import act, holds, sign_up
 from tests.support.people import Browser, Person
-from tests.support.redis_servers import wait_until
 from tweeter import measure
 from tweeter.cli import main
+from tweeter.devtools.servers.cluster import wait_until
 from tweeter.errors import Missing, SettingError
 from tweeter.metrics import fallbacks
 from tweeter.models import Tweet

@@ -8,7 +8,7 @@ import trustme
 from redis import Redis as Client
 
 from tests.support import damages
-from tests.support.redis_servers import Member, RedisSentinel
+from tests.support.redis_servers import RedisSentinel
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.commands import appends, gets, pack
@@ -16,6 +16,7 @@ from tweeter.backends.redis.store import AHEAD, RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
 from tweeter.devtools.servers import Redis, free_port
+from tweeter.devtools.servers.cluster import Member
 from tweeter.errors import BackendUnavailable, SettingError
 from tweeter.ids import MAX_ID
 from tweeter.measure import measuring

@@ -16,11 +16,11 @@ from sqlalchemy import insert
 
 from tests.contract.test_redis import CacheSuite, StoreSuite, wire_to
 from tests.support.children import Child, act, ask, chunks, live, peeks, post_and_read, walks, warm
-from tests.support.redis_servers import SLOTS, RedisCluster
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.cluster import key_slot
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.devtools.servers import free_port
+from tweeter.devtools.servers.cluster import SLOTS, RedisCluster
 from tweeter.devtools.servers.workers import CeleryWorker
 from tweeter.errors import BackendUnavailable
 from tweeter.lab.cards import talk

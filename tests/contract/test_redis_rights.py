@@ -10,13 +10,13 @@ from redis import Redis as Client
 
 from tests.conftest import ROOT, running, settings_of, write_ini
 from tests.contract.test_redis import CacheSuite, StoreSuite, wire_to
-from tests.support.redis_servers import RedisCluster
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.errors import HINT, RIGHTS
 from tweeter.backends.redis.limits import RedisLimits
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.cli import main
 from tweeter.devtools.servers import Redis
+from tweeter.devtools.servers.cluster import RedisCluster
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.lab.status import Backend

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from tests.support.children import act, holds, sign_up
-from tests.support.redis_servers import wait_until
 from tweeter import measure
 from tweeter.backends.memory import MemoryTimelineStore, MemoryTweetCache
+from tweeter.devtools.servers.cluster import wait_until
 from tweeter.metrics import fallbacks
 from tweeter.models import Celebrity, Relationship, Tweet, User
 from tweeter.models.base import now

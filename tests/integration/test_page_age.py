@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.support.children import Child, act, holds, home, sign_up
-from tests.support.redis_servers import wait_until
+from tweeter.devtools.servers.cluster import wait_until
 from tweeter.outbox.checkpoint import FRESH
 from tweeter.testing import Process
 

@@ -10,8 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from tests.conftest import alembic_config
 from tests.support.children import act, home, sign_up
-from tests.support.redis_servers import wait_until
 from tweeter.devtools.servers import PostgreSQL
+from tweeter.devtools.servers.cluster import wait_until
 from tweeter.models import Consumer, User
 from tweeter.outbox.checkpoint import decode
 from tweeter.testing import Process

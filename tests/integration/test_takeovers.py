@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from sqlalchemy import insert, make_url
 
 from tests.support.children import Child, act, holds, home, sign_up
-from tests.support.redis_servers import wait_until
 from tweeter.backends.memcached.store import MemcachedTimelineStore
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.db.sessions import begin_immediate
 from tweeter.delivery.holder import EVENTS
 from tweeter.devtools.proxy import RECEIVED, Proxy
+from tweeter.devtools.servers.cluster import wait_until
 from tweeter.models import OutboxEvent, Tweet
 from tweeter.models.base import now
 from tweeter.outbox.checkpoint import FRESH, InFlight, decode, encode

@@ -18,10 +18,10 @@ from redis import Redis as RedisClient
 
 from tests.conftest import running, settings_of
 from tests.support.people import PASSWORD, Browser, Person
-from tests.support.redis_servers import RedisCluster
 from tweeter.backends import memcached, redis
 from tweeter.devtools.proxy import Proxy
 from tweeter.devtools.servers import Memcached, Redis
+from tweeter.devtools.servers.cluster import RedisCluster
 from tweeter.errors import SettingError, TooManyRequests
 from tweeter.plugins import with_declared
 from tweeter.web.ratelimits import RateLimits, parse, until_room

@@ -1,13 +1,15 @@
 """Delivery with Celery's workers, compared with delivery by the relay itself.
 
 An author with many followers posts, on a site whose home timelines are warm, with and without workers in turns; the
-time ends when the event is no longer in flight. Then, with workers, two authors with fewer followers post while tweets
-of the first are being fanned out: one whose followers the relay serves in its batches, and one whose followers are one
-chunk. The delay is measured in another process, at the last follower's timeline.
+time ends when the event is no longer in flight. The timelines are in one Redis server, or in a cluster (`--masters 3`).
+Then two authors with fewer followers post while tweets of the first are being fanned out: one whose followers the
+relay serves in its batches, and one whose followers are one chunk. Another process measures the delay, at the last
+follower's timeline.
 """
 
 import argparse
 import random
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -20,9 +22,9 @@ from tweeter.bench.figures import Figures, percentile, rotate
 from tweeter.bench.given import redis_client
 from tweeter.bench.machinery import PATIENT, by_hand, machinery
 from tweeter.bench.scratch import Scratch
-from tweeter.bench.warm import AT_ONCE, RedisKey, shuffled
-from tweeter.bulk.rows import bulk_rows
-from tweeter.console.commands import CommandError, count
+from tweeter.bench.warm import RedisKey, shuffled
+from tweeter.bulk.rows import bulk_rows, in_parts
+from tweeter.console.commands import CommandError, count, counts, natural
 from tweeter.delivery.messages import LARGE, SMALL
 from tweeter.devtools.servers import RabbitMQ, Redis
 from tweeter.devtools.servers.workers import CeleryWorker
@@ -35,6 +37,7 @@ CHECKED = 100  # timelines checked after each delivery
 PAUSE = 0.02  # seconds between their posts
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 INLINE, CELERY = "inline", "celery"
+SHOWN = 50_000  # timelines between updates of the progress
 
 
 class _Site(NamedTuple):
@@ -53,20 +56,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=count, default=5, metavar="N", help="runs per contender, in turns (default 5)")
     parser.add_argument(
         "--workers",
-        type=count,
-        default=2,
-        metavar="N",
-        help="worker processes of the large queue (default 2); the small one has another",
+        type=counts,
+        default=(2,),
+        metavar="N,…",
+        help="worker processes of the large queue, a contender for each number (default 2); the small one has another",
     )
-    parser.add_argument("--posts", type=count, default=200, metavar="N", help="posts beside the fan-out (default 200)")
+    parser.add_argument(
+        "--posts", type=natural, default=200, metavar="N", help="posts beside the fan-out; 0 for none (default 200)"
+    )
+    parser.add_argument(
+        "--masters",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="masters of a private Redis Cluster (default: one server)",
+    )
     parser.add_argument("--broker", choices=BROKERS, default="redis", help="the broker (default redis)")
 
 
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     figures = Figures(f"Delivery of a tweet to {args.followers:,} warm timelines", "timelines a second")
+    store = f"a Redis Cluster of {args.masters} masters" if args.masters else "one Redis"
     figures.notes.append(
-        f"{args.workers} worker processes and one for small authors, broker {args.broker}, {args.entries:,} ids each."
+        f"{args.entries:,} ids each in {store}, broker {args.broker}; one more worker process serves small authors."
     )
+    scratch.masters = args.masters
     scratch.postgresql_options |= DURABLE
     site = _fill(scratch, args)
     broker = scratch.start(BROKERS[args.broker]())
@@ -75,11 +89,11 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     timelines = by_hand(scratch.enter_context(machinery(settings)))
     newest = 0
 
-    ways = {INLINE: settings, CELERY: settings | {"tweeter.delivery": CELERY}}
+    ways = {INLINE: 0} | {f"{CELERY}, {n} worker{'s' * (n > 1)}": n for n in args.workers}
 
     def rate(name: str) -> float:
         nonlocal newest
-        with _process(scratch, ways[name], args) as process:
+        with _process(scratch, settings, ways[name]) as process:
             process.call(posting.post_and_deliver, site.small[CHUNK], 1)  # imports modules and opens connections
             took = process.call(posting.post_and_deliver, site.large, 1)
         sample = random.sample(site.audiences[site.large], min(CHECKED, args.followers))
@@ -91,11 +105,15 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
 
     contenders = {name: partial(rate, name) for name in ways}
     figures.add(rotate(scratch.progress, contenders, args.runs, "Large fan-outs"))
-    figures.compare(
-        "with workers / by the relay itself", CELERY, INLINE, least=0.9 if args.followers >= 10**6 else None
-    )
-    for name, way in ways.items():
-        _beside(scratch, way, site, args, figures, name)
+    for name, workers in ways.items():
+        if workers:
+            target = 0.9 if args.followers >= 10**6 and workers > 1 and not args.masters else None
+            figures.compare(f"{name} / {INLINE}", name, INLINE, least=target)
+    for name in ways:
+        seconds = args.followers / statistics.median(figures.runs[name])
+        figures.claim(f"{name}: until the last follower", seconds, unit="s")
+    for name, workers in ways.items() if args.posts else ():
+        _beside(scratch, settings, workers, site, args, figures, name)
     return figures
 
 
@@ -117,20 +135,22 @@ def _warm(scratch: Scratch, settings: dict[str, Any], site: _Site) -> None:
     with machinery(settings) as registry, redis_client(scratch.redis) as client:
         timelines = by_hand(registry)
         for audience in site.audiences.values():
-            scratch.progress.phase("Warm timelines", None)
+            scratch.progress.phase("Warm timelines", len(audience))
             first = Timeline("home", audience[0])
             timelines.page(first, Cursor(limit=1))
-            [name] = client.scan_iter(match=f"{scratch.prefix}*{first.key}", count=AT_ONCE)
-            timeline = RedisKey(client, name)
-            timeline.copy(timeline.stem, shuffled(audience, 1))
+            timeline = RedisKey(client, timelines.store.name_of(first.key).encode())
+            for part in in_parts(shuffled(audience, 1), SHOWN):
+                timeline.copy(timeline.stem, part)
+                scratch.progress.advance(len(part))
 
 
 @contextmanager
-def _process(scratch: Scratch, settings: dict[str, Any], args: argparse.Namespace) -> Iterator[Child]:
-    """A process of the site with its relay, and with a worker for each queue if its settings say so."""
+def _process(scratch: Scratch, settings: dict[str, Any], workers: int) -> Iterator[Child]:
+    """A process of the site with its relay, and with so many worker processes for the large queue."""
     with ExitStack() as stack:
-        if settings["tweeter.delivery"] == CELERY:
-            for queue, processes in ((LARGE, args.workers), (SMALL, 1)):
+        if workers:
+            settings = settings | {"tweeter.delivery": CELERY}
+            for queue, processes in ((LARGE, workers), (SMALL, 1)):
                 folder = scratch.folder / queue
                 folder.mkdir(exist_ok=True)
                 worker = CeleryWorker(settings, folder, processes, "--queues", f"tweeter.{queue}")
@@ -140,10 +160,11 @@ def _process(scratch: Scratch, settings: dict[str, Any], args: argparse.Namespac
 
 
 def _beside(
-    scratch: Scratch, settings: dict[str, Any], site: _Site, args: argparse.Namespace, figures: Figures, name: str
-) -> None:
+    scratch: Scratch, settings: dict[str, Any], workers: int, site: _Site, args: argparse.Namespace, figures: Figures,
+    name: str,
+) -> None:  # fmt: skip
     """The delays of posts by smaller authors while tweets of the large one are fanned out."""
-    with _process(scratch, settings, args) as process, closing(Child()) as watcher:
+    with _process(scratch, settings, workers) as process, closing(Child()) as watcher:
         watcher.call(posting.begin_by_hand, settings)
         for followers, author in site.small.items():
             scratch.progress.phase(f"{name}: posts to {followers:,} beside the fan-out", None)
@@ -155,7 +176,7 @@ def _beside(
                 raise CommandError(f"{len(missing)} tweets did not reach the last of {followers:,} followers.")
             delays = [(seen[id_] - moment) * 1000 for id_, moment in committed.items()]
             for percent in (50, 99):
-                target = {"most": 1000.0} if percent == 99 and name == CELERY else {}
+                target = {"most": 1000.0} if percent == 99 and workers else {}
                 figures.claim(
                     f"{name}: delay of a post to {followers:,} beside the fan-out, p{percent}",
                     percentile(delays, percent), unit="ms", **target,

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import redis
 from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from tweeter.backends.memcached import addresses
 from tweeter.bulk.rows import in_parts
@@ -19,12 +20,14 @@ PATIENCE = 30  # seconds
 
 @contextmanager
 def redis_client(url: str) -> Iterator[redis.Redis]:
-    """A redis-py client. Raises CommandError if the server is unreachable."""
+    """A redis-py client of a server or a cluster. Raises CommandError if it is unreachable."""
+    first = url.replace("+cluster://", "://", 1)
     try:
-        with closing(redis.Redis.from_url(url)) as client:
+        made: Any = redis.Redis.from_url(url) if first == url else redis.RedisCluster.from_url(first.partition(",")[0])
+        with closing(made) as client:
             client.ping()
             yield client
-    except (RedisError, ValueError) as error:
+    except (RedisError, RedisClusterException, ValueError) as error:
         raise CommandError(f"Redis at {url.rpartition('@')[2]}: {error}") from error
 
 

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import tweeter
 from tweeter.bench.children import Child
 from tweeter.bench.machinery import PATIENT, by_hand, caught_up, post
+from tweeter.console.commands import CommandError
 from tweeter.interfaces import IDelivery, ITimelines
 from tweeter.outbox.checkpoint import decode, tweets_in_flight
 from tweeter.values import Cursor, Timeline, TweetCreated
 
 PATIENCE = 60  # seconds until all events are delivered
+LONGEST = 900  # seconds of a fan-out
 
 _registry: Any = None  # of this process
 
@@ -107,10 +109,11 @@ def post_beside(author: int, count: int, pause: float, celebrity: int) -> dict[i
 
 
 def post_and_deliver(author: int, count: int) -> float:
-    """The seconds of so many posts in a row, until the last is delivered."""
+    """The seconds of so many posts in a row, until the last is delivered. Raises CommandError."""
     began = time.perf_counter()
     post_and_wake(author, count, 0.0)
-    _registry.getUtility(IDelivery).drain(PATIENCE)
+    if not _registry.getUtility(IDelivery).drain(LONGEST):
+        raise CommandError(f"A fan-out takes longer than {LONGEST} s.")
     return time.perf_counter() - began
 
 

@@ -21,6 +21,7 @@ from tweeter.console.migrations import migrate, unmigrate
 from tweeter.console.progress import Progress
 from tweeter.db.sessions import make_sessions
 from tweeter.devtools.servers import Memcached, NotInstalled, PostgreSQL, Redis, Server
+from tweeter.devtools.servers.cluster import RedisCluster
 from tweeter.models import Base
 from tweeter.outbox.site import renew_site_id
 from tweeter.plugins import dotted
@@ -36,6 +37,7 @@ FOR_MEASURING = {
     "shared_buffers": "512MB", "work_mem": "64MB", "maintenance_work_mem": "256MB", "max_wal_size": "4GB",
     "jit": "off",
 }  # fmt: skip
+CLUSTER_TIMEOUT = 30_000  # ms: a busy master is not dead
 MEMCACHED_MEGABYTES = 4096  # limit; it allocates memory on demand
 
 # Settings that the scratch site sets itself; environment variables must not override them.
@@ -68,6 +70,7 @@ class Scratch(ExitStack):
         self._memcached = memcached_servers
         self._databases = 0
         self.postgresql_options = dict(FOR_MEASURING)  # of a private server that is not started yet
+        self.masters = 0  # of a private Redis Cluster; 0 for a single server
         self.servers: list[Server] = []  # private servers that run
 
     def __enter__(self) -> Self:
@@ -81,7 +84,14 @@ class Scratch(ExitStack):
 
     @cached_property
     def redis(self) -> str:
-        """The URL of a Redis server."""
+        """The URL of a Redis server, or of a cluster of so many `masters`, without replicas."""
+        if self.masters:
+            if self._redis:
+                raise CommandError("--masters starts a private cluster: give no --redis.")
+            cluster = RedisCluster(self.masters, replicas=False, timeout=CLUSTER_TIMEOUT)
+            self.callback(cluster.close)
+            cluster.start()
+            return cluster.url
         if self._redis:
             with redis_client(self._redis):
                 self.callback(clean_redis, self._redis, self.prefix)
