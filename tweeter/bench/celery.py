@@ -34,7 +34,8 @@ from tweeter.values import Cursor, Timeline
 BROKERS: dict[str, type[Redis | RabbitMQ]] = {"redis": Redis, "rabbitmq": RabbitMQ}
 BATCHED, CHUNK = 10, 2000  # followers of the authors that post beside the large fan-out
 CHECKED = 100  # timelines checked after each delivery
-PAUSE = 0.02  # seconds between their posts
+PAUSE = 0.1  # seconds between their posts
+LOOK = 0.005  # seconds between two looks at the last follower's timeline
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 INLINE, CELERY = "inline", "celery"
 SHOWN = 50_000  # timelines between updates of the progress
@@ -168,7 +169,7 @@ def _beside(
         watcher.call(posting.begin_by_hand, settings)
         for followers, author in site.small.items():
             scratch.progress.phase(f"{name}: posts to {followers:,} beside the fan-out", None)
-            watcher.begin(posting.watch, site.audiences[author][-1], args.posts)
+            watcher.begin(posting.watch, site.audiences[author][-1], args.posts, LOOK)
             time.sleep(0.2)
             committed = process.call(posting.post_beside, author, args.posts, PAUSE, site.large)
             seen = watcher.result()

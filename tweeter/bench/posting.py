@@ -117,8 +117,11 @@ def post_and_deliver(author: int, count: int) -> float:
     return time.perf_counter() - began
 
 
-def watch(follower: int, count: int) -> dict[int, float]:
-    """When each of so many new tweets first appeared in the follower's home timeline (monotonic), by id."""
+def watch(follower: int, count: int, pause: float = 0.0) -> dict[int, float]:
+    """When each of so many new tweets first appeared in the follower's home timeline (monotonic), by id.
+
+    Without a pause between two reads of the store, it uses a CPU.
+    """
     store, key = _registry.getUtility(ITimelines).store, Timeline("home", follower).key
     last = store.read(key, Cursor().before, 1).ids[0]
     seen: dict[int, float] = {}
@@ -127,4 +130,5 @@ def watch(follower: int, count: int) -> dict[int, float]:
         ids = store.read(key, Cursor().before, count).ids
         moment = time.monotonic()
         seen |= {id_: moment for id_ in ids if id_ > last and id_ not in seen}
+        time.sleep(pause)
     return seen
