@@ -3,26 +3,33 @@
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from itertools import permutations
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from pyramid.registry import Registry
 from redis.cluster import RedisCluster as ClusterClient
+from sqlalchemy import insert
 
 from tests.contract.test_redis import CacheSuite, StoreSuite, wire_to
+from tests.support.children import Child, act, ask, chunks, live, peeks, post_and_read, walks, warm
 from tests.support.redis_servers import SLOTS, RedisCluster
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.cluster import key_slot
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.devtools.servers import free_port
+from tweeter.devtools.servers.workers import CeleryWorker
 from tweeter.errors import BackendUnavailable
 from tweeter.lab.cards import talk
 from tweeter.measure import measuring
+from tweeter.models import Relationship, User
 from tweeter.outbox.site import site_id
 from tweeter.testing import Process, Site, one_answer
 from tweeter.testing.caches import tweet
+from tweeter.testing.site import CHEAP
 from tweeter.testing.stores import END, fill
 from tweeter.values import Cursor, Slice, Timeline
 
@@ -203,84 +210,121 @@ def test_single_server_url_to_a_cluster_is_reported(cluster):
             store.read(f"home:{user}", END, 20)
 
 
-def test_no_loss_or_duplicates_while_slots_move_and_a_master_dies(cluster, sqlite_url, url):
-    """Must be the last test: one member is missing after it."""
-    own = {"tweeter.redis.url": url, "tweeter.redis.prefix": "t:", "tweeter.capacity": "30"}
-    sql = Process(sqlite_url, "sql")
-    sites = [Process(sqlite_url, "redis", **own) for _ in range(2)]
-    with closing(sql), closing(sites[0]), closing(sites[1]):
-        people = {}
-        for number in range(12):
-            with sites[0].acting() as actions:
-                people[actions.sign_up(f"u{number}", "password").id] = f"u{number}"
-        with sites[0].acting() as actions:
-            for one in people:
-                for other in people:
-                    if one != other:
-                        actions.follow(one, people[other])
-        keys = f"t:{site_id(sql.sessions)}:tl:"
-        timelines = list(sql.kinds.timelines(people))
+PEOPLE, STAR = range(1, 13), 13  # all follow each other
+FANS = range(100, 620)  # of the star: workers fan her tweets out, in two chunks
+FEW = 30  # ids in a timeline
 
-        def differences() -> list[str]:
-            wrong = []
-            for timeline in timelines:
-                expected = sql.walk(timeline, 15)
-                wrong += [timeline.key for site in sites if site.walk(timeline, 15) != expected]
-            return wrong
 
-        assert not differences()
-        stopped = threading.Event()
-        errors: list[BaseException] = []
-        posted = [0] * 4
+@pytest.fixture
+def worker(cluster, url, redis_server, postgresql_url, tmp_path):
+    """A worker, and the settings of its site."""
+    own = {
+        "tweeter.redis.url": url,
+        "tweeter.redis.prefix": "t:",
+        "tweeter.capacity": str(FEW),
+        "tweeter.delivery": "celery",
+        "tweeter.celery.broker": redis_server.url,
+        "tweeter.celery.chunk": "300",
+        "tweeter.celery.patience": "3",
+    }
+    worker = CeleryWorker({"sqlalchemy.url": postgresql_url, "tweeter.timelines": "redis", **CHEAP, **own}, tmp_path)
+    worker.start()
+    yield own
+    worker.kill()
 
-        def live(seed: int) -> None:
-            chance = random.Random(seed)
-            site = sites[seed % 2]
+
+def follow_each_other(sql):
+    with sql.sessions() as session:
+        named = [{"id": n, "username": f"u{n}", "display_name": "x"} for n in (*PEOPLE, STAR, *FANS)]
+        session.execute(insert(User), [each | {"username_key": each["username"]} for each in named])
+        follows = [*permutations([*PEOPLE, STAR], 2), *((fan, STAR) for fan in FANS)]
+        session.execute(insert(Relationship), [{"from_user_id": a, "to_user_id": b} for a, b in follows])
+        session.commit()
+
+
+@contextmanager
+def living(sites, timelines):
+    """Four threads post and read in two processes. Yields the list of their tweets' authors, which grows.
+
+    Raises their errors at the end.
+    """
+    stopped = threading.Event()
+    posted = []
+
+    def live(seed):
+        chance = random.Random(seed)
+        with sites[seed % 2].connect() as connection:
             while not stopped.is_set():
-                try:
-                    who = chance.choice(sorted(people))
-                    with site.acting() as actions:
-                        actions.post(who, f"{chance.random()}")
-                    posted[seed] += 1
-                    for _ in range(3):
-                        site.timelines.page(chance.choice(timelines), Cursor(limit=20))
-                except BaseException as error:
-                    errors.append(error)
+                author = chance.choice([*PEOPLE, *[STAR] * 3])
+                ask(connection, post_and_read, author, f"{chance.random()}", chance.sample(timelines, 2))
+                posted.append(author)
                 time.sleep(0.02)
 
-        threads = [threading.Thread(target=live, args=(seed,)) for seed in range(4)]
-        for thread in threads:
-            thread.start()
+    with ThreadPoolExecutor(4) as pool:
         try:
-            for timeline in timelines:
+            lives = [pool.submit(live, seed) for seed in range(4)]
+            yield posted
+        finally:
+            stopped.set()
+    for each in lives:
+        each.result()
+
+
+def test_no_loss_or_duplicates_while_slots_move_and_a_master_dies(cluster, postgresql_url, worker):
+    """Must be the last test: one member is missing after it. Two processes of the site, and workers for the star."""
+    sql = Process(postgresql_url, "sql")
+    sites = [Child(postgresql_url, "redis", **worker) for _ in range(2)]
+    with closing(sql), closing(sites[0]), closing(sites[1]):
+        follow_each_other(sql)
+        keys = f"t:{site_id(sql.sessions)}:tl:"
+        timelines = list(sql.kinds.timelines([*PEOPLE, STAR]))
+        homes = [Timeline("home", fan) for fan in FANS]
+
+        def done(what="done"):
+            return sum(site.do(chunks, "redis", what) for site in sites)
+
+        def differences():
+            expected = [sql.walk(timeline, 15) for timeline in timelines]
+            for site in sites:
+                for timeline, pages, right in zip(timelines, site.do(walks, timelines, 15), expected, strict=True):
+                    if pages != right:
+                        yield timeline.key
+            ids = [tweet.id for tweet in sql.page(homes[0], Cursor(limit=FEW)).tweets]
+            for home, held in zip(homes, sites[0].do(peeks, homes), strict=True):
+                if held is not None and held[: len(ids)] != ids:
+                    yield home.key
+
+        sites[0].do(warm, homes)
+        assert not [*differences()]
+        assert all(each is not None for each in sites[0].do(peeks, homes))
+        with living(sites, timelines) as posted:
+            for timeline in (*timelines, *homes[:10]):
                 slot = key_slot(f"{keys}{timeline.key}".encode())
                 source = cluster.owner(slot)
                 target = next(master for master in cluster.masters[::-1] if master is not source)
                 cluster.move(slot, source, target, pause=0.01)
-            trusted = [site.timelines.live() for site in sites]
-            before = sum(posted)
-            stopped.set()
-            for thread in threads:
-                thread.join()
-            assert not errors
-            assert not differences()
-            assert any(trusted)  # moving slots is no reason to start cold
+            trusted = [site.do(live) for site in sites]
+        assert not [*differences()]
+        assert any(trusted)  # moving slots is no reason to start cold
+        assert all(each is not None for each in sites[0].do(peeks, homes))
+        assert done() >= posted.count(STAR) > 0
+        assert done("cold") == 0
 
-            stopped.clear()
-            threads = [threading.Thread(target=live, args=(seed,)) for seed in range(4)]
-            for thread in threads:
-                thread.start()
+        with living(sites, timelines) as posted:
             time.sleep(0.3)
             cluster.owner(key_slot(f"{keys}public".encode())).kill()
             time.sleep(1.5)
             cluster.wait_until_whole()
             time.sleep(1)
-        finally:
-            stopped.set()
-            for thread in threads:
-                thread.join()
-        assert not errors
-        assert sum(posted) > before + 4
-        assert not differences()
-        assert all(site.timelines.live() for site in sites)
-        assert all(sites[0].timelines.peek(Timeline("home", user)) for user in people)
+        assert len(posted) > 4
+        assert not [*differences()]
+        assert all(site.do(live) for site in sites)
+        assert all(sites[0].do(peeks, [Timeline("home", user) for user in PEOPLE]))
+
+        sites[0].do(warm, homes)
+        before, deadline = done(), time.monotonic() + 30
+        while done() == before:  # a relay that missed the workers for some seconds tries them again later
+            assert time.monotonic() < deadline
+            tweet = sites[1].do(act, "post", STAR, "x")
+            assert not [*differences()]
+        assert all(tweet in ids for ids in sites[0].do(peeks, homes))

@@ -75,6 +75,7 @@ class Cluster:
         deadline = time.monotonic() + SECONDS
         while not self.process.delivery.drain(1) or self.rows():
             assert time.monotonic() < deadline, self.worker.log[-5000:]
+            self.worker.revive()
             time.sleep(0.02)
 
     def rows(self):
@@ -134,6 +135,7 @@ def test_a_broker_that_is_killed_three_times_delays_nothing_for_good(cluster):
         before, deadline = done(), time.monotonic() + SECONDS
         while done() == before:
             assert time.monotonic() < deadline, cluster.worker.log[-5000:]
+            cluster.worker.revive()
             cluster.post()
             time.sleep(0.1)
     cluster.check()

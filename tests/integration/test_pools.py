@@ -15,7 +15,9 @@ from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
 from tests.conftest import running, serving, settings_of, write_ini
+from tests.support.api import OUT_OF_BAND, Api
 from tests.support.people import PASSWORD, Browser, Person
+from tweeter.api.endpoints import ENDPOINTS
 from tweeter.cli import main
 from tweeter.db.drivers import Door
 from tweeter.db.options import engine_of
@@ -122,6 +124,7 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
     for button, fields in (("post", {"followers": "10"}), ("dial", {}), ("shared", {}), ("tidy", {})):
         send(f"/lab/{button}", **fields)
         finish(narrow)
+    use_api(narrow, ada)
     send("/settings", action="profile", display_name="Ada L.", bio="")
     send("/settings", 400, action="profile", display_name="x" * 60, bio="")
     send("/settings", 400, action="password", current_password="wrong", new_password=PASSWORD)
@@ -132,6 +135,29 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
     send("/settings", action="close", password=PASSWORD, confirm="yes")
     assert narrow.registry.getUtility(IDelivery).drain(20)
     assert routes_of(narrow) - asked_of(narrow, ada, bob) == set()
+
+
+def use_api(app, visitor):
+    """Each endpoint of the API, and its pages and feeds."""
+    api = Api(app).sign_in("ada")
+    status = api.toot("from a client #hello")
+    fields = {"status": "another", "client_name": "x", "redirect_uris": OUT_OF_BAND}
+    for each in ENDPOINTS:
+        path = each.path.replace("{id}", (status["account"] if "accounts" in each.path else status)["id"])
+        own = {"POST": fields} if each.method != "GET" else {}
+        answer = api.request(each.method, path + "?q=hello" if not own else path, "*", **own)
+        assert answer.status_int < 500, (each.method, path)
+    ask = f"/oauth/authorize?response_type=code&client_id={api.app['client_id']}&redirect_uri={OUT_OF_BAND}"
+    for page in (
+        ask,
+        "/oauth/authorize/native?code=x",
+        "/settings/applications",
+        "/@ada/feed.atom",
+        "/tags/x/feed.atom",
+    ):
+        visitor.get(page)
+    visitor.post("/oauth/authorize", "*", on=ask)
+    visitor.post("/settings/applications", "*", on="/settings", id="1")
 
 
 def finish(app):

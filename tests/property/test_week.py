@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 WEEK = Path(os.environ.get("TWEETER_WEEK", ROOT / "tests" / "data" / "week"))
 PEOPLE = 100  # of each kind
 SHOWN = 60  # three pages
-REST = 500  # tweets that are posted after all others were loaded
-SAMPLE = 200  # people whose timelines are verified
+REST = 200  # tweets that are posted after all others were loaded
+SAMPLE = 100  # people whose timelines are verified
 
 
 def lines(path):

@@ -53,7 +53,7 @@ class Api:
         self.token = found.json["access_token"]
         return self
 
-    def request(self, method: str, path: str, status: int = 200, **options: Any) -> webtest.TestResponse:
+    def request(self, method: str, path: str, status: int | str = 200, **options: Any) -> webtest.TestResponse:
         headers = options.pop("headers", {})
         if self.token:
             headers = {"Authorization": f"Bearer {self.token}"} | headers

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 
 from tweeter import measure
-from tweeter.metrics import FALLBACKS
+from tweeter.metrics import CHUNKS, FALLBACKS
 from tweeter.models import User
 from tweeter.outbox.checkpoint import decode
 from tweeter.testing import Process
@@ -120,6 +120,45 @@ def act(process: Process, action: str, *args: object) -> int | None:
     with process.acting() as actions:
         made = getattr(actions, action)(*args)
         return None if made is None else int(made.id)
+
+
+def post_and_read(process: Process, author: int, message: str, others: list[Timeline]) -> None:
+    """Posts, and reads pages as requests do: the author sees the tweet at once, and no page shows a tweet twice."""
+    tweet = act(process, "post", author, message)
+    pages = [home(process, author)[0], *(process.timelines.page(each, Cursor(limit=20)) for each in others)]
+    shown = [[view.id for view in page.tweets] for page in pages]
+    assert tweet in shown[0], f"tweet {tweet} is missing on the page of its author"
+    assert all(ids == sorted(set(ids), reverse=True) for ids in shown), shown
+
+
+def warm(process: Process, timelines: list[Timeline]) -> None:
+    """Reads the first tweet of each timeline, which backfills cold ones, once everything is delivered."""
+    process.settle()
+    for timeline in timelines:
+        process.timelines.page(timeline, Cursor(limit=1))
+
+
+def walks(process: Process, timelines: list[Timeline], limit: int) -> list[list[Page]]:
+    """All pages of each timeline, once everything is delivered."""
+    process.settle()
+    return [process.walk(timeline, limit, settled=True) for timeline in timelines]
+
+
+def peeks(process: Process, timelines: list[Timeline]) -> list[list[int] | None]:
+    """The ids in each timeline; None if it is cold."""
+    held = map(process.timelines.peek, timelines)
+    return [None if each is None else list(each.ids) for each in held]
+
+
+def live(process: Process) -> bool:
+    """Whether pages read the store."""
+    return bool(process.timelines.live())
+
+
+def chunks(process: Process, store: str, what: str) -> float:
+    """The number of chunks of large fan-outs that this process, as the lease holder, gave to workers, by result."""
+    found = CHUNKS.labels(store, what)._value.get()
+    return float(found)
 
 
 def done(process: Process, action: str, *args: object) -> bool:

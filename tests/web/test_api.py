@@ -209,7 +209,9 @@ def test_errors_and_headers(api: Api, app: Router) -> None:
         answer = api.get(path, status)
         assert isinstance(answer.json["error"], str), path
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    assert api.request("PUT", "/api/v1/timelines/home", 405).json["error"]
+    refused = api.request("PUT", "/api/v1/timelines/home", 405)
+    assert refused.json["error"]
+    assert refused.headers["Allow"] == "GET"
     anonymous = Browser(app)
     assert anonymous.get("/api/v1/timelines/home", status=401).json == {"error": "The access token is invalid"}
     assert anonymous.get("/api/v1/timelines/public", headers={"Authorization": "Bearer x"}, status=401)

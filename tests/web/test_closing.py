@@ -81,7 +81,7 @@ def leave(person):
 
 @pytest.mark.parametrize(
     ("database_url", "backend"),
-    [("sqlite", "sql"), ("postgresql", "sql"), ("sqlite", "memory"), ("postgresql", "redis"), ("sqlite", "memcached")],
+    [("postgresql", "sql"), ("sqlite", "memory"), ("postgresql", "redis"), ("sqlite", "memcached")],
     indirect=True,
 )
 def test_a_closed_account_is_on_no_page_from_the_first_moment(app):

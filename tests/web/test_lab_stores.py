@@ -46,8 +46,7 @@ def test_dropped_timeline_is_backfilled_by_the_next_page(app, lab, people, name)
     assert "home timeline of @Ada dropped" in ada.get("/lab/live?user=bob").text
 
 
-@pytest.mark.parametrize("how", ["refuse", "hang"])
-@pytest.mark.parametrize("name", ["redis", "memcached"])
+@pytest.mark.parametrize(("name", "how"), [("redis", "hang"), ("memcached", "refuse")])
 def test_broken_store_falls_back_and_catches_up_after_repair(app, lab, people, name, how):
     ada, bob = people
     ada.send("/lab/switch", backend=name, status=303)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPMethodNotAllowed
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -19,7 +20,7 @@ from tweeter.api.errors import Failure, allow_origins
 from tweeter.api.parameters import declared, given
 from tweeter.api.tokens import Access
 from tweeter.errors import Missing, NotYours, Refused
-from tweeter.web.ratelimits import counted_for
+from tweeter.web.ratelimits import count_request, counted_for
 from tweeter.web.security import IDENTITY, LAST_WRITE
 
 
@@ -112,8 +113,14 @@ def iso(date: datetime) -> str:
 
 
 def run(context: Call, request: Request) -> Response:
-    """The view of all endpoints."""
-    each: Endpoint = context.endpoint  # type: ignore[assignment]  # its view is added for declared methods only
+    """The view of all endpoints: configuring one for each would double the start."""
+    each = context.endpoint
+    if each is None:
+        if methods := [method for name, method in request.registry["endpoints"] if name == request.matched_route.name]:
+            raise HTTPMethodNotAllowed(headers={"Allow": ", ".join(sorted(methods))})
+        raise Failure(404, "This site does not have this endpoint")
+    if each.limit:
+        count_request(request, each.limit)
     try:
         result = each.function(request, **given(request, each.parameters))
     except (Missing, NotYours) as error:
@@ -133,22 +140,14 @@ def preflight(request: Request) -> Response:
     return Response(content_type="text/plain", charset="UTF-8")
 
 
-def unknown(request: Request) -> Response:
-    raise Failure(404, "This site does not have this endpoint")
-
-
 def includeme(config: Configurator) -> None:
     """Adds a route for each path, with and without a trailing slash, and one for all other paths of the API."""
     known = config.registry["endpoints"] = {}
+    for each in ENDPOINTS:
+        known[f"api {each.path}", each.method] = each
     for path in dict.fromkeys(each.path for each in ENDPOINTS):
-        name = f"api {path}"
-        config.add_route(name, path.replace("{id}", "{id:[0-9]+}") + "{slash:/?}", factory=Call)
-        config.add_view(preflight, route_name=name, request_method="OPTIONS", require_csrf=False)
-        for each in ENDPOINTS:
-            if each.path == path:
-                known[name, each.method] = each
-                limit = {"limit": each.limit} if each.limit else {}
-                config.add_view(run, route_name=name, request_method=each.method, require_csrf=False, **limit)
-    config.add_route("api unknown", "/api/*rest", factory=Call)
-    config.add_view(unknown, route_name="api unknown", require_csrf=False)
-    config.add_view(preflight, route_name="api unknown", request_method="OPTIONS", require_csrf=False)
+        pattern = path.replace("{id}", "{id:[0-9]+}") + "{slash:/?}"
+        config.add_route(f"api {path}", pattern, factory=Call, use_global_views=True)
+    config.add_route("api unknown", "/api/*rest", factory=Call, use_global_views=True)
+    config.add_view(run, context=Call, require_csrf=False)
+    config.add_view(preflight, context=Call, request_method="OPTIONS", require_csrf=False)

@@ -67,7 +67,9 @@ class Validator(RequestValidator):
     def _application(self, client_id: str | None) -> Application | None:
         if not client_id or not re.fullmatch(r"[\w-]{43}", client_id, re.ASCII):
             return None
-        found: Application | None = self._request.dbsession.scalar(select(Application).filter_by(client_id=client_id))
+        # Not in the transaction: checking a password needs a connection, too. Not on a replica: it may be new.
+        with self._request.registry.database.read_sessions() as session:
+            found: Application | None = session.scalar(select(Application).filter_by(client_id=client_id))
         return found
 
     def validate_client_id(self, client_id: str, asked: Any, *args: Any, **kwargs: Any) -> bool:

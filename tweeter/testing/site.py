@@ -81,11 +81,12 @@ class Process:
         """Also true for a closed circuit with an old checkpoint, which occurs if another process delivers."""
         return IMaterializedTimelines.providedBy(self.timelines) and not self.timelines.live()
 
-    def walk(self, timeline: Timeline, limit: int = 20) -> list[Page]:
-        """All pages, from the newest to the oldest."""
-        pages = [self.page(timeline, Cursor(limit=limit))]
+    def walk(self, timeline: Timeline, limit: int = 20, settled: bool = False) -> list[Page]:
+        """All pages, from the newest to the oldest. `settled`: everything is delivered, so no page waits."""
+        read = self.timelines.page if settled else self.page
+        pages = [read(timeline, Cursor(limit=limit))]
         while (older := pages[-1].older) is not None:
-            pages.append(self.page(timeline, Cursor(before=older, limit=limit)))
+            pages.append(read(timeline, Cursor(before=older, limit=limit)))
         return pages
 
     def close(self) -> None:
@@ -180,16 +181,18 @@ class Site:
 
     def differences(self, limit: int = 20) -> list[str]:
         """The differences between the pages of all processes and the model; none if invariant 1 holds."""
-        return [
-            f"{process.backend} #{number}: {timeline.key}: {difference}"
-            for number, process in enumerate(self.processes)
-            for timeline in self.model.timelines()
-            for difference in self._differences(process, timeline, limit)
-        ]
+        found = []
+        for number, process in enumerate(self.processes):
+            process.settle()
+            for timeline in self.model.timelines():
+                for difference in self._differences(process, timeline, limit):
+                    found.append(f"{process.backend} #{number}: {timeline.key}: {difference}")
+        return found
 
     def _differences(self, process: Process, timeline: Timeline, limit: int) -> Iterator[str]:
         expected = self.model.ids(timeline)
-        pages = process.walk(timeline, limit)
+        # A fault that is active may have any effect between two pages: each waits.
+        pages = process.walk(timeline, limit, settled=not process.ill)
         shown = [tweet for page in pages for tweet in page.tweets]
         if [tweet.id for tweet in shown] != expected:
             yield f"{[tweet.id for tweet in shown]} instead of {expected}"

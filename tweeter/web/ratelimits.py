@@ -209,6 +209,18 @@ def counted_for(request: Request, name: str) -> tuple[str, str]:
     return "address", client_network(request)
 
 
+def count_request(request: Request, name: str) -> None:
+    """Counts a request for a limit. Raises TooManyRequests."""
+    rates: RateLimits = request.registry["rate_limits"]
+    kind, who = counted_for(request, name)
+    try:
+        rates.hit(name, kind, who)
+    except TooManyRequests:
+        if kind == "address":
+            rates.hint(who)
+        raise
+
+
 def limited(view: Callable[[Any, Request], Response], info: Any) -> Callable[[Any, Request], Response]:
     """The view deriver of `limit="…"`."""
     name = info.options.get("limit")
@@ -216,14 +228,7 @@ def limited(view: Callable[[Any, Request], Response], info: Any) -> Callable[[An
         return view
 
     def count(context: Any, request: Request) -> Response:
-        rates: RateLimits = request.registry["rate_limits"]
-        kind, who = counted_for(request, name)
-        try:
-            rates.hit(name, kind, who)
-        except TooManyRequests:
-            if kind == "address":
-                rates.hint(who)
-            raise
+        count_request(request, name)
         return view(context, request)
 
     return count

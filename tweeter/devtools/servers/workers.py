@@ -70,6 +70,15 @@ class CeleryWorker:
             with suppress(ProcessLookupError):
                 os.kill(int(random.choice(children)), signal.SIGKILL)  # noqa: S311 (no secret)
 
+    def revive(self) -> None:
+        """Starts it again if it has ended, as systemd does.
+
+        With Redis as broker, kombu 5.7 ends a worker that loses its connection before it has acknowledged a chunk.
+        """
+        if self._process is not None and self._process.poll() is not None:
+            self.kill()
+            self.start()
+
     def kill(self) -> None:
         """Kills all its processes."""
         if self._process is not None:
