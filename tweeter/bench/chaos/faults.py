@@ -111,6 +111,8 @@ def _does_chunks(workers: Sequence[CeleryWorker]) -> Callable[[], bool]:
     begins: list[int] = []
 
     def healed() -> bool:
+        for worker in workers:
+            worker.revive()
         done = [worker.log.count(" succeeded in ") for worker in workers]
         begins[:] = begins or done
         return all(now > begin for now, begin in zip(done, begins, strict=True))
