@@ -21,7 +21,7 @@ import redis
 from sqlalchemy import inspect
 
 from tests.conftest import engine_on, running, serving
-from tweeter.bench import memory
+from tweeter.bench import memory, relay
 from tweeter.bench.animation.page import facts_table, moments_table, read_data, sentence
 from tweeter.bench.animation.record import Recording
 from tweeter.bench.at_once import at_once
@@ -233,7 +233,8 @@ def test_fill(ini, nothing_left, tmp_path, capsys):
     assert "power law, active, 10 followees: fill " in capsys.readouterr().out
 
 
-def test_relay(ini, given, nothing_left, tmp_path):
+def test_relay(ini, given, nothing_left, tmp_path, monkeypatch):
+    monkeypatch.setattr(relay, "TURNS", 1)
     file = tmp_path / "relay.json"
     small = ["--events", "200", "--posts", "10", "--celebrity", "900", "--open", "1", "--backend", "redis"]
     assert main(["bench", "relay", ini, *given, "--database", "postgresql", *small, "--json", str(file)]) == 0
