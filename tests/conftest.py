@@ -319,6 +319,20 @@ def memcached_server() -> Iterator[Memcached]:
         yield server
 
 
+@pytest.fixture
+def stores(redis_server: Redis, memcached_server: Memcached, tmp_path: Path) -> dict[str, str]:
+    """Settings of stores that the processes of a test share, and other tests do not. Their timeouts never pass."""
+    prefix = f"{str(tmp_path)[-30:]}:".replace("/", "-")
+    return {
+        "tweeter.redis.url": redis_server.url,
+        "tweeter.redis.prefix": prefix,
+        "tweeter.memcached.servers": memcached_server.address,
+        "tweeter.memcached.prefix": prefix,
+        "tweeter.redis.timeout_ms": "10000",
+        "tweeter.memcached.timeout_ms": "10000",
+    }
+
+
 # the command line
 
 

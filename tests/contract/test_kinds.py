@@ -26,19 +26,6 @@ REPLIES = {"tweeter.timelines.kinds": "tests.thirdparty.replies"}
 SECONDS = 20
 
 
-@pytest.fixture
-def stores(redis_server, memcached_server, sqlite_url):
-    prefix = f"kinds{sqlite_url[-30:]}:".replace("/", "-")
-    return {
-        "tweeter.redis.url": redis_server.url,
-        "tweeter.redis.prefix": prefix,
-        "tweeter.memcached.servers": memcached_server.address,
-        "tweeter.memcached.prefix": prefix,
-        "tweeter.redis.timeout_ms": "10000",  # no timeout is tested here
-        "tweeter.memcached.timeout_ms": "10000",
-    }
-
-
 @pytest.mark.parametrize("small", [1, projector.SMALL])
 def test_third_party_kind_has_the_pages_of_sql_in_every_backend(sqlite_url, stores, small, monkeypatch):
     """Also a second kind to followers, and one without owners; in batches and in streams."""

@@ -24,19 +24,6 @@ MANY = 500  # celebrities
 END = Cursor().before
 
 
-@pytest.fixture
-def stores(redis_server, memcached_server, tmp_path):
-    prefix = f"stars{str(tmp_path)[-30:]}:".replace("/", "-")
-    return {
-        "tweeter.redis.url": redis_server.url,
-        "tweeter.redis.prefix": prefix,
-        "tweeter.memcached.servers": memcached_server.address,
-        "tweeter.memcached.prefix": prefix,
-        "tweeter.redis.timeout_ms": "10000",  # no timeout is tested here
-        "tweeter.memcached.timeout_ms": "10000",
-    }
-
-
 def make_celebrities(process, reader, number):
     """The ids of so many authors with enough followers, whom the reader follows."""
     with process.sessions.begin() as session:
