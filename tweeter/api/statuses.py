@@ -98,7 +98,7 @@ def source(request: Request, id: Id) -> Any:
 @endpoint("GET", "/api/v1/statuses/{id}/favourited_by", returns=list[Account], scope="read:accounts", anonymous=True)
 @endpoint("GET", "/api/v1/statuses/{id}/reblogged_by", returns=list[Account], scope="read:accounts", anonymous=True)
 def admirers(request: Request, id: Id) -> Nothing:
-    """Nobody: the site has no likes and reposts."""
+    """An empty list: the site has no likes and reposts."""
     with request.read_session() as session:
         _load(session, id)
     return []

@@ -35,7 +35,7 @@ _HOLE: Any = msgspec.Raw(f'"{_hole}"'.encode())
 
 
 class Person(NamedTuple):
-    """An account as it is cached."""
+    """A cached account."""
 
     id: int
     username: str
@@ -131,7 +131,7 @@ def statuses(request: Request, tweets: Sequence[TweetView]) -> list[Any]:
     written = []
     for tweet, mentioned in zip(tweets, names, strict=True):
         author = found.get(tweet.user_id)
-        if author is None:  # closed meanwhile
+        if author is None:  # the account was closed after the tweet was read
             continue
         parent = found.get((tweet.parent_username or "").lower())
         known = tuple((found[name].id, found[name].username) for name in mentioned if name in found)

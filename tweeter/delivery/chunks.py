@@ -32,7 +32,7 @@ from tweeter.values import TweetCreated
 log = logging.getLogger("tweeter.delivery.chunks")
 
 LOOK = 0.04  # seconds between reads of the rows
-SEND_AGAIN = 2.0  # seconds after which a message counts as lost if nothing is done meanwhile
+SEND_AGAIN = 2.0  # seconds after which a message counts as lost if workers finish nothing in between
 LOST = 15.0  # seconds after which it counts as lost in any case
 STALLED = 6.0  # seconds in which no worker began a chunk; then the holder does the fan-outs itself
 REST = 10.0  # seconds until it tries the workers again; doubled each time
