@@ -121,6 +121,9 @@ class ITimelineStore(Interface):
     A damaged value (of another type, cut short, written by others) makes its own key cold and affects nothing else: the
     method that finds it drops it, continues, and reports it with `tweeter.metrics.count_damaged`.
     Every method raises BackendUnavailable if the store as a whole fails.
+
+    An id may refer to a tweet with another id: a repost's id does. The store keeps that tweet's id beside it, as long
+    as it keeps the id, and returns both. An id always refers to the same tweet.
     """
 
     private = Attribute("True where the store belongs to this process alone.")
@@ -166,21 +169,24 @@ class ITimelineStore(Interface):
         A token that is older than the time limit of a backfill counts as missing.
         """
 
-    def backfill(key, token, ids, floor):
+    def backfill(key, token, ids, floor, of={}):
         """Replaces the token by the ids, atomically, and keeps the ids that were added behind it. True if it did.
 
+        `of` has the tweet of each id that is not a tweet's own: {id of a repost: id of the tweet}.
         Does nothing, and returns False, if the key has no token or another one.
         """
 
-    def add(keys, id):
+    def add(keys, id, of=0):
         """Adds the id to those of the keys that exist. Idempotent; ids may come in any order.
+
+        `of` is the tweet that the id refers to, 0 if it is the tweet's own.
 
         A timeline that exceeds its capacity is trimmed: it loses its oldest ids, and its floor rises above them. A
         store may trim late, at up to twice the capacity.
         """
 
-    def remove(key, ids):
-        """Removes the ids from the key's timeline, if they are there."""
+    def remove(key, ids, of={}):
+        """Removes the ids from the key's timeline, if they are there; `of` as in `backfill`."""
 
     def drop(keys):
         """Makes the keys cold; backfills in progress there will do nothing."""
@@ -195,10 +201,10 @@ class ITimelineStore(Interface):
 class IBulkStore(ITimelineStore):
     """A store that adds many ids in few exchanges. Optional: for other stores `add` is called."""
 
-    def add_batch(ids_by_key):
-        """Like `add`, for each {key: ids}."""
+    def add_batch(ids_by_key, of={}):
+        """Like `add`, for each {key: ids}; `of` as in `backfill`."""
 
-    def add_to_each(kind, chunks, id):
+    def add_to_each(kind, chunks, id, of=0):
         """Adds the id to the keys `kind:number` of the numbers in all chunks, as `add` would.
 
         Yields each chunk once it is written; it may have read some later chunks before that. A chunk is a sequence of
@@ -210,7 +216,7 @@ class IWarmingStore(ITimelineStore):
     """A store that backfills many timelines with the same ids in few exchanges. Optional; used by the lab."""
 
     def backfill_all(keys, read):
-        """`begin_backfill` for all cold keys, then `backfill` of each with the result of `read()`: (ids, floor).
+        """`begin_backfill` for all cold keys, then `backfill` of each with the Slice that `read()` returns.
 
         As with `backfill`, ids that were added in between are kept, or the timeline stays cold.
         """

@@ -1,6 +1,8 @@
 """The frozen values that cross an interface. Independent of databases, stores and requests."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -47,6 +49,9 @@ class TweetView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     parent_id: int | None = None
     parent_username: str | None = None
     replies: int = 0
+    reposts: int = 0
+    likes: int = 0
+    repost_of: int | None = None  # the tweet's id; then this is a repost, and its author the user who reposted
 
     @property
     def date(self) -> datetime:
@@ -66,16 +71,21 @@ class Page(NamedTuple):
         return cls(page, page[-1].id if len(tweets) > limit else None)
 
 
+NOTHING: Mapping[int, int] = MappingProxyType({})
+
+
 class Slice(NamedTuple):
     """A part of a materialized timeline: ids, newest first, none below `floor`.
 
     `floor` is the id down to which the timeline is complete, 0 if nothing is missing. Fewer ids than requested mean
-    that the materialized timeline ends here. `checkpoint` is the store's, read in the same exchange.
+    that the materialized timeline ends here. `checkpoint` is the store's, read in the same exchange. `of` has the tweet
+    of each id that is not a tweet's own: {id of a repost: id of the tweet}.
     """
 
     ids: list[int]
     floor: int
     checkpoint: bytes | None = None
+    of: Mapping[int, int] = NOTHING
 
 
 # The events of the outbox, encoded as JSON with the class name as "type".
@@ -86,19 +96,24 @@ class Event(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
 
 
 class TweetCreated(Event, frozen=True):
-    """A user posted a tweet, which may be a reply: its parent has one more then."""
+    """A user posted a tweet, which may be a reply: its parent has one more then. Or reposted the tweet `of`."""
 
     tweet_id: int
     user_id: int
     parent_id: int | None = None
+    of: int = 0
 
 
 class TweetsDeleted(Event, frozen=True):
-    """Tweets of one author; many at once when a closed account is removed. Their parents have fewer replies then."""
+    """Tweets of one author; many at once when a closed account is removed. Their parents have fewer replies then.
+
+    Or the undo of one repost of the tweet `of`.
+    """
 
     tweet_ids: tuple[int, ...]
     user_id: int
     parent_ids: tuple[int, ...] = ()
+    of: int = 0
 
 
 class Followed(Event, frozen=True):

@@ -9,22 +9,28 @@ from tweeter.models.outbox import Consumer, FanOutChunk, OutboxEvent
 from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
 from tweeter.models.timelines import StoredTimeline, TimelineEntry, TimelineRun
-from tweeter.models.tweet import Hashtag, Mention, Tweet
-from tweeter.models.user import Celebrity, Relationship, User, closed_users
+from tweeter.models.tweet import CounterChange, DeletedTweet, Hashtag, Like, Mention, Tweet
+from tweeter.models.user import Block, Celebrity, Hidden, Mute, Relationship, User, closed_users
 
 __all__ = [
     "AccessToken",
     "Application",
     "AuthorizationCode",
     "Base",
+    "Block",
     "Celebrity",
     "Consumer",
+    "CounterChange",
+    "DeletedTweet",
     "FanOutChunk",
     "Hashtag",
+    "Hidden",
     "Imported",
+    "Like",
     "LoginSession",
     "Marker",
     "Mention",
+    "Mute",
     "OutboxEvent",
     "PostedKey",
     "Relationship",

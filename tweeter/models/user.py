@@ -36,6 +36,8 @@ class User(Base):
     closed: Mapped[bool] = mapped_column(default=False, server_default=false())
     # The number of this account's last write (see `outbox.NUMBER`): the viewer's pages must contain it.
     last_write: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # Grows with each change of the authors that are hidden from this user; 0 if there never were any.
+    hidden_version: Mapped[int] = mapped_column(default=0, server_default="0")
 
     # Without AUTOINCREMENT SQLite could give the id of a closed account to the next new one.
     __table_args__ = (
@@ -71,5 +73,50 @@ class Relationship(Base):
         # A covering index for fan-out, which reads an author's followers in chunks by id.
         Index(None, "to_user_id", "from_user_id", unique=True),
         CheckConstraint("from_user_id <> to_user_id", "not_oneself"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class Mute(Base):
+    """`from_user` does not want to see `to_user`, who is not informed."""
+
+    __tablename__ = "mutes"
+
+    from_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    to_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+
+    __table_args__ = (
+        Index(None, "to_user_id", "from_user_id", unique=True),
+        CheckConstraint("from_user_id <> to_user_id", "not_oneself"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class Block(Base):
+    """`from_user` blocks `to_user`: neither sees, follows, mentions, answers or reposts the other."""
+
+    __tablename__ = "blocks"
+
+    from_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    to_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+
+    __table_args__ = (
+        Index(None, "to_user_id", "from_user_id", unique=True),
+        CheckConstraint("from_user_id <> to_user_id", "not_oneself"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class Hidden(Base):
+    """The viewer's timelines do not contain the author's tweets: one row for all mutes and blocks between the two."""
+
+    __tablename__ = "hidden"
+
+    viewer_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    author_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+
+    __table_args__ = (
+        # Fan-out reads an author's followers without these.
+        Index(None, "author_id", "viewer_id", unique=True),
         {"sqlite_with_rowid": False},
     )
