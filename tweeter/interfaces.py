@@ -7,6 +7,8 @@ events to them. Their values are in `tweeter.values`.
 
 from zope.interface import Attribute, Interface
 
+from tweeter.values import NOTHING
+
 
 class ITimelines(Interface):
     """Pages of timelines. All implementations return the same pages."""
@@ -30,6 +32,7 @@ class ITimelineKind(Interface):
     owned = Attribute("True if each user has one, False if the site has one, whose owner is 0.")
     private = Attribute("True if only its owner may read it.")
     to_followers = Attribute("True if it contains all tweets of each author whom its owner follows.")
+    reposts = Attribute("True if it contains reposts: see tweeter.timelines.reposts.")
     related = Attribute("True if `related_owners` finds owners; the base class sets it if that method is overridden.")
 
     def tweets(owner):
@@ -73,10 +76,13 @@ class ITimelineKind(Interface):
         """The newest `limit` ids, newest first, by the definition."""
 
     def read_page(session, owner, cursor):
-        """The TweetViews of a page and one more if there is one, newest first, by the definition in one statement."""
+        """The Entries of a page and one more if there is one, newest first, by the definition in one statement."""
 
     def read_page_quickly(session, owner, cursor):
         """The same as `read_page`, by faster statements if there are any. SQL serves fallbacks in this way."""
+
+    def reposted_below(session, owner, ids, floor):
+        """How many of the timeline's authors reposted each of these tweets below a floor: {id: count}."""
 
     def backfill(session, owner, capacity):
         """A Slice of at most `capacity` newest ids to backfill a cold timeline with; it may be partial."""
@@ -169,7 +175,7 @@ class ITimelineStore(Interface):
         A token that is older than the time limit of a backfill counts as missing.
         """
 
-    def backfill(key, token, ids, floor, of={}):
+    def backfill(key, token, ids, floor, of=NOTHING):
         """Replaces the token by the ids, atomically, and keeps the ids that were added behind it. True if it did.
 
         `of` has the tweet of each id that is not a tweet's own: {id of a repost: id of the tweet}.
@@ -185,7 +191,7 @@ class ITimelineStore(Interface):
         store may trim late, at up to twice the capacity.
         """
 
-    def remove(key, ids, of={}):
+    def remove(key, ids, of=NOTHING):
         """Removes the ids from the key's timeline, if they are there; `of` as in `backfill`."""
 
     def drop(keys):
@@ -201,7 +207,7 @@ class ITimelineStore(Interface):
 class IBulkStore(ITimelineStore):
     """A store that adds many ids in few exchanges. Optional: for other stores `add` is called."""
 
-    def add_batch(ids_by_key, of={}):
+    def add_batch(ids_by_key, of=NOTHING):
         """Like `add`, for each {key: ids}; `of` as in `backfill`."""
 
     def add_to_each(kind, chunks, id, of=0):

@@ -1,6 +1,6 @@
 """The frozen values that cross an interface. Independent of databases, stores and requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -58,20 +58,55 @@ class TweetView(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return datetime.fromtimestamp(self.epoch_ms / 1000, UTC)
 
 
+NOTHING: Mapping[int, int] = MappingProxyType({})
+
+
+class Repost(NamedTuple):
+    """The newest repost that places a tweet in a timeline: its id and its author.
+
+    `others` counts the other authors of the timeline who reposted the tweet, without the timeline's owner.
+    """
+
+    id: int
+    user_id: int
+    username: str
+    display_name: str
+    others: int = 0
+
+
+class Entry(NamedTuple):
+    """A tweet in a timeline; with a repost, if the repost places it there."""
+
+    tweet: TweetView
+    repost: Repost | None = None
+
+    @property
+    def id(self) -> int:
+        """Its place: the id of the repost or of the tweet."""
+        return self.repost.id if self.repost else self.tweet.id
+
+
 class Page(NamedTuple):
-    """Tweets, newest first, and the cursor of the next page: its `before`, None at the end of the timeline."""
+    """Tweets, newest entry first, and the cursor of the next page: its `before`, None at the end of the timeline.
+
+    `reposts` has the reposts by the ids of the tweets that they place.
+    """
 
     tweets: tuple[TweetView, ...]
     older: int | None
+    reposts: Mapping[int, Repost] = MappingProxyType({})
 
     @classmethod
-    def cut(cls, tweets: list[TweetView], limit: int) -> "Page":
-        """Makes a page from at most `limit` + 1 tweets; the extra one shows that another page follows."""
-        page = tuple(tweets[:limit])
-        return cls(page, page[-1].id if len(tweets) > limit else None)
+    def cut(cls, entries: Sequence[Entry], limit: int) -> "Page":
+        """Makes a page from at most `limit` + 1 entries; the extra one shows that another page follows."""
+        page = entries[:limit]
+        older = page[-1].id if len(entries) > limit else None
+        reposts = {entry.tweet.id: entry.repost for entry in page if entry.repost}
+        return cls(tuple([entry.tweet for entry in page]), older, reposts)
 
-
-NOTHING: Mapping[int, int] = MappingProxyType({})
+    def place(self, tweet: TweetView) -> int:
+        """The id of the tweet's entry."""
+        return self.reposts[tweet.id].id if tweet.id in self.reposts else tweet.id
 
 
 class Slice(NamedTuple):

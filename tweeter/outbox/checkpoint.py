@@ -58,7 +58,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
         """A predicate for cached tweets that an event in flight may have changed; None if there are no such events."""
         authors: set[int] = set()
         deleted: set[int] = set()
-        parents: set[int] = set()  # their number of replies changes
+        parents: set[int] = set()  # their number of replies or reposts changes
         closing = False
         for each in self.in_flight:
             match each.event:
@@ -70,8 +70,8 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
                 case TweetsDeleted(tweet_ids, _, parent_ids):
                     deleted.update(tweet_ids)
                     parents.update(parent_ids)
-                case TweetCreated(_, _, parent_id) if parent_id is not None:
-                    parents.add(parent_id)
+                case TweetCreated(_, _, parent_id, of) if parent_id is not None or of:
+                    parents.add(of or parent_id or 0)
         if not authors and not deleted and not parents:
             return None
         return lambda tweet: (

@@ -1,242 +1,28 @@
 """The actions of users: rows and outbox event in one transaction; the relay delivers the event after the commit.
 
-The caller owns the transaction. All business rules are here, so they apply equally to forms, commands and tests. An
-action that they do not allow raises Refused, with a message for the user.
+The caller owns the transaction. All business rules are here and in `accounts`, `tweets` and `relationships`, so they
+apply equally to forms, commands and tests. An action that they do not allow raises Refused, with a message for the
+user.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
 from pyramid.request import Request
-from sqlalchemy import delete, select, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm import Session
 
-from tweeter import ids, outbox, text
-from tweeter.db.sessions import insert_new, write
-from tweeter.errors import Missing, NotYours, Refused
+from tweeter import outbox
 from tweeter.interfaces import IDelivery
-from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users
-from tweeter.services.checks import check_bio, check_display_name, check_message, check_password
-from tweeter.services.closing import lock_tweets
+from tweeter.services.accounts import Accounts
 from tweeter.services.passwords import Passwords
-from tweeter.services.people import find_user
-from tweeter.values import (
-    AccountClosed,
-    Followed,
-    ProfileChanged,
-    TweetCreated,
-    TweetsDeleted,
-    Unfollowed,
-)
-
-ID_TRIES = 5
+from tweeter.services.relationships import Relationships
+from tweeter.services.tweets import Tweets
 
 
-class Actions:
+class Actions(Accounts, Tweets, Relationships):
     """The actions, within the session's transaction. They take ids and return rows."""
-
-    def __init__(self, session: Session, passwords: Passwords, message_limit: int) -> None:
-        self._session = session
-        self._passwords = passwords
-        self._message_limit = message_limit
-
-    # accounts
-
-    def sign_up(self, username: str, password: str, display_name: str = "", bio: str = "") -> User:
-        """Opens an account."""
-        if not text.USERNAME.fullmatch(username):
-            raise Refused("A username has 1 to 20 letters, digits or underscores.", "username")
-        check_password(password)
-        user = User(
-            username=username,
-            username_key=username.lower(),
-            display_name=check_display_name(display_name) or username,
-            bio=check_bio(bio),
-            password_hash=self._passwords.hash(password),  # slow, so before anything is locked
-        )
-        try:
-            with self._session.begin_nested():
-                self._session.add(user)
-        except IntegrityError:
-            raise Refused("This username is taken.", "username") from None
-        return user
-
-    def change_profile(self, user_id: int, display_name: str, bio: str) -> None:
-        """Changes name and bio. An empty name becomes the username."""
-        user = self._user(user_id, lock=True)
-        name = check_display_name(display_name) or user.username
-        user.bio = check_bio(bio)
-        if user.display_name != name:
-            user.display_name, user.folded_name = name, text.fold(name)
-            self._wrote(user_id)
-            outbox.record(self._session, ProfileChanged(user_id))
-        self._session.flush()
-
-    def set_password(self, user_id: int, password: str) -> User:
-        """Sets a new password, and ends every session that began with the old one."""
-        check_password(password)
-        password_hash = self._passwords.hash(password)  # slow, so before anything is locked
-        user = self._user(user_id, lock=True)
-        user.password_hash = password_hash
-        user.auth_version = user.auth_version + 1
-        self._session.flush()
-        return user
-
-    def sign_out_everywhere(self, user_id: int) -> None:
-        """Ends every session of the account."""
-        self._count(User.id == user_id, auth_version=1)
-
-    def close_account(self, user_id: int) -> None:
-        """Closes the account: no page shows it, its tweets or its follows from now on, and its username is free again.
-
-        `tweeter.services.closing` removes the rows later: there may be millions, which would lock others too long.
-        """
-        user = self._user(user_id, lock=True)
-        user.closed = True
-        user.username_key = f"!{user_id}"  # not a valid username
-        user.display_name = user.bio = user.password_hash = ""
-        user.auth_version = user.auth_version + 1
-        outbox.record(self._session, AccountClosed(user_id))
-        self._session.flush()
-
-    # tweets
-
-    def post(self, user_id: int, message: str, parent_id: int | None = None) -> Tweet:
-        """Posts a tweet; a reply if a parent is given."""
-        session = self._session
-        message = check_message(message, self._message_limit)
-        if parent_id is not None and self._author(parent_id) is None:
-            raise Missing("The tweet you reply to was deleted.", "parent_id")
-        if not self._wrote(user_id, tweets_count=1):
-            raise Missing("This account is closed.")
-        tweet = self._insert_tweet(user_id, message, parent_id)
-        self._index(tweet)
-        if parent_id is not None:
-            self._count_replies(parent_id, 1)
-        outbox.record(session, TweetCreated(tweet.id, user_id, parent_id))
-        session.flush()
-        return tweet
-
-    def delete(self, user_id: int, tweet_id: int) -> None:
-        """Deletes a tweet of the user. Replies to it stay."""
-        author_id = self._author(tweet_id)
-        if author_id is None:
-            raise Missing("This tweet was deleted.")
-        if author_id != user_id:
-            raise NotYours("This tweet belongs to another user.")
-        self._lock(user_id)
-        parent_id = self._session.scalar(select(Tweet.parent_id).where(Tweet.id == tweet_id))
-        parent_ids = () if parent_id is None else (parent_id,)
-        lock_tweets(self._session, [tweet_id, *parent_ids])
-        if not write(self._session, delete(Tweet).where(Tweet.id == tweet_id)):
-            raise Missing("This tweet was deleted.")
-        if parent_id is not None:
-            self._count_replies(parent_id, -1)
-        self._wrote(user_id, tweets_count=-1)
-        outbox.record(self._session, TweetsDeleted((tweet_id,), user_id, parent_ids))
-        self._session.flush()
-
-    # relationships
-
-    def follow(self, user_id: int, username: str) -> None:
-        """Follows a user. Idempotent."""
-        followee = self.find(username)
-        if followee.id == user_id:
-            raise Refused("You can't follow yourself.")
-        if self._follows(user_id, followee.id):
-            return
-        self._lock(user_id, followee.id)
-        if insert_new(self._session, Relationship, from_user_id=user_id, to_user_id=followee.id):
-            self._wrote(user_id, following_count=1)
-            self._count(User.id == followee.id, followers_count=1)
-            outbox.record(self._session, Followed(user_id, followee.id))
-            self._session.flush()
-
-    def unfollow(self, user_id: int, username: str) -> None:
-        """Unfollows a user. Idempotent."""
-        followee = self.find(username)
-        if not self._follows(user_id, followee.id):
-            return
-        self._lock(user_id, followee.id)
-        gone = delete(Relationship).where(Relationship.from_user_id == user_id, Relationship.to_user_id == followee.id)
-        if write(self._session, gone):
-            self._wrote(user_id, following_count=-1)
-            self._count(User.id == followee.id, followers_count=-1)
-            outbox.record(self._session, Unfollowed(user_id, followee.id))
-            self._session.flush()
-
-    def find(self, username: str) -> User:
-        """The user with that username, case-insensitive."""
-        user = find_user(self._session, username)
-        if user is None:
-            raise Missing(f"There is no user called {text.clean_line(username)[:20]}.")
-        return user
-
-    # the parts
-
-    def _user(self, user_id: int, lock: bool = False) -> User:
-        user = self._session.get(User, user_id, with_for_update=lock or None)
-        if user is None or user.closed:
-            raise Missing("This account is closed.")
-        return user
-
-    def _author(self, tweet_id: int) -> int | None:
-        """The id of the tweet's author; None if the tweet is deleted."""
-        open_ = Tweet.user_id.not_in(closed_users)
-        return self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
-
-    def _follows(self, user_id: int, followee_id: int) -> bool:
-        return self._session.get(Relationship, (user_id, followee_id), populate_existing=True) is not None
-
-    def _lock(self, *user_ids: int) -> None:
-        """Locks the accounts, in the order of their ids, so that two users who follow each other cannot deadlock.
-
-        It also serializes a request that was sent twice at once.
-        """
-        found = User.id.in_(user_ids) & ~User.closed
-        rows = select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
-        if len(self._session.scalars(rows).all()) < len(user_ids):
-            raise Missing("This account is closed.")
-
-    def _wrote(self, user_id: int, **steps: int) -> int:
-        """Updates counters, and stores the number of the next recorded event as the account's last write."""
-        number = outbox.NUMBER[self._session.get_bind().dialect.name]
-        return self._count(User.id == user_id, {"last_write": number}, **steps)
-
-    def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
-        counted = {name: getattr(User, name) + step for name, step in steps.items()}
-        return write(self._session, update(User).where(who, ~User.closed).values({**values, **counted}))
-
-    def _count_replies(self, parent_id: int, step: int) -> None:
-        counted = {"replies_count": Tweet.replies_count + step}
-        write(self._session, update(Tweet).where(Tweet.id == parent_id).values(counted))
-
-    def _insert_tweet(self, user_id: int, message: str, parent_id: int | None) -> Tweet:
-        values: dict[str, Any] = {"user_id": user_id, "message": message, "parent_id": parent_id}
-        for _ in range(ID_TRIES):
-            values["id"] = ids.generate_id() if parent_id is None else ids.generate_id(parent_id)
-            values["date"] = ids.date_of(values["id"])
-            tweet = Tweet(**values)
-            # False if another process took this id within the same millisecond.
-            if insert_new(self._session, Tweet, **values):
-                make_transient_to_detached(tweet)
-                break
-        self._session.add(tweet)  # raises IntegrityError when it is flushed if no id was free
-        return tweet
-
-    def _index(self, tweet: Tweet) -> None:
-        """Records the tweet's mentions and hashtags."""
-        names, tags = text.entities(tweet.message)
-        self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
-        if names:
-            # Locked, so that an account that is being closed either still exists at the commit or is not found here.
-            mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
-            for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
-                self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
 
 
 def actions_of(registry: Registry, session: Session) -> Actions:

@@ -1,4 +1,4 @@
-"""Removes the rows of closed accounts, a chunk at a time (`chunks.in_chunks`).
+"""Removes the rows of closed accounts and of deleted tweets, a chunk at a time (`chunks.in_chunks`).
 
 Closing an account sets `closed` in its row, and every page excludes it from then on. It may have a million followers
 and tweets, so `tweeter.services.housekeeping` or `tweeter user close` removes their rows afterwards. Each chunk is
@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from tweeter import outbox
 from tweeter.db.chunks import CHUNK
-from tweeter.db.sessions import write
-from tweeter.models import Mention, Relationship, Tweet, User
+from tweeter.db.sessions import insert_new, write
+from tweeter.models import CounterChange, DeletedTweet, Like, Mention, Relationship, Tweet, User
+from tweeter.timelines.queries import references
 from tweeter.values import TweetsDeleted
 
 
@@ -33,7 +34,7 @@ def remove_some(session: Session, limit: int = CHUNK) -> int:
 
 def _remove(session: Session, user_id: int, limit: int) -> int:
     """Removes up to `limit` rows of the account from one table: tweets must be locked after accounts."""
-    for remove in (_remove_tweets, _remove_follows, _remove_mentions):
+    for remove in (_remove_tweets, _remove_follows, _remove_mentions, _remove_likes):
         if removed := remove(session, user_id, limit):
             return removed
     return 0
@@ -49,9 +50,12 @@ def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
     locked = lock_tweets(session, {*ids, *parents})
     ids = [id_ for id_ in ids if id_ in locked]
     replies = Counter(parent for id_ in ids if (parent := locked[id_]) in locked and parent not in ids)
+    reposted = set(references(session, ids).values())
+    session.add_all(CounterChange(tweet_id=id_, reposts=-1) for id_ in sorted(reposted))
+    forget_tweets(session, ids)
     # No page shows them any more, but AccountClosed may not be applied to every store yet.
     if ids:
-        outbox.record(session, TweetsDeleted(tuple(ids), user_id, tuple(sorted(replies))))
+        outbox.record(session, TweetsDeleted(tuple(ids), user_id, tuple(sorted({*replies, *reposted}))))
         session.flush()
     for step in set(replies.values()):
         fewer = Tweet.id.in_([parent for parent, number in replies.items() if number == step])
@@ -95,6 +99,40 @@ def _remove_mentions(session: Session, user_id: int, limit: int) -> int:
     if not ids:
         return 0
     return write(session, delete(Mention).where(Mention.user_id == user_id, Mention.tweet_id >= ids[-1]))
+
+
+def _remove_likes(session: Session, user_id: int, limit: int) -> int:
+    ids = _chunk(session, Like.tweet_id, Like.user_id == user_id, limit)
+    if not ids:
+        return 0
+    session.add_all(CounterChange(tweet_id=id_, likes=-1) for id_ in ids)
+    session.flush()
+    return write(session, delete(Like).where(Like.user_id == user_id, Like.tweet_id >= ids[-1]))
+
+
+def forget_tweets(session: Session, ids: Iterable[int]) -> None:
+    """Marks deleted tweets that have likes or reposts, so that `remove_some_of_deleted` removes these later."""
+    wanted = list(ids)
+    liked = set(session.scalars(select(Like.tweet_id).where(Like.tweet_id.in_(wanted)).distinct()))
+    reposted = set(session.scalars(select(Tweet.repost_of_id).where(Tweet.repost_of_id.in_(wanted)).distinct()))
+    for id_ in sorted(liked | {id_ for id_ in reposted if id_ is not None}):
+        insert_new(session, DeletedTweet, id=id_)
+
+
+def remove_some_of_deleted(session: Session, limit: int = CHUNK) -> int:
+    """Removes a chunk of the likes and reposts of a deleted tweet; returns the number of rows, 0 if there are none.
+
+    No page shows them: a repost is shown only with its tweet.
+    """
+    tweet_id = session.scalar(select(DeletedTweet.id).limit(1))
+    if tweet_id is None:
+        return 0
+    write(session, delete(CounterChange).where(CounterChange.tweet_id == tweet_id))
+    if reposts := _chunk(session, Tweet.id, Tweet.repost_of_id == tweet_id, limit):
+        return write(session, delete(Tweet).where(Tweet.id.in_(reposts)))
+    if likes := _chunk(session, Like.id, Like.tweet_id == tweet_id, limit):
+        return write(session, delete(Like).where(Like.tweet_id == tweet_id, Like.id >= likes[-1]))
+    return write(session, delete(DeletedTweet).where(DeletedTweet.id == tweet_id)) or 1
 
 
 def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:

@@ -1,4 +1,5 @@
-"""Background work: prunes the outbox, removes the rows of closed accounts, ends bulk loads that died.
+"""Background work: counts likes and reposts, prunes the outbox, ends bulk loads that died, and removes the rows of
+closed accounts and of deleted tweets.
 
 Each process has a thread for it, under every backend. It works in chunks, in short transactions; several processes may
 work at once.
@@ -17,11 +18,13 @@ from tweeter.db.chunks import in_chunks
 from tweeter.db.sessions import SessionFactory
 from tweeter.outbox import consumers
 from tweeter.outbox.site import end_load
-from tweeter.services.closing import remove_some
+from tweeter.services import counters
+from tweeter.services.closing import remove_some, remove_some_of_deleted
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 15.0  # seconds
+COUNT_EVERY = 1.0  # seconds
+LOOK_EVERY = 15.0
 PRUNE_EVERY = 600.0
 
 
@@ -32,6 +35,7 @@ class Housekeeper:
         self._sessions = sessions
         self._keep = keep
         self._pruned = -PRUNE_EVERY
+        self._tidied = -LOOK_EVERY
         self._reset()
 
     def _reset(self) -> None:
@@ -69,12 +73,16 @@ class Housekeeper:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._awake.wait(LOOK_EVERY)
+            called = self._awake.wait(COUNT_EVERY)
             self._awake.clear()
             with self._passed:
                 self._begun += 1
             try:
-                self.tidy()
+                if counters.due(self._sessions):
+                    sum(in_chunks(self._sessions, counters.count_some, self._goes_on))
+                if called or time.monotonic() - self._tidied > LOOK_EVERY:
+                    self._tidied = time.monotonic()
+                    self.tidy()
             except SQLAlchemyError as error:
                 log.warning("housekeeping is postponed: %s", getattr(error, "orig", error))
             except Exception:
@@ -87,8 +95,9 @@ class Housekeeper:
         """Does one pass of all work that is due."""
         end_load(self._sessions, dead=True)
         removed = sum(in_chunks(self._sessions, remove_some, self._goes_on))
+        removed += sum(in_chunks(self._sessions, remove_some_of_deleted, self._goes_on))
         if removed:
-            log.info("%d rows of closed accounts removed", removed)
+            log.info("%d rows of closed accounts and deleted tweets removed", removed)
         if time.monotonic() - self._pruned > PRUNE_EVERY:
             self._pruned = time.monotonic()
             prune = partial(consumers.prune, keep=self._keep)

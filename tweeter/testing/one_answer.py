@@ -14,7 +14,8 @@ from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import CIRCUIT_OPENED
 from tweeter.models import Tweet
 from tweeter.outbox.site import renew_site_id
-from tweeter.services.closing import remove_some
+from tweeter.services import counters
+from tweeter.services.closing import remove_some, remove_some_of_deleted
 from tweeter.testing.faults import Fault
 from tweeter.testing.site import Process, Site
 from tweeter.timelines.kinds import CELEBRITIES, celebrities_key
@@ -113,6 +114,35 @@ def one_answer(
                 actions.delete(self.site.model.tweets[id_][0], id_)
             del self.site.model.tweets[id_]
 
+        @something_said
+        @rule(process=processes, user=whom, tweet=whom, deliver=st.sampled_from([True, True, False]))
+        def repost(self, process: int, user: int, tweet: int, deliver: bool) -> None:
+            user, tweet = self._user(user), self._tweet(tweet)
+            with self._process(process).acting(deliver) as actions:
+                id_ = actions.repost(user, tweet).id
+            self.site.model.reposts[id_] = (user, tweet)
+
+        repost_more = repost
+
+        @precondition(lambda self: bool(self.site.model.living_reposts()))
+        @rule(process=processes, number=whom)
+        def undo_repost(self, process: int, number: int) -> None:
+            reposts = self.site.model.living_reposts()
+            id_ = reposts[number % len(reposts)]
+            with self._process(process).acting() as actions:
+                actions.undo_repost(*self.site.model.reposts[id_])
+            del self.site.model.reposts[id_]
+
+        @rule(process=processes, limit=st.integers(1, 3))
+        def count_some(self, process: int, limit: int) -> None:
+            with self._process(process).acting() as actions:
+                counters.count_some(actions._session, limit)
+
+        @rule(process=processes, limit=st.integers(1, 3))
+        def remove_rows_of_deleted_tweets(self, process: int, limit: int) -> None:
+            with self._process(process).acting() as actions:
+                remove_some_of_deleted(actions._session, limit)
+
         @precondition(lambda self: len(self.site.model.names) > 1)
         @rule(process=processes, follower=whom, followee=whom)
         def follow(self, process: int, follower: int, followee: int) -> None:
@@ -153,6 +183,8 @@ def one_answer(
             model.follows = {pair for pair in model.follows if id_ not in pair}
             model.hidden |= {tweet: row[2] for tweet, row in model.tweets.items() if row[0] == id_}
             model.tweets = {tweet: row for tweet, row in model.tweets.items() if row[0] != id_}
+            model.hidden_reposts |= {repost: row[1] for repost, row in model.reposts.items() if row[0] == id_}
+            model.reposts = {repost: row for repost, row in model.reposts.items() if row[0] != id_}
 
         @rule(process=processes, limit=st.integers(1, 3), chunks=st.integers(1, 3))
         def remove_rows_of_closed_accounts(self, process: int, limit: int, chunks: int) -> None:
@@ -162,8 +194,9 @@ def one_answer(
                     remove_some(session, limit)
                     rows = set(session.scalars(select(Tweet.id)))
                     session.commit()
-                hidden = self.site.model.hidden
-                self.site.model.hidden = {tweet: parent for tweet, parent in hidden.items() if tweet in rows}
+                model = self.site.model
+                model.hidden = {tweet: parent for tweet, parent in model.hidden.items() if tweet in rows}
+                model.hidden_reposts = {id_: of for id_, of in model.hidden_reposts.items() if id_ in rows}
 
         @rule(process=processes)
         def wipe(self, process: int) -> None:

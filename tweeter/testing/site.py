@@ -12,11 +12,11 @@ import tweeter
 from tweeter import ids, outbox
 from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds, ITimelines
-from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
+from tweeter.models import CounterChange, DeletedTweet, Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.services.actions import Actions, actions_of
 from tweeter.settings import merge
 from tweeter.timelines.kinds import Kinds
-from tweeter.values import Cursor, Page, Reloaded, Timeline, TweetView
+from tweeter.values import Cursor, Entry, Page, Reloaded, Repost, Timeline, TweetView
 
 CHEAP = {
     "tweeter.secret": "only for tests",
@@ -103,16 +103,35 @@ class Model:
     follows: set[tuple[int, int]] = field(default_factory=set)
     tweets: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)  # id: author, message, parent
     mentions: dict[int, set[int]] = field(default_factory=dict)  # tweet id: users
+    reposts: dict[int, tuple[int, int]] = field(default_factory=dict)  # id: user, tweet
     hidden: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
+    hidden_reposts: dict[int, int] = field(default_factory=dict)  # reposts of closed accounts with rows; id: tweet
 
-    def ids(self, timeline: Timeline) -> list[int]:
-        """The expected ids of a timeline, newest first, by the kind's definition in Python."""
+    def entries(self, timeline: Timeline) -> list[Entry]:
+        """The expected entries of a timeline, newest first, by the kind's definition in Python."""
         kind = self.kinds[timeline.kind]
-        return sorted((id_ for id_ in self.tweets if kind.contains(self, timeline.owner, id_)), reverse=True)
+        reposts = {id_: tweet for id_, (_, tweet) in self.reposts.items() if tweet in self.tweets and kind.reposts}
+        reasons: dict[int, list[int]] = {}
+        for id_ in sorted([*self.tweets, *reposts], reverse=True):
+            if kind.contains(self, timeline.owner, id_):
+                reasons.setdefault(reposts.get(id_, id_), []).append(id_)
+        return [self._entry(timeline.owner, tweet, ids) for tweet, ids in reasons.items()]
+
+    def _entry(self, owner: int, tweet: int, reasons: list[int]) -> Entry:
+        newest, *older = reasons
+        if newest == tweet:
+            return Entry(self.view(tweet))
+        user = self.author(newest)
+        others = sum(id_ != tweet and self.author(id_) != owner for id_ in older)
+        return Entry(self.view(tweet), Repost(newest, user, self.usernames[user], self.names[user], others))
+
+    def living_reposts(self) -> list[int]:
+        """The ids of the reposts whose tweets exist."""
+        return [id_ for id_, (_, tweet) in self.reposts.items() if tweet in self.tweets]
 
     def author(self, id_: int) -> int:
-        """The author's id of a tweet."""
-        return self.tweets[id_][0]
+        """The author's id of a tweet or a repost."""
+        return self.tweets[id_][0] if id_ in self.tweets else self.reposts[id_][0]
 
     def view(self, id_: int) -> TweetView:
         """The expected tweet."""
@@ -128,6 +147,7 @@ class Model:
             parent,
             self.usernames[answered[0]] if answered else None,
             [*(row[2] for row in self.tweets.values()), *self.hidden.values()].count(id_),
+            [*(tweet for _, tweet in self.reposts.values()), *self.hidden_reposts.values()].count(id_),
         )
 
     def timelines(self) -> list[Timeline]:
@@ -169,7 +189,7 @@ class Site:
         """Removes all users and tweets without restarting the processes, as a bulk load does."""
         with self.processes[0].sessions() as session:
             begin_immediate(session)
-            for table in (Mention, Relationship, Tweet, User, OutboxEvent):
+            for table in (Mention, Relationship, CounterChange, DeletedTweet, Tweet, User, OutboxEvent):
                 session.execute(delete(table))
             outbox.record(session, Reloaded())
             session.commit()
@@ -190,19 +210,18 @@ class Site:
         return found
 
     def _differences(self, process: Process, timeline: Timeline, limit: int) -> Iterator[str]:
-        expected = self.model.ids(timeline)
+        expected = self.model.entries(timeline)
         # A fault that is active may have any effect between two pages: each waits.
         pages = process.walk(timeline, limit, settled=not process.ill)
-        shown = [tweet for page in pages for tweet in page.tweets]
-        if [tweet.id for tweet in shown] != expected:
-            yield f"{[tweet.id for tweet in shown]} instead of {expected}"
+        shown = [Entry(tweet, page.reposts.get(tweet.id)) for page in pages for tweet in page.tweets]
+        if [entry.id for entry in shown] != [entry.id for entry in expected]:
+            yield f"{[entry.id for entry in shown]} instead of {[entry.id for entry in expected]}"
             return
         for page in pages[:-1]:
             if len(page.tweets) != limit:
                 yield f"a page of {len(page.tweets)} before the end"
         if pages[-1].older is not None or (len(pages) > 1 and not pages[-1].tweets):
             yield "the last page does not know that it is the last"
-        for tweet in shown:
-            wanted = self.model.view(tweet.id)
-            if tweet != wanted:
-                yield f"{tweet} instead of {wanted}"
+        for entry, wanted in zip(shown, expected, strict=True):
+            if entry != wanted:
+                yield f"{entry} instead of {wanted}"

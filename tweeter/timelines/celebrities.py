@@ -30,6 +30,7 @@ from tweeter.db.sessions import SessionFactory, insert_new
 from tweeter.ids import MAX_ID
 from tweeter.models import Celebrity, Relationship, Tweet, User, closed_users
 from tweeter.timelines.kind import LIMIT, OWNER
+from tweeter.timelines.queries import references
 from tweeter.values import Slice
 
 HYSTERESIS = 2  # a celebrity is pushed again with fewer than this part of the followers
@@ -72,9 +73,10 @@ class Celebrities:
 
 
 def newest(session: Session, capacity: int) -> Slice:
-    """The newest tweets of all celebrities, to backfill with."""
+    """The newest tweets and reposts of all celebrities, to backfill with."""
     statement = _NEWEST_OF_EACH if session.get_bind().dialect.name == "postgresql" else _NEWEST
-    return _slice(session.scalars(statement, {"limit": capacity + 1}).all(), capacity)
+    found = _slice(session.scalars(statement, {"limit": capacity + 1}).all(), capacity)
+    return found._replace(of=references(session, found.ids))
 
 
 def followed(session: Session, owner: int, capacity: int) -> Slice:

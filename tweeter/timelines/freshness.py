@@ -80,17 +80,23 @@ class Freshness:
         if moment is None or not (moment.checkpoint.in_flight or moment.added):
             return found
         lowest = found.ids[-1] + 1 if len(found.ids) == count else found.floor
+        reposts = self._kinds[timeline.kind].reposts
         posted = {
-            event.tweet_id: event.user_id
+            event.tweet_id: event
             for event in tweets_in_flight(moment.checkpoint)
-            if lowest <= event.tweet_id < before
+            if lowest <= event.tweet_id < before and (reposts or not event.of)
         }
-        missing = self._among(timeline, posted)
+        missing = self._among(timeline, {id_: event.user_id for id_, event in posted.items()})
+        of = {id_: posted[id_].of for id_ in missing if posted[id_].of}
         for author in moment.added:
             with self._reads() as session:
-                missing.update(id_ for id_ in queries.tweet_ids(session, author, before, count) if id_ >= lowest)
+                theirs = [id_ for id_ in queries.tweet_ids(session, author, before, count) if id_ >= lowest]
+                of |= queries.references(session, theirs)
+            missing.update(theirs if reposts else (id_ for id_ in theirs if id_ not in of))
         missing.difference_update(found.ids)
-        return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count]) if missing else found
+        if not missing:
+            return found
+        return found._replace(ids=sorted([*found.ids, *missing], reverse=True)[:count], of={**found.of, **of})
 
     def _among(self, timeline: Timeline, tweets: Mapping[int, int]) -> set[int]:
         """The ids of those tweets ({id: author}) that the timeline contains."""

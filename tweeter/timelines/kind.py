@@ -1,6 +1,6 @@
 """The base class of timeline kinds: from one SQL definition it makes the statements of pages and backfills."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, SQLColumnExpression, and_, bindparam
@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from tweeter.interfaces import ITimelineKind
 from tweeter.timelines.queries import views, views_of
-from tweeter.values import AccountClosed, Cursor, Event, Followed, Slice, TweetCreated, TweetView, Unfollowed
+from tweeter.values import AccountClosed, Cursor, Entry, Event, Followed, Slice, TweetCreated, Unfollowed
 
 OWNER = bindparam("owner", type_=BigInteger)
 # A literal in the statement's text: the planner must see the limit, even if the driver prepares the statement.
@@ -32,6 +32,7 @@ class TimelineKind:
     owned = True
     private = False
     to_followers = False
+    reposts = False
 
     def __init__(self) -> None:
         self.related = type(self).related_owners is not TimelineKind.related_owners
@@ -67,11 +68,15 @@ class TimelineKind:
     def read_ids(self, session: Session, owner: int, limit: int) -> list[int]:
         return list(session.scalars(self._ids, {"owner": owner, **Cursor()._asdict(), "limit": limit}).all())
 
-    def read_page(self, session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
-        return views_of(session, self._page, {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1})
+    def read_page(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
+        values = {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1}
+        return [Entry(tweet) for tweet in views_of(session, self._page, values)]
 
-    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
+    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
         return self.read_page(session, owner, cursor)
+
+    def reposted_below(self, session: Session, owner: int, ids: Collection[int], floor: int) -> Mapping[int, int]:
+        return {}
 
     def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
         ids = self.read_ids(session, owner, capacity + 1)

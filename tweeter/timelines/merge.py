@@ -75,15 +75,16 @@ class Merger:
         if len(tweets.ids) >= 2 * self._capacity:
             floor = max(floor, tweets.ids[-1])
         lowest = max(floor, found.ids[-1] if len(found.ids) == count else 0)
-        shared = [id_ for id_ in tweets.ids if lowest <= id_ < before]
+        reposts = self._kinds[timeline.kind].reposts
+        shared = [id_ for id_ in tweets.ids if lowest <= id_ < before and (reposts or id_ not in tweets.of)]
         own = [id_ for id_ in found.ids if id_ >= floor]
-        held = self._learn(own, shared, marks, count)
+        held = self._learn(own, shared, marks, count, tweets.of)
         shown = {id_: author for id_ in shared if (author := self._authors.get(id_)) is not None}
         ids = sorted({*own, *self._followed(timeline, shown, marks)}, reverse=True)[:count]
-        return found._replace(ids=ids, floor=floor), held
+        return found._replace(ids=ids, floor=floor, of={**tweets.of, **found.of}), held
 
     def _learn(
-        self, own: Sequence[int], shared: Sequence[int], marks: Slice, count: int
+        self, own: Sequence[int], shared: Sequence[int], marks: Slice, count: int, of: Mapping[int, int]
     ) -> Mapping[int, TweetView | None]:
         """Learns the authors of tweets that this process meets for the first time.
 
@@ -101,7 +102,7 @@ class Merger:
             return {}
         held = self._hydrator.tweets({*page, *unknown})
         if gone := [id_ for id_ in unknown if held[id_] is None and self._hydrator.knows(id_)]:
-            self._store.remove(CELEBRITIES, gone)
+            self._store.remove(CELEBRITIES, gone, of)
         if len(authors) > 4 * self._capacity:
             authors = {id_: authors[id_] for id_ in shared if id_ in authors}
         self._authors = authors | {id_: tweet.user_id for id_ in unknown if (tweet := held[id_]) is not None}
@@ -123,5 +124,5 @@ class Merger:
             raise Fallback("cold")
         with backfilling(self._store, key) as token, self._sessions() as session:
             filled = read(session)
-        self._store.backfill(key, token, filled.ids, filled.floor)
+        self._store.backfill(key, token, filled.ids, filled.floor, filled.of)
         return filled

@@ -34,9 +34,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from tweeter.models import Relationship, Tweet, closed_users
-from tweeter.timelines import queries
 from tweeter.timelines.kind import LIMIT, OWNER, within
-from tweeter.values import Cursor, Slice, TweetView
+from tweeter.timelines.queries import references
+from tweeter.values import Cursor, Slice
 
 FEW = 50  # followees; up to this many, a backfill reads up to the capacity
 MANY = 700  # followees; beyond this, reading every head takes too long
@@ -51,18 +51,14 @@ def backfill(session: Session, owner: int, capacity: int) -> Slice:
     count = _count(session, owner)
     least = min(capacity + 1, _enough(count))
     ids = _newest(session, owner, count, Cursor(limit=capacity + 1), least)
-    return Slice(ids, 0) if len(ids) < least else Slice(ids[:capacity], ids[:capacity][-1])
+    floor = 0 if len(ids) < least else ids[:capacity][-1]
+    kept = ids[:capacity] if floor else ids
+    return Slice(kept, floor, of=references(session, kept))
 
 
-def read_page(session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
-    """The tweets of one page, and one more if there is one, newest first."""
-    count = _count(session, owner)
-    need = cursor.limit + 1
-    while True:
-        ids = _newest(session, owner, count, cursor._replace(limit=need), need)
-        tweets = queries.load_tweets(session, ids)
-        if len(tweets) == len(ids):  # else one was deleted between the statements, and a short page would end paging
-            return [tweets[id_] for id_ in ids]
+def newest(session: Session, owner: int, cursor: Cursor) -> list[int]:
+    """The ids of the newest entries of a part of a home timeline, of reposts that are not shown, too."""
+    return _newest(session, owner, _count(session, owner), cursor, cursor.limit)
 
 
 def sources(owner: ColumnElement[int]) -> CompoundSelect[Any]:

@@ -15,6 +15,7 @@ from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.kinds import CELEBRITIES, Kinds
 from tweeter.timelines.streams import Stream, Streams
 from tweeter.values import (
+    NOTHING,
     AccountClosed,
     Event,
     Followed,
@@ -141,8 +142,9 @@ class Projector:
         self.guard()
         parents = {parent for event in deleted for parent in event.parent_ids}  # they show how many replies they have
         self._cache.invalidate([*tweet_ids, *replies, *parents])
-        for key, ids in self._with_all_of(by_author).items():
-            self._store.remove(key, ids)
+        of = {event.tweet_ids[0]: event.of for event in deleted if event.of}
+        for key, ids in self._with_all_of(by_author, of).items():
+            self._store.remove(key, ids, of)
         return [] if len(replies) < streams.CHUNK else [self._streams.of(event) for event in deleted]
 
     def _fan_out_small(self, created: Sequence[TweetCreated]) -> list[Stream]:
@@ -157,7 +159,8 @@ class Projector:
         tweets: dict[int, list[int]] = {}
         for event in created:
             tweets.setdefault(event.user_id, []).append(event.tweet_id)
-        added = self._with_all_of(tweets)
+        of = {event.tweet_id: event.of for event in created if event.of}
+        added = self._with_all_of(tweets, of)
         merged, promoted = self._celebrities.sort(tweets)
         if merged:
             added[CELEBRITIES] = [id_ for author in merged for id_ in tweets[author]]
@@ -165,9 +168,13 @@ class Projector:
         new = written
         while True:
             for author, ids in new.items():
+                posts = [id_ for id_ in tweets[author] if id_ not in of]
                 for key in self.kinds.keys_of_followers(ids):
-                    added.setdefault(key, []).extend(tweets[author])
-            self._add(added)
+                    added.setdefault(key, []).extend(posts)
+                if len(posts) < len(tweets[author]):
+                    for key in self.kinds.keys_of_followers(ids, reposts=True):
+                        added.setdefault(key, []).extend(id_ for id_ in tweets[author] if id_ in of)
+            self._add(added, of)
             small = self._read_audience(written.keys())
             self._drop_former_followers(written, small)
             new = {author: ids for author, ids in small.items() if ids != written[author]}
@@ -178,8 +185,9 @@ class Projector:
         if related := self._related(created):
             self._add(related)
         self.guard()
-        if parents := {event.parent_id for event in created if event.parent_id is not None}:
-            self._cache.invalidate(parents)  # they show how many replies they have
+        # Parents show how many replies they have, tweets how many reposts.
+        if parents := {event.of or event.parent_id or 0 for event in created} - {0}:
+            self._cache.invalidate(parents)
         # Fills the cache before the first read.
         loaded = self._hydrator.load(list({*parents, *(event.tweet_id for event in created)}))
         return [
@@ -200,18 +208,18 @@ class Projector:
         self._audience |= small
         return small
 
-    def _add(self, added: Mapping[str, Sequence[int]]) -> None:
+    def _add(self, added: Mapping[str, Sequence[int]], of: Mapping[int, int] = NOTHING) -> None:
         self.guard()
         try:
             if IBulkStore.providedBy(self._store):
-                self._store.add_batch(added)
+                self._store.add_batch(added, of)
             else:
                 by_id: dict[int, list[str]] = {}
                 for key, ids in added.items():
                     for id_ in ids:
                         by_id.setdefault(id_, []).append(key)
                 for id_, keys in by_id.items():
-                    self._store.add(keys, id_)
+                    self._store.add(keys, id_, of.get(id_, 0))
         finally:
             self._check_in_time(added)
 
@@ -238,13 +246,18 @@ class Projector:
         if left:
             self._store.drop(self.kinds.keys_to_drop(left))
 
-    def _with_all_of(self, tweets: Mapping[int, Sequence[int]]) -> dict[str, list[int]]:
-        """The keys of the timelines that contain all tweets of an author, with the ids of theirs ({author: ids})."""
+    def _with_all_of(self, tweets: Mapping[int, Sequence[int]], of: Collection[int]) -> dict[str, list[int]]:
+        """The keys of the timelines that contain all tweets of an author, with the ids of theirs ({author: ids}).
+
+        Only some contain reposts, the ids in `of`.
+        """
         keys: dict[str, list[int]] = {}
         for author, ids in tweets.items():
+            posts = [id_ for id_ in ids if id_ not in of]
             for name, kind in self.kinds.items():
-                for owner in kind.owners(author):
-                    keys.setdefault(Timeline(name, owner).key, []).extend(ids)
+                if theirs := ids if kind.reposts else posts:
+                    for owner in kind.owners(author):
+                        keys.setdefault(Timeline(name, owner).key, []).extend(theirs)
         return keys
 
     def _related(self, created: Sequence[TweetCreated]) -> dict[str, list[int]]:
@@ -253,7 +266,7 @@ class Projector:
         for name, kind in self.kinds.items():
             if kind.related:
                 with self._sessions() as session:
-                    found = kind.related_owners(session, created)
+                    found = kind.related_owners(session, [event for event in created if not event.of])
                 for tweet_id, owners in found.items():
                     for owner in owners:
                         keys.setdefault(Timeline(name, owner).key, []).append(tweet_id)

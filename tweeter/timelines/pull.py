@@ -22,7 +22,7 @@ class PullTimelines:
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
         measure.served_by(self.name)
         with measure.timeline_read(), self._sessions() as session:
-            tweets = self._kinds[timeline.kind].read_page(session, timeline.owner, cursor)
-            if not tweets:
+            entries = self._kinds[timeline.kind].read_page(session, timeline.owner, cursor)
+            if not entries:
                 queries.check_owner(session, timeline)
-            return Page.cut(tweets, cursor.limit)
+            return Page.cut(entries, cursor.limit)

@@ -1,6 +1,7 @@
 """Fan-out on write: timelines materialized in a store. One class serves all stores."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 from zope.interface import implementer
@@ -12,14 +13,15 @@ from tweeter.ids import MAX_ID
 from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCache
 from tweeter.metrics import FALLBACKS, IDS, READS, child
 from tweeter.timelines import queries
+from tweeter.timelines.arranging import Arranger, Found
 from tweeter.timelines.backfilling import backfilling
 from tweeter.timelines.circuit import Circuit
-from tweeter.timelines.freshness import Fallback, Freshness, Moment
+from tweeter.timelines.freshness import Fallback, Freshness
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.kinds import CELEBRITIES, Kinds, celebrities_key
 from tweeter.timelines.merge import Merger
 from tweeter.timelines.projector import Projector
-from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
+from tweeter.values import Cursor, Entry, Page, Slice, Timeline, TweetView
 
 # While a page lacks tweets because ids turn out to be deleted, reads double in size up to this.
 LARGEST_READ = 400
@@ -61,6 +63,7 @@ class PushTimelines:
         self._freshness = Freshness(sessions, kinds, clock)
         self._page_store: Any = store if joined else None
         self._hydrator = Hydrator(name, cache, self._fills, certain=self._fills is sessions)
+        self._arranger = Arranger(store, self._hydrator, self._pages, kinds)
         merging = kinds.celebrity_followers > 0
         self._merger = Merger(store, self._hydrator, sessions, kinds, capacity) if merging else None
         self.projector = Projector(store, self._hydrator, sessions, kinds)
@@ -68,18 +71,18 @@ class PushTimelines:
     def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
         with measure.timeline_read():
             try:
-                tweets = self._read(timeline, cursor, written)
+                entries = self._read(timeline, cursor, written)
             except Fallback as fallback:
                 FALLBACKS.labels(self.name, fallback.reason).inc()
                 READS.labels(self.name, "sql").inc()
                 measure.served_by(f"{self.name}, from SQL", self.store.private)
                 with self._pages() as session:
-                    tweets = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor)
-                    if not tweets:
+                    entries = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor)
+                    if not entries:
                         queries.check_owner(session, timeline)
             else:
                 measure.served_by(self.name, self.store.private)
-            return Page.cut(tweets, cursor.limit)
+            return Page.cut(entries, cursor.limit)
 
     def live(self) -> bool:
         try:
@@ -124,83 +127,78 @@ class PushTimelines:
         """What merges celebrities' tweets into the timeline; None if they are not merged into it."""
         return self._merger if self._merger is not None and self._kinds[timeline.kind].to_followers else None
 
-    def _read(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
-        """The tweets of the page, and one more if another page follows. Raises Fallback."""
+    def _read(self, timeline: Timeline, cursor: Cursor, written: int) -> list[Entry]:
+        """The entries of the page, and one more if another page follows. Raises Fallback."""
         failures = self.circuit.failures
         if not self.circuit.closed:
             raise Fallback("circuit")
         try:
-            tweets = self._walk(timeline, cursor, written)
+            entries = self._walk(timeline, cursor, written)
         except BackendUnavailable as error:
             self.circuit.failed(str(error))
             raise Fallback("failed") from error
         if failures != self.circuit.failures:
             raise Fallback("circuit")
-        return tweets
+        return entries
 
-    def _walk(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
+    def _walk(self, timeline: Timeline, cursor: Cursor, written: int) -> list[Entry]:
         kind = self._kinds[timeline.kind]
-        merger = self._merger_of(timeline)
         need = cursor.limit + 1
         before, count = cursor.before, need
-        tweets: list[TweetView] = []
+        entries: list[Entry] = []
+        whole: Found | None = None
         while True:
-            held: Mapping[int, TweetView | None] = {}
-            if merger is not None:
-                found, beside = merger.read(timeline, before, count)
-            elif self._page_store and before > MAX_ID:
-                found, held = self._page_store.read_page(timeline.key, count)
-            else:
-                found = self.store.read(timeline.key, before, count)
-            moment = self._freshness.check(found.checkpoint if found else self.store.checkpoint(), timeline, written)
-            answer = "warm" if found else "cold"
-            if found:
-                if merger is not None and (moment is None or moment.merges):
-                    found, held = merger.merge(timeline, found, beside, before, count, cursor.backfill)
-                found = self._freshness.merge(timeline, found, before, count, moment)
-            elif cursor.backfill:
-                found = self._backfill(timeline, before, count)
-            else:
-                raise Fallback("cold")
-            child(IDS, self.name, "hit" if answer == "warm" else "miss").inc(len(found.ids))
+            found = whole or self._find(timeline, cursor, written, before, count)
+            if found.whole:
+                whole = found
+            ids = list(islice((id_ for id_ in found.slice.ids if id_ < before), count))
+            child(IDS, self.name, "hit" if found.warm else "miss").inc(len(ids))
             if before == cursor.before:
-                child(READS, self.name, answer).inc()
-            newer = [id_ for id_ in found.ids if id_ > cursor.after]
-            tweets += self._living(timeline, newer, moment, held)
-            if len(tweets) >= need or len(newer) < len(found.ids):
-                return tweets[:need]
-            if found.ids:
-                before = found.ids[-1]
-            if len(found.ids) < count:
-                if found.floor > cursor.after + 1:  # the materialized part ends; the timeline may continue in SQL
-                    rest = cursor._replace(before=before, limit=need - len(tweets) - 1)
+                child(READS, self.name, "warm" if found.warm else "cold").inc()
+            newer = [id_ for id_ in ids if id_ > cursor.after]
+            entries += self._arranger.entries(timeline, found, newer)
+            if len(entries) >= need or len(newer) < len(ids):
+                return entries[:need]
+            if ids:
+                before = ids[-1]
+            if len(ids) < count:
+                if found.slice.floor > cursor.after + 1:  # the timeline may continue in SQL
+                    rest = cursor._replace(before=before, limit=need - len(entries) - 1)
                     with self._pages() as session:
                         rest_of_page = kind.read_page_quickly(session, timeline.owner, rest)
                     IDS.labels(self.name, "miss").inc(len(rest_of_page))
-                    tweets += rest_of_page
-                return tweets
+                    entries += rest_of_page
+                return entries
             count = min(count * 2, LARGEST_READ)
 
-    def _living(
-        self,
-        timeline: Timeline,
-        ids: Sequence[int],
-        moment: Moment | None,
-        held: Mapping[int, TweetView | None],
-    ) -> list[TweetView]:
-        """The tweets that still exist; removes the ids of the others from the timeline (read repair)."""
-        if not ids:
-            return []
-        tweets = self._hydrator.tweets(ids, moment.checkpoint.outdated() if moment else None, held)
-        if gone := [id_ for id_ in ids if tweets[id_] is None and self._hydrator.knows(id_)]:
-            self.store.remove(timeline.key, gone)
-            if self._merger_of(timeline):
-                self.store.remove(CELEBRITIES, gone)
-        living = [tweet for id_ in ids if (tweet := tweets[id_]) is not None]
-        return [tweet for tweet in living if moment.shows(timeline, tweet)] if moment and moment.removed else living
+    def _find(self, timeline: Timeline, cursor: Cursor, written: int, before: int, count: int) -> Found:
+        """What the store has: the newest `count` ids below `before`, or the whole timeline.
 
-    def _backfill(self, timeline: Timeline, before: int, count: int) -> Slice:
-        """Backfills a cold timeline from SQL and returns its slice. Raises Fallback while another process does so.
+        A timeline with reposts is read as a whole, because a tweet may have a newer entry.
+        """
+        merger = self._merger_of(timeline)
+        whole = self._kinds[timeline.kind].reposts
+        held: Mapping[int, TweetView | None] = {}
+        if merger is None and self._page_store and before > MAX_ID:
+            slice_, held = self._page_store.read_page(timeline.key, count)
+            whole = bool(slice_ and slice_.of)
+        else:
+            before, count = (MAX_ID + 1, 2 * self.capacity) if whole else (before, count)  # a store may trim late
+            if merger is not None:
+                slice_, beside = merger.read(timeline, before, count)
+            else:
+                slice_ = self.store.read(timeline.key, before, count)
+        moment = self._freshness.check(slice_.checkpoint if slice_ else self.store.checkpoint(), timeline, written)
+        if slice_ is None:
+            if not cursor.backfill:
+                raise Fallback("cold")
+            return Found(self._backfill(timeline), {}, moment, warm=False, whole=True)
+        if merger is not None and (moment is None or moment.merges):
+            slice_, held = merger.merge(timeline, slice_, beside, before, count, cursor.backfill)
+        return Found(self._freshness.merge(timeline, slice_, before, count, moment), held, moment, True, whole)
+
+    def _backfill(self, timeline: Timeline) -> Slice:
+        """Backfills a cold timeline from SQL and returns it. Raises Fallback while another process does so.
 
         The backfill token is in the store before the query's snapshot begins; a replica has replayed what the primary
         had committed by then. So for every later commit, delivery either appends the id behind the token, or drops the
@@ -210,5 +208,5 @@ class PushTimelines:
             filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
             if not filled.ids:
                 queries.check_owner(session, timeline)
-        self.store.backfill(timeline.key, token, filled.ids, filled.floor)
-        return Slice([id_ for id_ in filled.ids if id_ < before][:count], filled.floor)
+        self.store.backfill(timeline.key, token, filled.ids, filled.floor, filled.of)
+        return filled

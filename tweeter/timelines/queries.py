@@ -4,11 +4,21 @@ running most of them."""
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    SQLColumnExpression,
+    bindparam,
+    func,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.errors import Missing
-from tweeter.models import Tweet, User, closed_users
+from tweeter.models import CounterChange, Tweet, User, closed_users
 from tweeter.values import Timeline, TweetView
 
 # SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
@@ -31,8 +41,18 @@ def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
     return found
 
 
+def references(session: Session, ids: Iterable[int]) -> dict[int, int]:
+    """{id of a repost: id of the tweet}, for those ids that are reposts."""
+    wanted = list(ids)
+    found: dict[int, int] = {}
+    for start in range(0, len(wanted), IDS_PER_QUERY):
+        rows = session.execute(_REFERENCES, {"ids": wanted[start : start + IDS_PER_QUERY]})
+        found |= {id_: of for id_, of in rows if of is not None}
+    return found
+
+
 def tweet_ids(session: Session, user_id: int, before: int, limit: int) -> Sequence[int]:
-    """The ids of the newest `limit` tweets of an author below `before`, newest first; also of a closed account."""
+    """The ids of the newest `limit` tweets and reposts of an author below `before`; also of a closed account."""
     return session.scalars(
         select(Tweet.id).where(Tweet.user_id == user_id, Tweet.id < before).order_by(Tweet.id.desc()).limit(limit)
     ).all()
@@ -52,16 +72,26 @@ def reply_ids(session: Session, parent_id: int, after: int, limit: int) -> Seque
 
 def views_of(session: Session, statement: "Select[*tuple[Any, ...]]", values: dict[str, Any]) -> list[TweetView]:
     """The tweets that a statement made by `views` returns."""
-    rows = session.execute(statement, values).all()  # faster than fetching them one by one
-    return [
-        TweetView(id_, user_id, username, name, message, round(date.timestamp() * 1000), parent_id, of, replies)
-        for id_, user_id, username, name, message, date, parent_id, of, replies in rows
-    ]
+    return [view_of(row) for row in session.execute(statement, values).all()]  # faster than fetching them one by one
+
+
+def view_of(row: Sequence[Any]) -> TweetView:
+    """The tweet of a row with the columns of `views`."""
+    id_, user_id, username, name, message, date, parent_id, of, replies, reposts, likes, repost_of = row
+    milliseconds = round(date.timestamp() * 1000)
+    return TweetView(
+        id_, user_id, username, name, message, milliseconds, parent_id, of, replies, reposts, likes, repost_of
+    )
 
 
 def views(ids: Select[Any]) -> "Select[*tuple[Any, ...]]":
     """The columns of TweetViews, newest first; one statement joins the author and the parent's author."""
     page = ids.subquery("page")
+    return with_views(page, page.c[0]).order_by(Tweet.id.desc())
+
+
+def with_views(page: FromClause, tweet_id: ColumnElement[int]) -> "Select[*tuple[Any, ...]]":
+    """The columns of the TweetViews of those tweets, in any order."""
     parent, parent_author = aliased(Tweet, name="parent"), aliased(User, name="parent_author")
     return (
         select(
@@ -74,17 +104,28 @@ def views(ids: Select[Any]) -> "Select[*tuple[Any, ...]]":
             Tweet.parent_id,
             parent_author.username,
             Tweet.replies_count,
+            Tweet.reposts_count + _changes(CounterChange.reposts),
+            Tweet.likes_count + _changes(CounterChange.likes),
+            Tweet.repost_of_id,
         )
         .select_from(page)
-        .join(Tweet, Tweet.id == page.c[0])
+        .join(Tweet, Tweet.id == tweet_id)
         .join(User, User.id == Tweet.user_id)
         .outerjoin(parent, parent.id == Tweet.parent_id)
         .outerjoin(parent_author, (parent_author.id == parent.user_id) & ~parent_author.closed)
-        .order_by(Tweet.id.desc())
     )
+
+
+def _changes(column: SQLColumnExpression[int]) -> ColumnElement[int]:
+    """What is not yet counted in the row of the tweet."""
+    found = select(func.coalesce(func.sum(column), 0)).where(CounterChange.tweet_id == Tweet.id)
+    return type_coerce(found.correlate(Tweet).scalar_subquery(), Integer)
 
 
 _OWNER = select(User.id).where(User.id == bindparam("owner"), ~User.closed)
 _TWEETS = views(
     select(Tweet.id).where(Tweet.id.in_(bindparam("ids", expanding=True)), Tweet.user_id.not_in(closed_users))
+)
+_REFERENCES = select(Tweet.id, Tweet.repost_of_id).where(
+    Tweet.id.in_(bindparam("ids", expanding=True)), Tweet.repost_of_id.is_not(None)
 )

@@ -77,11 +77,11 @@ class Streams:
         `marks`: the fan-out of a tweet also adds its author to the celebrities of each follower.
         """
         match event:
-            case TweetCreated(tweet_id, user_id):
+            case TweetCreated(tweet_id, user_id, _, of):
                 return Stream(
                     event,
                     resume,
-                    lambda after: self._fan_out(tweet_id, user_id, after, self._stretches(user_id, after), marks),
+                    lambda after: self._fan_out(tweet_id, user_id, of, after, self._stretches(user_id, after), marks),
                 )
             case TweetsDeleted(tweet_ids):
                 return Stream(event, resume, lambda after: self._forget_replies(tweet_ids, after))
@@ -94,21 +94,21 @@ class Streams:
 
     def fan_out_between(self, tweet_id: int, user_id: int, first: int, last: int) -> None:
         """Fans out to the followers in a range of ids, unless the tweet was deleted."""
-        if self._hydrator.tweets([tweet_id])[tweet_id]:
+        if tweet := self._hydrator.tweets([tweet_id])[tweet_id]:
             with self._sessions() as session:
                 stretch = followers.between(session, user_id, first, last)
-            for _ in self._fan_out(tweet_id, user_id, first, [stretch] if stretch else []):
+            for _ in self._fan_out(tweet_id, user_id, tweet.repost_of or 0, first, [stretch] if stretch else []):
                 pass
 
     def _fan_out(
-        self, tweet_id: int, user_id: int, after: int, stretches: Iterable[Sequence[int]], marks: bool = False
+        self, tweet_id: int, user_id: int, of: int, after: int, stretches: Iterable[Sequence[int]], marks: bool = False
     ) -> Generator[int, None, None]:
         """Fans out to the followers in `stretches`; yields the id up to which all above `after` have the tweet."""
         begun: deque[Sequence[int]] = deque()
         written = 0
         writing: list[Generator[Sequence[int], None, None]] = [self._cut(stretches, begun)]
-        for kind in self._kinds.of_followers():
-            writing.append(self._add_to_each(kind, writing[-1], tweet_id))
+        for kind in self._kinds.of_followers(reposts=bool(of)):
+            writing.append(self._add_to_each(kind, writing[-1], tweet_id, of))
         if marks:
             writing.append(self._add_to_each(CELEBRITIES, writing[-1], mark(user_id)))
         try:
@@ -145,14 +145,14 @@ class Streams:
                 self._store.drop(self._kinds.keys_to_drop(stretch))
 
     def _add_to_each(
-        self, kind: str, chunks: Iterator[Sequence[int]], tweet_id: int
+        self, kind: str, chunks: Iterator[Sequence[int]], tweet_id: int, of: int = 0
     ) -> Generator[Sequence[int], None, None]:
         chunks = self._guarded(chunks)
         if IBulkStore.providedBy(self._store):
-            yield from self._store.add_to_each(kind, chunks, tweet_id)
+            yield from self._store.add_to_each(kind, chunks, tweet_id, of)
             return
         for chunk in chunks:
-            self._store.add([Timeline(kind, follower_id).key for follower_id in chunk], tweet_id)
+            self._store.add([Timeline(kind, follower_id).key for follower_id in chunk], tweet_id, of)
             yield chunk
 
     def _stretches(self, user_id: int, after: int) -> Iterator[Sequence[int]]:

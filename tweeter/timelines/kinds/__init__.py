@@ -41,13 +41,13 @@ class Kinds(dict[str, TimelineKind]):
         for user in users:
             yield from (Timeline(name, user) for name, kind in self.items() if kind.owned)
 
-    def of_followers(self) -> list[str]:
-        """The names of the kinds whose timelines contain the tweets of their owner's followees."""
-        return [name for name, kind in self.items() if kind.to_followers]
+    def of_followers(self, reposts: bool = False) -> list[str]:
+        """The names of the kinds whose timelines contain the tweets of their owner's followees, or their reposts."""
+        return [name for name, kind in self.items() if kind.to_followers and (kind.reposts or not reposts)]
 
-    def keys_of_followers(self, followers: Iterable[int]) -> list[str]:
-        """The keys of these followers' timelines that contain the tweets of their followees."""
-        kinds = self.of_followers()
+    def keys_of_followers(self, followers: Iterable[int], reposts: bool = False) -> list[str]:
+        """The keys of these followers' timelines that contain the tweets of their followees, or their reposts."""
+        kinds = self.of_followers(reposts)
         return [Timeline(kind, follower).key for follower in followers for kind in kinds]
 
     def delivered(self) -> tuple[str, ...]:

@@ -1,28 +1,28 @@
-"""The home timeline: the tweets of the user and of the user's followees."""
+"""The home timeline: the tweets and reposts of the user and of the user's followees."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
-from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
-from tweeter.models import Relationship, Tweet
+from tweeter.models import Relationship
 from tweeter.timelines import plans
-from tweeter.timelines.kind import OWNER, TimelineKind
-from tweeter.values import Cursor, Event, Followed, Slice, TweetView, Unfollowed
+from tweeter.timelines.kind import OWNER
+from tweeter.timelines.reposts import RepostingKind
+from tweeter.values import Cursor, Entry, Event, Followed, Slice, Unfollowed
 
 
-class Home(TimelineKind):
+class Home(RepostingKind):
     """The definition is the talk's join. PostgreSQL reads the same ids faster: see `tweeter.timelines.plans`."""
 
     name = "home"
     private = True
     to_followers = True
 
-    def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
-        authors = plans.sources(owner).subquery("sources")
-        return select(Tweet.id).join(authors, authors.c.user_id == Tweet.user_id)
+    def authors(self, owner: ColumnElement[int]) -> Any:
+        return plans.sources(owner)
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         author = site.author(tweet_id)
@@ -40,10 +40,18 @@ class Home(TimelineKind):
         followed = set(session.scalars(_FOLLOWED, {"owner": owner, "authors": list(set(tweets.values()))}))
         return {id_ for id_, author in tweets.items() if author in followed}
 
-    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
-        if session.get_bind().dialect.name == "postgresql":
-            return plans.read_page(session, owner, cursor)
-        return self.read_page(session, owner, cursor)  # SQLite's planner chooses the better plan by itself
+    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
+        if session.get_bind().dialect.name != "postgresql":
+            return self.read_page(session, owner, cursor)  # SQLite's planner chooses the better plan by itself
+        need, before = cursor.limit + 1, cursor.before
+        entries: list[Entry] = []
+        while len(entries) < need:
+            ids = plans.newest(session, owner, cursor._replace(before=before, limit=need))
+            entries += self.shown_among(session, owner, ids)
+            if len(ids) < need:
+                break
+            before = ids[-1]
+        return entries[:need]
 
     def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
         if session.get_bind().dialect.name == "postgresql":

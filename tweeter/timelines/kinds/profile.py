@@ -1,20 +1,20 @@
-"""A profile: the tweets of one user."""
+"""A profile: the tweets and reposts of one user."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from pyramid.config import Configurator
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, select
 
-from tweeter.models import Tweet, closed_users
-from tweeter.timelines.kind import TimelineKind
+from tweeter.models import User
+from tweeter.timelines.reposts import RepostingKind
 
 
-class Profile(TimelineKind):
+class Profile(RepostingKind):
     name = "profile"
 
-    def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
-        return select(Tweet.id).where(Tweet.user_id == owner, owner.not_in(closed_users))
+    def authors(self, owner: ColumnElement[int]) -> Any:
+        return select(User.id).where(User.id == owner, ~User.closed)
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         return bool(site.author(tweet_id) == owner)

@@ -1,4 +1,4 @@
-"""The public timeline: all tweets."""
+"""The public timeline: all tweets, without reposts."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,10 +15,10 @@ class Public(TimelineKind):
     owned = False
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
-        return select(Tweet.id).where(Tweet.user_id.not_in(closed_users))
+        return select(Tweet.id).where(Tweet.repost_of_id.is_(None), Tweet.user_id.not_in(closed_users))
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
-        return True
+        return bool(tweet_id in site.tweets)
 
     def owners(self, author: int) -> Iterable[int]:
         return (0,)

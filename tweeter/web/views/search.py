@@ -18,7 +18,7 @@ from tweeter.db.sessions import time_limit
 from tweeter.models import Hashtag, Tweet, User, closed_users
 from tweeter.services.people import find_user
 from tweeter.timelines.queries import load_tweets
-from tweeter.values import Cursor, Page
+from tweeter.values import Cursor, Entry, Page
 from tweeter.web.views.forms import page_cursor, page_url
 from tweeter.web.views.people import followed
 
@@ -85,7 +85,7 @@ def find_tweets(session: Session, q: str, cursor: Cursor) -> Found:
     else:
         found, looked_until = _containing(session, text.fold(q), cursor)
     tweets = load_tweets(session, found)
-    page = Page.cut([tweets[id_] for id_ in found if id_ in tweets], cursor.limit)
+    page = Page.cut([Entry(tweets[id_]) for id_ in found if id_ in tweets], cursor.limit)
     return Found(page._replace(older=looked_until), looked_until) if looked_until else Found(page)
 
 

@@ -1,0 +1,55 @@
+"""What all actions share: the session, and how they lock and count accounts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from tweeter import outbox, text
+from tweeter.db.sessions import write
+from tweeter.errors import Missing
+from tweeter.models import User
+from tweeter.services.passwords import Passwords
+from tweeter.services.people import find_user
+
+
+class Acting:
+    """Actions within the session's transaction. They take ids and return rows."""
+
+    def __init__(self, session: Session, passwords: Passwords, message_limit: int) -> None:
+        self._session = session
+        self._passwords = passwords
+        self._message_limit = message_limit
+
+    def find(self, username: str) -> User:
+        """The user with that username, case-insensitive."""
+        user = find_user(self._session, username)
+        if user is None:
+            raise Missing(f"There is no user called {text.clean_line(username)[:20]}.")
+        return user
+
+    def _user(self, user_id: int, lock: bool = False) -> User:
+        user = self._session.get(User, user_id, with_for_update=lock or None)
+        if user is None or user.closed:
+            raise Missing("This account is closed.")
+        return user
+
+    def _lock(self, *user_ids: int) -> None:
+        """Locks the accounts, in the order of their ids, so that two users who follow each other cannot deadlock.
+
+        It also serializes a request that was sent twice at once.
+        """
+        found = User.id.in_(user_ids) & ~User.closed
+        rows = select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
+        if len(self._session.scalars(rows).all()) < len(user_ids):
+            raise Missing("This account is closed.")
+
+    def _wrote(self, user_id: int, **steps: int) -> int:
+        """Updates counters, and stores the number of the next recorded event as the account's last write."""
+        number = outbox.NUMBER[self._session.get_bind().dialect.name]
+        return self._count(User.id == user_id, {"last_write": number}, **steps)
+
+    def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
+        counted = {name: getattr(User, name) + step for name, step in steps.items()}
+        return write(self._session, update(User).where(who, ~User.closed).values({**values, **counted}))

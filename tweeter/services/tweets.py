@@ -1,0 +1,131 @@
+"""Tweets and reposts: posting, deleting and reposting."""
+
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import make_transient_to_detached
+
+from tweeter import ids, outbox, text
+from tweeter.db.sessions import insert_new, write
+from tweeter.errors import Missing, NotYours
+from tweeter.models import CounterChange, Hashtag, Mention, Tweet, User, closed_users
+from tweeter.services.acting import Acting
+from tweeter.services.checks import check_message
+from tweeter.services.closing import forget_tweets, lock_tweets
+from tweeter.values import TweetCreated, TweetsDeleted
+
+ID_TRIES = 5
+
+
+class Tweets(Acting):
+    """The actions on tweets."""
+
+    def post(self, user_id: int, message: str, parent_id: int | None = None) -> Tweet:
+        """Posts a tweet; a reply if a parent is given."""
+        session = self._session
+        message = check_message(message, self._message_limit)
+        if parent_id is not None:
+            parent_id, author_id = self._original(parent_id)
+            if author_id is None:
+                raise Missing("The tweet you reply to was deleted.", "parent_id")
+        if not self._wrote(user_id, tweets_count=1):
+            raise Missing("This account is closed.")
+        tweet = self._insert_tweet(user_id, message, parent_id)
+        self._index(tweet)
+        if parent_id is not None:
+            self._count_replies(parent_id, 1)
+        outbox.record(session, TweetCreated(tweet.id, user_id, parent_id))
+        session.flush()
+        return tweet
+
+    def delete(self, user_id: int, tweet_id: int) -> None:
+        """Deletes a tweet of the user. Replies to it stay."""
+        original_id, author_id = self._original(tweet_id)
+        if original_id != tweet_id:
+            self.undo_repost(user_id, original_id)
+            return
+        if author_id is None:
+            raise Missing("This tweet was deleted.")
+        if author_id != user_id:
+            raise NotYours("This tweet belongs to another user.")
+        self._lock(user_id)
+        parent_id = self._session.scalar(select(Tweet.parent_id).where(Tweet.id == tweet_id))
+        parent_ids = () if parent_id is None else (parent_id,)
+        lock_tweets(self._session, [tweet_id, *parent_ids])
+        if not write(self._session, delete(Tweet).where(Tweet.id == tweet_id)):
+            raise Missing("This tweet was deleted.")
+        if parent_id is not None:
+            self._count_replies(parent_id, -1)
+        self._wrote(user_id, tweets_count=-1)
+        forget_tweets(self._session, [tweet_id])
+        outbox.record(self._session, TweetsDeleted((tweet_id,), user_id, parent_ids))
+        self._session.flush()
+
+    def repost(self, user_id: int, tweet_id: int) -> Tweet:
+        """Reposts a tweet; a repost of it counts as the tweet. Idempotent; returns the row of the repost."""
+        tweet_id, author_id = self._original(tweet_id)
+        if author_id is None:
+            raise Missing("This tweet was deleted.")
+        self._lock(user_id)
+        if (repost := self._repost(user_id, tweet_id)) is not None:
+            return repost
+        # Locked, so that a tweet that is being deleted either still exists at the commit or is not found here.
+        if not self._session.scalar(
+            select(Tweet.id).where(Tweet.id == tweet_id).with_for_update(read=True, key_share=True)
+        ):
+            raise Missing("This tweet was deleted.")
+        self._wrote(user_id)
+        repost = self._insert_tweet(user_id, "", None, of=tweet_id)
+        self._session.add(CounterChange(tweet_id=tweet_id, reposts=1))
+        outbox.record(self._session, TweetCreated(repost.id, user_id, of=tweet_id))
+        self._session.flush()
+        return repost
+
+    def undo_repost(self, user_id: int, tweet_id: int) -> None:
+        """Removes the user's repost of a tweet. Idempotent."""
+        tweet_id, _ = self._original(tweet_id)
+        self._lock(user_id)
+        if (repost := self._repost(user_id, tweet_id)) is None:
+            return
+        write(self._session, delete(Tweet).where(Tweet.id == repost.id))
+        self._wrote(user_id)
+        self._session.add(CounterChange(tweet_id=tweet_id, reposts=-1))
+        outbox.record(self._session, TweetsDeleted((repost.id,), user_id, (tweet_id,), of=tweet_id))
+        self._session.flush()
+
+    def _original(self, tweet_id: int) -> tuple[int, int | None]:
+        """The id of the tweet, or of the tweet that it reposts, and its author; None if the tweet is deleted."""
+        of = self._session.scalar(select(Tweet.repost_of_id).where(Tweet.id == tweet_id))
+        tweet_id = tweet_id if of is None else of
+        open_ = Tweet.user_id.not_in(closed_users)
+        return tweet_id, self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
+
+    def _repost(self, user_id: int, tweet_id: int) -> Tweet | None:
+        return self._session.scalar(select(Tweet).where(Tweet.user_id == user_id, Tweet.repost_of_id == tweet_id))
+
+    def _count_replies(self, parent_id: int, step: int) -> None:
+        counted = {"replies_count": Tweet.replies_count + step}
+        write(self._session, update(Tweet).where(Tweet.id == parent_id).values(counted))
+
+    def _insert_tweet(self, user_id: int, message: str, parent_id: int | None, of: int | None = None) -> Tweet:
+        values: dict[str, Any] = {"user_id": user_id, "message": message, "parent_id": parent_id, "repost_of_id": of}
+        for _ in range(ID_TRIES):
+            values["id"] = ids.generate_id(parent_id or of or 0)
+            values["date"] = ids.date_of(values["id"])
+            tweet = Tweet(**values)
+            # False if another process took this id within the same millisecond.
+            if insert_new(self._session, Tweet, **values):
+                make_transient_to_detached(tweet)
+                break
+        self._session.add(tweet)  # raises IntegrityError when it is flushed if no id was free
+        return tweet
+
+    def _index(self, tweet: Tweet) -> None:
+        """Records the tweet's mentions and hashtags."""
+        names, tags = text.entities(tweet.message)
+        self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
+        if names:
+            # Locked, so that an account that is being closed either still exists at the commit or is not found here.
+            mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
+            for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
+                self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))

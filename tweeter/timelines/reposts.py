@@ -1,0 +1,125 @@
+"""Timelines with the reposts of their authors: each tweet once, at its newest reason.
+
+A reason is an entry: the tweet itself, if its author is one of the timeline's authors, or a repost by one of them. SQL
+shows an entry unless the tweet has a newer one. Stores keep all entries, and pages leave out the older ones
+(`tweeter.timelines.entries`), so an undone repost brings back the next newest without a backfill.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, case, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from tweeter.models import Tweet, User, closed_users
+from tweeter.timelines.kind import LIMIT, OWNER, TimelineKind, within
+from tweeter.timelines.queries import references, view_of, with_views
+from tweeter.values import Cursor, Entry, Repost, Slice
+
+
+class RepostingKind(TimelineKind):
+    """A kind defines `authors`: a Select of the ids of the users whose tweets and reposts its timelines contain."""
+
+    reposts = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        entry = aliased(Tweet, name="entry")
+        shown = self._shown(entry)
+        page = shown.where(within(entry.id)).order_by(entry.id.desc()).limit(LIMIT)
+        self._shown_page = self._entries(page)
+        self._shown_among = self._entries(shown.where(entry.id.in_(bindparam("ids", expanding=True))))
+        self._below = self._reposted_below()
+
+    def authors(self, owner: ColumnElement[int]) -> Any:
+        raise NotImplementedError
+
+    def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
+        authors = self.authors(owner).subquery("authors")
+        return select(Tweet.id).join(authors, authors.c[0] == Tweet.user_id)
+
+    def read_page(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
+        return self._read(session, self._shown_page, owner, **cursor._replace(limit=cursor.limit + 1)._asdict())
+
+    def shown_among(self, session: Session, owner: int, ids: Collection[int]) -> list[Entry]:
+        """Those of these entries that SQL shows, newest first."""
+        return self._read(session, self._shown_among, owner, ids=list(ids))
+
+    def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
+        filled = super().backfill(session, owner, capacity)
+        return filled._replace(of=references(session, filled.ids))
+
+    def reposted_below(self, session: Session, owner: int, ids: Collection[int], floor: int) -> Mapping[int, int]:
+        rows = session.execute(self._below, {"owner": owner, "ids": list(ids), "floor": floor})
+        return {tweet_id: count for tweet_id, count in rows if tweet_id is not None}
+
+    def _read(self, session: Session, statement: Any, owner: int, **values: Any) -> list[Entry]:
+        entries = []
+        for id_, user_id, username, name, others, *row in session.execute(statement, {"owner": owner, **values}).all():
+            repost = None if user_id is None else Repost(id_, user_id, username, name, others)
+            entries.append(Entry(view_of(row), repost))
+        return entries
+
+    def _shown(self, entry: Any) -> Select[Any]:
+        """The id of each entry that is shown, and the id of its tweet."""
+        authors = self.authors(OWNER).subquery("authors")
+        tweet_id = func.coalesce(entry.repost_of_id, entry.id)
+        newer, newer_authors = aliased(Tweet, name="newer"), self.authors(OWNER).subquery("newer_authors")
+        newer_repost = exists().where(
+            newer.repost_of_id == tweet_id, newer.id > entry.id, newer_authors.c[0] == newer.user_id
+        )
+        # The tweet itself is newer than its repost only if its clock was ahead.
+        target, target_authors = aliased(Tweet, name="target"), self.authors(OWNER).subquery("target_authors")
+        newer_tweet = exists().where(
+            target.id == entry.repost_of_id, target.id > entry.id, target_authors.c[0] == target.user_id
+        )
+        reposted = aliased(Tweet, name="reposted")
+        there = exists().where(reposted.id == entry.repost_of_id, reposted.user_id.not_in(closed_users))
+        shown = or_(entry.repost_of_id.is_(None), and_(there, ~newer_tweet))
+        return (
+            select(entry.id.label("id"), tweet_id.label("tweet_id"))
+            .join(authors, authors.c[0] == entry.user_id)
+            .where(shown, ~newer_repost)
+        )
+
+    def _entries(self, shown: Select[Any]) -> Select[Any]:
+        """The columns of Entries, newest first: of their reposts, and of their tweets."""
+        page = shown.subquery("page")
+        repost, reposter = aliased(Tweet, name="repost"), aliased(User, name="reposter")
+        other, other_authors = aliased(Tweet, name="other"), self.authors(OWNER).subquery("other_authors")
+        others = (
+            select(func.count())
+            .select_from(other)
+            .join(other_authors, other_authors.c[0] == other.user_id)
+            .where(other.repost_of_id == page.c.tweet_id, other.id != page.c.id, other.user_id != OWNER)
+            .correlate(page)
+            .scalar_subquery()
+        )
+        columns = (
+            page.c.id,
+            reposter.id.label("reposter_id"),
+            reposter.username.label("reposter_username"),
+            reposter.display_name.label("reposter_name"),
+            case((reposter.id.is_(None), 0), else_=others).label("others"),
+        )
+        views = with_views(page, page.c.tweet_id)
+        return (
+            views.with_only_columns(*columns, *views.selected_columns, maintain_column_froms=True)
+            .outerjoin(repost, and_(repost.id == page.c.id, repost.id != page.c.tweet_id))
+            .outerjoin(reposter, reposter.id == repost.user_id)
+            .order_by(page.c.id.desc())
+        )
+
+    def _reposted_below(self) -> Any:
+        """How many of the authors reposted each tweet below a floor, without the owner."""
+        authors = self.authors(OWNER).subquery("authors")
+        return (
+            select(Tweet.repost_of_id, func.count())
+            .join(authors, authors.c[0] == Tweet.user_id)
+            .where(
+                Tweet.repost_of_id.in_(bindparam("ids", expanding=True)),
+                Tweet.id < bindparam("floor", type_=BigInteger),
+                Tweet.user_id != OWNER,
+            )
+            .group_by(Tweet.repost_of_id)
+        )
