@@ -75,26 +75,26 @@ class Repost(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A tweet in a timeline; with a repost, if the repost places it there."""
+    """A tweet in a timeline, placed there by `id`: its own, that of a repost, or that of a like."""
 
     tweet: TweetView
+    id: int
     repost: Repost | None = None
-
-    @property
-    def id(self) -> int:
-        """Its place: the id of the repost or of the tweet."""
-        return self.repost.id if self.repost else self.tweet.id
 
 
 class Page(NamedTuple):
     """Tweets, newest entry first, and the cursor of the next page: its `before`, None at the end of the timeline.
 
-    `reposts` has the reposts by the ids of the tweets that they place.
+    All other fields are by tweet id. `reposts` are those that place a tweet. `places` are the ids of the entries that
+    have not the tweet's own. The viewer likes the tweets in `liked` and reposted those in `reposted`.
     """
 
     tweets: tuple[TweetView, ...]
     older: int | None
     reposts: Mapping[int, Repost] = MappingProxyType({})
+    places: Mapping[int, int] = NOTHING
+    liked: frozenset[int] = frozenset()
+    reposted: frozenset[int] = frozenset()
 
     @classmethod
     def cut(cls, entries: Sequence[Entry], limit: int) -> "Page":
@@ -102,11 +102,12 @@ class Page(NamedTuple):
         page = entries[:limit]
         older = page[-1].id if len(entries) > limit else None
         reposts = {entry.tweet.id: entry.repost for entry in page if entry.repost}
-        return cls(tuple([entry.tweet for entry in page]), older, reposts)
+        places = {entry.tweet.id: entry.id for entry in page if entry.id != entry.tweet.id}
+        return cls(tuple([entry.tweet for entry in page]), older, reposts, places)
 
     def place(self, tweet: TweetView) -> int:
         """The id of the tweet's entry."""
-        return self.reposts[tweet.id].id if tweet.id in self.reposts else tweet.id
+        return self.places.get(tweet.id, tweet.id)
 
 
 class Slice(NamedTuple):
@@ -151,6 +152,21 @@ class TweetsDeleted(Event, frozen=True):
     of: int = 0
 
 
+class TweetLiked(Event, frozen=True):
+    """A user likes a tweet, which has one more like then. `like_id` is the like's place among the user's."""
+
+    like_id: int
+    user_id: int
+    tweet_id: int
+
+
+class TweetUnliked(Event, frozen=True):
+    """A user does not like a tweet any more."""
+
+    user_id: int
+    tweet_id: int
+
+
 class Followed(Event, frozen=True):
     """The follower's home timeline gains the followee's tweets."""
 
@@ -187,4 +203,7 @@ class Reloaded(Event, frozen=True):
     """A bulk load changed so much that every timeline becomes cold."""
 
 
-AnyEvent = TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded
+AnyEvent = (
+    TweetCreated | TweetsDeleted | TweetLiked | TweetUnliked | Followed | Unfollowed
+    | ProfileChanged | AccountClosed | Truncated | Reloaded
+)  # fmt: skip

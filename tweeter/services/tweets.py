@@ -1,4 +1,4 @@
-"""Tweets and reposts: posting, deleting and reposting."""
+"""Tweets: posting, deleting, reposting and liking them."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from sqlalchemy.orm import make_transient_to_detached
 from tweeter import ids, outbox, text
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours
-from tweeter.models import CounterChange, Hashtag, Mention, Tweet, User, closed_users
+from tweeter.models import CounterChange, Hashtag, Like, Mention, Tweet, User, closed_users
 from tweeter.services.acting import Acting
 from tweeter.services.checks import check_message
 from tweeter.services.closing import forget_tweets, lock_tweets
-from tweeter.values import TweetCreated, TweetsDeleted
+from tweeter.values import TweetCreated, TweetLiked, TweetsDeleted, TweetUnliked
 
 ID_TRIES = 5
 
@@ -69,11 +69,7 @@ class Tweets(Acting):
         self._lock(user_id)
         if (repost := self._repost(user_id, tweet_id)) is not None:
             return repost
-        # Locked, so that a tweet that is being deleted either still exists at the commit or is not found here.
-        if not self._session.scalar(
-            select(Tweet.id).where(Tweet.id == tweet_id).with_for_update(read=True, key_share=True)
-        ):
-            raise Missing("This tweet was deleted.")
+        self._lock_target(tweet_id)
         self._wrote(user_id)
         repost = self._insert_tweet(user_id, "", None, of=tweet_id)
         self._session.add(CounterChange(tweet_id=tweet_id, reposts=1))
@@ -93,12 +89,42 @@ class Tweets(Acting):
         outbox.record(self._session, TweetsDeleted((repost.id,), user_id, (tweet_id,), of=tweet_id))
         self._session.flush()
 
+    def like(self, user_id: int, tweet_id: int) -> None:
+        """Likes a tweet; a repost of it counts as the tweet. Idempotent."""
+        tweet_id, author_id = self._original(tweet_id)
+        if author_id is None:
+            raise Missing("This tweet was deleted.")
+        self._lock(user_id)
+        self._lock_target(tweet_id)
+        like_id = ids.generate_id(tweet_id)
+        if insert_new(self._session, Like, user_id=user_id, tweet_id=tweet_id, id=like_id):
+            self._wrote(user_id)
+            self._session.add(CounterChange(tweet_id=tweet_id, likes=1))
+            outbox.record(self._session, TweetLiked(like_id, user_id, tweet_id))
+            self._session.flush()
+
+    def unlike(self, user_id: int, tweet_id: int) -> None:
+        """Takes back a like. Idempotent."""
+        tweet_id, _ = self._original(tweet_id)
+        self._lock(user_id)
+        if write(self._session, delete(Like).where(Like.user_id == user_id, Like.tweet_id == tweet_id)):
+            self._wrote(user_id)
+            self._session.add(CounterChange(tweet_id=tweet_id, likes=-1))
+            outbox.record(self._session, TweetUnliked(user_id, tweet_id))
+            self._session.flush()
+
     def _original(self, tweet_id: int) -> tuple[int, int | None]:
         """The id of the tweet, or of the tweet that it reposts, and its author; None if the tweet is deleted."""
         of = self._session.scalar(select(Tweet.repost_of_id).where(Tweet.id == tweet_id))
         tweet_id = tweet_id if of is None else of
         open_ = Tweet.user_id.not_in(closed_users)
         return tweet_id, self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
+
+    def _lock_target(self, tweet_id: int) -> None:
+        """Locks a tweet: one that is being deleted either still exists at the commit, or is not found here."""
+        there = select(Tweet.id).where(Tweet.id == tweet_id).with_for_update(read=True, key_share=True)
+        if self._session.scalar(there) is None:
+            raise Missing("This tweet was deleted.")
 
     def _repost(self, user_id: int, tweet_id: int) -> Tweet | None:
         return self._session.scalar(select(Tweet).where(Tweet.user_id == user_id, Tweet.repost_of_id == tweet_id))

@@ -120,10 +120,10 @@ class Model:
     def _entry(self, owner: int, tweet: int, reasons: list[int]) -> Entry:
         newest, *older = reasons
         if newest == tweet:
-            return Entry(self.view(tweet))
+            return Entry(self.view(tweet), tweet)
         user = self.author(newest)
         others = sum(id_ != tweet and self.author(id_) != owner for id_ in older)
-        return Entry(self.view(tweet), Repost(newest, user, self.usernames[user], self.names[user], others))
+        return Entry(self.view(tweet), newest, Repost(newest, user, self.usernames[user], self.names[user], others))
 
     def living_reposts(self) -> list[int]:
         """The ids of the reposts whose tweets exist."""
@@ -213,7 +213,7 @@ class Site:
         expected = self.model.entries(timeline)
         # A fault that is active may have any effect between two pages: each waits.
         pages = process.walk(timeline, limit, settled=not process.ill)
-        shown = [Entry(tweet, page.reposts.get(tweet.id)) for page in pages for tweet in page.tweets]
+        shown = [Entry(tweet, page.place(tweet), page.reposts.get(tweet.id)) for page in pages for tweet in page.tweets]
         if [entry.id for entry in shown] != [entry.id for entry in expected]:
             yield f"{[entry.id for entry in shown]} instead of {[entry.id for entry in expected]}"
             return

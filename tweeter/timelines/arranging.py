@@ -39,7 +39,7 @@ class Arranger:
             return []
         if not found.slice.of:
             tweets = self._hydrated(timeline, found, ids)
-            return [Entry(tweet) for id_ in ids if (tweet := tweets[id_]) and _shows(found, timeline, tweet)]
+            return [Entry(tweet, id_) for id_ in ids if (tweet := tweets[id_]) and _shows(found, timeline, tweet)]
         reasons = _reasons(found.slice, ids)
         tweets = self._hydrated(timeline, found, [*reasons, *(id_ for each in reasons.values() for id_ in each)])
         entries: list[Entry] = []
@@ -102,9 +102,10 @@ def _entry(timeline: Timeline, tweet: TweetView, living: Sequence[TweetView]) ->
     """The entry of a tweet with these reasons, newest first."""
     newest, *older = living
     if newest.id == tweet.id:
-        return Entry(tweet)
+        return Entry(tweet, tweet.id)
     others = sum(reason.repost_of is not None and reason.user_id != timeline.owner for reason in older)
-    return Entry(tweet, Repost(newest.id, newest.user_id, newest.username, newest.display_name, others))
+    repost = Repost(newest.id, newest.user_id, newest.username, newest.display_name, others)
+    return Entry(tweet, newest.id, repost)
 
 
 def _shows(found: Found, timeline: Timeline, tweet: TweetView) -> bool:

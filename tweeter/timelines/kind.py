@@ -70,7 +70,7 @@ class TimelineKind:
 
     def read_page(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
         values = {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1}
-        return [Entry(tweet) for tweet in views_of(session, self._page, values)]
+        return [Entry(tweet, tweet.id) for tweet in views_of(session, self._page, values)]
 
     def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
         return self.read_page(session, owner, cursor)

@@ -57,7 +57,7 @@ class RepostingKind(TimelineKind):
         entries = []
         for id_, user_id, username, name, others, *row in session.execute(statement, {"owner": owner, **values}).all():
             repost = None if user_id is None else Repost(id_, user_id, username, name, others)
-            entries.append(Entry(view_of(row), repost))
+            entries.append(Entry(view_of(row), id_, repost))
         return entries
 
     def _shown(self, entry: Any) -> Select[Any]:

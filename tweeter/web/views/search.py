@@ -85,7 +85,7 @@ def find_tweets(session: Session, q: str, cursor: Cursor) -> Found:
     else:
         found, looked_until = _containing(session, text.fold(q), cursor)
     tweets = load_tweets(session, found)
-    page = Page.cut([Entry(tweets[id_]) for id_ in found if id_ in tweets], cursor.limit)
+    page = Page.cut([Entry(tweets[id_], id_) for id_ in found if id_ in tweets], cursor.limit)
     return Found(page._replace(older=looked_until), looked_until) if looked_until else Found(page)
 
 
