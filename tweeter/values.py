@@ -1,6 +1,6 @@
 """The frozen values that cross an interface. Independent of databases, stores and requests."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -72,6 +72,11 @@ class Page(NamedTuple):
 
 
 NOTHING: Mapping[int, int] = MappingProxyType({})
+
+
+def referring(ids: Iterable[int], of: Mapping[int, int]) -> Mapping[int, int]:
+    """The part of `of` for these ids."""
+    return {id_: of[id_] for id_ in ids if id_ in of} if of else NOTHING
 
 
 class Slice(NamedTuple):

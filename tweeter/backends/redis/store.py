@@ -11,7 +11,7 @@ from zope.interface import implementer
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.commands import appends
 from tweeter.backends.redis.errors import FORBIDDEN, translating
-from tweeter.backends.redis.lists import newest, parse, parse_newest
+from tweeter.backends.redis.lists import entries, entry, newest, parse, parse_newest
 from tweeter.backends.redis.node import Exchange, Node, Refusal
 from tweeter.backends.redis.wire import Wire, abort
 from tweeter.ids import MAX_ID
@@ -19,7 +19,7 @@ from tweeter.interfaces import IBulkStore, IPageStore, ITogetherStore, IWarmingS
 from tweeter.measure import round_trip
 from tweeter.metrics import count_damaged
 from tweeter.timelines.packing import unpack
-from tweeter.values import Slice, TweetView
+from tweeter.values import NOTHING, Slice, TweetView, referring
 
 COMMANDS = 2000  # per exchange: they take Redis 2 to 3 ms, during which readers wait
 AHEAD = 8  # chunks queued for Redis while followers are read; after each 16 KB it serves other clients
@@ -124,8 +124,9 @@ class RedisTimelineStore:
             elif not isinstance(header, Refusal) and not isinstance(pairs, Refusal):
                 found = parse_newest(header, pairs[::2], limit, limit + SPARE)
                 if found is not None:
+                    # Without those that refer to a tweet: their elements are not the names of cached tweets.
                     values = dict(zip(pairs[::2], pairs[1::2], strict=True))
-                    tweets = unpack((id_, values[b"%d" % id_]) for id_ in found[0]).tweets
+                    tweets = unpack((id_, values.get(b"%d" % id_)) for id_ in found[0]).tweets
                     return self._warm(name, *found, left, checkpoint), tweets
         return self._slice(name, self._ask(name, ("LRANGE", name, 0, -1)), MAX_ID + 1, limit), {}
 
@@ -160,16 +161,16 @@ class RedisTimelineStore:
         if not found or found[0].startswith(b"t"):
             return None
         try:
-            ids, floor = parse(found)
+            ids, floor, of = parse(found)
         except ValueError:
             self._drop_damaged([name], "not a header and ids")
             return None
-        return self._warm(name, newest(ids, floor, before, limit), floor, left, checkpoint)
+        return self._warm(name, newest(ids, floor, before, limit), floor, of, left, checkpoint)
 
-    def _warm(self, name: str, ids: list[int], floor: int, left: int, checkpoint: Any) -> Slice:
+    def _warm(self, name: str, ids: list[int], floor: int, of: Mapping[int, int], left: int, checkpoint: Any) -> Slice:
         if left < self._idle_ms // 2:
             self._in_use.append(name)
-        return Slice(ids, floor, None if isinstance(checkpoint, Refusal) else checkpoint)
+        return Slice(ids, floor, None if isinstance(checkpoint, Refusal) else checkpoint, referring(ids, of))
 
     @translating()
     def begin_backfill(self, key: str) -> str | None:
@@ -179,54 +180,55 @@ class RedisTimelineStore:
         return token if reply else None
 
     @translating()
-    def backfill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
+    def backfill(self, key: str, token: str, ids: Iterable[int], floor: int, of: Mapping[int, int] = NOTHING) -> bool:
         name = self._prefix + key
-        reply = self._wire.call(scripts.FILL, name, token, self._idle_ms, -floor, *sorted(ids))
+        reply = self._wire.call(scripts.FILL, name, token, self._idle_ms, -floor, *entries(sorted(ids), of))
         if reply == scripts.DAMAGED:
             self._report([name])
         return bool(reply == 1)
 
     @translating()
-    def backfill_all(self, keys: Sequence[str], read: Callable[[], tuple[Iterable[int], int]]) -> None:
+    def backfill_all(self, keys: Sequence[str], read: Callable[[], Slice]) -> None:
         token, names = f"t{secrets.token_hex(8)}", [self._prefix + key for key in keys]
         begun = self._wire.run([(scripts.BEGIN_FILL, name, token, self._fill_ms) for name in names])
-        ids, floor = read()
-        content = (token, self._idle_ms, -floor, *sorted(ids))
+        filled = read()
+        content = (token, self._idle_ms, -filled.floor, *entries(sorted(filled.ids), filled.of))
         cold = [name for name, reply in zip(names, begun, strict=True) if reply == 1]
         self._wire.run([(scripts.FILL, name, *content) for name in cold])
 
-    def add(self, keys: Iterable[str], id: int) -> None:
-        self.add_batch(dict.fromkeys(keys, (id,)))
+    def add(self, keys: Iterable[str], id: int, of: int = 0) -> None:
+        self.add_batch(dict.fromkeys(keys, (id,)), {id: of} if of else NOTHING)
 
     @translating()
-    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
-        prefix, entries = self._prefix, list(ids_by_key.items())
-        for first in range(0, len(entries), COMMANDS):
-            some = {prefix + key: ids for key, ids in entries[first : first + COMMANDS]}
+    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]], of: Mapping[int, int] = NOTHING) -> None:
+        prefix, additions = self._prefix, list(ids_by_key.items())
+        for first in range(0, len(additions), COMMANDS):
+            some = {prefix + key: entries(ids, of) for key, ids in additions[first : first + COMMANDS]}
             replies = self._wire.run([("RPUSHX", name, *ids) for name, ids in some.items()])
             lengths = list(zip(some, replies, strict=True))
             self._drop_damaged([name for name, length in lengths if isinstance(length, Refusal)])
             self._trim([name for name, length in lengths if isinstance(length, int) and length > self._longest])
 
-    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
+    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int, of: int = 0) -> Iterator[Sequence[int]]:
         """Pipelined: reads and encodes the next chunks while Redis works on earlier ones."""
         under_way: deque[_Chunk] = deque()
         try:
             for owners in chunks:
                 with translating():
-                    under_way.append(self._begin(kind, owners, id, under_way))
+                    under_way.append(self._begin(kind, owners, entry(id, of), under_way))
                 if len(under_way) > AHEAD:
-                    yield self._finish(kind, under_way.popleft(), id)
+                    yield self._finish(kind, under_way.popleft(), id, of)
             while under_way:
-                yield self._finish(kind, under_way.popleft(), id)
+                yield self._finish(kind, under_way.popleft(), id, of)
         finally:
             for chunk in under_way:
                 abort(chunk.begun)
 
     @translating()
-    def remove(self, key: str, ids: Iterable[int]) -> None:
+    def remove(self, key: str, ids: Iterable[int], of: Mapping[int, int] = NOTHING) -> None:
         name = self._prefix + key
-        if any(isinstance(reply, Refusal) for reply in self._wire.run([("LREM", name, 0, id_) for id_ in ids])):
+        replies = self._wire.run([("LREM", name, 0, element) for element in entries(ids, of)])
+        if any(isinstance(reply, Refusal) for reply in replies):
             self._drop_damaged([name])
 
     @translating()
@@ -263,16 +265,16 @@ class RedisTimelineStore:
         texts = (name if isinstance(name, str) else name.decode(errors="replace") for name in names)
         count_damaged("redis", {text.removeprefix(self._prefix): why for text in texts})
 
-    def _begin(self, kind: str, owners: Sequence[int], id: int, under_way: Iterable[_Chunk]) -> _Chunk:
+    def _begin(self, kind: str, owners: Sequence[int], element: int | str, under_way: Iterable[_Chunk]) -> _Chunk:
         prefix = f"{self._prefix}{kind}:".encode()
         parts = self._wire.topology.split(prefix, sorted(owners))
         begun = self._wire.begin(
-            ((node, appends(prefix, part, id), len(part)) for node, part in parts.items()),
+            ((node, appends(prefix, part, element), len(part)) for node, part in parts.items()),
             (exchange for chunk in under_way for exchange in chunk.begun),
         )
         return _Chunk(owners, parts, begun)
 
-    def _finish(self, kind: str, chunk: _Chunk, id: int) -> Sequence[int]:
+    def _finish(self, kind: str, chunk: _Chunk, id: int, of: int) -> Sequence[int]:
         with translating():
             with round_trip():
                 answers = self._wire.read(chunk.begun)
@@ -282,7 +284,7 @@ class RedisTimelineStore:
                 both = list(zip(part, lengths, strict=True))
                 # Refused appends are repeated one by one: that follows moved slots, and a full server fails again.
                 refused = [owner for owner, length in both if isinstance(length, Refusal)]
-                self.add([f"{kind}:{owner}" for owner in refused], id)
+                self.add([f"{kind}:{owner}" for owner in refused], id, of)
                 long = [owner for owner, length in both if isinstance(length, int) and length > self._longest]
                 self._trim([f"{self._prefix}{kind}:{owner}" for owner in long])
         return chunk.owners
