@@ -36,7 +36,7 @@ UNDECODABLE = [
 class Later(TweetView, frozen=True, array_like=True, gc=False):
     """TweetView of a later version, with another field that has a default."""
 
-    likes: int = 0
+    quotes: int = 0
 
 
 LATER = tweets.version_of(Later) + msgspec.msgpack.encode(Later(1, 7, "ann", "Ann", "hello", 5))
