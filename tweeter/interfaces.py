@@ -231,11 +231,13 @@ class IWarmingStore(ITimelineStore):
 class IPageStore(ITimelineStore):
     """A store that has ids and tweets on one server. Optional: a page then takes one exchange instead of two."""
 
-    def read_page(key, limit):
-        """The result of `read` for the newest ids, and {id: TweetView or None} from the ITweetCache.
+    def read_page(key, limit, beside=()):
+        """The result of `read` for the newest ids, {id: TweetView or None} from the ITweetCache, and further timelines.
 
-        Both come from one exchange; the checkpoint is not newer than the tweets. Tweets may be missing for any reason:
-        the caller reads those from the cache.
+        If one of the newest ids refers to another tweet, the slice has all ids of the timeline, and the tweets are
+        those of the newest; that may take a second exchange. The checkpoint is not newer than the tweets. Tweets may be
+        missing for any reason: the caller reads those from the cache. The last part of the result has all ids of each
+        timeline in `beside`, None unless it is warm.
         """
 
 

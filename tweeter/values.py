@@ -1,6 +1,6 @@
 """The frozen values that cross an interface. Independent of databases, stores and requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -108,6 +108,11 @@ class Page(NamedTuple):
     def place(self, tweet: TweetView) -> int:
         """The id of the tweet's entry."""
         return self.places.get(tweet.id, tweet.id)
+
+
+def referring(ids: Iterable[int], of: Mapping[int, int]) -> Mapping[int, int]:
+    """The part of `of` for these ids."""
+    return {id_: of[id_] for id_ in ids if id_ in of} if of else NOTHING
 
 
 class Slice(NamedTuple):

@@ -54,6 +54,20 @@ def test_memory_evicts_least_recently_read_timelines():
     assert store.read("home:3", END, 1)
 
 
+def test_memory_keeps_no_references_of_lost_ids():
+    store = MemoryTimelineStore(10, 1000)
+    fill(store, "home:1", [1, 2, 3], of={1: 8, 3: 9, 4: 7})
+    assert store._entries["home:1"].of == {1: 8, 3: 9}
+    store.remove("home:1", [1])
+    assert store._entries["home:1"].of == {3: 9}
+    for id_ in range(10, 40):
+        store.add(["home:1"], id_, 5)
+        store.add(["home:1"], 2, 5)
+    assert list(store._entries["home:1"].of) == list(range(30, 40))
+    store.truncate(35)
+    assert list(store._entries["home:1"].of) == list(range(35, 40))
+
+
 def test_memory_evicts_least_recently_read_tweets():
     cache = MemoryTweetCache(2)
     cache.fill(cache.guard([1, 2]), {1: tweet(1), 2: tweet(2)})

@@ -12,6 +12,7 @@ from tests.support.redis_servers import RedisSentinel
 from tweeter.backends.redis import scripts
 from tweeter.backends.redis.cache import RedisTweetCache
 from tweeter.backends.redis.commands import appends, gets, pack
+from tweeter.backends.redis.lists import entry
 from tweeter.backends.redis.store import AHEAD, RedisTimelineStore
 from tweeter.backends.redis.url import open_url, without_secrets
 from tweeter.backends.redis.wire import Wire
@@ -23,7 +24,7 @@ from tweeter.measure import measuring
 from tweeter.testing import Process, TimelineStoreSuite, TweetCacheSuite
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill
-from tweeter.values import Cursor, Slice, Timeline
+from tweeter.values import Cursor, Slice, Timeline, referring
 
 TIMEOUT = 1.0
 
@@ -107,10 +108,11 @@ class Suites:
     @pytest.fixture
     def make_store(self, url):
         wire = wire_to(url)
+        cache = RedisTweetCache(wire)
 
         def make(capacity=10, backfill_seconds=30.0):
             wire.unlink_all("t:")
-            return RedisTimelineStore(wire, capacity, backfill_seconds=backfill_seconds)
+            return RedisTimelineStore(wire, capacity, backfill_seconds=backfill_seconds, tweets=lambda: cache.prefix)
 
         return make
 
@@ -225,8 +227,9 @@ def test_site_starts_without_its_redis_server():
 
 @pytest.mark.parametrize("owners", [[], [7], [1, 9, 10, 99, 100, 12345, 10**12]])
 def test_a_fan_out_is_encoded_as_redis_py_would(owners):
-    expected = [pack("RPUSHX", f"t:s:tl:home:{owner}", MAX_ID) for owner in owners]
-    assert appends(b"t:s:tl:home:", owners, MAX_ID) == b"".join(expected)
+    for element in (MAX_ID, entry(MAX_ID, 7)):
+        expected = [pack("RPUSHX", f"t:s:tl:home:{owner}", element) for owner in owners]
+        assert appends(b"t:s:tl:home:", owners, element) == b"".join(expected)
 
 
 @pytest.mark.parametrize("ids", [[], [7], [MAX_ID, MAX_ID - 1], [12345, 9, 10**12]])
@@ -269,7 +272,7 @@ def test_fan_out_trims_long_timelines(store):
         for _ in store.add_to_each("home", [users], id_):
             pass
     for user in users:
-        kept, floor, _ = store.read(f"home:{user}", END, 1000)
+        kept, floor, *_ = store.read(f"home:{user}", END, 1000)
         assert kept == list(range(100, 100 - len(kept), -1))
         assert 10 <= len(kept) <= 20
         assert floor > 80
@@ -348,6 +351,41 @@ def test_scripts_are_sent_again_when_the_server_forgot_them(store, cache, client
         cache.fill(cache.guard(tweets), tweets)
         assert cache.get_many(tweets) == tweets
         cache.invalidate(tweets)
+
+
+def test_refused_appends_are_repeated_with_their_reference(store, client):
+    for user in (1, 2):
+        fill(store, f"home:{user}", [9])
+    client.delete("t:s:tl:home:1")
+    client.set("t:s:tl:home:1", "damaged")
+    assert list(store.add_to_each("home", [[1, 2]], 10, 7)) == [[1, 2]]
+    assert not client.exists("t:s:tl:home:1")
+    assert store.read("home:2", END, 20) == Slice([10, 9], 0, None, {10: 7})
+
+
+def test_the_memory_of_references(wire, client):
+    store = RedisTimelineStore(wire, 800)
+    newest = [MAX_ID - 4096 * n for n in range(800)]
+    fill(store, "home:1", newest, newest[-1], {id_: id_ - 1 for id_ in newest})
+    assert client.memory_usage("t:s:tl:home:1", samples=0) <= 36 * 800 + 4096
+
+
+@pytest.mark.parametrize("damage", [None, "", ".07", ".0", "x"])
+@pytest.mark.parametrize("first", [1, 10**15])
+def test_a_trim_keeps_references_and_drops_a_list_with_another_text(wire, client, first, damage):
+    """Ids of one length and of several; the text is among the ids that are dropped."""
+    store = RedisTimelineStore(wire, 100)
+    newest = range(first, first + 250)
+    of = {id_: MAX_ID - id_ for id_ in newest if id_ % 3}
+    fill(store, "home:1", newest, of=of)
+    if damage is not None:
+        client.linsert("t:s:tl:home:1", "after", "0", f"{first}.07{damage}")
+    store._trim(["t:s:tl:home:1"])
+    kept = list(newest)[:-101:-1]
+    if damage:
+        assert not client.exists("t:s:tl:home:1")
+    else:
+        assert store.read("home:1", END, 1000) == Slice(kept, kept[-1], None, referring(kept, of))
 
 
 def test_full_server_is_unavailable(store, cache, client):

@@ -1,6 +1,7 @@
 """Ids and tweets of a page in one exchange with a single Redis server, and damage to either."""
 
 from contextlib import closing
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from tests.contract.test_redis import wire_to
 from tests.contract.test_redis_rights import EACH, allow
 from tests.support import damages
 from tweeter.backends.redis.cache import RedisTweetCache
-from tweeter.backends.redis.lists import newest, parse, parse_newest
+from tweeter.backends.redis.lists import entry, newest, parse, parse_newest
 from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.devtools.servers import Redis
 from tweeter.ids import MAX_ID
@@ -20,8 +21,9 @@ from tweeter.measure import measuring
 from tweeter.testing import Process
 from tweeter.testing.caches import tweet
 from tweeter.testing.stores import END, fill
-from tweeter.values import Cursor, Slice, Timeline
+from tweeter.values import Cursor, Slice, Timeline, referring
 
+chance = Random(5)
 NEWEST = list(range(29, 9, -1))
 
 
@@ -48,7 +50,7 @@ def test_a_page_is_one_exchange(client, redis_server):
     assert IPageStore.providedBy(store)
     store.set_checkpoint(b"checkpoint")
     with measuring() as meter:
-        found, tweets = store.read_page("home:1", 20)
+        found, tweets, _ = store.read_page("home:1", 20)
     assert meter.round_trips == 1
     assert found == Slice(NEWEST, 0, b"checkpoint")
     assert tweets == {id_: tweet(id_) for id_ in NEWEST}
@@ -60,7 +62,7 @@ def test_late_or_duplicate_ids(client, redis_server, again):
     for id_ in again:
         store.add(["home:1"], id_)
     for limit in (1, 5, 20, 28, 29, 30, 100):
-        found, tweets = store.read_page("home:1", limit)
+        found, tweets, _ = store.read_page("home:1", limit)
         assert found == store.read("home:1", END, limit)
         assert tweets.items() <= {id_: tweet(id_) for id_ in found.ids}.items()
 
@@ -76,10 +78,62 @@ def test_a_floor_ends_the_page(client, redis_server):
 def test_a_short_timeline_and_none(client, redis_server):
     store, _ = pages(redis_server.url)
     fill(store, "home:2", [7])
-    assert store.read_page("home:2", 20) == (Slice([7], 0), {7: tweet(7)})
-    assert store.read_page("home:3", 20) == (None, {})
+    assert store.read_page("home:2", 20) == (Slice([7], 0), {7: tweet(7)}, [])
+    assert store.read_page("home:3", 20) == (None, {}, [])
     store.begin_backfill("home:3")
-    assert store.read_page("home:3", 20) == (None, {})
+    assert store.read_page("home:3", 20) == (None, {}, [])
+
+
+def test_a_page_with_reposts_takes_two_exchanges_and_has_the_whole_timeline(client, redis_server):
+    store, cache = pages(redis_server.url)
+    store.add(["home:1"], 40, 7)
+    store.add(["home:1"], 39, MAX_ID)
+    cache.fill(cache.guard([40, 7]), {40: tweet(40), 7: tweet(7)})
+    with measuring() as meter:
+        found, tweets, _ = store.read_page("home:1", 5)
+    assert meter.round_trips == 2
+    assert found == Slice([40, 39, *range(29, 0, -1)], 0, None, {40: 7, 39: MAX_ID})
+    assert tweets == {id_: tweet(id_) for id_ in (40, 7, *NEWEST[:3])}
+
+
+def test_a_page_without_reposts_takes_one_exchange_however_many_follow(client, redis_server):
+    store, _ = pages(redis_server.url)
+    store.add(["home:1"], 1, 7)
+    with measuring() as meter:
+        assert store.read_page("home:1", 5)[0] == Slice(NEWEST[:5], 0)
+    assert meter.round_trips == 1
+
+
+def test_timelines_beside_a_page_are_read_in_its_exchange(client, redis_server):
+    store, _ = pages(redis_server.url)
+    assert store.backfill("likes:1", store.begin_backfill("likes:1"), [9, 7], 7, {9: 3})
+    store.begin_backfill("profile:1")
+    with measuring() as meter:
+        *_, beside = store.read_page("home:1", 5, ["likes:1", "profile:1", "home:9"])
+    assert beside == [Slice([9, 7], 7, None, {9: 3}), None, None]
+    assert meter.round_trips == 1
+
+
+def test_redis_sorts_ids_that_refer_to_others_among_their_neighbours(client):
+    """Redis sorts by doubles. Neighbouring ids at each power of two, with the greatest and the least fractions."""
+    ends = [2**bits for bits in range(2, 54)]
+    ids = sorted({id_ for end in ends for id_ in range(end - 4, end + 5) if 0 < id_ <= MAX_ID}, reverse=True)
+    tweets = [1, 9, 99, MAX_ID, MAX_ID - 1, 10**15, 9 * 10**15]
+    for start in range(2):  # each id once with a reference, between neighbours without one, and the reverse
+        for tweet_id in tweets:
+            elements = [str(entry(id_, tweet_id if id_ % 2 == start else 0)).encode() for id_ in ids]
+            client.delete("sorted")
+            client.rpush("sorted", *chance.sample(elements, len(elements)))
+            assert client.sort("sorted", desc=True) == elements
+    elements = [str(entry(id_, tweets[place % 7])).encode() for place, id_ in enumerate(ids)]
+    client.delete("sorted")
+    client.rpush("sorted", *chance.sample(elements, len(elements)))
+    assert client.sort("sorted", desc=True) == elements
+
+
+@given(st.integers(1, MAX_ID), st.integers(1, MAX_ID))
+def test_a_fraction_moves_an_id_by_less_than_half_the_way_to_the_next_one(id_, tweet_id):
+    assert 0 <= float(str(entry(id_, tweet_id))) - id_ < 0.5
 
 
 def test_a_damaged_timeline_is_cold(client, redis_server):
@@ -88,7 +142,7 @@ def test_a_damaged_timeline_is_cold(client, redis_server):
     for damage in damages.no_timelines(client, name):
         client.delete(name)
         damage()
-        assert store.read_page("home:1", 20) == (None, {})
+        assert store.read_page("home:1", 20) == (None, {}, [])
         assert store.begin_backfill("home:1")
 
 
@@ -99,7 +153,7 @@ def test_a_damaged_tweet_is_left_to_the_cache(client, redis_server):
     for damage in [*writes, *damages.other_types(client, name)]:
         client.delete(name)
         damage()
-        found, tweets = store.read_page("home:1", 20)
+        found, tweets, _ = store.read_page("home:1", 20)
         assert found.ids == NEWEST
         assert set(tweets) == set(NEWEST) - {20}
         assert cache.get_many([20]) == {}
@@ -114,7 +168,7 @@ def test_restricted_redis_user_gets_two_exchanges():
             store, cache = pages(f"redis://tweeter:secret@{server.host}:{server.port}/0")
             for exchanges in (2, 1):
                 with measuring() as meter:
-                    assert store.read_page("home:1", 20) == (Slice(NEWEST, 0), {})
+                    assert store.read_page("home:1", 20) == (Slice(NEWEST, 0), {}, [])
                 assert meter.round_trips == exchanges
             assert store._tweets is None
             assert store.read("home:1", END, 20) == Slice(NEWEST, 0)
@@ -145,16 +199,22 @@ def test_warm_page_is_one_exchange_with_read_repair(sqlite_url, client, redis_se
         assert (meter.round_trips, meter.sql) == (1, 0)
 
 
-@given(st.lists(st.integers(-2, 12), max_size=12), st.integers(0, 9), st.integers(1, 8))
-def test_newest_ids_from_sort_match_the_whole_list(ids, floor, limit):
-    found = [b"%d" % -floor, *(b"%d" % id_ for id_ in ids)]
+@given(
+    st.lists(st.integers(-2, 12), max_size=12), st.integers(0, 9), st.integers(1, 8),
+    st.dictionaries(st.integers(1, 12), st.integers(1, MAX_ID)),
+)  # fmt: skip
+def test_newest_ids_from_sort_match_the_whole_list(ids, floor, limit, of):
+    found = [b"%d" % -floor, *(str(entry(id_, of.get(id_, 0))).encode() for id_ in ids)]
     asked = limit + 2
-    answer = parse_newest(found[0], sorted(found, key=int, reverse=True)[:asked], limit, asked)
+    answer = parse_newest(found[0], sorted(found, key=float, reverse=True)[:asked], limit, asked)
     try:
         whole = parse(found)
     except ValueError:
         assert answer is None or len(found) > asked  # damage below the page is found by reads of that part
     else:
-        assert answer in (None, (newest(*whole, MAX_ID + 1, limit), floor))
+        assert whole[2] == referring(ids, of)
+        if answer:
+            assert answer[:2] == (newest(*whole[:2], MAX_ID + 1, limit), floor)
+            assert referring(answer[0], answer[2]) == referring(answer[0], of)
         if len(set(ids)) == len(ids):
             assert answer is not None

@@ -58,12 +58,27 @@ def write_floor(floor):
             [shelf] = connection.scalars(
                 text("SELECT shelf FROM timeline_runs WHERE id = :run"), {"run": store._current()}
             )
-            connection.execute(
+            return connection.scalar(
                 text(
                     "INSERT INTO timelines (shelf, kind, owner, floor, used) VALUES (:shelf, :kind, :owner, :floor, 0)"
                     " ON CONFLICT (shelf, kind, owner) DO UPDATE SET floor = excluded.floor, token = NULL"
+                    " RETURNING id"
                 ),
                 {"shelf": shelf, "kind": kind, "owner": int(owner or 0), "floor": floor},
+            )
+
+    return damage
+
+
+def write_reference(of):
+    """Adds an id that refers to what is no tweet."""
+
+    def damage(store, key):
+        timeline = write_floor(0)(store, key)
+        with store._engine.begin() as connection:
+            connection.execute(
+                text("INSERT INTO timeline_entries VALUES (:timeline, 999, :of) ON CONFLICT DO NOTHING"),
+                {"timeline": timeline, "of": of},
             )
 
     return damage
@@ -83,10 +98,10 @@ class TestTableTimelineStore(TimelineStoreSuite):
 
     @pytest.fixture
     def damages(self, database):
-        floors: list[int | str] = [-1, MAX_ID + 2]
-        if database.engine.dialect.name == "sqlite":
-            floors.append("x")  # SQLite stores any type in any column
-        return [write_floor(floor) for floor in floors]
+        # SQLite stores any type in any column.
+        others = ["x"] if database.engine.dialect.name == "sqlite" else []
+        floors = [write_floor(floor) for floor in (-1, MAX_ID + 2, *others)]
+        return [*floors, *(write_reference(of) for of in (-1, 0, MAX_ID + 1, *others))]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ class TestTextTimelineStore(TimelineStoreSuite):
 
     @pytest.fixture
     def damages(self):
-        damaged = ["x", "0 one", "token", "token x", "0 -1", " ", 5, None, ["0 1"]]
+        damaged = ["x", "0 one", "token", "token x", "0 -1", "0 1@", "0 1@x", "0 @2", "0 1@2@3", " ", 5, None, ["0 1"]]
         return [lambda store, key, value=value: store._texts.__setitem__(key, value) for value in damaged]
 
 

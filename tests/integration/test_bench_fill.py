@@ -25,7 +25,7 @@ def test_readers_have_the_right_followees_and_every_plan_is_measured(postgresql_
                 follows = count + (fill.SPEAKING if kind == "silent" else 0)
                 for reader in readers:
                     assert plans._count(session, reader) == follows
-                    ids, floor, _ = plans.backfill(session, reader, 50)
+                    ids, floor, *_ = plans.backfill(session, reader, 50)
                     every = built_in_kinds()["home"].read_ids(session, reader, 50)
                     assert ids == [id_ for id_ in every if id_ >= floor]
         row = fill.measure_readers(engine, "power law", "active", 10, groups["active", 10], runs=1, capacity=50)

@@ -30,6 +30,7 @@ from tweeter.timelines.kinds import built_in_kinds
 from tweeter.timelines.pull import PullTimelines
 from tweeter.timelines.push import PushTimelines
 from tweeter.values import (
+    NOTHING,
     AccountClosed,
     Cursor,
     Followed,
@@ -70,25 +71,25 @@ class Watched:
         self._happen("read")
         return self._store.read(key, before, limit)
 
-    def backfill(self, key, token, ids, floor):
+    def backfill(self, key, token, ids, floor, of=NOTHING):
         self._happen("fill")
-        return self._store.backfill(key, token, ids, floor)
+        return self._store.backfill(key, token, ids, floor, of)
 
-    def add(self, keys, id):
+    def add(self, keys, id, of=0):
         self._happen("add to followers" if all(key.startswith("home:") for key in keys) else "add")
-        self._store.add(keys, id)
+        self._store.add(keys, id, of)
 
-    def add_batch(self, ids_by_key):
+    def add_batch(self, ids_by_key, of=NOTHING):
         self._happen("add to followers")
-        self._store.add_batch(ids_by_key)
+        self._store.add_batch(ids_by_key, of)
 
-    def add_to_each(self, kind, chunks, id):
+    def add_to_each(self, kind, chunks, id, of=0):
         def watched():
             for chunk in chunks:  # read from SQL, and not written yet
                 self._happen("add to followers")
                 yield chunk
 
-        return self._store.add_to_each(kind, watched(), id)
+        return self._store.add_to_each(kind, watched(), id, of)
 
 
 def in_memory():

@@ -78,7 +78,7 @@ def test_page_equals_the_join(small, graph, followees, tweets, deleted, cursor):
 @example({2, 3, 4}, dict.fromkeys(range(1, 60), 8) | {1: 2, 2: 3, 3: 4}, set(), 1)
 def test_backfill_equals_the_join_down_to_its_floor(small, graph, followees, tweets, deleted, capacity):
     with graph(followees, tweets, deleted) as session:
-        ids, floor, _ = HOME.backfill(session, READER, capacity)
+        ids, floor, *_ = HOME.backfill(session, READER, capacity)
         every = HOME.read_ids(session, READER, LAST)
     assert ids == [id_ for id_ in every if id_ >= floor]
     assert len(ids) <= capacity

@@ -3,6 +3,7 @@
 Those of Redis are functions of a client and a key's name, those of memcached of the existing value.
 """
 
+import struct
 from array import array
 from contextlib import suppress
 
@@ -35,7 +36,7 @@ UNDECODABLE = [
 class Later(TweetView, frozen=True, array_like=True, gc=False):
     """TweetView of a later version, with another field that has a default."""
 
-    likes: int = 0
+    quotes: int = 0
 
 
 LATER = tweets.version_of(Later) + msgspec.msgpack.encode(Later(1, 7, "ann", "Ann", "hello", 5))
@@ -55,6 +56,28 @@ def other_types(client, name):
     ]
 
 
+# Texts that are similar to those of ids which refer to a tweet.
+NO_FRACTIONS = [
+    "5.0",
+    "5.00",
+    "5.007",
+    "5.0-7",
+    "5.07x",
+    "5.0 7",
+    "5.07.08",
+    "5.07,8",
+    "5,-7",
+    "5.17",
+    "0.07",
+    ".07",
+    "-5.07",
+    f"5.0{2**53}",
+    f"{2**53}.07",
+    "5629499534213120.1",
+    "5629499534213120.0",
+]
+
+
 def no_timelines(client, name):
     """Lists that are not timelines, and values that are not lists."""
     lists = [
@@ -68,6 +91,9 @@ def no_timelines(client, name):
         ["0", "1e3"],
         ["0", "1,2"],
         ["0", ""],
+        *[["0", *["9"] * before, text] for before in (0, 40) for text in NO_FRACTIONS],
+        ["5.06", "7"],
+        ["-5.06", "7"],
         ["0", "[1]"],
         ["0", "null"],
         ["", "7"],
@@ -127,14 +153,24 @@ REDIS_TWEETS = [*map(damage_tweet, range(len(other_types(None, "")) + len(TWEETS
 # memcached: the damaged value and its flags
 
 FLIPPED = (lambda value: value[:8] + bytes(byte ^ 1 for byte in value[8:9]) + value[9:], 0)  # a bit of the floor
+REFERS = 1 << 63
+NO_REFERENCES = [
+    (REFERS + 7,),  # no tweet follows
+    (REFERS + 7, 0),
+    (REFERS + 7, 2**53),
+    (REFERS + 7, REFERS + 8),
+    (REFERS + 2**53, 7),
+    (2**53, 7),
+]
 MEMCACHED_TIMELINES = [
     (lambda value: value[:-3], 0),
     (lambda value: value[:7], 0),
     (lambda value: b"", 0),
-    (lambda value: b"TwW0" + value[4:], 0),
+    (lambda value: b"TwW1" + value[4:], 0),
     FLIPPED,
     (lambda value: value + b"x", 0),
     (lambda value: value + b"\xff" * 8, 0),
+    *[(lambda value, words=words: value + struct.pack(f">{len(words)}Q", *words), 0) for words in NO_REFERENCES],
     (lambda value: b"\r\nEND\r\n" * 20, 0),
     (lambda value: value, 1),
 ]
@@ -143,7 +179,7 @@ MEMCACHED_TWEETS = [
     *[(lambda value, damaged=damaged: damaged, 0) for damaged in TWEETS],
     (lambda value: tweets.pack(tweet(1)), 1),
 ]
-NO_VALUE = b"TwW1" + b"\0" * 40  # the value that is damaged if the key is missing
+NO_VALUE = b"TwW2" + b"\0" * 40  # the value that is damaged if the key is missing
 
 
 # memory
@@ -165,6 +201,8 @@ MEMORY_TIMELINES = [
     lambda: _entry(ids=None),
     lambda: _entry(ids=["x"]),
     lambda: _entry(ids="x"),
+    lambda: _entry(of=None),
+    lambda: _entry(of="x"),
     lambda: _entry(floor="x"),
     lambda: _entry(floor=None),
     lambda: _Entry.__new__(_Entry),

@@ -1,6 +1,7 @@
 """A third-party backend: `tweeter.timelines = tests.thirdparty.texts`.
 
-Each timeline is one text, `floor id id id …`, in a dictionary. It is slow, but complete, on one page.
+Each timeline is one text, `floor id id id …`, in a dictionary. An id that refers to a tweet is written `id@tweet`.
+It is slow, but complete, on one page.
 """
 
 import re
@@ -12,9 +13,9 @@ from zope.interface import implementer
 from tweeter.backends.memory import MemoryTweetCache
 from tweeter.interfaces import ITimelineStore
 from tweeter.metrics import count_damaged
-from tweeter.values import Slice
+from tweeter.values import NOTHING, Slice, referring
 
-TIMELINE = re.compile(r"(token [0-9.]+|[0-9]+)( [0-9]+)*")
+TIMELINE = re.compile(r"(token [0-9.]+|[0-9]+)( [0-9]+(@[1-9][0-9]*)?)*")
 
 
 @implementer(ITimelineStore)
@@ -49,10 +50,10 @@ class TextTimelineStore:
             text = self._text(key)
         if not text or text.startswith("token"):
             return None
-        floor, *ids = map(int, text.split())
-        return Slice(
-            [id_ for id_ in sorted(ids, reverse=True) if floor <= id_ < before][:limit], floor, self._checkpoint
-        )
+        floor, *words = text.split()
+        floor, entries = int(floor), parsed(words)
+        ids = [id_ for id_ in sorted(entries, reverse=True) if floor <= id_ < before][:limit]
+        return Slice(ids, floor, self._checkpoint, referring(ids, {id_: of for id_, of in entries.items() if of}))
 
     def begin_backfill(self, key):
         with self._lock:
@@ -63,31 +64,32 @@ class TextTimelineStore:
             self._texts[key] = token
             return token
 
-    def backfill(self, key, token, ids, floor):
+    def backfill(self, key, token, ids, floor, of=NOTHING):
         with self._lock:
             text = self._text(key)
             if not token or not f"{text} ".startswith(f"{token} "):
                 return False
-            self._keep(key, floor, {*ids, *map(int, text.split()[2:])})
+            self._keep(key, floor, {id_: of.get(id_, 0) for id_ in ids} | parsed(text.split()[2:]))
             return True
 
-    def add(self, keys, id):
+    def add(self, keys, id, of=0):
         with self._lock:
             for key in keys:
                 text = self._text(key)
                 if not text:
                     continue
                 if text.startswith("token"):
-                    self._texts[key] = f"{text} {id}"
+                    self._texts[key] = f"{text} {written(id, of)}"
                 else:
-                    floor, *ids = map(int, text.split())
-                    self._keep(key, floor, {*ids, id})
+                    floor, *words = text.split()
+                    self._keep(key, int(floor), parsed(words) | {id: of})
 
-    def remove(self, key, ids):
+    def remove(self, key, ids, of=NOTHING):
         with self._lock:
             first, *kept = (self._text(key) or "token").split()
             if first != "token":
-                self._texts[key] = " ".join([first, *(id_ for id_ in kept if int(id_) not in ids)])
+                gone = {written(id_, of.get(id_, 0)) for id_ in ids}
+                self._texts[key] = " ".join([first, *(entry for entry in kept if entry not in gone)])
 
     def drop(self, keys):
         with self._lock:
@@ -99,9 +101,10 @@ class TextTimelineStore:
             for key in list(self._texts):
                 text = self._text(key)
                 if text and not text.startswith("token"):
-                    floor, *ids = map(int, text.split())
-                    kept = {id_ for id_ in ids if id_ >= before_id}
-                    self._keep(key, floor if len(kept) == len(ids) else max(floor, before_id), kept)
+                    floor, *words = text.split()
+                    floor, entries = int(floor), parsed(words)
+                    kept = {id_: of for id_, of in entries.items() if id_ >= before_id}
+                    self._keep(key, floor if len(kept) == len(entries) else max(floor, before_id), kept)
 
     def clear(self):
         with self._lock:
@@ -116,11 +119,20 @@ class TextTimelineStore:
         count_damaged("texts", {key: "no timeline"})
         return ""
 
-    def _keep(self, key, floor, ids):
-        kept = sorted(ids, reverse=True)
+    def _keep(self, key, floor, entries):
+        kept = sorted(entries, reverse=True)
         if lost := kept[self._capacity :]:
             floor = max(floor, lost[0] + 1)
-        self._texts[key] = " ".join(map(str, [floor, *kept[: self._capacity]]))
+        self._texts[key] = " ".join([str(floor), *(written(id_, entries[id_]) for id_ in kept[: self._capacity])])
+
+
+def parsed(words):
+    """{id: the tweet that it refers to, or 0}"""
+    return {int(id_): int(of or 0) for id_, _, of in (word.partition("@") for word in words)}
+
+
+def written(id_, of):
+    return f"{id_}@{of}" if of else str(id_)
 
 
 def includeme(config):

@@ -24,7 +24,7 @@ from tweeter.interfaces import IBulkStore, ITogetherStore, ITweetCache
 from tweeter.measure import round_trip
 from tweeter.metrics import count_damaged
 from tweeter.settings import Setting
-from tweeter.values import Slice, TweetView
+from tweeter.values import NOTHING, Slice, TweetView, referring
 
 T = TypeVar("T")
 
@@ -44,37 +44,51 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 class _Entry:
-    """A timeline: ids in ascending order, none below its floor.
+    """A timeline: ids in ascending order, none below its floor; `of` has the tweets that some of them refer to.
 
     While `token` is set, a backfill is in progress, and `ids` are those added since it began.
     """
 
-    __slots__ = ("began", "floor", "ids", "token")
+    __slots__ = ("began", "floor", "ids", "of", "token")
 
     def __init__(self, token: str) -> None:
         self.ids = array("q")
+        self.of: dict[int, int] = {}
         self.floor = 0
         self.token: str | None = token
         self.began = time.monotonic()
 
-    def add(self, id_: int, capacity: int) -> None:
+    def add(self, id_: int, of: int, capacity: int) -> None:
         if id_ < self.floor:
             return  # there may be a gap above it
         place = bisect_left(self.ids, id_)
         if place == len(self.ids) or self.ids[place] != id_:
             self.ids.insert(place, id_)
+            if of:
+                self.of[id_] = of
             if self.token is None:
                 self.trim(capacity)
 
     def trim(self, capacity: int) -> None:
         if (surplus := len(self.ids) - capacity) > 0:
-            self.floor = max(self.floor, self.ids[surplus - 1] + 1)
-            del self.ids[:surplus]
+            self._cut(surplus, self.ids[surplus - 1] + 1)
 
     def forget_below(self, id_: int) -> None:
         if place := bisect_left(self.ids, id_):
-            del self.ids[:place]
-            self.floor = max(self.floor, id_)
+            self._cut(place, id_)
+
+    def _cut(self, place: int, floor: int) -> None:
+        """Removes the ids before the place, and their references."""
+        if self.of:
+            for id_ in self.ids[:place]:
+                self.of.pop(id_, None)
+        del self.ids[:place]
+        self.floor = max(self.floor, floor)
+
+    def keep(self, ids: Iterable[int], of: Mapping[int, int]) -> None:
+        """Replaces all ids, and the references by those that the ids have in `of`."""
+        self.ids = array("q", ids)
+        self.of = dict(referring(self.ids, of))
 
 
 @implementer(IBulkStore, ITogetherStore)
@@ -121,7 +135,8 @@ class MemoryTimelineStore:
             return None
         self._entries.move_to_end(key)
         end = bisect_left(entry.ids, before)
-        return Slice(entry.ids[max(end - limit, 0) : end].tolist()[::-1], entry.floor, self._checkpoint)
+        ids = entry.ids[max(end - limit, 0) : end].tolist()[::-1]
+        return Slice(ids, entry.floor, self._checkpoint, referring(ids, entry.of))
 
     def begin_backfill(self, key: str) -> str | None:
         since = time.monotonic() - self._fill_seconds
@@ -136,43 +151,43 @@ class MemoryTimelineStore:
                 self._entries.popitem(last=False)
             return token
 
-    def backfill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
+    def backfill(self, key: str, token: str, ids: Iterable[int], floor: int, of: Mapping[int, int] = NOTHING) -> bool:
         with round_trip(), self._lock:
             entry = self._entry(key)
             if entry is None or entry.token != token:
                 return False
-            entry.ids = array("q", sorted({*ids, *(id_ for id_ in entry.ids if id_ >= floor)}))
+            entry.keep(sorted({*ids, *(id_ for id_ in entry.ids if id_ >= floor)}), {**of, **entry.of})
             entry.floor = floor
             entry.token = None
             entry.trim(self._capacity)
             return True
 
-    def add(self, keys: Iterable[str], id: int) -> None:
+    def add(self, keys: Iterable[str], id: int, of: int = 0) -> None:
         with round_trip(), self._lock:
             for key in keys:
                 if (entry := self._entry(key)) is not None:
-                    entry.add(id, self._capacity)
+                    entry.add(id, of, self._capacity)
 
-    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
+    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]], of: Mapping[int, int] = NOTHING) -> None:
         capacity = self._capacity
         for keys in batched(ids_by_key, LOCKED):
             with round_trip(), self._lock:
                 for key in keys:
                     if (entry := self._entry(key)) is not None:
                         for id_ in ids_by_key[key]:
-                            entry.add(id_, capacity)
+                            entry.add(id_, of.get(id_, 0), capacity)
 
-    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
+    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int, of: int = 0) -> Iterator[Sequence[int]]:
         for chunk in chunks:
             for numbers in batched(chunk, LOCKED):
-                self.add([f"{kind}:{number}" for number in numbers], id)
+                self.add([f"{kind}:{number}" for number in numbers], id, of)
             yield chunk
 
-    def remove(self, key: str, ids: Iterable[int]) -> None:
+    def remove(self, key: str, ids: Iterable[int], of: Mapping[int, int] = NOTHING) -> None:
         gone = set(ids)
         with round_trip(), self._lock:
             if (entry := self._entry(key)) is not None:
-                entry.ids = array("q", [id_ for id_ in entry.ids if id_ not in gone])
+                entry.keep([id_ for id_ in entry.ids if id_ not in gone], entry.of)
 
     def drop(self, keys: Iterable[str]) -> None:
         with round_trip(), self._lock:
@@ -195,7 +210,7 @@ class MemoryTimelineStore:
         if (entry := self._entries.get(key)) is None:
             return None
         try:
-            if type(entry.ids) is array and type(entry.floor) is int:
+            if type(entry.ids) is array and type(entry.floor) is int and type(entry.of) is dict:
                 return entry
         except AttributeError:
             pass

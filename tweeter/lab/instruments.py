@@ -22,6 +22,7 @@ from tweeter.errors import SettingError
 from tweeter.interfaces import ITimelineStore, ITweetCache
 from tweeter.plugins import dotted, load
 from tweeter.timelines import BACKENDS, add_timeline_store, directives
+from tweeter.values import NOTHING
 
 log = logging.getLogger(__name__)
 
@@ -104,23 +105,23 @@ class CountingStore(Wrapper):
         super().__init__(target)
         self.tally = tally
 
-    def add(self, keys: Iterable[str], id: int) -> None:
+    def add(self, keys: Iterable[str], id: int, of: int = 0) -> None:
         keys = list(keys)
         self.tally.begin(id)
-        self.target.add(keys, id)
+        self.target.add(keys, id, of)
         self.tally.count(id, len(keys))
 
-    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
+    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]], of: Mapping[int, int] = NOTHING) -> None:
         numbers = Counter(id_ for ids in ids_by_key.values() for id_ in ids)
         for id_ in numbers:
             self.tally.begin(id_)
-        self.target.add_batch(ids_by_key)
+        self.target.add_batch(ids_by_key, of)
         for id_, timelines in numbers.items():
             self.tally.count(id_, timelines)
 
-    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
+    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int, of: int = 0) -> Iterator[Sequence[int]]:
         self.tally.begin(id)
-        with closing(self.target.add_to_each(kind, chunks, id)) as written:
+        with closing(self.target.add_to_each(kind, chunks, id, of)) as written:
             for chunk in written:
                 self.tally.count(id, len(chunk))
                 yield chunk

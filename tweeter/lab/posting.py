@@ -33,11 +33,11 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
         author, followers = crowds.gather(registry, size, job)
         asked = [backend for backend in lab.stores if backend.status().answers]
 
-        def newest() -> tuple[list[int], int]:
+        def newest() -> Slice:
             with sessions() as session:
                 profile = registry.getUtility(ITimelineKinds)["profile"]
                 filled: Slice = profile.backfill(session, author, registry.settings["tweeter.capacity"])
-                return filled.ids, filled.floor
+                return filled
 
         phase = job.phase(f"Timelines {'warmed' if warm else 'dropped'}", len(followers) * len(asked), "timelines")
         for backend in asked:
@@ -60,14 +60,12 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
         _watch(watched)
         if warm:
             complete = [each.backend for each in watched if each.complete]
-            race(registry, job, complete, lab, TweetCreated(tweet.id, author), followers, newest()[0][1:])
+            race(registry, job, complete, lab, TweetCreated(tweet.id, author), followers, newest().ids[1:])
 
     return work
 
 
-def _prepare(
-    backend: Backend, followers: list[int], phase: Phase, read: Callable[[], tuple[list[int], int]] | None
-) -> None:
+def _prepare(backend: Backend, followers: list[int], phase: Phase, read: Callable[[], Slice] | None) -> None:
     """Makes the followers' timelines warm, as if each had just opened their home page; without `read`, cold."""
     store = backend.store
     attempts = ATTEMPTS
@@ -89,16 +87,16 @@ def _prepare(
         phase.advance(len(keys))
 
 
-def _warm(store: Any, keys: list[str], read: Callable[[], tuple[list[int], int]]) -> None:
+def _warm(store: Any, keys: list[str], read: Callable[[], Slice]) -> None:
     """Like readers' backfills, but one query serves all keys: their owners follow this author and no other account."""
     if IWarmingStore.providedBy(store):
         store.backfill_all(keys, read)
         return
     tokens = [store.begin_backfill(key) for key in keys]
-    ids, floor = read()
+    filled = read()
     for key, token in zip(keys, tokens, strict=True):
         if token is not None:
-            store.backfill(key, token, ids, floor)
+            store.backfill(key, token, filled.ids, filled.floor, filled.of)
 
 
 class Watched(NamedTuple):

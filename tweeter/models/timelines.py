@@ -44,11 +44,12 @@ class StoredTimeline(Base):
 
 
 class TimelineEntry(Base):
-    """A tweet in a timeline."""
+    """An id in a timeline. `of_id` is the tweet that it refers to, NULL if it is the tweet's own."""
 
     __tablename__ = "timeline_entries"
 
     timeline_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     tweet_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    of_id: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = ({"sqlite_with_rowid": False},)

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, ITimelineStore, ITweetCache
-from tweeter.values import TweetView
+from tweeter.testing.references import END, OF, read_each_way
+from tweeter.values import TweetView, referring
 
-END = MAX_ID + 1
 KEYS = ["home:1", "home:2", "public"]
 COMMON = 4  # weight of a common step, relative to the rarer ones
 
@@ -19,8 +18,8 @@ many = settings(max_examples=60, deadline=None, suppress_health_check=list(Healt
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            ["fill"] * COMMON + ["damage"] * COMMON + ["add", "add to all", "fan out", "read", "damage a fill"]
-            + ["remove", "drop", "truncate"]
+            ["fill"] * COMMON + ["damage"] * COMMON + ["add", "add to all", "add a batch", "fan out"]
+            + ["read", "damage a fill", "remove", "drop", "truncate"]
         ),
         st.sampled_from(KEYS),
         st.integers(1, 60),
@@ -30,7 +29,7 @@ steps = st.lists(
 
 
 class _Timelines:
-    """A store and a model of its expected contents: ids and a floor for each warm key."""
+    """A store and a model of its expected contents: ids and a floor for each warm key. Ids refer to tweets as in OF."""
 
     def __init__(self, store: ITimelineStore, damages: Sequence[Callable[[ITimelineStore, str], object]]) -> None:
         self._store = store
@@ -42,36 +41,45 @@ class _Timelines:
         store = self._store
         match step:
             case "fill":
-                self.check(key)
+                self.check(key, number)
                 if key not in self._warm:
-                    ids = list(range(number, number + 5))
-                    assert store.backfill(key, store.begin_backfill(key), ids, number)
+                    ids, token = list(range(number, number + 5)), store.begin_backfill(key)
                     self._warm[key] = set(ids), number
+                    for late in (number + 4, number + 7):
+                        store.add([key], late, OF.get(late, 0))
+                        self._added([key], late)
+                    assert store.backfill(key, token, ids, number, OF)
             case "damage a fill":
                 self.check(key)
                 if key not in self._warm:
                     token = store.begin_backfill(key)
                     assert token
                     self._damage(key, number)
-                    store.backfill(key, token, [number], 0)
+                    store.backfill(key, token, [number], 0, OF)
                     if store.read(key, END, 1000) is not None:  # the fill replaced the damaged value
                         self._warm[key] = {number}, 0
             case "damage":
                 self._damage(key, number)
             case "read":
-                self.check(key)
+                self.check(key, number)
             case "add":
-                store.add([key], number)
+                store.add([key], number, OF.get(number, 0))
                 self._added([key], number)
             case "add to all":
-                store.add(KEYS, number)
+                store.add(KEYS, number, OF.get(number, 0))
                 self._added(KEYS, number)
+            case "add a batch":
+                if IBulkStore.providedBy(store):
+                    store.add_batch({key: [number, number + 1], "home:3": [number]}, OF)
+                    self._added([key], number)
+                    self._added([key], number + 1)
             case "fan out":
                 if IBulkStore.providedBy(store):
-                    assert list(store.add_to_each("home", [[2, 1], [3]], number)) == [[2, 1], [3]]
+                    chunks = [[2, 1], [3]]
+                    assert list(store.add_to_each("home", chunks, number, OF.get(number, 0))) == chunks
                     self._added(["home:1", "home:2"], number)
             case "remove":
-                store.remove(key, [number, number + 1])
+                store.remove(key, [number, number + 1], OF)
                 if key in self._warm:
                     self._warm[key][0].difference_update((number, number + 1))
             case "drop":
@@ -90,9 +98,9 @@ class _Timelines:
             if key in self._warm and id_ >= self._warm[key][1]:
                 self._warm[key][0].add(id_)
 
-    def check(self, key: str) -> None:
+    def check(self, key: str, number: int = 0) -> None:
         """The store matches the model, down to the store's floor, which truncation may have raised."""
-        found = self._store.read(key, END, 1000)
+        found = read_each_way(self._store, key, first=number)
         if key not in self._warm:
             assert found is None
             return
@@ -100,6 +108,7 @@ class _Timelines:
         assert found is not None
         assert floor <= found.floor <= max(floor, self._truncated)
         assert found.ids == sorted((id_ for id_ in ids if id_ >= found.floor), reverse=True)
+        assert found.of == referring(found.ids, OF)
 
 
 class DamagedTimelines:

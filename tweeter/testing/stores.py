@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
@@ -11,20 +11,21 @@ from zope.interface.verify import verifyObject
 
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import ITimelineStore
-from tweeter.testing.damage import END, DamagedTimelines, many
+from tweeter.testing.damage import DamagedTimelines, many
+from tweeter.testing.references import END, ReferringTimelines, read_each_way
 from tweeter.testing.warming import WarmingTimelines
-from tweeter.values import Slice
+from tweeter.values import NOTHING, Slice, referring
 
 MakeStore = Callable[..., ITimelineStore]
 ids = st.integers(1, MAX_ID)
 
 
-def fill(store: ITimelineStore, key: str, ids: list[int], floor: int = 0) -> None:
+def fill(store: ITimelineStore, key: str, ids: list[int], floor: int = 0, of: Mapping[int, int] = NOTHING) -> None:
     """Makes a key warm."""
-    assert store.backfill(key, store.begin_backfill(key), ids, floor)
+    assert store.backfill(key, store.begin_backfill(key), ids, floor, of)
 
 
-class TimelineStoreSuite(DamagedTimelines, WarmingTimelines):
+class TimelineStoreSuite(DamagedTimelines, ReferringTimelines, WarmingTimelines):
     """Requires a fixture `make_store`: `make_store(capacity=…, backfill_seconds=…)` returns an empty store that has the
     id of its site; and `damages`, as in DamagedTimelines.
     """
@@ -138,14 +139,17 @@ class TimelineStoreSuite(DamagedTimelines, WarmingTimelines):
     @many
     @given(filled=st.sets(ids, max_size=8), added=st.lists(ids, max_size=20), again=st.randoms())
     def test_ids_in_any_order_and_twice_and_a_floor_above_the_lost_ones(self, make_store, filled, added, again):
-        store = make_store(capacity=10)
-        fill(store, "home:1", list(filled))
+        store, everything = make_store(capacity=10), filled | set(added)
+        of = {id_: again.randint(1, MAX_ID) for id_ in sorted(everything) if again.random() < 0.5}
+        fill(store, "home:1", list(filled), of=of)
         deliveries = [*added, *added]
         again.shuffle(deliveries)
         for id_ in deliveries:
-            store.add(["home:1"], id_)
-        kept, floor, _ = store.read("home:1", END, 1000)
-        everything = filled | set(added)
+            store.add(["home:1"], id_, of.get(id_, 0))
+        found = read_each_way(store, "home:1")
+        assert found
+        kept, floor = found.ids, found.floor
+        assert found.of == referring(kept, of)
         # Complete down to the floor, and no shorter than necessary.
         assert kept == sorted((id_ for id_ in everything if id_ >= floor), reverse=True)
         assert len(kept) >= min(len(everything), 10)
@@ -155,7 +159,7 @@ class TimelineStoreSuite(DamagedTimelines, WarmingTimelines):
         fill(store, "home:1", [])
         for id_ in range(1, 101):
             store.add(["home:1"], id_)
-        kept, floor, _ = store.read("home:1", END, 1000)
+        kept, floor, *_ = store.read("home:1", END, 1000)
         assert kept == list(range(100, 100 - len(kept), -1))
         assert 10 <= len(kept) <= 20
         assert floor > 100 - 10 - 10
@@ -163,7 +167,7 @@ class TimelineStoreSuite(DamagedTimelines, WarmingTimelines):
     def test_late_ids_below_the_floor_are_not_returned(self, store):
         fill(store, "home:1", list(range(100, 110)), floor=100)
         store.add(["home:1"], 50)
-        kept, floor, _ = store.read("home:1", END, 20)
+        kept, floor, *_ = store.read("home:1", END, 20)
         assert floor >= 100
         assert 50 not in kept
         assert kept == [id_ for id_ in range(109, 99, -1) if id_ >= floor]

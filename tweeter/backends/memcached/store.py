@@ -29,7 +29,7 @@ from tweeter.backends.memcached.wire import (
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IBulkStore, ITogetherStore, IWarmingStore
 from tweeter.metrics import count_damaged
-from tweeter.values import Slice
+from tweeter.values import NOTHING, Slice, referring
 
 SLACK = 100  # ids over its capacity before a timeline is compacted
 SAMPLED = 256  # one of so many timelines is read after an append to all
@@ -107,7 +107,8 @@ class MemcachedTimelineStore:
         if len(timeline.ids) > self._capacity + self._slack or timeline.ends - now < self._idle_ms // 2:
             self._compact(held, timeline, now + self._idle_ms)
         end = bisect_left(ids, before)
-        return Slice(ids[max(end - limit, 0) : end][::-1], floor, held.checkpoint)
+        ids = ids[max(end - limit, 0) : end][::-1]
+        return Slice(ids, floor, held.checkpoint, referring(ids, timeline.of))
 
     def begin_backfill(self, key: str) -> int | None:
         word = secrets.randbits(63) + 1  # a token is true
@@ -130,22 +131,22 @@ class MemcachedTimelineStore:
                 return word
         return None
 
-    def backfill(self, key: str, token: int, ids: Iterable[int], floor: int) -> bool:
+    def backfill(self, key: str, token: int, ids: Iterable[int], floor: int, of: Mapping[int, int] = NOTHING) -> bool:
         given = sorted(ids)
         patience = time.monotonic() + self._fill_ms / 1000
         while True:
             held = self._held(key)
             if held is None or not (begun := held.timeline).filling or begun.word != token:
                 return False
-            filled = Timeline(False, floor, _now() + self._idle_ms, begun.mark, [*given, *begun.ids])
-            refused = self._swap(held, filled)
+            both = [*given, *begun.ids], {**of, **begun.of}
+            refused = self._swap(held, Timeline(False, floor, _now() + self._idle_ms, begun.mark, *both))
             if not refused:
                 return True
             if refused == [TOO_LARGE] or time.monotonic() > patience:
                 self.drop([key])
                 return False
 
-    def backfill_all(self, keys: Iterable[str], read: Callable[[], tuple[Iterable[int], int]]) -> None:
+    def backfill_all(self, keys: Iterable[str], read: Callable[[], Slice]) -> None:
         word, ends = secrets.randbits(63) + 1, _now() + self._fill_ms
 
         def add(keys: Sequence[str], epoch: Epoch) -> Request:
@@ -154,10 +155,10 @@ class MemcachedTimelineStore:
             return Request(names, blocks(storing(ADD, name, data, _seconds(ends)) for name in names))
 
         shares = self._servers.exchange(keys, add, begin=True)
-        ids, floor = read()
-        given, until = sorted(ids), _now() + self._idle_ms
+        filled = read()
+        given, until = sorted(filled.ids), _now() + self._idle_ms
         for share in shares:
-            data = Timeline(False, floor, until, share.epoch.mark, given).data()
+            data = Timeline(False, filled.floor, until, share.epoch.mark, given, filled.of).data()
             # Compare-and-swap: where an id was appended in between, the token stays until it expires.
             swaps = [
                 storing(SET, name, data, _seconds(until), found.unique)
@@ -166,21 +167,22 @@ class MemcachedTimelineStore:
             ]
             self._servers.send({share.server: Request(blocks=blocks(swaps))})
 
-    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
+    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]], of: Mapping[int, int] = NOTHING) -> None:
         def append(keys: Sequence[str], epoch: Epoch) -> Request:
-            commands = (storing(APPEND, self._name(epoch, key), pack(ids_by_key[key])) for key in keys)
+            commands = (storing(APPEND, self._name(epoch, key), pack(ids_by_key[key], of)) for key in keys)
             return Request(self._sample(keys, epoch), blocks(commands))
 
         self._append(ids_by_key, append)
 
-    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
+    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int, of: int = 0) -> Iterator[Sequence[int]]:
         for chunk in chunks:
-            self.add([f"{kind}:{number}" for number in chunk], id)
+            self.add([f"{kind}:{number}" for number in chunk], id, of)
             yield chunk
 
-    def add(self, keys: Iterable[str], id: int) -> None:
+    def add(self, keys: Iterable[str], id: int, of: int = 0) -> None:
         # Encoding each command would take Python longer than memcached takes for it. In Latin-1 a byte is a character.
-        tail = f" 8 MA q k\r\n{pack([id]).decode('latin-1')}\r\n"
+        data = pack([id], {id: of} if of else NOTHING)
+        tail = f" {len(data)} MA q k\r\n{data.decode('latin-1')}\r\n"
 
         def append(keys: Sequence[str], epoch: Epoch) -> Request:
             head = f"ms {self._name(epoch, '').decode()}"
@@ -212,7 +214,7 @@ class MemcachedTimelineStore:
         if found := self._servers.send({server: Request(refused)})[server].values:
             self._servers.send({server: Request(blocks=blocks(map(DELETE, found)))})
 
-    def remove(self, key: str, ids: Iterable[int]) -> None:
+    def remove(self, key: str, ids: Iterable[int], of: Mapping[int, int] = NOTHING) -> None:
         if not (gone := set(ids)):
             return
         for _ in range(ATTEMPTS):
@@ -268,7 +270,7 @@ class MemcachedTimelineStore:
     def _compact(self, held: _Held, timeline: Timeline, ends: int) -> None:
         """Keeps the ids that are shown, without duplicates. After a concurrent write it is left to the next reader."""
         ids, floor = timeline.shown(self._capacity, self._slack, held.epoch.mark)
-        self._swap(held, Timeline(False, floor, ends, held.epoch.mark, ids))
+        self._swap(held, Timeline(False, floor, ends, held.epoch.mark, ids, timeline.of))
 
     def _swap(self, held: _Held, timeline: Timeline) -> list[bytes]:
         """Compare-and-swap: returns the name, or TOO_LARGE, if it was refused.

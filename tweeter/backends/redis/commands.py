@@ -35,9 +35,10 @@ def encode(call: Call) -> bytes:
     return pack(*call)
 
 
-def appends(prefix: bytes, owners: Sequence[int], id: int) -> bytes:
-    """RPUSHX of the id to the key of each owner, in Redis's protocol. The owners are in ascending order."""
-    end = b"\r\n$%d\r\n%d\r\n" % (len(str(id)), id)
+def appends(prefix: bytes, owners: Sequence[int], element: int | str) -> bytes:
+    """RPUSHX of the element to the key of each owner, in Redis's protocol. The owners are in ascending order."""
+    text = str(element).encode()
+    end = b"\r\n$%d\r\n%b\r\n" % (len(text), text)
     parts = []
     first = 0
     while first < len(owners):

@@ -1,22 +1,48 @@
-"""Parses the list of a timeline as Redis returns it; see `scripts` for the format."""
+"""Encodes the entries of a timeline, and parses its list as Redis returns it; see `scripts` for the format."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import msgspec
 
 from tweeter.ids import MAX_ID
+from tweeter.values import NOTHING
 
 _integers = msgspec.json.Decoder(list[int]).decode
 
 
-def parse(found: Sequence[bytes]) -> tuple[list[int], int]:
-    """The ids of a list, in ascending order, and the floor. Raises ValueError if the list is not a timeline."""
-    header, *ids = _integers(b"[%b]" % b",".join(found))
+def entry(id_: int, of: int) -> int | str:
+    """The element of an id. `of` is the tweet that it refers to, 0 if it is the tweet's own."""
+    return f"{id_}.0{of}" if of else id_
+
+
+def entries(ids: Iterable[int], of: Mapping[int, int]) -> Iterable[int | str]:
+    return [entry(id_, of.get(id_, 0)) for id_ in ids] if of else ids
+
+
+def parse(found: Sequence[bytes]) -> tuple[list[int], int, Mapping[int, int]]:
+    """The ids of a list, in ascending order, the floor, and the references.
+
+    Raises ValueError if the list is not a timeline.
+    """
+    text = b",".join(found)
+    of: Mapping[int, int] = NOTHING
+    try:
+        header, *ids = _integers(b"[%b]" % text)
+    except ValueError:
+        # Decoded at once as well, each reference as a negative number behind its id.
+        if b".0" not in text or text.find(b"-", 1) > 0:
+            raise
+        header, *numbers = _integers(b"[%b]" % text.replace(b".0", b",-"))
+        ids = [number for number in numbers if number > 0]
+        of = {id_: -tweet for id_, tweet in pairwise((header, *numbers)) if tweet < 0}
+        if 0 in numbers or min(of) < 1 or max(of.values()) > MAX_ID:
+            raise ValueError("not a reference") from None
     ids.sort()
     if len(ids) + 1 != len(found) or not 0 <= -header <= MAX_ID + 1 or (ids and not 0 < ids[0] <= ids[-1] <= MAX_ID):
         raise ValueError("out of range")
-    return ids, -header
+    return ids, -header, of
 
 
 def newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
@@ -33,17 +59,17 @@ def newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
     return newest
 
 
-def parse_newest(header: bytes, found: Sequence[bytes], limit: int, wanted: int) -> tuple[list[int], int] | None:
-    """The newest `limit` ids and the floor, from the result of SORT: the greatest numbers of a list, descending.
+def parse_newest(
+    header: bytes, found: Sequence[bytes], limit: int, wanted: int
+) -> tuple[list[int], int, Mapping[int, int]] | None:
+    """The newest `limit` ids, the floor and the references, from the result of SORT: the greatest numbers, descending.
 
     None if the result does not settle the page. Fewer numbers than `wanted` are the whole list, with the header last. A
     list that is not a timeline settles nothing.
     """
     try:
-        floor, numbers = -int(header), [int(data) for data in found]
+        floor, (numbers, of) = -int(header), _numbers(found)
     except ValueError:
-        return None
-    if found != [b"%d" % number for number in numbers]:
         return None
     ends = len(found) < wanted or numbers[-1] <= 0
     if ends and (not numbers or numbers.pop() != -floor):
@@ -52,4 +78,19 @@ def parse_newest(header: bytes, found: Sequence[bytes], limit: int, wanted: int)
         return None
     ids = [id_ for id_ in dict.fromkeys(numbers) if id_ >= floor]
     complete = ends or numbers[-1] < floor
-    return (ids[:limit], floor) if complete or len(ids) >= limit else None
+    return (ids[:limit], floor, of) if complete or len(ids) >= limit else None
+
+
+def _numbers(found: Sequence[bytes]) -> tuple[list[int], Mapping[int, int]]:
+    """The numbers of the elements, and the references. Raises ValueError if an element is another text."""
+    try:
+        numbers = [int(data) for data in found]
+        same, of = [b"%d" % number for number in numbers], NOTHING
+    except ValueError:
+        parts = [data.partition(b".0") for data in found]
+        numbers = [int(id_) for id_, _, _ in parts]
+        of = {id_: int(tweet) for id_, (_, dot, tweet) in zip(numbers, parts, strict=True) if dot}
+        same = [str(element).encode() for element in entries(numbers, of)]
+    if found != same or (of and not 0 < min(of.values()) <= max(of.values()) <= MAX_ID):
+        raise ValueError("not an entry")
+    return numbers, of

@@ -1,14 +1,15 @@
 """The statements of the store, on both databases.
 
-`GIVEN` is a list of pairs (owner, tweet_id), passed as arrays on PostgreSQL and as JSON on SQLite. CROSS JOIN keeps
-SQLite from reading the timelines first.
+`GIVEN` is a list of (owner, tweet_id, of_id), passed as arrays on PostgreSQL and as JSON on SQLite; `of_id` may be
+missing. CROSS JOIN keeps SQLite from reading the timelines first.
 """
 
 # ruff: noqa: S608 (the statements are put together from constants)
 
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
     TextClause,
     and_,
     bindparam,
+    case,
     func,
     literal_column,
     select,
@@ -28,14 +30,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased, outerjoin
 
+from tweeter.ids import MAX_ID
 from tweeter.models import StoredTimeline, TimelineEntry, TimelineRun
+from tweeter.values import NOTHING
 
 Pairs = Sequence[tuple[int, int]]
 
 _GIVEN = {
-    "postgresql": "unnest(CAST(:firsts AS bigint[]), CAST(:seconds AS bigint[])) AS given(owner, tweet_id)",
-    "sqlite": "(SELECT json_extract(value, '$[0]') AS owner, json_extract(value, '$[1]') AS tweet_id"
-    " FROM json_each(:pairs)) AS given",
+    # unnest fills the shorter arrays with NULL.
+    "postgresql": "unnest(CAST(:firsts AS bigint[]), CAST(:seconds AS bigint[]), CAST(:thirds AS bigint[]))"
+    " AS given(owner, tweet_id, of_id)",
+    "sqlite": "(SELECT json_extract(value, '$[0]') AS owner, json_extract(value, '$[1]') AS tweet_id,"
+    " json_extract(value, '$[2]') AS of_id FROM json_each(:pairs)) AS given",
 }
 _NOW = {
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
@@ -99,13 +105,13 @@ def statements(dialect: str) -> Statements:
             " RETURNING id"
         ),
         fill=made(
-            "INSERT INTO timeline_entries (timeline_id, tweet_id) SELECT given.owner, given.tweet_id FROM GIVEN"
-            " WHERE true ON CONFLICT DO NOTHING"
+            "INSERT INTO timeline_entries (timeline_id, tweet_id, of_id)"
+            " SELECT given.owner, given.tweet_id, given.of_id FROM GIVEN WHERE true ON CONFLICT DO NOTHING"
         ),
         add=made(
-            "INSERT INTO timeline_entries (timeline_id, tweet_id)"
-            f" SELECT timelines.id, given.tweet_id FROM {_OF_GIVEN} AND given.tweet_id >= timelines.floor"
-            " ON CONFLICT DO NOTHING"
+            "INSERT INTO timeline_entries (timeline_id, tweet_id, of_id)"
+            f" SELECT timelines.id, given.tweet_id, given.of_id FROM {_OF_GIVEN}"
+            " AND given.tweet_id >= timelines.floor ON CONFLICT DO NOTHING"
         ),
         surplus=made(
             "SELECT DISTINCT timelines.id, (SELECT tweet_id FROM timeline_entries WHERE timeline_id = timelines.id"
@@ -135,11 +141,12 @@ def statements(dialect: str) -> Statements:
     )
 
 
-def given(dialect: str, pairs: Pairs) -> dict[str, Any]:
-    """The parameters of `GIVEN`."""
+def given(dialect: str, pairs: Pairs, of: Mapping[int, int]) -> dict[str, Any]:
+    """The parameters of `GIVEN`. `of` has the tweets of those ids that refer to one."""
     if dialect == "sqlite":
-        return {"pairs": json.dumps(pairs)}
-    return {"firsts": [first for first, _ in pairs], "seconds": [second for _, second in pairs]}
+        return {"pairs": json.dumps([(owner, id_, of.get(id_)) for owner, id_ in pairs] if of else pairs)}
+    thirds = [of.get(second) for _, second in pairs] if of else []
+    return {"firsts": [first for first, _ in pairs], "seconds": [second for _, second in pairs], "thirds": thirds}
 
 
 def read(dialect: str, timelines: int) -> "Select[*tuple[Any, ...]]":
@@ -164,9 +171,12 @@ def read(dialect: str, timelines: int) -> "Select[*tuple[Any, ...]]":
 
 
 def _ids(dialect: str, timeline: Any, number: int) -> ColumnElement[Any]:
-    """The ids of a timeline, packed by the database, as in `tweeter.timelines.followers`."""
+    """The ids of a timeline, packed by the database, as in `tweeter.timelines.followers`.
+
+    An id that refers to a tweet is negative, and the tweet's id follows.
+    """
     entries = (
-        select(TimelineEntry.tweet_id)
+        select(TimelineEntry.tweet_id, TimelineEntry.of_id)
         .where(
             TimelineEntry.timeline_id == timeline.id,
             TimelineEntry.tweet_id >= timeline.floor,
@@ -178,16 +188,28 @@ def _ids(dialect: str, timeline: Any, number: int) -> ColumnElement[Any]:
         .correlate(timeline)
         .subquery("entries")
     )
+    id_, of = entries.c.tweet_id, entries.c.of_id
     if dialect == "sqlite":
-        return select(func.group_concat(entries.c.tweet_id, type_=String)).scalar_subquery()
-    each = func.int8send(entries.c.tweet_id)
+        each: Any = case((of.is_(None), id_), else_=func.printf(literal_column("'-%d,%d'"), id_, of))
+        return select(func.group_concat(each, type_=String)).scalar_subquery()
+    both = func.int8send(-id_).op("||")(func.int8send(of))
+    each = case((of.is_(None), func.int8send(id_)), else_=both)
     return select(func.string_agg(each, literal_column("''::bytea"), type_=LargeBinary)).scalar_subquery()
 
 
-def unpacked(packed: bytes | str | None) -> list[int]:
-    """The ids of a row of `read`."""
+def unpacked(packed: bytes | str | None) -> tuple[list[int], Mapping[int, int]]:
+    """The ids of a row of `read`, and the tweets that some of them refer to. Raises ValueError if those are no ids."""
     if isinstance(packed, bytes):
-        ids = array("q", packed)
-        ids.byteswap()
-        return ids.tolist()
-    return [int(id_) for id_ in packed.split(",")] if packed else []
+        numbers = array("q", packed)
+        numbers.byteswap()
+        ids = numbers.tolist()
+    else:
+        ids = [int(number) for number in packed.split(",")] if packed else []
+    if min(ids, default=1) > 0:
+        return ids, NOTHING
+    of = {-id_: tweet for id_, tweet in pairwise(ids) if id_ < 0}
+    left = iter(ids)
+    ids = [-id_ if id_ < 0 and next(left, 0) else id_ for id_ in left]
+    if not of or not 0 < min(of.values()) <= max(of.values()) <= MAX_ID:
+        raise ValueError("not a reference")
+    return ids, of

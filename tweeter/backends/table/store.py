@@ -20,7 +20,7 @@ from tweeter.errors import BackendUnavailable, SiteUnknown
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import IBulkStore, ITogetherStore
 from tweeter.metrics import count_damaged
-from tweeter.values import Slice
+from tweeter.values import NOTHING, Slice
 
 ROWS = {"sqlite": 500, "postgresql": 2000}  # per transaction; SQLite's other writers wait for it
 DROPPED = 100  # timelines per transaction, each with its entries
@@ -107,14 +107,18 @@ class TableTimelineStore:
     def _slice(self, key: str, checkpoint: Any, timeline: Any, floor: Any, token: Any, used: Any, ids: Any) -> Any:
         if timeline is None or token is not None:
             return None
-        if not (isinstance(floor, int) and 0 <= floor <= MAX_ID + 1 and isinstance(used, int)):
+        try:
+            found, of = unpacked(ids)
+            if not (0 <= floor <= MAX_ID + 1 and isinstance(used, int)):
+                raise ValueError
+        except (TypeError, ValueError):
             self.drop([key])
             count_damaged("table", {key: "no timeline"})
             return None
         if time.time() * 1000 - used > self._idle_ms / 2:
             with suppress(BackendUnavailable), self._writing(BRIEF) as transaction:
                 transaction.run(self._sql.use, id=timeline)
-        return Slice(unpacked(ids), floor, checkpoint)
+        return Slice(found, floor, checkpoint, of)
 
     def begin_backfill(self, key: str) -> str | None:
         kind, owner = _parts(key)
@@ -126,34 +130,34 @@ class TableTimelineStore:
             return token if begun else None
         return None
 
-    def backfill(self, key: str, token: str, ids: Iterable[int], floor: int) -> bool:
+    def backfill(self, key: str, token: str, ids: Iterable[int], floor: int, of: Mapping[int, int] = NOTHING) -> bool:
         kind, owner = _parts(key)
         with suppress(Busy), self._writing(BRIEF) as transaction:
             timeline = transaction.run(
                 self._sql.end_backfill, kind=kind, owner=owner, token=token, floor=floor
             ).scalar()
             if timeline is not None:
-                transaction.run(self._sql.fill, [(timeline, id_) for id_ in ids])
+                transaction.run(self._sql.fill, [(timeline, id_) for id_ in ids], of)
             return timeline is not None
         return False
 
-    def add(self, keys: Iterable[str], id: int) -> None:
-        self.add_batch(dict.fromkeys(keys, (id,)))
+    def add(self, keys: Iterable[str], id: int, of: int = 0) -> None:
+        self.add_batch(dict.fromkeys(keys, (id,)), {id: of} if of else NOTHING)
 
-    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]]) -> None:
+    def add_batch(self, ids_by_key: Mapping[str, Sequence[int]], of: Mapping[int, int] = NOTHING) -> None:
         by_kind: dict[str, list[tuple[int, int]]] = {}
         for key, ids in ids_by_key.items():
             kind, owner = _parts(key)
             by_kind.setdefault(kind, []).extend((owner, id_) for id_ in ids)
         for kind, pairs in by_kind.items():
-            self._add(kind, pairs)
+            self._add(kind, pairs, of)
 
-    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int) -> Iterator[Sequence[int]]:
+    def add_to_each(self, kind: str, chunks: Iterable[Sequence[int]], id: int, of: int = 0) -> Iterator[Sequence[int]]:
         for owners in chunks:
-            self._add(kind, [(owner, id) for owner in owners])
+            self._add(kind, [(owner, id) for owner in owners], {id: of} if of else NOTHING)
             yield owners
 
-    def remove(self, key: str, ids: Iterable[int]) -> None:
+    def remove(self, key: str, ids: Iterable[int], of: Mapping[int, int] = NOTHING) -> None:
         kind, owner = _parts(key)
         with suppress(Busy), self._writing(BRIEF) as transaction:  # a later reader finds the deleted tweets, too
             transaction.run(self._sql.remove, [(0, id_) for id_ in ids], kind=kind, owner=owner)
@@ -185,12 +189,14 @@ class TableTimelineStore:
             transaction.run(self._sql.clear, new=secrets.randbits(53))
         self._sweeps = 0.0
 
-    def _add(self, kind: str, pairs: Pairs) -> None:
+    def _add(self, kind: str, pairs: Pairs, of: Mapping[int, int]) -> None:
         for some in self._parted(pairs, ROWS[self._dialect]):
             with self._writing() as transaction:
-                transaction.run(self._sql.add, some, kind=kind)
-                chosen = {"capacity": self._capacity, "period": self._period, "chosen": randrange(self._period)}  # noqa: S311
-                surplus = transaction.run(self._sql.surplus, some, kind=kind, **chosen).all()
+                transaction.run(self._sql.add, some, of, kind=kind)
+                chosen = randrange(self._period)  # noqa: S311
+                surplus = transaction.run(
+                    self._sql.surplus, some, kind=kind, capacity=self._capacity, period=self._period, chosen=chosen
+                ).all()
                 trimmed = [{"id": id_, "floor": lost + 1} for id_, lost in surplus if lost is not None]
                 transaction.run_each(self._sql.raise_floor, trimmed)
                 transaction.run_each(self._sql.forget, trimmed)
@@ -279,8 +285,8 @@ class Transaction:
         self._dialect = dialect
         self._values = values
 
-    def run(self, statement: Any, pairs: Pairs = (), **values: Any) -> Any:
-        return self._connection.execute(statement, self._values | given(self._dialect, pairs) | values)
+    def run(self, statement: Any, pairs: Pairs = (), of: Mapping[int, int] = NOTHING, **values: Any) -> Any:
+        return self._connection.execute(statement, self._values | given(self._dialect, pairs, of) | values)
 
     def run_each(self, statement: Any, values: Sequence[dict[str, Any]]) -> None:
         if values:

@@ -261,7 +261,7 @@ def _compared(
                 pipeline.lrange(store.name_of(Timeline("home", follower).key), 0, -1)
             twice = right = 0
             for (_, wanted), found in zip(some, pipeline.execute(), strict=True):
-                ids, floor = parse(found or [b"0"])
+                ids, floor, _ = parse(found or [b"0"])
                 twice += ids.count(tweet) > 1
                 right += newest(ids, floor, MAX_ID + 1, len(ids)) == wanted
             yield len(some), twice, right
