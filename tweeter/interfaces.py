@@ -33,6 +33,7 @@ class ITimelineKind(Interface):
     private = Attribute("True if only its owner may read it.")
     to_followers = Attribute("True if it contains all tweets of each author whom its owner follows.")
     reposts = Attribute("True if it contains reposts: see tweeter.timelines.reposts.")
+    refers = Attribute("True if `tweets` selects two columns: ids of entries, and the ids of their tweets.")
     related = Attribute("True if `related_owners` finds owners; the base class sets it if that method is overridden.")
 
     def tweets(owner):
@@ -61,6 +62,12 @@ class ITimelineKind(Interface):
 
         The base class returns closed accounts and, with `to_followers`, those who follow or unfollow an account.
         """
+
+    def added(event):
+        """(owner, id, id of the tweet) if the event adds an entry to the timeline of one owner; else None."""
+
+    def lasting(session, ids):
+        """Those ids of added entries that still exist; read after they were added, because events may be repeated."""
 
     def author_changed(event):
         """(owner, author, added) if the event only adds or removes the tweets of one author; else None.

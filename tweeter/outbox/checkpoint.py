@@ -10,7 +10,16 @@ from collections.abc import Callable
 import msgspec
 
 from tweeter.outbox.log import Position
-from tweeter.values import AccountClosed, AnyEvent, ProfileChanged, TweetCreated, TweetsDeleted, TweetView
+from tweeter.values import (
+    AccountClosed,
+    AnyEvent,
+    ProfileChanged,
+    TweetCreated,
+    TweetLiked,
+    TweetsDeleted,
+    TweetUnliked,
+    TweetView,
+)
 
 VERSION = 2
 COLD = b"\0"  # replaces the checkpoint while a store is cleared: its data must not be read, even if SQL has a row
@@ -58,7 +67,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
         """A predicate for cached tweets that an event in flight may have changed; None if there are no such events."""
         authors: set[int] = set()
         deleted: set[int] = set()
-        parents: set[int] = set()  # their number of replies or reposts changes
+        parents: set[int] = set()  # their number of replies, reposts or likes changes
         closing = False
         for each in self.in_flight:
             match each.event:
@@ -72,6 +81,8 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
                     parents.update(parent_ids)
                 case TweetCreated(_, _, parent_id, of) if parent_id is not None or of:
                     parents.add(of or parent_id or 0)
+                case TweetLiked(_, _, tweet_id) | TweetUnliked(_, tweet_id):
+                    parents.add(tweet_id)
         if not authors and not deleted and not parents:
             return None
         return lambda tweet: (

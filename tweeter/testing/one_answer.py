@@ -12,7 +12,7 @@ from tweeter.db.sessions import begin_immediate
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import CIRCUIT_OPENED
-from tweeter.models import Tweet
+from tweeter.models import Like, Tweet
 from tweeter.outbox.site import renew_site_id
 from tweeter.services import counters
 from tweeter.services.closing import remove_some, remove_some_of_deleted
@@ -133,6 +133,24 @@ def one_answer(
                 actions.undo_repost(*self.site.model.reposts[id_])
             del self.site.model.reposts[id_]
 
+        @something_said
+        @rule(process=processes, user=whom, tweet=whom, deliver=st.sampled_from([True, True, False]))
+        def like(self, process: int, user: int, tweet: int, deliver: bool) -> None:
+            user, tweet = self._user(user), self._tweet(tweet)
+            with self._process(process).acting(deliver) as actions:
+                actions.like(user, tweet)
+                id_ = actions._session.scalars(select(Like.id).filter_by(user_id=user, tweet_id=tweet)).one()
+            self.site.model.likes[id_] = (user, tweet)
+
+        @precondition(lambda self: bool(self.site.model.likes))
+        @rule(process=processes, number=whom)
+        def unlike(self, process: int, number: int) -> None:
+            likes = sorted(self.site.model.likes)
+            id_ = likes[number % len(likes)]
+            with self._process(process).acting() as actions:
+                actions.unlike(*self.site.model.likes[id_])
+            del self.site.model.likes[id_]
+
         @rule(process=processes, limit=st.integers(1, 3))
         def count_some(self, process: int, limit: int) -> None:
             with self._process(process).acting() as actions:
@@ -184,6 +202,8 @@ def one_answer(
             model.hidden |= {tweet: row[2] for tweet, row in model.tweets.items() if row[0] == id_}
             model.tweets = {tweet: row for tweet, row in model.tweets.items() if row[0] != id_}
             model.hidden_reposts |= {repost: row[1] for repost, row in model.reposts.items() if row[0] == id_}
+            model.hidden_likes |= {like: row[1] for like, row in model.likes.items() if row[0] == id_}
+            model.likes = {like: row for like, row in model.likes.items() if row[0] != id_}
             model.reposts = {repost: row for repost, row in model.reposts.items() if row[0] != id_}
 
         @rule(process=processes, limit=st.integers(1, 3), chunks=st.integers(1, 3))
@@ -193,10 +213,12 @@ def one_answer(
                     begin_immediate(session)
                     remove_some(session, limit)
                     rows = set(session.scalars(select(Tweet.id)))
+                    likes = set(session.scalars(select(Like.id)))
                     session.commit()
                 model = self.site.model
                 model.hidden = {tweet: parent for tweet, parent in model.hidden.items() if tweet in rows}
                 model.hidden_reposts = {id_: of for id_, of in model.hidden_reposts.items() if id_ in rows}
+                model.hidden_likes = {id_: of for id_, of in model.hidden_likes.items() if id_ in likes}
 
         @rule(process=processes)
         def wipe(self, process: int) -> None:

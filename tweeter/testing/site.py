@@ -12,7 +12,7 @@ import tweeter
 from tweeter import ids, outbox
 from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds, ITimelines
-from tweeter.models import CounterChange, DeletedTweet, Mention, OutboxEvent, Relationship, Tweet, User
+from tweeter.models import CounterChange, DeletedTweet, Like, Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.services.actions import Actions, actions_of
 from tweeter.settings import merge
 from tweeter.timelines.kinds import Kinds
@@ -104,12 +104,18 @@ class Model:
     tweets: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)  # id: author, message, parent
     mentions: dict[int, set[int]] = field(default_factory=dict)  # tweet id: users
     reposts: dict[int, tuple[int, int]] = field(default_factory=dict)  # id: user, tweet
+    likes: dict[int, tuple[int, int]] = field(default_factory=dict)  # id: user, tweet
     hidden: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
     hidden_reposts: dict[int, int] = field(default_factory=dict)  # reposts of closed accounts with rows; id: tweet
+    hidden_likes: dict[int, int] = field(default_factory=dict)  # likes of closed accounts with rows; id: tweet
 
     def entries(self, timeline: Timeline) -> list[Entry]:
         """The expected entries of a timeline, newest first, by the kind's definition in Python."""
         kind = self.kinds[timeline.kind]
+        if kind.refers:
+            likes = sorted((id_ for id_ in self.likes if kind.contains(self, timeline.owner, id_)), reverse=True)
+            tweets = [(id_, self.likes[id_][1]) for id_ in likes if self.likes[id_][1] in self.tweets]
+            return [Entry(self.view(tweet), id_) for id_, tweet in tweets]
         reposts = {id_: tweet for id_, (_, tweet) in self.reposts.items() if tweet in self.tweets and kind.reposts}
         reasons: dict[int, list[int]] = {}
         for id_ in sorted([*self.tweets, *reposts], reverse=True):
@@ -148,6 +154,7 @@ class Model:
             self.usernames[answered[0]] if answered else None,
             [*(row[2] for row in self.tweets.values()), *self.hidden.values()].count(id_),
             [*(tweet for _, tweet in self.reposts.values()), *self.hidden_reposts.values()].count(id_),
+            [*(tweet for _, tweet in self.likes.values()), *self.hidden_likes.values()].count(id_),
         )
 
     def timelines(self) -> list[Timeline]:
@@ -189,7 +196,7 @@ class Site:
         """Removes all users and tweets without restarting the processes, as a bulk load does."""
         with self.processes[0].sessions() as session:
             begin_immediate(session)
-            for table in (Mention, Relationship, CounterChange, DeletedTweet, Tweet, User, OutboxEvent):
+            for table in (Mention, Relationship, CounterChange, DeletedTweet, Like, Tweet, User, OutboxEvent):
                 session.execute(delete(table))
             outbox.record(session, Reloaded())
             session.commit()

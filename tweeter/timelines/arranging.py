@@ -37,15 +37,17 @@ class Arranger:
         """The entries among these ids of the slice that are shown, in their order."""
         if not ids:
             return []
-        if not found.slice.of:
-            tweets = self._hydrated(timeline, found, ids)
-            return [Entry(tweet, id_) for id_ in ids if (tweet := tweets[id_]) and _shows(found, timeline, tweet)]
+        of = found.slice.of
+        if not of or not self._kinds[timeline.kind].reposts:
+            tweets = self._hydrated(timeline, found, [of.get(id_, id_) for id_ in ids] if of else ids)
+            pairs = ((id_, tweets[of.get(id_, id_)]) for id_ in ids)
+            return [Entry(tweet, id_) for id_, tweet in pairs if tweet and _shows(found, timeline, tweet)]
         reasons = _reasons(found.slice, ids)
         tweets = self._hydrated(timeline, found, [*reasons, *(id_ for each in reasons.values() for id_ in each)])
         entries: list[Entry] = []
         unsure: list[int] = []
         for id_ in ids:
-            tweet_id = found.slice.of.get(id_, id_)
+            tweet_id = of.get(id_, id_)
             tweet = tweets[tweet_id]
             living = [
                 reason for each in reasons[tweet_id] if (reason := tweets[each]) and _shows(found, timeline, reason)
@@ -62,12 +64,9 @@ class Arranger:
         outdated = found.moment.checkpoint.outdated() if found.moment else None
         tweets = self._hydrator.tweets(dict.fromkeys(ids), outdated, found.held)
         of = found.slice.of
-        gone = [
-            id_ for id_ in ids
-            if (tweets[id_] is None and self._hydrator.knows(id_))
-            or (id_ in of and tweets[of[id_]] is None and self._hydrator.knows(of[id_]))
-        ]  # fmt: skip
-        if gone:
+        missing = {id_ for id_ in ids if tweets[id_] is None and self._hydrator.knows(id_)}
+        if missing:
+            gone = [id_ for id_ in found.slice.ids if of.get(id_, id_) in missing or id_ in missing]
             self._store.remove(timeline.key, gone, of)
             if self._kinds.celebrity_followers and self._kinds[timeline.kind].to_followers:
                 self._store.remove(CELEBRITIES, gone, of)

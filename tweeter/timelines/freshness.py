@@ -128,7 +128,7 @@ class Freshness:
                 if owner == timeline.owner:
                     authors[author] = added
                 continue
-            if timeline.owner in kind.made_cold(logged.event):
+            if timeline.owner in kind.made_cold(logged.event) or kind.added(logged.event):
                 raise Fallback("own write")
             match logged.event:
                 case TweetCreated(_, author) if kind.private and author != timeline.owner:

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from tweeter.interfaces import ITimelineKind
-from tweeter.timelines.queries import views, views_of
-from tweeter.values import AccountClosed, Cursor, Entry, Event, Followed, Slice, TweetCreated, Unfollowed
+from tweeter.timelines.queries import view_of, with_views
+from tweeter.values import NOTHING, AccountClosed, Cursor, Entry, Event, Followed, Slice, TweetCreated, Unfollowed
 
 OWNER = bindparam("owner", type_=BigInteger)
 # A literal in the statement's text: the planner must see the limit, even if the driver prepares the statement.
@@ -38,8 +38,10 @@ class TimelineKind:
         self.related = type(self).related_owners is not TimelineKind.related_owners
         definition = self.tweets(OWNER)
         id_ = definition.selected_columns[0]
+        self.refers = len(definition.selected_columns) > 1
         self._ids = definition.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
-        self._page = views(self._ids)
+        page = self._ids.subquery("page")
+        self._page = with_views(page, page.c[-1]).add_columns(page.c[0]).order_by(page.c[0].desc())
         self._among = definition.where(id_.in_(bindparam("ids", expanding=True)))
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
@@ -59,6 +61,12 @@ class TimelineKind:
             return (event.follower_id,)  # merging tweets in or out would race with fan-out
         return (event.user_id,) if self.owned and isinstance(event, AccountClosed) else ()
 
+    def added(self, event: Event) -> tuple[int, int, int] | None:
+        return None
+
+    def lasting(self, session: Session, ids: Collection[int]) -> set[int]:
+        return set(ids)
+
     def author_changed(self, event: Event) -> tuple[int, int, bool] | None:
         return None
 
@@ -70,7 +78,7 @@ class TimelineKind:
 
     def read_page(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
         values = {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1}
-        return [Entry(tweet, tweet.id) for tweet in views_of(session, self._page, values)]
+        return [Entry(view_of(row), id_) for *row, id_ in session.execute(self._page, values).all()]
 
     def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
         return self.read_page(session, owner, cursor)
@@ -79,5 +87,8 @@ class TimelineKind:
         return {}
 
     def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
-        ids = self.read_ids(session, owner, capacity + 1)
-        return Slice(ids, 0) if len(ids) <= capacity else Slice(ids[:capacity], ids[capacity - 1])
+        values = {"owner": owner, **Cursor()._asdict(), "limit": capacity + 1}
+        rows = session.execute(self._ids, values).all()
+        ids = [row[0] for row in rows[:capacity]]
+        of = {id_: tweet_id for id_, tweet_id in rows[:capacity]} if self.refers else NOTHING  # noqa: C416 (of rows)
+        return Slice(ids, ids[-1] if len(rows) > capacity else 0, of=of)

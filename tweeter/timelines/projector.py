@@ -17,14 +17,16 @@ from tweeter.timelines.streams import Stream, Streams
 from tweeter.values import (
     NOTHING,
     AccountClosed,
+    AnyEvent,
     Event,
-    Followed,
     ProfileChanged,
     Reloaded,
     Timeline,
     Truncated,
     TweetCreated,
+    TweetLiked,
     TweetsDeleted,
+    TweetUnliked,
     Unfollowed,
 )
 
@@ -32,7 +34,6 @@ SMALL = 500  # followers; the fan-outs of authors with more are streams
 REMEMBERED = 5000  # authors with few followers, whose followers are remembered
 
 _NOBODY: Sequence[int] = array("q")
-_KNOWN = TweetCreated | TweetsDeleted | Followed | Unfollowed | ProfileChanged | AccountClosed | Truncated | Reloaded
 
 
 class Projector:
@@ -82,7 +83,7 @@ class Projector:
 
         Raises BackendUnavailable and SQLAlchemy's errors: then the whole batch must be applied again.
         """
-        if unknown := [event for event in events if not isinstance(event, _KNOWN)]:
+        if unknown := [event for event in events if not isinstance(event, AnyEvent)]:
             raise TypeError(f"no rule for {unknown[0]!r}")
         if cold := {key for event in events for key in self.kinds.made_cold(event)}:
             self._store.drop(cold)
@@ -92,6 +93,7 @@ class Projector:
                 self._audience.pop(event.followee_id, None)
         long = [self._streams.of(event) for event in events if isinstance(event, ProfileChanged | AccountClosed)]
         long += self._withdraw([event for event in events if isinstance(event, TweetsDeleted)])
+        self._add_entries(events)
         created = [event for event in events if isinstance(event, TweetCreated)]
         return long + self._fan_out_small(created)
 
@@ -125,6 +127,27 @@ class Projector:
                 self._celebrities.forget()
                 self._store.clear()
                 self._cache.clear()
+
+    def _add_entries(self, events: Sequence[Event]) -> None:
+        """Adds the entries of events that add one to the timeline of one owner.
+
+        An event that is repeated may add an entry that was removed since: that timeline is dropped. A removal after
+        this check drops it, too.
+        """
+        for name, kind in self.kinds.items():
+            if entries := [entry for event in events if (entry := kind.added(event))]:
+                keys = {id_: Timeline(name, owner).key for owner, id_, _ in entries}
+                added: dict[str, list[int]] = {}
+                for id_, key in keys.items():
+                    added.setdefault(key, []).append(id_)
+                self._add(added, {id_: tweet_id for _, id_, tweet_id in entries})
+                with self._sessions() as session:
+                    lasting = kind.lasting(session, keys)
+                if gone := {key for id_, key in keys.items() if id_ not in lasting}:
+                    self._store.drop(gone)
+        if liked := list({event.tweet_id for event in events if isinstance(event, TweetLiked | TweetUnliked)}):
+            self._cache.invalidate(liked)  # they show how many likes they have
+            self._hydrator.load(liked)
 
     def _withdraw(self, deleted: Sequence[TweetsDeleted]) -> list[Stream]:
         """Removes deleted tweets; returns streams for those with very many replies.

@@ -180,7 +180,7 @@ class PushTimelines:
         whole = self._kinds[timeline.kind].reposts
         held: Mapping[int, TweetView | None] = {}
         if merger is None and self._page_store and before > MAX_ID:
-            slice_, held = self._page_store.read_page(timeline.key, count)
+            slice_, held, _ = self._page_store.read_page(timeline.key, count)
             whole = bool(slice_ and slice_.of)
         else:
             before, count = (MAX_ID + 1, 2 * self.capacity) if whole else (before, count)  # a store may trim late
