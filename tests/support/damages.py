@@ -153,13 +153,15 @@ REDIS_TWEETS = [*map(damage_tweet, range(len(other_types(None, "")) + len(TWEETS
 # memcached: the damaged value and its flags
 
 FLIPPED = (lambda value: value[:8] + bytes(byte ^ 1 for byte in value[8:9]) + value[9:], 0)  # a bit of the floor
-REFERS = 1 << 63
+REFERS, TWEET = 1 << 63, 1 << 62
 NO_REFERENCES = [
     (REFERS + 7,),  # no tweet follows
-    (REFERS + 7, 0),
-    (REFERS + 7, 2**53),
-    (REFERS + 7, REFERS + 8),
-    (REFERS + 2**53, 7),
+    (REFERS + 7, TWEET),
+    (REFERS + 7, TWEET + 2**53),
+    (REFERS + 7, 8),
+    (REFERS + 7, REFERS + 8, TWEET + 9),
+    (REFERS + 2**53, TWEET + 7),
+    (TWEET + 7,),
     (2**53, 7),
 ]
 MEMCACHED_TIMELINES = [

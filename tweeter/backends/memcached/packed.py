@@ -1,6 +1,6 @@
 """The value of a timeline: a header of fixed width, followed by ids of 8 bytes.
 
-An id that refers to a tweet has the highest bit set, and the tweet's id follows.
+An id that refers to a tweet has the highest bit set, and the tweet's id follows, with the second highest bit set.
 
 Fan-out appends ids without reading, in any order, some twice. The header has a checksum of itself and of the ids it was
 written with. So a value that was cut short, or is of another version, is rejected even if ids were appended since.
@@ -23,6 +23,7 @@ _CHECKED = _HEADER.size + 4  # the checksum follows the header
 _FILLING = b"TwF2"
 _WARM = b"TwW2"
 _REFERS = 1 << 63
+_TWEET = 1 << 62
 
 
 class Timeline(NamedTuple):
@@ -86,13 +87,13 @@ def _parted(words: Iterable[int]) -> tuple[list[int], dict[int, int]]:
     for word in left:
         ids.append(word & ~_REFERS)
         if word & _REFERS:
-            of[ids[-1]] = next(left, 0)
+            of[ids[-1]] = next(left, 0) ^ _TWEET
     return ids, of
 
 
 def pack(ids: Iterable[int], of: Mapping[int, int] = NOTHING) -> bytes:
     if of:
-        ids = chain.from_iterable((id_ | _REFERS, of[id_]) if id_ in of else (id_,) for id_ in ids)
+        ids = chain.from_iterable((id_ | _REFERS, of[id_] | _TWEET) if id_ in of else (id_,) for id_ in ids)
     packed = array("Q", ids)
     if sys.byteorder == "little":
         packed.byteswap()

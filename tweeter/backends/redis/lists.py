@@ -2,7 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 
 import msgspec
 
@@ -34,11 +33,13 @@ def parse(found: Sequence[bytes]) -> tuple[list[int], int, Mapping[int, int]]:
         # Decoded at once as well, each reference as a negative number behind its id.
         if b".0" not in text or text.find(b"-", 1) > 0:
             raise
-        header, *numbers = _integers(b"[%b]" % text.replace(b".0", b",-"))
-        ids = [number for number in numbers if number > 0]
-        of = {id_: -tweet for id_, tweet in pairwise((header, *numbers)) if tweet < 0}
-        if 0 in numbers or min(of) < 1 or max(of.values()) > MAX_ID:
+        header, *ids = _integers(b"[%b]" % text.replace(b".0", b",-"))
+        tweets = [place for place, number in enumerate(ids) if number < 0]
+        of = {ids[place - 1]: -ids[place] for place in tweets}
+        if not tweets or tweets[0] == 0 or min(of) < 1 or max(of.values()) > MAX_ID:
             raise ValueError("not a reference") from None
+        for place in reversed(tweets):
+            del ids[place]
     ids.sort()
     if len(ids) + 1 != len(found) or not 0 <= -header <= MAX_ID + 1 or (ids and not 0 < ids[0] <= ids[-1] <= MAX_ID):
         raise ValueError("out of range")
