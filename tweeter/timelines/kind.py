@@ -41,7 +41,7 @@ class TimelineKind:
         self.refers = len(definition.selected_columns) > 1
         self._ids = definition.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
         page = self._ids.subquery("page")
-        self._page = with_views(page, page.c[-1]).add_columns(page.c[0]).order_by(page.c[0].desc())
+        self._page = with_views(page, list(page.c)[-1]).add_columns(page.c[0]).order_by(page.c[0].desc())
         self._among = definition.where(id_.in_(bindparam("ids", expanding=True)))
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
