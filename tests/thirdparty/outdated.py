@@ -5,7 +5,7 @@ from tweeter.backends.memory import MemoryTweetCache
 
 
 class OutdatedStore(TextTimelineStore):
-    def add(self, keys, id):
+    def add(self, keys, id):  # type: ignore[override]
         super().add(keys, id)
 
 
