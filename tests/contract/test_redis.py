@@ -377,7 +377,7 @@ def test_a_trim_keeps_references_and_drops_a_list_with_another_text(wire, client
     store = RedisTimelineStore(wire, 100)
     newest = range(first, first + 250)
     of = {id_: MAX_ID - id_ for id_ in newest if id_ % 3}
-    fill(store, "home:1", newest, of=of)
+    fill(store, "home:1", list(newest), of=of)
     if damage is not None:
         client.linsert("t:s:tl:home:1", "after", "0", f"{first}.07{damage}")
     store._trim(["t:s:tl:home:1"])

@@ -98,6 +98,7 @@ def test_verify_repairs_a_lost_tweet(sqlite_url, people):
         ("no.such.module", "by its dotted name"),
         ("tests.thirdparty.silent", "registered no timelines"),
         ("tests.thirdparty.incomplete", "is not complete"),
+        ("tests.thirdparty.outdated", r"is not complete: .*add\(keys, id, of=0\).*enough arguments"),
         ("tests.thirdparty", "has no includeme"),
     ],
 )
