@@ -7,8 +7,6 @@ events to them. Their values are in `tweeter.values`.
 
 from zope.interface import Attribute, Interface
 
-from tweeter.values import NOTHING
-
 
 class ITimelines(Interface):
     """Pages of timelines. All implementations return the same pages."""
@@ -182,7 +180,7 @@ class ITimelineStore(Interface):
         A token that is older than the time limit of a backfill counts as missing.
         """
 
-    def backfill(key, token, ids, floor, of=NOTHING):
+    def backfill(key, token, ids, floor, of={}):
         """Replaces the token by the ids, atomically, and keeps the ids that were added behind it. True if it did.
 
         `of` has the tweet of each id that is not a tweet's own: {id of a repost: id of the tweet}.
@@ -198,7 +196,7 @@ class ITimelineStore(Interface):
         store may trim late, at up to twice the capacity.
         """
 
-    def remove(key, ids, of=NOTHING):
+    def remove(key, ids, of={}):
         """Removes the ids from the key's timeline, if they are there; `of` as in `backfill`."""
 
     def drop(keys):
@@ -214,7 +212,7 @@ class ITimelineStore(Interface):
 class IBulkStore(ITimelineStore):
     """A store that adds many ids in few exchanges. Optional: for other stores `add` is called."""
 
-    def add_batch(ids_by_key, of=NOTHING):
+    def add_batch(ids_by_key, of={}):
         """Like `add`, for each {key: ids}; `of` as in `backfill`."""
 
     def add_to_each(kind, chunks, id, of=0):
