@@ -4,7 +4,7 @@ The caller owns the transaction. All business rules are here, so they apply equa
 action that they do not allow raises Refused, with a message for the user.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,28 +19,21 @@ from tweeter import ids, outbox, text
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours, Refused
 from tweeter.interfaces import IDelivery
-from tweeter.models import Hashtag, Mention, Relationship, Tweet, User, closed_users
+from tweeter.models import Hashtag, Mention, Tweet, User, closed_users
 from tweeter.services.checks import check_bio, check_display_name, check_message, check_password
 from tweeter.services.closing import lock_tweets
 from tweeter.services.passwords import Passwords
-from tweeter.services.people import find_user
-from tweeter.values import (
-    AccountClosed,
-    Followed,
-    ProfileChanged,
-    TweetCreated,
-    TweetsDeleted,
-    Unfollowed,
-)
+from tweeter.services.relationships import Relationships, blocked_between
+from tweeter.values import AccountClosed, ProfileChanged, TweetCreated, TweetsDeleted
 
 ID_TRIES = 5
 
 
-class Actions:
+class Actions(Relationships):
     """The actions, within the session's transaction. They take ids and return rows."""
 
     def __init__(self, session: Session, passwords: Passwords, message_limit: int) -> None:
-        self._session = session
+        super().__init__(session)
         self._passwords = passwords
         self._message_limit = message_limit
 
@@ -109,8 +102,8 @@ class Actions:
         """Posts a tweet; a reply if a parent is given."""
         session = self._session
         message = check_message(message, self._message_limit)
-        if parent_id is not None and self._author(parent_id) is None:
-            raise Missing("The tweet you reply to was deleted.", "parent_id")
+        if parent_id is not None:
+            self._check_parent(user_id, parent_id)
         if not self._wrote(user_id, tweets_count=1):
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
@@ -140,42 +133,6 @@ class Actions:
         outbox.record(self._session, TweetsDeleted((tweet_id,), user_id, parent_ids))
         self._session.flush()
 
-    # relationships
-
-    def follow(self, user_id: int, username: str) -> None:
-        """Follows a user. Idempotent."""
-        followee = self.find(username)
-        if followee.id == user_id:
-            raise Refused("You can't follow yourself.")
-        if self._follows(user_id, followee.id):
-            return
-        self._lock(user_id, followee.id)
-        if insert_new(self._session, Relationship, from_user_id=user_id, to_user_id=followee.id):
-            self._wrote(user_id, following_count=1)
-            self._count(User.id == followee.id, followers_count=1)
-            outbox.record(self._session, Followed(user_id, followee.id))
-            self._session.flush()
-
-    def unfollow(self, user_id: int, username: str) -> None:
-        """Unfollows a user. Idempotent."""
-        followee = self.find(username)
-        if not self._follows(user_id, followee.id):
-            return
-        self._lock(user_id, followee.id)
-        gone = delete(Relationship).where(Relationship.from_user_id == user_id, Relationship.to_user_id == followee.id)
-        if write(self._session, gone):
-            self._wrote(user_id, following_count=-1)
-            self._count(User.id == followee.id, followers_count=-1)
-            outbox.record(self._session, Unfollowed(user_id, followee.id))
-            self._session.flush()
-
-    def find(self, username: str) -> User:
-        """The user with that username, case-insensitive."""
-        user = find_user(self._session, username)
-        if user is None:
-            raise Missing(f"There is no user called {text.clean_line(username)[:20]}.")
-        return user
-
     # the parts
 
     def _user(self, user_id: int, lock: bool = False) -> User:
@@ -184,32 +141,19 @@ class Actions:
             raise Missing("This account is closed.")
         return user
 
+    def _check_parent(self, user_id: int, parent_id: int) -> None:
+        """Raises Missing if the parent is deleted, Refused if its author and the user block each other."""
+        author_id = self._author(parent_id)
+        if author_id is None:
+            raise Missing("The tweet you reply to was deleted.", "parent_id")
+        if author_id != user_id:
+            self._lock(user_id)  # a block locks it, too
+            self._refuse_blocked(user_id, self._user(author_id), "You can't reply to this tweet")
+
     def _author(self, tweet_id: int) -> int | None:
         """The id of the tweet's author; None if the tweet is deleted."""
         open_ = Tweet.user_id.not_in(closed_users)
         return self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
-
-    def _follows(self, user_id: int, followee_id: int) -> bool:
-        return self._session.get(Relationship, (user_id, followee_id), populate_existing=True) is not None
-
-    def _lock(self, *user_ids: int) -> None:
-        """Locks the accounts, in the order of their ids, so that two users who follow each other cannot deadlock.
-
-        It also serializes a request that was sent twice at once.
-        """
-        found = User.id.in_(user_ids) & ~User.closed
-        rows = select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
-        if len(self._session.scalars(rows).all()) < len(user_ids):
-            raise Missing("This account is closed.")
-
-    def _wrote(self, user_id: int, **steps: int) -> int:
-        """Updates counters, and stores the number of the next recorded event as the account's last write."""
-        number = outbox.NUMBER[self._session.get_bind().dialect.name]
-        return self._count(User.id == user_id, {"last_write": number}, **steps)
-
-    def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
-        counted = {name: getattr(User, name) + step for name, step in steps.items()}
-        return write(self._session, update(User).where(who, ~User.closed).values({**values, **counted}))
 
     def _count_replies(self, parent_id: int, step: int) -> None:
         counted = {"replies_count": Tweet.replies_count + step}
@@ -234,7 +178,9 @@ class Actions:
         self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
         if names:
             # Locked, so that an account that is being closed either still exists at the commit or is not found here.
-            mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
+            # A block locks the author's row, as `_wrote` did.
+            named = (User.username_key.in_(sorted(names)), ~blocked_between(tweet.user_id, User.id))
+            mentioned = select(User.id).where(*named).order_by(User.id)
             for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
                 self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
 

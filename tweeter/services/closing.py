@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from tweeter import outbox
 from tweeter.db.chunks import CHUNK
 from tweeter.db.sessions import write
-from tweeter.models import Mention, Relationship, Tweet, User
+from tweeter.models import Block, Hidden, Mention, Mute, Relationship, Tweet, User
 from tweeter.values import TweetsDeleted
 
 
@@ -33,7 +33,7 @@ def remove_some(session: Session, limit: int = CHUNK) -> int:
 
 def _remove(session: Session, user_id: int, limit: int) -> int:
     """Removes up to `limit` rows of the account from one table: tweets must be locked after accounts."""
-    for remove in (_remove_tweets, _remove_follows, _remove_mentions):
+    for remove in (_remove_tweets, _remove_follows, _remove_mentions, _remove_hidden):
         if removed := remove(session, user_id, limit):
             return removed
     return 0
@@ -95,6 +95,18 @@ def _remove_mentions(session: Session, user_id: int, limit: int) -> int:
     if not ids:
         return 0
     return write(session, delete(Mention).where(Mention.user_id == user_id, Mention.tweet_id >= ids[-1]))
+
+
+def _remove_hidden(session: Session, user_id: int, limit: int) -> int:
+    """Removes mutes and blocks in both directions, and what they hide. No event: the tweets are removed already."""
+    for mine, theirs in (
+        (Hidden.viewer_id, Hidden.author_id), (Hidden.author_id, Hidden.viewer_id),
+        (Mute.from_user_id, Mute.to_user_id), (Mute.to_user_id, Mute.from_user_id),
+        (Block.from_user_id, Block.to_user_id), (Block.to_user_id, Block.from_user_id),
+    ):  # fmt: skip
+        if ids := _chunk(session, theirs, mine == user_id, limit):
+            return write(session, delete(mine.class_).where(mine == user_id, theirs >= ids[-1]))
+    return 0
 
 
 def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:

@@ -12,11 +12,11 @@ import tweeter
 from tweeter import ids, outbox
 from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds, ITimelines
-from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
+from tweeter.models import Block, Hidden, Mention, Mute, OutboxEvent, Relationship, Tweet, User
 from tweeter.services.actions import Actions, actions_of
 from tweeter.settings import merge
 from tweeter.timelines.kinds import Kinds
-from tweeter.values import Cursor, Page, Reloaded, Timeline, TweetView
+from tweeter.values import NOBODY, Cursor, Page, Reloaded, Timeline, TweetView, Viewer
 
 CHEAP = {
     "tweeter.secret": "only for tests",
@@ -57,10 +57,10 @@ class Process:
     def actions(self, session: Session) -> Actions:
         return actions_of(self.registry, session)
 
-    def page(self, timeline: Timeline, cursor: Cursor) -> Page:
+    def page(self, timeline: Timeline, cursor: Cursor, viewer: Viewer = NOBODY) -> Page:
         """A page as a request gets it."""
         self.settle()
-        page: Page = self.timelines.page(timeline, cursor)
+        page: Page = self.timelines.page(timeline, cursor, viewer)
         return page
 
     @property
@@ -81,12 +81,12 @@ class Process:
         """Also true for a closed circuit with an old checkpoint, which occurs if another process delivers."""
         return IMaterializedTimelines.providedBy(self.timelines) and not self.timelines.live()
 
-    def walk(self, timeline: Timeline, limit: int = 20, settled: bool = False) -> list[Page]:
+    def walk(self, timeline: Timeline, limit: int = 20, settled: bool = False, viewer: Viewer = NOBODY) -> list[Page]:
         """All pages, from the newest to the oldest. `settled`: everything is delivered, so no page waits."""
         read = self.timelines.page if settled else self.page
-        pages = [read(timeline, Cursor(limit=limit))]
+        pages = [read(timeline, Cursor(limit=limit), viewer)]
         while (older := pages[-1].older) is not None:
-            pages.append(read(timeline, Cursor(before=older, limit=limit)))
+            pages.append(read(timeline, Cursor(before=older, limit=limit), viewer))
         return pages
 
     def close(self) -> None:
@@ -101,14 +101,41 @@ class Model:
     names: dict[int, str] = field(default_factory=dict)
     usernames: dict[int, str] = field(default_factory=dict)
     follows: set[tuple[int, int]] = field(default_factory=set)
+    mutes: set[tuple[int, int]] = field(default_factory=set)
+    blocks: set[tuple[int, int]] = field(default_factory=set)
     tweets: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)  # id: author, message, parent
     mentions: dict[int, set[int]] = field(default_factory=dict)  # tweet id: users
-    hidden: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
+    remains: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
 
-    def ids(self, timeline: Timeline) -> list[int]:
-        """The expected ids of a timeline, newest first, by the kind's definition in Python."""
-        kind = self.kinds[timeline.kind]
-        return sorted((id_ for id_ in self.tweets if kind.contains(self, timeline.owner, id_)), reverse=True)
+    def ids(self, timeline: Timeline, viewer: Viewer = NOBODY) -> list[int]:
+        """The expected ids of a timeline for a viewer, newest first, by the kind's definition in Python."""
+        kind, hidden = self.kinds[timeline.kind], viewer.hidden - {timeline.owner}
+        found = [id_ for id_ in self.tweets if self.author(id_) not in hidden]
+        return sorted((id_ for id_ in found if kind.contains(self, timeline.owner, id_)), reverse=True)
+
+    def blocked(self, one: int, other: int) -> bool:
+        """Whether one of the two blocks the other."""
+        return not self.blocks.isdisjoint({(one, other), (other, one)})
+
+    def hides(self, viewer: int, author: int) -> bool:
+        """Whether the author is hidden from the viewer."""
+        return (viewer, author) in self.mutes or self.blocked(viewer, author)
+
+    def viewer(self, user: int) -> Viewer:
+        """A user as the viewer of a page."""
+        return Viewer(user, hidden=frozenset(author for author in self.names if self.hides(user, author)))
+
+    def read(self) -> Iterator[tuple[Timeline, Viewer]]:
+        """The timelines, and for whom each is read: private ones for their owner, others for nobody.
+
+        Those who do not see all also read the timelines of the whole site, and those of the authors hidden from them.
+        """
+        for timeline in self.timelines():
+            kind = self.kinds[timeline.kind]
+            yield timeline, self.viewer(timeline.owner) if kind.private else NOBODY
+            for viewer in () if kind.private else map(self.viewer, self.names):
+                if viewer.hidden and (not kind.owned or timeline.owner in viewer.hidden):
+                    yield timeline, viewer
 
     def author(self, id_: int) -> int:
         """The author's id of a tweet."""
@@ -127,7 +154,7 @@ class Model:
             round(ids.date_of(id_).timestamp() * 1000),
             parent,
             self.usernames[answered[0]] if answered else None,
-            [*(row[2] for row in self.tweets.values()), *self.hidden.values()].count(id_),
+            [*(row[2] for row in self.tweets.values()), *self.remains.values()].count(id_),
         )
 
     def timelines(self) -> list[Timeline]:
@@ -169,7 +196,7 @@ class Site:
         """Removes all users and tweets without restarting the processes, as a bulk load does."""
         with self.processes[0].sessions() as session:
             begin_immediate(session)
-            for table in (Mention, Relationship, Tweet, User, OutboxEvent):
+            for table in (Hidden, Mute, Block, Mention, Relationship, Tweet, User, OutboxEvent):
                 session.execute(delete(table))
             outbox.record(session, Reloaded())
             session.commit()
@@ -184,15 +211,15 @@ class Site:
         found = []
         for number, process in enumerate(self.processes):
             process.settle()
-            for timeline in self.model.timelines():
-                for difference in self._differences(process, timeline, limit):
-                    found.append(f"{process.backend} #{number}: {timeline.key}: {difference}")
+            for timeline, viewer in self.model.read():
+                for difference in self._differences(process, timeline, viewer, limit):
+                    found.append(f"{process.backend} #{number}: {timeline.key} for {viewer.id}: {difference}")
         return found
 
-    def _differences(self, process: Process, timeline: Timeline, limit: int) -> Iterator[str]:
-        expected = self.model.ids(timeline)
+    def _differences(self, process: Process, timeline: Timeline, viewer: Viewer, limit: int) -> Iterator[str]:
+        expected = self.model.ids(timeline, viewer)
         # A fault that is active may have any effect between two pages: each waits.
-        pages = process.walk(timeline, limit, settled=not process.ill)
+        pages = process.walk(timeline, limit, settled=not process.ill, viewer=viewer)
         shown = [tweet for page in pages for tweet in page.tweets]
         if [tweet.id for tweet in shown] != expected:
             yield f"{[tweet.id for tweet in shown]} instead of {expected}"

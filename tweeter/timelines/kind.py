@@ -3,15 +3,30 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, SQLColumnExpression, and_, bindparam
-from sqlalchemy.orm import Session
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, SQLColumnExpression, and_, bindparam, or_, select
+from sqlalchemy.orm import Session, aliased
 from zope.interface import implementer
 
 from tweeter.interfaces import ITimelineKind
+from tweeter.models import Tweet, hidden_from
 from tweeter.timelines.queries import views, views_of
-from tweeter.values import AccountClosed, Cursor, Event, Followed, Slice, TweetCreated, TweetView, Unfollowed
+from tweeter.values import (
+    NOBODY,
+    AccountClosed,
+    AuthorHidden,
+    AuthorShown,
+    Cursor,
+    Event,
+    Followed,
+    Slice,
+    TweetCreated,
+    TweetView,
+    Unfollowed,
+    Viewer,
+)
 
 OWNER = bindparam("owner", type_=BigInteger)
+VIEWER = bindparam("viewer", type_=BigInteger)
 # A literal in the statement's text: the planner must see the limit, even if the driver prepares the statement.
 LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
 
@@ -19,6 +34,16 @@ LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
 def within(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
     """The condition that a tweet is in the part of a timeline that a Cursor describes."""
     return and_(id_ < bindparam("before"), id_ > bindparam("after"))
+
+
+def shown(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
+    """The condition that the tweet's author is not hidden from VIEWER, or is the timeline's owner.
+
+    The author is read by a scalar subquery, so that the planner does not join the hidden authors before the limit.
+    """
+    shown = aliased(Tweet, name="shown")
+    author = select(shown.user_id).where(shown.id == id_).scalar_subquery()
+    return or_(author.not_in(hidden_from(VIEWER)), author == OWNER)
 
 
 @implementer(ITimelineKind)
@@ -39,6 +64,7 @@ class TimelineKind:
         id_ = definition.selected_columns[0]
         self._ids = definition.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
         self._page = views(self._ids)
+        self._page_of_viewer = views(self._ids.where(shown(id_)))
         self._among = definition.where(id_.in_(bindparam("ids", expanding=True)))
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
@@ -56,9 +82,13 @@ class TimelineKind:
     def made_cold(self, event: Event) -> Iterable[int]:
         if self.to_followers and isinstance(event, Followed | Unfollowed):
             return (event.follower_id,)  # merging tweets in or out would race with fan-out
+        if self._hides and isinstance(event, AuthorHidden | AuthorShown):
+            return (event.viewer_id,)
         return (event.user_id,) if self.owned and isinstance(event, AccountClosed) else ()
 
     def author_changed(self, event: Event) -> tuple[int, int, bool] | None:
+        if self._hides and isinstance(event, AuthorHidden):
+            return event.viewer_id, event.author_id, False
         return None
 
     def among(self, session: Session, owner: int, tweets: Mapping[int, int]) -> set[int]:
@@ -67,12 +97,22 @@ class TimelineKind:
     def read_ids(self, session: Session, owner: int, limit: int) -> list[int]:
         return list(session.scalars(self._ids, {"owner": owner, **Cursor()._asdict(), "limit": limit}).all())
 
-    def read_page(self, session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
-        return views_of(session, self._page, {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1})
+    def read_page(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[TweetView]:
+        values = {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1}
+        if viewer.hidden and not self.private:
+            return views_of(session, self._page_of_viewer, values | {"viewer": viewer.id})
+        return views_of(session, self._page, values)
 
-    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
-        return self.read_page(session, owner, cursor)
+    def read_page_quickly(
+        self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY
+    ) -> list[TweetView]:
+        return self.read_page(session, owner, cursor, viewer)
 
     def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
         ids = self.read_ids(session, owner, capacity + 1)
         return Slice(ids, 0) if len(ids) <= capacity else Slice(ids[:capacity], ids[capacity - 1])
+
+    @property
+    def _hides(self) -> bool:
+        """Whether its definition leaves out the authors hidden from the owner."""
+        return self.private or self.to_followers

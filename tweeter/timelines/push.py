@@ -19,7 +19,7 @@ from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.kinds import CELEBRITIES, Kinds, celebrities_key
 from tweeter.timelines.merge import Merger
 from tweeter.timelines.projector import Projector
-from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
+from tweeter.values import NOBODY, Cursor, Page, Slice, Timeline, TweetView, Viewer
 
 # While a page lacks tweets because ids turn out to be deleted, reads double in size up to this.
 LARGEST_READ = 400
@@ -65,16 +65,16 @@ class PushTimelines:
         self._merger = Merger(store, self._hydrator, sessions, kinds, capacity) if merging else None
         self.projector = Projector(store, self._hydrator, sessions, kinds)
 
-    def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
+    def page(self, timeline: Timeline, cursor: Cursor, viewer: Viewer = NOBODY) -> Page:
         with measure.timeline_read():
             try:
-                tweets = self._read(timeline, cursor, written)
+                tweets = self._read(timeline, cursor, viewer)
             except Fallback as fallback:
                 FALLBACKS.labels(self.name, fallback.reason).inc()
                 READS.labels(self.name, "sql").inc()
                 measure.served_by(f"{self.name}, from SQL", self.store.private)
                 with self._pages() as session:
-                    tweets = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor)
+                    tweets = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor, viewer)
                     if not tweets:
                         queries.check_owner(session, timeline)
             else:
@@ -124,13 +124,13 @@ class PushTimelines:
         """What merges celebrities' tweets into the timeline; None if they are not merged into it."""
         return self._merger if self._merger is not None and self._kinds[timeline.kind].to_followers else None
 
-    def _read(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
+    def _read(self, timeline: Timeline, cursor: Cursor, viewer: Viewer) -> list[TweetView]:
         """The tweets of the page, and one more if another page follows. Raises Fallback."""
         failures = self.circuit.failures
         if not self.circuit.closed:
             raise Fallback("circuit")
         try:
-            tweets = self._walk(timeline, cursor, written)
+            tweets = self._walk(timeline, cursor, viewer)
         except BackendUnavailable as error:
             self.circuit.failed(str(error))
             raise Fallback("failed") from error
@@ -138,11 +138,12 @@ class PushTimelines:
             raise Fallback("circuit")
         return tweets
 
-    def _walk(self, timeline: Timeline, cursor: Cursor, written: int) -> list[TweetView]:
+    def _walk(self, timeline: Timeline, cursor: Cursor, viewer: Viewer) -> list[TweetView]:
         kind = self._kinds[timeline.kind]
         merger = self._merger_of(timeline)
         need = cursor.limit + 1
-        before, count = cursor.before, need
+        # Twice as many where the viewer does not see all, so that mostly one read suffices.
+        before, count = cursor.before, need if kind.private or not viewer.hidden else 2 * need
         tweets: list[TweetView] = []
         while True:
             held: Mapping[int, TweetView | None] = {}
@@ -152,7 +153,8 @@ class PushTimelines:
                 found, held = self._page_store.read_page(timeline.key, count)
             else:
                 found = self.store.read(timeline.key, before, count)
-            moment = self._freshness.check(found.checkpoint if found else self.store.checkpoint(), timeline, written)
+            checkpoint = found.checkpoint if found else self.store.checkpoint()
+            moment = self._freshness.check(checkpoint, timeline, viewer.written)
             answer = "warm" if found else "cold"
             if found:
                 if merger is not None and (moment is None or moment.merges):
@@ -166,7 +168,7 @@ class PushTimelines:
             if before == cursor.before:
                 child(READS, self.name, answer).inc()
             newer = [id_ for id_ in found.ids if id_ > cursor.after]
-            tweets += self._living(timeline, newer, moment, held)
+            tweets += _shown(timeline, self._living(timeline, newer, moment, held), viewer)
             if len(tweets) >= need or len(newer) < len(found.ids):
                 return tweets[:need]
             if found.ids:
@@ -175,7 +177,7 @@ class PushTimelines:
                 if found.floor > cursor.after + 1:  # the materialized part ends; the timeline may continue in SQL
                     rest = cursor._replace(before=before, limit=need - len(tweets) - 1)
                     with self._pages() as session:
-                        rest_of_page = kind.read_page_quickly(session, timeline.owner, rest)
+                        rest_of_page = kind.read_page_quickly(session, timeline.owner, rest, viewer)
                     IDS.labels(self.name, "miss").inc(len(rest_of_page))
                     tweets += rest_of_page
                 return tweets
@@ -212,3 +214,9 @@ class PushTimelines:
                 queries.check_owner(session, timeline)
         self.store.backfill(timeline.key, token, filled.ids, filled.floor)
         return Slice([id_ for id_ in filled.ids if id_ < before][:count], filled.floor)
+
+
+def _shown(timeline: Timeline, tweets: list[TweetView], viewer: Viewer) -> list[TweetView]:
+    """Those whose authors are not hidden from the viewer. Also of private timelines: the relay may be a second late."""
+    hidden = viewer.hidden - {timeline.owner} if timeline.owner in viewer.hidden else viewer.hidden
+    return [tweet for tweet in tweets if tweet.user_id not in hidden] if hidden else tweets

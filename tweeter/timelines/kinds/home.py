@@ -1,4 +1,4 @@
-"""The home timeline: the tweets of the user and of the user's followees."""
+"""The home timeline: the tweets of the user and of the user's followees, except those hidden from the user."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,10 +7,10 @@ from pyramid.config import Configurator
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlalchemy.orm import Session
 
-from tweeter.models import Relationship, Tweet
+from tweeter.models import Relationship, Tweet, hidden_from
 from tweeter.timelines import plans
 from tweeter.timelines.kind import OWNER, TimelineKind
-from tweeter.values import Cursor, Event, Followed, Slice, TweetView, Unfollowed
+from tweeter.values import NOBODY, Cursor, Event, Followed, Slice, TweetView, Unfollowed, Viewer
 
 
 class Home(TimelineKind):
@@ -26,7 +26,7 @@ class Home(TimelineKind):
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         author = site.author(tweet_id)
-        return author == owner or (owner, author) in site.follows
+        return author == owner or ((owner, author) in site.follows and not site.hides(owner, author))
 
     def owners(self, author: int) -> Iterable[int]:
         return (author,)
@@ -34,13 +34,15 @@ class Home(TimelineKind):
     def author_changed(self, event: Event) -> tuple[int, int, bool] | None:
         if isinstance(event, Followed | Unfollowed):
             return event.follower_id, event.followee_id, isinstance(event, Followed)
-        return None
+        return super().author_changed(event)
 
     def among(self, session: Session, owner: int, tweets: Mapping[int, int]) -> set[int]:
         followed = set(session.scalars(_FOLLOWED, {"owner": owner, "authors": list(set(tweets.values()))}))
         return {id_ for id_, author in tweets.items() if author in followed}
 
-    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[TweetView]:
+    def read_page_quickly(
+        self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY
+    ) -> list[TweetView]:
         if session.get_bind().dialect.name == "postgresql":
             return plans.read_page(session, owner, cursor)
         return self.read_page(session, owner, cursor)  # SQLite's planner chooses the better plan by itself
@@ -52,7 +54,9 @@ class Home(TimelineKind):
 
 
 _FOLLOWED = select(Relationship.to_user_id).where(
-    Relationship.from_user_id == OWNER, Relationship.to_user_id.in_(bindparam("authors", expanding=True))
+    Relationship.from_user_id == OWNER,
+    Relationship.to_user_id.in_(bindparam("authors", expanding=True)),
+    Relationship.to_user_id.not_in(hidden_from(OWNER)),
 )
 
 
