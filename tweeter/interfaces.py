@@ -7,11 +7,7 @@ events to them. Their values are in `tweeter.values`.
 
 from zope.interface import Attribute, Interface
 
-NOBODY: tuple[int, int, frozenset[int]] = (
-    0,
-    0,
-    frozenset(),
-)  # equals that of `tweeter.values`, which this module does not import
+NOBODY: tuple[int, int, frozenset[int]] = (0, 0, frozenset())  # as in `tweeter.values`
 
 
 class ITimelines(Interface):
@@ -35,15 +31,12 @@ class ITimelineKind(Interface):
     name = Attribute("The kind in keys and URLs, `home` in `home:42`: small letters, digits, - and _.")
     owned = Attribute("True if each user has one, False if the site has one, whose owner is 0.")
     private = Attribute("True if only its owner may read it.")
-    to_followers = Attribute(
-        "True if it contains all tweets of its owner's followees who are not hidden from the owner."
-    )
+    to_followers = Attribute("True if it contains all tweets of the owner's followees, except hidden authors.")
     related = Attribute("True if `related_owners` finds owners; the base class sets it if that method is overridden.")
 
     def tweets(owner):
         """The definition: a Select of the ids of all its tweets, without closed accounts. `owner` is a parameter.
-
-        If it is private or `to_followers`, also without `tweeter.models.hidden_from(owner)`.
+        If it is private or `to_followers`, also without the authors `tweeter.models.hidden_from(owner)`.
         """
 
     def contains(site, owner, tweet_id):

@@ -5,13 +5,14 @@ anybody. For others a process remembers the hidden authors of that version, so a
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
 from pyramid.config import Configurator
 from pyramid.request import Request
-from sqlalchemy import BigInteger, Engine, bindparam, literal, select, union_all
+from sqlalchemy import BigInteger, Connection, Engine, bindparam, literal, select, union_all
+from sqlalchemy.orm import Session
 
 from tweeter.models import Block, Mute, hidden_from
 from tweeter.values import NOBODY, Cursor, Page, Timeline, Viewer
@@ -80,10 +81,15 @@ def relations(request: Request, ids: Iterable[int]) -> Mapping[int, Relation]:
     hidden = list(me.hidden.intersection(ids))
     if not hidden:
         return {}
-    found: dict[int, dict[str, bool]] = {}
     with request.registry.database.statements.connect() as connection:
-        for id_, name in connection.execute(_RELATIONS, {"viewer": me.id, "ids": hidden}):
-            found.setdefault(id_, {})[name] = True
+        return read_relations(connection, me.id, hidden)
+
+
+def read_relations(connection: Connection | Session, me: int, ids: Sequence[int]) -> Mapping[int, Relation]:
+    """{id: Relation} for those of the users whom `me` mutes, blocks, or is blocked by; in one statement."""
+    found: dict[int, dict[str, bool]] = {}
+    for id_, name in connection.execute(_RELATIONS, {"viewer": me, "ids": ids}):
+        found.setdefault(id_, {})[name] = True
     return {id_: Relation(**names) for id_, names in found.items()}
 
 
