@@ -7,16 +7,18 @@ events to them. Their values are in `tweeter.values`.
 
 from zope.interface import Attribute, Interface
 
+NOBODY: tuple[int, int, frozenset[int]] = (0, 0, frozenset())  # as in `tweeter.values`
+
 
 class ITimelines(Interface):
     """Pages of timelines. All implementations return the same pages."""
 
     name = Attribute("What the pages' foot calls it: the last part of the backend's dotted name.")
 
-    def page(timeline, cursor, written=0):
-        """A Page of the Timeline. Raises Missing if there is no such kind or owner.
+    def page(timeline, cursor, viewer=NOBODY):
+        """A Page of the Timeline, for a Viewer. Raises Missing if there is no such kind or owner.
 
-        `written` is the number of the viewer's last write: the page contains it.
+        It contains the viewer's last write, and of authors hidden from the viewer only the owner's tweets.
         """
 
 
@@ -29,18 +31,20 @@ class ITimelineKind(Interface):
     name = Attribute("The kind in keys and URLs, `home` in `home:42`: small letters, digits, - and _.")
     owned = Attribute("True if each user has one, False if the site has one, whose owner is 0.")
     private = Attribute("True if only its owner may read it.")
-    to_followers = Attribute("True if it contains all tweets of each author whom its owner follows.")
+    to_followers = Attribute("True if it contains all tweets of the owner's followees, except hidden authors.")
     reposts = Attribute("True if it contains reposts: see tweeter.timelines.reposts.")
     refers = Attribute("True if `tweets` selects two columns: ids of entries, and the ids of their tweets.")
     related = Attribute("True if `related_owners` finds owners; the base class sets it if that method is overridden.")
 
     def tweets(owner):
-        """The definition: a Select of the ids of all its tweets, without closed accounts. `owner` is a parameter."""
+        """The definition: a Select of the ids of all its tweets, without closed accounts. `owner` is a parameter.
+        If it is private or `to_followers`, also without the authors `tweeter.models.hidden_from(owner)`.
+        """
 
     def contains(site, owner, tweet_id):
         """The definition in plain Python. The published property test compares SQL with it.
 
-        `site` is the `tweeter.testing.Model` with all users, follows, tweets and mentions.
+        `site` is the `tweeter.testing.Model` with all users, follows, mutes, blocks, tweets and mentions.
         """
 
     def owners(author):
@@ -58,7 +62,8 @@ class ITimelineKind(Interface):
     def made_cold(event):
         """The owners whose timelines an event changes in another way than by adding or deleting tweets.
 
-        The base class returns closed accounts and, with `to_followers`, those who follow or unfollow an account.
+        The base class returns closed accounts and, with `to_followers`, those who follow or unfollow an account; with
+        that or `private`, those from whom an author is hidden, or not any more.
         """
 
     def added(event):
@@ -80,10 +85,10 @@ class ITimelineKind(Interface):
     def read_ids(session, owner, limit):
         """The newest `limit` ids, newest first, by the definition."""
 
-    def read_page(session, owner, cursor):
+    def read_page(session, owner, cursor, viewer=NOBODY):
         """The Entries of a page and one more if there is one, newest first, by the definition in one statement."""
 
-    def read_page_quickly(session, owner, cursor):
+    def read_page_quickly(session, owner, cursor, viewer=NOBODY):
         """The same as `read_page`, by faster statements if there are any. SQL serves fallbacks in this way."""
 
     def reposted_below(session, owner, ids, floor):

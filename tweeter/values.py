@@ -22,6 +22,21 @@ class Timeline(NamedTuple):
         return f"{self.kind}:{self.owner}" if self.owner else self.kind
 
 
+class Viewer(NamedTuple):
+    """The user who reads a page. `written` is the number of their last write: the page contains it.
+
+    `hidden` are the authors whose tweets the page does not show: those whom the viewer muted, and all blocked people
+    in both directions.
+    """
+
+    id: int = 0
+    written: int = 0
+    hidden: frozenset[int] = frozenset()
+
+
+NOBODY = Viewer()  # signed out
+
+
 class Cursor(NamedTuple):
     """A part of a timeline (keyset pagination): the newest `limit` tweets with `after < id < before`.
 
@@ -186,6 +201,20 @@ class Unfollowed(Event, frozen=True):
     followee_id: int
 
 
+class AuthorHidden(Event, frozen=True):
+    """The viewer's timelines lose the author's tweets: a mute, or a block in either direction."""
+
+    viewer_id: int
+    author_id: int
+
+
+class AuthorShown(Event, frozen=True):
+    """No mute or block hides the author from the viewer any more: the viewer's timelines gain the author's tweets."""
+
+    viewer_id: int
+    author_id: int
+
+
 class ProfileChanged(Event, frozen=True):
     """A change of the author's data that each of their tweets contains."""
 
@@ -209,6 +238,6 @@ class Reloaded(Event, frozen=True):
 
 
 AnyEvent = (
-    TweetCreated | TweetsDeleted | TweetLiked | TweetUnliked | Followed | Unfollowed
+    TweetCreated | TweetsDeleted | TweetLiked | TweetUnliked | Followed | Unfollowed | AuthorHidden | AuthorShown
     | ProfileChanged | AccountClosed | Truncated | Reloaded
 )  # fmt: skip

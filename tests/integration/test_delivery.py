@@ -17,7 +17,7 @@ from tweeter.models import OutboxEvent, User
 from tweeter.models.base import now
 from tweeter.outbox.checkpoint import FRESH
 from tweeter.testing import Process
-from tweeter.values import Cursor, Timeline, Truncated, TweetCreated
+from tweeter.values import Cursor, Timeline, Truncated, TweetCreated, Viewer
 
 KEEP = timedelta(hours=24)
 
@@ -136,7 +136,7 @@ def test_an_event_of_a_newer_version_blocks_no_other_and_leaves_everything_cold(
 def read(process, user, written=0):
     """The ids of the current home page, and the backend that served it."""
     with measure.measuring() as meter:
-        page = process.timelines.page(Timeline("home", user), Cursor(), written)
+        page = process.timelines.page(Timeline("home", user), Cursor(), Viewer(user, written))
     return [tweet.id for tweet in page.tweets], meter.served_by
 
 

@@ -21,7 +21,7 @@ from tweeter.models import User
 from tweeter.outbox import record
 from tweeter.outbox.checkpoint import FRESH, decode
 from tweeter.testing import Process
-from tweeter.values import Cursor, Timeline, Truncated
+from tweeter.values import Cursor, Timeline, Truncated, Viewer
 
 pytestmark = pytest.mark.slow
 BACK = 10  # seconds until recovery must be complete
@@ -103,7 +103,9 @@ def pages(process, people):
     with process.sessions() as session:
         written = session.scalar(select(func.max(User.last_write)))
     return [
-        process.timelines.page(timeline, Cursor(limit=limit), written) for timeline in timelines for limit in (3, 20)
+        process.timelines.page(timeline, Cursor(limit=limit), Viewer(written=written))
+        for timeline in timelines
+        for limit in (3, 20)
     ]
 
 

@@ -12,7 +12,7 @@ from tweeter.models import User
 from tweeter.testing import Process
 from tweeter.timelines.freshness import PENDING
 from tweeter.timelines.pull import PullTimelines
-from tweeter.values import Cursor, Page, Timeline, TweetView
+from tweeter.values import Cursor, Page, Timeline, TweetView, Viewer
 from tweeter.web.views import pages
 
 OPERATIONS = 25
@@ -39,7 +39,7 @@ def look(process, viewer, timeline, limit=10):
         written = session.scalar(select(User.last_write).where(User.id == viewer))
     cursor = Cursor(limit=limit)
     with measure.measuring() as meter:
-        page = process.timelines.page(timeline, cursor, written)
+        page = process.timelines.page(timeline, cursor, Viewer(viewer, written))
     return page, meter.served_by, PullTimelines("sql", process.sessions, process.kinds).page(timeline, cursor)
 
 

@@ -99,10 +99,14 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
     for path in ("follow", "follow", "unfollow", "follow"):
         send(f"/@bob/{path}")
         send(f"/@nobody/{path}", 404)
+    for path in ("mute", "unmute", "block", "unblock"):
+        send(f"/@bob/{path}")
+        send(f"/@nobody/{path}", 404)
+    send("/@bob/mute")
     for page in (
         "/", "/?before=5", "/public", "/@ada", "/@ada/followers", "/@bob/following", "/mentions", "/settings",
         "/timelines/mentions", "/search?q=hello", "/search?q=ada", f"/tweets/{tweet}", "/settings/export.json",
-        "/healthz", "/metrics",
+        "/settings/muted", "/settings/blocked", "/healthz", "/metrics",
         "/suggestions", "/newer?timeline=home&since=0", "/newer?timeline=public&since=0", "/avatars/ada.svg", "/lab",
         "/lab?user=bob", "/lab/steps", "/lab/live", "/lab/progress", "/lab/state",
         "/robots.txt", "/favicon.ico", "/static/style.css",

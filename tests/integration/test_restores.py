@@ -16,7 +16,7 @@ from tweeter.devtools.servers import PostgreSQL, Redis
 from tweeter.models import User
 from tweeter.outbox.checkpoint import FRESH
 from tweeter.testing import Process
-from tweeter.values import Cursor, Timeline
+from tweeter.values import Cursor, Timeline, Viewer
 
 SECONDS = 20
 NOTICED = 3  # seconds until a running relay must have detected a restore
@@ -60,7 +60,10 @@ def _postgresql(server: PostgreSQL, name: str, dump: str) -> Iterator[None]:
 def home(process: Process, user: int) -> list[str]:
     with process.sessions() as session:
         written = session.scalar(select(User.last_write).where(User.id == user))
-    return [tweet.message for tweet in process.timelines.page(Timeline("home", user), Cursor(), written).tweets]
+    return [
+        tweet.message
+        for tweet in process.timelines.page(Timeline("home", user), Cursor(), Viewer(user, written)).tweets
+    ]
 
 
 def post(process: Process, user: int, message: str) -> None:

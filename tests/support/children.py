@@ -19,7 +19,7 @@ from tweeter.metrics import CHUNKS, FALLBACKS
 from tweeter.models import User
 from tweeter.outbox.checkpoint import decode
 from tweeter.testing import Process
-from tweeter.values import Cursor, Page, Timeline
+from tweeter.values import Cursor, Page, Timeline, Viewer
 
 CONTEXT = multiprocessing.get_context("forkserver")  # it imports the site once, and has no threads
 CONTEXT.set_forkserver_preload(
@@ -106,7 +106,7 @@ def read(process: Process, user: int, timeline: Timeline, limit: int = 100) -> t
     with process.sessions() as session:
         written = session.scalar(select(User.last_write).where(User.id == user))
     with measure.measuring() as meter:
-        page: Page = process.timelines.page(timeline, Cursor(limit=limit), written)
+        page: Page = process.timelines.page(timeline, Cursor(limit=limit), Viewer(user, written))
     return page, meter.served_by
 
 

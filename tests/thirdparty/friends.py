@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from tweeter.models import Relationship, Tweet, closed_users
+from tweeter.models import Relationship, Tweet, closed_users, hidden_from
 from tweeter.timelines.kind import TimelineKind
 
 
@@ -14,10 +14,12 @@ class Friends(TimelineKind):
 
     def tweets(self, owner):
         followees = select(Relationship.to_user_id).where(Relationship.from_user_id == owner)
-        return select(Tweet.id).where(Tweet.user_id.in_(followees), Tweet.user_id.not_in(closed_users))
+        left_out = (Tweet.user_id.not_in(closed_users), Tweet.user_id.not_in(hidden_from(owner)))
+        return select(Tweet.id).where(Tweet.user_id.in_(followees), *left_out)
 
     def contains(self, site, owner, tweet_id):
-        return (owner, site.author(tweet_id)) in site.follows
+        author = site.author(tweet_id)
+        return (owner, author) in site.follows and not site.hides(owner, author)
 
 
 class Conversations(TimelineKind):

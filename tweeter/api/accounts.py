@@ -15,9 +15,10 @@ from tweeter.api.parameters import Id
 from tweeter.api.timelines import user_of
 from tweeter.api.writing import account_values, accounts
 from tweeter.db.sessions import time_limit
-from tweeter.models import Relationship, Tweet, User
+from tweeter.models import Block, Mute, Relationship, Tweet, User
 from tweeter.services.people import find_user
 from tweeter.values import Cursor
+from tweeter.web.viewers import Relation, read_relations, relations
 from tweeter.web.views.people import followed, related
 from tweeter.web.views.search import SECONDS, find_people
 from tweeter.web.views.suggestions import people_to_follow
@@ -90,8 +91,8 @@ def found_people(request: Request, q: str, following: bool = False) -> list[int]
 def relationships(request: Request, id: list[Id] = []) -> list[Related]:
     """How the user and these accounts are related."""
     wanted = list(dict.fromkeys(id))[:MOST]
-    mine, theirs = set(followed(request, wanted)), _followers(request, wanted)
-    return [_related(each, each in mine, each in theirs) for each in wanted]
+    mine, theirs, hidden = set(followed(request, wanted)), _followers(request, wanted), relations(request, wanted)
+    return [_related(each, each in mine, each in theirs, hidden.get(each, Relation())) for each in wanted]
 
 
 @endpoint("GET", "/api/v1/accounts/familiar_followers", returns=list[Any], scope="read:follows")
@@ -126,12 +127,35 @@ def following(
 
 def _people(request: Request, id: int, listed: Any, of: Any, limit: int, *window: int | None) -> Any:
     user_of(request, id)
+    return _listed(request, id, listed, of, limit, *window)
 
+
+def _listed(request: Request, id: int, listed: Any, of: Any, limit: int, *window: int | None) -> Any:
     def read(cursor: Cursor) -> Found:
         users = related(request, id, listed, of, cursor)
         return Found(users[: cursor.limit], len(users) > cursor.limit)
 
     return accounts(request, [user.id for user in paged(request, read, min(limit, MOST), *window)])
+
+
+@endpoint("GET", "/api/v1/mutes", returns=list[Account], scope="read:mutes")
+def mutes(
+    request: Request, limit: int = LISTED, max_id: Id | None = None, since_id: Id | None = None,
+    min_id: Id | None = None,
+) -> Any:  # fmt: skip
+    """The accounts that the user mutes."""
+    me = request.identity.id
+    return _listed(request, me, Mute.to_user_id, Mute.from_user_id, limit, max_id, since_id, min_id)
+
+
+@endpoint("GET", "/api/v1/blocks", returns=list[Account], scope="read:blocks")
+def blocks(
+    request: Request, limit: int = LISTED, max_id: Id | None = None, since_id: Id | None = None,
+    min_id: Id | None = None,
+) -> Any:  # fmt: skip
+    """The accounts that the user blocks."""
+    me = request.identity.id
+    return _listed(request, me, Block.to_user_id, Block.from_user_id, limit, max_id, since_id, min_id)
 
 
 @endpoint("GET", "/api/v1/suggestions", returns=list[Account], scope="read:accounts")
@@ -157,17 +181,43 @@ def none_of_account(request: Request, id: Id) -> Nothing:
 @endpoint("POST", "/api/v1/accounts/{id}/follow", returns=Related, scope="write:follows", limit="follow")
 def follow(request: Request, id: Id, reblogs: bool = True, notify: bool = False) -> Related:
     """Follows an account."""
-    username, back = user_of(request, id).username, id in _followers(request, [id])
-    request.actions.follow(request.identity.id, username)
-    return _related(id, True, back)
+    request.actions.follow(request.identity.id, user_of(request, id).username)
+    return _related_now(request, id)
 
 
 @endpoint("POST", "/api/v1/accounts/{id}/unfollow", returns=Related, scope="write:follows", limit="follow")
 def unfollow(request: Request, id: Id) -> Related:
     """Unfollows an account."""
-    username, back = user_of(request, id).username, id in _followers(request, [id])
-    request.actions.unfollow(request.identity.id, username)
-    return _related(id, False, back)
+    request.actions.unfollow(request.identity.id, user_of(request, id).username)
+    return _related_now(request, id)
+
+
+@endpoint("POST", "/api/v1/accounts/{id}/mute", returns=Related, scope="write:mutes", limit="follow")
+def mute(request: Request, id: Id, notifications: bool = True, duration: int = 0) -> Related:
+    """Hides an account's tweets from the user's timelines, without an end."""
+    request.actions.mute(request.identity.id, user_of(request, id).username)
+    return _related_now(request, id)
+
+
+@endpoint("POST", "/api/v1/accounts/{id}/unmute", returns=Related, scope="write:mutes", limit="follow")
+def unmute(request: Request, id: Id) -> Related:
+    """Ends a mute."""
+    request.actions.unmute(request.identity.id, user_of(request, id).username)
+    return _related_now(request, id)
+
+
+@endpoint("POST", "/api/v1/accounts/{id}/block", returns=Related, scope="write:blocks", limit="follow")
+def block(request: Request, id: Id) -> Related:
+    """Blocks an account: neither sees or follows the other."""
+    request.actions.block(request.identity.id, user_of(request, id).username)
+    return _related_now(request, id)
+
+
+@endpoint("POST", "/api/v1/accounts/{id}/unblock", returns=Related, scope="write:blocks", limit="follow")
+def unblock(request: Request, id: Id) -> Related:
+    """Ends a block."""
+    request.actions.unblock(request.identity.id, user_of(request, id).username)
+    return _related_now(request, id)
 
 
 def _followers(request: Request, ids: list[int]) -> set[int]:
@@ -178,5 +228,16 @@ def _followers(request: Request, ids: list[int]) -> set[int]:
         return set(session.scalars(query))
 
 
-def _related(id: int, following: bool, followed_by: bool) -> Related:
-    return Related(id=str(id), following=following, showing_reblogs=following, followed_by=followed_by)
+def _related_now(request: Request, id: int) -> Related:
+    """Read in the request's transaction, after the action."""
+    session, me = request.dbsession, request.identity.id
+    one, other = (session.get(Relationship, pair, populate_existing=True) for pair in ((me, id), (id, me)))
+    hidden = read_relations(session, me, [id]).get(id, Relation())
+    return _related(id, one is not None, other is not None, hidden)
+
+
+def _related(id: int, following: bool, followed_by: bool, hidden: Relation) -> Related:
+    return Related(
+        id=str(id), following=following, showing_reblogs=following, followed_by=followed_by, muting=hidden.muting,
+        muting_notifications=hidden.muting, blocking=hidden.blocking, blocked_by=hidden.blocked_by,
+    )  # fmt: skip

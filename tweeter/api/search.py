@@ -18,6 +18,7 @@ from tweeter.ids import MAX_ID
 from tweeter.models import Hashtag
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor
+from tweeter.web.viewers import relation, viewer
 from tweeter.web.views.search import LONGEST, SECONDS, find_tweets
 
 DEFAULT, MOST, FARTHEST = 20, 40, 400
@@ -42,13 +43,15 @@ def search(
     elif kind == "status":
         with request.read_session() as session:
             tweets = list(load_tweets(session, [int(target)]).values())
+        tweets = [tweet for tweet in tweets if not relation(request, tweet.user_id).blocked]
     else:
         if "accounts" in kinds:
             people = found_people(request, words[:LONGEST], following and request.identity is not None)
         if "statuses" in kinds and words and not words.startswith("@"):
             cursor = Cursor(min(max_id or MAX_ID + 1, MAX_ID + 1), offset + limit, min_id or 0)
+            me = viewer(request)
             with request.registry.database.sessions() as session, time_limit(session, SECONDS):
-                tweets = list(find_tweets(session, words[:LONGEST], cursor).page.tweets)
+                tweets = list(find_tweets(session, words[:LONGEST], cursor, me).page.tweets)
             tweets = [tweet for tweet in tweets if account_id in (None, tweet.user_id) and tweet.id > cursor.after]
     return Search(
         accounts=accounts(request, people[window]) if "accounts" in kinds else [],

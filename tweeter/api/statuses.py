@@ -18,8 +18,9 @@ from tweeter.db.sessions import insert_new, write
 from tweeter.models import PostedKey, Tweet, closed_users
 from tweeter.models.base import now
 from tweeter.timelines.queries import load_tweets
-from tweeter.values import TweetView
-from tweeter.web.views.tweets import ancestor_ids
+from tweeter.values import TweetView, Viewer
+from tweeter.web.viewers import relation, relations, viewer
+from tweeter.web.views.tweets import ancestor_ids, not_hidden
 
 KEY_LASTS = timedelta(hours=24)
 PRUNED = 100
@@ -68,6 +69,8 @@ def show(request: Request, id: Id) -> Any:
     """A tweet."""
     with request.read_session() as session:
         tweet = _load(session, id)
+    if relation(request, tweet.user_id).blocked:
+        raise Failure(404, "Record not found")
     return statuses(request, [tweet])[0]
 
 
@@ -76,7 +79,13 @@ def several(request: Request, id: list[Id] = []) -> Any:
     """The tweets of these ids that exist."""
     with request.read_session() as session:
         tweets = load_tweets(session, id[:40])
-    return statuses(request, [tweets[each] for each in dict.fromkeys(id) if each in tweets])
+    blocked = {
+        each
+        for each, found in relations(request, {tweet.user_id for tweet in tweets.values()}).items()
+        if found.blocked
+    }
+    shown = [tweets[each] for each in dict.fromkeys(id) if each in tweets and tweets[each].user_id not in blocked]
+    return statuses(request, shown)
 
 
 @endpoint("DELETE", "/api/v1/statuses/{id}", returns=DeletedStatus, scope="write:statuses", limit="delete")
@@ -108,21 +117,29 @@ def admirers(request: Request, id: Id) -> Nothing:
 def context(request: Request, id: Id) -> Any:
     """The tweets to which a tweet replies, and all replies below it, each followed by its own replies."""
     ancestors, descendants, depth = MOST if request.identity else MOST_ANONYMOUS
+    me = viewer(request)
     with request.read_session() as session:
         _load(session, id)
         above = ancestor_ids(session, id, ancestors)
-        below = descendant_ids(session, id, descendants, depth)
+        below = descendant_ids(session, id, descendants, depth, me)
         tweets = load_tweets(session, {*above, *below})
-    shown = statuses(request, [tweets[each] for each in above if each in tweets])
+    shown = statuses(
+        request, [tweets[each] for each in above if each in tweets and tweets[each].user_id not in me.hidden]
+    )
     return Context(ancestors=shown, descendants=statuses(request, [tweets[each] for each in below if each in tweets]))
 
 
-def descendant_ids(session: Session, id_: int, most: int, depth: int) -> list[int]:
-    """The replies below a tweet in the order of reading; at most so many, at most so deep."""
+def descendant_ids(session: Session, id_: int, most: int, depth: int, viewer: Viewer) -> list[int]:
+    """The replies below a tweet in the order of reading; at most so many, at most so deep.
+
+    Those of authors hidden from the viewer are left out, with the replies below them.
+    """
     replies: dict[int | None, list[int]] = {}
     level, found = [id_], 0
     while level and depth and found < most:
-        query = select(Tweet.parent_id, Tweet.id).where(Tweet.parent_id.in_(level), Tweet.user_id.not_in(closed_users))
+        query = select(Tweet.parent_id, Tweet.id).where(
+            Tweet.parent_id.in_(level), Tweet.user_id.not_in(closed_users), *not_hidden(viewer)
+        )
         rows = session.execute(query.order_by(Tweet.id).limit(most - found)).all()
         for parent, reply in rows:
             replies.setdefault(parent, []).append(reply)

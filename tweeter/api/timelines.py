@@ -15,7 +15,7 @@ from tweeter.api.writing import statuses
 from tweeter.db.sessions import time_limit
 from tweeter.models import User
 from tweeter.values import Cursor, Timeline, TweetView
-from tweeter.web.views.forms import written
+from tweeter.web.viewers import page_of, viewer
 from tweeter.web.views.search import SECONDS, find_tweets
 
 READS = 20  # pages that a filtered page reads at most
@@ -65,9 +65,11 @@ def tag(
     if remote or only_media or not text.entities(name).hashtags:
         return []
 
+    me = viewer(request)
+
     def read(cursor: Cursor) -> Found:
         with request.registry.database.sessions() as session, time_limit(session, SECONDS):
-            page = find_tweets(session, name, cursor).page
+            page = find_tweets(session, name, cursor, me).page
         return Found(page.tweets, page.older is not None)
 
     return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
@@ -103,7 +105,7 @@ def user_of(request: Request, id: int) -> User:
 
 def _reader(request: Request, timeline: Timeline) -> Read:
     def read(cursor: Cursor) -> Found:
-        page = request.timelines.page(timeline, cursor, written(request))
+        page = page_of(request, timeline, cursor)
         return Found(page.tweets, page.older is not None)
 
     return read

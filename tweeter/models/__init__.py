@@ -10,7 +10,7 @@ from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
 from tweeter.models.timelines import StoredTimeline, TimelineEntry, TimelineRun
 from tweeter.models.tweet import CounterChange, DeletedTweet, Hashtag, Like, Mention, Tweet
-from tweeter.models.user import Block, Celebrity, Hidden, Mute, Relationship, User, closed_users
+from tweeter.models.user import Block, Celebrity, Hidden, Mute, Relationship, User, closed_users, hidden_from
 
 __all__ = [
     "AccessToken",
@@ -42,6 +42,7 @@ __all__ = [
     "Unlinked",
     "User",
     "closed_users",
+    "hidden_from",
 ]
 
 configure_mappers()

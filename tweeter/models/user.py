@@ -1,8 +1,21 @@
 """Users and their follows."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, false, select, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Select,
+    String,
+    Text,
+    false,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tweeter.models.base import Base, BigId, UTCDateTime, folded, now
@@ -120,3 +133,8 @@ class Hidden(Base):
         Index(None, "author_id", "viewer_id", unique=True),
         {"sqlite_with_rowid": False},
     )
+
+
+def hidden_from(viewer: ColumnElement[int]) -> Select[Any]:
+    """The ids of the authors hidden from a viewer, for `not_in`. A parameter, not a column of the statement around."""
+    return select(Hidden.author_id).where(Hidden.viewer_id == viewer)

@@ -3,15 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import outbox, text
 from tweeter.db.sessions import write
-from tweeter.errors import Missing
-from tweeter.models import User
+from tweeter.errors import Missing, Refused
+from tweeter.models import Block, User
 from tweeter.services.passwords import Passwords
 from tweeter.services.people import find_user
+
+
+def blocked_between(one: Any, other: Any) -> ColumnElement[bool]:
+    """The condition that one of two users blocks the other."""
+    return exists().where(
+        or_(
+            (Block.from_user_id == one) & (Block.to_user_id == other),
+            (Block.from_user_id == other) & (Block.to_user_id == one),
+        )
+    )
 
 
 class Acting:
@@ -53,3 +63,12 @@ class Acting:
     def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
         counted = {name: getattr(User, name) + step for name, step in steps.items()}
         return write(self._session, update(User).where(who, ~User.closed).values({**values, **counted}))
+
+    def _refuse_blocked(self, user_id: int, other: User, message: str) -> None:
+        """Raises Refused, with the reason, if one of the two blocks the other. Their accounts are locked."""
+        blocks = or_(Block.from_user_id == user_id, Block.to_user_id == user_id)
+        both = or_(Block.from_user_id == other.id, Block.to_user_id == other.id)
+        by = self._session.scalars(select(Block.from_user_id).where(blocks, both)).all()
+        if by:
+            reason = "you blocked them" if user_id in by else "they blocked you"
+            raise Refused(f"{message}: {reason}.")

@@ -15,7 +15,18 @@ from sqlalchemy.orm import Session
 from tweeter import outbox
 from tweeter.db.chunks import CHUNK
 from tweeter.db.sessions import insert_new, write
-from tweeter.models import CounterChange, DeletedTweet, Like, Mention, Relationship, Tweet, User
+from tweeter.models import (
+    Block,
+    CounterChange,
+    DeletedTweet,
+    Hidden,
+    Like,
+    Mention,
+    Mute,
+    Relationship,
+    Tweet,
+    User,
+)
 from tweeter.timelines.queries import references
 from tweeter.values import TweetsDeleted
 
@@ -34,7 +45,7 @@ def remove_some(session: Session, limit: int = CHUNK) -> int:
 
 def _remove(session: Session, user_id: int, limit: int) -> int:
     """Removes up to `limit` rows of the account from one table: tweets must be locked after accounts."""
-    for remove in (_remove_tweets, _remove_follows, _remove_mentions, _remove_likes):
+    for remove in (_remove_tweets, _remove_follows, _remove_mentions, _remove_likes, _remove_hidden):
         if removed := remove(session, user_id, limit):
             return removed
     return 0
@@ -133,6 +144,18 @@ def remove_some_of_deleted(session: Session, limit: int = CHUNK) -> int:
     if likes := _chunk(session, Like.id, Like.tweet_id == tweet_id, limit):
         return write(session, delete(Like).where(Like.tweet_id == tweet_id, Like.id >= likes[-1]))
     return write(session, delete(DeletedTweet).where(DeletedTweet.id == tweet_id)) or 1
+
+
+def _remove_hidden(session: Session, user_id: int, limit: int) -> int:
+    """Removes mutes and blocks in both directions, and what they hide. No event: the tweets are removed already."""
+    for mine, theirs in (
+        (Hidden.viewer_id, Hidden.author_id), (Hidden.author_id, Hidden.viewer_id),
+        (Mute.from_user_id, Mute.to_user_id), (Mute.to_user_id, Mute.from_user_id),
+        (Block.from_user_id, Block.to_user_id), (Block.to_user_id, Block.from_user_id),
+    ):  # fmt: skip
+        if ids := _chunk(session, theirs, mine == user_id, limit):
+            return write(session, delete(mine.class_).where(mine == user_id, theirs >= ids[-1]))
+    return 0
 
 
 def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:

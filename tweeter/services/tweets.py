@@ -9,7 +9,7 @@ from tweeter import ids, outbox, text
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours
 from tweeter.models import CounterChange, Hashtag, Like, Mention, Tweet, User, closed_users
-from tweeter.services.acting import Acting
+from tweeter.services.acting import Acting, blocked_between
 from tweeter.services.checks import check_message
 from tweeter.services.closing import forget_tweets, lock_tweets
 from tweeter.values import TweetCreated, TweetLiked, TweetsDeleted, TweetUnliked
@@ -28,6 +28,7 @@ class Tweets(Acting):
             parent_id, author_id = self._original(parent_id)
             if author_id is None:
                 raise Missing("The tweet you reply to was deleted.", "parent_id")
+            self._refuse_author(user_id, author_id, "You can't reply to this tweet")
         if not self._wrote(user_id, tweets_count=1):
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
@@ -67,6 +68,7 @@ class Tweets(Acting):
         if author_id is None:
             raise Missing("This tweet was deleted.")
         self._lock(user_id)
+        self._refuse_author(user_id, author_id, "You can't repost this tweet")
         if (repost := self._repost(user_id, tweet_id)) is not None:
             return repost
         self._lock_target(tweet_id)
@@ -95,6 +97,7 @@ class Tweets(Acting):
         if author_id is None:
             raise Missing("This tweet was deleted.")
         self._lock(user_id)
+        self._refuse_author(user_id, author_id, "You can't like this tweet")
         self._lock_target(tweet_id)
         like_id = ids.generate_id(tweet_id)
         if insert_new(self._session, Like, user_id=user_id, tweet_id=tweet_id, id=like_id):
@@ -119,6 +122,12 @@ class Tweets(Acting):
         tweet_id = tweet_id if of is None else of
         open_ = Tweet.user_id.not_in(closed_users)
         return tweet_id, self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
+
+    def _refuse_author(self, user_id: int, author_id: int, message: str) -> None:
+        """Raises Refused if the author of a tweet and the user block each other."""
+        if author_id != user_id:
+            self._lock(user_id)  # a block locks it, too
+            self._refuse_blocked(user_id, self._user(author_id), message)
 
     def _lock_target(self, tweet_id: int) -> None:
         """Locks a tweet: one that is being deleted either still exists at the commit, or is not found here."""
@@ -152,6 +161,8 @@ class Tweets(Acting):
         self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
         if names:
             # Locked, so that an account that is being closed either still exists at the commit or is not found here.
-            mentioned = select(User.id).where(User.username_key.in_(sorted(names))).order_by(User.id)
+            # A block locks the author's row, as `_wrote` did.
+            named = (User.username_key.in_(sorted(names)), ~blocked_between(tweet.user_id, User.id))
+            mentioned = select(User.id).where(*named).order_by(User.id)
             for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
                 self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))

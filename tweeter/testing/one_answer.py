@@ -1,7 +1,7 @@
 """Invariant 1 as a stateful Hypothesis test: every backend returns the pages that SQL returns, whatever happens."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from tweeter import outbox
 from tweeter.db.sessions import begin_immediate
-from tweeter.errors import BackendUnavailable
+from tweeter.errors import BackendUnavailable, Refused
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import CIRCUIT_OPENED
 from tweeter.models import Like, Tweet
@@ -101,10 +101,13 @@ def one_answer(
             message = f"number {len(self.site.model.tweets)} of {author}"
             if mentioned is not None:
                 message += f" @{self.site.model.usernames[mentioned]}"
-            with self._process(process).acting(deliver) as actions:
+            model, id_ = self.site.model, 0
+            refused = parent is not None and model.blocked(author, model.author(parent))
+            with _refused(refused), self._process(process).acting(deliver) as actions:
                 id_ = actions.post(author, message, parent).id
-            self.site.model.tweets[id_] = (author, message, parent)
-            self.site.model.mentions[id_] = set() if mentioned is None else {mentioned}
+            if id_:
+                model.tweets[id_] = (author, message, parent)
+                model.mentions[id_] = set() if mentioned is None or model.blocked(author, mentioned) else {mentioned}
 
         @something_said
         @rule(process=processes, tweet=whom)
@@ -167,9 +170,11 @@ def one_answer(
             one, other = self._user(follower), self._user(followee)
             if one == other:
                 return
-            with self._process(process).acting() as actions:
+            blocked = self.site.model.blocked(one, other)
+            with _refused(blocked), self._process(process).acting() as actions:
                 actions.follow(one, self.site.model.usernames[other])
-            self.site.model.follows.add((one, other))
+            if not blocked:
+                self.site.model.follows.add((one, other))
 
         @somebody_followed
         @rule(process=processes, number=whom)
@@ -179,6 +184,30 @@ def one_answer(
             with self._process(process).acting() as actions:
                 actions.unfollow(follower, self.site.model.usernames[followee])
             self.site.model.follows.discard((follower, followee))
+
+        @precondition(lambda self: len(self.site.model.names) > 1)
+        @rule(
+            process=processes, user=whom, other=whom, block=st.booleans(), deliver=st.sampled_from([True, True, False])
+        )
+        def mute_or_block(self, process: int, user: int, other: int, block: bool, deliver: bool) -> None:
+            model, one, another = self.site.model, self._user(user), self._user(other)
+            if one == another:
+                return
+            with self._process(process).acting(deliver) as actions:
+                (actions.block if block else actions.mute)(one, model.usernames[another])
+            (model.blocks if block else model.mutes).add((one, another))
+            if block:
+                model.follows -= {(one, another), (another, one)}
+
+        @precondition(lambda self: bool(self.site.model.mutes or self.site.model.blocks))
+        @rule(process=processes, number=whom)
+        def unmute_or_unblock(self, process: int, number: int) -> None:
+            model = self.site.model
+            pairs = [(pairs, pair) for pairs in (model.mutes, model.blocks) for pair in sorted(pairs)]
+            chosen, (one, other) = pairs[number % len(pairs)]
+            with self._process(process).acting() as actions:
+                (actions.unblock if chosen is model.blocks else actions.unmute)(one, model.usernames[other])
+            chosen.discard((one, other))
 
         @somebody
         @rule(process=processes, user=whom, name=st.text("abcäö ", min_size=1, max_size=5))
@@ -198,11 +227,12 @@ def one_answer(
                 actions.close_account(id_)
             model = self.site.model
             del model.names[id_]
-            model.follows = {pair for pair in model.follows if id_ not in pair}
-            model.hidden |= {tweet: row[2] for tweet, row in model.tweets.items() if row[0] == id_}
+            for pairs in (model.follows, model.mutes, model.blocks):
+                pairs -= {pair for pair in pairs if id_ in pair}
+            model.remains |= {tweet: row[2] for tweet, row in model.tweets.items() if row[0] == id_}
             model.tweets = {tweet: row for tweet, row in model.tweets.items() if row[0] != id_}
-            model.hidden_reposts |= {repost: row[1] for repost, row in model.reposts.items() if row[0] == id_}
-            model.hidden_likes |= {like: row[1] for like, row in model.likes.items() if row[0] == id_}
+            model.reposts_remain |= {repost: row[1] for repost, row in model.reposts.items() if row[0] == id_}
+            model.likes_remain |= {like: row[1] for like, row in model.likes.items() if row[0] == id_}
             model.likes = {like: row for like, row in model.likes.items() if row[0] != id_}
             model.reposts = {repost: row for repost, row in model.reposts.items() if row[0] != id_}
 
@@ -216,9 +246,9 @@ def one_answer(
                     likes = set(session.scalars(select(Like.id)))
                     session.commit()
                 model = self.site.model
-                model.hidden = {tweet: parent for tweet, parent in model.hidden.items() if tweet in rows}
-                model.hidden_reposts = {id_: of for id_, of in model.hidden_reposts.items() if id_ in rows}
-                model.hidden_likes = {id_: of for id_, of in model.hidden_likes.items() if id_ in likes}
+                model.remains = {tweet: parent for tweet, parent in model.remains.items() if tweet in rows}
+                model.reposts_remain = {id_: of for id_, of in model.reposts_remain.items() if id_ in rows}
+                model.likes_remain = {id_: of for id_, of in model.likes_remain.items() if id_ in likes}
 
         @rule(process=processes)
         def wipe(self, process: int) -> None:
@@ -299,6 +329,17 @@ def one_answer(
                 self._doubted = None
 
     return OneAnswer
+
+
+@contextmanager
+def _refused(expected: bool) -> Iterator[None]:
+    """The action within the block must be refused, or must not."""
+    try:
+        yield
+    except Refused:
+        assert expected
+    else:
+        assert not expected
 
 
 def _times_doubted() -> float:

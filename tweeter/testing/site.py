@@ -12,11 +12,23 @@ import tweeter
 from tweeter import ids, outbox
 from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds, ITimelines
-from tweeter.models import CounterChange, DeletedTweet, Like, Mention, OutboxEvent, Relationship, Tweet, User
+from tweeter.models import (
+    Block,
+    CounterChange,
+    DeletedTweet,
+    Hidden,
+    Like,
+    Mention,
+    Mute,
+    OutboxEvent,
+    Relationship,
+    Tweet,
+    User,
+)
 from tweeter.services.actions import Actions, actions_of
 from tweeter.settings import merge
 from tweeter.timelines.kinds import Kinds
-from tweeter.values import Cursor, Entry, Page, Reloaded, Repost, Timeline, TweetView
+from tweeter.values import NOBODY, Cursor, Entry, Page, Reloaded, Repost, Timeline, TweetView, Viewer
 
 CHEAP = {
     "tweeter.secret": "only for tests",
@@ -57,10 +69,10 @@ class Process:
     def actions(self, session: Session) -> Actions:
         return actions_of(self.registry, session)
 
-    def page(self, timeline: Timeline, cursor: Cursor) -> Page:
+    def page(self, timeline: Timeline, cursor: Cursor, viewer: Viewer = NOBODY) -> Page:
         """A page as a request gets it."""
         self.settle()
-        page: Page = self.timelines.page(timeline, cursor)
+        page: Page = self.timelines.page(timeline, cursor, viewer)
         return page
 
     @property
@@ -81,12 +93,12 @@ class Process:
         """Also true for a closed circuit with an old checkpoint, which occurs if another process delivers."""
         return IMaterializedTimelines.providedBy(self.timelines) and not self.timelines.live()
 
-    def walk(self, timeline: Timeline, limit: int = 20, settled: bool = False) -> list[Page]:
+    def walk(self, timeline: Timeline, limit: int = 20, settled: bool = False, viewer: Viewer = NOBODY) -> list[Page]:
         """All pages, from the newest to the oldest. `settled`: everything is delivered, so no page waits."""
         read = self.timelines.page if settled else self.page
-        pages = [read(timeline, Cursor(limit=limit))]
+        pages = [read(timeline, Cursor(limit=limit), viewer)]
         while (older := pages[-1].older) is not None:
-            pages.append(read(timeline, Cursor(before=older, limit=limit)))
+            pages.append(read(timeline, Cursor(before=older, limit=limit), viewer))
         return pages
 
     def close(self) -> None:
@@ -101,25 +113,28 @@ class Model:
     names: dict[int, str] = field(default_factory=dict)
     usernames: dict[int, str] = field(default_factory=dict)
     follows: set[tuple[int, int]] = field(default_factory=set)
+    mutes: set[tuple[int, int]] = field(default_factory=set)
+    blocks: set[tuple[int, int]] = field(default_factory=set)
     tweets: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)  # id: author, message, parent
     mentions: dict[int, set[int]] = field(default_factory=dict)  # tweet id: users
     reposts: dict[int, tuple[int, int]] = field(default_factory=dict)  # id: user, tweet
     likes: dict[int, tuple[int, int]] = field(default_factory=dict)  # id: user, tweet
-    hidden: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
-    hidden_reposts: dict[int, int] = field(default_factory=dict)  # reposts of closed accounts with rows; id: tweet
-    hidden_likes: dict[int, int] = field(default_factory=dict)  # likes of closed accounts with rows; id: tweet
+    remains: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
+    reposts_remain: dict[int, int] = field(default_factory=dict)  # reposts of closed accounts with rows; id: tweet
+    likes_remain: dict[int, int] = field(default_factory=dict)  # likes of closed accounts with rows; id: tweet
 
-    def entries(self, timeline: Timeline) -> list[Entry]:
-        """The expected entries of a timeline, newest first, by the kind's definition in Python."""
-        kind = self.kinds[timeline.kind]
+    def entries(self, timeline: Timeline, viewer: Viewer = NOBODY) -> list[Entry]:
+        """The expected entries of a timeline for a viewer, newest first, by the kind's definition in Python."""
+        kind, hidden = self.kinds[timeline.kind], viewer.hidden - {timeline.owner}
+        seen = {id_ for id_ in self.tweets if self.author(id_) not in hidden}
         if kind.refers:
             likes = sorted((id_ for id_ in self.likes if kind.contains(self, timeline.owner, id_)), reverse=True)
-            tweets = [(id_, self.likes[id_][1]) for id_ in likes if self.likes[id_][1] in self.tweets]
+            tweets = [(id_, self.likes[id_][1]) for id_ in likes if self.likes[id_][1] in seen]
             return [Entry(self.view(tweet), id_) for id_, tweet in tweets]
-        reposts = {id_: tweet for id_, (_, tweet) in self.reposts.items() if tweet in self.tweets and kind.reposts}
+        reposts = {id_: tweet for id_, (_, tweet) in self.reposts.items() if tweet in seen and kind.reposts}
         reasons: dict[int, list[int]] = {}
-        for id_ in sorted([*self.tweets, *reposts], reverse=True):
-            if kind.contains(self, timeline.owner, id_):
+        for id_ in sorted([*seen, *reposts], reverse=True):
+            if self.author(id_) not in hidden and kind.contains(self, timeline.owner, id_):
                 reasons.setdefault(reposts.get(id_, id_), []).append(id_)
         return [self._entry(timeline.owner, tweet, ids) for tweet, ids in reasons.items()]
 
@@ -134,6 +149,30 @@ class Model:
     def living_reposts(self) -> list[int]:
         """The ids of the reposts whose tweets exist."""
         return [id_ for id_, (_, tweet) in self.reposts.items() if tweet in self.tweets]
+
+    def blocked(self, one: int, other: int) -> bool:
+        """Whether one of the two blocks the other."""
+        return not self.blocks.isdisjoint({(one, other), (other, one)})
+
+    def hides(self, viewer: int, author: int) -> bool:
+        """Whether the author is hidden from the viewer."""
+        return (viewer, author) in self.mutes or self.blocked(viewer, author)
+
+    def viewer(self, user: int) -> Viewer:
+        """A user as the viewer of a page."""
+        return Viewer(user, hidden=frozenset(author for author in self.names if self.hides(user, author)))
+
+    def read(self) -> Iterator[tuple[Timeline, Viewer]]:
+        """The timelines, and for whom each is read: private ones for their owner, others for nobody.
+
+        Those who do not see all also read the timelines of the whole site, and those of the authors hidden from them.
+        """
+        for timeline in self.timelines():
+            kind = self.kinds[timeline.kind]
+            yield timeline, self.viewer(timeline.owner) if kind.private else NOBODY
+            for viewer in () if kind.private else map(self.viewer, self.names):
+                if viewer.hidden and (not kind.owned or timeline.owner in viewer.hidden):
+                    yield timeline, viewer
 
     def author(self, id_: int) -> int:
         """The author's id of a tweet or a repost."""
@@ -152,9 +191,9 @@ class Model:
             round(ids.date_of(id_).timestamp() * 1000),
             parent,
             self.usernames[answered[0]] if answered else None,
-            [*(row[2] for row in self.tweets.values()), *self.hidden.values()].count(id_),
-            [*(tweet for _, tweet in self.reposts.values()), *self.hidden_reposts.values()].count(id_),
-            [*(tweet for _, tweet in self.likes.values()), *self.hidden_likes.values()].count(id_),
+            [*(row[2] for row in self.tweets.values()), *self.remains.values()].count(id_),
+            [*(tweet for _, tweet in self.reposts.values()), *self.reposts_remain.values()].count(id_),
+            [*(tweet for _, tweet in self.likes.values()), *self.likes_remain.values()].count(id_),
         )
 
     def timelines(self) -> list[Timeline]:
@@ -196,7 +235,8 @@ class Site:
         """Removes all users and tweets without restarting the processes, as a bulk load does."""
         with self.processes[0].sessions() as session:
             begin_immediate(session)
-            for table in (Mention, Relationship, CounterChange, DeletedTweet, Like, Tweet, User, OutboxEvent):
+            tables = (Hidden, Mute, Block, Mention, Relationship, CounterChange, DeletedTweet, Like, Tweet, User)
+            for table in (*tables, OutboxEvent):
                 session.execute(delete(table))
             outbox.record(session, Reloaded())
             session.commit()
@@ -211,15 +251,15 @@ class Site:
         found = []
         for number, process in enumerate(self.processes):
             process.settle()
-            for timeline in self.model.timelines():
-                for difference in self._differences(process, timeline, limit):
-                    found.append(f"{process.backend} #{number}: {timeline.key}: {difference}")
+            for timeline, viewer in self.model.read():
+                for difference in self._differences(process, timeline, viewer, limit):
+                    found.append(f"{process.backend} #{number}: {timeline.key} for {viewer.id}: {difference}")
         return found
 
-    def _differences(self, process: Process, timeline: Timeline, limit: int) -> Iterator[str]:
-        expected = self.model.entries(timeline)
+    def _differences(self, process: Process, timeline: Timeline, viewer: Viewer, limit: int) -> Iterator[str]:
+        expected = self.model.entries(timeline, viewer)
         # A fault that is active may have any effect between two pages: each waits.
-        pages = process.walk(timeline, limit, settled=not process.ill)
+        pages = process.walk(timeline, limit, settled=not process.ill, viewer=viewer)
         shown = [Entry(tweet, page.place(tweet), page.reposts.get(tweet.id)) for page in pages for tweet in page.tweets]
         if [entry.id for entry in shown] != [entry.id for entry in expected]:
             yield f"{[entry.id for entry in shown]} instead of {[entry.id for entry in expected]}"

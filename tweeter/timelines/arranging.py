@@ -11,7 +11,7 @@ from tweeter.interfaces import ITimelineStore
 from tweeter.timelines.freshness import Moment
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.kinds import CELEBRITIES, Kinds
-from tweeter.values import Entry, Repost, Slice, Timeline, TweetView
+from tweeter.values import NOBODY, Entry, Repost, Slice, Timeline, TweetView, Viewer
 
 
 class Found(NamedTuple):
@@ -33,15 +33,21 @@ class Arranger:
         self._sessions = sessions
         self._kinds = kinds
 
-    def entries(self, timeline: Timeline, found: Found, ids: Sequence[int]) -> list[Entry]:
-        """The entries among these ids of the slice that are shown, in their order."""
+    def entries(self, timeline: Timeline, found: Found, ids: Sequence[int], viewer: Viewer = NOBODY) -> list[Entry]:
+        """The entries among these ids of the slice that are shown to the viewer, in their order."""
         if not ids:
             return []
-        of = found.slice.of
+        of, moment = found.slice.of, found.moment
+        # Also in private timelines, because the relay may be a second late.
+        hidden = viewer.hidden - {timeline.owner} if viewer.hidden else viewer.hidden
+
+        def shows(tweet: TweetView) -> bool:
+            return tweet.user_id not in hidden and (not moment or not moment.removed or moment.shows(timeline, tweet))
+
         if not of or not self._kinds[timeline.kind].reposts:
             tweets = self._hydrated(timeline, found, [of.get(id_, id_) for id_ in ids] if of else ids)
             pairs = ((id_, tweets[of.get(id_, id_)]) for id_ in ids)
-            return [Entry(tweet, id_) for id_, tweet in pairs if tweet and _shows(found, timeline, tweet)]
+            return [Entry(tweet, id_) for id_, tweet in pairs if tweet and shows(tweet)]
         reasons = _reasons(found.slice, ids)
         tweets = self._hydrated(timeline, found, [*reasons, *(id_ for each in reasons.values() for id_ in each)])
         entries: list[Entry] = []
@@ -49,10 +55,8 @@ class Arranger:
         for id_ in ids:
             tweet_id = of.get(id_, id_)
             tweet = tweets[tweet_id]
-            living = [
-                reason for each in reasons[tweet_id] if (reason := tweets[each]) and _shows(found, timeline, reason)
-            ]
-            if tweet is not None and living and living[0].id == id_:
+            living = [reason for each in reasons[tweet_id] if (reason := tweets[each]) and shows(reason)]
+            if tweet is not None and tweet.user_id not in hidden and living and living[0].id == id_:
                 entries.append(_entry(timeline, tweet, living))
                 # Only a tweet below the floor can have reposts there, and it knows how many it has in all.
                 if id_ != tweet_id < found.slice.floor and tweet.reposts > len(living):
@@ -105,7 +109,3 @@ def _entry(timeline: Timeline, tweet: TweetView, living: Sequence[TweetView]) ->
     others = sum(reason.repost_of is not None and reason.user_id != timeline.owner for reason in older)
     repost = Repost(newest.id, newest.user_id, newest.username, newest.display_name, others)
     return Entry(tweet, newest.id, repost)
-
-
-def _shows(found: Found, timeline: Timeline, tweet: TweetView) -> bool:
-    return not (found.moment and found.moment.removed) or found.moment.shows(timeline, tweet)

@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 
 from tweeter.db.sessions import SessionFactory, insert_new
 from tweeter.ids import MAX_ID
-from tweeter.models import Celebrity, Relationship, Tweet, User, closed_users
+from tweeter.models import Celebrity, Relationship, Tweet, User, closed_users, hidden_from
 from tweeter.timelines.kind import LIMIT, OWNER
 from tweeter.timelines.queries import references
 from tweeter.values import Slice
@@ -80,7 +80,7 @@ def newest(session: Session, capacity: int) -> Slice:
 
 
 def followed(session: Session, owner: int, capacity: int) -> Slice:
-    """The marks of the celebrities whom a user follows, to backfill with."""
+    """The marks of the celebrities whom a user follows and who are not hidden from them, to backfill with."""
     ids = session.scalars(_FOLLOWED, {"owner": owner, "limit": capacity + 1})
     return _slice([mark(id_) for id_ in ids], capacity)
 
@@ -108,7 +108,7 @@ _AUTHORS = (
 _FOLLOWED = (
     select(Celebrity.user_id)
     .join(Relationship, Relationship.to_user_id == Celebrity.user_id)
-    .where(Relationship.from_user_id == OWNER)
+    .where(Relationship.from_user_id == OWNER, Celebrity.user_id.not_in(hidden_from(OWNER)))
     .order_by(Celebrity.user_id)
     .limit(LIMIT)
 )

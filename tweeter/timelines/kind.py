@@ -3,15 +3,31 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, SQLColumnExpression, and_, bindparam
-from sqlalchemy.orm import Session
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, SQLColumnExpression, and_, bindparam, or_, select
+from sqlalchemy.orm import Session, aliased
 from zope.interface import implementer
 
 from tweeter.interfaces import ITimelineKind
+from tweeter.models import Tweet, hidden_from
 from tweeter.timelines.queries import view_of, with_views
-from tweeter.values import NOTHING, AccountClosed, Cursor, Entry, Event, Followed, Slice, TweetCreated, Unfollowed
+from tweeter.values import (
+    NOBODY,
+    NOTHING,
+    AccountClosed,
+    AuthorHidden,
+    AuthorShown,
+    Cursor,
+    Entry,
+    Event,
+    Followed,
+    Slice,
+    TweetCreated,
+    Unfollowed,
+    Viewer,
+)
 
 OWNER = bindparam("owner", type_=BigInteger)
+VIEWER = bindparam("viewer", type_=BigInteger)
 # A literal in the statement's text: the planner must see the limit, even if the driver prepares the statement.
 LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
 
@@ -19,6 +35,16 @@ LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
 def within(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
     """The condition that a tweet is in the part of a timeline that a Cursor describes."""
     return and_(id_ < bindparam("before"), id_ > bindparam("after"))
+
+
+def shown(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
+    """The condition that the tweet's author is not hidden from VIEWER, or is the timeline's owner.
+
+    The author is read by a scalar subquery, so that the planner does not join the hidden authors before the limit.
+    """
+    shown = aliased(Tweet, name="shown")
+    author = select(shown.user_id).where(shown.id == id_).scalar_subquery()
+    return or_(author.not_in(hidden_from(VIEWER)), author == OWNER)
 
 
 @implementer(ITimelineKind)
@@ -40,8 +66,8 @@ class TimelineKind:
         id_ = definition.selected_columns[0]
         self.refers = len(definition.selected_columns) > 1
         self._ids = definition.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
-        page = self._ids.subquery("page")
-        self._page = with_views(page, list(page.c)[-1]).add_columns(page.c[0]).order_by(page.c[0].desc())
+        self._page = _entries(self._ids)
+        self._page_of_viewer = _entries(self._ids.where(shown(id_)))
         self._among = definition.where(id_.in_(bindparam("ids", expanding=True)))
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
@@ -59,6 +85,8 @@ class TimelineKind:
     def made_cold(self, event: Event) -> Iterable[int]:
         if self.to_followers and isinstance(event, Followed | Unfollowed):
             return (event.follower_id,)  # merging tweets in or out would race with fan-out
+        if self._hides and isinstance(event, AuthorHidden | AuthorShown):
+            return (event.viewer_id,)
         return (event.user_id,) if self.owned and isinstance(event, AccountClosed) else ()
 
     def added(self, event: Event) -> tuple[int, int, int] | None:
@@ -68,6 +96,8 @@ class TimelineKind:
         return set(ids)
 
     def author_changed(self, event: Event) -> tuple[int, int, bool] | None:
+        if self._hides and isinstance(event, AuthorHidden):
+            return event.viewer_id, event.author_id, False
         return None
 
     def among(self, session: Session, owner: int, tweets: Mapping[int, int]) -> set[int]:
@@ -76,12 +106,15 @@ class TimelineKind:
     def read_ids(self, session: Session, owner: int, limit: int) -> list[int]:
         return list(session.scalars(self._ids, {"owner": owner, **Cursor()._asdict(), "limit": limit}).all())
 
-    def read_page(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
+    def read_page(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
         values = {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1}
-        return [Entry(view_of(row), id_) for *row, id_ in session.execute(self._page, values).all()]
+        statement = self._page
+        if viewer.hidden and not self.private:
+            statement, values["viewer"] = self._page_of_viewer, viewer.id
+        return [Entry(view_of(row), id_) for *row, id_ in session.execute(statement, values).all()]
 
-    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
-        return self.read_page(session, owner, cursor)
+    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
+        return self.read_page(session, owner, cursor, viewer)
 
     def reposted_below(self, session: Session, owner: int, ids: Collection[int], floor: int) -> Mapping[int, int]:
         return {}
@@ -92,3 +125,14 @@ class TimelineKind:
         ids = [row[0] for row in rows[:capacity]]
         of = {id_: tweet_id for id_, tweet_id in rows[:capacity]} if self.refers else NOTHING  # noqa: C416 (of rows)
         return Slice(ids, ids[-1] if len(rows) > capacity else 0, of=of)
+
+    @property
+    def _hides(self) -> bool:
+        """Whether its definition leaves out the authors hidden from the owner."""
+        return self.private or self.to_followers
+
+
+def _entries(ids: Select[Any]) -> Select[Any]:
+    """The columns of the tweets of these ids, and last the id of the entry; newest first."""
+    page = ids.subquery("page")
+    return with_views(page, list(page.c)[-1]).add_columns(page.c[0]).order_by(page.c[0].desc())

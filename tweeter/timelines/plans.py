@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from tweeter.models import Relationship, Tweet, closed_users
+from tweeter.models import Relationship, Tweet, closed_users, hidden_from
 from tweeter.timelines.kind import LIMIT, OWNER, within
 from tweeter.timelines.queries import references
 from tweeter.values import Cursor, Slice
@@ -62,12 +62,15 @@ def newest(session: Session, owner: int, cursor: Cursor) -> list[int]:
 
 
 def sources(owner: ColumnElement[int]) -> CompoundSelect[Any]:
-    """The ids of the authors of a home timeline: the user's followees and the user."""
-    return union_all(
-        select(Relationship.to_user_id.label("user_id")).where(
-            Relationship.from_user_id == owner, Relationship.to_user_id.not_in(closed_users)
-        ),
-        select(owner),
+    """The ids of the authors of a home timeline: the user, and those followees who are not hidden from the user."""
+    return union_all(_followees(owner), select(owner))
+
+
+def _followees(owner: ColumnElement[int]) -> Select[Any]:
+    return select(Relationship.to_user_id.label("user_id")).where(
+        Relationship.from_user_id == owner,
+        Relationship.to_user_id.not_in(closed_users),
+        Relationship.to_user_id.not_in(hidden_from(owner)),
     )
 
 
@@ -112,11 +115,8 @@ def heads(session: Session, owner: int, cursor: Cursor, least: int) -> list[int]
 # Built once, with literal limits that the planner sees, as in `queries`.
 _looked_at = bindparam("looked_at", type_=Integer, literal_execute=True)
 _least = bindparam("least", type_=Integer, literal_execute=True)
-_followees = select(Relationship.to_user_id).where(
-    Relationship.from_user_id == OWNER, Relationship.to_user_id.not_in(closed_users)
-)
 
-_COUNT = select(func.count()).select_from(_followees.limit(MANY + 1).subquery())
+_COUNT = select(func.count()).select_from(_followees(OWNER).limit(MANY + 1).subquery())
 
 
 def _recent() -> Select[int]:
@@ -129,7 +129,7 @@ def _recent() -> Select[int]:
     )
     # The OR prevents a join, for which the planner would choose a slow plan. So the followees are hashed once, and the
     # index scan ends at the limit.
-    theirs = or_(tweets.c.user_id.in_(_followees), tweets.c.user_id == OWNER)
+    theirs = or_(tweets.c.user_id.in_(_followees(OWNER)), tweets.c.user_id == OWNER)
     return select(tweets.c.id).where(theirs).order_by(tweets.c.id.desc()).limit(LIMIT)
 
 

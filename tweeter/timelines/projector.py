@@ -18,6 +18,7 @@ from tweeter.values import (
     NOTHING,
     AccountClosed,
     AnyEvent,
+    AuthorHidden,
     Event,
     ProfileChanged,
     Reloaded,
@@ -60,8 +61,8 @@ class Projector:
         self._celebrities = Celebrities(sessions, kinds.celebrity_followers)
         self._streams = Streams(store, hydrator, sessions, kinds, lambda: self.guard(), self._celebrities.marked)
         self._fan_out: Callable[[TweetCreated, int], Stream] = self.own_stream
-        # The followers of authors with few, as last read. Unfollowed removes the author's entry: otherwise former
-        # followers would see the next tweet until the followers are read again.
+        # The followers of authors with few, as last read. Unfollowed and AuthorHidden remove the author's entry:
+        # otherwise former followers would see the next tweet until the followers are read again.
         self._audience: dict[int, Sequence[int]] = {}
 
     def begin(self, guard: Callable[[], None], fan_out: Callable[[TweetCreated, int], Stream] | None = None) -> None:
@@ -89,8 +90,9 @@ class Projector:
             self._store.drop(cold)
         for event in events:
             self._change_everything(event)
-            if isinstance(event, Unfollowed):
-                self._audience.pop(event.followee_id, None)
+            match event:
+                case Unfollowed(_, author) | AuthorHidden(_, author):
+                    self._audience.pop(author, None)
         long = [self._streams.of(event) for event in events if isinstance(event, ProfileChanged | AccountClosed)]
         long += self._withdraw([event for event in events if isinstance(event, TweetsDeleted)])
         self._add_entries(events)

@@ -7,7 +7,7 @@ from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import ITimelines
 from tweeter.timelines import queries
 from tweeter.timelines.kinds import Kinds
-from tweeter.values import Cursor, Page, Timeline
+from tweeter.values import NOBODY, Cursor, Page, Timeline, Viewer
 
 
 @implementer(ITimelines)
@@ -19,10 +19,10 @@ class PullTimelines:
         self._kinds = kinds
         self._sessions = sessions
 
-    def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
+    def page(self, timeline: Timeline, cursor: Cursor, viewer: Viewer = NOBODY) -> Page:
         measure.served_by(self.name)
         with measure.timeline_read(), self._sessions() as session:
-            entries = self._kinds[timeline.kind].read_page(session, timeline.owner, cursor)
+            entries = self._kinds[timeline.kind].read_page(session, timeline.owner, cursor, viewer)
             if not entries:
                 queries.check_owner(session, timeline)
             return Page.cut(entries, cursor.limit)

@@ -21,7 +21,7 @@ from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.kinds import CELEBRITIES, Kinds, celebrities_key
 from tweeter.timelines.merge import Merger
 from tweeter.timelines.projector import Projector
-from tweeter.values import Cursor, Entry, Page, Slice, Timeline, TweetView
+from tweeter.values import NOBODY, Cursor, Entry, Page, Slice, Timeline, TweetView, Viewer
 
 # While a page lacks tweets because ids turn out to be deleted, reads double in size up to this.
 LARGEST_READ = 400
@@ -68,16 +68,16 @@ class PushTimelines:
         self._merger = Merger(store, self._hydrator, sessions, kinds, capacity) if merging else None
         self.projector = Projector(store, self._hydrator, sessions, kinds)
 
-    def page(self, timeline: Timeline, cursor: Cursor, written: int = 0) -> Page:
+    def page(self, timeline: Timeline, cursor: Cursor, viewer: Viewer = NOBODY) -> Page:
         with measure.timeline_read():
             try:
-                entries = self._read(timeline, cursor, written)
+                entries = self._read(timeline, cursor, viewer)
             except Fallback as fallback:
                 FALLBACKS.labels(self.name, fallback.reason).inc()
                 READS.labels(self.name, "sql").inc()
                 measure.served_by(f"{self.name}, from SQL", self.store.private)
                 with self._pages() as session:
-                    entries = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor)
+                    entries = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor, viewer)
                     if not entries:
                         queries.check_owner(session, timeline)
             else:
@@ -127,13 +127,13 @@ class PushTimelines:
         """What merges celebrities' tweets into the timeline; None if they are not merged into it."""
         return self._merger if self._merger is not None and self._kinds[timeline.kind].to_followers else None
 
-    def _read(self, timeline: Timeline, cursor: Cursor, written: int) -> list[Entry]:
+    def _read(self, timeline: Timeline, cursor: Cursor, viewer: Viewer) -> list[Entry]:
         """The entries of the page, and one more if another page follows. Raises Fallback."""
         failures = self.circuit.failures
         if not self.circuit.closed:
             raise Fallback("circuit")
         try:
-            entries = self._walk(timeline, cursor, written)
+            entries = self._walk(timeline, cursor, viewer)
         except BackendUnavailable as error:
             self.circuit.failed(str(error))
             raise Fallback("failed") from error
@@ -141,14 +141,15 @@ class PushTimelines:
             raise Fallback("circuit")
         return entries
 
-    def _walk(self, timeline: Timeline, cursor: Cursor, written: int) -> list[Entry]:
+    def _walk(self, timeline: Timeline, cursor: Cursor, viewer: Viewer) -> list[Entry]:
         kind = self._kinds[timeline.kind]
         need = cursor.limit + 1
-        before, count = cursor.before, need
+        # Twice as many where the viewer does not see all, so that mostly one read suffices.
+        before, count = cursor.before, need if kind.private or not viewer.hidden else 2 * need
         entries: list[Entry] = []
         whole: Found | None = None
         while True:
-            found = whole or self._find(timeline, cursor, written, before, count)
+            found = whole or self._find(timeline, cursor, viewer, before, count)
             if found.whole:
                 whole = found
             ids = list(islice((id_ for id_ in found.slice.ids if id_ < before), count))
@@ -156,7 +157,7 @@ class PushTimelines:
             if before == cursor.before:
                 child(READS, self.name, "warm" if found.warm else "cold").inc()
             newer = [id_ for id_ in ids if id_ > cursor.after]
-            entries += self._arranger.entries(timeline, found, newer)
+            entries += self._arranger.entries(timeline, found, newer, viewer)
             if len(entries) >= need or len(newer) < len(ids):
                 return entries[:need]
             if ids:
@@ -165,13 +166,13 @@ class PushTimelines:
                 if found.slice.floor > cursor.after + 1:  # the timeline may continue in SQL
                     rest = cursor._replace(before=before, limit=need - len(entries) - 1)
                     with self._pages() as session:
-                        rest_of_page = kind.read_page_quickly(session, timeline.owner, rest)
+                        rest_of_page = kind.read_page_quickly(session, timeline.owner, rest, viewer)
                     IDS.labels(self.name, "miss").inc(len(rest_of_page))
                     entries += rest_of_page
                 return entries
             count = min(count * 2, LARGEST_READ)
 
-    def _find(self, timeline: Timeline, cursor: Cursor, written: int, before: int, count: int) -> Found:
+    def _find(self, timeline: Timeline, cursor: Cursor, viewer: Viewer, before: int, count: int) -> Found:
         """What the store has: the newest `count` ids below `before`, or the whole timeline.
 
         A timeline with reposts is read as a whole, because a tweet may have a newer entry.
@@ -188,7 +189,9 @@ class PushTimelines:
                 slice_, beside = merger.read(timeline, before, count)
             else:
                 slice_ = self.store.read(timeline.key, before, count)
-        moment = self._freshness.check(slice_.checkpoint if slice_ else self.store.checkpoint(), timeline, written)
+        moment = self._freshness.check(
+            slice_.checkpoint if slice_ else self.store.checkpoint(), timeline, viewer.written
+        )
         if slice_ is None:
             if not cursor.backfill:
                 raise Fallback("cold")

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from tweeter.models import Tweet, User, closed_users
-from tweeter.timelines.kind import LIMIT, OWNER, TimelineKind, within
+from tweeter.models import Tweet, User, closed_users, hidden_from
+from tweeter.timelines.kind import LIMIT, OWNER, TimelineKind, shown, within
 from tweeter.timelines.queries import references, view_of, with_views
-from tweeter.values import Cursor, Entry, Repost, Slice
+from tweeter.values import NOBODY, Cursor, Entry, Repost, Slice, Viewer
 
 
 class RepostingKind(TimelineKind):
@@ -25,10 +25,11 @@ class RepostingKind(TimelineKind):
     def __init__(self) -> None:
         super().__init__()
         entry = aliased(Tweet, name="entry")
-        shown = self._shown(entry)
-        page = shown.where(within(entry.id)).order_by(entry.id.desc()).limit(LIMIT)
+        every = self._shown(entry)
+        page = every.where(within(entry.id)).order_by(entry.id.desc()).limit(LIMIT)
         self._shown_page = self._entries(page)
-        self._shown_among = self._entries(shown.where(entry.id.in_(bindparam("ids", expanding=True))))
+        self._shown_to_viewer = self._entries(page.where(shown(every.selected_columns.tweet_id)))
+        self._shown_among = self._entries(every.where(entry.id.in_(bindparam("ids", expanding=True))))
         self._below = self._reposted_below()
 
     def authors(self, owner: ColumnElement[int]) -> Any:
@@ -38,8 +39,11 @@ class RepostingKind(TimelineKind):
         authors = self.authors(owner).subquery("authors")
         return select(Tweet.id).join(authors, authors.c[0] == Tweet.user_id)
 
-    def read_page(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
-        return self._read(session, self._shown_page, owner, **cursor._replace(limit=cursor.limit + 1)._asdict())
+    def read_page(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
+        values = cursor._replace(limit=cursor.limit + 1)._asdict()
+        if viewer.hidden and not self.private:
+            return self._read(session, self._shown_to_viewer, owner, viewer=viewer.id, **values)
+        return self._read(session, self._shown_page, owner, **values)
 
     def shown_among(self, session: Session, owner: int, ids: Collection[int]) -> list[Entry]:
         """Those of these entries that SQL shows, newest first."""
@@ -75,11 +79,13 @@ class RepostingKind(TimelineKind):
         )
         reposted = aliased(Tweet, name="reposted")
         there = exists().where(reposted.id == entry.repost_of_id, reposted.user_id.not_in(closed_users))
-        shown = or_(entry.repost_of_id.is_(None), and_(there, ~newer_tweet))
+        if self.private:
+            there = there.where(reposted.user_id.not_in(hidden_from(OWNER)))
+        alive = or_(entry.repost_of_id.is_(None), and_(there, ~newer_tweet))
         return (
             select(entry.id.label("id"), tweet_id.label("tweet_id"))
             .join(authors, authors.c[0] == entry.user_id)
-            .where(shown, ~newer_repost)
+            .where(alive, ~newer_repost)
         )
 
     def _entries(self, shown: Select[Any]) -> Select[Any]:

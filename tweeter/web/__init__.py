@@ -6,7 +6,7 @@ from pyramid.request import Request
 
 
 def includeme(config: Configurator) -> None:
-    for part in ("ratelimits", "security", "routes", "compression", "views"):
+    for part in ("ratelimits", "security", "viewers", "routes", "compression", "views"):
         config.include(f".{part}")
 
 

@@ -47,6 +47,7 @@ class Identity(NamedTuple):
     followers_count: int
     following_count: int
     last_write: int
+    hidden_version: int
 
 
 _IDENTITY = (

@@ -1,4 +1,4 @@
-"""The home timeline: the tweets and reposts of the user and of the user's followees."""
+"""The home timeline: the tweets and reposts of the user and of the followees, except those hidden from the user."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,11 +7,11 @@ from pyramid.config import Configurator
 from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
-from tweeter.models import Relationship
+from tweeter.models import Relationship, hidden_from
 from tweeter.timelines import plans
 from tweeter.timelines.kind import OWNER
 from tweeter.timelines.reposts import RepostingKind
-from tweeter.values import Cursor, Entry, Event, Followed, Slice, Unfollowed
+from tweeter.values import NOBODY, Cursor, Entry, Event, Followed, Slice, Unfollowed, Viewer
 
 
 class Home(RepostingKind):
@@ -26,7 +26,7 @@ class Home(RepostingKind):
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         author = site.author(tweet_id)
-        return author == owner or (owner, author) in site.follows
+        return author == owner or ((owner, author) in site.follows and not site.hides(owner, author))
 
     def owners(self, author: int) -> Iterable[int]:
         return (author,)
@@ -34,13 +34,13 @@ class Home(RepostingKind):
     def author_changed(self, event: Event) -> tuple[int, int, bool] | None:
         if isinstance(event, Followed | Unfollowed):
             return event.follower_id, event.followee_id, isinstance(event, Followed)
-        return None
+        return super().author_changed(event)
 
     def among(self, session: Session, owner: int, tweets: Mapping[int, int]) -> set[int]:
         followed = set(session.scalars(_FOLLOWED, {"owner": owner, "authors": list(set(tweets.values()))}))
         return {id_ for id_, author in tweets.items() if author in followed}
 
-    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor) -> list[Entry]:
+    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
         if session.get_bind().dialect.name != "postgresql":
             return self.read_page(session, owner, cursor)  # SQLite's planner chooses the better plan by itself
         need, before = cursor.limit + 1, cursor.before
@@ -60,7 +60,9 @@ class Home(RepostingKind):
 
 
 _FOLLOWED = select(Relationship.to_user_id).where(
-    Relationship.from_user_id == OWNER, Relationship.to_user_id.in_(bindparam("authors", expanding=True))
+    Relationship.from_user_id == OWNER,
+    Relationship.to_user_id.in_(bindparam("authors", expanding=True)),
+    Relationship.to_user_id.not_in(hidden_from(OWNER)),
 )
 
 

@@ -7,7 +7,7 @@ from pyramid.config import Configurator
 from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
-from tweeter.models import Like, Tweet, closed_users
+from tweeter.models import Like, Tweet, closed_users, hidden_from
 from tweeter.timelines.kind import TimelineKind
 from tweeter.values import Event, TweetLiked, TweetUnliked
 
@@ -20,7 +20,9 @@ class Likes(TimelineKind):
 
     def tweets(self, owner: ColumnElement[int]) -> Any:
         liked = select(Like.id, Like.tweet_id).join(Tweet, Tweet.id == Like.tweet_id)
-        return liked.where(Like.user_id == owner, Tweet.user_id.not_in(closed_users))
+        return liked.where(
+            Like.user_id == owner, Tweet.user_id.not_in(closed_users), Tweet.user_id.not_in(hidden_from(owner))
+        )
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         return bool(site.likes.get(tweet_id, (0, 0))[0] == owner)

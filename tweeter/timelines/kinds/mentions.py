@@ -1,13 +1,13 @@
-"""Mentions: the tweets that contain a user's @username."""
+"""Mentions: the tweets that contain a user's @username, except those of authors hidden from the user."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
-from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, select
 from sqlalchemy.orm import Session
 
-from tweeter.models import Mention, Tweet, closed_users
+from tweeter.models import Hidden, Mention, Tweet, closed_users, hidden_from
 from tweeter.timelines.kind import TimelineKind
 from tweeter.values import TweetCreated
 
@@ -20,10 +20,11 @@ class Mentions(TimelineKind):
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
         mentioned = select(Mention.tweet_id).join(Tweet, Tweet.id == Mention.tweet_id)
-        return mentioned.where(Mention.user_id == owner, Tweet.user_id.not_in(closed_users))
+        shown = (Tweet.user_id.not_in(closed_users), Tweet.user_id.not_in(hidden_from(owner)))
+        return mentioned.where(Mention.user_id == owner, *shown)
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
-        return owner in site.mentions.get(tweet_id, ())
+        return owner in site.mentions.get(tweet_id, ()) and not site.hides(owner, site.author(tweet_id))
 
     def related_owners(self, session: Session, created: Iterable[TweetCreated]) -> Mapping[int, Iterable[int]]:
         owners: dict[int, list[int]] = {}
@@ -32,7 +33,14 @@ class Mentions(TimelineKind):
         return owners
 
 
-_MENTIONED = select(Mention.tweet_id, Mention.user_id).where(Mention.tweet_id.in_(bindparam("ids", expanding=True)))
+_MENTIONED = (
+    select(Mention.tweet_id, Mention.user_id)
+    .join(Tweet, Tweet.id == Mention.tweet_id)
+    .where(
+        Mention.tweet_id.in_(bindparam("ids", expanding=True)),
+        ~exists().where(Hidden.viewer_id == Mention.user_id, Hidden.author_id == Tweet.user_id),
+    )
+)
 
 
 def includeme(config: Configurator) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy import select
 
 from tweeter.db.sessions import SessionFactory
 from tweeter.errors import Missing
-from tweeter.models import AccessToken, Application, Marker, Mention, Relationship, Tweet, User
+from tweeter.models import AccessToken, Application, Block, Marker, Mention, Mute, Relationship, Tweet, User
 from tweeter.web.security import SIGNED_IN
 
 ROWS_AT_ONCE = 1000
@@ -116,7 +116,7 @@ def export(request: Request) -> Response:
 
 
 def write_export(sessions: SessionFactory, user_id: int, file: BinaryIO) -> None:
-    """Writes a JSON object: profile, tweets, followers, following, mentions, applications. Reads the rows in chunks.
+    """Writes a JSON object: the profile, and the lists of `_parts`. Reads the rows in chunks.
 
     Raises Missing.
     """
@@ -161,6 +161,16 @@ def _parts(user_id: int) -> dict[str, tuple[Any, Any, Callable[[Any], Any]]]:
         "tweets": (tweets, Tweet.id, _dated),
         "followers": (people.join(Relationship, follower == User.id).where(followee == user_id), User.id, _username),
         "following": (people.join(Relationship, followee == User.id).where(follower == user_id), User.id, _username),
+        "muted": (
+            people.join(Mute, Mute.to_user_id == User.id).where(Mute.from_user_id == user_id),
+            User.id,
+            _username,
+        ),
+        "blocked": (
+            people.join(Block, Block.to_user_id == User.id).where(Block.from_user_id == user_id),
+            User.id,
+            _username,
+        ),
         "mentions": (mentions, Tweet.id, _dated),
         "applications": (applications, AccessToken.id, _dated),
         "read_up_to": (markers, Marker.last_read_id, lambda row: {"timeline": row.timeline, "id": row.id}),

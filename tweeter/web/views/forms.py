@@ -65,11 +65,6 @@ def parameter(request: Request, name: str, default: int = 0, least: int = 1) -> 
     return default if text is None else number(text, name, least)
 
 
-def written(request: Request) -> int:
-    """The number of the viewer's last write, which each of their pages must contain."""
-    return request.identity.last_write if request.identity else 0
-
-
 def page_limit(request: Request) -> int:
     """The page size: `?limit=`, up to 100; 20 by default."""
     text = request.GET.get("limit")

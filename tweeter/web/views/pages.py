@@ -15,8 +15,9 @@ from tweeter.timelines.kinds import Kinds
 from tweeter.values import Cursor, Page, Timeline
 from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
+from tweeter.web.viewers import page_of
 from tweeter.web.views import drafts
-from tweeter.web.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter, written
+from tweeter.web.views.forms import GREATEST_PAGE, Form, number, page_cursor, page_url, parameter
 from tweeter.web.views.frames import Frames
 from tweeter.web.views.shared import shared
 from tweeter.web.views.suggestions import people_to_follow
@@ -62,7 +63,7 @@ def home(request: Request, form: Form | None = None) -> dict[str, Any]:
 
 def timeline_page(request: Request, timeline: Timeline, title: str, path: str = "", **query: int) -> dict[str, Any]:
     """The values of a timeline's template. Only its newest page polls for newer tweets."""
-    page = request.timelines.page(timeline, page_cursor(request), written(request))
+    page = page_of(request, timeline, page_cursor(request))
     first = "before" not in request.GET
     poll = None
     if first:
@@ -123,7 +124,7 @@ def newer(request: Request) -> Response:
     cursor = Cursor(before=now + 1, after=since, limit=GREATEST_PAGE, backfill=False)
     seen = {number(id_, "seen") for id_ in request.GET.get("seen", "").split()}
     me = request.authenticated_userid
-    tweets = request.timelines.page(timeline, cursor, written(request)).tweets
+    tweets = page_of(request, timeline, cursor).tweets
     count = sum(tweet.user_id != me and tweet.id not in seen for tweet in tweets)
     response = Response(json_body={"count": count}, charset="UTF-8")
     response.etag = f"{timeline.key}-{cursor.after}-{count}"

@@ -1,4 +1,4 @@
-"""Profiles, follows, and lists of people."""
+"""Profiles; follows, mutes and blocks; and lists of people."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,12 +9,13 @@ from pyramid.response import Response
 from pyramid.view import view_config
 from sqlalchemy import select
 
-from tweeter.models import Relationship, User
+from tweeter.models import Block, Mute, Relationship, User
 from tweeter.services.people import find_user
 from tweeter.text import USERNAME
 from tweeter.values import Cursor, Timeline
 from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
+from tweeter.web.viewers import relation
 from tweeter.web.views.forms import onward, page_cursor, page_url, posted
 from tweeter.web.views.pages import timeline_page
 
@@ -28,6 +29,7 @@ def profile(request: Request) -> dict[str, Any] | Response:
     return timeline_page(request, Timeline("profile", user.id), title) | {
         "user": user,
         "followed": followed(request, [user.id]),
+        "relation": relation(request, user.id),
     }
 
 
@@ -59,11 +61,29 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
     }
 
 
+@view_config(route_name="muted", request_method="GET", renderer="hidden.jinja2", permission=SIGNED_IN)
+def muted(request: Request) -> dict[str, Any]:
+    return _hidden(request, "Muted people", "unmute", Mute)
+
+
+@view_config(route_name="blocked", request_method="GET", renderer="hidden.jinja2", permission=SIGNED_IN)
+def blocked(request: Request) -> dict[str, Any]:
+    return _hidden(request, "Blocked people", "unblock", Block)
+
+
+def _hidden(request: Request, title: str, undo: str, model: type[Mute | Block]) -> dict[str, Any]:
+    cursor = page_cursor(request)
+    people = related(request, request.identity.id, model.to_user_id, model.from_user_id, cursor)
+    shown = people[: cursor.limit]
+    older = page_url(request, before=shown[-1].id if len(people) > len(shown) else None)
+    return {"title": title, "people": shown, "undo": undo, "older": older, "first": "before" not in request.GET}
+
+
 def related(request: Request, user_id: int, listed: Any, of: Any, cursor: Cursor) -> Sequence[User]:
-    """A page of followers or followees, and one more if there is one; the latest account first."""
+    """A page of the users whom the column `listed` names, and one more if there is one; the latest account first."""
     query = (
         select(User)
-        .join(Relationship, listed == User.id)
+        .join(listed.class_, listed == User.id)
         .where(of == user_id, listed < cursor.before, listed > cursor.after, ~User.closed)
         .order_by(listed.desc())
         .limit(cursor.limit + 1)
@@ -83,6 +103,26 @@ def follow(request: Request) -> Response:
     else:
         request.actions.unfollow(request.identity.id, username)
         request.session.flash(f"You no longer follow @{username}.")
+    return HTTPSeeOther(onward(request, posted(request, "next"), f"/@{username}"))
+
+
+DONE = {
+    "mute": "You muted @{}: you do not see their tweets in timelines any more.",
+    "unmute": "You no longer mute @{}.",
+    "block": "You blocked @{}: neither of you sees or follows the other.",
+    "unblock": "You no longer block @{}.",
+}
+
+
+@view_config(route_name="mute", request_method="POST", permission=SIGNED_IN, limit="follow")
+@view_config(route_name="unmute", request_method="POST", permission=SIGNED_IN, limit="follow")
+@view_config(route_name="block", request_method="POST", permission=SIGNED_IN, limit="follow")
+@view_config(route_name="unblock", request_method="POST", permission=SIGNED_IN, limit="follow")
+def hide(request: Request) -> Response:
+    """Mutes or blocks a user, or ends that; redirects to the page with the button."""
+    username, action = checked_name(request), request.matched_route.name
+    getattr(request.actions, action)(request.identity.id, username)
+    request.session.flash(DONE[action].format(username))
     return HTTPSeeOther(onward(request, posted(request, "next"), f"/@{username}"))
 
 

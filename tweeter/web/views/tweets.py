@@ -5,13 +5,15 @@ from typing import Any
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from sqlalchemy import literal, select
+from sqlalchemy import ColumnElement, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.errors import Missing, Refused
-from tweeter.models import Tweet, closed_users
+from tweeter.models import Tweet, closed_users, hidden_from
 from tweeter.timelines.queries import load_tweets
+from tweeter.values import Viewer
 from tweeter.web.security import SIGNED_IN
+from tweeter.web.viewers import Relation, relation, viewer
 from tweeter.web.views import drafts, pages
 from tweeter.web.views.forms import Form, number, page_limit, page_url, parameter, posted, refused, see
 
@@ -62,13 +64,16 @@ def delete(request: Request) -> Response:
 def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str, Any]:
     """A tweet, its ancestors above it, its replies below it, oldest first. Deleted tweets have a page, too.
 
+    Ancestors and replies of authors hidden from the viewer are left out. The tweet itself is shown unless there is a
+    block between its author and the viewer: then the page says so.
+
     A reply may have a lower id than its parent: a loaded one with an earlier date, or one from a slower clock.
     """
-    limit = page_limit(request)
+    limit, me = page_limit(request), viewer(request)
     after = parameter(request, "after", least=0)
     replies_to = (
         select(Tweet.id)
-        .where(Tweet.parent_id == id_, Tweet.id > after, Tweet.user_id.not_in(closed_users))
+        .where(Tweet.parent_id == id_, Tweet.id > after, Tweet.user_id.not_in(closed_users), *not_hidden(me))
         .order_by(Tweet.id)
         .limit(limit + 1)
     )
@@ -76,22 +81,32 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
         above = ancestor_ids(session, id_)
         below = session.scalars(replies_to).all()
         tweets = load_tweets(session, {id_, *above, *below})
-    tweet = tweets.get(id_)
+    tweet, blocked = tweets.get(id_), None
     if tweet is None:
         request.response.status_int = 404
-    ancestors = [tweets[ancestor] for ancestor in above if ancestor in tweets]
+    between = relation(request, tweet.user_id) if tweet else Relation()
+    if between.blocked:
+        tweet, blocked = None, tweet
+    ancestors = [tweets[each] for each in above if each in tweets and tweets[each].user_id not in me.hidden]
     replies = [tweets[reply] for reply in below[:limit] if reply in tweets]
     more = below[limit - 1] if len(below) > limit else None  # from the ids: a tweet may be deleted in between
     return {
-        "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "Tweet not found",
+        "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "Tweet" if blocked else "Tweet not found",
         "tweet": tweet,
+        "blocked": blocked,
+        "relation": between,
         "ancestors": ancestors,
-        "earlier": ancestors[0].parent_id if len(ancestors) == GREATEST_DEPTH else None,
+        "earlier": tweets[above[0]].parent_id if len(above) == GREATEST_DEPTH and above[0] in tweets else None,
         "replies": replies,
         "more": page_url(request, f"/tweets/{id_}", after=more),
         "first": "after" not in request.GET,
         "form": form or Form(drafts.take(request, "tweets") if tweet and request.identity else {}),
     }
+
+
+def not_hidden(viewer: Viewer) -> list[ColumnElement[bool]]:
+    """The condition that a tweet's author is not hidden from the viewer, if there are any."""
+    return [Tweet.user_id.not_in(hidden_from(literal(viewer.id)))] if viewer.hidden else []
 
 
 def ancestor_ids(session: Session, id_: int, depth: int = GREATEST_DEPTH) -> list[int]:
