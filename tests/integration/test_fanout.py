@@ -11,13 +11,13 @@ from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url
 from tweeter.backends.redis.wire import Wire
 from tweeter.delivery.lease import LostLease
-from tweeter.models import Relationship, Tweet, User
+from tweeter.models import Hidden, Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.timelines import followers, projector, streams
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.kinds import built_in_kinds
 from tweeter.timelines.projector import Projector
-from tweeter.values import AccountClosed, Cursor, ProfileChanged, TweetCreated, Unfollowed
+from tweeter.values import AccountClosed, AuthorHidden, Cursor, ProfileChanged, TweetCreated, Unfollowed
 
 AUTHOR = 1
 FANS = [2, 3, 5, 8, 9, 10, 11, 99, 100, 101, 1000, 2**40]  # keys of several lengths
@@ -63,6 +63,20 @@ def fan_out(store, crowd, small, monkeypatch):
     return Projector(store, Hydrator("test", MemoryTweetCache(100), crowd), crowd, built_in_kinds())
 
 
+def unfollow(session, fan):
+    session.execute(delete(Relationship).where(Relationship.from_user_id == fan))
+
+
+def mute(session, fan):
+    session.execute(insert(Hidden).values(viewer_id=fan, author_id=AUTHOR))
+
+
+@pytest.fixture(params=[unfollow, mute])
+def leave(request):
+    """`leave(session, fan)`: the fan is not a follower any more, or does not see the author."""
+    return request.param
+
+
 def warm(store, users, kind="home"):
     for user in users:
         key = f"{kind}:{user}"
@@ -88,6 +102,24 @@ def test_followers_are_ascending_distinct_and_complete(crowd, limit):
         assert list(followers.between(session, AUTHOR, 12, 98)) == []
 
 
+@pytest.mark.parametrize("limit", [1, 5, 12, 100])
+def test_followers_from_whom_the_author_is_hidden_are_left_out(crowd, limit):
+    with crowd.begin() as session:
+        session.execute(insert(Hidden), [{"viewer_id": fan, "author_id": AUTHOR} for fan in (2, 10, 4, 2**40)])
+        session.execute(insert(Hidden), [{"viewer_id": 3, "author_id": 2}, {"viewer_id": AUTHOR, "author_id": 3}])
+    rest = [fan for fan in FANS if fan not in (2, 10, 2**40)]
+    last, found = 0, []
+    with crowd() as session:
+        while ids := followers.after(session, AUTHOR, last, limit):
+            found += ids
+            last = ids[-1]
+        assert found == rest
+        assert list(followers.between(session, AUTHOR, 3, 99)) == [3, 5, 8, 9, 11, 99]
+        assert followers.nth(session, AUTHOR, 0, 3) == rest[3]
+        each = followers.of_each(session, [AUTHOR, 2], limit)
+        assert {author: list(ids) for author, ids in each.items()} == {AUTHOR: rest[:limit], 2: OTHERS[:limit]}
+
+
 def test_only_followers_get_the_tweet(fan_out, store, small):
     steps = list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     assert [held(store, fan) for fan in FANS] == [[TWEET]] * len(FANS)
@@ -104,14 +136,14 @@ def test_followers_get_the_tweet_in_every_kind_to_followers(fan_out, store):
         assert [held(store, other, kind) for other in OTHERS] == [[], []]
 
 
-def test_abandoned_fan_out_drops_former_followers_in_every_kind(fan_out, store, crowd):
+def test_abandoned_fan_out_drops_former_followers_in_every_kind(fan_out, store, crowd, leave):
     fan_out.kinds["friends"] = Friends()
     warm(store, FANS, "friends")
     stream = fan_out.stream(TweetCreated(TWEET, AUTHOR), 0)
     stream.step()
     stream.step()  # three followers of a stretch of four, which was not read again
     with crowd.begin() as session:
-        session.execute(delete(Relationship).where(Relationship.from_user_id == 8))
+        leave(session, 8)
     stream.close()
     for kind in ("home", "friends"):
         assert held(store, 8, kind) is None
@@ -137,7 +169,7 @@ def test_lease_is_proven_before_the_write_to_each_kind(fan_out, store):
     assert held(store, FANS[-1], "friends") == []
 
 
-def test_follows_and_unfollows_during_a_fan_out(fan_out, store, crowd, small, monkeypatch):
+def test_follows_and_unfollows_during_a_fan_out(fan_out, store, crowd, leave, small, monkeypatch):
     """Former followers have cold timelines; new and remaining followers keep theirs."""
     begun = []
 
@@ -146,7 +178,7 @@ def test_follows_and_unfollows_during_a_fan_out(fan_out, store, crowd, small, mo
         begun.append(1)
         if len(begun) == (3 if small else 4):
             with crowd.begin() as session:
-                session.execute(delete(Relationship).where(Relationship.from_user_id == 3))
+                leave(session, 3)
                 session.execute(insert(Relationship).values(from_user_id=4, to_user_id=AUTHOR))
             store.drop(["home:3", "home:4"])
             warm(store, [3, 4])
@@ -159,12 +191,13 @@ def test_follows_and_unfollows_during_a_fan_out(fan_out, store, crowd, small, mo
     assert all(held(store, fan) == [TWEET] for fan in FANS if fan != 3)
 
 
-def test_followers_changed_since_the_last_tweet(fan_out, store, crowd):
+def test_followers_changed_since_the_last_tweet(fan_out, store, crowd, leave):
     """The followers of the last tweet are cached, and read again after the write."""
     list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     with crowd.begin() as session:
         session.execute(insert(Tweet).values(id=TWEET + 1, user_id=AUTHOR, message="x", date=now()))
-        session.execute(delete(Relationship).where(Relationship.from_user_id.in_([3, 1000])))
+        leave(session, 3)
+        leave(session, 1000)
         session.execute(insert(Relationship).values(from_user_id=4, to_user_id=AUTHOR))
     store.drop(["home:3", "home:4", "home:1000"])
     warm(store, [3, 4])
@@ -175,13 +208,13 @@ def test_followers_changed_since_the_last_tweet(fan_out, store, crowd):
     assert all(held(store, fan) == [TWEET + 1, TWEET] for fan in FANS if fan not in (3, 1000))
 
 
-def test_former_follower_is_not_written_to_again(fan_out, store, crowd, small, monkeypatch):
+def test_former_follower_is_not_written_to_again(fan_out, store, crowd, leave, small, monkeypatch):
     """Not even temporarily: the page would show the tweet."""
     list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
     with crowd.begin() as session:
         session.execute(insert(Tweet).values(id=TWEET + 1, user_id=AUTHOR, message="x", date=now()))
-        session.execute(delete(Relationship).where(Relationship.from_user_id == 3))
-    list(fan_out.deliver(Unfollowed(3, AUTHOR)))
+        leave(session, 3)
+    list(fan_out.deliver(Unfollowed(3, AUTHOR) if leave is unfollow else AuthorHidden(3, AUTHOR)))
     warm(store, [3])
     list(fan_out.deliver(TweetCreated(TWEET + 1, AUTHOR)))
     assert held(store, 3) == []
