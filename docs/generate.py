@@ -138,9 +138,9 @@ def interface_pages() -> Iterator[str]:
     yield "# Interfaces"
     yield _prose(interfaces)
     for interface in vars(interfaces).values():
-        if isinstance(interface, InterfaceClass) and interface.__module__ == interfaces.__name__:
+        if isinstance(interface, InterfaceClass) and interface.__module__.startswith(interfaces.__name__):
             yield f"## {interface.__name__}"
-            if bases := [base.__name__ for base in interface.__bases__ if base.__module__ == interfaces.__name__]:
+            if bases := [base.__name__ for base in interface.__bases__ if base.__module__.startswith(interfaces.__name__)]:
                 yield f"Extends {', '.join(f'[{base}](#{base.lower()})' for base in bases)}."
             yield _prose(interface)
             yield _table(

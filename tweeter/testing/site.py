@@ -269,6 +269,14 @@ class Site:
                 yield f"a page of {len(page.tweets)} before the end"
         if pages[-1].older is not None or (len(pages) > 1 and not pages[-1].tweets):
             yield "the last page does not know that it is the last"
+        liked, reposted = (
+            {tweet for user, tweet in rows.values() if user == viewer.id}
+            for rows in (self.model.likes, self.model.reposts)
+        )
+        for page in pages:
+            ids = {tweet.id for tweet in page.tweets}
+            if (page.liked, page.reposted) != (ids & liked, ids & reposted):
+                yield f"marks {page.liked}, {page.reposted} instead of {ids & liked}, {ids & reposted}"
         for entry, wanted in zip(shown, expected, strict=True):
             if entry != wanted:
                 yield f"{entry} instead of {wanted}"

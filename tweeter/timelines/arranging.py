@@ -15,13 +15,17 @@ from tweeter.values import NOBODY, Entry, Repost, Slice, Timeline, TweetView, Vi
 
 
 class Found(NamedTuple):
-    """A slice of a timeline and the tweets that were read with it. `whole`: no id of the timeline is missing."""
+    """A slice of a timeline, and the tweets and the viewer's marks that were read with it.
+
+    `whole`: no id of the timeline is missing.
+    """
 
     slice: Slice
     held: Mapping[int, TweetView | None]
     moment: Moment | None
     warm: bool
     whole: bool
+    marks: Sequence[Slice | None] = ()
 
 
 class Arranger:

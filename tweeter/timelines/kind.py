@@ -26,6 +26,7 @@ from tweeter.values import (
     Viewer,
 )
 
+LIKED, REPOSTED = "liked", "reposted"  # fields of Page
 OWNER = bindparam("owner", type_=BigInteger)
 VIEWER = bindparam("viewer", type_=BigInteger)
 # A literal in the statement's text: the planner must see the limit, even if the driver prepares the statement.
@@ -59,6 +60,7 @@ class TimelineKind:
     private = False
     to_followers = False
     reposts = False
+    marks = ""
 
     def __init__(self) -> None:
         self.related = type(self).related_owners is not TimelineKind.related_owners

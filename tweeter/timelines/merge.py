@@ -1,7 +1,7 @@
 """Merges the tweets of celebrities into pages. `tweeter.timelines.celebrities` says what a store holds for that."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,8 @@ from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.kinds import CELEBRITIES, Kinds, celebrities_key
 from tweeter.values import Slice, Timeline, TweetView
 
+Wanted = tuple[str, int, int]  # the arguments of a store's `read`
+
 
 class Beside(NamedTuple):
     """What was read together with a timeline: the marks of its owner's celebrities, and all celebrities' tweets."""
@@ -24,8 +26,23 @@ class Beside(NamedTuple):
     tweets: Slice | None
 
 
+def read_together(store: ITimelineStore, wanted: Sequence[Wanted]) -> list[Slice | None]:
+    """The store's `read` of each timeline, in one exchange if it can; the first with the oldest of the checkpoints."""
+    if len(wanted) == 1:
+        return [store.read(*wanted[0])]
+    if ITogetherStore.providedBy(store):
+        found: list[Slice | None] = store.read_together(wanted)
+    else:
+        found = [store.read(*each) for each in wanted]
+    if (first := found[0]) is not None:
+        checkpoints = [each.checkpoint for each in found if each is not None]
+        known = [each for each in checkpoints if each is not None]
+        found[0] = first._replace(checkpoint=min(known) if len(known) == len(checkpoints) else None)
+    return found
+
+
 class Merger:
-    """Reads a timeline together with what must be merged into it, in one exchange."""
+    """Merges the tweets of celebrities into timelines that were read together with `wanted`."""
 
     def __init__(
         self, store: ITimelineStore, hydrator: Hydrator, sessions: SessionFactory, kinds: Kinds, capacity: int
@@ -35,25 +52,12 @@ class Merger:
         self._sessions = sessions
         self._kinds = kinds
         self._capacity = capacity
-        self._together: Any = store if ITogetherStore.providedBy(store) else None
         self._authors: dict[int, int] = {}  # of the celebrities' tweets that pages of this process met
 
-    def read(self, timeline: Timeline, before: int, count: int) -> tuple[Slice | None, Beside]:
-        """The result of the store's `read`, with the oldest of the checkpoints, and what to merge into it."""
+    def wanted(self, timeline: Timeline, before: int) -> list[Wanted]:
+        """What to read together with the timeline, for `merge`."""
         most = 2 * self._capacity  # a store may trim late
-        wanted = [
-            (timeline.key, before, count),
-            (celebrities_key(timeline.owner), MAX_ID + 1, most),
-            (CELEBRITIES, before, most),
-        ]
-        if self._together is not None:
-            found, *beside = self._together.read_together(wanted)
-        else:
-            found, *beside = [self._store.read(*each) for each in wanted]
-        if found is not None:
-            checkpoints = [each.checkpoint for each in (found, *beside) if each is not None]
-            found = found._replace(checkpoint=None if None in checkpoints else min(checkpoints))
-        return found, Beside(*beside)
+        return [(celebrities_key(timeline.owner), MAX_ID + 1, most), (CELEBRITIES, before, most)]
 
     def merge(
         self, timeline: Timeline, found: Slice, beside: Beside, before: int, count: int, backfill: bool = True

@@ -25,4 +25,4 @@ class PullTimelines:
             entries = self._kinds[timeline.kind].read_page(session, timeline.owner, cursor, viewer)
             if not entries:
                 queries.check_owner(session, timeline)
-            return Page.cut(entries, cursor.limit)
+            return queries.marked(session, Page.cut(entries, cursor.limit), viewer.id)

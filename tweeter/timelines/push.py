@@ -19,7 +19,8 @@ from tweeter.timelines.circuit import Circuit
 from tweeter.timelines.freshness import Fallback, Freshness
 from tweeter.timelines.hydrate import Hydrator
 from tweeter.timelines.kinds import CELEBRITIES, Kinds, celebrities_key
-from tweeter.timelines.merge import Merger
+from tweeter.timelines.marks import Marker
+from tweeter.timelines.merge import Beside, Merger, read_together
 from tweeter.timelines.projector import Projector
 from tweeter.values import NOBODY, Cursor, Entry, Page, Slice, Timeline, TweetView, Viewer
 
@@ -64,6 +65,7 @@ class PushTimelines:
         self._page_store: Any = store if joined else None
         self._hydrator = Hydrator(name, cache, self._fills, certain=self._fills is sessions)
         self._arranger = Arranger(store, self._hydrator, self._pages, kinds)
+        self._marker = Marker(store, self._pages, self._fills, kinds, capacity)
         merging = kinds.celebrity_followers > 0
         self._merger = Merger(store, self._hydrator, sessions, kinds, capacity) if merging else None
         self.projector = Projector(store, self._hydrator, sessions, kinds)
@@ -71,7 +73,7 @@ class PushTimelines:
     def page(self, timeline: Timeline, cursor: Cursor, viewer: Viewer = NOBODY) -> Page:
         with measure.timeline_read():
             try:
-                entries = self._read(timeline, cursor, viewer)
+                page = self._read(timeline, cursor, viewer)
             except Fallback as fallback:
                 FALLBACKS.labels(self.name, fallback.reason).inc()
                 READS.labels(self.name, "sql").inc()
@@ -80,9 +82,10 @@ class PushTimelines:
                     entries = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor, viewer)
                     if not entries:
                         queries.check_owner(session, timeline)
+                    page = queries.marked(session, Page.cut(entries, cursor.limit), viewer.id)
             else:
                 measure.served_by(self.name, self.store.private)
-            return Page.cut(entries, cursor.limit)
+            return page
 
     def live(self) -> bool:
         try:
@@ -107,10 +110,10 @@ class PushTimelines:
         before, most = Cursor().before, self.capacity * 2
         if (merger := self._merger_of(timeline)) is None:
             return self.store.read(timeline.key, before, most)
-        found, beside = merger.read(timeline, before, most)
+        found, *beside = read_together(self.store, [(timeline.key, before, most), *merger.wanted(timeline, before)])
         if found is None or None in beside:
             return None
-        return merger.merge(timeline, found, beside, before, most)[0]
+        return merger.merge(timeline, found, Beside(*beside), before, most)[0]
 
     def drop(self, timeline: Timeline) -> None:
         if (held := self.peek(timeline)) is not None:
@@ -127,31 +130,34 @@ class PushTimelines:
         """What merges celebrities' tweets into the timeline; None if they are not merged into it."""
         return self._merger if self._merger is not None and self._kinds[timeline.kind].to_followers else None
 
-    def _read(self, timeline: Timeline, cursor: Cursor, viewer: Viewer) -> list[Entry]:
-        """The entries of the page, and one more if another page follows. Raises Fallback."""
+    def _read(self, timeline: Timeline, cursor: Cursor, viewer: Viewer) -> Page:
+        """The page from the store. Raises Fallback."""
         failures = self.circuit.failures
         if not self.circuit.closed:
             raise Fallback("circuit")
         try:
-            entries = self._walk(timeline, cursor, viewer)
+            entries, found = self._walk(timeline, cursor, viewer)
+            page = Page.cut(entries, cursor.limit)
+            if viewer.id:
+                page = self._marker.mark(page, viewer.id, found.marks, found.moment, cursor.backfill)
         except BackendUnavailable as error:
             self.circuit.failed(str(error))
             raise Fallback("failed") from error
         if failures != self.circuit.failures:
             raise Fallback("circuit")
-        return entries
+        return page
 
-    def _walk(self, timeline: Timeline, cursor: Cursor, viewer: Viewer) -> list[Entry]:
+    def _walk(self, timeline: Timeline, cursor: Cursor, viewer: Viewer) -> tuple[list[Entry], Found]:
+        """The entries of the page, and one more if another page follows; and what was read first."""
         kind = self._kinds[timeline.kind]
         need = cursor.limit + 1
         # Twice as many where the viewer does not see all, so that mostly one read suffices.
         before, count = cursor.before, need if kind.private or not viewer.hidden else 2 * need
         entries: list[Entry] = []
-        whole: Found | None = None
+        first: Found | None = None
         while True:
-            found = whole or self._find(timeline, cursor, viewer, before, count)
-            if found.whole:
-                whole = found
+            found = first if first and first.whole else self._find(timeline, cursor, viewer, before, count, not first)
+            first = first or found
             ids = list(islice((id_ for id_ in found.slice.ids if id_ < before), count))
             child(IDS, self.name, "hit" if found.warm else "miss").inc(len(ids))
             if before == cursor.before:
@@ -159,7 +165,7 @@ class PushTimelines:
             newer = [id_ for id_ in ids if id_ > cursor.after]
             entries += self._arranger.entries(timeline, found, newer, viewer)
             if len(entries) >= need or len(newer) < len(ids):
-                return entries[:need]
+                return entries[:need], first
             if ids:
                 before = ids[-1]
             if len(ids) < count:
@@ -169,36 +175,38 @@ class PushTimelines:
                         rest_of_page = kind.read_page_quickly(session, timeline.owner, rest, viewer)
                     IDS.labels(self.name, "miss").inc(len(rest_of_page))
                     entries += rest_of_page
-                return entries
+                return entries, first
             count = min(count * 2, LARGEST_READ)
 
-    def _find(self, timeline: Timeline, cursor: Cursor, viewer: Viewer, before: int, count: int) -> Found:
-        """What the store has: the newest `count` ids below `before`, or the whole timeline.
+    def _find(self, timeline: Timeline, cursor: Cursor, viewer: Viewer, before: int, count: int, first: bool) -> Found:
+        """What the store has: the newest `count` ids below `before`, or the whole timeline; and `first` the marks.
 
         A timeline with reposts is read as a whole, because a tweet may have a newer entry.
         """
         merger = self._merger_of(timeline)
         whole = self._kinds[timeline.kind].reposts
         held: Mapping[int, TweetView | None] = {}
+        marking = [each.key for each in self._marker.timelines(viewer.id)] if first else []
         if merger is None and self._page_store and before > MAX_ID:
-            slice_, held, _ = self._page_store.read_page(timeline.key, count)
+            slice_, held, marks = self._page_store.read_page(timeline.key, count, marking)
             whole = bool(slice_ and slice_.of)
         else:
-            before, count = (MAX_ID + 1, 2 * self.capacity) if whole else (before, count)  # a store may trim late
-            if merger is not None:
-                slice_, beside = merger.read(timeline, before, count)
-            else:
-                slice_ = self.store.read(timeline.key, before, count)
+            most = 2 * self.capacity  # a store may trim late
+            before, count = (MAX_ID + 1, most) if whole else (before, count)
+            merged = merger.wanted(timeline, before) if merger is not None else []
+            wanted = [(timeline.key, before, count), *merged, *((key, MAX_ID + 1, most) for key in marking)]
+            slice_, *beside = read_together(self.store, wanted)
+            marks = beside[len(merged) :]
         moment = self._freshness.check(
             slice_.checkpoint if slice_ else self.store.checkpoint(), timeline, viewer.written
         )
         if slice_ is None:
             if not cursor.backfill:
                 raise Fallback("cold")
-            return Found(self._backfill(timeline), {}, moment, warm=False, whole=True)
+            return Found(self._backfill(timeline), {}, moment, warm=False, whole=True, marks=marks)
         if merger is not None and (moment is None or moment.merges):
-            slice_, held = merger.merge(timeline, slice_, beside, before, count, cursor.backfill)
-        return Found(self._freshness.merge(timeline, slice_, before, count, moment), held, moment, True, whole)
+            slice_, held = merger.merge(timeline, slice_, Beside(*beside[:2]), before, count, cursor.backfill)
+        return Found(self._freshness.merge(timeline, slice_, before, count, moment), held, moment, True, whole, marks)
 
     def _backfill(self, timeline: Timeline) -> Slice:
         """Backfills a cold timeline from SQL and returns it. Raises Fallback while another process does so.

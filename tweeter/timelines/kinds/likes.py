@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
 from tweeter.models import Like, Tweet, closed_users, hidden_from
-from tweeter.timelines.kind import TimelineKind
+from tweeter.timelines.kind import LIKED, TimelineKind
 from tweeter.values import Event, TweetLiked, TweetUnliked
 
 
@@ -17,6 +17,7 @@ class Likes(TimelineKind):
 
     name = "likes"
     private = True
+    marks = LIKED
 
     def tweets(self, owner: ColumnElement[int]) -> Any:
         liked = select(Like.id, Like.tweet_id).join(Tweet, Tweet.id == Like.tweet_id)

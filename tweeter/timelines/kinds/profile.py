@@ -7,11 +7,13 @@ from pyramid.config import Configurator
 from sqlalchemy import ColumnElement, select
 
 from tweeter.models import User
+from tweeter.timelines.kind import REPOSTED
 from tweeter.timelines.reposts import RepostingKind
 
 
 class Profile(RepostingKind):
     name = "profile"
+    marks = REPOSTED
 
     def authors(self, owner: ColumnElement[int]) -> Any:
         return select(User.id).where(User.id == owner, ~User.closed)
