@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pyramid.httpexceptions import HTTPFound
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
@@ -11,8 +12,10 @@ from sqlalchemy.orm import Session, aliased
 from tweeter.errors import Missing, Refused
 from tweeter.models import Tweet, closed_users
 from tweeter.timelines.queries import load_tweets
+from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views import drafts, pages
+from tweeter.web.views.acts import marked
 from tweeter.web.views.forms import Form, number, page_limit, page_url, parameter, posted, refused, see
 
 GREATEST_DEPTH = 20
@@ -47,8 +50,13 @@ def post(request: Request) -> dict[str, Any] | Response:
 
 
 @view_config(route_name="tweet", request_method="GET", renderer="tweet.jinja2")
-def show(request: Request) -> dict[str, Any]:
-    return tweet_page(request, int(request.matchdict["id"]))
+def show(request: Request) -> dict[str, Any] | Response:
+    """The page of a tweet. The id of a repost leads to the tweet, as long as it is not undone."""
+    id_ = int(request.matchdict["id"])
+    page = tweet_page(request, id_)
+    if page["tweet"] and page["tweet"].id != id_:
+        return HTTPFound(at(request, f"/tweets/{page['tweet'].id}"))
+    return page
 
 
 @view_config(route_name="delete", request_method="POST", permission=SIGNED_IN, limit="delete")
@@ -76,7 +84,10 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
         above = ancestor_ids(session, id_)
         below = session.scalars(replies_to).all()
         tweets = load_tweets(session, {id_, *above, *below})
+        marks = marked(session, request.authenticated_userid, tweets)
     tweet = tweets.get(id_)
+    if tweet and tweet.repost_of is not None:
+        return tweet_page(request, tweet.repost_of, form)
     if tweet is None:
         request.response.status_int = 404
     ancestors = [tweets[ancestor] for ancestor in above if ancestor in tweets]
@@ -85,6 +96,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
     return {
         "title": f"{tweet.display_name}: {tweet.message}"[:80] if tweet else "Tweet not found",
         "tweet": tweet,
+        "marks": marks,
         "ancestors": ancestors,
         "earlier": ancestors[0].parent_id if len(ancestors) == GREATEST_DEPTH else None,
         "replies": replies,
