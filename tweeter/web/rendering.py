@@ -55,9 +55,7 @@ _templates = Environment(
 )  # fmt: skip
 
 
-def tweets_html(
-    tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = ""
-) -> Markup:
+def tweets_html(tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = "") -> Markup:
     """The `<article>` of each tweet. `marks` has the reposts that place tweets, and what `me` likes and reposted.
 
     `mount` is the path below which the site is mounted.
@@ -65,9 +63,7 @@ def tweets_html(
     return Markup(tweets_bytes(tweets, marks, me, mount).decode())  # noqa: S704 (escaped)
 
 
-def tweets_bytes(
-    tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = ""
-) -> bytes:
+def tweets_bytes(tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = "") -> bytes:
     """Like `tweets_html`, in UTF-8.
 
     Cached for all readers by the values of the TweetView without its counts: a tweet with a new author name, or without
