@@ -135,7 +135,7 @@ _OWNER = select(User.id).where(User.id == bindparam("owner"), ~User.closed)
 _TWEETS = views(
     select(Tweet.id).where(Tweet.id.in_(bindparam("ids", expanding=True)), Tweet.user_id.not_in(closed_users))
 )
-_MARKS = union_all(
+_MARKS: Any = union_all(
     select(Like.tweet_id, literal_column("1")).where(
         Like.user_id == bindparam("viewer"), Like.tweet_id.in_(bindparam("ids", expanding=True))
     ),

@@ -25,7 +25,7 @@ _BUTTON = (
     '<span class="sr">{name}</span><span class="n">%b</span><span class="sr">%b</span></button>'
 )
 _DELETE = ' <a class="delete" href="{mount}/tweets/%d?delete#delete">Delete<span class="sr"> your tweet</span></a>'
-_REASON = '<p class="reason">' + _ICON % "repost" + "%s reposted</p>\n    "
+_REASON = '<p class="reason">' + _ICON % "repost" + "<span>%s reposted</span></p>\n    "
 _REPLIES = b' <span class="replies">%d<span class="sr"> %b</span></span>'
 _COUNTS = {
     kind: f' <span class="act {kind}">{_ICON % kind}%d<span class="sr"> %b</span></span>'.encode() for kind in KINDS

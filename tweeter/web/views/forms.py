@@ -51,7 +51,7 @@ def page_before(request: Request) -> str:
     """The path of the page of this site that the browser came from; "" if it is unknown, or only shows a form again."""
     _, _, address = (request.referer or "").partition("://")
     host, slash, path = address.partition("/")
-    if host != request.host or slash + path == at(request, "/tweets"):
+    if host != request.host_url.partition("://")[2] or slash + path == at(request, "/tweets"):
         return ""
     return local_url(slash + path, at(request))
 
