@@ -69,6 +69,7 @@ KNOWN = {
     "tweeter.limits.app": Setting(str, "50/hour", help="Applications registered from one address."),
     "tweeter.limits.post": Setting(str, "500/hour", help="Tweets of one account."),
     "tweeter.limits.follow": Setting(str, "500/hour", help="Follows and unfollows of one account."),
+    "tweeter.limits.act": Setting(str, "2000/hour", help="Reposts and likes of one account, and their undos."),
     "tweeter.limits.delete": Setting(str, "500/hour", help="Deletes of one account."),
     "tweeter.limits.settings": Setting(str, "100/hour", help="Changes of one account's settings."),
     "tweeter.limits.export": Setting(str, "20/hour", help="Exports of one account."),

@@ -120,5 +120,5 @@ def fits_the_screen(page: Page) -> None:
 def post(page: Page, message: str) -> None:
     page.goto("/")
     page.get_by_label("What would you like to say?").fill(message)
-    press(page.get_by_role("button", name="Post"))
+    press(page.get_by_role("button", name="Post", exact=True))
     page.locator("article", has_text=message.splitlines()[0]).first.wait_for()

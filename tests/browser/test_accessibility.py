@@ -44,7 +44,7 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
     check(bob)
     bob.goto("/")
     bob.get_by_label("What would you like to say?").fill("x" * 150)
-    press(bob.get_by_role("button", name="Post"))
+    press(bob.get_by_role("button", name="Post", exact=True))
     check(bob)
     bob.goto("/settings")
     press(bob.get_by_role("button", name="Save profile"))

@@ -158,7 +158,7 @@ def test_the_lab(ada: Page) -> None:
 def test_pages_of_rejected_forms(ada: Page) -> None:
     press(ada.get_by_role("link", name="Home"))
     ada.get_by_label("What would you like to say?").fill("long words " * 20)
-    press(ada.get_by_role("button", name="Post"))
+    press(ada.get_by_role("button", name="Post", exact=True))
     expect(ada.locator(".error")).to_be_visible()
     found = faults_of(ada)
     ada.goto("/settings")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.browser.conftest import Opener, post, press, sign_up
 from tests.support.people import PASSWORD
@@ -199,6 +199,81 @@ def test_keys_links_to_copy_own_tweets_and_the_number_of_mentions(ada: Page, ope
     expect(ada.get_by_text("Your tweet was deleted.")).to_be_visible()
 
 
+def test_reposts_and_likes_change_in_place_and_are_undone_on_failure(ada: Page) -> None:
+    post(ada, "hello")
+    like = ada.locator("button.act.like")
+    asked: list[str] = []
+    ada.on("request", lambda request: asked.append(f"{request.method} {request.url.rpartition('/')[2]}"))
+    held: list[Route] = []
+    ada.route("**/tweets/*/*", held.append)
+    with ada.expect_request("**/like"):
+        ada.get_by_role("button", name="Like", exact=True).click()
+    expect(like).to_have_attribute("aria-pressed", "true")  # before the server answers
+    expect(like).to_have_accessible_name("Unlike 1 like")
+    held[0].abort()
+    expect(like).to_have_accessible_name("Like")
+    expect(like).to_have_attribute("aria-pressed", "false")
+    ada.unroute("**/tweets/*/*")
+    press(ada.locator("a.when"))  # the tweet's page: its counts follow the buttons
+    asked.clear()
+    tallies = ada.locator(".tallies")
+    expect(tallies).to_be_hidden()
+    for name, undo, shown in (("Like", "Unlike 1 like", "1 like"), ("Repost", "Undo repost 1 repost", "1 repost")):
+        with ada.expect_response("**/tweets/*/*"):
+            ada.get_by_role("button", name=name, exact=True).click()
+        expect(ada.get_by_role("button", name=undo)).to_have_attribute("aria-pressed", "true")
+        expect(tallies.get_by_role("link", name=shown, exact=True)).to_be_visible()
+    with ada.expect_response("**/unlike"):
+        like.dblclick()  # unlikes and likes, in this order
+    expect(like).to_have_accessible_name("Unlike 1 like")
+    expect(like).to_be_enabled()
+    ada.route("**/tweets/*/*", lambda route: route.fulfill(status=503))
+    like.click()
+    expect(ada.get_by_role("status").filter(has_text="That failed and was undone")).to_have_count(1)
+    expect(like).to_have_accessible_name("Unlike 1 like")
+    ada.unroute("**/tweets/*/*")
+    assert asked == ["POST like", "POST repost", "POST unlike", "POST like", "POST unlike"]  # no page was loaded
+    ada.reload()
+    expect(like).to_have_accessible_name("Unlike 1 like")
+    ada.context.clear_cookies()
+    with ada.expect_event("load"):
+        like.click()
+    assert "/login?next=/tweets/" in ada.url
+
+
+def test_a_tweet_shown_twice_changes_twice(ada: Page) -> None:
+    post(ada, "hello")
+    ada.evaluate("document.querySelector('main').append(document.querySelector('article').cloneNode(true))")
+    with ada.expect_response("**/repost"):
+        ada.get_by_role("button", name="Repost").first.click()
+    expect(ada.get_by_role("button", name="Undo repost 1 repost", exact=True)).to_have_count(2)
+
+
+def test_keys_move_between_tweets_like_repost_and_reply(ada: Page) -> None:
+    for message in ("first", "second", "third"):
+        post(ada, message)
+    ada.locator("h1").click()
+    tweets = ada.locator("article")
+    for key, focused in (("j", 0), ("j", 1), ("j", 2), ("j", 2), ("k", 1)):
+        ada.keyboard.press(key)
+        expect(tweets.nth(focused)).to_be_focused()
+    for key, name in (("l", "Unlike 1 like"), ("t", "Undo repost 1 repost")):
+        with ada.expect_response("**/tweets/*/*"):
+            ada.keyboard.press(key)
+        expect(tweets.nth(1).get_by_role("button", name=name)).to_be_visible()
+    with ada.expect_event("load"):
+        ada.keyboard.press("r")
+    expect(ada.get_by_label("Reply to @ada")).to_be_focused()
+    ada.locator("h1").click()
+    for key in ("j", "r"):  # the form is on this page
+        ada.keyboard.press(key)
+    expect(ada.get_by_label("Reply to @ada")).to_be_focused()
+    ada.evaluate("localStorage.setItem('keys', 'off')")
+    ada.locator("h1").click()
+    ada.keyboard.press("j")
+    expect(tweets.first).not_to_be_focused()
+
+
 def test_next_search_page_continues_after_the_last(ada: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     token = ada.locator("[name=csrf_token]").first.input_value()
     for message in ["needle 1", *["hay"] * 9, "needle 2", *["hay"] * 4, "needle 3"]:
@@ -241,7 +316,7 @@ def test_future_date_is_shown_as_a_date(ada: Page) -> None:
 
 def test_a_form_is_sent_once(ada: Page) -> None:
     ada.get_by_label("What would you like to say?").fill("once")
-    ada.get_by_role("button", name="Post").dblclick()
+    ada.get_by_role("button", name="Post", exact=True).dblclick()
     ada.locator("article").first.wait_for()
     ada.goto("/@ada")
     expect(ada.locator("article")).to_have_count(1)

@@ -71,6 +71,12 @@ def test_toot(toot: Toot, sqlite_url: str) -> None:
         assert int(tweet[1]) in ada.ids("/@Ada")
         toot("post", "A reply", "-r", str(theirs))
         assert "A reply" in toot("thread", str(theirs))
+        toot("favourite", str(theirs))
+        toot("reblog", str(theirs))
+        assert "Ada" in toot("reblogged_by", str(theirs))
+        assert 'class="reason"' in ada.get("/@Ada").text
+        toot("unreblog", str(theirs))
+        toot("unfavourite", str(theirs))
         toot("delete", tweet[1])
         assert "Hello from a terminal" not in toot("timelines", "public")
         toot("unfollow", "bob")
@@ -116,6 +122,15 @@ def test_mastodon_py(address: str, app: Router, ada: Person, bob: Person) -> Non
     assert api.account_update_credentials(note="A bio").source.note == "A bio"
     assert api.account_unfollow(posted[0].account.id).following is False
     assert api.timeline_home()[0].id == reply.id
+    repost = api.status_reblog(posted[3])
+    assert repost.reblog.id == posted[3].id
+    assert [api.timeline_home()[0].id, api.account_statuses(me.id)[0].reblog.id] == [repost.id, posted[3].id]
+    assert [each.id for each in api.status_reblogged_by(posted[3])] == [me.id]
+    assert api.status_favourite(posted[3]).favourited
+    assert [status.id for status in api.favourites()] == [posted[3].id]
+    assert [each.id for each in api.status_favourited_by(posted[3])] == [me.id]
+    assert api.status_unfavourite(posted[3]).favourites_count == 0
+    assert api.status_unreblog(posted[3]).reblogged is False
     api.status_delete(reply)
     with pytest.raises(MastodonNotFoundError):
         api.status(reply)

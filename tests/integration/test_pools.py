@@ -96,6 +96,10 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
     send("/tweets", 400, message="", parent_id=str(tweet))
     send("/tweets", 400, message="too late", parent_id="1")
     bob.post("/tweets", on="/settings", message="an answer to @ada", parent_id=str(tweet))
+    for path in ("repost", "like", "unrepost", "unlike"):
+        send(f"/tweets/{tweet}/{path}")
+    for path in ("reposts", "likes"):
+        ada.get(f"/tweets/{tweet}/{path}")
     for path in ("follow", "follow", "unfollow", "follow"):
         send(f"/@bob/{path}")
         send(f"/@nobody/{path}", 404)

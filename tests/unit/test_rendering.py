@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from jinja2 import FileSystemLoader
 
-from tweeter.values import TweetView
+from tweeter.values import Page, Repost, TweetView
 from tweeter.web import rendering
 
 TWEET = TweetView(4096, 1, "wren", "Wren", "hello @robin", 1_700_000_000_000)
@@ -45,6 +45,41 @@ def test_another_reply_changes_the_number_and_renders_nothing_again(replies, sho
     assert "replies" not in none
     text = re.sub("<[^>]+>", "", more)
     assert f"Reply to @wren {shown}" in text
+
+
+@pytest.mark.parametrize(
+    ("repost", "shown"),
+    [
+        (Repost(1, 2, "ann", "Ann <b>"), "Ann &lt;b&gt; reposted"),
+        (Repost(1, 2, "ann", "Ann", 1), "Ann and 1 other you follow reposted"),
+        (Repost(1, 2, "ann", "Ann", 3), "Ann and 3 others you follow reposted"),
+        (Repost(1, 9, "me", "Me"), "You reposted"),
+        (Repost(1, 9, "me", "Me", 1), "You and 1 person you follow reposted"),
+        (Repost(1, 9, "me", "Me", 3), "You and 3 people you follow reposted"),
+    ],
+)
+def test_the_line_that_tells_who_reposted(repost, shown):
+    html = rendering.tweets_html([TWEET], Page((), None, {TWEET.id: repost}), 9)
+    assert re.sub("<[^>]+>", "", html.partition('<p class="reason">')[2].partition("</p>")[0]) == shown
+
+
+def test_what_the_viewer_did_and_counts_render_nothing_again():
+    rendering.tweets_html([TWEET])
+    before = rendering._article.cache_info().misses
+    liked = msgspec.structs.replace(TWEET, likes=2, reposts=1)
+    for marks, names in (
+        (Page((), None), ("Repost", "Like")),
+        (Page((), None, liked=frozenset([TWEET.id])), ("Repost", "Unlike")),
+        (Page((), None, reposted=frozenset([TWEET.id])), ("Undo repost", "Like")),
+    ):
+        html = rendering.tweets_html([liked], marks, 9, "/a%20b")
+        assert re.findall('"sr">([A-Z][^<]+)</span><span class="n">(.)</span><span class="sr"> (\\w+)<', html) == [
+            (names[0], "1", "repost"),
+            (names[1], "2", "likes"),
+        ]
+        assert f'formaction="/a%20b/tweets/{TWEET.id}/' in html
+    rendering.tweets_html([liked], mount="/a%20b")
+    assert rendering._article.cache_info().misses - before <= 1  # of the other path
 
 
 def test_new_name_and_deleted_parent_show_at_once():

@@ -148,6 +148,58 @@ def test_accounts_and_relationships(api: Api, ada: Person, bob: Person) -> None:
     assert ada.get(f"/@{ada.username}").html.select_one("h1").text.strip().startswith("New")
 
 
+def test_favourites(api: Api, app: Router, bob: Person) -> None:
+    other = Api(app).sign_in(bob.username)
+    posted = [other.toot(f"tweet {number}")["id"] for number in range(5)]
+    for id_ in [*posted, posted[0]]:
+        status = api.post(f"/api/v1/statuses/{id_}/favourite").json
+        assert (status["id"], status["favourited"], status["favourites_count"]) == (id_, True, 1)
+    assert other.get(f"/api/v1/statuses/{posted[0]}").json["favourited"] is False
+    page = api.get("/api/v1/favourites?limit=2")
+    assert ids(page.json) == posted[:2:-1]
+    follow = re.fullmatch(r'<([^>]+)>; rel="next", <([^>]+)>; rel="prev"', page.headers["Link"])
+    assert follow is not None
+    assert ids(api.get(follow[1]).json) == posted[2:0:-1]
+    status = api.post(f"/api/v1/statuses/{posted[4]}/unfavourite").json
+    assert (status["favourited"], status["favourites_count"]) == (False, 0)
+    assert ids(api.get("/api/v1/favourites").json) == posted[3::-1]
+    me = api.get("/api/v1/accounts/verify_credentials").json["id"]
+    assert ids(api.get(f"/api/v1/statuses/{posted[0]}/favourited_by").json) == [me]
+    api.post("/api/v1/statuses/4096/favourite", 404)
+    reader = Api(app).sign_in(bob.username, scope="read")
+    reader.post(f"/api/v1/statuses/{posted[0]}/favourite", 403)
+
+
+def test_reblogs(api: Api, app: Router, bob: Person) -> None:
+    other = Api(app).sign_in(bob.username)
+    me = api.get("/api/v1/accounts/verify_credentials").json
+    first, second = (other.toot(f"tweet {number}")["id"] for number in range(2))
+    mine = api.toot("mine")["id"]
+    repost = api.post(f"/api/v1/statuses/{first}/reblog").json
+    assert repost["id"] != first
+    assert repost["account"]["id"] == me["id"]
+    assert (repost["reblogged"], repost["reblogs_count"], repost["content"]) == (True, 1, repost["reblog"]["content"])
+    original = repost["reblog"]
+    assert (original["id"], original["account"]["username"], original["reblog"]) == (first, bob.username, None)
+    assert api.post(f"/api/v1/statuses/{repost['id']}/reblog").json["id"] == repost["id"]
+    for path in ("/api/v1/timelines/home", f"/api/v1/accounts/{me['id']}/statuses"):
+        assert ids(api.get(path).json) == [repost["id"], mine]
+        assert ids(api.get(f"{path}?max_id={repost['id']}").json) == [mine]
+        assert ids(api.get(f"{path}?since_id={mine}").json) == [repost["id"]]
+        assert api.get(path).json[0]["reblog"]["id"] == first
+    assert ids(api.get(f"/api/v1/accounts/{me['id']}/statuses?exclude_reblogs=1").json) == [mine]
+    assert ids(api.get(f"/api/v1/statuses/{first}/reblogged_by").json) == [me["id"]]
+    liked = api.post(f"/api/v1/statuses/{repost['id']}/favourite").json
+    assert (liked["id"], liked["favourited"], liked["reblog"]["favourites_count"]) == (repost["id"], True, 1)
+    other.request("DELETE", f"/api/v1/statuses/{repost['id']}", 404)
+    undone = api.post(f"/api/v1/statuses/{repost['id']}/unreblog").json
+    assert (undone["id"], undone["reblogged"], undone["reblogs_count"]) == (first, False, 0)
+    api.get(f"/api/v1/statuses/{repost['id']}", 404)
+    repost = api.post(f"/api/v1/statuses/{second}/reblog").json
+    api.request("DELETE", f"/api/v1/statuses/{repost['id']}")
+    assert api.get(f"/api/v1/statuses/{second}").json["reblogs_count"] == 0
+
+
 def test_search(api: Api, ada: Person, bob: Person) -> None:
     unique = f"needle{bob.username}"
     posted = api.toot(f"{unique} #{unique}")

@@ -38,6 +38,17 @@ def test_feed_and_conditional_requests(app: Router) -> None:
     assert f'href="/@{ada.username}/feed.atom"' in ada.get(f"/@{ada.username}").text
 
 
+def test_reposts_in_a_feed_are_marked(app: Router) -> None:
+    ada, bob = someone(app), someone(app)
+    tweet = ada.post("hello")
+    bob.send(f"/tweets/{tweet}/repost", status=303)
+    [entry] = xml.fromstring(bob.get(f"/@{bob.username}/feed.atom").body).findall(f"{ATOM}entry")
+    assert entry.findtext(f"{ATOM}title") == f"Reposted @{ada.username}: hello"
+    assert entry.findtext(f"{ATOM}author/{ATOM}uri") == f"http://localhost/@{ada.username}"
+    address = entry.findtext(f"{ATOM}id", "").removeprefix("http://localhost")
+    assert bob.get(address, 302).location == f"/tweets/{tweet}"
+
+
 def test_unknown_feeds(app: Router) -> None:
     ada = someone(app)
     for url in ("/@nobody_here/feed.atom", "/tags/%20/feed.atom"):

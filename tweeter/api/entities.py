@@ -94,7 +94,7 @@ class Tag(StatusTag, frozen=True, kw_only=True):
 
 
 class Status(Entity, frozen=True, kw_only=True):
-    """A tweet."""
+    """A tweet; or a repost, with the tweet in `reblog` and its content."""
 
     id: str
     created_at: Time
@@ -107,15 +107,15 @@ class Status(Entity, frozen=True, kw_only=True):
     uri: Url
     url: Url
     content: Html
-    reblogs_count: Zero = 0
-    favourites_count: Zero = 0
-    favourited: bool = False
-    reblogged: bool = False
+    reblogs_count: int
+    favourites_count: int
+    favourited: bool
+    reblogged: bool
     muted: bool = False
     bookmarked: bool = False
     pinned: bool = False
     edited_at: Time | None = None
-    reblog: None = None
+    reblog: "Status | None"
     application: None = None
     media_attachments: Nothing = []
     mentions: list[Mention]

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
 from xml.etree import ElementTree as xml
 
 from pyramid.config import Configurator
@@ -14,7 +13,7 @@ from tweeter import ids, text
 from tweeter.api.endpoints import iso
 from tweeter.api.writing import html, tag_url
 from tweeter.db.sessions import time_limit
-from tweeter.values import Cursor, Timeline, TweetView
+from tweeter.values import Cursor, Page, Timeline, TweetView
 from tweeter.web.views.people import find
 from tweeter.web.views.search import SECONDS, find_tweets
 
@@ -23,11 +22,11 @@ LISTED = 20
 
 
 def of_profile(request: Request) -> Response:
-    """The newest tweets of a user."""
+    """The newest tweets and reposts of a user."""
     user = find(request)
     page = request.timelines.page(Timeline("profile", user.id), Cursor(limit=LISTED, backfill=False))
     title = f"{user.display_name} (@{user.username})"
-    return _feed(request, title, f"{request.application_url}/@{user.username}", page.tweets, user.date)
+    return _feed(request, title, f"{request.application_url}/@{user.username}", page, user.date)
 
 
 def of_tag(request: Request) -> Response:
@@ -37,20 +36,21 @@ def of_tag(request: Request) -> Response:
         raise HTTPNotFound("This is not a hashtag.")
     with request.registry.database.sessions() as session, time_limit(session, SECONDS):
         page = find_tweets(session, f"#{name}", Cursor(limit=LISTED)).page
-    return _feed(request, f"#{name}", tag_url(request.application_url, name), page.tweets, ids.EPOCH)
+    return _feed(request, f"#{name}", tag_url(request.application_url, name), page, ids.EPOCH)
 
 
-def _feed(request: Request, title: str, url: str, tweets: Any, begun: datetime) -> Response:
+def _feed(request: Request, title: str, url: str, page: Page, begun: datetime) -> Response:
     base = request.application_url
     feed = xml.Element("feed", {"xmlns": ATOM})
     _add(feed, "id", url)
     _add(feed, "title", title)
-    updated = tweets[0].date if tweets else begun.astimezone(UTC)
+    dates = [ids.date_of(each.id) if (each := page.reposts.get(tweet.id)) else tweet.date for tweet in page.tweets]
+    updated = dates[0] if dates else begun.astimezone(UTC)
     _add(feed, "updated", iso(updated))
     _add(feed, "link", rel="self", type="application/atom+xml", href=request.path_url)
     _add(feed, "link", rel="alternate", type="text/html", href=url)
-    for tweet in tweets:
-        _entry(feed, tweet, base)
+    for tweet, date in zip(page.tweets, dates, strict=True):
+        _entry(feed, tweet, tweet.id in page.reposts, page.place(tweet), date, base)
     body = xml.tostring(feed, encoding="utf-8", xml_declaration=True)
     response = Response(body, content_type="application/atom+xml", charset="UTF-8")
     response.etag = blake2b(body, digest_size=12).hexdigest(), False  # weak: it may be compressed
@@ -60,13 +60,15 @@ def _feed(request: Request, title: str, url: str, tweets: Any, begun: datetime) 
     return response
 
 
-def _entry(feed: xml.Element, tweet: TweetView, base: str) -> None:
-    url = f"{base}/tweets/{tweet.id}"
+def _entry(feed: xml.Element, tweet: TweetView, reposted: bool, id_: int, date: datetime, base: str) -> None:
+    """The entry of a tweet, or of a repost: its address leads to the tweet, and its title tells that it is one."""
+    url = f"{base}/tweets/{id_}"
     entry = xml.SubElement(feed, "entry")
     _add(entry, "id", url)
-    _add(entry, "title", tweet.message.partition("\n")[0][:80])
-    _add(entry, "published", iso(tweet.date))
-    _add(entry, "updated", iso(tweet.date))
+    title = tweet.message.partition("\n")[0][:80]
+    _add(entry, "title", f"Reposted @{tweet.username}: {title}" if reposted else title)
+    _add(entry, "published", iso(date))
+    _add(entry, "updated", iso(date))
     author = xml.SubElement(entry, "author")
     _add(author, "name", tweet.display_name)
     _add(author, "uri", f"{base}/@{tweet.username}")

@@ -72,7 +72,7 @@ for _name, _scope in {
     "announcements": "", "custom_emojis": "",
     "trends": "", "trends/tags": "", "trends/statuses": "", "trends/links": "", "directory": "",
     "instance/rules": "", "instance/peers": "", "notifications": "read:notifications",
-    "favourites": "read:favourites", "bookmarks": "read:bookmarks",
+    "bookmarks": "read:bookmarks",
     "domain_blocks": "read:blocks", "follow_requests": "read:follows", "followed_tags": "read:follows",
     "featured_tags": "read:accounts", "endorsements": "read:accounts",
     "filters": "read:filters", "lists": "read:lists", "conversations": "read:statuses",

@@ -1,6 +1,5 @@
 """Search: the same as the page's."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from pyramid.request import Request
@@ -10,13 +9,13 @@ from tweeter import text
 from tweeter.api.accounts import found_people
 from tweeter.api.endpoints import endpoint
 from tweeter.api.entities import Search, Tag
+from tweeter.api.entries import Shown, shown_of
 from tweeter.api.errors import Failure
 from tweeter.api.parameters import Id
 from tweeter.api.writing import accounts, statuses, tag_url
 from tweeter.db.sessions import time_limit
 from tweeter.ids import MAX_ID
 from tweeter.models import Hashtag
-from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor
 from tweeter.web.viewers import relation, viewer
 from tweeter.web.views.search import LONGEST, SECONDS, find_tweets
@@ -37,22 +36,23 @@ def search(
     kinds = {type} if type else {"accounts", "statuses", "hashtags"}
     kind, target = _at(request, words)
     people: list[int] = []
-    tweets: list[Any] = []
+    tweets: list[Shown] = []
+    me = request.authenticated_userid
     if kind == "account":
         people = found_people(request, f"@{target}", following)[:1]
     elif kind == "status":
         with request.read_session() as session:
-            tweets = list(load_tweets(session, [int(target)]).values())
-        tweets = [tweet for tweet in tweets if not relation(request, tweet.user_id).blocked]
+            tweets = shown_of(session, me, [int(target)])
+        tweets = [shown for shown in tweets if not relation(request, shown.tweet.user_id).blocked]
     else:
         if "accounts" in kinds:
             people = found_people(request, words[:LONGEST], following and request.identity is not None)
         if "statuses" in kinds and words and not words.startswith("@"):
             cursor = Cursor(min(max_id or MAX_ID + 1, MAX_ID + 1), offset + limit, min_id or 0)
-            me = viewer(request)
             with request.registry.database.sessions() as session, time_limit(session, SECONDS):
-                tweets = list(find_tweets(session, words[:LONGEST], cursor, me).page.tweets)
-            tweets = [tweet for tweet in tweets if account_id in (None, tweet.user_id) and tweet.id > cursor.after]
+                found = find_tweets(session, words[:LONGEST], cursor, viewer(request)).page.tweets
+                wanted = [each.id for each in found if account_id in (None, each.user_id) and each.id > cursor.after]
+                tweets = shown_of(session, me, wanted)
     return Search(
         accounts=accounts(request, people[window]) if "accounts" in kinds else [],
         statuses=statuses(request, tweets[window]) if "statuses" in kinds else [],

@@ -10,15 +10,15 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tweeter.api.endpoints import endpoint
-from tweeter.api.entities import Account, Context, DeletedStatus, Nothing, Status, StatusSource
+from tweeter.api.entities import Context, DeletedStatus, Status, StatusSource
+from tweeter.api.entries import Shown, shown_of
 from tweeter.api.errors import Failure
 from tweeter.api.parameters import Id
 from tweeter.api.writing import statuses
 from tweeter.db.sessions import insert_new, write
 from tweeter.models import PostedKey, Tweet, closed_users
 from tweeter.models.base import now
-from tweeter.timelines.queries import load_tweets
-from tweeter.values import TweetView, Viewer
+from tweeter.values import Viewer
 from tweeter.web.viewers import relation, relations, viewer
 from tweeter.web.views.tweets import ancestor_ids, not_hidden
 
@@ -49,12 +49,12 @@ def post(
     key_hash = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=32).digest() if key else b""
     if key and not _is_first(session, me, key_hash):
         posted = session.scalar(select(PostedKey.tweet_id).filter_by(user_id=me, key_hash=key_hash))
-        return _one(request, posted, session)
+        return status_of(request, posted, session)
     tweet = request.actions.post(me, message, in_reply_to_id)
     if key:
         mine = (PostedKey.user_id == me) & (PostedKey.key_hash == key_hash)
         write(session, update(PostedKey).where(mine).values(tweet_id=tweet.id))
-    return _one(request, tweet.id, session)
+    return status_of(request, tweet.id, session)
 
 
 def _is_first(session: Session, user_id: int, key_hash: bytes) -> bool:
@@ -68,49 +68,35 @@ def _is_first(session: Session, user_id: int, key_hash: bytes) -> bool:
 def show(request: Request, id: Id) -> Any:
     """A tweet."""
     with request.read_session() as session:
-        tweet = _load(session, id)
-    if relation(request, tweet.user_id).blocked:
+        shown = load_one(request, session, id)
+    if relation(request, shown.tweet.user_id).blocked:
         raise Failure(404, "Record not found")
-    return statuses(request, [tweet])[0]
+    return statuses(request, [shown])[0]
 
 
 @endpoint("GET", "/api/v1/statuses", returns=list[Status], scope="read:statuses", anonymous=True)
 def several(request: Request, id: list[Id] = []) -> Any:
     """The tweets of these ids that exist."""
     with request.read_session() as session:
-        tweets = load_tweets(session, id[:40])
-    blocked = {
-        each
-        for each, found in relations(request, {tweet.user_id for tweet in tweets.values()}).items()
-        if found.blocked
-    }
-    shown = [tweets[each] for each in dict.fromkeys(id) if each in tweets and tweets[each].user_id not in blocked]
-    return statuses(request, shown)
+        shown = shown_of(session, request.authenticated_userid, id[:40])
+    between = relations(request, {each.tweet.user_id for each in shown})
+    return statuses(request, [each for each in shown if not between[each.tweet.user_id].blocked])
 
 
 @endpoint("DELETE", "/api/v1/statuses/{id}", returns=DeletedStatus, scope="write:statuses", limit="delete")
 def remove(request: Request, id: Id) -> Any:
-    """Deletes a tweet of the user; the answer contains its text."""
-    tweet = _load(request.dbsession, id)
+    """Deletes a tweet of the user, or undoes a repost; the answer contains its text."""
+    tweet = load_one(request, request.dbsession, id)
     shown = statuses(request, [tweet])[0]
     request.actions.delete(request.identity.id, id)
-    return msgspec.Raw(bytes(shown)[:-1] + b',"text":' + msgspec.json.encode(tweet.message) + b"}")
+    return msgspec.Raw(bytes(shown)[:-1] + b',"text":' + msgspec.json.encode(tweet.tweet.message) + b"}")
 
 
 @endpoint("GET", "/api/v1/statuses/{id}/source", returns=StatusSource, scope="read:statuses")
 def source(request: Request, id: Id) -> Any:
     """The text of a tweet."""
     with request.read_session() as session:
-        return StatusSource(id=str(id), text=_load(session, id).message)
-
-
-@endpoint("GET", "/api/v1/statuses/{id}/favourited_by", returns=list[Account], scope="read:accounts", anonymous=True)
-@endpoint("GET", "/api/v1/statuses/{id}/reblogged_by", returns=list[Account], scope="read:accounts", anonymous=True)
-def admirers(request: Request, id: Id) -> Nothing:
-    """An empty list: the site has no likes and reposts."""
-    with request.read_session() as session:
-        _load(session, id)
-    return []
+        return StatusSource(id=str(id), text=load_one(request, session, id).tweet.message)
 
 
 @endpoint("GET", "/api/v1/statuses/{id}/context", returns=Context, scope="read:statuses", anonymous=True)
@@ -119,14 +105,11 @@ def context(request: Request, id: Id) -> Any:
     ancestors, descendants, depth = MOST if request.identity else MOST_ANONYMOUS
     me = viewer(request)
     with request.read_session() as session:
-        _load(session, id)
-        above = ancestor_ids(session, id, ancestors)
-        below = descendant_ids(session, id, descendants, depth, me)
-        tweets = load_tweets(session, {*above, *below})
-    shown = statuses(
-        request, [tweets[each] for each in above if each in tweets and tweets[each].user_id not in me.hidden]
-    )
-    return Context(ancestors=shown, descendants=statuses(request, [tweets[each] for each in below if each in tweets]))
+        id = load_one(request, session, id).tweet.id
+        above = shown_of(session, me.id, ancestor_ids(session, id, ancestors))
+        below = shown_of(session, me.id, descendant_ids(session, id, descendants, depth, me))
+    above = [each for each in above if each.tweet.user_id not in me.hidden]
+    return Context(ancestors=statuses(request, above), descendants=statuses(request, below))
 
 
 def descendant_ids(session: Session, id_: int, most: int, depth: int, viewer: Viewer) -> list[int]:
@@ -151,12 +134,12 @@ def descendant_ids(session: Session, id_: int, most: int, depth: int, viewer: Vi
     return ordered[1:]
 
 
-def _load(session: Session, id_: int) -> TweetView:
-    tweet = load_tweets(session, [id_]).get(id_)
-    if tweet is None:
-        raise Failure(404, "Record not found")
-    return tweet
+def load_one(request: Request, session: Session, id_: int) -> Shown:
+    for shown in shown_of(session, request.authenticated_userid, [id_]):
+        return shown
+    raise Failure(404, "Record not found")
 
 
-def _one(request: Request, id_: int | None, session: Session) -> Any:
-    return statuses(request, [_load(session, id_ or 0)])[0]
+def status_of(request: Request, id_: int | None, session: Session) -> Any:
+    """The Status of this id. Raises Failure."""
+    return statuses(request, [load_one(request, session, id_ or 0)])[0]

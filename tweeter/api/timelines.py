@@ -8,14 +8,16 @@ from pyramid.request import Request
 from tweeter import text
 from tweeter.api.endpoints import endpoint
 from tweeter.api.entities import Status
+from tweeter.api.entries import Shown, shown_on
 from tweeter.api.errors import Failure
 from tweeter.api.paging import DEFAULT, MOST, Found, Read, paged
 from tweeter.api.parameters import Id
 from tweeter.api.writing import statuses
 from tweeter.db.sessions import time_limit
 from tweeter.models import User
-from tweeter.values import Cursor, Timeline, TweetView
+from tweeter.values import Cursor, Timeline
 from tweeter.web.viewers import page_of, viewer
+from tweeter.web.views.acts import marked
 from tweeter.web.views.search import SECONDS, find_tweets
 
 READS = 20  # pages that a filtered page reads at most
@@ -30,7 +32,7 @@ def home(
     since_id: Id | None = None,
     min_id: Id | None = None,
 ) -> Any:
-    """The tweets of the user and of those whom they follow."""
+    """The tweets and reposts of the user and of those whom they follow."""
     read = _reader(request, Timeline("home", request.identity.id))
     return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 
@@ -70,7 +72,8 @@ def tag(
     def read(cursor: Cursor) -> Found:
         with request.registry.database.sessions() as session, time_limit(session, SECONDS):
             page = find_tweets(session, name, cursor, me).page
-        return Found(page.tweets, page.older is not None)
+            marks = marked(session, me.id, [each.id for each in page.tweets])
+        return Found(shown_on(page._replace(liked=marks.liked, reposted=marks.reposted)), page.older is not None)
 
     return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 
@@ -81,16 +84,18 @@ def of_account(
     min_id: Id | None = None, exclude_replies: bool = False, exclude_reblogs: bool = False, only_media: bool = False,
     pinned: bool = False, tagged: str = "",
 ) -> Any:  # fmt: skip
-    """The tweets of an account. None has media or is pinned."""
+    """The tweets and reposts of an account. None has media or is pinned."""
     user_of(request, id)
     if only_media or pinned:
         return []
     read = _reader(request, Timeline("profile", id))
     if exclude_replies:
-        read = _filtered(read, lambda tweet: tweet.parent_id is None)
+        read = _filtered(read, lambda shown: shown.repost is not None or shown.tweet.parent_id is None)
+    if exclude_reblogs:
+        read = _filtered(read, lambda shown: shown.repost is None)
     if tagged:
         wanted = text.fold(tagged)
-        read = _filtered(read, lambda tweet: wanted in text.entities(tweet.message).hashtags)
+        read = _filtered(read, lambda shown: wanted in text.entities(shown.tweet.message).hashtags)
     return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 
 
@@ -106,16 +111,16 @@ def user_of(request: Request, id: int) -> User:
 def _reader(request: Request, timeline: Timeline) -> Read:
     def read(cursor: Cursor) -> Found:
         page = page_of(request, timeline, cursor)
-        return Found(page.tweets, page.older is not None)
+        return Found(shown_on(page), page.older is not None)
 
     return read
 
 
-def _filtered(read: Read, wanted: Callable[[TweetView], bool]) -> Read:
+def _filtered(read: Read, wanted: Callable[[Shown], bool]) -> Read:
     """Reads on until a page is full; it may be shorter after READS pages."""
 
     def filtered(cursor: Cursor) -> Found:
-        found: list[TweetView] = []
+        found: list[Shown] = []
         before = cursor.before
         for _ in range(READS):
             page = read(cursor._replace(before=before, limit=SCANNED))

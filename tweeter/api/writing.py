@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from tweeter import ids, text
 from tweeter.api.endpoints import iso
 from tweeter.api.entities import Account, Mention, Status, StatusTag
+from tweeter.api.entries import Shown
 from tweeter.db.sessions import SessionFactory
 from tweeter.models import Tweet, User
 from tweeter.values import TweetView
@@ -32,6 +33,9 @@ MOST = 20_000  # accounts in the cache
 _encode = msgspec.json.encode
 _hole = secrets.token_hex(16)  # random, so that no user can write it
 _HOLE: Any = msgspec.Raw(f'"{_hole}"'.encode())
+# In the order of their fields in Status.
+_HOLES = ("reblogs_count", "favourites_count", "favourited", "reblogged", "reblog", "replies_count", "account")
+_BOOL = (b"false", b"true")
 
 
 class Person(NamedTuple):
@@ -117,32 +121,46 @@ def html(message: str, base: str) -> str:
     return shown.replace('href="/', f'href="{base}/')
 
 
-def statuses(request: Request, tweets: Sequence[TweetView]) -> list[Any]:
+def statuses(request: Request, shown: Sequence[Shown]) -> list[Any]:
     """The tweets as Statuses in JSON. A request that may have changed something reads the accounts again."""
     base, people = request.application_url, request.registry["people"]
-    names = [_names(tweet.message, tweet.parent_username) for tweet in tweets]
-    wanted: set[int | str] = {tweet.user_id for tweet in tweets}.union(*names)
+    names = [_names(each.tweet.message, each.tweet.parent_username) for each in shown]
+    authors = {by.user_id: by.display_name for each in shown for by in (each.tweet, each.repost) if by is not None}
+    wanted: set[int | str] = {*authors}.union(*names)
     fresh = request.dbsession if is_write(request) else None
     found = people.of(base, wanted, fresh) if wanted else {}
-    renamed = {tweet.user_id for tweet in tweets if _is_renamed(tweet, found.get(tweet.user_id))}
+    renamed = {id_ for id_, name in authors.items() if id_ in found and found[id_].display_name != name}
     if renamed and fresh is None:
         with request.read_session() as session:
             found |= people.of(base, renamed, session)
     written = []
-    for tweet, mentioned in zip(tweets, names, strict=True):
-        author = found.get(tweet.user_id)
+    for each, mentioned in zip(shown, names, strict=True):
+        author, repost = found.get(each.tweet.user_id), each.repost
         if author is None:  # the account was closed after the tweet was read
             continue
-        parent = found.get((tweet.parent_username or "").lower())
+        parent = found.get((each.tweet.parent_username or "").lower())
         known = tuple((found[name].id, found[name].username) for name in mentioned if name in found)
-        bare = replace(tweet, replies=0) if tweet.replies else tweet
-        before, between, after = _parts(bare, base, known, parent.id if parent else None)
-        written.append(msgspec.Raw(b"%b%d%b%b%b" % (before, tweet.replies, between, bytes(author.json), after)))
+        tweet = replace(each.tweet, replies=0, reposts=0, likes=0)
+        json = _filled(_parts(tweet, base, known, parent.id if parent else None), each, author)
+        if repost is not None and (reposter := found.get(repost.user_id)):
+            made = replace(tweet, id=repost.id, epoch_ms=_milliseconds(repost.id), parent_id=None, parent_username=None)
+            json = _filled(_parts(made, base, known, None), each, reposter, json)
+        written.append(msgspec.Raw(json))
     return written
 
 
-def _is_renamed(tweet: TweetView, author: Person | None) -> bool:
-    return author is not None and author.display_name != tweet.display_name
+def _filled(parts: Sequence[bytes], shown: Shown, author: Person, reblog: bytes = b"null") -> bytes:
+    """The JSON of a tweet; or, with a `reblog`, that of a repost of it."""
+    tweet = shown.tweet
+    values = (
+        b"%d" % tweet.reposts, b"%d" % tweet.likes, _BOOL[shown.liked], _BOOL[shown.reposted], reblog,
+        b"%d" % tweet.replies, bytes(author.json),
+    )  # fmt: skip
+    return b"".join([part for pair in zip(parts, values, strict=False) for part in pair]) + parts[-1]
+
+
+def _milliseconds(id_: int) -> int:
+    return round(ids.date_of(id_).timestamp() * 1000)
 
 
 @lru_cache(maxsize=FRAGMENTS)
@@ -155,8 +173,8 @@ def _names(message: str, parent_username: str | None) -> tuple[str, ...]:
 @lru_cache(maxsize=FRAGMENTS)
 def _parts(
     tweet: TweetView, base: str, known: tuple[tuple[int, str], ...], parent_author: int | None
-) -> tuple[bytes, bytes, bytes]:
-    """The JSON of a tweet, split at the number of its replies and at its author."""
+) -> Sequence[bytes]:
+    """The JSON of a tweet, split at its counts, at what the viewer did with it, at `reblog` and at its author."""
     url = f"{base}/tweets/{tweet.id}"
     written = text.entities(tweet.message)
     status = Status(
@@ -173,11 +191,9 @@ def _parts(
             if name.lower() in written.mentions
         ],
         tags=[StatusTag(name=tag, url=tag_url(base, tag)) for tag in sorted(written.hashtags)],
-        replies_count=_HOLE,
-        account=_HOLE,
+        **dict.fromkeys(_HOLES, _HOLE),
     )
-    before, between, after = _encode(status).split(bytes(_HOLE))
-    return before, between, after
+    return _encode(status).split(bytes(_HOLE))
 
 
 def tag_url(base: str, tag: str) -> str:

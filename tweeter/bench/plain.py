@@ -28,7 +28,7 @@ from tweeter.web.security import Identity
 from tweeter.web.views.forms import Form
 
 TEMPLATES = Path(tweeter.__file__).parent / "web" / "templates"
-CACHED = "{{ tweets_html(tweets) }}"
+CACHED = "{{ tweets_html(tweets, marks) }}"
 LOOP = "{%% for tweet in tweets %%}{%% set message, iso, shown = made_of(tweet) %%}%s{%% endfor %%}"
 
 

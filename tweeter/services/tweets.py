@@ -40,9 +40,11 @@ class Tweets(Acting):
         return tweet
 
     def delete(self, user_id: int, tweet_id: int) -> None:
-        """Deletes a tweet of the user. Replies to it stay."""
+        """Deletes a tweet of the user, or undoes the user's repost if the id is its own. Replies to a tweet stay."""
         original_id, author_id = self._original(tweet_id)
         if original_id != tweet_id:
+            if self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id)) != user_id:
+                raise NotYours("This repost belongs to another user.")
             self.undo_repost(user_id, original_id)
             return
         if author_id is None:

@@ -1,22 +1,24 @@
-"""Renders tweets and texts as HTML. The results do not depend on viewer or time, so they are cached for everyone."""
+"""Renders tweets and texts as HTML. What does not depend on viewer, counts or time is cached for everyone."""
 
 import secrets
 import time
 from collections.abc import Iterable
 from functools import lru_cache
 from types import CodeType
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from jinja2.bccache import Bucket, BytecodeCache
 from jinja2.environment import TemplateModule
 from markupsafe import Markup, escape
-from msgspec.structs import replace
 from pyramid.registry import Registry
 from pyramid_jinja2 import IJinja2Environment
 
 from tweeter import text
-from tweeter.values import TweetView
+from tweeter.values import Page, TweetView
+from tweeter.web import marking
+from tweeter.web.marking import UNMARKED
 
 FRAGMENTS = 10_000  # some 2 KB each
 BLINK = 0.1  # seconds
@@ -46,8 +48,6 @@ class CompiledTemplates(BytecodeCache):
 
 
 COMPILED = CompiledTemplates()
-_REPLIES = b' <span class="replies">%d<span class="sr"> %b</span></span>'
-_DELETE = b' <a class="delete" href="%b/tweets/%d?delete#delete">Delete<span class="sr"> your tweet</span></a>'
 _HOLE = secrets.token_hex(16)  # random, so that no user can write it
 _templates = Environment(
     loader=PackageLoader("tweeter.web", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -55,23 +55,23 @@ _templates = Environment(
 )  # fmt: skip
 
 
-def tweets_html(tweets: Iterable[TweetView], me: int | None = None, mount: str = "") -> Markup:
-    """The `<article>` of each tweet, the same for every reader but for links to delete the tweets of `me`.
+def tweets_html(tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = "") -> Markup:
+    """The `<article>` of each tweet. `marks` has the reposts that place tweets, and what `me` likes and reposted.
 
     `mount` is the path below which the site is mounted.
     """
-    return Markup(tweets_bytes(tweets, me, mount).decode())  # noqa: S704 (escaped)
+    return Markup(tweets_bytes(tweets, marks, me, mount).decode())  # noqa: S704 (escaped)
 
 
-def tweets_bytes(tweets: Iterable[TweetView], me: int | None = None, mount: str = "") -> bytes:
+def tweets_bytes(tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = "") -> bytes:
     """Like `tweets_html`, in UTF-8.
 
-    Cached by all values of the TweetView but the number of replies: a tweet with a new author name, or without its
-    parent, has another cache key; one with another reply is the same HTML with another number.
+    Cached for all readers by the values of the TweetView without its counts: a tweet with a new author name, or without
+    its parent, has another cache key; another reply or like is the same HTML with another number.
     A changed template is detected within BLINK seconds.
     """
     _look_at_template(int(time.monotonic() / BLINK))
-    return b"\n".join([_filled(tweet, tweet.user_id == me, mount) for tweet in tweets])
+    return b"\n".join([_filled(tweet, marks, me, mount) for tweet in tweets])
 
 
 @lru_cache(maxsize=1)
@@ -81,25 +81,31 @@ def _look_at_template(blink: int) -> None:
         _article.cache_clear()
 
 
-def _filled(tweet: TweetView, own: bool, mount: str) -> bytes:
-    """The HTML of a tweet, with the number of its replies; with a link to delete it if it is the reader's own."""
-    if not tweet.replies and not own:
-        return b"".join(_article(tweet, mount))
-    before, between, after = _article(replace(tweet, replies=0) if tweet.replies else tweet, mount)
-    replies = _REPLIES % (tweet.replies, b"reply" if tweet.replies == 1 else b"replies") if tweet.replies else b""
-    delete = _DELETE % (mount.encode(), tweet.id) if own else b""
-    return b"".join((before, replies, between, delete, after))
+def _filled(tweet: TweetView, marks: Page, me: int | None, mount: str) -> bytes:
+    before, head, foot, after = _article(
+        tweet.id, tweet.user_id, tweet.username, tweet.display_name, tweet.message, tweet.epoch_ms, tweet.parent_id,
+        tweet.parent_username, mount,
+    )  # fmt: skip
+    repost = marks.reposts.get(tweet.id)
+    reason = marking.reason(repost, me, mount) if repost else b""
+    acts = marking.counts(tweet) if me is None else marking.buttons(tweet, marks, me, mount)
+    return b"".join((before, reason, head, marking.replies(tweet.replies), foot, acts, after))
 
 
 @lru_cache(maxsize=FRAGMENTS)
-def _article(tweet: TweetView, mount: str) -> tuple[bytes, bytes, bytes]:
-    """The HTML of a tweet, split at the number of its replies and at the link to delete it."""
+def _article(*values: Any) -> tuple[bytes, bytes, bytes, bytes]:
+    """The HTML of a tweet, split at the parts that `marking` makes. The values are those of a TweetView, and `mount`.
+
+    They are arguments of their own, because a TweetView without its counts would be made for each look-up.
+    """
+    *fields, mount = values
+    tweet = TweetView(*fields)
     message, iso, shown = made_of(tweet, mount)
     html = _tweet_template().render(
-        tweet=tweet, mount=mount, message=message, iso=iso, shown=shown, replies=_HOLE, own=_HOLE
+        tweet=tweet, mount=mount, message=message, iso=iso, shown=shown, reason=_HOLE, replies=_HOLE, acts=_HOLE
     )
-    before, between, after = html.encode().split(_HOLE.encode())
-    return before, between, after
+    before, head, foot, after = html.encode().split(_HOLE.encode())
+    return before, head, foot, after
 
 
 def made_of(tweet: TweetView, mount: str = "") -> tuple[Markup, str, str]:

@@ -25,6 +25,8 @@ def includeme(config: Configurator) -> None:
     config.add_route("tweets", "/tweets")
     config.add_route("tweet", "/tweets/{id:[0-9]{1,16}}")
     config.add_route("delete", "/tweets/{id:[0-9]{1,16}}/delete")
+    config.add_route("act", "/tweets/{id:[0-9]{1,16}}/{act:(un)?(repost|like)}")
+    config.add_route("admirers", "/tweets/{id:[0-9]{1,16}}/{kind:(repost|like)s}")
     config.add_route("mentions", "/mentions")
     config.add_route("timeline", "/timelines/{kind}")
     config.add_route("search", "/search")

@@ -1,11 +1,12 @@
 // Tweeter works without this file. It adds a character counter, relative times, links to copy, keys, the number of new
-// mentions, people to follow, polling for new tweets, and older tweets that are loaded into the page and are there again
-// after Back.
+// mentions, people to follow, polling for new tweets, reposts and likes without a reload, and older tweets that are
+// loaded into the page and are there again after Back.
 
 // The address of a path of the site, which may be mounted below a path. This file is in /static/.
 const at = (path) => new URL(`..${path}`, import.meta.url);
 
-const plural = (n, one) => `${n} ${one}${n === "1" || n === 1 ? "" : "s"}`;
+const noun = (n, one) => `${one}${n === "1" || n === 1 ? "" : "s"}`;
+const plural = (n, one) => `${n} ${noun(n, one)}`;
 
 // Announces a text to screen readers.
 const announcer = document.body.appendChild(document.createElement("div"));
@@ -113,7 +114,55 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-const decorate = () => { age(); addCopyButtons(); };
+// Reposts and likes change at once, wherever the tweet is on the page. If the server does not accept one, it is undone.
+
+const ACTS = { repost: ["Repost", "Undo repost"], like: ["Like", "Unlike"] };
+let sent = Promise.resolve(); // in the order of the clicks
+
+const isPressed = (button) => button.getAttribute("aria-pressed") === "true";
+
+const showAct = (id, kind, on) => {
+  for (const button of document.querySelectorAll(`[data-tweet-id="${id}"] button.${kind}`)) {
+    if (isPressed(button) === on) continue;
+    const [name, number, unit] = button.querySelectorAll("span");
+    const count = Math.max(0, Number(number.textContent) + (on ? 1 : -1));
+    button.setAttribute("aria-pressed", on);
+    button.formAction = button.formAction.replace(/[a-z]+$/, `${on ? "un" : ""}${kind}`);
+    name.textContent = ACTS[kind][Number(on)];
+    number.textContent = count || "";
+    unit.textContent = count ? ` ${noun(count, kind)}` : "";
+    const tally = document.querySelector(`.tallies a[href$="/tweets/${id}/${kind}s"]`);
+    if (!tally) continue;
+    tally.parentElement.hidden = !count;
+    tally.firstElementChild.textContent = count;
+    tally.lastElementChild.textContent = noun(count, kind);
+  }
+};
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button.act");
+  if (!button) return;
+  event.preventDefault();
+  const id = button.closest("article").dataset.tweetId;
+  const kind = button.classList.contains("like") ? "like" : "repost";
+  const on = !isPressed(button);
+  const { form, formAction } = button;
+  const request = { method: "POST", headers: { Accept: "application/json" }, redirect: "manual" };
+  showAct(id, kind, on);
+  sent = sent.then(async () => {
+    const response = await fetch(formAction, { ...request, body: new FormData(form) }).catch(() => null);
+    if (response?.ok) return;
+    showAct(id, kind, !on);
+    if (response?.type === "opaqueredirect") form.requestSubmit(button); // to the sign-in page, as without a script
+    else announce("That failed and was undone. Please try again.");
+  });
+});
+
+const decorate = () => {
+  age();
+  addCopyButtons();
+  for (const tweet of document.querySelectorAll("article.tweet")) tweet.tabIndex = -1;
+};
 decorate();
 setInterval(() => { if (!document.hidden) age(); }, 30000);
 
@@ -207,8 +256,8 @@ if (tweets().length) {
   }
 }
 
-// Keys, while no field has the focus: "/" for the search box, "n" for a new tweet or a reply. The settings turn them off
-// in this browser.
+// Keys, while no field has the focus: "/" for the search box, "n" for a new tweet or a reply; "j" and "k" for the next and
+// the previous tweet; there "l" likes, "t" reposts and "r" replies. The settings turn them off in this browser.
 
 const KEYS = "keys"; // in localStorage: "off", or nothing
 const keysChoice = document.querySelector("[data-keys]");
@@ -223,12 +272,42 @@ if (keysChoice) {
   keysChoice.hidden = false;
 }
 
-if (location.hash === "#message") document.querySelector("#message")?.focus();
+const focusField = () => { if (location.hash === "#message") document.querySelector("#message")?.focus(); };
+focusField();
+
+const reply = (tweet) => {
+  location.assign(tweet.querySelector("a.reply").href.replace("#reply", "#message"));
+  focusField(); // if the form is on this page
+};
+
+// The tweet that has the focus, or contains what has it.
+const current = () => document.activeElement?.closest("article.tweet");
+
+const step = (by) => {
+  const all = [...document.querySelectorAll("article.tweet")];
+  const top = document.querySelector(".bar").getBoundingClientRect().bottom;
+  const inView = all.findIndex((tweet) => tweet.getBoundingClientRect().bottom > top);
+  const next = all[current() ? all.indexOf(current()) + by : inView];
+  next?.focus({ preventScroll: true });
+  next?.scrollIntoView({ block: "nearest" });
+};
+
+const KEYS_OF_TWEETS = {
+  j: () => step(1),
+  k: () => step(-1),
+  l: () => current()?.querySelector("button.like")?.click(),
+  t: () => current()?.querySelector("button.repost")?.click(),
+  r: () => { if (current()) reply(current()); },
+};
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.target.closest("input, textarea, select, [contenteditable]")) return;
   if (localStorage.getItem(KEYS) === "off") return;
+  if (Object.hasOwn(KEYS_OF_TWEETS, event.key)) {
+    KEYS_OF_TWEETS[event.key]();
+    return;
+  }
   const key = `[aria-keyshortcuts="${event.key === "/" || event.key === "n" ? event.key : ""}"]`;
   const target = [...document.querySelectorAll(key)].find((element) => element.checkVisibility?.() ?? true);
   if (!target) return;

@@ -156,7 +156,7 @@ def _page_of(request: Request) -> str:
         return at(request, f"/login?next={quote(onward or at(request, '/'), safe='/@')}")
     if onward:
         return onward
-    if route in ("follow", "unfollow"):
+    if route in ("follow", "unfollow", "act"):
         return str(request.path).rpartition("/")[0]
     if route == "delete":
         return at(request, f"/tweets/{request.matchdict['id']}")

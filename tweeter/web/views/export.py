@@ -20,9 +20,10 @@ from pyramid.response import FileIter, Response
 from pyramid.view import view_config
 from sqlalchemy import select
 
+from tweeter import ids
 from tweeter.db.sessions import SessionFactory
 from tweeter.errors import Missing
-from tweeter.models import AccessToken, Application, Block, Marker, Mention, Mute, Relationship, Tweet, User
+from tweeter.models import AccessToken, Application, Block, Like, Marker, Mention, Mute, Relationship, Tweet, User
 from tweeter.web.security import SIGNED_IN
 
 ROWS_AT_ONCE = 1000
@@ -142,7 +143,10 @@ def write_export(sessions: SessionFactory, user_id: int, file: BinaryIO) -> None
 
 def _parts(user_id: int) -> dict[str, tuple[Any, Any, Callable[[Any], Any]]]:
     """The lists of an export by name: the query, the key of its keyset pagination, and the value of a row."""
-    tweets = select(Tweet.id, Tweet.date, Tweet.message, Tweet.parent_id).where(Tweet.user_id == user_id)
+    mine = Tweet.user_id == user_id
+    tweets = select(Tweet.id, Tweet.date, Tweet.message, Tweet.parent_id).where(mine, Tweet.repost_of_id.is_(None))
+    reposts = select(Tweet.id, Tweet.date, Tweet.repost_of_id.label("tweet_id"))
+    likes = select(Like.id, Like.tweet_id).where(Like.user_id == user_id)
     people = select(User.id, User.username).where(~User.closed)
     follower, followee = Relationship.from_user_id, Relationship.to_user_id
     mentions = (
@@ -159,6 +163,8 @@ def _parts(user_id: int) -> dict[str, tuple[Any, Any, Callable[[Any], Any]]]:
     markers = select(Marker.last_read_id.label("id"), Marker.timeline).where(Marker.user_id == user_id)
     return {
         "tweets": (tweets, Tweet.id, _dated),
+        "reposts": (reposts.where(mine, Tweet.repost_of_id.is_not(None)), Tweet.id, _dated),
+        "likes": (likes, Like.id, lambda row: row._asdict() | {"date": ids.date_of(row.id).isoformat()}),
         "followers": (people.join(Relationship, follower == User.id).where(followee == user_id), User.id, _username),
         "following": (people.join(Relationship, followee == User.id).where(follower == user_id), User.id, _username),
         "muted": (

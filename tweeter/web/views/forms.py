@@ -47,6 +47,15 @@ def onward(request: Request, url: str, default: str = "/") -> str:
     return local_url(url, at(request)) or at(request, default)
 
 
+def page_before(request: Request) -> str:
+    """The path of the page of this site that the browser came from; "" if it is unknown, or only shows a form again."""
+    _, _, address = (request.referer or "").partition("://")
+    host, slash, path = address.partition("/")
+    if host != request.host_url.partition("://")[2] or slash + path == at(request, "/tweets"):
+        return ""
+    return local_url(slash + path, at(request))
+
+
 def see(request: Request, path: str, **options: Any) -> HTTPSeeOther:
     """Redirects to a path of the site after a form (303)."""
     return HTTPSeeOther(at(request, path), **options)

@@ -74,6 +74,7 @@ def timeline_page(request: Request, timeline: Timeline, title: str, path: str = 
     return {
         "title": title,
         "tweets": page.tweets,
+        "marks": page,
         "older": page_url(request, path, **query, before=page.older),
         "poll": poll,
         "page": (at(request, path) if path else request.path) + (f"?{urlencode(query)}" if query else ""),
@@ -82,16 +83,22 @@ def timeline_page(request: Request, timeline: Timeline, title: str, path: str = 
 
 
 def _since(page: Page, me: int | None) -> str:
-    """The newest tweet that is not ahead of the clock; later ones count as newer. Those ahead are listed as seen.
+    """The newest entry that is not ahead of the clock; later ones count as newer. Those ahead are listed as seen.
 
-    The viewer's own tweets do not count: they appear before tweets that others posted just earlier.
+    The viewer's own tweets and reposts do not count: they appear before tweets that others posted just earlier.
     """
     now = ids.latest_id()
-    ahead = [tweet.id for tweet in page.tweets if tweet.id > now]
-    past = [tweet for tweet in page.tweets if tweet.id <= now]
-    since = next((tweet.id for tweet in past if tweet.user_id != me), past[-1].id if past else now if ahead else 0)
+    entries = _entries(page)
+    ahead = [id_ for id_, _ in entries if id_ > now]
+    past = [entry for entry in entries if entry[0] <= now]
+    since = next((id_ for id_, author in past if author != me), past[-1][0] if past else now if ahead else 0)
     seen = f"&seen={'+'.join(map(str, ahead))}" if ahead else ""
     return f"since={since}{seen}"
+
+
+def _entries(page: Page) -> list[tuple[int, int]]:
+    """The id and the author of each entry: of the repost, if one places the tweet."""
+    return [(page.place(each), page.reposts.get(each.id, each).user_id) for each in page.tweets]
 
 
 @view_config(route_name="mentions", request_method="GET", renderer="mentions.jinja2", permission=SIGNED_IN)
@@ -112,7 +119,7 @@ def any_timeline(request: Request) -> dict[str, Any]:
 
 @view_config(route_name="newer", request_method="GET")
 def newer(request: Request) -> Response:
-    """Counts tweets of others after `since`, up to now. Browsers poll it, so most responses are 304.
+    """Counts tweets and reposts of others after `since`, up to now. Browsers poll it, so most responses are 304.
 
     It backfills no store, because any visitor can request any profile.
     """
@@ -124,8 +131,8 @@ def newer(request: Request) -> Response:
     cursor = Cursor(before=now + 1, after=since, limit=GREATEST_PAGE, backfill=False)
     seen = {number(id_, "seen") for id_ in request.GET.get("seen", "").split()}
     me = request.authenticated_userid
-    tweets = page_of(request, timeline, cursor).tweets
-    count = sum(tweet.user_id != me and tweet.id not in seen for tweet in tweets)
+    page = page_of(request, timeline, cursor)
+    count = sum(author != me and id_ not in seen for id_, author in _entries(page))
     response = Response(json_body={"count": count}, charset="UTF-8")
     response.etag = f"{timeline.key}-{cursor.after}-{count}"
     response.headers["Cache-Control"] = "private, no-cache"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pyramid.httpexceptions import HTTPFound
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
@@ -12,9 +13,11 @@ from tweeter.errors import Missing, Refused
 from tweeter.models import Tweet, closed_users, hidden_from
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Viewer
+from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.viewers import Relation, relation, viewer
 from tweeter.web.views import drafts, pages
+from tweeter.web.views.acts import marked
 from tweeter.web.views.forms import Form, number, page_limit, page_url, parameter, posted, refused, see
 
 GREATEST_DEPTH = 20
@@ -49,8 +52,13 @@ def post(request: Request) -> dict[str, Any] | Response:
 
 
 @view_config(route_name="tweet", request_method="GET", renderer="tweet.jinja2")
-def show(request: Request) -> dict[str, Any]:
-    return tweet_page(request, int(request.matchdict["id"]))
+def show(request: Request) -> dict[str, Any] | Response:
+    """The page of a tweet. The id of a repost leads to the tweet, as long as it is not undone."""
+    id_ = int(request.matchdict["id"])
+    page = tweet_page(request, id_)
+    if page["tweet"] and page["tweet"].id != id_:
+        return HTTPFound(at(request, f"/tweets/{page['tweet'].id}"))
+    return page
 
 
 @view_config(route_name="delete", request_method="POST", permission=SIGNED_IN, limit="delete")
@@ -81,7 +89,10 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
         above = ancestor_ids(session, id_)
         below = session.scalars(replies_to).all()
         tweets = load_tweets(session, {id_, *above, *below})
+        marks = marked(session, me.id, tweets)
     tweet, blocked = tweets.get(id_), None
+    if tweet and tweet.repost_of is not None:
+        return tweet_page(request, tweet.repost_of, form)
     if tweet is None:
         request.response.status_int = 404
     between = relation(request, tweet.user_id) if tweet else Relation()
@@ -95,6 +106,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
         "tweet": tweet,
         "blocked": blocked,
         "relation": between,
+        "marks": marks,
         "ancestors": ancestors,
         "earlier": tweets[above[0]].parent_id if len(above) == GREATEST_DEPTH and above[0] in tweets else None,
         "replies": replies,

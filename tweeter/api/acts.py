@@ -1,0 +1,108 @@
+"""Reblogs and favourites: reposts and likes in Mastodon's words."""
+
+from typing import Any
+
+from pyramid.request import Request
+from sqlalchemy import select
+
+from tweeter.api.endpoints import endpoint
+from tweeter.api.entities import Account, Status
+from tweeter.api.entries import shown_of
+from tweeter.api.paging import DEFAULT, MOST, Found, paged
+from tweeter.api.parameters import Id
+from tweeter.api.statuses import load_one, status_of
+from tweeter.api.writing import accounts, statuses
+from tweeter.models import Like, Tweet, closed_users
+from tweeter.values import Cursor
+from tweeter.web.views.acts import people
+
+LISTED, MOST_LISTED = 40, 80
+
+
+class Admirer(tuple[Any, int]):
+    """A user, listed by the id of the repost or like."""
+
+    id = property(lambda self: self[1])
+
+
+@endpoint("POST", "/api/v1/statuses/{id}/favourite", returns=Status, scope="write:favourites", limit="act")
+def favourite(request: Request, id: Id) -> Any:
+    """Likes a tweet."""
+    request.actions.like(request.identity.id, id)
+    return status_of(request, id, request.dbsession)
+
+
+@endpoint("POST", "/api/v1/statuses/{id}/unfavourite", returns=Status, scope="write:favourites", limit="act")
+def unfavourite(request: Request, id: Id) -> Any:
+    """Takes back a like."""
+    request.actions.unlike(request.identity.id, id)
+    return status_of(request, id, request.dbsession)
+
+
+@endpoint("POST", "/api/v1/statuses/{id}/reblog", returns=Status, scope="write:statuses", limit="act")
+def reblog(request: Request, id: Id, visibility: str = "public") -> Any:
+    """Reposts a tweet; returns the repost."""
+    return status_of(request, request.actions.repost(request.identity.id, id).id, request.dbsession)
+
+
+@endpoint("POST", "/api/v1/statuses/{id}/unreblog", returns=Status, scope="write:statuses", limit="act")
+def unreblog(request: Request, id: Id) -> Any:
+    """Undoes a repost; returns the tweet."""
+    tweet = load_one(request, request.dbsession, id).tweet
+    request.actions.undo_repost(request.identity.id, tweet.id)
+    return status_of(request, tweet.id, request.dbsession)
+
+
+@endpoint("GET", "/api/v1/statuses/{id}/favourited_by", returns=list[Account], scope="read:accounts", anonymous=True)
+def favourited_by(
+    request: Request, id: Id, limit: int = LISTED, max_id: Id | None = None, since_id: Id | None = None,
+    min_id: Id | None = None,
+) -> Any:  # fmt: skip
+    """The accounts that like a tweet, the latest like first."""
+    return _people(request, id, "likes", limit, max_id, since_id, min_id)
+
+
+@endpoint("GET", "/api/v1/statuses/{id}/reblogged_by", returns=list[Account], scope="read:accounts", anonymous=True)
+def reblogged_by(
+    request: Request, id: Id, limit: int = LISTED, max_id: Id | None = None, since_id: Id | None = None,
+    min_id: Id | None = None,
+) -> Any:  # fmt: skip
+    """The accounts that reposted a tweet, the latest repost first."""
+    return _people(request, id, "reposts", limit, max_id, since_id, min_id)
+
+
+def _people(request: Request, id: int, kind: str, limit: int, *window: int | None) -> Any:
+    with request.read_session() as session:
+        id = load_one(request, session, id).tweet.id
+
+    def read(cursor: Cursor) -> Found:
+        with request.read_session() as session:
+            found = [Admirer(each) for each in people(session, kind, id, cursor)]
+        return Found(found[: cursor.limit], len(found) > cursor.limit)
+
+    return accounts(request, [user.id for user, _ in paged(request, read, min(limit, MOST_LISTED), *window)])
+
+
+@endpoint("GET", "/api/v1/favourites", returns=list[Status], scope="read:favourites")
+def favourites(
+    request: Request, limit: int = DEFAULT, max_id: Id | None = None, since_id: Id | None = None,
+    min_id: Id | None = None,
+) -> Any:  # fmt: skip
+    """The tweets that the user likes, the latest like first. They are paged by ids of likes: use the Link header."""
+    me = request.identity.id
+
+    def read(cursor: Cursor) -> Found:
+        query = (
+            select(Like.tweet_id, Like.id)
+            .join(Tweet, Tweet.id == Like.tweet_id)
+            .where(Like.user_id == me, Like.id < cursor.before, Like.id > cursor.after)
+            .where(Tweet.user_id.not_in(closed_users))
+            .order_by(Like.id.desc())
+            .limit(cursor.limit + 1)
+        )
+        with request.read_session() as session:
+            likes = {tweet_id: like_id for tweet_id, like_id in session.execute(query)}  # noqa: C416 (a result has keys())
+            found = shown_of(session, me, likes)
+        return Found([each._replace(id=likes[each.id]) for each in found[: cursor.limit]], len(likes) > cursor.limit)
+
+    return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
