@@ -140,7 +140,8 @@ def interface_pages() -> Iterator[str]:
     for interface in vars(interfaces).values():
         if isinstance(interface, InterfaceClass) and interface.__module__.startswith(interfaces.__name__):
             yield f"## {interface.__name__}"
-            if bases := [base.__name__ for base in interface.__bases__ if base.__module__.startswith(interfaces.__name__)]:
+            own = (base for base in interface.__bases__ if base.__module__.startswith(interfaces.__name__))
+            if bases := [base.__name__ for base in own]:
                 yield f"Extends {', '.join(f'[{base}](#{base.lower()})' for base in bases)}."
             yield _prose(interface)
             yield _table(

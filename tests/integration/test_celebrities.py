@@ -270,13 +270,13 @@ def test_unfollow_during_the_fan_out_of_marks(delivery, sessions):
 
     add_to_each = store.add_to_each
 
-    def watched(kind, chunks, id_):
+    def watched(kind, chunks, id_, of=0):
         def each():
             for chunk in chunks:
                 unfollow()
                 yield chunk
 
-        return add_to_each(kind, each(), id_)
+        return add_to_each(kind, each(), id_, of)
 
     store.add_to_each = watched
     post(TWEET)

@@ -12,7 +12,7 @@ from tests.support.faults import breakable
 from tweeter.errors import Refused
 from tweeter.testing import Process
 from tweeter.timelines import projector
-from tweeter.values import Cursor, Timeline
+from tweeter.values import NOTHING, Cursor, Timeline
 
 pytestmark = pytest.mark.slow
 CONTEXT = multiprocessing.get_context("spawn")
@@ -106,8 +106,8 @@ def die_in_the_middle_of_a_delivery(url, backend, settings, user):
     process.page(Timeline("home", user), Cursor())
     add = projector.Projector._add
 
-    def die(self, added):
-        add(self, dict(list(added.items())[:2]))
+    def die(self, added, of=NOTHING):
+        add(self, dict(list(added.items())[:2]), of)
         os.kill(os.getpid(), signal.SIGKILL)
 
     projector.Projector._add = die

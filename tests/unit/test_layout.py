@@ -191,7 +191,9 @@ def declared() -> list[InterfaceClass]:
     return [
         value
         for value in vars(interfaces).values()
-        if isinstance(value, InterfaceClass) and value is not Interface and value.__module__.startswith(interfaces.__name__)
+        if isinstance(value, InterfaceClass)
+        and value is not Interface
+        and value.__module__.startswith(interfaces.__name__)
     ]
 
 

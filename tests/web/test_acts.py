@@ -55,7 +55,7 @@ def test_a_button_leads_back_to_the_page_with_the_tweet(ada: Person) -> None:
         ("", own),
     ):
         headers = {"Referer": came} if came else {}
-        assert act(ada, "like", tweet, **headers).location == f"{leads}#tweet-{tweet}"
+        assert act(ada, "like", tweet, 303, **headers).location == f"{leads}#tweet-{tweet}"
     assert f'id="tweet-{tweet}"' in ada.get("/").text
 
 
