@@ -205,7 +205,7 @@ def test_reposts_and_likes_change_in_place_and_are_undone_on_failure(ada: Page) 
     asked: list[str] = []
     ada.on("request", lambda request: asked.append(f"{request.method} {request.url.rpartition('/')[2]}"))
     held: list[Route] = []
-    ada.route("**/tweets/*/*", held.append)
+    ada.route("**/tweets/*/*", lambda route: held.append(route))
     with ada.expect_request("**/like"):
         ada.get_by_role("button", name="Like", exact=True).click()
     expect(like).to_have_attribute("aria-pressed", "true")  # before the server answers

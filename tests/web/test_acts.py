@@ -20,9 +20,11 @@ def button(page: webtest.TestResponse, tweet: int, name: str) -> str:
     return f"{found[2]} {re.sub('<[^>]+>', '', found[3])}" if found else ""
 
 
-def act(person: Person, name: str, tweet: int, status: int = 303, **headers: str) -> webtest.TestResponse:
+def act(
+    person: Person, name: str, tweet: int, status: int = 303, headers: dict[str, str] | None = None
+) -> webtest.TestResponse:
     url, fields = f"/tweets/{tweet}/{name}", {"csrf_token": person.token()}
-    return person.browser.post(url, fields, status=status, headers=headers)
+    return person.browser.post(url, fields, status=status, headers=headers or {})
 
 
 @pytest.mark.parametrize(("do", "undo", "name", "opposite"), ACTS)
@@ -55,13 +57,13 @@ def test_a_button_leads_back_to_the_page_with_the_tweet(ada: Person) -> None:
         ("", own),
     ):
         headers = {"Referer": came} if came else {}
-        assert act(ada, "like", tweet, 303, **headers).location == f"{leads}#tweet-{tweet}"
+        assert act(ada, "like", tweet, headers=headers).location == f"{leads}#tweet-{tweet}"
     assert f'id="tweet-{tweet}"' in ada.get("/").text
 
 
 def test_scripts_get_an_empty_answer(ada: Person) -> None:
     tweet = ada.post("hello")
-    assert act(ada, "like", tweet, 204, Accept="application/json").body == b""
+    assert act(ada, "like", tweet, 204, {"Accept": "application/json"}).body == b""
     assert button(ada.get(f"/tweets/{tweet}"), tweet, "unlike") == "true Unlike1 like"
 
 
