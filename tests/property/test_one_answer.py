@@ -179,7 +179,7 @@ def test_pages_match_sql_after_concurrent_actions_and_server_faults(broken_site)
 
 
 def live_together(site, steps=40):
-    """Eight threads post, reply, delete, follow, unfollow, rename and read. Returns the usernames by id."""
+    """Eight threads post, reply, delete, follow, mute, block, rename and read. Returns the usernames by id."""
     people = {}
     for number in range(6):
         with site.processes[0].acting() as actions:
@@ -212,10 +212,13 @@ def live_together(site, steps=40):
                     mine.append(tweet)
                 elif step < 0.75 and mine:
                     actions.delete(*mine.pop(chance.randrange(len(mine))))
-                elif step < 0.85:
+                elif step < 0.83:
                     actions.follow(who, people[other])
-                elif step < 0.95:
+                elif step < 0.89:
                     actions.unfollow(who, people[other])
+                elif step < 0.95:
+                    hide = ("mute", "unmute", "unmute", "block", "unblock", "unblock")
+                    getattr(actions, chance.choice(hide))(who, people[other])
                 else:
                     actions.change_profile(who, f"User {chance.random()}", "")
         except Refused:

@@ -18,9 +18,10 @@ from tweeter.api.writing import statuses
 from tweeter.db.sessions import insert_new, write
 from tweeter.models import PostedKey, Tweet, closed_users
 from tweeter.models.base import now
+from tweeter.timelines.kind import not_hidden
 from tweeter.values import Viewer
 from tweeter.web.viewers import relation, relations, viewer
-from tweeter.web.views.tweets import ancestor_ids, not_hidden
+from tweeter.web.views.tweets import ancestor_ids
 
 KEY_LASTS = timedelta(hours=24)
 PRUNED = 100
@@ -121,7 +122,7 @@ def descendant_ids(session: Session, id_: int, most: int, depth: int, viewer: Vi
     level, found = [id_], 0
     while level and depth and found < most:
         query = select(Tweet.parent_id, Tweet.id).where(
-            Tweet.parent_id.in_(level), Tweet.user_id.not_in(closed_users), *not_hidden(viewer)
+            Tweet.parent_id.in_(level), Tweet.user_id.not_in(closed_users), *not_hidden(Tweet.id, viewer)
         )
         rows = session.execute(query.order_by(Tweet.id).limit(most - found)).all()
         for parent, reply in rows:

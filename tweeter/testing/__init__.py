@@ -21,9 +21,9 @@
             return [lambda cache, id: ...]
 
 For a whole site, `one_answer(site, backends, faults, neighbour)` returns a stateful Hypothesis test. People post,
-reply, delete, follow, rename and close accounts while caches are wiped, processes restart, and each `Fault` breaks and
-repairs servers. `neighbour` is another site with the same stores. After each step, every backend must return the same
-pages.
+reply, delete, follow, mute, block, rename and close accounts while caches are wiped, processes restart, and each
+`Fault` breaks and repairs servers. `neighbour` is another site with the same stores. After each step, every backend
+must return the same pages.
 
 Requires the packages of the extra `testing`.
 """

@@ -3,7 +3,19 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, SQLColumnExpression, and_, bindparam, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Select,
+    SQLColumnExpression,
+    and_,
+    bindparam,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session, aliased
 from zope.interface import implementer
 
@@ -38,14 +50,24 @@ def within(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
     return and_(id_ < bindparam("before"), id_ > bindparam("after"))
 
 
-def shown(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
-    """The condition that the tweet's author is not hidden from VIEWER, or is the timeline's owner.
+def author_of(id_: SQLColumnExpression[int]) -> ScalarSelect[int]:
+    """The author of a tweet, to compare with `hidden_from`.
 
-    The author is read by a scalar subquery, so that the planner does not join the hidden authors before the limit.
+    A scalar subquery on the id by which a page is read: PostgreSQL then reads the page as if nobody was hidden, and
+    checks each tweet. With a condition on a joined author it may scan all tweets instead.
     """
-    shown = aliased(Tweet, name="shown")
-    author = select(shown.user_id).where(shown.id == id_).scalar_subquery()
-    return or_(author.not_in(hidden_from(VIEWER)), author == OWNER)
+    tweet = aliased(Tweet, name="shown")
+    return select(tweet.user_id).where(tweet.id == id_).scalar_subquery()
+
+
+def shown(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
+    """The condition that a tweet's author is not hidden from VIEWER, or is the timeline's owner."""
+    return or_(author_of(id_).not_in(hidden_from(VIEWER)), author_of(id_) == OWNER)
+
+
+def not_hidden(id_: SQLColumnExpression[int], viewer: Viewer) -> list[ColumnElement[bool]]:
+    """The condition that a tweet's author is not hidden from the viewer; none if nobody is."""
+    return [author_of(id_).not_in(hidden_from(literal(viewer.id)))] if viewer.hidden else []
 
 
 @implementer(ITimelineKind)

@@ -31,6 +31,7 @@ _COUNTS = {
     kind: f' <span class="act {kind}">{_ICON % kind}%d<span class="sr"> %b</span></span>'.encode() for kind in KINDS
 }
 _NONE = (b"", b"")
+FILLED = 20_000  # some 1 KB each
 
 
 def reason(repost: Repost, me: int | None, mount: str) -> bytes:
@@ -60,11 +61,17 @@ def counts(tweet: TweetView) -> bytes:
 
 def buttons(tweet: TweetView, marks: Page, me: int, mount: str) -> bytes:
     """The buttons to repost and to like the tweet, with their numbers; the link to delete one's own."""
-    id_, own = tweet.id, tweet.user_id == me
-    template = _buttons(mount)[id_ in marks.reposted, id_ in marks.liked, own]
-    reposts = (b"%d" % tweet.reposts, b" " + _words(tweet.reposts, b"repost")) if tweet.reposts else _NONE
-    likes = (b"%d" % tweet.likes, b" " + _words(tweet.likes, b"like")) if tweet.likes else _NONE
-    return template % ((id_, *reposts, id_, *likes, id_) if own else (id_, *reposts, id_, *likes))
+    id_ = tweet.id
+    state = (id_ in marks.reposted, id_ in marks.liked, tweet.user_id == me)
+    return _filled(id_, tweet.reposts, tweet.likes, state, mount)
+
+
+@lru_cache(maxsize=FILLED)
+def _filled(id_: int, reposts: int, likes: int, state: tuple[bool, bool, bool], mount: str) -> bytes:
+    """Cached, because most readers of a tweet see the same buttons."""
+    one = (b"%d" % reposts, b" " + _words(reposts, b"repost")) if reposts else _NONE
+    other = (b"%d" % likes, b" " + _words(likes, b"like")) if likes else _NONE
+    return _buttons(mount)[state] % ((id_, *one, id_, *other, id_) if state[2] else (id_, *one, id_, *other))
 
 
 def _words(count: int, noun: bytes) -> bytes:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from tweeter.models import Hidden, Mention, Tweet, closed_users, hidden_from
-from tweeter.timelines.kind import TimelineKind
+from tweeter.timelines.kind import TimelineKind, author_of
 from tweeter.values import TweetCreated
 
 
@@ -20,7 +20,7 @@ class Mentions(TimelineKind):
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
         mentioned = select(Mention.tweet_id).join(Tweet, Tweet.id == Mention.tweet_id)
-        shown = (Tweet.user_id.not_in(closed_users), Tweet.user_id.not_in(hidden_from(owner)))
+        shown = (Tweet.user_id.not_in(closed_users), author_of(Mention.tweet_id).not_in(hidden_from(owner)))
         return mentioned.where(Mention.user_id == owner, *shown)
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:

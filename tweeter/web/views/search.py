@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 from pyramid.request import Request
 from pyramid.view import view_config
-from sqlalchemy import ColumnElement, func, literal, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from tweeter import ids, text
 from tweeter.db.sessions import time_limit
-from tweeter.models import Hashtag, Tweet, User, closed_users, hidden_from
+from tweeter.models import Hashtag, Tweet, User, closed_users
 from tweeter.services.people import find_user
+from tweeter.timelines.kind import not_hidden
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import NOBODY, Cursor, Entry, Page, Viewer
 from tweeter.web.viewers import viewer
@@ -87,36 +88,34 @@ def find_tweets(session: Session, q: str, cursor: Cursor, viewer: Viewer = NOBOD
 
     Those of authors hidden from the viewer are not found.
     """
-    shown: ColumnElement[bool] = Tweet.user_id.not_in(closed_users)
-    if viewer.hidden:
-        shown &= Tweet.user_id.not_in(hidden_from(literal(viewer.id)))
     parts = list(text.segments(q))
     if len(parts) == 1 and parts[0].kind == "hashtag":
-        found, looked_until = _tagged(session, text.fold(parts[0].value), cursor, shown), None
+        found, looked_until = _tagged(session, text.fold(parts[0].value), cursor, viewer), None
     else:
-        found, looked_until = _containing(session, text.fold(q), cursor, shown)
+        found, looked_until = _containing(session, text.fold(q), cursor, viewer)
     tweets = load_tweets(session, found)
     page = Page.cut([Entry(tweets[id_], id_) for id_ in found if id_ in tweets], cursor.limit)
     return Found(page._replace(older=looked_until), looked_until) if looked_until else Found(page)
 
 
-def _tagged(session: Session, tag: str, cursor: Cursor, shown: ColumnElement[bool]) -> list[int]:
+def _tagged(session: Session, tag: str, cursor: Cursor, viewer: Viewer) -> list[int]:
     query = select(Hashtag.tweet_id).join(Tweet, Tweet.id == Hashtag.tweet_id)
     within = (Hashtag.tweet_id < cursor.before, Hashtag.tweet_id > cursor.after)
-    query = query.where(Hashtag.tag == tag, *within, shown)
+    query = query.where(
+        Hashtag.tag == tag, *within, Tweet.user_id.not_in(closed_users), *not_hidden(Hashtag.tweet_id, viewer)
+    )
     return list(session.scalars(query.order_by(Hashtag.tweet_id.desc()).limit(cursor.limit + 1)))
 
 
-def _containing(
-    session: Session, words: str, cursor: Cursor, shown: ColumnElement[bool]
-) -> tuple[list[int], int | None]:
+def _containing(session: Session, words: str, cursor: Cursor, viewer: Viewer) -> tuple[list[int], int | None]:
     """A page of ids and one more. If the work is bounded before that: fewer, and the id down to which it searched."""
     found: list[int] = []
     before, end = cursor.before, monotonic() + ENOUGH
     for _ in range(MOST_ROWS // ROWS_AT_ONCE):
         older = select(Tweet.id).where(Tweet.id < before).order_by(Tweet.id.desc())
         last = session.scalar(older.offset(ROWS_AT_ONCE - 1).limit(1))
-        part = older.where(Tweet.id >= (last or 0), Tweet.folded.contains(words, autoescape=True), shown)
+        shown = (Tweet.user_id.not_in(closed_users), *not_hidden(Tweet.id, viewer))
+        part = older.where(Tweet.id >= (last or 0), Tweet.folded.contains(words, autoescape=True), *shown)
         found += session.scalars(part.limit(cursor.limit + 1 - len(found)))
         if last is None or len(found) > cursor.limit:
             return found, None

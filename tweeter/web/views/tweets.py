@@ -6,13 +6,13 @@ from pyramid.httpexceptions import HTTPFound
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from sqlalchemy import ColumnElement, literal, select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.errors import Missing, Refused
-from tweeter.models import Tweet, closed_users, hidden_from
+from tweeter.models import Tweet, closed_users
+from tweeter.timelines.kind import not_hidden
 from tweeter.timelines.queries import load_tweets
-from tweeter.values import Viewer
 from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.viewers import Relation, relation, viewer
@@ -81,7 +81,7 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
     after = parameter(request, "after", least=0)
     replies_to = (
         select(Tweet.id)
-        .where(Tweet.parent_id == id_, Tweet.id > after, Tweet.user_id.not_in(closed_users), *not_hidden(me))
+        .where(Tweet.parent_id == id_, Tweet.id > after, Tweet.user_id.not_in(closed_users), *not_hidden(Tweet.id, me))
         .order_by(Tweet.id)
         .limit(limit + 1)
     )
@@ -114,11 +114,6 @@ def tweet_page(request: Request, id_: int, form: Form | None = None) -> dict[str
         "first": "after" not in request.GET,
         "form": form or Form(drafts.take(request, "tweets") if tweet and request.identity else {}),
     }
-
-
-def not_hidden(viewer: Viewer) -> list[ColumnElement[bool]]:
-    """The condition that a tweet's author is not hidden from the viewer, if there are any."""
-    return [Tweet.user_id.not_in(hidden_from(literal(viewer.id)))] if viewer.hidden else []
 
 
 def ancestor_ids(session: Session, id_: int, depth: int = GREATEST_DEPTH) -> list[int]:
