@@ -37,10 +37,10 @@ def look(process, viewer, timeline, limit=10):
     """A page for the viewer, the backend that served it, and the page from SQL."""
     with process.sessions() as session:
         written = session.scalar(select(User.last_write).where(User.id == viewer))
-    cursor = Cursor(limit=limit)
+    cursor, reader = Cursor(limit=limit), Viewer(viewer, written)
     with measure.measuring() as meter:
-        page = process.timelines.page(timeline, cursor, Viewer(viewer, written))
-    return page, meter.served_by, PullTimelines("sql", process.sessions, process.kinds).page(timeline, cursor)
+        page = process.timelines.page(timeline, cursor, reader)
+    return page, meter.served_by, PullTimelines("sql", process.sessions, process.kinds).page(timeline, cursor, reader)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -61,7 +61,9 @@ def test_own_writes_of_the_viewer_are_merged(process, seed):
         look(process, ann, timeline)
     pause(process)
     for number in range(OPERATIONS):
-        match chance.choice(["post", "reply", "delete", "rename", "follow", "follow"]):
+        match chance.choice(
+            ["post", "reply", "delete", "rename", "follow", "follow", "repost", "undo", "like", "unlike"]
+        ):
             case "post":
                 mine.append(act(process, "post", ann, f"post {number}"))
             case "reply":
@@ -72,6 +74,10 @@ def test_own_writes_of_the_viewer_are_merged(process, seed):
                 name = chance.choice(["bob", "cid"])
                 act(process, "unfollow" if name in follows else "follow", ann, name)
                 follows ^= {name}
+            case "repost" | "like" as name:
+                act(process, name, ann, chance.choice([*mine, *answers]))
+            case "undo" | "unlike" as name:
+                act(process, "undo_repost" if name == "undo" else name, ann, chance.choice([*mine, *answers]))
             case _:
                 act(process, "change_profile", ann, f"Ann {number}", "")
         for timeline in timelines:
