@@ -3,17 +3,15 @@
 from typing import Any
 
 from pyramid.request import Request
-from sqlalchemy import select
 
 from tweeter.api.endpoints import endpoint
 from tweeter.api.entities import Account, Status
-from tweeter.api.entries import shown_of
 from tweeter.api.paging import DEFAULT, MOST, Found, paged
 from tweeter.api.parameters import Id
 from tweeter.api.statuses import load_one, status_of
+from tweeter.api.timelines import reader
 from tweeter.api.writing import accounts, statuses
-from tweeter.models import Like, Tweet, closed_users
-from tweeter.values import Cursor
+from tweeter.values import Cursor, Timeline
 from tweeter.web.views.acts import people
 
 LISTED, MOST_LISTED = 40, 80
@@ -89,20 +87,5 @@ def favourites(
     min_id: Id | None = None,
 ) -> Any:  # fmt: skip
     """The tweets that the user likes, the latest like first. They are paged by ids of likes: use the Link header."""
-    me = request.identity.id
-
-    def read(cursor: Cursor) -> Found:
-        query = (
-            select(Like.tweet_id, Like.id)
-            .join(Tweet, Tweet.id == Like.tweet_id)
-            .where(Like.user_id == me, Like.id < cursor.before, Like.id > cursor.after)
-            .where(Tweet.user_id.not_in(closed_users))
-            .order_by(Like.id.desc())
-            .limit(cursor.limit + 1)
-        )
-        with request.read_session() as session:
-            likes = {tweet_id: like_id for tweet_id, like_id in session.execute(query)}  # noqa: C416 (a result has keys())
-            found = shown_of(session, me, likes)
-        return Found([each._replace(id=likes[each.id]) for each in found[: cursor.limit]], len(likes) > cursor.limit)
-
+    read = reader(request, Timeline("likes", request.identity.id))
     return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))

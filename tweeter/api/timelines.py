@@ -33,7 +33,7 @@ def home(
     min_id: Id | None = None,
 ) -> Any:
     """The tweets and reposts of the user and of those whom they follow."""
-    read = _reader(request, Timeline("home", request.identity.id))
+    read = reader(request, Timeline("home", request.identity.id))
     return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 
 
@@ -46,7 +46,7 @@ def public(
     if remote or only_media:
         return []
     return statuses(
-        request, paged(request, _reader(request, Timeline("public")), min(limit, MOST), max_id, since_id, min_id)
+        request, paged(request, reader(request, Timeline("public")), min(limit, MOST), max_id, since_id, min_id)
     )
 
 
@@ -88,7 +88,7 @@ def of_account(
     user_of(request, id)
     if only_media or pinned:
         return []
-    read = _reader(request, Timeline("profile", id))
+    read = reader(request, Timeline("profile", id))
     if exclude_replies:
         read = _filtered(read, lambda shown: shown.repost is not None or shown.tweet.parent_id is None)
     if exclude_reblogs:
@@ -108,7 +108,9 @@ def user_of(request: Request, id: int) -> User:
     return user
 
 
-def _reader(request: Request, timeline: Timeline) -> Read:
+def reader(request: Request, timeline: Timeline) -> Read:
+    """Reads the entries of a timeline."""
+
     def read(cursor: Cursor) -> Found:
         page = page_of(request, timeline, cursor)
         return Found(shown_on(page), page.older is not None)

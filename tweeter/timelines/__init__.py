@@ -18,12 +18,15 @@ from zope.interface.verify import verifyObject
 
 from tweeter.errors import SettingError
 from tweeter.interfaces import (
+    IBulkStore,
     IMaterializedTimelines,
     IPageStore,
     ITimelineKinds,
     ITimelines,
     ITimelineStore,
+    ITogetherStore,
     ITweetCache,
+    IWarmingStore,
 )
 from tweeter.plugins import REGISTERED, dotted, include
 from tweeter.timelines.push import PushTimelines
@@ -41,6 +44,9 @@ def add_timeline_store(config: Configurator, name: str, store: ITimelineStore, c
 
     `name` is the `__name__` of the module. An IPageStore reads the tweets of this cache together with the ids.
     """
+    for interface in (IBulkStore, IPageStore, ITogetherStore, IWarmingStore):
+        if interface.providedBy(store):
+            _verify(name, interface, store)
     _verify(name, ITimelineStore, store)
     _verify(name, ITweetCache, cache)
     database = config.registry.database

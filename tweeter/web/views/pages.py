@@ -66,8 +66,8 @@ def timeline_page(request: Request, timeline: Timeline, title: str, path: str = 
     page = page_of(request, timeline, page_cursor(request))
     first = "before" not in request.GET
     poll = None
-    if first:
-        kind = request.registry.getUtility(ITimelineKinds)[timeline.kind]
+    kind = request.registry.getUtility(ITimelineKinds)[timeline.kind]
+    if first and not kind.refers:  # only the viewer's own acts add to such a timeline
         user = f"&user={timeline.owner}" if kind.owned and not kind.private else ""
         since = _since(page, request.authenticated_userid)
         poll = at(request, f"/newer?timeline={timeline.kind}{user}&{since}")
