@@ -1,5 +1,6 @@
 """`tweeter demo`: a reproducible sample site that never changes existing rows."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tweeter import ids
 from tweeter.cli import main
 from tweeter.cli.demo import make_demo, world
 from tweeter.errors import TweeterError
-from tweeter.models import Mention, OutboxEvent, Relationship, Tweet, User
+from tweeter.models import Like, Mention, OutboxEvent, Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.services.passwords import Passwords
 from tweeter.text import USERNAME, clean_message, count_characters, segments
@@ -57,8 +58,17 @@ def test_demo_has_users_follows_tweets_and_replies(ini, engine, sessions, capsys
         people = session.scalars(select(User)).all()
         assert 250 < len(people) < 400
         assert all(USERNAME.fullmatch(person.username) for person in people)
-        tweets = session.scalars(select(Tweet).order_by(Tweet.id)).all()
+        tweets = session.scalars(select(Tweet).where(Tweet.repost_of_id.is_(None)).order_by(Tweet.id)).all()
         assert 3000 < len(tweets) < 6000
+        reposts = session.scalars(select(Tweet).where(Tweet.repost_of_id.is_not(None))).all()
+        likes = session.scalars(select(Like)).all()
+        assert len(reposts) > 800
+        assert len(likes) > 3000
+        for counted, acts in (("reposts_count", [(row.id, row.repost_of_id) for row in reposts]),
+                              ("likes_count", [(row.id, row.tweet_id) for row in likes])):  # fmt: skip
+            assert all(id_ > tweet_id for id_, tweet_id in acts)
+            counts = Counter(tweet_id for _, tweet_id in acts)
+            assert {tweet.id: number for tweet in tweets if (number := getattr(tweet, counted))} == counts
         assert all(tweet.date == ids.date_of(tweet.id) for tweet in tweets)
         assert now() - timedelta(minutes=30) < tweets[-1].date <= now()
         assert now() - timedelta(days=7) < tweets[0].date

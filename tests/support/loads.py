@@ -75,7 +75,7 @@ def check_counters(engine: Engine) -> None:
     with make_sessions(engine)() as session:
         wrong = session.scalars(
             select(User.username).where(
-                (User.tweets_count != count_of(Tweet.user_id))
+                (User.tweets_count != count_of(Tweet.user_id, Tweet.repost_of_id.is_(None)))
                 | (User.following_count != count_of(Relationship.from_user_id))
                 | (User.followers_count != count_of(Relationship.to_user_id))
             )
@@ -84,8 +84,8 @@ def check_counters(engine: Engine) -> None:
     check_searchable(engine)
 
 
-def count_of(column: Any) -> Any:
-    return select(func.count()).where(column == User.id).correlate(User).scalar_subquery()
+def count_of(column: Any, *where: Any) -> Any:
+    return select(func.count()).where(column == User.id, *where).correlate(User).scalar_subquery()
 
 
 def killed_load(commits: int, *arguments: str) -> int:

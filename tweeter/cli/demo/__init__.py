@@ -2,17 +2,18 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import ids, outbox, text
 from tweeter.cli.demo.texts import read_texts
 from tweeter.cli.demo.world import DAYS, World, make_world
 from tweeter.console.commands import CommandError, Site, add_ini, open_site
-from tweeter.db.sessions import begin_immediate
-from tweeter.models import Hashtag, Mention, Relationship, Tweet, User
+from tweeter.db.sessions import begin_immediate, write
+from tweeter.models import Hashtag, Like, Mention, Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.services.checks import check_password
 from tweeter.values import Reloaded
@@ -144,6 +145,7 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
             for tweet_id, post in zip(tweet_ids, posts, strict=True)
         ],
     )
+    _write_acts(session, world, start_ms, round(moment.timestamp() * 1000), user_ids, id_of_post)
     entities = [(tweet_id, text.entities(post.text)) for tweet_id, post in zip(tweet_ids, posts, strict=True)]
     session.execute(
         insert(Mention),
@@ -159,6 +161,29 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
         [{"tag": tag, "tweet_id": tweet_id} for tweet_id, found in entities for tag in sorted(found.hashtags)],
     )
     return len(posts)
+
+
+def _write_acts(
+    session: Session, world: World, start_ms: int, end_ms: int, user_ids: Sequence[int], id_of_post: dict[int, int]
+) -> None:
+    """Inserts the reposts and likes up to the moment, and counts them."""
+    acts = [act for act in world.acts if start_ms + act.time <= end_ms]
+    act_ids = _give_ids(session, [ids.first_id_of_ms(start_ms + act.time) for act in acts])
+    reposts, likes, counts = [], [], dict[int, Counter[str]]()
+    for id_, act in zip(act_ids, acts, strict=True):
+        user_id, tweet_id = user_ids[act.user], id_of_post[id(act.post)]
+        counts.setdefault(tweet_id, Counter())["reposts_count" if act.is_repost else "likes_count"] += 1
+        if act.is_repost:
+            date = ids.date_of(id_)
+            reposts.append({"id": id_, "user_id": user_id, "message": "", "date": date, "repost_of_id": tweet_id})
+        else:
+            likes.append({"id": id_, "user_id": user_id, "tweet_id": tweet_id})
+    if reposts:
+        session.execute(insert(Tweet), reposts)
+    if likes:
+        session.execute(insert(Like), likes)
+    for tweet_id, counted in counts.items():
+        write(session, update(Tweet).where(Tweet.id == tweet_id).values(dict(counted)))
 
 
 def _give_ids(session: Session, wanted: list[int]) -> list[int]:

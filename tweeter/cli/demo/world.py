@@ -28,11 +28,21 @@ class Post(NamedTuple):
     of_circle: bool = False  # it is about the topic of the author's circle
 
 
+class Act(NamedTuple):
+    """A repost or a like: the index of its user, its time, and the tweet."""
+
+    user: int
+    time: int
+    post: Post
+    is_repost: bool
+
+
 class World(NamedTuple):
     people: list[Person]
     demo: int | None  # the index of the account to sign in with
     follows: set[tuple[int, int]]
     posts: list[Post]  # in the order of time
+    acts: list[Act]  # in the order of time
 
 
 def make_world(taken: set[str], demo_account: str | None) -> World:
@@ -47,7 +57,9 @@ def make_world(taken: set[str], demo_account: str | None) -> World:
         demo = len(people)
         people.append(Person(free_name(demo_account, taken), "Demo", texts.demo.bio, 1, 0, 1, texts.circles[0]))
         follows |= _follows_of_demo(rng, people, demo)
-    return World(people, demo, follows, _Talk(fill, people, follows, demo).posts())
+    talk = _Talk(fill, people, follows, demo)
+    posts = talk.posts()
+    return World(people, demo, follows, posts, talk.acts(posts))
 
 
 def _make_follows(rng: Random, people: list[Person]) -> set[tuple[int, int]]:
@@ -106,6 +118,27 @@ class _Talk:
         for root in roots:
             posts += self._answers(root)
         return sorted((post for post in posts if post.time < END), key=lambda post: post.time)
+
+    def acts(self, posts: list[Post]) -> list[Act]:
+        """Followers like a tweet, and some repost it; so do the followers of those who reposted it."""
+        rng = self._rng
+        acts = []
+        for post in posts:
+            audience = [(follower, post.time) for follower in self._followers[post.author]]
+            done = {post.author}
+            while audience:
+                user, time = audience.pop(rng.randrange(len(audience)))
+                interest = (0.09 if post.of_circle else 0.05) / (1 + math.log1p(len(self._followers[post.author])) / 2)
+                if user in done or rng.random() > interest:
+                    continue
+                done.add(user)
+                time += int(rng.lognormvariate(math.log(40), 1.2) * 60_000) + 2_000
+                if time < END:
+                    acts.append(Act(user, time, post, is_repost=False))
+                    if rng.random() < 0.3 and user != self._demo:
+                        acts.append(Act(user, time + 1_000, post, is_repost=True))
+                        audience += [(follower, time) for follower in self._followers[user][:40]]
+        return sorted(acts, key=lambda act: act.time)
 
     def _of_person(self, i: int) -> list[Post]:
         person, rng = self._people[i], self._rng
