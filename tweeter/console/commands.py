@@ -48,8 +48,8 @@ class Site(NamedTuple):
 
     @contextmanager
     def acting(self) -> Iterator[Moderation]:
-        """Operators' actions in a transaction of their own, committed at the end of the block. It begins with the first statement:
-        a password is hashed before anything is locked."""
+        """Operators' actions in a transaction of their own, committed at the end of the block. It begins with the first
+        statement: a password is hashed before anything is locked."""
         with make_sessions(self.engine, writing=True).begin() as session:
             yield Moderation(session, self.passwords, self.settings["tweeter.message_limit"])
 

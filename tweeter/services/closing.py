@@ -1,8 +1,9 @@
 """Removes the rows of closed accounts and of deleted tweets, a chunk at a time (`chunks.in_chunks`).
 
-Closing an account sets `closed` in its row, and every page excludes it from then on. A suspended account keeps its rows. It may have a million followers
-and tweets, so `tweeter.services.housekeeping` or `tweeter user close` removes their rows afterwards. Each chunk is
-complete in itself: any process continues where another was killed, and several may work at once.
+Closing an account sets `closed` in its row, and every page excludes it from then on. A suspended account keeps its
+rows. It may have a million followers and tweets, so `tweeter.services.housekeeping` or `tweeter user close` removes
+their rows afterwards. Each chunk is complete in itself: any process continues where another was killed, and several may
+work at once.
 """
 
 from collections import Counter
