@@ -222,7 +222,7 @@ class ProfileChanged(Event, frozen=True):
 
 
 class AccountClosed(Event, frozen=True):
-    """The account is closed. Its tweets are removed later, and recorded as TweetsDeleted."""
+    """The account is closed or suspended. Tweets that are removed later are recorded as TweetsDeleted."""
 
     user_id: int
 
@@ -234,7 +234,7 @@ class Truncated(Event, frozen=True):
 
 
 class Reloaded(Event, frozen=True):
-    """A bulk load changed so much that every timeline becomes cold."""
+    """A bulk load, or the end of a suspension, changed so much that every timeline becomes cold."""
 
 
 AnyEvent = (

@@ -21,11 +21,13 @@ from oauthlib.oauth2 import (
     RevocationEndpoint,
     TokenEndpoint,
 )
+from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
 from pyramid.request import Request
 from sqlalchemy import delete, select
 
 from tweeter.api.tokens import Tokens
 from tweeter.db.sessions import write
+from tweeter.errors import Refused
 from tweeter.models import AccessToken, Application, AuthorizationCode, User
 from tweeter.models.base import now
 from tweeter.web.views.accounts import check_password, rehash
@@ -171,7 +173,10 @@ class Validator(RequestValidator):
 
     def validate_user(self, username: str, password: str, client: Any, asked: Any, *args: Any, **kwargs: Any) -> bool:
         """Under the limits of the sign-in page. Raises TooManyRequests, Busy."""
-        user = check_password(self._request, username, password)
+        try:
+            user = check_password(self._request, username, password)
+        except Refused as error:
+            raise InvalidGrantError(str(error), request=asked) from None
         if user is None:
             return False
         rehash(self._request, user, password)

@@ -24,6 +24,7 @@ COMMANDS = (
     "demo",
     "load",
     "user",
+    "tweet",
     "verify",
     "truncate",
     "site-id",

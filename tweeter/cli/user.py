@@ -1,28 +1,36 @@
-"""`tweeter user add|password|close`: account administration."""
+"""`tweeter user add|password|suspend|unsuspend|close`: account administration."""
 
 import argparse
 import getpass
-import re
 import sys
 
 from sqlalchemy import func, select
 
-from tweeter.console.commands import CommandError, Site, add_ini, open_site
+from tweeter.console.commands import CommandError, Site, add_ini, ini_first, open_site
 from tweeter.console.progress import progress
 from tweeter.db.chunks import in_chunks
 from tweeter.models import Mention
 from tweeter.services.checks import check_password
 from tweeter.services.closing import remove_some
 
-_INI = re.compile(r"\.ini(?:$|[#?])")
+_SUSPENDED = {
+    ("suspend", True): "Suspended {}.",
+    ("suspend", False): "{} is suspended already.",
+    ("unsuspend", True): "{} is not suspended any more.",
+    ("unsuspend", False): "{} is not suspended.",
+}
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    parser = subparsers.add_parser("user", help="add an account, change its password, close it")
-    verbs = parser.add_subparsers(title="action", metavar="add|password|close", dest="verb", required=True)
+    parser = subparsers.add_parser("user", help="add an account, change its password, suspend or close it")
+    verbs = parser.add_subparsers(
+        title="action", metavar="add|password|suspend|unsuspend|close", dest="verb", required=True
+    )
     for verb, help_ in (
         ("add", "add an account"),
         ("password", "give an account a new password; it ends all its sessions"),
+        ("suspend", "hide an account, its tweets and follows from every page, and end its sessions"),
+        ("unsuspend", "show a suspended account again, as it was"),
         ("close", "delete an account with its tweets, its followers and follows"),
     ):
         command = verbs.add_parser(verb, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
@@ -30,7 +38,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         command.add_argument("name", metavar="NAME", help="the username; INI and NAME may come in any order")
         if verb == "close":
             command.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-        else:
+        elif verb in ("add", "password"):
             command.add_argument(
                 "--password",
                 metavar="P",
@@ -40,9 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    ini, name = args.ini, args.name
-    if _INI.search(name) and not _INI.search(ini):
-        ini, name = name, ini
+    ini, name = ini_first(args.ini, args.name)
     name = name.removeprefix("@")
     with open_site(ini) as site:
         if args.verb == "close":
@@ -58,6 +64,12 @@ def run(args: argparse.Namespace) -> int:
             with site.acting() as actions:
                 username = actions.sign_up(name, password).username
             print(f"Added {username}.")
+        elif args.verb in ("suspend", "unsuspend"):
+            with site.acting() as actions:
+                user = actions.find(name)
+                username = user.username
+                changed = actions.suspend(user.id) if args.verb == "suspend" else actions.unsuspend(user.id)
+            print(_SUSPENDED[args.verb, changed].format(username))
         else:
             with site.acting() as actions:
                 user_id = actions.find(name).id

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import re
 import signal
 from collections.abc import Iterator
 from configparser import Error as IniError
@@ -21,9 +22,11 @@ from tweeter.db.sessions import make_sessions
 from tweeter.errors import BackendUnavailable, TweeterError
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.models import Base
-from tweeter.services.actions import Actions
+from tweeter.services.moderation import Moderation
 from tweeter.services.passwords import Passwords
 from tweeter.settings import read_ini
+
+_INI = re.compile(r"\.ini(?:$|[#?])")
 
 
 class CommandError(TweeterError):
@@ -44,16 +47,21 @@ class Site(NamedTuple):
         return Passwords.of(self.settings)
 
     @contextmanager
-    def acting(self) -> Iterator[Actions]:
-        """Actions in a transaction of their own, committed at the end of the block. It begins with the first statement:
-        a password is hashed before anything is locked."""
+    def acting(self) -> Iterator[Moderation]:
+        """Operators' actions in a transaction of their own, committed at the end of the block. It begins with the first
+        statement: a password is hashed before anything is locked."""
         with make_sessions(self.engine, writing=True).begin() as session:
-            yield Actions(session, self.passwords, self.settings["tweeter.message_limit"])
+            yield Moderation(session, self.passwords, self.settings["tweeter.message_limit"])
 
 
 def add_ini(parser: argparse.ArgumentParser) -> None:
     """Adds the positional argument that every command has."""
     parser.add_argument("ini", metavar="INI", help="the site's ini file, for example development.ini")
+
+
+def ini_first(ini: str, other: str) -> tuple[str, str]:
+    """The arguments INI and another, which may come in any order."""
+    return (other, ini) if _INI.search(other) and not _INI.search(ini) else (ini, other)
 
 
 def count(text: str) -> int:

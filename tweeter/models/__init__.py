@@ -10,7 +10,17 @@ from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
 from tweeter.models.timelines import StoredTimeline, TimelineEntry, TimelineRun
 from tweeter.models.tweet import CounterChange, DeletedTweet, Hashtag, Like, Mention, Tweet
-from tweeter.models.user import Block, Celebrity, Hidden, Mute, Relationship, User, closed_users, hidden_from
+from tweeter.models.user import (
+    Block,
+    Celebrity,
+    Hidden,
+    Mute,
+    Relationship,
+    User,
+    closed_users,
+    hidden_from,
+    removed_users,
+)
 
 __all__ = [
     "AccessToken",
@@ -43,6 +53,7 @@ __all__ = [
     "User",
     "closed_users",
     "hidden_from",
+    "removed_users",
 ]
 
 configure_mappers()

@@ -28,7 +28,8 @@ class User(Base):
     `auth_version` ends all sessions. `password_hash` is empty for users loaded from a file: signing in as one of them
     is impossible until a password is set.
 
-    No page shows a `closed` account, its tweets or its follows; `closing.remove_some` removes its rows.
+    No page shows a `closed` account, its tweets or its follows; `closing.remove_some` removes its rows, unless it is
+    `suspended`, too: then it may return.
     """
 
     __tablename__ = "users"
@@ -47,6 +48,7 @@ class User(Base):
     # Read by search.
     folded_name: Mapped[str] = mapped_column(Text, default=folded("display_name"), server_default="", deferred=True)
     closed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    suspended: Mapped[bool] = mapped_column(default=False, server_default=false())  # and always closed, too
     # The number of this account's last write (see `outbox.NUMBER`): the viewer's pages must contain it.
     last_write: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # Grows with each change of the authors that are hidden from this user; 0 if there never were any.
@@ -72,6 +74,7 @@ class Celebrity(Base):
 
 
 closed_users = select(User.id).where(User.closed)  # for `not_in`
+removed_users = User.closed & ~User.suspended  # the condition of those who never return
 
 
 class Relationship(Base):

@@ -63,7 +63,7 @@ class Accounts(Acting):
         `tweeter.services.closing` removes the rows later: there may be millions, which would lock others too long.
         """
         user = self._user(user_id, lock=True)
-        user.closed = True
+        user.closed, user.suspended = True, False
         user.username_key = f"!{user_id}"  # not a valid username
         user.display_name = user.bio = user.password_hash = ""
         user.auth_version = user.auth_version + 1

@@ -11,7 +11,7 @@ from tweeter.db.sessions import write
 from tweeter.errors import Missing, Refused
 from tweeter.models import Block, User
 from tweeter.services.passwords import Passwords
-from tweeter.services.people import find_user
+from tweeter.services.people import SUSPENDED, find_user
 
 
 def blocked_between(one: Any, other: Any) -> ColumnElement[bool]:
@@ -25,7 +25,12 @@ def blocked_between(one: Any, other: Any) -> ColumnElement[bool]:
 
 
 class Acting:
-    """Actions within the session's transaction. They take ids and return rows."""
+    """Actions within the session's transaction. They take ids and return rows.
+
+    They find no account that is `_gone`, and nothing of it.
+    """
+
+    _gone: ColumnElement[bool] = User.closed.expression
 
     def __init__(self, session: Session, passwords: Passwords, message_limit: int) -> None:
         self._session = session
@@ -34,15 +39,21 @@ class Acting:
 
     def find(self, username: str) -> User:
         """The user with that username, case-insensitive."""
-        user = find_user(self._session, username)
+        user = find_user(self._session, username, suspended=True)
         if user is None:
             raise Missing(f"There is no user called {text.clean_line(username)[:20]}.")
-        return user
+        return self._there(user)
 
     def _user(self, user_id: int, lock: bool = False) -> User:
         user = self._session.get(User, user_id, with_for_update=lock or None)
-        if user is None or user.closed:
+        if user is None:
             raise Missing("This account is closed.")
+        return self._there(user)
+
+    def _there(self, user: User) -> User:
+        """The user. Raises Missing for an account that is gone."""
+        if user.closed:
+            raise Missing(SUSPENDED if user.suspended else "This account is closed.")
         return user
 
     def _lock(self, *user_ids: int) -> None:
@@ -50,7 +61,7 @@ class Acting:
 
         It also serializes a request that was sent twice at once.
         """
-        found = User.id.in_(user_ids) & ~User.closed
+        found = User.id.in_(user_ids) & ~self._gone
         rows = select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
         if len(self._session.scalars(rows).all()) < len(user_ids):
             raise Missing("This account is closed.")
@@ -62,7 +73,7 @@ class Acting:
 
     def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
         counted = {name: getattr(User, name) + step for name, step in steps.items()}
-        return write(self._session, update(User).where(who, ~User.closed).values({**values, **counted}))
+        return write(self._session, update(User).where(who, ~self._gone).values({**values, **counted}))
 
     def _refuse_blocked(self, user_id: int, other: User, message: str) -> None:
         """Raises Refused, with the reason, if one of the two blocks the other. Their accounts are locked."""

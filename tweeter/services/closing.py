@@ -1,8 +1,9 @@
 """Removes the rows of closed accounts and of deleted tweets, a chunk at a time (`chunks.in_chunks`).
 
-Closing an account sets `closed` in its row, and every page excludes it from then on. It may have a million followers
-and tweets, so `tweeter.services.housekeeping` or `tweeter user close` removes their rows afterwards. Each chunk is
-complete in itself: any process continues where another was killed, and several may work at once.
+Closing an account sets `closed` in its row, and every page excludes it from then on. A suspended account keeps its
+rows. It may have a million followers and tweets, so `tweeter.services.housekeeping` or `tweeter user close` removes
+their rows afterwards. Each chunk is complete in itself: any process continues where another was killed, and several may
+work at once.
 """
 
 from collections import Counter
@@ -26,6 +27,7 @@ from tweeter.models import (
     Relationship,
     Tweet,
     User,
+    removed_users,
 )
 from tweeter.timelines.queries import references
 from tweeter.values import TweetsDeleted
@@ -33,7 +35,7 @@ from tweeter.values import TweetsDeleted
 
 def remove_some(session: Session, limit: int = CHUNK) -> int:
     """Removes a chunk of rows of a closed account in the session's transaction; returns their number, 0 if none."""
-    user_id = session.scalar(select(User.id).where(User.closed).order_by(User.id).limit(1))
+    user_id = session.scalar(select(User.id).where(removed_users).order_by(User.id).limit(1))
     if user_id is None:
         return 0
     if removed := _remove(session, user_id, limit):
@@ -90,8 +92,8 @@ def _remove_follows(session: Session, user_id: int, limit: int) -> int:
     followers = _chunk(session, own, others == user_id, limit - len(followees)) if len(followees) < limit else []
     if not followees and not followers:
         return 0
-    # Lock in the order of ids, as all actions do. The counters of closed accounts need no update.
-    neighbours = User.id.in_({*followees, *followers}) & ~User.closed
+    # Lock in the order of ids, as all actions do. The counters of accounts that never return need no update.
+    neighbours = User.id.in_({*followees, *followers}) & ~removed_users
     session.scalars(select(User.id).where(neighbours).order_by(User.id).with_for_update(key_share=True)).all()
     removed = 0
     for ids, counter, mine, theirs in (
@@ -99,7 +101,7 @@ def _remove_follows(session: Session, user_id: int, limit: int) -> int:
     ):  # fmt: skip
         if ids:
             part = (mine == user_id) & theirs.between(ids[-1], ids[0])
-            there = User.id.in_(select(theirs).where(part)) & ~User.closed
+            there = User.id.in_(select(theirs).where(part)) & ~removed_users
             write(session, update(User).where(there).values({counter: counter - 1}))
             removed += write(session, delete(Relationship).where(part))
     return removed

@@ -8,7 +8,7 @@ from sqlalchemy.orm import make_transient_to_detached
 from tweeter import ids, outbox, text
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours
-from tweeter.models import CounterChange, Hashtag, Like, Mention, Tweet, User, closed_users
+from tweeter.models import CounterChange, Hashtag, Like, Mention, Tweet, User
 from tweeter.services.acting import Acting, blocked_between
 from tweeter.services.checks import check_message
 from tweeter.services.closing import forget_tweets, lock_tweets
@@ -122,7 +122,7 @@ class Tweets(Acting):
         """The id of the tweet, or of the tweet that it reposts, and its author; None if the tweet is deleted."""
         of = self._session.scalar(select(Tweet.repost_of_id).where(Tweet.id == tweet_id))
         tweet_id = tweet_id if of is None else of
-        open_ = Tweet.user_id.not_in(closed_users)
+        open_ = Tweet.user_id.not_in(select(User.id).where(self._gone))
         return tweet_id, self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
 
     def _refuse_author(self, user_id: int, author_id: int, message: str) -> None:

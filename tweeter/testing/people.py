@@ -12,6 +12,8 @@ from tweeter.errors import Refused
 from tweeter.models import Like, Tweet
 from tweeter.services import counters
 from tweeter.services.closing import remove_some, remove_some_of_deleted
+from tweeter.services.moderation import Moderation
+from tweeter.testing.leaving import leave, return_
 from tweeter.testing.site import Process, Site
 
 whom = st.integers(0, 1_000_000)  # chooses a process, a user or a tweet
@@ -194,16 +196,40 @@ class People(RuleBasedStateMachine):
         id_ = self._user(user)
         with self._process(process).acting() as actions:
             actions.close_account(id_)
+        leave(self.site.model, id_)
+
+    @precondition(lambda self: len(self.site.model.names) > 2)
+    @rule(process=whom, user=whom)
+    def suspend(self, process: int, user: int) -> None:
+        id_ = self._user(user)
+        with _moderating(self._process(process)) as moderation:
+            moderation.suspend(id_)
+        self.site.model.suspended[id_] = leave(self.site.model, id_)
+
+    @precondition(lambda self: bool(self.site.model.suspended))
+    @rule(process=whom, number=whom, close=st.sampled_from([False, False, True]))
+    def unsuspend_or_close(self, process: int, number: int, close: bool) -> None:
+        suspended = sorted(self.site.model.suspended)
+        id_ = suspended[number % len(suspended)]
+        with _moderating(self._process(process)) as moderation:
+            (moderation.close_account if close else moderation.unsuspend)(id_)
+        if close:
+            del self.site.model.suspended[id_]
+        else:
+            return_(self.site.model, id_)
+
+    @something_said
+    @rule(process=whom, number=whom)
+    def delete_as_moderator(self, process: int, number: int) -> None:
+        """Deletes any tweet or repost, also of a suspended account."""
         model = self.site.model
-        del model.names[id_]
-        for pairs in (model.follows, model.mutes, model.blocks):
-            pairs -= {pair for pair in pairs if id_ in pair}
-        model.remains |= {tweet: row[2] for tweet, row in model.tweets.items() if row[0] == id_}
-        model.tweets = {tweet: row for tweet, row in model.tweets.items() if row[0] != id_}
-        model.reposts_remain |= {repost: row[1] for repost, row in model.reposts.items() if row[0] == id_}
-        model.likes_remain |= {like: row[1] for like, row in model.likes.items() if row[0] == id_}
-        model.likes = {like: row for like, row in model.likes.items() if row[0] != id_}
-        model.reposts = {repost: row for repost, row in model.reposts.items() if row[0] != id_}
+        aside = [each.tweets for each in model.suspended.values()]
+        ids = sorted([*model.living_reposts(), *(id_ for tweets in (model.tweets, *aside) for id_ in tweets)])
+        id_ = ids[number % len(ids)]
+        with _moderating(self._process(process)) as moderation:
+            moderation.delete_any(id_)
+        for rows in (model.tweets, model.reposts, model.remains, *aside):
+            rows.pop(id_, None)
 
     @rule(process=whom, limit=st.integers(1, 3), chunks=st.integers(1, 3))
     def remove_rows_of_closed_accounts(self, process: int, limit: int, chunks: int) -> None:
@@ -218,6 +244,14 @@ class People(RuleBasedStateMachine):
             model.remains = {tweet: parent for tweet, parent in model.remains.items() if tweet in rows}
             model.reposts_remain = {id_: of for id_, of in model.reposts_remain.items() if id_ in rows}
             model.likes_remain = {id_: of for id_, of in model.likes_remain.items() if id_ in likes}
+
+
+@contextmanager
+def _moderating(process: Process) -> Iterator[Moderation]:
+    """Operators' actions in one transaction."""
+    with process.acting() as actions:
+        settings = process.registry.settings
+        yield Moderation(actions._session, process.registry["passwords"], settings["tweeter.message_limit"])
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -119,6 +120,7 @@ class Model:
     mentions: dict[int, set[int]] = field(default_factory=dict)  # tweet id: users
     reposts: dict[int, tuple[int, int]] = field(default_factory=dict)  # id: user, tweet
     likes: dict[int, tuple[int, int]] = field(default_factory=dict)  # id: user, tweet
+    suspended: dict[int, Any] = field(default_factory=dict)  # what these users had: see `leaving.Left`
     remains: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
     reposts_remain: dict[int, int] = field(default_factory=dict)  # reposts of closed accounts with rows; id: tweet
     likes_remain: dict[int, int] = field(default_factory=dict)  # likes of closed accounts with rows; id: tweet

@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from tweeter.errors import Refused
 from tweeter.models import User
-from tweeter.services.people import find_user
+from tweeter.services.people import SUSPENDED, find_user
 from tweeter.web.cookies import Headers
 from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
@@ -63,9 +63,10 @@ def login(request: Request) -> dict[str, Any] | Response:
         return already_signed_in(request)
     username, password = posted(request, "username").strip(), posted(request, "password")
     target = onward(request, posted(request, "next") or request.GET.get("next", ""))
-    user = check_password(request, username, password)
-    if user is None:
-        error = Refused("Wrong username or password.", "username")
+    try:
+        if (user := check_password(request, username, password)) is None:
+            raise Refused("Wrong username or password.", "username")
+    except Refused as error:
         return {"form": refused(request, error, {"username": username, "next": target})}
     rehash(request, user, password)
     return HTTPSeeOther(target, headers=sign_in(request, user))
@@ -112,14 +113,16 @@ def check_own_password(request: Request, password: str, field: str) -> None:
 def check_password(request: Request, username: str, password: str) -> User | None:
     """The account if the password is correct, else None, after the same time.
 
-    Raises TooManyRequests, Busy.
+    Raises TooManyRequests, Busy; Refused for the correct password of a suspended account.
     """
     guard = request.registry["sign_in_guard"]
     guard.check(request, username)
     # A session of its own that ends before the slow hashing, so no database connection waits for it.
     with request.registry.database.sessions() as session:
-        user = find_user(session, username)
+        user = find_user(session, username, suspended=True)
     if request.registry["passwords"].check(user.password_hash if user else "", password):
+        if user is not None and user.suspended:
+            raise Refused(SUSPENDED, "username")
         return user
     guard.failed(request, username)
     return None

@@ -10,7 +10,7 @@ from pyramid.view import view_config
 from sqlalchemy import select
 
 from tweeter.models import Block, Mute, Relationship, User
-from tweeter.services.people import find_user
+from tweeter.services.people import SUSPENDED, find_user
 from tweeter.text import USERNAME
 from tweeter.values import Cursor, Timeline
 from tweeter.web.routes import at
@@ -138,9 +138,11 @@ def find(request: Request) -> User:
     """The user in the URL, case-insensitively. Raises HTTPNotFound."""
     username = checked_name(request)
     with request.read_session() as session:
-        user = find_user(session, username)
+        user = find_user(session, username, suspended=True)
     if user is None:
         raise HTTPNotFound(f"There is no user @{username}.")
+    if user.suspended:
+        raise HTTPNotFound(SUSPENDED)
     return user
 
 
