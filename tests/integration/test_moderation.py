@@ -93,7 +93,7 @@ def test_anybodys_tweet_is_deleted_and_a_repost_undone(site, command):
 ])  # fmt: skip
 def test_what_is_not_there_is_a_clear_error(ini, capsys, words):
     try:
-        code = main([*words[:2], ini, words[2]])
+        code: object = main([*words[:2], ini, words[2]])
     except SystemExit as end:  # argparse takes -1 for an option
         code = end.code
     assert code in (1, 2)
