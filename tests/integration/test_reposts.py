@@ -21,14 +21,17 @@ from tweeter.timelines.pull import PullTimelines
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import Cursor, Timeline, Viewer
 
-BACKENDS = ["memory", "redis", "memcached", "table"]
 CAPACITY = 10
+# Each store, and each database; the property test of law 1 has all combinations.
+PLACES = [("memory", "sqlite"), ("memcached", "sqlite"), ("redis", "postgresql"), ("table", "postgresql")]
 
 
-@pytest.fixture
-def settings(database_url, redis_server, memcached_server):
-    prefix = f"reposts{database_url[-30:]}:"
-    return {
+@pytest.fixture(params=PLACES, ids=" on ".join)
+def process(request, redis_server, memcached_server):
+    backend, database = request.param
+    url = request.getfixturevalue(f"{database}_url")
+    prefix = f"reposts{url[-30:]}:"
+    settings = {
         "tweeter.capacity": str(CAPACITY),
         "tweeter.redis.url": redis_server.url,
         "tweeter.memcached.servers": memcached_server.address,
@@ -37,11 +40,7 @@ def settings(database_url, redis_server, memcached_server):
         "tweeter.redis.timeout_ms": "10000",  # no timeout is tested here
         "tweeter.memcached.timeout_ms": "10000",
     }
-
-
-@pytest.fixture(params=BACKENDS)
-def process(request, database_url, settings):
-    with closing(Process(database_url, request.param, **settings)) as process:
+    with closing(Process(url, backend, **settings)) as process:
         yield process
 
 
