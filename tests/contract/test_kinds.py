@@ -111,7 +111,7 @@ def test_verify_compares_a_third_party_kind(sqlite_url, tmp_path, capsys):
     assert main(["verify", str(ini), "--all"]) == 1
     out, err = capsys.readouterr()
     assert f"replies:{ann}: page 1: lacks " in out + err
-    assert "5 timelines compared with SQL, 4 differ." in out
+    assert "6 timelines compared with SQL, 4 differ." in out
 
 
 def test_store_starts_cold_when_its_relay_gets_another_kind(sqlite_url, stores):
@@ -149,7 +149,7 @@ def test_unknown_kind_is_missing(sqlite_url):
 @pytest.mark.parametrize(
     ("kinds", "reason"),
     [
-        ("nosuch", "built-in modules: home, mentions, profile, public"),
+        ("nosuch", "built-in modules: home, likes, mentions, profile, public"),
         ("tests.thirdparty", "has no includeme"),
     ],
 )

@@ -64,7 +64,7 @@ def test_pages_equal_those_of_sql(sqlite_url, people):
 
 def test_verify_reports_no_difference_for_a_correct_backend(ini, people, capsys):
     assert main(["verify", ini("tests.thirdparty.texts"), "--all"]) == 0
-    assert "texts: 7 timelines compared with SQL, no difference." in capsys.readouterr().out
+    assert "texts: 9 timelines compared with SQL, no difference." in capsys.readouterr().out
 
 
 def test_verify_reports_a_faulty_store_that_repair_cannot_fix(ini, people, capsys):
@@ -72,7 +72,7 @@ def test_verify_reports_a_faulty_store_that_repair_cannot_fix(ini, people, capsy
     assert main(["verify", ini("tests.thirdparty.forgetful"), "--user", "ANN"]) == 1
     out, err = capsys.readouterr()
     assert f"home:{ann}: page 1: lacks " in out + err
-    assert "4 timelines compared with SQL, 2 differ." in out
+    assert "5 timelines compared with SQL, 2 differ." in out
     assert main(["verify", ini("tests.thirdparty.forgetful"), "--user", "bob", "--repair"]) == 1
     assert "3 differ." in capsys.readouterr().out
 

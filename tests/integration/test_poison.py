@@ -189,10 +189,10 @@ def test_store_refuses_one_key(process, people, sqlite_url, monkeypatch, quick):
     store, before = process.timelines.store, poisoned(process)
     add_batch = store.add_batch
 
-    def refuse(added):
+    def refuse(added, of):
         if f"home:{people[1]}" in added:
             raise BackendUnavailable("NOPERM")
-        add_batch(added)
+        add_batch(added, of)
 
     monkeypatch.setattr(store, "add_batch", refuse)
     do(process, "TweetCreated", people)

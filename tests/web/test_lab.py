@@ -128,7 +128,7 @@ def test_the_site_s_own_backend_may_be_any_of_them(with_servers, sqlite_url):
 
 
 def test_shadow_backends_add_no_cost_to_pages(people):
-    assert "2 SQL queries, 1 for the timeline" in people[1].get("/").text
+    assert "3 SQL queries, 2 for the timeline" in people[1].get("/").text
 
 
 def test_switch_to_unknown_backend_is_refused(people):

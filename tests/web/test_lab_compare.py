@@ -39,9 +39,9 @@ def test_same_page_is_read_from_all_backends(people, limit):
     for name in ("sql", "memory", "redis", "memcached"):
         assert f"✓ the same {shown}" in row_of(page, name)
         assert " ms" in row_of(page, name)
-    assert "6 → 2 calls 2 → 0 none" in row_of(page, "memory")
-    assert re.search(r"7 → 1 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "redis"))
-    assert re.search(r"8 → 2 2 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "memcached"))
+    assert "6 → 2 calls 3 → 0 none" in row_of(page, "memory")
+    assert re.search(r"7 → 1 3 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "redis"))
+    assert re.search(r"8 → 2 3 → 0 [\d,]+ B out, [\d,.]+ k?B in", row_of(page, "memcached"))
     assert "0 1 none" in row_of(page, "sql")
     assert re.search(
         r"<strong>[\d,]+ B</strong> as a list of 25 ids; <strong>[\d,]+ B</strong> as the talk’s", page.text

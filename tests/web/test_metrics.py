@@ -140,7 +140,7 @@ def test_a_shared_store_and_its_outage_are_counted(shared):
         key = (name, *sorted(labels))
         return values(browser).get(key, 0) - since.get(key, 0)
 
-    assert grown("tweeter_timeline_reads_total", name, "cold") == 3  # home, public (people to follow), and profile
+    assert grown("tweeter_timeline_reads_total", name, "cold") == 2  # home, and public for people to follow
     assert grown("tweeter_timeline_reads_total", name, "warm") >= 1
     assert grown("tweeter_timeline_ids_total", name, "hit") >= 1
     assert grown("tweeter_hydrated_tweets_total", "hit", name) >= 1

@@ -117,7 +117,10 @@ def test_an_export_is_complete(app):
         session.execute(text("INSERT INTO mentions (user_id, tweet_id) SELECT 2, id FROM tweets WHERE user_id = 1"))
     answer = Browser(app).get("/settings/export.json", headers={"Cookie": cookies})
     mine = json.loads(answer.body)
-    assert list(mine) == ["profile", "tweets", "followers", "following", "mentions", "applications", "read_up_to"]
+    assert list(mine) == [
+        "profile", "tweets", "reposts", "likes", "followers", "following", "muted", "blocked", "mentions",
+        "applications", "read_up_to",
+    ]  # fmt: skip
     with app.registry.database.sessions() as session:
         assert [tweet["id"] for tweet in mine["tweets"]] == session.scalars(
             select(Tweet.id).where(Tweet.user_id == 2).order_by(Tweet.id.desc())

@@ -146,7 +146,7 @@ def test_footer_and_header_show_the_cost_of_the_page(ada: Person, backend: str) 
         assert int(told[2]) <= 2  # the current user; the end of the log
     else:
         assert re.fullmatch(
-            r"Served by sql in [\d.]+ ms · 0 store round trips · 2 SQL queries, 1 for the timeline", foot[1]
+            r"Served by sql in [\d.]+ ms · 0 store round trips · 3 SQL queries, 2 for the timeline", foot[1]
         ), foot[1]
     timing = page.headers["Server-Timing"]
     trips = r"\d calls?" if backend == "memory" else "0 round trips"

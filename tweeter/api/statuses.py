@@ -81,7 +81,8 @@ def several(request: Request, id: list[Id] = []) -> Any:
     with request.read_session() as session:
         shown = shown_of(session, request.authenticated_userid, id[:40])
     between = relations(request, {each.tweet.user_id for each in shown})
-    return statuses(request, [each for each in shown if not between[each.tweet.user_id].blocked])
+    blocked = {user_id for user_id, relation_ in between.items() if relation_.blocked}
+    return statuses(request, [each for each in shown if each.tweet.user_id not in blocked])
 
 
 @endpoint("DELETE", "/api/v1/statuses/{id}", returns=DeletedStatus, scope="write:statuses", limit="delete")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
 from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.response import Response
@@ -23,13 +24,17 @@ from pyramid.router import Router
 import tweeter
 from tweeter.bench.children import ChildError
 from tweeter.values import TweetView
+from tweeter.web.marking import UNMARKED, buttons
 from tweeter.web.rendering import made_of
 from tweeter.web.security import Identity
 from tweeter.web.views.forms import Form
 
 TEMPLATES = Path(tweeter.__file__).parent / "web" / "templates"
 CACHED = "{{ tweets_html(tweets, marks) }}"
-LOOP = "{%% for tweet in tweets %%}{%% set message, iso, shown = made_of(tweet) %%}%s{%% endfor %%}"
+LOOP = (
+    "{%% for tweet in tweets %%}{%% set message, iso, shown = made_of(tweet) %%}{%% set acts = acts_of(tweet) %%}"
+    "%s{%% endfor %%}"
+)
 
 
 class Constants(NamedTuple):
@@ -95,6 +100,7 @@ def _view(constants: Constants, more: dict[str, Any]) -> Callable[[Request], dic
             pages[limit] = constants.tweets[: int(limit)]
         return {
             "title": "Home", "first": True, "page": "/", "older": constants.older, "tweets": pages[limit],
+            "acts_of": lambda tweet: Markup(buttons(tweet, UNMARKED, constants.me.id, "").decode()),  # noqa: S704 (constants)
             "poll": f"/newer?timeline=home&since={constants.tweets[0].id}", "me": constants.me, "form": Form(),
         } | more  # fmt: skip
 

@@ -80,9 +80,13 @@ class Verifier:
         with self._sessions() as session:
             kind = self._kinds[timeline.kind]
             ids = kind.read_ids(session, timeline.owner, count)
-            expected = _read_pages(session, kind, timeline.owner) if kind.reposts else self._expected(session, ids)
+            expected = (
+                _read_pages(session, kind, timeline.owner)
+                if kind.reposts or kind.refers
+                else self._expected(session, ids)
+            )
             differences = list(_pages_differ(shown, expected))
-            if held and (difference := _held_differ(session, held, ids, len(ids) == count)):
+            if held and (difference := _held_differ(session, held, ids, len(ids) == count, kind.refers)):
                 differences.append(f"materialized: {difference}")
         return differences
 
@@ -134,15 +138,16 @@ def _pages_differ(shown: list[Page], expected: list[Page]) -> Iterator[str]:
             )
 
 
-def _held_differ(session: Session, held: Slice, expected: list[int], more: bool) -> str:
+def _held_differ(session: Session, held: Slice, expected: list[int], more: bool, refers: bool) -> str:
     """The difference of the materialized ids from SQL, down to the floor; `more`: SQL has more ids than `expected`."""
     if held.ids == [id_ for id_ in expected if id_ >= held.floor][: len(held.ids) + 1]:
         return ""
     # Ids of deleted tweets stay until read repair; no page shows them.
-    living = queries.load_tweets(session, held.ids)
+    living = queries.load_tweets(session, [held.of.get(id_, id_) if refers else id_ for id_ in held.ids])
     lowest = max(held.floor, expected[-1] if more else 0)
     return _ids_differ(
-        [id_ for id_ in held.ids if id_ in living and id_ >= lowest], [id_ for id_ in expected if id_ >= lowest]
+        [id_ for id_ in held.ids if (held.of.get(id_, id_) if refers else id_) in living and id_ >= lowest],
+        [id_ for id_ in expected if id_ >= lowest],
     )
 
 
