@@ -48,11 +48,11 @@ class User(Base):
     # Read by search.
     folded_name: Mapped[str] = mapped_column(Text, default=folded("display_name"), server_default="", deferred=True)
     closed: Mapped[bool] = mapped_column(default=False, server_default=false())
-    suspended: Mapped[bool] = mapped_column(default=False, server_default=false())  # and always closed, too
     # The number of this account's last write (see `outbox.NUMBER`): the viewer's pages must contain it.
     last_write: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # Grows with each change of the authors that are hidden from this user; 0 if there never were any.
     hidden_version: Mapped[int] = mapped_column(default=0, server_default="0")
+    suspended: Mapped[bool] = mapped_column(default=False, server_default=false())  # and always closed, too
 
     # Without AUTOINCREMENT SQLite could give the id of a closed account to the next new one.
     __table_args__ = (

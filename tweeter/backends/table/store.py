@@ -28,7 +28,6 @@ BRIEF = 250  # milliseconds that a page waits for SQLite's other writers
 LONGEST_REST = 0.1  # seconds
 TRIMS = 16  # checks of a timeline, on average, while it grows from its capacity to twice that
 SWEPT = 10  # timelines per transaction
-MOST_TOGETHER = 5  # timelines: a page, two of celebrities, and two of marks
 SWEEP = 0.02  # seconds of sweeping at once
 SWEEPS = (0.3, 60.0)  # seconds until the next sweep, if there is more and if there is not
 
@@ -54,9 +53,8 @@ class TableTimelineStore:
         self._engine = database.engine.execution_options(**WRITING)
         self._dialect = dialect = database.engine.dialect.name
         self._sql = statements(dialect)
-        self._reads = {
-            number: Prepared(database.statements, read(dialect, number)) for number in range(1, MOST_TOGETHER + 1)
-        }
+        together = range(1, 6)  # timelines: the page's, two of celebrities, and two of marks
+        self._reads = {number: Prepared(database.statements, read(dialect, number)) for number in together}
         self._statements = database.statements
         self._capacity = capacity
         self._period = max(1, capacity // TRIMS)
