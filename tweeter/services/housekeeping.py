@@ -61,7 +61,7 @@ class Housekeeper:
         """Called after an account was closed. Waits until its rows are removed, `patience` seconds at most."""
         with self._passed:
             goal = self._begun + 1  # the current pass may have missed the account
-            self._awake.set()
+            self._awake.set()  # under the lock, so that a pass that begins now does not clear it unseen
             self._passed.wait_for(lambda: self._done >= goal, patience)
 
     def stop(self) -> None:
@@ -73,9 +73,10 @@ class Housekeeper:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            called = self._awake.wait(COUNT_EVERY)
-            self._awake.clear()
+            self._awake.wait(COUNT_EVERY)
             with self._passed:
+                called = self._awake.is_set()
+                self._awake.clear()
                 self._begun += 1
             try:
                 if counters.due(self._sessions):
