@@ -15,9 +15,9 @@ from tweeter.api.parameters import Id
 from tweeter.api.writing import statuses
 from tweeter.db.sessions import time_limit
 from tweeter.models import User
+from tweeter.timelines import queries
 from tweeter.values import Cursor, Timeline
 from tweeter.web.viewers import page_of, viewer
-from tweeter.web.views.acts import marked
 from tweeter.web.views.search import SECONDS, find_tweets
 
 READS = 20  # pages that a filtered page reads at most
@@ -71,9 +71,8 @@ def tag(
 
     def read(cursor: Cursor) -> Found:
         with request.registry.database.sessions() as session, time_limit(session, SECONDS):
-            page = find_tweets(session, name, cursor, me).page
-            marks = marked(session, me.id, [each.id for each in page.tweets])
-        return Found(shown_on(page._replace(liked=marks.liked, reposted=marks.reposted)), page.older is not None)
+            page = queries.marked(session, find_tweets(session, name, cursor, me).page, me.id)
+        return Found(shown_on(page), page.older is not None)
 
     return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 

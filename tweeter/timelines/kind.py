@@ -90,8 +90,7 @@ class TimelineKind:
         id_ = definition.selected_columns[0]
         self.refers = len(definition.selected_columns) > 1
         self._ids = definition.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
-        self._page = _entries(self._ids)
-        self._page_of_viewer = _entries(self._ids.where(shown(id_)))
+        self._page, self._page_of_viewer = self._page_statements()
         self._among = definition.where(id_.in_(bindparam("ids", expanding=True)))
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
@@ -132,10 +131,9 @@ class TimelineKind:
 
     def read_page(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
         values = {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1}
-        statement = self._page
         if viewer.hidden and not self.private:
-            statement, values["viewer"] = self._page_of_viewer, viewer.id
-        return [Entry(view_of(row), id_) for *row, id_ in session.execute(statement, values).all()]
+            return self._entries(session, self._page_of_viewer, values | {"viewer": viewer.id})
+        return self._entries(session, self._page, values)
 
     def read_page_quickly(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
         return self.read_page(session, owner, cursor, viewer)
@@ -149,6 +147,14 @@ class TimelineKind:
         ids = [row[0] for row in rows[:capacity]]
         of = {id_: tweet_id for id_, tweet_id in rows[:capacity]} if self.refers else NOTHING  # noqa: C416 (of rows)
         return Slice(ids, ids[-1] if len(rows) > capacity else 0, of=of)
+
+    def _page_statements(self) -> tuple[Select[Any], Select[Any]]:
+        """The statements of a page: for most viewers, and for one who does not see all."""
+        id_ = self._ids.selected_columns[0]
+        return _entries(self._ids), _entries(self._ids.where(shown(id_)))
+
+    def _entries(self, session: Session, statement: Select[Any], values: dict[str, Any]) -> list[Entry]:
+        return [Entry(view_of(row), id_) for *row, id_ in session.execute(statement, values).all()]
 
     @property
     def _hides(self) -> bool:

@@ -6,12 +6,13 @@ If a page has a tweet that is older than their floor and that they lack, one sta
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import ITimelineStore
 from tweeter.timelines import queries
-from tweeter.timelines.backfilling import backfilling
+from tweeter.timelines.backfilling import backfilled
 from tweeter.timelines.freshness import Fallback, Moment
 from tweeter.timelines.kind import LIKED, REPOSTED
 from tweeter.timelines.kinds import Kinds
@@ -59,13 +60,15 @@ class Marker:
         return page._replace(liked=frozenset(found[LIKED]), reposted=frozenset(found[REPOSTED]))
 
     def _backfilled(self, timeline: Timeline) -> Slice | None:
-        try:
-            with backfilling(self._store, timeline.key) as token, self._fills() as session:
-                filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self._capacity)
-        except Fallback:
-            return None
-        self._store.backfill(timeline.key, token, filled.ids, filled.floor, filled.of)
-        return filled
+        kind = self._kinds[timeline.kind]
+        with suppress(Fallback):
+            return backfilled(
+                self._store,
+                timeline.key,
+                self._fills,
+                lambda session: kind.backfill(session, timeline.owner, self._capacity),
+            )
+        return None
 
 
 def _apply(found: dict[str, set[int]], events: Iterable[Any], viewer_id: int, ids: Collection[int]) -> None:

@@ -9,7 +9,7 @@ from tweeter.db.sessions import SessionFactory
 from tweeter.ids import MAX_ID
 from tweeter.interfaces import ITimelineStore, ITogetherStore
 from tweeter.timelines import celebrities
-from tweeter.timelines.backfilling import backfilling
+from tweeter.timelines.backfilling import backfilled
 from tweeter.timelines.celebrities import mark
 from tweeter.timelines.freshness import Fallback
 from tweeter.timelines.hydrate import Hydrator
@@ -126,7 +126,4 @@ class Merger:
         """Backfills a cold key, as PushTimelines does."""
         if not backfill:
             raise Fallback("cold")
-        with backfilling(self._store, key) as token, self._sessions() as session:
-            filled = read(session)
-        self._store.backfill(key, token, filled.ids, filled.floor, filled.of)
-        return filled
+        return backfilled(self._store, key, self._sessions, read)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
+from sqlalchemy.orm import Session
 from zope.interface import implementer
 
 from tweeter import measure
@@ -14,7 +15,7 @@ from tweeter.interfaces import IMaterializedTimelines, ITimelineStore, ITweetCac
 from tweeter.metrics import FALLBACKS, IDS, READS, child
 from tweeter.timelines import queries
 from tweeter.timelines.arranging import Arranger, Found
-from tweeter.timelines.backfilling import backfilling
+from tweeter.timelines.backfilling import backfilled
 from tweeter.timelines.circuit import Circuit
 from tweeter.timelines.freshness import Fallback, Freshness
 from tweeter.timelines.hydrate import Hydrator
@@ -209,15 +210,12 @@ class PushTimelines:
         return Found(self._freshness.merge(timeline, slice_, before, count, moment), held, moment, True, whole, marks)
 
     def _backfill(self, timeline: Timeline) -> Slice:
-        """Backfills a cold timeline from SQL and returns it. Raises Fallback while another process does so.
+        """Backfills a cold timeline from SQL and returns it. Raises Fallback while another process does so."""
 
-        The backfill token is in the store before the query's snapshot begins; a replica has replayed what the primary
-        had committed by then. So for every later commit, delivery either appends the id behind the token, or drops the
-        key, and then this backfill does nothing.
-        """
-        with backfilling(self.store, timeline.key) as token, self._fills() as session:
+        def read(session: Session) -> Slice:
             filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
             if not filled.ids:
                 queries.check_owner(session, timeline)
-        self.store.backfill(timeline.key, token, filled.ids, filled.floor, filled.of)
-        return filled
+            return filled
+
+        return backfilled(self.store, timeline.key, self._fills, read)

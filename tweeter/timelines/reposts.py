@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from tweeter.models import Tweet, User, closed_users, hidden_from
 from tweeter.timelines.kind import LIMIT, OWNER, TimelineKind, shown, within
 from tweeter.timelines.queries import references, view_of, with_views
-from tweeter.values import NOBODY, Cursor, Entry, Repost, Slice, Viewer
+from tweeter.values import Entry, Repost, Slice
 
 
 class RepostingKind(TimelineKind):
@@ -25,11 +25,8 @@ class RepostingKind(TimelineKind):
     def __init__(self) -> None:
         super().__init__()
         entry = aliased(Tweet, name="entry")
-        every = self._shown(entry)
-        page = every.where(within(entry.id)).order_by(entry.id.desc()).limit(LIMIT)
-        self._shown_page = self._entries(page)
-        self._shown_to_viewer = self._entries(page.where(shown(every.selected_columns.tweet_id)))
-        self._shown_among = self._entries(every.where(entry.id.in_(bindparam("ids", expanding=True))))
+        among = self._shown(entry).where(entry.id.in_(bindparam("ids", expanding=True)))
+        self._among_shown = self._with_reposts(among)
         self._below = self._reposted_below()
 
     def authors(self, owner: ColumnElement[int]) -> Any:
@@ -39,15 +36,9 @@ class RepostingKind(TimelineKind):
         authors = self.authors(owner).subquery("authors")
         return select(Tweet.id).join(authors, authors.c[0] == Tweet.user_id)
 
-    def read_page(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
-        values = cursor._replace(limit=cursor.limit + 1)._asdict()
-        if viewer.hidden and not self.private:
-            return self._read(session, self._shown_to_viewer, owner, viewer=viewer.id, **values)
-        return self._read(session, self._shown_page, owner, **values)
-
     def shown_among(self, session: Session, owner: int, ids: Collection[int]) -> list[Entry]:
         """Those of these entries that SQL shows, newest first."""
-        return self._read(session, self._shown_among, owner, ids=list(ids))
+        return self._entries(session, self._among_shown, {"owner": owner, "ids": list(ids)})
 
     def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
         filled = super().backfill(session, owner, capacity)
@@ -57,9 +48,16 @@ class RepostingKind(TimelineKind):
         rows = session.execute(self._below, {"owner": owner, "ids": list(ids), "floor": floor})
         return {tweet_id: count for tweet_id, count in rows if tweet_id is not None}
 
-    def _read(self, session: Session, statement: Any, owner: int, **values: Any) -> list[Entry]:
+    def _page_statements(self) -> tuple[Select[Any], Select[Any]]:
+        entry = aliased(Tweet, name="entry")
+        every = self._shown(entry)
+        page = every.where(within(entry.id)).order_by(entry.id.desc()).limit(LIMIT)
+        of_viewer = page.where(shown(every.selected_columns.tweet_id))
+        return self._with_reposts(page), self._with_reposts(of_viewer)
+
+    def _entries(self, session: Session, statement: Select[Any], values: dict[str, Any]) -> list[Entry]:
         entries = []
-        for id_, user_id, username, name, others, *row in session.execute(statement, {"owner": owner, **values}).all():
+        for id_, user_id, username, name, others, *row in session.execute(statement, values).all():
             repost = None if user_id is None else Repost(id_, user_id, username, name, others)
             entries.append(Entry(view_of(row), id_, repost))
         return entries
@@ -88,7 +86,7 @@ class RepostingKind(TimelineKind):
             .where(alive, ~newer_repost)
         )
 
-    def _entries(self, shown: Select[Any]) -> Select[Any]:
+    def _with_reposts(self, shown: Select[Any]) -> Select[Any]:
         """The columns of Entries, newest first: of their reposts, and of their tweets."""
         page = shown.subquery("page")
         repost, reposter = aliased(Tweet, name="repost"), aliased(User, name="reposter")

@@ -1,7 +1,7 @@
 """Compares the timelines of a backend with SQL, for `tweeter verify`."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from tweeter.interfaces import IMaterializedTimelines, ITimelines
 from tweeter.timelines import queries
 from tweeter.timelines.kind import TimelineKind
 from tweeter.timelines.kinds import Kinds
-from tweeter.values import Cursor, Page, Slice, Timeline, TweetView
+from tweeter.values import NOTHING, Cursor, Page, Slice, Timeline, TweetView
 
 PAGES = 3  # of 20 tweets, compared in full; of the remaining materialized part only the ids are compared
 TRIES = 4  # on a running site, a difference may be an unfinished delivery
@@ -86,7 +86,9 @@ class Verifier:
                 else self._expected(session, ids)
             )
             differences = list(_pages_differ(shown, expected))
-            if held and (difference := _held_differ(session, held, ids, len(ids) == count, kind.refers)):
+            if held and (
+                difference := _held_differ(session, held, ids, len(ids) == count, held.of if kind.refers else NOTHING)
+            ):
                 differences.append(f"materialized: {difference}")
         return differences
 
@@ -138,15 +140,18 @@ def _pages_differ(shown: list[Page], expected: list[Page]) -> Iterator[str]:
             )
 
 
-def _held_differ(session: Session, held: Slice, expected: list[int], more: bool, refers: bool) -> str:
-    """The difference of the materialized ids from SQL, down to the floor; `more`: SQL has more ids than `expected`."""
+def _held_differ(session: Session, held: Slice, expected: list[int], more: bool, of: Mapping[int, int]) -> str:
+    """The difference of the materialized ids from SQL, down to the floor; `more`: SQL has more ids than `expected`.
+
+    `of` has the tweets of ids that are not rows of tweets.
+    """
     if held.ids == [id_ for id_ in expected if id_ >= held.floor][: len(held.ids) + 1]:
         return ""
     # Ids of deleted tweets stay until read repair; no page shows them.
-    living = queries.load_tweets(session, [held.of.get(id_, id_) if refers else id_ for id_ in held.ids])
+    living = queries.load_tweets(session, [of.get(id_, id_) for id_ in held.ids])
     lowest = max(held.floor, expected[-1] if more else 0)
     return _ids_differ(
-        [id_ for id_ in held.ids if (held.of.get(id_, id_) if refers else id_) in living and id_ >= lowest],
+        [id_ for id_ in held.ids if of.get(id_, id_) in living and id_ >= lowest],
         [id_ for id_ in expected if id_ >= lowest],
     )
 

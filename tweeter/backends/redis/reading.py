@@ -86,7 +86,7 @@ class TimelineReader:
         names = [self._prefix + each for each in beside]
         calls = self._calls(name, ("LINDEX", name, 0), sort)
         calls += [call for each in names for call in self._calls(each, ("LRANGE", each, 0, -1))]
-        (checkpoint, header, left, pairs), rest = (replies := self._keeping(calls))[:4], replies[4:]
+        checkpoint, header, left, pairs, *rest = self._keeping(calls)
         others = [self._whole(each, rest[3 * place : 3 * place + 3]) for place, each in enumerate(names)]
         if header is None or (isinstance(header, bytes) and header.startswith(b"t")):
             return None, {}, others

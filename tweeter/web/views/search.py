@@ -18,10 +18,9 @@ from tweeter.db.sessions import time_limit
 from tweeter.models import Hashtag, Tweet, User, closed_users
 from tweeter.services.people import find_user
 from tweeter.timelines.kind import not_hidden
-from tweeter.timelines.queries import load_tweets
+from tweeter.timelines.queries import load_tweets, marked
 from tweeter.values import NOBODY, Cursor, Entry, Page, Viewer
 from tweeter.web.viewers import viewer
-from tweeter.web.views.acts import marked
 from tweeter.web.views.forms import page_cursor, page_url
 from tweeter.web.views.people import followed
 
@@ -51,14 +50,14 @@ def search(request: Request) -> dict[str, Any]:
     with request.registry.database.page_transactions() as session, time_limit(session, SECONDS):
         people = find_people(session, q) if q and first else []
         page, looked_until = find_tweets(session, q, cursor, me) if q else Found(Page((), None))
-        marks = marked(session, me.id, [tweet.id for tweet in page.tweets])
+        page = marked(session, page, me.id)
     return {
         "title": f"Search: {q}" if q else "Search",
         "q": q,
         "people": people,
         "followed": followed(request, [person.id for person in people]),
         "tweets": page.tweets,
-        "marks": marks,
+        "marks": page,
         "older": page_url(request, q=q, before=page.older),
         "looked_until": looked_until and ids.date_of(looked_until),
         "first": first,
