@@ -27,20 +27,10 @@ PLACES = [("memory", "sqlite"), ("memcached", "sqlite"), ("redis", "postgresql")
 
 
 @pytest.fixture(params=PLACES, ids=" on ".join)
-def process(request, redis_server, memcached_server):
+def process(request, stores):
     backend, database = request.param
     url = request.getfixturevalue(f"{database}_url")
-    prefix = f"reposts{url[-30:]}:"
-    settings = {
-        "tweeter.capacity": str(CAPACITY),
-        "tweeter.redis.url": redis_server.url,
-        "tweeter.memcached.servers": memcached_server.address,
-        "tweeter.redis.prefix": prefix,
-        "tweeter.memcached.prefix": prefix,
-        "tweeter.redis.timeout_ms": "10000",  # no timeout is tested here
-        "tweeter.memcached.timeout_ms": "10000",
-    }
-    with closing(Process(url, backend, **settings)) as process:
+    with closing(Process(url, backend, **{"tweeter.capacity": str(CAPACITY)}, **stores)) as process:
         yield process
 
 
@@ -198,6 +188,18 @@ def test_blocked_people_can_neither_repost_nor_like(on_sql):
     for name in ("repost", "like"):
         with pytest.raises(Refused):
             act(on_sql, name, ann, tweet)
+
+
+def test_who_blocked_somebody_reposts_likes_and_replies_to_their_own_tweets(on_sql):
+    ann, *_ = friends(on_sql)
+    tweet = act(on_sql, "post", ann, "one") or 0
+    act(on_sql, "block", ann, "p1")
+    act(on_sql, "repost", ann, tweet)
+    act(on_sql, "like", ann, tweet)
+    act(on_sql, "post", ann, "two", tweet)
+    with on_sql.sessions() as session:
+        view = load_tweets(session, [tweet])[tweet]
+    assert (view.reposts, view.likes, view.replies) == (1, 1, 1)
 
 
 def test_counts_are_exact_while_many_people_like_and_others_count(on_sql):

@@ -14,14 +14,17 @@ from tweeter.services.passwords import Passwords
 from tweeter.services.people import SUSPENDED, find_user
 
 
+def _between(one: Any, other: Any) -> ColumnElement[bool]:
+    """The condition on Block that one of two users blocks the other. A user and themselves have no such row."""
+    return or_(
+        (Block.from_user_id == one) & (Block.to_user_id == other),
+        (Block.from_user_id == other) & (Block.to_user_id == one),
+    )
+
+
 def blocked_between(one: Any, other: Any) -> ColumnElement[bool]:
     """The condition that one of two users blocks the other."""
-    return exists().where(
-        or_(
-            (Block.from_user_id == one) & (Block.to_user_id == other),
-            (Block.from_user_id == other) & (Block.to_user_id == one),
-        )
-    )
+    return exists().where(_between(one, other))
 
 
 class Acting:
@@ -75,11 +78,9 @@ class Acting:
         counted = {name: getattr(User, name) + step for name, step in steps.items()}
         return write(self._session, update(User).where(who, ~self._gone).values({**values, **counted}))
 
-    def _refuse_blocked(self, user_id: int, other: User, message: str) -> None:
-        """Raises Refused, with the reason, if one of the two blocks the other. Their accounts are locked."""
-        blocks = or_(Block.from_user_id == user_id, Block.to_user_id == user_id)
-        both = or_(Block.from_user_id == other.id, Block.to_user_id == other.id)
-        by = self._session.scalars(select(Block.from_user_id).where(blocks, both)).all()
+    def _refuse_blocked(self, user_id: int, other_id: int, message: str) -> None:
+        """Raises Refused, with the reason, if one of the two blocks the other. The user is locked, as by a block."""
+        by = self._session.scalars(select(Block.from_user_id).where(_between(user_id, other_id))).all()
         if by:
             reason = "you blocked them" if user_id in by else "they blocked you"
             raise Refused(f"{message}: {reason}.")

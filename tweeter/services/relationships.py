@@ -25,7 +25,7 @@ class Relationships(Acting):
         if self._follows(user_id, followee.id):
             return
         self._lock(user_id, followee.id)
-        self._refuse_blocked(user_id, followee, f"You can't follow @{followee.username}")
+        self._refuse_blocked(user_id, followee.id, f"You can't follow @{followee.username}")
         if insert_new(self._session, Relationship, from_user_id=user_id, to_user_id=followee.id):
             self._wrote(user_id, following_count=1)
             self._count(User.id == followee.id, followers_count=1)

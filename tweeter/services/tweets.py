@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import aliased, make_transient_to_detached
 
 from tweeter import ids, outbox, text
 from tweeter.db.sessions import insert_new, write
@@ -28,7 +28,9 @@ class Tweets(Acting):
             parent_id, author_id = self._original(parent_id)
             if author_id is None:
                 raise Missing("The tweet you reply to was deleted.", "parent_id")
-            self._refuse_author(user_id, author_id, "You can't reply to this tweet")
+            if author_id != user_id:
+                self._lock(user_id)
+                self._refuse_blocked(user_id, author_id, "You can't reply to this tweet")
         if not self._wrote(user_id, tweets_count=1):
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
@@ -70,7 +72,7 @@ class Tweets(Acting):
         if author_id is None:
             raise Missing("This tweet was deleted.")
         self._lock(user_id)
-        self._refuse_author(user_id, author_id, "You can't repost this tweet")
+        self._refuse_blocked(user_id, author_id, "You can't repost this tweet")
         if (repost := self._repost(user_id, tweet_id)) is not None:
             return repost
         self._lock_target(tweet_id)
@@ -99,7 +101,7 @@ class Tweets(Acting):
         if author_id is None:
             raise Missing("This tweet was deleted.")
         self._lock(user_id)
-        self._refuse_author(user_id, author_id, "You can't like this tweet")
+        self._refuse_blocked(user_id, author_id, "You can't like this tweet")
         self._lock_target(tweet_id)
         like_id = ids.generate_id(tweet_id)
         if insert_new(self._session, Like, user_id=user_id, tweet_id=tweet_id, id=like_id):
@@ -120,16 +122,12 @@ class Tweets(Acting):
 
     def _original(self, tweet_id: int) -> tuple[int, int | None]:
         """The id of the tweet, or of the tweet that it reposts, and its author; None if the tweet is deleted."""
-        of = self._session.scalar(select(Tweet.repost_of_id).where(Tweet.id == tweet_id))
-        tweet_id = tweet_id if of is None else of
-        open_ = Tweet.user_id.not_in(select(User.id).where(self._gone))
-        return tweet_id, self._session.scalar(select(Tweet.user_id).where(Tweet.id == tweet_id, open_))
-
-    def _refuse_author(self, user_id: int, author_id: int, message: str) -> None:
-        """Raises Refused if the author of a tweet and the user block each other."""
-        if author_id != user_id:
-            self._lock(user_id)  # a block locks it, too
-            self._refuse_blocked(user_id, self._user(author_id), message)
+        original = aliased(Tweet)
+        found = original.id == func.coalesce(Tweet.repost_of_id, Tweet.id)
+        open_ = original.user_id.not_in(select(User.id).where(self._gone))
+        row = select(Tweet.repost_of_id, original.user_id).outerjoin(original, found & open_)
+        of, author_id = self._session.execute(row.where(Tweet.id == tweet_id)).one_or_none() or (None, None)
+        return tweet_id if of is None else of, author_id
 
     def _lock_target(self, tweet_id: int) -> None:
         """Locks a tweet: one that is being deleted either still exists at the commit, or is not found here."""
