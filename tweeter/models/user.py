@@ -16,7 +16,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from tweeter.models.base import Base, BigId, UTCDateTime, folded, now
 
@@ -77,50 +77,38 @@ closed_users = select(User.id).where(User.closed)  # for `not_in`
 removed_users = User.closed & ~User.suspended  # the condition of those who never return
 
 
-class Relationship(Base):
+class _Pair:
+    """What one user did about another. Each has one row, and nobody has one about themselves."""
+
+    from_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    to_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[Any, ...]:
+        return (
+            # Covers reads in the other direction: fan-out reads an author's followers in chunks by id.
+            Index(None, "to_user_id", "from_user_id", unique=True),
+            CheckConstraint("from_user_id <> to_user_id", "not_oneself"),
+            {"sqlite_with_rowid": False},
+        )
+
+
+class Relationship(_Pair, Base):
     """`from_user` follows `to_user`."""
 
     __tablename__ = "relationships"
 
-    from_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-    to_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
 
-    __table_args__ = (
-        # A covering index for fan-out, which reads an author's followers in chunks by id.
-        Index(None, "to_user_id", "from_user_id", unique=True),
-        CheckConstraint("from_user_id <> to_user_id", "not_oneself"),
-        {"sqlite_with_rowid": False},
-    )
-
-
-class Mute(Base):
+class Mute(_Pair, Base):
     """`from_user` does not want to see `to_user`, who is not informed."""
 
     __tablename__ = "mutes"
 
-    from_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-    to_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
 
-    __table_args__ = (
-        Index(None, "to_user_id", "from_user_id", unique=True),
-        CheckConstraint("from_user_id <> to_user_id", "not_oneself"),
-        {"sqlite_with_rowid": False},
-    )
-
-
-class Block(Base):
-    """`from_user` blocks `to_user`: neither sees, follows, mentions, answers or reposts the other."""
+class Block(_Pair, Base):
+    """`from_user` blocks `to_user`: neither sees, follows, mentions, reposts, likes or replies to the other."""
 
     __tablename__ = "blocks"
-
-    from_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-    to_user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-
-    __table_args__ = (
-        Index(None, "to_user_id", "from_user_id", unique=True),
-        CheckConstraint("from_user_id <> to_user_id", "not_oneself"),
-        {"sqlite_with_rowid": False},
-    )
 
 
 class Hidden(Base):
