@@ -333,6 +333,13 @@ def stores(redis_server: Redis, memcached_server: Memcached, tmp_path: Path) -> 
     }
 
 
+@pytest.fixture(params=["sql", "memory", "redis", "memcached", "table"])
+def site_on_each(request: pytest.FixtureRequest, sqlite_url: str, stores: dict[str, str]) -> Iterator[Router]:
+    """A site on each backend."""
+    with running(settings_of(sqlite_url) | stores | {"tweeter.timelines": request.param}) as app:
+        yield app
+
+
 # the command line
 
 

@@ -11,14 +11,6 @@ from tweeter.interfaces import IDelivery
 from tweeter.models import Tweet, User
 from tweeter.services.people import SUSPENDED
 
-BACKENDS = ["sql", "memory", "redis", "memcached", "table"]
-
-
-@pytest.fixture(params=BACKENDS)
-def site(request, sqlite_url, stores):
-    with running(settings_of(sqlite_url) | stores | {"tweeter.timelines": request.param}) as app:
-        yield app
-
 
 @pytest.fixture
 def ini(tmp_path, sqlite_url):
@@ -26,20 +18,20 @@ def ini(tmp_path, sqlite_url):
 
 
 @pytest.fixture
-def command(site, ini, capsys):
+def command(site_on_each, ini, capsys):
     """`command("user", "suspend", "bob")`: the exit code and what the command prints, once all is delivered."""
 
     def command(*words):
         code = main([*words[:2], ini, *words[2:]])
-        assert site.registry.getUtility(IDelivery).drain(20)
+        assert site_on_each.registry.getUtility(IDelivery).drain(20)
         said = capsys.readouterr()
         return code, (said.out + said.err).strip()
 
     return command
 
 
-def test_a_suspended_account_is_as_if_it_never_was_until_it_returns(site, command):
-    ada, bob, cat = (Person(Browser(site), name) for name in ("ada", "bob", "cat"))
+def test_a_suspended_account_is_as_if_it_never_was_until_it_returns(site_on_each, command):
+    ada, bob, cat = (Person(Browser(site_on_each), name) for name in ("ada", "bob", "cat"))
     ada.follow("bob")
     ada.follow("cat")
     tweet = bob.post("word #tag @ada")
@@ -71,19 +63,19 @@ def test_a_suspended_account_is_as_if_it_never_was_until_it_returns(site, comman
     assert bob.sign_in().status_int == 303
 
 
-def test_anybodys_tweet_is_deleted_and_a_repost_undone(site, command):
-    ada, bob = (Person(Browser(site), name) for name in ("ada", "bob"))
+def test_anybodys_tweet_is_deleted_and_a_repost_undone(site_on_each, command):
+    ada, bob = (Person(Browser(site_on_each), name) for name in ("ada", "bob"))
     ada.follow("bob")
     tweet = bob.post("hello")
     bob.send(f"/tweets/{tweet}/repost")
-    with site.registry.database.sessions() as session:
+    with site_on_each.registry.database.sessions() as session:
         repost = session.scalar(select(Tweet.id).where(Tweet.repost_of_id == tweet))
     said = "Undid the repost by bob. The tweet of bob stays: hello"
     assert command("tweet", "delete", str(repost)) == (0, said)
     assert "reposted" not in ada.get("/").text
     assert command("tweet", "delete", str(tweet)) == (0, "Deleted the tweet of bob: hello")
     assert ada.ids("/") == ada.ids("/public") == []
-    with site.registry.database.sessions() as session:
+    with site_on_each.registry.database.sessions() as session:
         assert session.scalar(select(User.tweets_count).where(User.username == "bob")) == 0
 
 

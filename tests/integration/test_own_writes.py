@@ -19,17 +19,8 @@ OPERATIONS = 25
 
 
 @pytest.fixture(params=["redis", "memcached", "memory"])
-def process(request, database_url, redis_server, memcached_server):
-    prefix = f"own{database_url[-30:]}:"
-    settings = {
-        "tweeter.redis.url": redis_server.url,
-        "tweeter.memcached.servers": memcached_server.address,
-        "tweeter.redis.prefix": prefix,
-        "tweeter.memcached.prefix": prefix,
-        "tweeter.redis.timeout_ms": "10000",  # no timeout is tested here
-        "tweeter.memcached.timeout_ms": "10000",
-    }
-    with closing(Process(database_url, request.param, **settings)) as process:
+def process(request, database_url, stores):
+    with closing(Process(database_url, request.param, **stores)) as process:
         yield process
 
 

@@ -12,14 +12,6 @@ from tweeter import measure
 from tweeter.services.people import find_user
 from tweeter.web.viewers import HiddenAuthors
 
-BACKENDS = ["sql", "memory", "redis", "memcached", "table"]
-
-
-@pytest.fixture(params=BACKENDS)
-def site(request, sqlite_url, stores):
-    with running(settings_of(sqlite_url) | stores | {"tweeter.timelines": request.param}) as app:
-        yield app
-
 
 @pytest.fixture
 def app(sqlite_url):
@@ -49,8 +41,8 @@ def without(shown, *ids):
     return {url: [id_ for id_ in found if id_ not in ids] for url, found in shown.items()}
 
 
-def test_mute_takes_effect_on_the_next_page_everywhere_and_ends_with_the_unmute(site):
-    ada, bob, cat = three(site)
+def test_mute_takes_effect_on_the_next_page_everywhere_and_ends_with_the_unmute(site_on_each):
+    ada, bob, cat = three(site_on_each)
     ada.follow("bob")
     ada.follow("cat")
     root = ada.post("the beginning")
@@ -72,8 +64,8 @@ def test_mute_takes_effect_on_the_next_page_everywhere_and_ends_with_the_unmute(
 
 
 @pytest.mark.parametrize("blocker", [0, 1])
-def test_block_hides_each_from_the_other_on_the_next_page_everywhere(site, blocker):
-    people = ada, bob, cat = three(site)
+def test_block_hides_each_from_the_other_on_the_next_page_everywhere(site_on_each, blocker):
+    people = ada, bob, cat = three(site_on_each)
     for one in people:
         for other in people:
             if one is not other:
