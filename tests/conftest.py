@@ -5,6 +5,7 @@ that the migrations made once: a file for SQLite, a template for PostgreSQL.
 """
 
 import ast
+import logging
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 import hypothesis
 import pytest
 import webtest
+from _pytest.logging import LogCaptureHandler
 from alembic import command
 from alembic.config import Config
 from pyramid.paster import get_appsettings
@@ -69,6 +71,28 @@ def _no_settings_from_outside() -> Iterator[None]:
             if name.startswith(("TWEETER_", "SQLALCHEMY_")) and name != "TWEETER_CHROMIUM":
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_one_test() -> Iterator[None]:
+    """A command that a test runs configures logging as its ini file says; the next test finds it as before."""
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], levels_of_loggers()
+    yield
+    for handler in root.handlers[:]:
+        if handler not in handlers and not isinstance(handler, LogCaptureHandler):
+            root.removeHandler(handler)
+            handler.close()
+    for name in levels_of_loggers():
+        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+
+
+def levels_of_loggers() -> dict[str | None, int]:
+    """{name: level} of the root logger (None) and of those with a level of their own."""
+    found = [(name, logger) for name, logger in logging.root.manager.loggerDict.items()]
+    return {None: logging.root.level} | {
+        name: logger.level for name, logger in found if isinstance(logger, logging.Logger) and logger.level
+    }
 
 
 # databases
