@@ -215,6 +215,12 @@ class AuthorShown(Event, frozen=True):
     author_id: int
 
 
+class ListChanged(Event, frozen=True):
+    """A list has another member, or one less; or it was deleted."""
+
+    list_id: int
+
+
 class ProfileChanged(Event, frozen=True):
     """A change of the author's data that each of their tweets contains."""
 
@@ -239,5 +245,5 @@ class Reloaded(Event, frozen=True):
 
 AnyEvent = (
     TweetCreated | TweetsDeleted | TweetLiked | TweetUnliked | Followed | Unfollowed | AuthorHidden | AuthorShown
-    | ProfileChanged | AccountClosed | Truncated | Reloaded
+    | ListChanged | ProfileChanged | AccountClosed | Truncated | Reloaded
 )  # fmt: skip

@@ -29,7 +29,7 @@ from tweeter.models import Relationship, User
 from tweeter.outbox.site import site_id
 from tweeter.testing import Process, Site, one_answer
 from tweeter.testing.caches import tweet
-from tweeter.testing.site import CHEAP
+from tweeter.testing.process import CHEAP
 from tweeter.testing.stores import END, fill
 from tweeter.values import Cursor, Slice, Timeline
 

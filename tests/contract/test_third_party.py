@@ -56,7 +56,7 @@ def ini(tmp_path, sqlite_url):
 
 def test_pages_equal_those_of_sql(sqlite_url, people):
     site = Site(sqlite_url, ["sql", "tests.thirdparty.texts"])
-    for timeline in site.processes[0].kinds.timelines(people):
+    for timeline in site.processes[0].kinds.timelines(people, site.processes[0].sessions):
         assert site.processes[1].walk(timeline, 7) == site.processes[0].walk(timeline, 7)
     assert site.processes[1].timelines.name == "texts"
     site.close()

@@ -19,7 +19,7 @@ from tweeter.devtools.servers.workers import CeleryWorker
 from tweeter.metrics import CHUNKS
 from tweeter.models import FanOutChunk, Relationship, User
 from tweeter.testing import Process
-from tweeter.testing.site import CHEAP
+from tweeter.testing.process import CHEAP
 from tweeter.values import Cursor, Timeline
 
 STAR, TOWN = 1, 2

@@ -40,7 +40,7 @@ def start(target, *args):
 
 
 def pages(process, people):
-    timelines = list(process.kinds.timelines(people.values()))
+    timelines = list(process.kinds.timelines(people.values(), process.sessions))
     return [process.walk(timeline, 3) for timeline in timelines]
 
 

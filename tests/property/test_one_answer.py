@@ -180,11 +180,12 @@ def test_pages_match_sql_after_concurrent_actions_and_server_faults(broken_site)
 
 def live_together(site, steps=40):
     """Eight threads post, reply, delete, follow, mute, block, rename and read. Returns the usernames by id."""
-    people = {}
+    people, lists = {}, {}
     for number in range(6):
         with site.processes[0].acting() as actions:
             user = actions.sign_up(f"u{number}", "password", f"User {number}")
             people[user.id] = user.username
+            lists[user.id] = actions.make_list(user.id, "friends").id
     errors = []
 
     def live(seed: int) -> None:
@@ -208,14 +209,17 @@ def live_together(site, steps=40):
             with process.acting() as actions:
                 if step < 0.65:
                     parent = mine[-1][1] if mine and chance.random() < 0.3 else None
-                    tweet = (who, actions.post(who, f"{chance.random()}", parent).id)
+                    tweet = (who, actions.post(who, f"{chance.random()} #tag", parent).id)
                     mine.append(tweet)
                 elif step < 0.75 and mine:
                     actions.delete(*mine.pop(chance.randrange(len(mine))))
-                elif step < 0.83:
+                elif step < 0.80:
                     actions.follow(who, people[other])
-                elif step < 0.89:
+                elif step < 0.84:
                     actions.unfollow(who, people[other])
+                elif step < 0.89:
+                    keep = actions.remove_member if chance.random() < 0.4 else actions.add_member
+                    keep(who, lists[who], people[other])
                 elif step < 0.95:
                     hide = ("mute", "unmute", "unmute", "block", "unblock", "unblock")
                     getattr(actions, chance.choice(hide))(who, people[other])
@@ -237,7 +241,9 @@ def live_together(site, steps=40):
 
 
 def assert_same_pages(site, people):
-    pages = [[process.walk(timeline, 3) for timeline in process.kinds.timelines(people)] for process in site.processes]
+    timelines = list(site.processes[0].kinds.timelines(people, site.processes[0].sessions))
+    assert {timeline.kind for timeline in timelines} >= {"list", "tag"}
+    pages = [[process.walk(timeline, 3) for timeline in timelines] for process in site.processes]
     assert any(page.tweets for page in pages[0][0])
     for shown in pages[1:]:
         assert shown == pages[0]

@@ -53,7 +53,7 @@ def test_status(api: Api, ada: Person, bob: Person) -> None:
     assert [(mention["acct"], mention["url"]) for mention in first["mentions"]] == [
         (bob.username, f"http://localhost/@{bob.username}")
     ]
-    assert first["tags"] == [{"name": "tag", "url": "http://localhost/search?q=%23tag"}]
+    assert first["tags"] == [{"name": "tag", "url": "http://localhost/tag/tag"}]
     assert first["account"]["statuses_count"] == 1
     assert first["account"]["last_status_at"] == first["created_at"][:10]
     reply = api.toot("A reply", in_reply_to_id=first["id"])

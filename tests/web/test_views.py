@@ -78,7 +78,7 @@ def test_a_tweet_is_the_same_html_for_every_reader(ada: Person, bob: Person, tes
     (article,) = {own.sub("", articles_on(page)[0]) for page in pages}
     assert '<a href="/@bob">@bob</a>' in article
     assert 'href="https://example.org/x?a=1&amp;b=2" rel="nofollow ugc noopener noreferrer">' in article
-    assert '<a href="/search?q=%23Tag">#Tag</a>' in article
+    assert '<a href="/tag/Tag">#Tag</a>' in article
     assert "&lt;b&gt;&amp;" in article
     assert 'href="/@Ada"' in article
     assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"', article)

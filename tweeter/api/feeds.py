@@ -12,10 +12,9 @@ from pyramid.response import Response
 from tweeter import ids, text
 from tweeter.api.endpoints import iso
 from tweeter.api.writing import html, tag_url
-from tweeter.db.sessions import time_limit
 from tweeter.values import Cursor, Page, Timeline, TweetView
 from tweeter.web.views.people import find
-from tweeter.web.views.search import SECONDS, find_tweets
+from tweeter.web.views.tags import tag_timeline
 
 ATOM = "http://www.w3.org/2005/Atom"
 LISTED = 20
@@ -34,8 +33,9 @@ def of_tag(request: Request) -> Response:
     name = text.fold(text.clean_line(request.matchdict["hashtag"]))
     if not text.entities(f"#{name}").hashtags:
         raise HTTPNotFound("This is not a hashtag.")
-    with request.registry.database.sessions() as session, time_limit(session, SECONDS):
-        page = find_tweets(session, f"#{name}", Cursor(limit=LISTED)).page
+    timeline = tag_timeline(request, name)
+    newest = Cursor(limit=LISTED, backfill=False)
+    page = request.timelines.page(timeline, newest) if timeline else Page((), None)
     return _feed(request, f"#{name}", tag_url(request.application_url, name), page, ids.EPOCH)
 
 
@@ -84,4 +84,4 @@ def includeme(config: Configurator) -> None:
     config.add_route("profile feed", "/@{username}/feed.atom")
     config.add_route("tag feed", "/tags/{hashtag}/feed.atom")
     config.add_view(of_profile, route_name="profile feed", request_method="GET")
-    config.add_view(of_tag, route_name="tag feed", request_method="GET", limit="search")
+    config.add_view(of_tag, route_name="tag feed", request_method="GET")

@@ -13,12 +13,10 @@ from tweeter.api.errors import Failure
 from tweeter.api.paging import DEFAULT, MOST, Found, Read, paged
 from tweeter.api.parameters import Id
 from tweeter.api.writing import statuses
-from tweeter.db.sessions import time_limit
 from tweeter.models import User
-from tweeter.timelines import queries
 from tweeter.values import Cursor, Timeline
-from tweeter.web.viewers import page_of, viewer
-from tweeter.web.views.search import SECONDS, find_tweets
+from tweeter.web.viewers import page_of
+from tweeter.web.views.tags import tag_timeline
 
 READS = 20  # pages that a filtered page reads at most
 SCANNED = 100  # tweets of each
@@ -56,25 +54,16 @@ def public(
     returns=list[Status],
     scope="read:statuses",
     anonymous=True,
-    limit="search",
 )
 def tag(
     request: Request, hashtag: str, limit: int = DEFAULT, max_id: Id | None = None, since_id: Id | None = None,
     min_id: Id | None = None, local: bool = False, remote: bool = False, only_media: bool = False,
 ) -> Any:  # fmt: skip
     """Tweets with a hashtag."""
-    name = "#" + text.clean_line(hashtag).lstrip("#")
-    if remote or only_media or not text.entities(name).hashtags:
+    timeline = tag_timeline(request, text.clean_line(hashtag).lstrip("#"))
+    if remote or only_media or timeline is None:
         return []
-
-    me = viewer(request)
-
-    def read(cursor: Cursor) -> Found:
-        with request.registry.database.sessions() as session, time_limit(session, SECONDS):
-            page = queries.marked(session, find_tweets(session, name, cursor, me).page, me.id)
-        return Found(shown_on(page), page.older is not None)
-
-    return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
+    return statuses(request, paged(request, reader(request, timeline), min(limit, MOST), max_id, since_id, min_id))
 
 
 @endpoint("GET", "/api/v1/accounts/{id}/statuses", returns=list[Status], scope="read:statuses", anonymous=True)

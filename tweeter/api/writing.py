@@ -197,7 +197,7 @@ def _parts(
 
 
 def tag_url(base: str, tag: str) -> str:
-    return f"{base}/search?q=%23{quote(tag)}"
+    return f"{base}/tag/{quote(tag)}"
 
 
 def accounts(request: Request, users: Iterable[int]) -> list[Any]:

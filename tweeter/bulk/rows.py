@@ -92,6 +92,9 @@ class Rows:
         columns = ("id", "user_id", "message", "date", "folded")
         self._insert("tweets", "Tweets", columns, starmap(row, tweets), count)
         self._insert("hashtags", "Hashtags", ("tag", "tweet_id"), hashtags, len(hashtags))
+        with self._database.staging():
+            new = "SELECT DISTINCT tag FROM hashtags WHERE tag NOT IN (SELECT tag FROM tags)"
+            self._database.execute(f"INSERT INTO tags (tag) {new}")
 
     def begin(self) -> None:
         """Drops indexes and checks: one sort at the end is faster than a million insertions, and the rows are valid."""

@@ -60,13 +60,14 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(f"{timelines.name} can't be used: {trouble(timelines)}")
         kinds = registry.getUtility(ITimelineKinds)
         verifier = Verifier(timelines, kinds, registry.database.sessions, lambda: delivery.drain(CAUGHT_UP))
-        owned = sum(kind.owned for kind in kinds.values())
-        shown.phase("Timelines", len(kinds) - owned + owned * total)
+        owned = sum(kind.owned and kind.of_users for kind in kinds.values())
+        shared = sum(not kind.owned for kind in kinds.values())
+        shown.phase("Timelines", shared + owned * total)
         compared = wrong = repaired = 0
-        for timeline in kinds.timelines(users):
+        for timeline in kinds.timelines(users, registry.database.sessions):
             verdict = verifier.verify(timeline, args.repair)
             compared += 1
-            shown.advance(1)
+            shown.advance(kinds[timeline.kind].of_users)
             if verdict.differences:
                 wrong += 1
                 repaired += verdict.repaired

@@ -53,6 +53,7 @@ class ITimelineKind(Interface):
 
     name = Attribute("The kind in keys and URLs, `home` in `home:42`: small letters, digits, - and _.")
     owned = Attribute("True if each user has one, False if the site has one, whose owner is 0.")
+    of_users = Attribute("False if the owners are no users, but for example hashtags; then `owned` is True.")
     private = Attribute("True if only its owner may read it.")
     to_followers = Attribute("True if it contains all tweets of the owner's followees, except hidden authors.")
     reposts = Attribute("True if it contains reposts: see tweeter.timelines.reposts.")
@@ -70,6 +71,17 @@ class ITimelineKind(Interface):
 
         `site` is the `tweeter.testing.Model` with all users, follows, mutes, blocks, tweets and mentions.
         """
+
+    def check_owner(session, owner):
+        """Raises Missing if there is no such owner; called for empty timelines."""
+
+    def owners_of(session, user):
+        """The owners that belong to a user: the user, or for example the user's lists. For `tweeter verify` and the
+        lab.
+        """
+
+    def may_read(session, owner, viewer):
+        """Whether a user may read the timeline; 0 is nobody. Called if the owners are no users."""
 
     def owners(author):
         """The owners whose timelines contain all tweets of this author. Called for each TweetCreated and TweetsDeleted.
@@ -115,8 +127,10 @@ class ITimelineKind(Interface):
     def read_page_quickly(session, owner, cursor, viewer=NOBODY):
         """The same as `read_page`, by faster statements if there are any. SQL serves fallbacks in this way."""
 
-    def reposted_below(session, owner, ids, floor):
-        """How many of the timeline's authors reposted each of these tweets below a floor: {id: count}."""
+    def reposted_below(session, owner, ids, floor, viewer=NOBODY):
+        """How many of the timeline's authors whom the viewer sees reposted each of these tweets below a floor:
+        {id: count}.
+        """
 
     def backfill(session, owner, capacity):
         """A Slice of at most `capacity` newest ids to backfill a cold timeline with; it may be partial."""
@@ -125,8 +139,10 @@ class ITimelineKind(Interface):
 class ITimelineKinds(Interface):
     """The timeline kinds of a site: a mapping of ITimelineKind by name."""
 
-    def timelines(users):
-        """All timelines of the site, and those of these users."""
+    def timelines(users, sessions=None):
+        """All timelines of the site, and those of these users; with sessions, also those that belong to the users in
+        another way: see `owners_of`.
+        """
 
 
 class IMaterializedTimelines(ITimelines):

@@ -51,7 +51,12 @@ def side_by_side(request: Request) -> dict[str, Any]:
     lab, statuses = awake(request)
     contenders = {name: lab.backends[name].timelines for name, status in statuses.items() if status.answers}
     kind = values["kind"]
-    timeline = Timeline(kind.name, whose.id if kind.owned else 0)
+    with request.read_session() as session:
+        owners = kind.owners_of(session, whose.id) if kind.owned else [0]
+    if not owners:
+        values["form"].errors["user"] = f"@{whose.username} has no {kind.name} timeline."
+        return values
+    timeline = Timeline(kind.name, owners[0])
     values |= measured(request, contenders, timeline, values["limit"])
     values |= {"statuses": statuses, "state": state_of(statuses)}
     answers = values["answers"]

@@ -5,11 +5,12 @@ from sqlalchemy.orm import configure_mappers
 from tweeter.models.api import AccessToken, Application, AuthorizationCode, Marker, PostedKey
 from tweeter.models.base import Base
 from tweeter.models.imported import Imported, Unlinked
+from tweeter.models.lists import List, ListMember
 from tweeter.models.outbox import Consumer, FanOutChunk, OutboxEvent
 from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
 from tweeter.models.timelines import StoredTimeline, TimelineEntry, TimelineRun
-from tweeter.models.tweet import CounterChange, DeletedTweet, Hashtag, Like, Mention, Tweet
+from tweeter.models.tweet import CounterChange, DeletedTweet, Hashtag, Like, Mention, Tag, Tweet
 from tweeter.models.user import (
     Block,
     Celebrity,
@@ -37,6 +38,8 @@ __all__ = [
     "Hidden",
     "Imported",
     "Like",
+    "List",
+    "ListMember",
     "LoginSession",
     "Marker",
     "Mention",
@@ -46,6 +49,7 @@ __all__ = [
     "Relationship",
     "Site",
     "StoredTimeline",
+    "Tag",
     "TimelineEntry",
     "TimelineRun",
     "Tweet",

@@ -91,6 +91,18 @@ class Hashtag(Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 
+class Tag(Base):
+    """A hashtag that a tweet contains or contained. Its id owns a timeline, and never changes."""
+
+    __tablename__ = "tags"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    tag: Mapped[str] = mapped_column(String(LONGEST_HASHTAG), unique=True)
+
+    # Without AUTOINCREMENT SQLite could give an id to another tag later.
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
 class Like(Base):
     """The user likes the tweet. `id` contains the time, like a tweet's id: it is the like's place in a timeline."""
 

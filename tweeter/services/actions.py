@@ -1,8 +1,8 @@
 """The actions of users: rows and outbox event in one transaction; the relay delivers the event after the commit.
 
-The caller owns the transaction. All business rules are here and in `accounts`, `tweets` and `relationships`, so they
-apply equally to forms, commands and tests. An action that they do not allow raises Refused, with a message for the
-user.
+The caller owns the transaction. All business rules are here and in `accounts`, `tweets`, `relationships` and `lists`,
+so they apply equally to forms, commands and tests. An action that they do not allow raises Refused, with a message for
+the user.
 """
 
 from collections.abc import Iterator

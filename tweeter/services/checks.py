@@ -27,6 +27,14 @@ def check_display_name(name: str) -> str:
     return name
 
 
+def check_list_name(name: str) -> str:
+    name = text.clean_line(name)
+    if not name:
+        raise Refused("A list needs a name.", "name")
+    _check_length(name, NAME_LENGTH, f"The name of a list has at most {NAME_LENGTH} characters.", "name", NAME_COLUMN)
+    return name
+
+
 def check_bio(bio: str) -> str:
     bio = text.clean_message(bio)
     _check_length(bio, BIO_LENGTH, f"A bio has at most {BIO_LENGTH} characters.", "bio")

@@ -22,6 +22,8 @@ from tweeter.models import (
     DeletedTweet,
     Hidden,
     Like,
+    List,
+    ListMember,
     Mention,
     Mute,
     Relationship,
@@ -47,7 +49,7 @@ def remove_some(session: Session, limit: int = CHUNK) -> int:
 
 def _remove(session: Session, user_id: int, limit: int) -> int:
     """Removes up to `limit` rows of the account from one table: tweets must be locked after accounts."""
-    for remove in (_remove_tweets, _remove_follows, _remove_mentions, _remove_likes, _remove_hidden):
+    for remove in (_remove_tweets, _remove_follows, _remove_mentions, _remove_likes, _remove_hidden, _remove_lists):
         if removed := remove(session, user_id, limit):
             return removed
     return 0
@@ -158,6 +160,18 @@ def _remove_hidden(session: Session, user_id: int, limit: int) -> int:
         if ids := _chunk(session, theirs, mine == user_id, limit):
             return write(session, delete(mine.class_).where(mine == user_id, theirs >= ids[-1]))
     return 0
+
+
+def _remove_lists(session: Session, user_id: int, limit: int) -> int:
+    """Removes the account from lists, and its own lists. No event: the tweets are removed already."""
+    if ids := _chunk(session, ListMember.list_id, ListMember.user_id == user_id, limit):
+        return write(session, delete(ListMember).where(ListMember.user_id == user_id, ListMember.list_id >= ids[-1]))
+    list_id = session.scalar(select(List.id).where(List.user_id == user_id).limit(1))
+    if list_id is None:
+        return 0
+    if ids := _chunk(session, ListMember.user_id, ListMember.list_id == list_id, limit):
+        return write(session, delete(ListMember).where(ListMember.list_id == list_id, ListMember.user_id >= ids[-1]))
+    return write(session, delete(List).where(List.id == list_id)) or 1
 
 
 def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:

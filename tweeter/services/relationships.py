@@ -1,6 +1,7 @@
 """Actions between two users: follow, mute, block, and their undo. All are idempotent.
 
-A mute hides one author from one viewer. A block hides each from the other and ends their follows. The table `hidden`
+A mute hides one author from one viewer. A block hides each from the other, ends their follows, and removes each from
+the other's lists. The table `hidden`
 has what follows from all mutes and blocks, in one row per viewer and author.
 """
 
@@ -12,11 +13,12 @@ from tweeter import outbox
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Refused
 from tweeter.models import Block, Hidden, Mute, Relationship, User
-from tweeter.services.acting import Acting, blocked_between
+from tweeter.services.acting import blocked_between
+from tweeter.services.lists import Lists
 from tweeter.values import AuthorHidden, AuthorShown, Followed, Unfollowed
 
 
-class Relationships(Acting):
+class Relationships(Lists):
     """The actions between two users."""
 
     def follow(self, user_id: int, username: str) -> None:
@@ -54,12 +56,13 @@ class Relationships(Acting):
             self._show(user_id, author.id)
 
     def block(self, user_id: int, username: str) -> None:
-        """Blocks a user: each is hidden from the other, and neither follows the other any more."""
+        """Blocks a user: each is hidden from the other, and neither follows or lists the other any more."""
         other = self._other(user_id, username, "block")
         self._lock(user_id, other.id)
         if insert_new(self._session, Block, from_user_id=user_id, to_user_id=other.id):
             for one, another in ((other.id, user_id), (user_id, other.id)):
                 self._end_follow(one, another)
+                self._leave_lists(one, another)
                 self._hide(one, another)
 
     def unblock(self, user_id: int, username: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import aliased, make_transient_to_detached
 from tweeter import ids, outbox, text
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours
-from tweeter.models import CounterChange, Hashtag, Like, Mention, Tweet, User
+from tweeter.models import CounterChange, Hashtag, Like, Mention, Tag, Tweet, User
 from tweeter.services.acting import Acting, blocked_between
 from tweeter.services.checks import check_message
 from tweeter.services.closing import forget_tweets, lock_tweets
@@ -158,7 +158,11 @@ class Tweets(Acting):
     def _index(self, tweet: Tweet) -> None:
         """Records the tweet's mentions and hashtags."""
         names, tags = text.entities(tweet.message)
-        self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
+        if tags:
+            known = set(self._session.scalars(select(Tag.tag).where(Tag.tag.in_(tags))))
+            for tag in sorted(tags - known):  # in one order: two transactions that add the same tags wait, not deadlock
+                insert_new(self._session, Tag, tag=tag)
+            self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
         if names:
             # Locked, so that an account that is being closed either still exists at the commit or is not found here.
             # A block locks the author's row, as `_wrote` did.

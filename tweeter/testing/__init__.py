@@ -21,9 +21,9 @@
             return [lambda cache, id: ...]
 
 For a whole site, `one_answer(site, backends, faults, neighbour)` returns a stateful Hypothesis test. People post,
-reply, delete, follow, mute, block, rename and close accounts while caches are wiped, processes restart, and each
-`Fault` breaks and repairs servers. `neighbour` is another site with the same stores. After each step, every backend
-must return the same pages.
+reply, delete, follow, keep lists, mute, block, rename and close accounts while caches are wiped, processes restart, and
+each `Fault` breaks and repairs servers. `neighbour` is another site with the same stores. After each step, every
+backend must return the same pages.
 
 Requires the packages of the extra `testing`.
 """
@@ -31,7 +31,8 @@ Requires the packages of the extra `testing`.
 from tweeter.testing.caches import TweetCacheSuite
 from tweeter.testing.faults import Fault
 from tweeter.testing.one_answer import one_answer
-from tweeter.testing.site import Process, Site
+from tweeter.testing.process import Process
+from tweeter.testing.site import Site
 from tweeter.testing.stores import TimelineStoreSuite
 
 __all__ = ["Fault", "Process", "Site", "TimelineStoreSuite", "TweetCacheSuite", "one_answer"]

@@ -12,8 +12,9 @@ from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import IMaterializedTimelines
 from tweeter.metrics import CIRCUIT_OPENED
 from tweeter.outbox.site import renew_site_id
+from tweeter.testing.choosing import somebody, something_said, whom
 from tweeter.testing.faults import Fault
-from tweeter.testing.people import People, somebody, something_said, whom
+from tweeter.testing.people import People
 from tweeter.testing.site import Site
 from tweeter.timelines.kinds import CELEBRITIES, celebrities_key
 from tweeter.values import Truncated

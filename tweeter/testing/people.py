@@ -1,43 +1,30 @@
 """The steps of people in the property test of law 1: what they do on the site, and what the model expects of it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import precondition, rule
 from sqlalchemy import select
 
 from tweeter.db.sessions import begin_immediate
-from tweeter.errors import Refused
-from tweeter.models import Like, Tweet
+from tweeter.models import Like, Tag, Tweet
 from tweeter.services import counters
 from tweeter.services.closing import remove_some, remove_some_of_deleted
 from tweeter.services.moderation import Moderation
+from tweeter.testing.choosing import refused, somebody, something_said, whom
 from tweeter.testing.leaving import leave, return_
-from tweeter.testing.site import Process, Site
+from tweeter.testing.lists import ListKeepers
+from tweeter.testing.process import Process
+from tweeter.text import fold
 
-whom = st.integers(0, 1_000_000)  # chooses a process, a user or a tweet
-somebody = precondition(lambda self: bool(self.site.model.names))
 somebody_followed = precondition(lambda self: bool(self.site.model.follows))
-something_said = precondition(lambda self: bool(self.site.model.tweets))
 
 
-class People(RuleBasedStateMachine):
+class People(ListKeepers):
     """Acts on `site` and its model."""
 
-    site: Site
     _named = 0
-
-    def _user(self, number: int) -> int:
-        users = sorted(self.site.model.names)
-        return users[number % len(users)]
-
-    def _tweet(self, number: int) -> int:
-        tweets = sorted(self.site.model.tweets, reverse=True)
-        return tweets[number % len(tweets)]
-
-    def _process(self, number: int) -> Process:
-        return self.site.processes[number % len(self.site.processes)]
 
     @precondition(lambda self: len(self.site.model.names) < 6)
     @rule(process=whom)
@@ -50,9 +37,15 @@ class People(RuleBasedStateMachine):
         self.site.model.usernames[id_] = f"u{self._named}"
 
     @somebody
-    @rule(process=whom, user=whom, mentioned=whom, deliver=st.sampled_from([True, True, False]))
-    def post(self, process: int, user: int, mentioned: int, deliver: bool) -> None:
-        self._post(process, self._user(user), None, deliver, self._user(mentioned))
+    @rule(
+        process=whom,
+        user=whom,
+        mentioned=whom,
+        tags=st.sets(st.sampled_from(["a", "ß"])),
+        deliver=st.sampled_from([True, True, False]),
+    )
+    def post(self, process: int, user: int, mentioned: int, tags: set[str], deliver: bool) -> None:
+        self._post(process, self._user(user), None, deliver, self._user(mentioned), tags)
 
     @somebody
     @rule(process=whom, user=whom, count=st.integers(4, 9))
@@ -66,14 +59,23 @@ class People(RuleBasedStateMachine):
         parent = self._tweet(parent)
         self._post(process, self._user(user), parent, True, self.site.model.author(parent))
 
-    def _post(self, process: int, author: int, parent: int | None, deliver: bool, mentioned: int | None = None) -> None:
-        message = f"number {len(self.site.model.tweets)} of {author}"
+    def _post(
+        self,
+        process: int,
+        author: int,
+        parent: int | None,
+        deliver: bool,
+        mentioned: int | None = None,
+        tags: Collection[str] = (),
+    ) -> None:
+        message = " ".join([f"number {len(self.site.model.tweets)} of {author}", *(f"#{tag}" for tag in tags)])
         if mentioned is not None:
             message += f" @{self.site.model.usernames[mentioned]}"
         model, id_ = self.site.model, 0
-        refused = parent is not None and model.blocked(author, model.author(parent))
-        with _refused(refused), self._process(process).acting(deliver) as actions:
+        blocked = parent is not None and model.blocked(author, model.author(parent))
+        with refused(blocked), self._process(process).acting(deliver) as actions:
             id_ = actions.post(author, message, parent).id
+            model.tags[id_] = set(actions._session.scalars(select(Tag.id).where(Tag.tag.in_(map(fold, tags)))))
         if id_:
             model.tweets[id_] = (author, message, parent)
             model.mentions[id_] = set() if mentioned is None or model.blocked(author, mentioned) else {mentioned}
@@ -91,7 +93,7 @@ class People(RuleBasedStateMachine):
     def repost(self, process: int, user: int, tweet: int, deliver: bool) -> None:
         user, tweet, model = self._user(user), self._tweet(tweet), self.site.model
         id_ = 0
-        with _refused(model.blocked(user, model.author(tweet))), self._process(process).acting(deliver) as actions:
+        with refused(model.blocked(user, model.author(tweet))), self._process(process).acting(deliver) as actions:
             id_ = actions.repost(user, tweet).id
         if id_:
             model.reposts[id_] = (user, tweet)
@@ -112,7 +114,7 @@ class People(RuleBasedStateMachine):
     def like(self, process: int, user: int, tweet: int, deliver: bool) -> None:
         user, tweet, model = self._user(user), self._tweet(tweet), self.site.model
         id_ = 0
-        with _refused(model.blocked(user, model.author(tweet))), self._process(process).acting(deliver) as actions:
+        with refused(model.blocked(user, model.author(tweet))), self._process(process).acting(deliver) as actions:
             actions.like(user, tweet)
             id_ = actions._session.scalars(select(Like.id).filter_by(user_id=user, tweet_id=tweet)).one()
         if id_:
@@ -144,7 +146,7 @@ class People(RuleBasedStateMachine):
         if one == other:
             return
         blocked = self.site.model.blocked(one, other)
-        with _refused(blocked), self._process(process).acting() as actions:
+        with refused(blocked), self._process(process).acting() as actions:
             actions.follow(one, self.site.model.usernames[other])
         if not blocked:
             self.site.model.follows.add((one, other))
@@ -169,6 +171,8 @@ class People(RuleBasedStateMachine):
         (model.blocks if block else model.mutes).add((one, another))
         if block:
             model.follows -= {(one, another), (another, one)}
+            for owner, members in model.lists.values():
+                members -= {one: {another}, another: {one}}.get(owner, set())
 
     @precondition(lambda self: bool(self.site.model.mutes or self.site.model.blocks))
     @rule(process=whom, number=whom)
@@ -252,14 +256,3 @@ def _moderating(process: Process) -> Iterator[Moderation]:
     with process.acting() as actions:
         settings = process.registry.settings
         yield Moderation(actions._session, process.registry["passwords"], settings["tweeter.message_limit"])
-
-
-@contextmanager
-def _refused(expected: bool) -> Iterator[None]:
-    """The action within the block must be refused, or must not."""
-    try:
-        yield
-    except Refused:
-        assert expected
-    else:
-        assert not expected

@@ -1,109 +1,33 @@
 """A site of several processes on one database, and a model in plain Python of its expected pages."""
 
-import contextlib
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete
-from sqlalchemy.orm import Session
 
-import tweeter
 from tweeter import ids, outbox
 from tweeter.db.sessions import begin_immediate
-from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds, ITimelines
 from tweeter.models import (
     Block,
     CounterChange,
     DeletedTweet,
+    Hashtag,
     Hidden,
     Like,
+    List,
+    ListMember,
     Mention,
     Mute,
     OutboxEvent,
     Relationship,
+    Tag,
     Tweet,
     User,
 )
-from tweeter.services.actions import Actions, actions_of
-from tweeter.settings import merge
+from tweeter.testing.process import Process
 from tweeter.timelines.kinds import Kinds
-from tweeter.values import NOBODY, Cursor, Entry, Page, Reloaded, Repost, Timeline, TweetView, Viewer
-
-CHEAP = {
-    "tweeter.secret": "only for tests",
-    "tweeter.production": "false",
-    "tweeter.argon2.time_cost": "1",
-    "tweeter.argon2.memory_kib": "8",
-}
-
-
-PATIENCE = 20  # seconds until all events are delivered
-
-
-class Process:
-    """One process of the site: a registry with its timelines and its delivery."""
-
-    def __init__(self, url: str, backend: str, **settings: str) -> None:
-        self.backend = backend
-        self.settings = settings
-        self.ill = False  # during a fault of the store: SQL may serve pages
-        own = {"sqlalchemy.url": url, "tweeter.timelines": backend, **CHEAP, **settings}
-        self._stack = contextlib.ExitStack()
-        self.registry = self._stack.enter_context(tweeter.site(merge(own, {}, {})))
-        self.sessions = self.registry.database.sessions
-        self.timelines = self.registry.getUtility(ITimelines)
-        self.delivery = self.registry.getUtility(IDelivery)
-        self.kinds: Kinds = self.registry.getUtility(ITimelineKinds)
-
-    @contextlib.contextmanager
-    def acting(self, deliver: bool = True) -> Iterator[Actions]:
-        """Actions in one transaction. Without `deliver`, simulates a crash between the commit and the wake-up."""
-        with self.sessions() as session:
-            begin_immediate(session)
-            yield self.actions(session)
-            session.commit()
-        if deliver:
-            self.delivery.wake()
-
-    def actions(self, session: Session) -> Actions:
-        return actions_of(self.registry, session)
-
-    def page(self, timeline: Timeline, cursor: Cursor, viewer: Viewer = NOBODY) -> Page:
-        """A page as a request gets it."""
-        self.settle()
-        page: Page = self.timelines.page(timeline, cursor, viewer)
-        return page
-
-    @property
-    def reads_store(self) -> bool:
-        """Whether pages come from the backend itself."""
-        circuit = getattr(self.timelines, "circuit", None)
-        return circuit is None or circuit.closed
-
-    def settle(self) -> None:
-        """Waits until everything is delivered and the store serves pages. During a fault SQL may serve them instead."""
-        deadline = time.monotonic() + PATIENCE
-        while not (self.ill and self._served_by_sql()):
-            if self.delivery.drain(0.05 if self.ill else PATIENCE):
-                return
-            assert time.monotonic() < deadline, f"{self.backend} does not catch up"
-
-    def _served_by_sql(self) -> bool:
-        """Also true for a closed circuit with an old checkpoint, which occurs if another process delivers."""
-        return IMaterializedTimelines.providedBy(self.timelines) and not self.timelines.live()
-
-    def walk(self, timeline: Timeline, limit: int = 20, settled: bool = False, viewer: Viewer = NOBODY) -> list[Page]:
-        """All pages, from the newest to the oldest. `settled`: everything is delivered, so no page waits."""
-        read = self.timelines.page if settled else self.page
-        pages = [read(timeline, Cursor(limit=limit), viewer)]
-        while (older := pages[-1].older) is not None:
-            pages.append(read(timeline, Cursor(before=older, limit=limit), viewer))
-        return pages
-
-    def close(self) -> None:
-        self._stack.close()
+from tweeter.values import NOBODY, Entry, Reloaded, Repost, Timeline, TweetView, Viewer
 
 
 @dataclass
@@ -120,6 +44,8 @@ class Model:
     mentions: dict[int, set[int]] = field(default_factory=dict)  # tweet id: users
     reposts: dict[int, tuple[int, int]] = field(default_factory=dict)  # id: user, tweet
     likes: dict[int, tuple[int, int]] = field(default_factory=dict)  # id: user, tweet
+    tags: dict[int, set[int]] = field(default_factory=dict)  # tweet id: hashtags
+    lists: dict[int, tuple[int, set[int]]] = field(default_factory=dict)  # id: user, members
     suspended: dict[int, Any] = field(default_factory=dict)  # what these users had: see `leaving.Left`
     remains: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
     reposts_remain: dict[int, int] = field(default_factory=dict)  # reposts of closed accounts with rows; id: tweet
@@ -127,7 +53,9 @@ class Model:
 
     def entries(self, timeline: Timeline, viewer: Viewer = NOBODY) -> list[Entry]:
         """The expected entries of a timeline for a viewer, newest first, by the kind's definition in Python."""
-        kind, hidden = self.kinds[timeline.kind], viewer.hidden - {timeline.owner}
+        kind = self.kinds[timeline.kind]
+        owner = timeline.owner if kind.of_users else 0
+        hidden = viewer.hidden - {owner}
         seen = {id_ for id_ in self.tweets if self.author(id_) not in hidden}
         if kind.refers:
             likes = sorted((id_ for id_ in self.likes if kind.contains(self, timeline.owner, id_)), reverse=True)
@@ -138,7 +66,7 @@ class Model:
         for id_ in sorted([*seen, *reposts], reverse=True):
             if self.author(id_) not in hidden and kind.contains(self, timeline.owner, id_):
                 reasons.setdefault(reposts.get(id_, id_), []).append(id_)
-        return [self._entry(timeline.owner, tweet, ids) for tweet, ids in reasons.items()]
+        return [self._entry(owner, tweet, ids) for tweet, ids in reasons.items()]
 
     def _entry(self, owner: int, tweet: int, reasons: list[int]) -> Entry:
         newest, *older = reasons
@@ -147,6 +75,10 @@ class Model:
         user = self.author(newest)
         others = sum(id_ != tweet and self.author(id_) != owner for id_ in older)
         return Entry(self.view(tweet), newest, Repost(newest, user, self.usernames[user], self.names[user], others))
+
+    def shown_lists(self) -> list[int]:
+        """The ids of the lists whose owners have not left."""
+        return [id_ for id_, (owner, _) in self.lists.items() if owner in self.names]
 
     def living_reposts(self) -> list[int]:
         """The ids of the reposts whose tweets exist."""
@@ -173,7 +105,7 @@ class Model:
             kind = self.kinds[timeline.kind]
             yield timeline, self.viewer(timeline.owner) if kind.private else NOBODY
             for viewer in () if kind.private else map(self.viewer, self.names):
-                if viewer.hidden and (not kind.owned or timeline.owner in viewer.hidden):
+                if viewer.hidden and (not (kind.owned and kind.of_users) or timeline.owner in viewer.hidden):
                     yield timeline, viewer
 
     def author(self, id_: int) -> int:
@@ -199,7 +131,13 @@ class Model:
         )
 
     def timelines(self) -> list[Timeline]:
-        return list(self.kinds.timelines(sorted(self.names)))
+        tags = {tag for id_ in self.tweets for tag in self.tags.get(id_, ())}
+        owners: dict[str, Iterable[int]] = {"tag": tags, "list": self.shown_lists()}
+        return [
+            Timeline(name, owner)
+            for name, kind in self.kinds.items()
+            for owner in sorted(owners.get(name, self.names if kind.owned else [0]))
+        ]
 
 
 class Site:
@@ -237,7 +175,20 @@ class Site:
         """Removes all users and tweets without restarting the processes, as a bulk load does."""
         with self.processes[0].sessions() as session:
             begin_immediate(session)
-            tables = (Hidden, Mute, Block, Mention, Relationship, CounterChange, DeletedTweet, Like, Tweet, User)
+            lists = (ListMember, List, Hashtag, Tag)
+            tables = (
+                *lists,
+                Hidden,
+                Mute,
+                Block,
+                Mention,
+                Relationship,
+                CounterChange,
+                DeletedTweet,
+                Like,
+                Tweet,
+                User,
+            )
             for table in (*tables, OutboxEvent):
                 session.execute(delete(table))
             outbox.record(session, Reloaded())

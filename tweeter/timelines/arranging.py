@@ -41,14 +41,14 @@ class Arranger:
         """The entries among these ids of the slice that are shown to the viewer, in their order."""
         if not ids:
             return []
-        of, moment = found.slice.of, found.moment
+        of, moment, kind = found.slice.of, found.moment, self._kinds[timeline.kind]
         # Also in private timelines, because the relay may be a second late.
-        hidden = viewer.hidden - {timeline.owner} if viewer.hidden else viewer.hidden
+        hidden = viewer.hidden - {kind.user(timeline.owner)} if viewer.hidden else viewer.hidden
 
         def shows(tweet: TweetView) -> bool:
             return tweet.user_id not in hidden and (not moment or not moment.removed or moment.shows(timeline, tweet))
 
-        if not of or not self._kinds[timeline.kind].reposts:
+        if not of or not kind.reposts:
             tweets = self._hydrated(timeline, found, [of.get(id_, id_) for id_ in ids] if of else ids)
             pairs = ((id_, tweets[of.get(id_, id_)]) for id_ in ids)
             return [Entry(tweet, id_) for id_, tweet in pairs if tweet and shows(tweet)]
@@ -61,11 +61,11 @@ class Arranger:
             tweet = tweets[tweet_id]
             living = [reason for each in reasons[tweet_id] if (reason := tweets[each]) and shows(reason)]
             if tweet is not None and tweet.user_id not in hidden and living and living[0].id == id_:
-                entries.append(_entry(timeline, tweet, living))
+                entries.append(_entry(kind.user(timeline.owner), tweet, living))
                 # Only a tweet below the floor can have reposts there, and it knows how many it has in all.
                 if id_ != tweet_id < found.slice.floor and tweet.reposts > len(living):
                     unsure.append(tweet_id)
-        return self._with_others(timeline, found.slice.floor, entries, unsure)
+        return self._with_others(timeline, found.slice.floor, entries, unsure, viewer)
 
     def _hydrated(self, timeline: Timeline, found: Found, ids: Sequence[int]) -> Mapping[int, TweetView | None]:
         """The tweets of these ids; removes those that are deleted from the timeline."""
@@ -80,13 +80,14 @@ class Arranger:
                 self._store.remove(CELEBRITIES, gone, of)
         return tweets
 
-    def _with_others(self, timeline: Timeline, floor: int, entries: list[Entry], unsure: Sequence[int]) -> list[Entry]:
+    def _with_others(
+        self, timeline: Timeline, floor: int, entries: list[Entry], unsure: Sequence[int], viewer: Viewer
+    ) -> list[Entry]:
         """The entries, with the reposts below the floor counted: one statement for all such tweets."""
-        kind = self._kinds[timeline.kind]
-        if not unsure or not kind.to_followers:
+        if not unsure:
             return entries
         with self._sessions() as session:
-            below = kind.reposted_below(session, timeline.owner, unsure, floor)
+            below = self._kinds[timeline.kind].reposted_below(session, timeline.owner, unsure, floor, viewer)
         return [
             entry._replace(repost=entry.repost._replace(others=entry.repost.others + count))
             if entry.repost and (count := below.get(entry.tweet.id))
@@ -105,11 +106,11 @@ def _reasons(slice_: Slice, ids: Sequence[int]) -> dict[int, list[int]]:
     return reasons
 
 
-def _entry(timeline: Timeline, tweet: TweetView, living: Sequence[TweetView]) -> Entry:
-    """The entry of a tweet with these reasons, newest first."""
+def _entry(owner: int, tweet: TweetView, living: Sequence[TweetView]) -> Entry:
+    """The entry of a tweet with these reasons, newest first, in a timeline of the user `owner`."""
     newest, *older = living
     if newest.id == tweet.id:
         return Entry(tweet, tweet.id)
-    others = sum(reason.repost_of is not None and reason.user_id != timeline.owner for reason in older)
+    others = sum(reason.repost_of is not None and reason.user_id != owner for reason in older)
     repost = Repost(newest.id, newest.user_id, newest.username, newest.display_name, others)
     return Entry(tweet, newest.id, repost)

@@ -1,6 +1,6 @@
 """The base class of timeline kinds: from one SQL definition it makes the statements of pages and backfills."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -19,8 +19,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 from zope.interface import implementer
 
+from tweeter.errors import Missing
 from tweeter.interfaces import ITimelineKind
-from tweeter.models import Tweet, hidden_from
+from tweeter.models import Tweet, User, hidden_from
 from tweeter.timelines.queries import view_of, with_views
 from tweeter.values import (
     NOBODY,
@@ -60,11 +61,6 @@ def author_of(id_: SQLColumnExpression[int]) -> ScalarSelect[int]:
     return select(tweet.user_id).where(tweet.id == id_).scalar_subquery()
 
 
-def shown(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
-    """The condition that a tweet's author is not hidden from VIEWER, or is the timeline's owner."""
-    return or_(author_of(id_).not_in(hidden_from(VIEWER)), author_of(id_) == OWNER)
-
-
 def not_hidden(id_: SQLColumnExpression[int], viewer: Viewer) -> list[ColumnElement[bool]]:
     """The condition that a tweet's author is not hidden from the viewer; none if nobody is."""
     return [author_of(id_).not_in(hidden_from(literal(viewer.id)))] if viewer.hidden else []
@@ -79,6 +75,7 @@ class TimelineKind:
 
     name = ""
     owned = True
+    of_users = True
     private = False
     to_followers = False
     reposts = False
@@ -99,6 +96,16 @@ class TimelineKind:
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         raise NotImplementedError
 
+    def check_owner(self, session: Session, owner: int) -> None:
+        if owner and session.scalar(_OWNER, {"owner": owner}) is None:
+            raise Missing("There is no such user.")
+
+    def owners_of(self, session: Session, user: int) -> Sequence[int]:
+        return (user,)
+
+    def may_read(self, session: Session, owner: int, viewer: int) -> bool:
+        return True
+
     def owners(self, author: int) -> Iterable[int]:
         return ()
 
@@ -110,7 +117,7 @@ class TimelineKind:
             return (event.follower_id,)  # merging tweets in or out would race with fan-out
         if self._hides and isinstance(event, AuthorHidden | AuthorShown):
             return (event.viewer_id,)
-        return (event.user_id,) if self.owned and isinstance(event, AccountClosed) else ()
+        return (event.user_id,) if self.owned and self.of_users and isinstance(event, AccountClosed) else ()
 
     def added(self, event: Event) -> tuple[int, int, int] | None:
         return None
@@ -138,7 +145,9 @@ class TimelineKind:
     def read_page_quickly(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
         return self.read_page(session, owner, cursor, viewer)
 
-    def reposted_below(self, session: Session, owner: int, ids: Collection[int], floor: int) -> Mapping[int, int]:
+    def reposted_below(
+        self, session: Session, owner: int, ids: Collection[int], floor: int, viewer: Viewer = NOBODY
+    ) -> Mapping[int, int]:
         return {}
 
     def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
@@ -151,7 +160,16 @@ class TimelineKind:
     def _page_statements(self) -> tuple[Select[Any], Select[Any]]:
         """The statements of a page: for most viewers, and for one who does not see all."""
         id_ = self._ids.selected_columns[0]
-        return _entries(self._ids), _entries(self._ids.where(shown(id_)))
+        return _entries(self._ids), _entries(self._ids.where(self.seen(author_of(id_))))
+
+    def seen(self, author: ColumnElement[int]) -> ColumnElement[bool]:
+        """The condition that an author is not hidden from VIEWER, or is the timeline's owner."""
+        visible = author.not_in(hidden_from(VIEWER))
+        return or_(visible, author == OWNER) if self.of_users else visible
+
+    def user(self, owner: int) -> int:
+        """The user who is the owner; 0 if it is none."""
+        return owner if self.of_users else 0
 
     def _entries(self, session: Session, statement: Select[Any], values: dict[str, Any]) -> list[Entry]:
         return [Entry(view_of(row), id_) for *row, id_ in session.execute(statement, values).all()]
@@ -160,6 +178,9 @@ class TimelineKind:
     def _hides(self) -> bool:
         """Whether its definition leaves out the authors hidden from the owner."""
         return self.private or self.to_followers
+
+
+_OWNER = select(User.id).where(User.id == bindparam("owner"), ~User.closed)
 
 
 def _entries(ids: Select[Any]) -> Select[Any]:

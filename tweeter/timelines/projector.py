@@ -208,7 +208,7 @@ class Projector:
             new = {author: array("q", set(ids).difference(written[author])) for author, ids in new.items()}
             written, added = written | small, {}
         if related := self._related(created):
-            self._add(related)
+            self._add(related, of)
         self.guard()
         # Parents show how many replies they have, tweets how many reposts.
         if parents := {event.of or event.parent_id or 0 for event in created} - {0}:
@@ -291,7 +291,7 @@ class Projector:
         for name, kind in self.kinds.items():
             if kind.related:
                 with self._sessions() as session:
-                    found = kind.related_owners(session, [event for event in created if not event.of])
+                    found = kind.related_owners(session, [each for each in created if kind.reposts or not each.of])
                 for tweet_id, owners in found.items():
                     for owner in owners:
                         keys.setdefault(Timeline(name, owner).key, []).append(tweet_id)

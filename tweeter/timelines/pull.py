@@ -24,5 +24,5 @@ class PullTimelines:
         with measure.timeline_read(), self._sessions() as session:
             entries = self._kinds[timeline.kind].read_page(session, timeline.owner, cursor, viewer)
             if not entries:
-                queries.check_owner(session, timeline)
+                self._kinds[timeline.kind].check_owner(session, timeline.owner)
             return queries.marked(session, Page.cut(entries, cursor.limit), viewer.id)

@@ -82,7 +82,7 @@ class PushTimelines:
                 with self._pages() as session:
                     entries = self._kinds[timeline.kind].read_page_quickly(session, timeline.owner, cursor, viewer)
                     if not entries:
-                        queries.check_owner(session, timeline)
+                        self._kinds[timeline.kind].check_owner(session, timeline.owner)
                     page = queries.marked(session, Page.cut(entries, cursor.limit), viewer.id)
             else:
                 measure.served_by(self.name, self.store.private)
@@ -215,7 +215,7 @@ class PushTimelines:
         def read(session: Session) -> Slice:
             filled = self._kinds[timeline.kind].backfill(session, timeline.owner, self.capacity)
             if not filled.ids:
-                queries.check_owner(session, timeline)
+                self._kinds[timeline.kind].check_owner(session, timeline.owner)
             return filled
 
         return backfilled(self.store, timeline.key, self._fills, read)

@@ -19,18 +19,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from tweeter.errors import Missing
 from tweeter.models import CounterChange, Like, Tweet, User, closed_users
-from tweeter.values import Page, Timeline, TweetView
+from tweeter.values import Page, TweetView
 
 # SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
 IDS_PER_QUERY = 10_000
-
-
-def check_owner(session: Session, timeline: Timeline) -> None:
-    """Raises Missing if the timeline's owner does not exist; called for empty timelines."""
-    if timeline.owner and session.scalar(_OWNER, {"owner": timeline.owner}) is None:
-        raise Missing("There is no such user.")
 
 
 def load_tweets(session: Session, ids: Iterable[int]) -> dict[int, TweetView]:
@@ -129,7 +122,6 @@ def _changes(column: SQLColumnExpression[int]) -> ColumnElement[int]:
     return type_coerce(found.correlate(Tweet).scalar_subquery(), Integer)
 
 
-_OWNER = select(User.id).where(User.id == bindparam("owner"), ~User.closed)
 _THERE = (
     select(Tweet.id)
     .where(Tweet.id.in_(bindparam("ids", expanding=True)), Tweet.user_id.not_in(closed_users))

@@ -5,16 +5,18 @@ shows an entry unless the tweet has a newer one. Stores keep all entries, and pa
 (`tweeter.timelines.entries`), so an undone repost brings back the next newest without a backfill.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.models import Tweet, User, closed_users, hidden_from
-from tweeter.timelines.kind import LIMIT, OWNER, TimelineKind, shown, within
+from tweeter.timelines.kind import LIMIT, OWNER, TimelineKind, author_of, within
 from tweeter.timelines.queries import references, view_of, with_views
-from tweeter.values import Entry, Repost, Slice
+from tweeter.values import NOBODY, Entry, Repost, Slice, Viewer
+
+Authors = Callable[[str], Any]  # makes a subquery of this name: the ids of users
 
 
 class RepostingKind(TimelineKind):
@@ -25,9 +27,9 @@ class RepostingKind(TimelineKind):
     def __init__(self) -> None:
         super().__init__()
         entry = aliased(Tweet, name="entry")
-        among = self._shown(entry).where(entry.id.in_(bindparam("ids", expanding=True)))
-        self._among_shown = self._with_reposts(among)
-        self._below = self._reposted_below()
+        among = self._shown(entry, self._every).where(entry.id.in_(bindparam("ids", expanding=True)))
+        self._among_shown = self._with_reposts(among, self._every)
+        self._below, self._below_of_viewer = map(self._reposted_below, (self._every, self._visible))
 
     def authors(self, owner: ColumnElement[int]) -> Any:
         raise NotImplementedError
@@ -44,16 +46,32 @@ class RepostingKind(TimelineKind):
         filled = super().backfill(session, owner, capacity)
         return filled._replace(of=references(session, filled.ids))
 
-    def reposted_below(self, session: Session, owner: int, ids: Collection[int], floor: int) -> Mapping[int, int]:
-        rows = session.execute(self._below, {"owner": owner, "ids": list(ids), "floor": floor})
+    def reposted_below(
+        self, session: Session, owner: int, ids: Collection[int], floor: int, viewer: Viewer = NOBODY
+    ) -> Mapping[int, int]:
+        hiding = viewer.hidden and not self.private
+        values = {"owner": owner, "ids": list(ids), "floor": floor} | ({"viewer": viewer.id} if hiding else {})
+        rows = session.execute(self._below_of_viewer if hiding else self._below, values)
         return {tweet_id: count for tweet_id, count in rows if tweet_id is not None}
 
     def _page_statements(self) -> tuple[Select[Any], Select[Any]]:
         entry = aliased(Tweet, name="entry")
-        every = self._shown(entry)
-        page = every.where(within(entry.id)).order_by(entry.id.desc()).limit(LIMIT)
-        of_viewer = page.where(shown(every.selected_columns.tweet_id))
-        return self._with_reposts(page), self._with_reposts(of_viewer)
+
+        def page(authors: Authors) -> Select[Any]:
+            return self._shown(entry, authors).where(within(entry.id)).order_by(entry.id.desc()).limit(LIMIT)
+
+        of_viewer = page(self._visible)
+        of_viewer = of_viewer.where(self.seen(author_of(of_viewer.selected_columns.tweet_id)))
+        return self._with_reposts(page(self._every), self._every), self._with_reposts(of_viewer, self._visible)
+
+    def _every(self, name: str) -> Any:
+        """The authors of OWNER's timeline."""
+        return self.authors(OWNER).subquery(name)
+
+    def _visible(self, name: str) -> Any:
+        """Those whom VIEWER sees."""
+        authors = self.authors(OWNER).subquery()
+        return select(authors.c[0]).where(self.seen(authors.c[0])).subquery(name)
 
     def _entries(self, session: Session, statement: Select[Any], values: dict[str, Any]) -> list[Entry]:
         entries = []
@@ -62,16 +80,16 @@ class RepostingKind(TimelineKind):
             entries.append(Entry(view_of(row), id_, repost))
         return entries
 
-    def _shown(self, entry: Any) -> Select[Any]:
+    def _shown(self, entry: Any, authors_of: Authors) -> Select[Any]:
         """The id of each entry that is shown, and the id of its tweet."""
-        authors = self.authors(OWNER).subquery("authors")
+        authors = authors_of("authors")
         tweet_id = func.coalesce(entry.repost_of_id, entry.id)
-        newer, newer_authors = aliased(Tweet, name="newer"), self.authors(OWNER).subquery("newer_authors")
+        newer, newer_authors = aliased(Tweet, name="newer"), authors_of("newer_authors")
         newer_repost = exists().where(
             newer.repost_of_id == tweet_id, newer.id > entry.id, newer_authors.c[0] == newer.user_id
         )
         # The tweet itself is newer than its repost only if its clock was ahead.
-        target, target_authors = aliased(Tweet, name="target"), self.authors(OWNER).subquery("target_authors")
+        target, target_authors = aliased(Tweet, name="target"), authors_of("target_authors")
         newer_tweet = exists().where(
             target.id == entry.repost_of_id, target.id > entry.id, target_authors.c[0] == target.user_id
         )
@@ -86,16 +104,16 @@ class RepostingKind(TimelineKind):
             .where(alive, ~newer_repost)
         )
 
-    def _with_reposts(self, shown: Select[Any]) -> Select[Any]:
+    def _with_reposts(self, shown: Select[Any], authors_of: Authors) -> Select[Any]:
         """The columns of Entries, newest first: of their reposts, and of their tweets."""
         page = shown.subquery("page")
         repost, reposter = aliased(Tweet, name="repost"), aliased(User, name="reposter")
-        other, other_authors = aliased(Tweet, name="other"), self.authors(OWNER).subquery("other_authors")
+        other, other_authors = aliased(Tweet, name="other"), authors_of("other_authors")
         others = (
             select(func.count())
             .select_from(other)
             .join(other_authors, other_authors.c[0] == other.user_id)
-            .where(other.repost_of_id == page.c.tweet_id, other.id != page.c.id, other.user_id != OWNER)
+            .where(other.repost_of_id == page.c.tweet_id, other.id != page.c.id, *self._not_owner(other))
             .correlate(page)
             .scalar_subquery()
         )
@@ -114,16 +132,20 @@ class RepostingKind(TimelineKind):
             .order_by(page.c.id.desc())
         )
 
-    def _reposted_below(self) -> Any:
+    def _not_owner(self, repost: Any) -> list[ColumnElement[bool]]:
+        """The condition that a repost is not the owner's, if that is a user."""
+        return [repost.user_id != OWNER] if self.of_users else []
+
+    def _reposted_below(self, authors_of: Authors) -> Any:
         """How many of the authors reposted each tweet below a floor, without the owner."""
-        authors = self.authors(OWNER).subquery("authors")
+        authors = authors_of("authors")
         return (
             select(Tweet.repost_of_id, func.count())
             .join(authors, authors.c[0] == Tweet.user_id)
             .where(
                 Tweet.repost_of_id.in_(bindparam("ids", expanding=True)),
                 Tweet.id < bindparam("floor", type_=BigInteger),
-                Tweet.user_id != OWNER,
+                *self._not_owner(Tweet),
             )
             .group_by(Tweet.repost_of_id)
         )

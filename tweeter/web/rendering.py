@@ -152,7 +152,7 @@ def _entity(segment: text.Segment, mount: str) -> str:
     words = escape(segment.text)
     if segment.kind == "link":
         return f'<bdi dir="ltr"><a href="{words}" rel="nofollow ugc noopener noreferrer">{words}</a></bdi>'
-    to = f"/@{segment.value}" if segment.kind == "mention" else f"/search?q=%23{quote(segment.value)}"
+    to = f"/@{segment.value}" if segment.kind == "mention" else f"/tag/{quote(segment.value)}"
     return f'<bdi><a href="{mount}{to}">{words}</a></bdi>'
 
 

@@ -72,7 +72,7 @@ def write_tweets(database: BulkDatabase, progress: Progress, total: int, has_sou
         {_FRESH} JOIN load_tweets AS t ON t.line = o.line {_PARENTS if has_links else ""}
         WHERE {_OF_BATCH} ORDER BY g.n
         """
-    steps = [add, _ADD_MENTIONS, _ADD_HASHTAGS, _COUNT, *([_COUNT_REPLIES] if has_links else [])]
+    steps = [add, _ADD_MENTIONS, _ADD_TAGS, _ADD_HASHTAGS, _COUNT, *([_COUNT_REPLIES] if has_links else [])]
     written = 0
     for after, last, count in database.batches("load_order"):
         written += database.commit(partial(_write_batch, database, steps, has_sources, after, last))
@@ -191,6 +191,13 @@ _ADD_MENTIONS = f"""
     WHERE {_OF_BATCH} AND NOT users.closed
     """
 
+# Ordered: two transactions that add the same tags wait, not deadlock.
+_ADD_TAGS = f"""
+    INSERT INTO tags (tag)
+    SELECT DISTINCT h.tag {_FRESH} JOIN load_hashtags AS h ON h.line = o.line
+    WHERE {_OF_BATCH} AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.tag = h.tag) ORDER BY h.tag
+    ON CONFLICT DO NOTHING
+    """
 _ADD_HASHTAGS = f"""
     INSERT INTO hashtags (tag, tweet_id)
     SELECT h.tag, g.id {_FRESH} JOIN load_hashtags AS h ON h.line = o.line WHERE {_OF_BATCH}

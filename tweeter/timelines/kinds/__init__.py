@@ -15,6 +15,7 @@ from zope.interface import implementer
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
+from tweeter.db.sessions import SessionFactory
 from tweeter.errors import Missing, SettingError
 from tweeter.interfaces import ITimelineKind, ITimelineKinds
 from tweeter.plugins import built_in, include
@@ -35,11 +36,22 @@ class Kinds(dict[str, TimelineKind]):
     def __missing__(self, name: str) -> TimelineKind:
         raise Missing(f"There are no {name} timelines.")
 
-    def timelines(self, users: Iterable[int]) -> Iterator[Timeline]:
-        """All timelines of the site, and those of these users."""
+    def timelines(self, users: Iterable[int], sessions: SessionFactory | None = None) -> Iterator[Timeline]:
+        """All timelines of the site, and those of these users; with sessions, also those of their lists and the like.
+
+        Each once.
+        """
         yield from (Timeline(name) for name, kind in self.items() if not kind.owned)
+        others = {name: set[int]() for name, kind in self.items() if not kind.of_users and sessions}
         for user in users:
-            yield from (Timeline(name, user) for name, kind in self.items() if kind.owned)
+            yield from (Timeline(name, user) for name, kind in self.items() if kind.owned and kind.of_users)
+            if sessions is None:
+                continue
+            with sessions() as session:
+                found = {name: set(self[name].owners_of(session, user)) - seen for name, seen in others.items()}
+            for name, owners in found.items():
+                others[name] |= owners
+                yield from (Timeline(name, owner) for owner in sorted(owners))
 
     def of_followers(self, reposts: bool = False) -> list[str]:
         """The names of the kinds whose timelines contain the tweets of their owner's followees, or their reposts."""
@@ -101,8 +113,8 @@ def _problem(kind: TimelineKind) -> str:
     """Why the kind cannot be materialized; empty if it can."""
     if not _NAME.fullmatch(str(kind.name)):
         return "must have a name of at most 30 small letters, digits, - and _, because keys and URLs contain it"
-    if not kind.owned and (kind.private or kind.to_followers):
-        return "has no owners: it can't be private, or to_followers"
+    if not (kind.owned and kind.of_users) and (kind.private or kind.to_followers):
+        return "is owned by no users: it can't be private, or to_followers"
     silent = all(getattr(type(kind), name, None) is getattr(TimelineKind, name) for name in ("owners", "made_cold"))
     if silent and not kind.related and not kind.to_followers:
         return "does not say which timelines a new tweet belongs to: it needs owners, related_owners or to_followers"

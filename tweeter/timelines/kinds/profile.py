@@ -1,6 +1,6 @@
 """A profile: the tweets and reposts of one user."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
@@ -20,6 +20,9 @@ class Profile(RepostingKind):
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         return bool(site.author(tweet_id) == owner)
+
+    def reposted_below(self, *_: Any) -> Mapping[int, int]:
+        return {}  # a user reposts a tweet once
 
     def owners(self, author: int) -> Iterable[int]:
         return (author,)

@@ -18,12 +18,25 @@ from pyramid.httpexceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 from pyramid.request import Request
 from pyramid.response import FileIter, Response
 from pyramid.view import view_config
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tweeter import ids
 from tweeter.db.sessions import SessionFactory
 from tweeter.errors import Missing
-from tweeter.models import AccessToken, Application, Block, Like, Marker, Mention, Mute, Relationship, Tweet, User
+from tweeter.models import (
+    AccessToken,
+    Application,
+    Block,
+    Like,
+    List,
+    ListMember,
+    Marker,
+    Mention,
+    Mute,
+    Relationship,
+    Tweet,
+    User,
+)
 from tweeter.web.security import SIGNED_IN
 
 ROWS_AT_ONCE = 1000
@@ -160,6 +173,9 @@ def _parts(user_id: int) -> dict[str, tuple[Any, Any, Callable[[Any], Any]]]:
         .join(Application, Application.id == AccessToken.application_id)
         .where(AccessToken.user_id == user_id)
     )
+    lists = select(List.id, List.name, List.private, List.date, _MEMBERS.label("members")).where(
+        List.user_id == user_id
+    )
     markers = select(Marker.last_read_id.label("id"), Marker.timeline).where(Marker.user_id == user_id)
     return {
         "tweets": (tweets, Tweet.id, _dated),
@@ -177,10 +193,19 @@ def _parts(user_id: int) -> dict[str, tuple[Any, Any, Callable[[Any], Any]]]:
             User.id,
             _username,
         ),
+        "lists": (lists, List.id, lambda row: _dated(row) | {"members": (row.members or "").split()}),
         "mentions": (mentions, Tweet.id, _dated),
         "applications": (applications, AccessToken.id, _dated),
         "read_up_to": (markers, Marker.last_read_id, lambda row: {"timeline": row.timeline, "id": row.id}),
     }
+
+
+_MEMBERS = (
+    select(func.aggregate_strings(User.username, " "))
+    .join(ListMember, ListMember.user_id == User.id)
+    .where(ListMember.list_id == List.id, ~User.closed)
+    .scalar_subquery()
+)
 
 
 def _dated(row: Any) -> dict[str, Any]:

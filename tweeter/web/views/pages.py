@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from pyramid.httpexceptions import HTTPBadRequest, HTTPForbidden
+from pyramid.httpexceptions import HTTPBadRequest, HTTPForbidden, HTTPNotFound
 from pyramid.renderers import render_to_response
 from pyramid.request import Request
 from pyramid.response import Response
@@ -82,6 +82,19 @@ def timeline_page(request: Request, timeline: Timeline, title: str, path: str = 
     }
 
 
+def no_tweets(request: Request, title: str) -> dict[str, Any]:
+    """The values of a timeline's template for a timeline that does not exist yet."""
+    return {
+        "title": title,
+        "tweets": (),
+        "marks": Page((), None),
+        "older": None,
+        "poll": None,
+        "page": request.path,
+        "first": "before" not in request.GET,
+    }
+
+
 def _since(page: Page, me: int | None) -> str:
     """The newest entry that is not ahead of the clock; later ones count as newer. Those ahead are listed as seen.
 
@@ -150,4 +163,9 @@ def _timeline(request: Request, name: str) -> Timeline | None:
         return Timeline(name)
     if kinds[name].private:
         return Timeline(name, request.identity.id) if request.identity else None
-    return Timeline(name, number(request.GET.get("user", ""), "user"))
+    timeline = Timeline(name, number(request.GET.get("user", ""), "user"))
+    if not kinds[name].of_users:
+        with request.read_session() as session:
+            if not kinds[name].may_read(session, timeline.owner, request.authenticated_userid or 0):
+                raise HTTPNotFound(f"There is no such {name}.")
+    return timeline

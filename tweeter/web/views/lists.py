@@ -1,0 +1,142 @@
+"""Lists of people: their timelines, their members, and the forms that change them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from tweeter.errors import Refused
+from tweeter.models import List, ListMember, User
+from tweeter.values import Timeline
+from tweeter.web.security import SIGNED_IN
+from tweeter.web.viewers import relation
+from tweeter.web.views.forms import Form, onward, page_cursor, page_url, posted, refused, see
+from tweeter.web.views.pages import timeline_page
+from tweeter.web.views.people import canonical, find, followed, related
+
+
+@view_config(route_name="lists", request_method="GET", renderer="lists.jinja2", permission=SIGNED_IN)
+def lists(request: Request) -> dict[str, Any]:
+    """The lists of the current user."""
+    return _own_lists(request, Form())
+
+
+@view_config(route_name="lists", request_method="POST", renderer="lists.jinja2", permission=SIGNED_IN, limit="settings")
+def make(request: Request) -> dict[str, Any] | Response:
+    """Makes a list."""
+    values = _typed(request)
+    try:
+        made = request.actions.make_list(request.identity.id, values["name"], bool(values["private"]))
+    except Refused as error:
+        return _own_lists(request, refused(request, error, values))
+    return see(request, f"/lists/{made.id}/members")
+
+
+@view_config(route_name="lists of", request_method="GET", renderer="lists_of.jinja2")
+def lists_of(request: Request) -> dict[str, Any] | Response:
+    """The public lists of a user, and which of one's own lists contain the user."""
+    user = find(request)
+    if elsewhere := canonical(request, user):
+        return elsewhere
+    me = request.identity.id if request.identity else 0
+    hidden = relation(request, user.id).blocked
+    with request.read_session() as session:
+        theirs = [] if hidden else _lists(session, user.id, private=user.id == me)
+        mine = _lists(session, me, private=True) if me not in (0, user.id) else []
+        is_on = select(ListMember.list_id).join(List, List.id == ListMember.list_id)
+        on = set(session.scalars(is_on.where(List.user_id == me, ListMember.user_id == user.id))) if mine else set()
+    return {"title": f"Lists · {user.display_name}", "user": user, "theirs": theirs, "mine": mine, "on": on}
+
+
+@view_config(route_name="list", request_method="GET", renderer="list.jinja2")
+def show(request: Request) -> dict[str, Any]:
+    """The tweets and reposts of a list's members."""
+    list_, owner = find_list(request)
+    return timeline_page(request, Timeline("list", list_.id), list_.name) | {"list": list_, "owner": owner}
+
+
+@view_config(route_name="members", request_method="GET", renderer="members.jinja2")
+def members(request: Request) -> dict[str, Any]:
+    """The members of a list, and for its owner the forms that change it."""
+    list_, owner = find_list(request)
+    return _members(request, list_, owner, Form({"name": list_.name, "private": "yes" if list_.private else ""}))
+
+
+@view_config(
+    route_name="members", request_method="POST", renderer="members.jinja2", permission=SIGNED_IN, limit="follow"
+)
+def change(request: Request) -> dict[str, Any] | Response:
+    """Dispatches to one of the page's forms by the field `action`."""
+    list_, owner = find_list(request)
+    me, action, values, actions = request.identity.id, posted(request, "action"), _typed(request), request.actions
+    username, name = values["username"].strip().removeprefix("@"), list_.name
+    done = {"add": f"@{username} is on “{name}” now.", "remove": f"@{username} is not on “{name}” any more."}
+    try:
+        match action:
+            case "add":
+                actions.add_member(me, list_.id, username)
+            case "remove":
+                actions.remove_member(me, list_.id, username)
+            case "change":
+                actions.change_list(me, list_.id, values["name"], bool(values["private"]))
+            case "delete":
+                actions.delete_list(me, list_.id)
+            case _:
+                raise HTTPBadRequest("The form contains an unknown action.")
+    except Refused as error:
+        if list_.user_id != me:
+            raise
+        return _members(request, list_, owner, refused(request, error, values))
+    request.session.flash(done.get(action, f"The list “{name}” was {action}d."))
+    return HTTPSeeOther(
+        onward(request, posted(request, "next"), "/lists" if action == "delete" else f"/lists/{list_.id}/members")
+    )
+
+
+def find_list(request: Request) -> tuple[List, User]:
+    """The list in the URL and its owner. Raises HTTPNotFound, also if the current user may not see it."""
+    me = request.identity.id if request.identity else 0
+    query = select(List, User).join(User, User.id == List.user_id).where(~User.closed)
+    with request.read_session() as session:
+        found = session.execute(query.where(List.id == int(request.matchdict["id"]))).one_or_none()
+    if found is None or (found[0].private and found[1].id != me) or relation(request, found[1].id).blocked:
+        raise HTTPNotFound("There is no such list.")
+    list_, owner = found
+    return list_, owner
+
+
+def _typed(request: Request) -> dict[str, str]:
+    return {name: posted(request, name) for name in ("name", "private", "username")}
+
+
+def _own_lists(request: Request, form: Form) -> dict[str, Any]:
+    with request.read_session() as session:
+        return {"title": "Lists", "lists": _lists(session, request.identity.id, private=True), "form": form}
+
+
+def _lists(session: Session, user_id: int, private: bool) -> Sequence[tuple[List, int]]:
+    """The lists of a user, newest first, and the number of their members."""
+    count = select(func.count()).where(ListMember.list_id == List.id).scalar_subquery()
+    query = select(List, count).where(List.user_id == user_id).order_by(List.id.desc())
+    return [(list_, number) for list_, number in session.execute(query if private else query.where(~List.private))]
+
+
+def _members(request: Request, list_: List, owner: User, form: Form) -> dict[str, Any]:
+    cursor = page_cursor(request)
+    people = related(request, list_.id, ListMember.user_id, ListMember.list_id, cursor)
+    shown = people[: cursor.limit]
+    return {
+        "title": f"Members · {list_.name}",
+        "list": list_,
+        "owner": owner,
+        "people": shown,
+        "followed": followed(request, [person.id for person in shown]),
+        "older": page_url(request, before=shown[-1].id if len(people) > len(shown) else None),
+        "first": "before" not in request.GET,
+        "form": form,
+    }

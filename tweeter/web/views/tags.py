@@ -1,0 +1,33 @@
+"""The tweets with a hashtag."""
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
+from pyramid.view import view_config
+from sqlalchemy import bindparam, select
+
+from tweeter import text
+from tweeter.models import Tag
+from tweeter.values import Timeline
+from tweeter.web.views.pages import no_tweets, timeline_page
+
+_TAG = select(Tag.id).where(Tag.tag == bindparam("tag"))
+
+
+@view_config(route_name="tag", request_method="GET", renderer="tag.jinja2")
+def tag(request: Request) -> dict[str, Any]:
+    """The name may be written in any case."""
+    name = text.clean_line(request.matchdict["name"])
+    if not text.entities(f"#{name}").hashtags == {text.fold(name)}:
+        raise HTTPNotFound("This is not a hashtag.")
+    timeline = tag_timeline(request, name)
+    title = f"#{name}"
+    return timeline_page(request, timeline, title) if timeline else no_tweets(request, title)
+
+
+def tag_timeline(request: Request, name: str) -> Timeline | None:
+    """The timeline of a hashtag, in any case; None if no tweet ever had it."""
+    with request.read_session() as session:
+        id_ = session.scalar(_TAG, {"tag": text.fold(name)})
+    return None if id_ is None else Timeline("tag", id_)
