@@ -107,6 +107,17 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
         send(f"/@bob/{path}")
         send(f"/@nobody/{path}", 404)
     send("/@bob/mute")
+    send("/lists", name="friends")
+    send("/lists", 400, name="")
+    [list_id] = re.findall(r"/lists/(\d+)\b", ada.get("/lists").text)[:1]
+    for fields in ({"action": "add", "username": "bob"}, {"action": "change", "name": "others"}):
+        send(f"/lists/{list_id}/members", **fields)
+    send(f"/lists/{list_id}/members", 400, action="add", username="nobody")
+    for page in (f"/lists/{list_id}", f"/lists/{list_id}/members", f"/newer?timeline=list&user={list_id}&since=0"):
+        ada.get(page)
+    for page in (f"/timelines/list?user={list_id}", "/@bob/lists", "/@ada/lists", "/tag/hello"):
+        bob.get(page)
+    ada.get("/lists/1234", 404)
     for page in (
         "/", "/?before=5", "/public", "/@ada", "/@ada/followers", "/@bob/following", "/mentions", "/settings",
         "/timelines/mentions", "/search?q=hello", "/search?q=ada", f"/tweets/{tweet}", "/settings/export.json",

@@ -63,7 +63,7 @@ def test_a_list_hides_whom_its_reader_muted_or_blocked(site_on_each):
     bob.get(url, status=404)
     assert "You can&#39;t add @bob" in change(ada, list_id, "add", status=400, username="bob").text
     ada.send("/@bob/unblock")
-    assert "@bob" not in ada.get(f"{url}/members").text  # a block ends the membership
+    assert "/avatars/bob" not in ada.get(f"{url}/members").text  # a block ends the membership
     assert ada.ids(url) == [tweet, other]  # cat reposted it
 
 
@@ -135,7 +135,7 @@ def test_a_profile_leads_to_the_lists_and_puts_its_user_on_them(app):
     form = next(form for form in page.forms.values() if form.action.endswith(f"/lists/{list_id}/members"))
     assert form["action"].value == "remove"
     assert "is not on “friends” any more" in form.submit().follow().text
-    assert list_id and "friends" in bob.get("/@ada/lists").text
+    assert "friends" in bob.get("/@ada/lists").text
 
 
 def test_lists_are_exported_and_go_with_the_account(site_on_each):

@@ -125,14 +125,16 @@ def following(
     return _people(request, id, Relationship.to_user_id, Relationship.from_user_id, limit, max_id, since_id, min_id)
 
 
-def _people(request: Request, id: int, listed: Any, of: Any, limit: int, *window: int | None) -> Any:
+def _people(request: Request, id: int, column: Any, of: Any, limit: int, *window: int | None) -> Any:
     user_of(request, id)
-    return _listed(request, id, listed, of, limit, *window)
+    return listed(request, id, column, of, limit, *window)
 
 
-def _listed(request: Request, id: int, listed: Any, of: Any, limit: int, *window: int | None) -> Any:
+def listed(request: Request, id: int, column: Any, of: Any, limit: int, *window: int | None) -> Any:
+    """The accounts that a column names in the rows in which the column `of` is the id."""
+
     def read(cursor: Cursor) -> Found:
-        users = related(request, id, listed, of, cursor)
+        users = related(request, id, column, of, cursor)
         return Found(users[: cursor.limit], len(users) > cursor.limit)
 
     return accounts(request, [user.id for user in paged(request, read, min(limit, MOST), *window)])
@@ -145,7 +147,7 @@ def mutes(
 ) -> Any:  # fmt: skip
     """The accounts that the user mutes."""
     me = request.identity.id
-    return _listed(request, me, Mute.to_user_id, Mute.from_user_id, limit, max_id, since_id, min_id)
+    return listed(request, me, Mute.to_user_id, Mute.from_user_id, limit, max_id, since_id, min_id)
 
 
 @endpoint("GET", "/api/v1/blocks", returns=list[Account], scope="read:blocks")
@@ -155,7 +157,7 @@ def blocks(
 ) -> Any:  # fmt: skip
     """The accounts that the user blocks."""
     me = request.identity.id
-    return _listed(request, me, Block.to_user_id, Block.from_user_id, limit, max_id, since_id, min_id)
+    return listed(request, me, Block.to_user_id, Block.from_user_id, limit, max_id, since_id, min_id)
 
 
 @endpoint("GET", "/api/v1/suggestions", returns=list[Account], scope="read:accounts")
@@ -170,7 +172,6 @@ def suggestions(request: Request) -> list[Suggestion]:
     return [Suggestion(account=account) for account in suggestions_v1(request)]
 
 
-@endpoint("GET", "/api/v1/accounts/{id}/lists", returns=Nothing, scope="read:lists")
 @endpoint("GET", "/api/v1/accounts/{id}/featured_tags", returns=Nothing, anonymous=True, scope="read:accounts")
 def none_of_account(request: Request, id: Id) -> Nothing:
     """An empty list."""

@@ -149,6 +149,15 @@ class Context(Entity, frozen=True, kw_only=True):
     descendants: list[Status]
 
 
+class ListOfAccounts(Entity, frozen=True, kw_only=True):
+    """A list of people."""
+
+    id: str
+    title: str
+    replies_policy: str = "list"
+    exclusive: bool = False
+
+
 class Relationship(Entity, frozen=True, kw_only=True):
     """How the token's user and an account are related."""
 

@@ -75,7 +75,7 @@ for _name, _scope in {
     "bookmarks": "read:bookmarks",
     "domain_blocks": "read:blocks", "follow_requests": "read:follows", "followed_tags": "read:follows",
     "featured_tags": "read:accounts", "endorsements": "read:accounts",
-    "filters": "read:filters", "lists": "read:lists", "conversations": "read:statuses",
+    "filters": "read:filters", "conversations": "read:statuses",
     "scheduled_statuses": "read:statuses",
 }.items():  # fmt: skip
     _empty(f"/api/v1/{_name}", Nothing, [], scope=_scope)

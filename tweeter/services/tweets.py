@@ -8,10 +8,11 @@ from sqlalchemy.orm import aliased, make_transient_to_detached
 from tweeter import ids, outbox, text
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours
-from tweeter.models import CounterChange, Hashtag, Like, Mention, Tag, Tweet, User
+from tweeter.models import CounterChange, Hashtag, Like, Mention, Tweet, User
 from tweeter.services.acting import Acting, blocked_between
 from tweeter.services.checks import check_message
 from tweeter.services.closing import forget_tweets, lock_tweets
+from tweeter.services.tags import name_tags
 from tweeter.values import TweetCreated, TweetLiked, TweetsDeleted, TweetUnliked
 
 ID_TRIES = 5
@@ -159,9 +160,7 @@ class Tweets(Acting):
         """Records the tweet's mentions and hashtags."""
         names, tags = text.entities(tweet.message)
         if tags:
-            known = set(self._session.scalars(select(Tag.tag).where(Tag.tag.in_(tags))))
-            for tag in sorted(tags - known):  # in one order: two transactions that add the same tags wait, not deadlock
-                insert_new(self._session, Tag, tag=tag)
+            name_tags(self._session, tags)
             self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
         if names:
             # Locked, so that an account that is being closed either still exists at the commit or is not found here.

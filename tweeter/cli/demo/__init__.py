@@ -13,12 +13,14 @@ from tweeter.cli.demo.texts import read_texts
 from tweeter.cli.demo.world import DAYS, World, make_world
 from tweeter.console.commands import CommandError, Site, add_ini, open_site
 from tweeter.db.sessions import begin_immediate, write
-from tweeter.models import Hashtag, Like, Mention, Relationship, Tweet, User
+from tweeter.models import Hashtag, Like, List, ListMember, Mention, Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.services.checks import check_password
+from tweeter.services.tags import name_tags
 from tweeter.values import Reloaded
 
 DEFAULT_ACCOUNT = "demo demodemo"
+LISTED = 12  # members of each list
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -156,11 +158,27 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
             if name in id_of
         ],
     )
+    name_tags(session, {tag for _, found in entities for tag in found.hashtags})
     session.execute(
         insert(Hashtag),
         [{"tag": tag, "tweet_id": tweet_id} for tweet_id, found in entities for tag in sorted(found.hashtags)],
     )
+    _write_lists(session, world, user_ids, followers_count)
     return len(posts)
+
+
+def _write_lists(session: Session, world: World, user_ids: Sequence[int], followers: Counter[int]) -> None:
+    """Inserts a public list of the most followed people, and a private one of the least followed."""
+    by_followers = sorted((i for i in range(len(user_ids)) if i != world.demo), key=lambda i: (-followers[i], i))
+    owner = user_ids[by_followers[0] if world.demo is None else world.demo]
+    for name, private, people in (
+        ("Everybody reads them", False, by_followers[:LISTED]),
+        ("Hidden gems", True, by_followers[-LISTED:]),
+    ):
+        made = List(user_id=owner, name=name, private=private)
+        session.add(made)
+        session.flush()
+        session.execute(insert(ListMember), [{"list_id": made.id, "user_id": user_ids[i]} for i in people])
 
 
 def _write_acts(
