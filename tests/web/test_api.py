@@ -319,3 +319,26 @@ def test_every_answer_matches_the_document(api: Api) -> None:
         jsonschema.Draft202012Validator(schema | {"components": document()["components"]}).validate(answer)
         checked += 1
     assert checked > 50
+
+
+def test_lists(api: Api, app: Router, bob: Person) -> None:
+    tweet = bob.post("hello #tagoflists")
+    made = api.post("/api/v1/lists", title="friends").json
+    path = f"/api/v1/lists/{made['id']}"
+    assert made["title"] == "friends"
+    account = api.get(f"/api/v1/accounts/lookup?acct={bob.username}").json["id"]
+    api.post(f"{path}/accounts", **{"account_ids[]": account})
+    assert [each["id"] for each in api.get(f"{path}/accounts").json] == [account]
+    assert [each["id"] for each in api.get(f"/api/v1/accounts/{account}/lists").json] == [made["id"]]
+    assert [each["id"] for each in api.get(f"/api/v1/timelines/list/{made['id']}").json] == [str(tweet)]
+    assert [each["id"] for each in api.get("/api/v1/timelines/tag/TagOfLists").json] == [str(tweet)]
+    assert api.request("PUT", path, 200, POST={"title": "others"}).json["title"] == "others"
+    assert api.get("/api/v1/lists").json == [{**made, "title": "others"}]
+    other = Api(app).sign_in(bob.username)
+    for url in (path, f"{path}/accounts", f"/api/v1/timelines/list/{made['id']}"):
+        assert other.request("GET", url, "*").status_int == 404
+    assert other.request("DELETE", path, "*").status_int == 404
+    api.request("DELETE", f"{path}/accounts?account_ids[]={account}", 200)
+    assert api.get(f"/api/v1/timelines/list/{made['id']}").json == []
+    api.request("DELETE", path, 200)
+    assert api.get("/api/v1/lists").json == []

@@ -15,7 +15,7 @@ NEWEST = 20  # tweets of a user whose hashtags count as the user's
 
 
 class Tags(TimelineKind):
-    """The tweet's own row has the hashtags, and never changes."""
+    """The hashtags of a tweet never change."""
 
     name = "tag"
     of_users = False
