@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
@@ -107,6 +108,17 @@ def sign_up(page: Page, username: str, display_name: str = "") -> None:
     page.get_by_label("Password").fill(PASSWORD)
     press(page.locator("main").get_by_role("button", name="Sign up"))
     page.wait_for_url("**/")
+
+
+def make_list(page: Page, name: str, member: str) -> str:
+    """Makes a list with one member; the path of its page."""
+    page.goto("/lists")
+    page.get_by_label("Name").fill(name)
+    press(page.get_by_role("button", name="Make a list"))
+    page.get_by_label("Username").fill(member)
+    press(page.get_by_role("button", name="Add to the list"))
+    path = urlsplit(page.url).path
+    return path.removesuffix("/members")
 
 
 def fits_the_screen(page: Page) -> None:

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, sign_up
+from tests.browser.conftest import PHONE, Opener, fits_the_screen, make_list, post, press, sign_up
 from tests.support.people import PASSWORD
 
 
@@ -38,6 +38,9 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
     check(ada)
     for url in ("/", "/@ada", "/@bob/followers", "/@bob/following", "/@ada/following", "/mentions", "/settings",
                 "/search?q=b", "/search?q=zzz", "/?before=x", tweet):  # fmt: skip
+        check(ada, url)
+    made = make_list(ada, "Friends of ours", "bob")
+    for url in (made, f"{made}/members", "/lists", "/@bob/lists", "/tag/hello", "/tag/nobody"):
         check(ada, url)
     bob.goto(tweet)
     bob.get_by_text("Delete this tweet").click()

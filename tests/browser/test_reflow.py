@@ -7,7 +7,7 @@ spacing of letters and words that readers may ask for (WCAG 2.2, 1.4.12), which 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Opener, post, press, sign_up
+from tests.browser.conftest import Opener, make_list, post, press, sign_up
 from tests.support.people import PASSWORD
 
 # Each breakpoint of the style sheets from both sides, and common screens between.
@@ -136,6 +136,8 @@ def own_tweet(page: Page) -> str:
 def test_pages_for_a_signed_in_user(ada: Page) -> None:
     check(ada, "/", "/public", "/mentions", "/search", "/search?q=WWW", "/search?q=zzz", "/settings")
     check(ada, ME, f"{ME}/followers", f"{ME}/following", "/@lab_ten", "/@lab_ten/followers", own_tweet(ada))
+    made = make_list(ada, "W" * 50, "lab_ten")
+    check(ada, made, f"{made}/members", "/lists", "/@lab_ten/lists", "/tag/" + "w" * 100)
     check(ada, "/tweets/1", "/nothing", "/?before=x", "/?before=1")
 
 
