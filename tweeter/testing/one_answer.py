@@ -43,6 +43,9 @@ def one_answer(
                 self.site.empty()
                 for _ in range(3):
                     self.sign_up(0)
+                self.make_list(0, user=0, private=False)
+                for user in range(2):
+                    self.add_member(0, number=0, user=user, deliver=True)
 
         @precondition(lambda self: len(sites) > 1)
         @rule()
