@@ -27,16 +27,18 @@ class BadLine(Exception):
 
 
 class LoadedTweet(NamedTuple):
-    """A line of the tweets file. `source_id` is its id in the file, `parent` that of the tweet it replies to.
+    """A line of the tweets file: a tweet, or a repost or a like, which have no message.
 
-    `name` is the author's name in the file, `username` the one on the site.
+    `source_id` is its id in the file, `target` that of the tweet to which it replies, or which it reposts or likes.
+    `name` is the author's name in the file, `username` the one on the site. `kind` is "tweet", "repost" or "like".
     """
 
     name: str
     epoch_ms: int
     message: str
     source_id: str | None
-    parent: str | None
+    target: str | None
+    kind: str = "tweet"
 
     @property
     def username(self) -> str:
@@ -46,9 +48,11 @@ class LoadedTweet(NamedTuple):
 class _Line(msgspec.Struct):
     user: str | int
     date: int | float | str
-    message: str
+    message: str | None = None
     id: str | int | None = None
     parent: str | int | None = None
+    repost: str | int | None = None
+    like: str | int | None = None
 
 
 _decoder = msgspec.json.Decoder(_Line)
@@ -71,7 +75,7 @@ def parse_follow(line: bytes) -> tuple[str, str] | None:
 
 
 def parse_tweet(line: bytes, message_limit: int) -> LoadedTweet | None:
-    """The tweet; None for an empty line. Raises BadLine."""
+    """The tweet, repost or like; None for an empty line. Raises BadLine."""
     if not line or line.isspace():
         return None
     try:
@@ -82,13 +86,17 @@ def parse_tweet(line: bytes, message_limit: int) -> LoadedTweet | None:
         raise BadLine(_reason(str(error))) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadLine(f"not JSON: {str(error).removeprefix('JSON is malformed: ')}") from None
-    return LoadedTweet(
-        parse_name(str(fields.user)),
-        parse_date(fields.date),
-        _parse_message(fields.message, message_limit),
-        _parse_source_id(fields.id),
-        _parse_source_id(fields.parent),
-    )
+    name, epoch_ms, source_id = parse_name(str(fields.user)), parse_date(fields.date), parse_source_id(fields.id)
+    if fields.message is not None and fields.repost is None and fields.like is None:
+        message = parse_message(fields.message, message_limit)
+        return LoadedTweet(name, epoch_ms, message, source_id, parse_source_id(fields.parent))
+    kind = "repost" if fields.like is None else "like"
+    target = parse_source_id(fields.repost if fields.like is None else fields.like)
+    if target is None or sum(each is not None for each in (fields.message, fields.repost, fields.like)) > 1:
+        raise BadLine("expected one of message, repost and like")
+    if fields.parent is not None:
+        raise BadLine(f"a {kind} has no parent")
+    return LoadedTweet(name, epoch_ms, "", source_id, target, kind)
 
 
 def _decode_tweet(line: bytes) -> _Line:
@@ -153,7 +161,8 @@ def parse_date(date: int | float | str) -> int:
     raise BadLine(f"{shown} is in the future: tomorrow is the latest valid date")
 
 
-def _parse_message(message: str, limit: int) -> str:
+def parse_message(message: str, limit: int) -> str:
+    """The message in stored form. Raises BadLine."""
     message = text.clean_message(message)
     if not message:
         raise BadLine("the message is empty")
@@ -163,7 +172,8 @@ def _parse_message(message: str, limit: int) -> str:
     return message
 
 
-def _parse_source_id(source_id: str | int | None) -> str | None:
+def parse_source_id(source_id: str | int | None) -> str | None:
+    """An id of a file as it is stored; None for an empty one."""
     if source_id is None or source_id == "":
         return None
     name = str(source_id)

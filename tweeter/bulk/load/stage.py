@@ -1,5 +1,6 @@
 """Reads the files into temporary tables: everything is read and checked before anything is written."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -49,15 +50,16 @@ class Stage:
             self._tweets = Rows(
                 database,
                 "load_tweets",
-                "line INTEGER PRIMARY KEY, author TEXT, ms INTEGER, message TEXT, folded TEXT, source TEXT,"
-                " parent TEXT, rank INTEGER",
+                "line INTEGER PRIMARY KEY, kind TEXT, author TEXT, ms INTEGER, message TEXT, folded TEXT, source TEXT,"
+                " target TEXT, rank INTEGER",
             )
             self._mentions = Rows(database, "load_mentions", "line INTEGER, name TEXT")
             self._hashtags = Rows(database, "load_hashtags", "line INTEGER, tag TEXT")
         self._keys: dict[str, str] = {}
         self._count = 0
-        self.tweets = self.follows = 0
-        self.any_source = self.any_parent = False
+        self.follows = 0
+        self.lines = Counter[str]()  # of the tweets file, by kind
+        self.any_source = self.any_target = False
         # Sums of +1 and -1 for successive lines of different times: whether the dates increase, and the ids with them.
         self.dates_rise = self.ids_rise = 0
 
@@ -75,17 +77,19 @@ class Stage:
         before, rank_before = 0, None
         with self._database.staging():
             for number, tweet in self._read(path, partial(parse_tweet, message_limit=self._message_limit)):
-                name, epoch_ms, message, source, parent = tweet
+                name, epoch_ms, message, source, target, kind = tweet
                 rank = int(source) if source is not None and is_number(source) and len(source) < 19 else None
+                if kind == "like":
+                    source = None  # nothing refers to a like
                 if before and epoch_ms != before:
                     self.dates_rise += 1 if epoch_ms > before else -1
                     if rank is not None and rank_before is not None:
                         self.ids_rise += 1 if (rank > rank_before) == (epoch_ms > before) else -1
                 before, rank_before = epoch_ms, rank
-                self.tweets += 1
+                self.lines[kind] += 1
                 self.any_source = self.any_source or source is not None
-                self.any_parent = self.any_parent or parent is not None
-                add((number, self._key(name), epoch_ms, message, text.fold(message), source, parent, rank))
+                self.any_target = self.any_target or target is not None
+                add((number, kind, self._key(name), epoch_ms, message, text.fold(message), source, target, rank))
                 mentions, hashtags = text.entities(message)
                 for mentioned in mentions:
                     add_mention((number, mentioned))
