@@ -2,7 +2,8 @@
 
 It has three steps, each with at most a batch in memory: files are read into temporary tables (`stage`), ordered there
 (`tweets.arrange`), and written in short transactions, each of which leaves a consistent site (`people`, `tweets`,
-`links`, `likes`). Existing rows are not changed. Loading is idempotent, and a repeated load continues where it was interrupted.
+`likes`, `links`). Existing rows are not changed. Loading is idempotent, and a repeated load continues where it was
+interrupted.
 """
 
 from collections.abc import Iterator
@@ -52,17 +53,19 @@ def load(
     tweets: Path | None,
     password_hash: str = "",
     strict: bool = False,
+    user: str | None = None,
 ) -> list[str]:
     """Loads the files. Returns the lines of the summary.
 
-    Raises CommandError for an unreadable file and, if strict, for a bad line.
+    With `user`, the name of an account, `follows` is a list from Mastodon and `tweets` belongs to a Twitter archive.
+    Raises CommandError for an unreadable file, for an unknown user and, if strict, for a bad line.
     """
     with _loading(site.sessions) as writing, closing(BulkDatabase(site.engine)) as database:
         stage = Stage(database, bar, strict, site.settings["tweeter.message_limit"])
         if follows:
-            stage.read_follows(follows)
+            stage.read_follows(follows) if user is None else stage.read_accounts(follows, user)
         if tweets:
-            stage.read_tweets(tweets)
+            stage.read_tweets(tweets) if user is None else stage.read_archive(tweets, user)
         stage.check_names()
         writing.append(True)
         users = write_users(database, bar, password_hash)
@@ -91,6 +94,8 @@ def load(
         ("Already there", there),
         ("More than once in the files", repeated),
         ("Bad lines, skipped", {"": stage.bad_lines.count}),
+        ("Accounts that were not followed", {"": stage.strangers.count}),
+        ("Retweets loaded as tweets", {"": stage.retweets if user is not None else 0}),
         ("Reposts and likes that were skipped", {"": refused.count}),
         ("Replies loaded without a parent", {"": orphans.count}),
     ):

@@ -50,8 +50,10 @@ def _write_batch(database: BulkDatabase, after: int, last: int, again: bool) -> 
             given.append(Given(n, there or likes[user_id, tweet_id], False, tweet_id))
             continue
         next_id = max(id_ + 1, (greatest or 0) + 1, first := ids.first_id_of_ms(ms))
-        while next_id > first and next_id % IDS_OF_MS == 0 and (
-            free := database.execute(_AFTER_GREATEST, user_id=user_id, tweet_id=tweet_id, id=next_id).scalar()
+        while (
+            next_id > first
+            and next_id % IDS_OF_MS == 0
+            and (free := database.execute(_AFTER_GREATEST, user_id=user_id, tweet_id=tweet_id, id=next_id).scalar())
         ):
             next_id = free  # in the next millisecond, after its likes
         if next_id > tweet_id:

@@ -83,7 +83,7 @@ def parse_tweet(line: bytes, message_limit: int) -> LoadedTweet | None:
     except UnicodeDecodeError:
         raise BadLine("not UTF-8") from None
     except msgspec.ValidationError as error:
-        raise BadLine(_reason(str(error))) from None
+        raise BadLine(reason(str(error))) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadLine(f"not JSON: {str(error).removeprefix('JSON is malformed: ')}") from None
     name, epoch_ms, source_id = parse_name(str(fields.user)), parse_date(fields.date), parse_source_id(fields.id)
@@ -115,7 +115,7 @@ def parse_name(name: str) -> str:
     """A username as in the file, without an @. Raises BadLine."""
     name = name.removeprefix("@")
     if not text.USERNAME.fullmatch(username_of(name)):
-        raise BadLine(f"{_short(name)} is not a valid username: 1 to 20 letters, digits or underscores")
+        raise BadLine(f"{short(name)} is not a valid username: 1 to 20 letters, digits or underscores")
     return name
 
 
@@ -144,7 +144,7 @@ def parse_date(date: int | float | str) -> int:
                 moment = moment.replace(tzinfo=UTC)
             epoch_ms = (moment - _UNIX) // _MICROSECOND // 1000
     except (ValueError, OverflowError):
-        raise BadLine(f"{_short(date)} is not a date: expected seconds since 1970 or ISO 8601") from None
+        raise BadLine(f"{short(date)} is not a date: expected seconds since 1970 or ISO 8601") from None
     # Local times without an offset may be ahead of UTC, and so may the clock of the source.
     end_of_tomorrow = (time.time_ns() // 1_000_000 // _DAY + 2) * _DAY
     if ids.EPOCH_MS <= epoch_ms < end_of_tomorrow:
@@ -153,7 +153,7 @@ def parse_date(date: int | float | str) -> int:
         for unit, name in ((1, "milli"), (1000, "micro"), (1_000_000, "nano")):
             if ids.EPOCH_MS <= date // unit < end_of_tomorrow:
                 raise BadLine(f"{date} looks like {name}seconds; a date is in seconds since 1970")
-    shown = _short(date)
+    shown = short(date)
     with suppress(OverflowError):  # the year 10,000 and later
         shown += f" ({_UNIX + timedelta(milliseconds=epoch_ms):%Y-%m-%d})" if not isinstance(date, str) else ""
     if epoch_ms < ids.EPOCH_MS:
@@ -182,14 +182,15 @@ def parse_source_id(source_id: str | int | None) -> str | None:
     return name
 
 
-def _reason(error: str) -> str:
-    """msgspec's message with the field first: "date: expected `int | float | str`, got `bool`"."""
+def reason(error: str) -> str:
+    """Why a line is bad: msgspec's message with the field first: "date: expected `int | float | str`, got `bool`"."""
     if match := _AT.search(error):
         error = error[: match.start()]
         return f"{match[1]}: {error[0].lower()}{error[1:]}"
     return error[0].lower() + error[1:]
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """The beginning of a value, for a message."""
     shown = repr(value)
     return shown if len(shown) <= 40 else shown[:37] + "..."

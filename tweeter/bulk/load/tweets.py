@@ -254,11 +254,11 @@ _COUNT_REPLIES = """
 
 _KEEP_SOURCES = """
     INSERT INTO imported (source_id, tweet_id)
-    SELECT t.source, COALESCE(g.about, g.id)
+    SELECT t.source, g.id
     FROM load_given AS g
     JOIN load_order AS o ON o.n = g.n
     JOIN load_tweets AS t ON t.line = o.line
-    WHERE g.n > :after AND g.n <= :last AND t.source IS NOT NULL
+    WHERE g.n > :after AND g.n <= :last AND t.source IS NOT NULL AND g.about IS NULL
     ON CONFLICT (source_id) DO UPDATE SET tweet_id = excluded.tweet_id
     WHERE imported.tweet_id <> excluded.tweet_id
     """
