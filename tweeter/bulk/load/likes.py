@@ -1,6 +1,7 @@
 """Writes likes, after all tweets.
 
-A like's id is its place among the likes of its user, and among those of its tweet. So it differs from the ids of both.
+A like's id is its place among the likes of its user, and among those of its tweet. So it differs from the ids of both,
+and it is above the tweet's.
 Like tweets, likes are written in the order of time, and an interrupted load has written a prefix.
 """
 
@@ -43,22 +44,23 @@ def _write_batch(database: BulkDatabase, after: int, last: int, again: bool) -> 
     given: list[Given] = []
     likes: dict[tuple[int, int], int] = {}  # ids by user and tweet
     id_ = 0
-    open_ = "AND EXISTS (SELECT 1 FROM users WHERE id = o.user_id AND NOT closed)" if again else ""
-    rows = database.execute(f"{_LIKES} {open_} ORDER BY o.n", after=after, last=last).all()
+    conditions = f"AND tweets.date <= {database.date('o.ms')}"
+    if again:  # without users whose accounts were closed since
+        conditions += " AND EXISTS (SELECT 1 FROM users WHERE id = o.user_id AND NOT closed)"
+    rows = database.execute(f"{_LIKES} {conditions} ORDER BY o.n", after=after, last=last).all()
     for n, user_id, tweet_id, ms, there, greatest in rows:
         if there is not None or (user_id, tweet_id) in likes:
             given.append(Given(n, there or likes[user_id, tweet_id], False, tweet_id))
             continue
-        next_id = max(id_ + 1, (greatest or 0) + 1, first := ids.first_id_of_ms(ms))
+        id_ = max(id_ + 1, (greatest or 0) + 1, tweet_id + 1, first := ids.first_id_of_ms(ms))
         while (
-            next_id > first
-            and next_id % IDS_OF_MS == 0
-            and (free := database.execute(_AFTER_GREATEST, user_id=user_id, tweet_id=tweet_id, id=next_id).scalar())
+            id_ > first
+            and id_ % IDS_OF_MS == 0
+            and (free := database.execute(_AFTER_GREATEST, user_id=user_id, tweet_id=tweet_id, id=id_).scalar())
         ):
-            next_id = free  # in the next millisecond, after its likes
-        if next_id > tweet_id:
-            id_ = likes[user_id, tweet_id] = next_id
-            given.append(Given(n, id_, True, tweet_id))
+            id_ = free  # in the next millisecond, after its likes
+        likes[user_id, tweet_id] = id_
+        given.append(Given(n, id_, True, tweet_id))
     database.insert_rows("load_given", Given._fields, given)
     database.insert_rows("likes", ("user_id", "tweet_id", "id"), ((*pair, id_) for pair, id_ in likes.items()))
     count_acts(database, "likes_count", given)

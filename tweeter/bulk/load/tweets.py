@@ -81,7 +81,7 @@ def count_lines(database: BulkDatabase) -> Sequence[tuple[str, int, int, int]]:
         counts: Sequence[tuple[str, int, int, int]] = database.execute(
             """
             SELECT kind, count(*), count(g.n), sum(CASE WHEN g.fresh THEN 1 ELSE 0 END)
-            FROM load_order AS o LEFT JOIN load_given AS g ON g.n = o.n GROUP BY kind ORDER BY min(o.n)
+            FROM load_order AS o LEFT JOIN load_given AS g ON g.n = o.n GROUP BY kind ORDER BY kind DESC
             """
         ).all()
     return counts
