@@ -74,14 +74,14 @@ class Actions(Files):
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.tweets = {}
+        self.messages = {}
         self.entries = defaultdict(list)  # of each user, oldest first: place, id of the tweet, whether it is a repost
         self.reposters = defaultdict(list)
         for line in lines(folder / "actions.jsonl.gz"):
             act = json.loads(line)
             user, place = act["user"], (act["date"], int(act["id"]))
             if (of := act.get("repost")) is None:
-                self.tweets[act["id"]] = (f"u{user}", act["message"])
+                self.messages[act["id"]] = (f"u{user}", act["message"])
                 self.entries[user].append((place, act["id"], False))
             elif user not in self.reposters[of]:
                 self.reposters[of].append(user)
@@ -95,7 +95,7 @@ class Actions(Files):
             if id_ not in found and len(found) < SHOWN:
                 others = sum(each in authors and each not in (who, owner) for each in self.reposters[id_])
                 reposters = len(self.reposters[id_])
-                found[id_] = (*self.tweets[id_], reposters, *((f"u{who}", others) if repost else (None, 0)))
+                found[id_] = (*self.messages[id_], reposters, *((f"u{who}", others) if repost else ("", 0)))
         return list(found.values())
 
 
@@ -128,7 +128,7 @@ def author_and_message(page):
 
 
 def with_reposts(page):
-    nobody = Repost(0, 0, None, "")
+    nobody = Repost(0, 0, "", "")
     shown = ((tweet, page.reposts.get(tweet.id, nobody)) for tweet in page.tweets)
     return [(t.username, t.message, t.reposts, repost.username, repost.others) for t, repost in shown]
 
