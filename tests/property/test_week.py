@@ -1,7 +1,7 @@
-"""A real week of tweets: every backend shows the pages that a small model computes from the two files.
+"""A real week of tweets and reposts: every backend shows the pages that a small model computes from the files.
 
 The data here is a part of the week; TWEETER_WEEK names a folder with all of it, or with another graph and its tweets
-(`follows.txt.gz`, `tweets.jsonl.gz`).
+(`follows.txt.gz`, `tweets.jsonl.gz`, and `actions.jsonl.gz` with reposts).
 """
 
 import gzip
@@ -9,6 +9,7 @@ import json
 import os
 import random
 from collections import Counter, defaultdict
+from contextlib import closing
 from heapq import nlargest
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tweeter.interfaces import ITimelines
 from tweeter.models import User
 from tweeter.testing import Process
 from tweeter.timelines.verify import Verifier
-from tweeter.values import Cursor, Timeline
+from tweeter.values import Cursor, Repost, Timeline
 
 pytestmark = pytest.mark.slow
 WEEK = Path(os.environ.get("TWEETER_WEEK", ROOT / "tests" / "data" / "week"))
@@ -68,9 +69,44 @@ class Files:
         return [(f"u{who}", text) for _, _, who, text in nlargest(SHOWN, tweets)]
 
 
+class Actions(Files):
+    """The same people, and their tweets and reposts: those of `actions.jsonl.gz`, whose ids increase with time."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.messages = {}
+        self.entries = defaultdict(list)  # of each user, oldest first: place, id of the tweet, whether it is a repost
+        self.reposters = defaultdict(list)
+        for line in lines(folder / "actions.jsonl.gz"):
+            act = json.loads(line)
+            user, place = act["user"], (act["date"], int(act["id"]))
+            if (of := act.get("repost")) is None:
+                self.messages[act["id"]] = (f"u{user}", act["message"])
+                self.entries[user].append((place, act["id"], False))
+            elif user not in self.reposters[of]:
+                self.reposters[of].append(user)
+                self.entries[user].append((place, of, True))
+
+    def page(self, authors, owner):
+        """The newest entries: author, message and reposts of each tweet, its reposter and how many others reposted."""
+        found = {}
+        every = ((*entry, who) for who in authors for entry in self.entries[who])
+        for _, id_, repost, who in sorted(every, reverse=True):
+            if id_ not in found and len(found) < SHOWN:
+                others = sum(each in authors and each not in (who, owner) for each in self.reposters[id_])
+                reposters = len(self.reposters[id_])
+                found[id_] = (*self.messages[id_], reposters, *((f"u{who}", others) if repost else ("", 0)))
+        return list(found.values())
+
+
 @pytest.fixture(scope="module")
 def files():
     return Files(WEEK)
+
+
+@pytest.fixture(scope="module")
+def actions():
+    return Actions(WEEK)
 
 
 @pytest.fixture
@@ -87,11 +123,21 @@ def make_ini(tmp_path, database_url):
     return make
 
 
-def three_pages(process, timeline):
+def author_and_message(page):
+    return [(tweet.username, tweet.message) for tweet in page.tweets]
+
+
+def with_reposts(page):
+    nobody = Repost(0, 0, "", "")
+    shown = ((tweet, page.reposts.get(tweet.id, nobody)) for tweet in page.tweets)
+    return [(t.username, t.message, t.reposts, repost.username, repost.others) for t, repost in shown]
+
+
+def three_pages(read, timeline, show=author_and_message):
     shown, cursor = [], Cursor()
     for _ in range(3):
-        page = process.page(timeline, cursor)
-        shown += [(tweet.username, tweet.message) for tweet in page.tweets]
+        page = read(timeline, cursor)
+        shown += show(page)
         if page.older is None:
             break
         cursor = cursor._replace(before=page.older)
@@ -110,8 +156,8 @@ def test_home_and_profile_pages_match_the_files(make_ini, database_url, files):
         for user in sorted(files.people):
             home, profile = Timeline("home", ids[f"u{user}"]), Timeline("profile", ids[f"u{user}"])
             for process in processes:
-                assert three_pages(process, home) == files.home(user)
-                assert three_pages(process, profile) == files.profile(user)
+                assert three_pages(process.page, home) == files.home(user)
+                assert three_pages(process.page, profile) == files.profile(user)
             # A warm page takes two round trips and no SQL, for any number of followees.
             with measure.measuring() as meter:
                 page = memory.timelines.page(home, Cursor())
@@ -120,6 +166,31 @@ def test_home_and_profile_pages_match_the_files(make_ini, database_url, files):
     finally:
         for process in processes:
             process.close()
+
+
+def test_pages_with_reposts_match_the_file_in_every_backend(
+    make_ini, database_url, redis_server, memcached_server, actions, tmp_path
+):
+    ini = make_ini()
+    assert main(["load", ini, "--follows", f"{WEEK}/follows.txt.gz", "--tweets", f"{WEEK}/actions.jsonl.gz"]) == 0
+    settings = {
+        "tweeter.redis.url": redis_server.url,
+        "tweeter.redis.prefix": tmp_path.name,
+        "tweeter.memcached.servers": memcached_server.address,
+        "tweeter.memcached.prefix": tmp_path.name,
+    }
+    with closing(Process(database_url, "sql")) as process, process.sessions() as session:
+        ids = {row.username: row.id for row in session.execute(select(User.username, User.id))}
+    expected = {
+        Timeline(kind, ids[f"u{user}"]): actions.page(authors, user)
+        for user in actions.people
+        for kind, authors in (("profile", {user}), ("home", actions.followees[user] | {user}))
+    }
+    for backend in ("sql", "table", "memory", "redis", "memcached"):
+        with closing(Process(database_url, backend, **settings)) as process:
+            process.settle()
+            for timeline, page in expected.items():
+                assert three_pages(process.timelines.page, timeline, with_reposts) == page, backend
 
 
 def test_new_tweets_reach_every_backend(make_ini, database_url, redis_server, memcached_server, tmp_path):

@@ -5,13 +5,14 @@ import json
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from tests.conftest import check_searchable, settings_of, write_ini
 from tweeter.bulk import database as bulk
@@ -19,7 +20,7 @@ from tweeter.cli import main
 from tweeter.console.commands import Site
 from tweeter.db.engines import make_engine
 from tweeter.db.sessions import make_sessions
-from tweeter.models import Relationship, Tweet, User
+from tweeter.models import Like, Relationship, Tweet, User
 
 NOON = 1341144000  # seconds: 2012-07-01T12:00:00Z
 
@@ -49,6 +50,14 @@ def tweet(user: Any, message: str, date: Any = NOON, **more: Any) -> dict[str, A
     return {"user": user, "date": date, "message": message, **more}
 
 
+def repost(user: Any, of: Any, date: Any = NOON, **more: Any) -> dict[str, Any]:
+    return {"user": user, "date": date, "repost": of, **more}
+
+
+def like(user: Any, of: Any, date: Any = NOON, **more: Any) -> dict[str, Any]:
+    return {"user": user, "date": date, "like": of, **more}
+
+
 def load_tweets(folder: Path, ini: str, *lines: Any, options: Sequence[str] = (), name: str = "tweets.jsonl") -> int:
     return main(["load", ini, "--tweets", write(folder, name, lines), *options])
 
@@ -71,8 +80,25 @@ def parents(session: Session) -> dict[str, str | None]:
     return {row.message: by_id[row.parent_id].message if row.parent_id is not None else None for row in by_id.values()}
 
 
+def acts(session: Session) -> dict[str, list[tuple[str, str]]]:
+    """The user and the message of each repost, and of each like, in the order of their ids."""
+    user, of = aliased(User), aliased(Tweet)
+    reposts = select(user.username, of.message).join_from(Tweet, of, of.id == Tweet.repost_of_id)
+    likes = select(user.username, of.message).join_from(Like, of, of.id == Like.tweet_id)
+    found = {
+        "reposts": reposts.join(user, user.id == Tweet.user_id).order_by(Tweet.id),
+        "likes": likes.join(user, user.id == Like.user_id).order_by(Like.id),
+    }
+    return {name: [(who, message) for who, message in session.execute(rows)] for name, rows in found.items()}
+
+
 def check_counters(engine: Engine) -> None:
     with make_sessions(engine)() as session:
+        rows = select(Tweet.id, Tweet.replies_count, Tweet.reposts_count, Tweet.likes_count)
+        counted = {id_: counts for id_, *counts in session.execute(rows)}
+        counting = (Tweet.parent_id, Tweet.repost_of_id, Like.tweet_id)
+        true = [Counter(session.scalars(select(column))) for column in counting]
+        assert counted == {id_: [count[id_] for count in true] for id_ in counted}
         wrong = session.scalars(
             select(User.username).where(
                 (User.tweets_count != count_of(Tweet.user_id, Tweet.repost_of_id.is_(None)))

@@ -22,6 +22,10 @@ TRIES = 6
 BREATH = 0.03  # seconds
 
 
+class Conflict(Exception):
+    """A concurrent transaction changed what this one had read: `commit` repeats it."""
+
+
 class BulkDatabase:
     """The database of all steps of a load. Temporary tables live until `close`."""
 
@@ -102,7 +106,7 @@ class BulkDatabase:
                     if result:
                         self.note_change()
                 break
-            except (IntegrityError, OperationalError) as error:
+            except (Conflict, IntegrityError, OperationalError) as error:
                 if not tries_left or not _worth_repeating(error):
                     raise
                 time.sleep(0.05 * (TRIES - tries_left))
@@ -134,9 +138,9 @@ class BulkDatabase:
             after = last
 
 
-def _worth_repeating(error: IntegrityError | OperationalError) -> bool:
+def _worth_repeating(error: Conflict | IntegrityError | OperationalError) -> bool:
     """Whether a concurrent transaction caused it: a conflict, a deadlock, a lock. A full disk does not count."""
-    if isinstance(error, IntegrityError):
+    if isinstance(error, Conflict | IntegrityError):
         return True
     state = getattr(error.orig, "sqlstate", None) or ""
     return state.startswith("40") or "locked" in str(error.orig)

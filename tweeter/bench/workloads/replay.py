@@ -107,7 +107,7 @@ def _read(path: Path, message_limit: int, progress: Progress) -> list[LoadedTwee
         except BadLine:
             bad += 1
             continue
-        if tweet:
+        if tweet and tweet.kind == "tweet":  # reposts and likes are not replayed
             found.append(tweet)
     if bad:
         progress.say(f"{path}: {bad:,} bad lines, skipped")

@@ -25,7 +25,7 @@ def read_lines(path: Path, advance: Callable[[int], None]) -> Iterator[tuple[int
 
     Calls `advance` with the number of bytes read. Raises CommandError for an unreadable file.
     """
-    return enumerate(chain.from_iterable(_split(_chunks(path, advance))), 1)
+    return enumerate(chain.from_iterable(_split(read_chunks(path, advance))), 1)
 
 
 def size(path: Path) -> int | None:
@@ -55,7 +55,8 @@ def _split(chunks: Iterator[bytes]) -> Iterator[list[bytes | None]]:
         yield [None if too_long else rest]
 
 
-def _chunks(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
+def read_chunks(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
+    """The content in chunks of CHUNK bytes, unpacked, with line feeds as line ends. See `read_lines`."""
     try:
         with path.open("rb", buffering=CHUNK) as raw:
             # Detected by the first bytes, not by the name.

@@ -4,6 +4,8 @@ Most replies get their parent when they are written. The rest is linked at the e
 existing replies whose parent only this file names, and replies of earlier files, if this one has their parents.
 """
 
+# ruff: noqa: S608 (nothing but our own words is put into the SQL)
+
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,22 +17,26 @@ LINKS_AT_ONCE = 1_000
 
 
 def arrange_links(database: BulkDatabase) -> None:
-    """Creates load_links: for each reply `n`, its parent's source id, and the parent's `n` if it is in the file."""
+    """Creates load_links for replies, and load_acts for reposts and likes.
+
+    They contain for each `n` its target's source id, and the target's `n` if it is in the file.
+    """
     with database.staging():
-        database.create("load_links", "n INTEGER PRIMARY KEY, line INTEGER, parent TEXT, parent_n INTEGER")
-        database.execute(
-            """
-            INSERT INTO load_links (n, line, parent, parent_n)
-            SELECT o.n, t.line, t.parent, po.n
-            FROM load_tweets AS t
-            JOIN load_order AS o ON o.line = t.line
-            LEFT JOIN load_tweets AS pt ON pt.source = t.parent
-            LEFT JOIN load_order AS po ON po.line = pt.line
-            WHERE t.parent IS NOT NULL
-            ORDER BY o.n
-            """
-        )
-    database.analyze("load_links")
+        for table, kinds in (("load_links", "o.kind = 'tweet'"), ("load_acts", "o.kind <> 'tweet'")):
+            database.create(table, "n INTEGER PRIMARY KEY, line INTEGER, target TEXT, target_n INTEGER")
+            database.execute(
+                f"""
+                INSERT INTO {table} (n, line, target, target_n)
+                SELECT o.n, t.line, t.target, tt.n
+                FROM load_tweets AS t
+                JOIN load_order AS o ON o.line = t.line
+                LEFT JOIN load_tweets AS ts ON ts.source = t.target
+                LEFT JOIN load_order AS tt ON tt.line = ts.line
+                WHERE t.target IS NOT NULL AND {kinds}
+                ORDER BY o.n
+                """
+            )
+    database.analyze("load_links", "load_acts")
 
 
 def write_links(database: BulkDatabase, path: Path, warnings: Complaints) -> None:
@@ -40,7 +46,7 @@ def write_links(database: BulkDatabase, path: Path, warnings: Complaints) -> Non
         database.commit(partial(_add_parents, database, after, last))
     with database.staging():
         lines = database.execute(
-            f"SELECT l.line, l.parent, {_PARENT} AS found {_LINKS} WHERE t.parent_id IS NULL ORDER BY l.line"
+            f"SELECT l.line, l.target, {_PARENT} AS found {_LINKS} WHERE t.parent_id IS NULL ORDER BY l.line"
         )
         for line, parent, found in lines:
             circle = f"{parent!r} is a descendant of this reply"
@@ -62,7 +68,7 @@ def _add_parents(database: BulkDatabase, after: int, last: int, again: bool) -> 
         database.execute(
             f"""
             INSERT INTO unlinked (tweet_id, parent)
-            SELECT g.id, l.parent {_LINKS} {here} AND {_PARENT} IS NULL
+            SELECT g.id, l.target {_LINKS} {here} AND {_PARENT} IS NULL
             ON CONFLICT (tweet_id) DO UPDATE SET parent = excluded.parent WHERE unlinked.parent <> excluded.parent
             """,
             after=after,
@@ -102,8 +108,8 @@ def _link(database: BulkDatabase, links: Sequence[tuple[int, int]]) -> int:
 
 _LINKS = """
     FROM load_links AS l JOIN load_given AS g ON g.n = l.n JOIN tweets AS t ON t.id = g.id
-    LEFT JOIN load_given AS p ON p.n = l.parent_n
-    LEFT JOIN imported AS i ON i.source_id = l.parent AND l.parent_n IS NULL
+    LEFT JOIN load_given AS p ON p.n = l.target_n
+    LEFT JOIN imported AS i ON i.source_id = l.target AND l.target_n IS NULL
     """
 _PARENT = "COALESCE(p.id, i.tweet_id)"
 

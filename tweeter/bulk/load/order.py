@@ -8,8 +8,8 @@ def prepare_order(database: BulkDatabase, stage: Stage) -> tuple[str, str]:
     """The order of the tweets of a millisecond in load_tweets (`t`): a JOIN clause, and the ORDER BY terms.
 
     Within a millisecond they are ordered by their ids, if all are numbers; these increase with time unless the file
-    shows otherwise. Else they are ordered by line; later lines are newer unless the file shows otherwise. A reply that
-    would precede its parent is moved behind it.
+    shows otherwise. Else they are ordered by line; later lines are newer unless the file shows otherwise. A reply,
+    repost or like that would precede its tweet is moved behind it.
     """
     line = "-{}.line" if stage.dates_rise < 0 else "{}.line"
     rank = "-{}.rank" if stage.ids_rise < 0 else "{}.rank"
@@ -25,21 +25,20 @@ def prepare_order(database: BulkDatabase, stage: Stage) -> tuple[str, str]:
             )
             rank = f"COALESCE({rank}, {line})".replace("{}", "{0}")
         own = rank.format("t")
-        if not stage.any_parent or not _arrange_threads(database, rank):
+        if not stage.any_target or not _arrange_threads(database, rank):
             return "", f"{own}, t.line"
     join = "LEFT JOIN load_threads AS h ON h.line = t.line"
     return join, f"COALESCE(h.top, {own}), COALESCE(h.depth, 0), {own}, t.line"
 
 
 def _arrange_threads(database: BulkDatabase, rank: str) -> bool:
-    """Creates load_threads for replies in the same millisecond as their parents. Returns False if all are in order.
+    """Creates load_threads for lines in the same millisecond as their targets. Returns False if all are in order.
 
-    `top` is the greatest rank of the tweet and its ancestors, `depth` is the number of these ancestors: ordered by
-    both, every reply follows its parent, and nothing else moves.
+    `top` is the greatest rank of the line and its ancestors, `depth` is the number of these ancestors: ordered by
+    both, every line follows its target, and nothing else moves.
     """
-    database.execute("CREATE INDEX load_tweets_source ON load_tweets (source)")
     child, parent = rank.format("t"), rank.format("p")
-    pairs = "FROM load_tweets AS t JOIN load_tweets AS p ON p.source = t.parent AND p.ms = t.ms AND p.line <> t.line"
+    pairs = "FROM load_tweets AS t JOIN load_tweets AS p ON p.source = t.target AND p.ms = t.ms AND p.line <> t.line"
     # Equal ranks (the ids 7 and 07) are ordered by line.
     if database.execute(f"SELECT 1 {pairs} WHERE {parent} >= {child} LIMIT 1").first() is None:
         return False

@@ -27,16 +27,18 @@ class BadLine(Exception):
 
 
 class LoadedTweet(NamedTuple):
-    """A line of the tweets file. `source_id` is its id in the file, `parent` that of the tweet it replies to.
+    """A line of the tweets file: a tweet, or a repost or a like, which have no message.
 
-    `name` is the author's name in the file, `username` the one on the site.
+    `source_id` is its id in the file, `target` that of the tweet to which it replies, or which it reposts or likes.
+    `name` is the author's name in the file, `username` the one on the site. `kind` is "tweet", "repost" or "like".
     """
 
     name: str
     epoch_ms: int
     message: str
     source_id: str | None
-    parent: str | None
+    target: str | None
+    kind: str = "tweet"
 
     @property
     def username(self) -> str:
@@ -46,9 +48,11 @@ class LoadedTweet(NamedTuple):
 class _Line(msgspec.Struct):
     user: str | int
     date: int | float | str
-    message: str
+    message: str | None = None
     id: str | int | None = None
     parent: str | int | None = None
+    repost: str | int | None = None
+    like: str | int | None = None
 
 
 _decoder = msgspec.json.Decoder(_Line)
@@ -71,7 +75,7 @@ def parse_follow(line: bytes) -> tuple[str, str] | None:
 
 
 def parse_tweet(line: bytes, message_limit: int) -> LoadedTweet | None:
-    """The tweet; None for an empty line. Raises BadLine."""
+    """The tweet, repost or like; None for an empty line. Raises BadLine."""
     if not line or line.isspace():
         return None
     try:
@@ -79,16 +83,20 @@ def parse_tweet(line: bytes, message_limit: int) -> LoadedTweet | None:
     except UnicodeDecodeError:
         raise BadLine("not UTF-8") from None
     except msgspec.ValidationError as error:
-        raise BadLine(_reason(str(error))) from None
+        raise BadLine(reason(str(error))) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadLine(f"not JSON: {str(error).removeprefix('JSON is malformed: ')}") from None
-    return LoadedTweet(
-        parse_name(str(fields.user)),
-        parse_date(fields.date),
-        _parse_message(fields.message, message_limit),
-        _parse_source_id(fields.id),
-        _parse_source_id(fields.parent),
-    )
+    name, epoch_ms, source_id = parse_name(str(fields.user)), parse_date(fields.date), parse_source_id(fields.id)
+    if fields.message is not None and fields.repost is None and fields.like is None:
+        message = parse_message(fields.message, message_limit)
+        return LoadedTweet(name, epoch_ms, message, source_id, parse_source_id(fields.parent))
+    kind = "repost" if fields.like is None else "like"
+    target = parse_source_id(fields.repost if fields.like is None else fields.like)
+    if target is None or sum(each is not None for each in (fields.message, fields.repost, fields.like)) > 1:
+        raise BadLine("expected one of message, repost and like")
+    if fields.parent is not None:
+        raise BadLine(f"a {kind} has no parent")
+    return LoadedTweet(name, epoch_ms, "", source_id, target, kind)
 
 
 def _decode_tweet(line: bytes) -> _Line:
@@ -107,7 +115,7 @@ def parse_name(name: str) -> str:
     """A username as in the file, without an @. Raises BadLine."""
     name = name.removeprefix("@")
     if not text.USERNAME.fullmatch(username_of(name)):
-        raise BadLine(f"{_short(name)} is not a valid username: 1 to 20 letters, digits or underscores")
+        raise BadLine(f"{short(name)} is not a valid username: 1 to 20 letters, digits or underscores")
     return name
 
 
@@ -136,7 +144,7 @@ def parse_date(date: int | float | str) -> int:
                 moment = moment.replace(tzinfo=UTC)
             epoch_ms = (moment - _UNIX) // _MICROSECOND // 1000
     except (ValueError, OverflowError):
-        raise BadLine(f"{_short(date)} is not a date: expected seconds since 1970 or ISO 8601") from None
+        raise BadLine(f"{short(date)} is not a date: expected seconds since 1970 or ISO 8601") from None
     # Local times without an offset may be ahead of UTC, and so may the clock of the source.
     end_of_tomorrow = (time.time_ns() // 1_000_000 // _DAY + 2) * _DAY
     if ids.EPOCH_MS <= epoch_ms < end_of_tomorrow:
@@ -145,7 +153,7 @@ def parse_date(date: int | float | str) -> int:
         for unit, name in ((1, "milli"), (1000, "micro"), (1_000_000, "nano")):
             if ids.EPOCH_MS <= date // unit < end_of_tomorrow:
                 raise BadLine(f"{date} looks like {name}seconds; a date is in seconds since 1970")
-    shown = _short(date)
+    shown = short(date)
     with suppress(OverflowError):  # the year 10,000 and later
         shown += f" ({_UNIX + timedelta(milliseconds=epoch_ms):%Y-%m-%d})" if not isinstance(date, str) else ""
     if epoch_ms < ids.EPOCH_MS:
@@ -153,7 +161,8 @@ def parse_date(date: int | float | str) -> int:
     raise BadLine(f"{shown} is in the future: tomorrow is the latest valid date")
 
 
-def _parse_message(message: str, limit: int) -> str:
+def parse_message(message: str, limit: int) -> str:
+    """The message in stored form. Raises BadLine."""
     message = text.clean_message(message)
     if not message:
         raise BadLine("the message is empty")
@@ -163,7 +172,8 @@ def _parse_message(message: str, limit: int) -> str:
     return message
 
 
-def _parse_source_id(source_id: str | int | None) -> str | None:
+def parse_source_id(source_id: str | int | None) -> str | None:
+    """An id of a file as it is stored; None for an empty one."""
     if source_id is None or source_id == "":
         return None
     name = str(source_id)
@@ -172,14 +182,15 @@ def _parse_source_id(source_id: str | int | None) -> str | None:
     return name
 
 
-def _reason(error: str) -> str:
-    """msgspec's message with the field first: "date: expected `int | float | str`, got `bool`"."""
+def reason(error: str) -> str:
+    """Why a line is bad: msgspec's message with the field first: "date: expected `int | float | str`, got `bool`"."""
     if match := _AT.search(error):
         error = error[: match.start()]
         return f"{match[1]}: {error[0].lower()}{error[1:]}"
     return error[0].lower() + error[1:]
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """The beginning of a value, for a message."""
     shown = repr(value)
     return shown if len(shown) <= 40 else shown[:37] + "..."
