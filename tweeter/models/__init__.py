@@ -5,6 +5,7 @@ from sqlalchemy.orm import configure_mappers
 from tweeter.models.api import AccessToken, Application, AuthorizationCode, Marker, PostedKey
 from tweeter.models.base import Base
 from tweeter.models.imported import Imported, Unlinked
+from tweeter.models.notification import Notification, Notifies
 from tweeter.models.outbox import Consumer, FanOutChunk, OutboxEvent
 from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
@@ -41,6 +42,8 @@ __all__ = [
     "Marker",
     "Mention",
     "Mute",
+    "Notification",
+    "Notifies",
     "OutboxEvent",
     "PostedKey",
     "Relationship",
