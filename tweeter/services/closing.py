@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, delete, select, tuple_, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import outbox
@@ -31,6 +31,7 @@ from tweeter.models import (
     User,
     removed_users,
 )
+from tweeter.services import notifying
 from tweeter.timelines.queries import references
 from tweeter.values import TweetsDeleted
 
@@ -161,12 +162,8 @@ def _forget(session: Session, kind: Notifies, tweet_id: int, actors: Select[Any]
 
 def _remove_notifications(session: Session, user_id: int, limit: int) -> int:
     """Removes those of the user, and those about the user."""
-    key = tuple_(Notification.user_id, Notification.id)
-    for column in (Notification.user_id, Notification.actor_id):
-        rows = select(Notification.user_id, Notification.id).where(column == user_id).limit(limit)
-        if keys := [tuple(row) for row in session.execute(rows)]:
-            return write(session, delete(Notification).where(key.in_(keys))) or 1
-    return 0
+    own, about = Notification.user_id == user_id, Notification.actor_id == user_id
+    return notifying.remove_some(session, own, limit) or notifying.remove_some(session, about, limit)
 
 
 def _remove_hidden(session: Session, user_id: int, limit: int) -> int:

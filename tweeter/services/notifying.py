@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, SmallInteger, and_, bindparam, delete, exists, or_, select
+from sqlalchemy import BigInteger, ColumnElement, SmallInteger, and_, bindparam, delete, exists, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,8 +19,9 @@ def wanted(user: Any, kind: Any, actor_id: Any) -> ColumnElement[bool]:
 
     `user` is User or an alias of it.
     """
-    hidden = exists().where(Hidden.viewer_id == user.id, Hidden.author_id == actor_id)
-    followed = exists().where(Relationship.from_user_id == user.id, Relationship.to_user_id == actor_id)
+    hidden = exists().where(Hidden.viewer_id == user.id, Hidden.author_id == actor_id).correlate_except(Hidden)
+    follow = (Relationship.from_user_id == user.id) & (Relationship.to_user_id == actor_id)
+    followed = exists().where(follow).correlate_except(Relationship)
     strangers = user.notifies.bitwise_and(int(Notifies.STRANGERS)) != 0
     return and_(user.notifies.bitwise_and(kind) != 0, or_(strangers, followed), ~hidden)
 
@@ -70,3 +71,12 @@ def forget(session: Session, kinds: Iterable[Notifies], actor_id: int, tweet_id:
         Notification.tweet_id == tweet_id,
     )
     write(session, rows.where(Notification.user_id == user_id) if user_id else rows)
+
+
+def remove_some(session: Session, where: ColumnElement[bool], limit: int) -> int:
+    """Removes a chunk of rows of Notification; returns their number, 0 if there are none."""
+    rows = select(Notification.user_id, Notification.id).where(where).limit(limit).with_for_update()
+    keys = [tuple(row) for row in session.execute(rows)]
+    if not keys:
+        return 0
+    return write(session, delete(Notification).where(tuple_(Notification.user_id, Notification.id).in_(keys)))
