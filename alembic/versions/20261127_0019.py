@@ -34,7 +34,7 @@ def upgrade() -> None:
     )
     for columns, unique in (
         (["actor_id", "kind", "tweet_id", "user_id"], True),
-        (["user_id", "kind", "tweet_id", "id"], False),
+        (["user_id", "kind", "tweet_id", "id", "actor_id"], False),
         (["id"], False),
     ):
         op.create_index(op.f(f"ix_notifications_{'_'.join(columns)}"), "notifications", columns, unique=unique)

@@ -20,6 +20,17 @@ def includeme(config: Configurator) -> None:
     config.include(".consent")
     config.include(".feeds")
     # Importing them declares their endpoints, in the order in which routes are matched.
-    for part in ("timelines", "statuses", "acts", "accounts", "search", "instance", "rest", "oauth", "openapi"):
+    for part in (
+        "timelines",
+        "statuses",
+        "acts",
+        "accounts",
+        "search",
+        "notifications",
+        "instance",
+        "rest",
+        "oauth",
+        "openapi",
+    ):
         config.maybe_dotted(f"tweeter.api.{part}")
     config.include(".endpoints")

@@ -44,8 +44,8 @@ class Notification(Base):
     __table_args__ = (
         # Finds what an undo or a closed account removes.
         Index(None, "actor_id", "kind", "tweet_id", "user_id", unique=True),
-        # The other rows of a group.
-        Index(None, "user_id", "kind", "tweet_id", "id"),
+        # The other rows of a group. With the actor, so that it has all columns: SQLite then prefers it to the key.
+        Index(None, "user_id", "kind", "tweet_id", "id", "actor_id"),
         # Old rows.
         Index(None, "id"),
         {"sqlite_with_rowid": False},

@@ -15,6 +15,7 @@ from sqlalchemy import (
     SmallInteger,
     and_,
     bindparam,
+    delete,
     exists,
     func,
     literal,
@@ -96,6 +97,12 @@ def mark_read(session: Session, user_id: int, newest_id: int) -> None:
     """Marks the notifications up to this one as read."""
     older = (User.id == user_id) & (User.notifications_read_id < newest_id)
     write(session, update(User).where(older).values(notifications_read_id=newest_id))
+
+
+def remove_notices(session: Session, user_id: int, id_: int | None = None) -> int:
+    """Removes one notification of the user, or all. Returns their number."""
+    own = Notification.user_id == user_id
+    return write(session, delete(Notification).where(own if id_ is None else own & (Notification.id == id_)))
 
 
 def overfull_groups(session: Session) -> Sequence[Any]:
