@@ -117,7 +117,7 @@ def remove_old(session: Session, before_id: int, limit: int = CHUNK) -> int:
 
 def remove_surplus(session: Session, group: Any, limit: int = CHUNK) -> int:
     """Removes a chunk of the oldest rows of a group that has too many; returns their number, 0 if there are none."""
-    own = _same_group(Notification, group)
+    own = _same_group(Notification, group, (_from_begin(Notification, group), _to_end(Notification, group)))
     last = select(Notification.id).where(own).order_by(Notification.id.desc()).offset(MOST_OTHERS + 1).limit(1)
     surplus = session.scalar(last)
     return 0 if surplus is None else remove_some(session, own & (Notification.id <= surplus), limit)
@@ -139,15 +139,17 @@ def _page(*conditions: Any) -> Select[Any]:
     )
 
 
-def _same_group(other: Any, row: Any) -> ColumnElement[bool]:
-    begin = row.id // WINDOW * WINDOW
-    return and_(
-        other.user_id == row.user_id,
-        other.kind == row.kind,
-        other.tweet_id == row.tweet_id,
-        other.id >= begin,
-        other.id < begin + WINDOW,
-    )
+def _same_group(other: Any, row: Any, bounds: Any) -> ColumnElement[bool]:
+    """SQLite reads an index between two bounds, not three: so each is given only once."""
+    return and_(other.user_id == row.user_id, other.kind == row.kind, other.tweet_id == row.tweet_id, *bounds)
+
+
+def _from_begin(other: Any, row: Any) -> ColumnElement[bool]:
+    return other.id >= row.id // WINDOW * WINDOW
+
+
+def _to_end(other: Any, row: Any) -> ColumnElement[bool]:
+    return other.id < (row.id // WINDOW + 1) * WINDOW
 
 
 def _with_actors(page: Any, *columns: Any) -> Select[Any]:
@@ -161,11 +163,17 @@ def _with_actors(page: Any, *columns: Any) -> Select[Any]:
 
 def _groups() -> Select[Any]:
     newer = aliased(Notification, name="newer")
-    later = _same_group(newer, _RECENT.c) & (newer.id > _RECENT.c.id)
+    later = _same_group(newer, _RECENT.c, (newer.id > _RECENT.c.id, _to_end(newer, _RECENT.c)))
     page = _page(~exists().where(later, shown(newer, _ME))).subquery("page")
     other, me = aliased(Notification, name="other"), aliased(User, name="reader")
-    older = _same_group(other, page.c) & (other.id < page.c.id) & (me.id == page.c.me)
-    found = select(literal(1)).where(older, shown(other, me)).limit(MOST_OTHERS).correlate(page).subquery("others")
+    older = _same_group(other, page.c, (_from_begin(other, page.c), other.id < page.c.id))
+    found = (
+        select(literal(1))
+        .where(older, me.id == page.c.me, shown(other, me))
+        .limit(MOST_OTHERS)
+        .correlate(page)
+        .subquery("others")
+    )
     others = select(func.count()).select_from(found).correlate(page).scalar_subquery()
     return _with_actors(page, others)
 
@@ -196,5 +204,6 @@ _MANY = (
     .having(func.count() >= MANY)
     .subquery("many")
 )
-_SURPLUS = select(literal(1)).where(_same_group(Notification, _MANY.c)).offset(MOST_OTHERS + 1).limit(1)
+_WHOLE = (_from_begin(Notification, _MANY.c), _to_end(Notification, _MANY.c))
+_SURPLUS = select(literal(1)).where(_same_group(Notification, _MANY.c, _WHOLE)).offset(MOST_OTHERS + 1).limit(1)
 _OVERFULL = select(_MANY).where(exists(_SURPLUS.correlate(_MANY)))

@@ -21,6 +21,7 @@ from tweeter.models import (
     Like,
     Mention,
     Mute,
+    Notification,
     OutboxEvent,
     Relationship,
     Tweet,
@@ -237,7 +238,19 @@ class Site:
         """Removes all users and tweets without restarting the processes, as a bulk load does."""
         with self.processes[0].sessions() as session:
             begin_immediate(session)
-            tables = (Hidden, Mute, Block, Mention, Relationship, CounterChange, DeletedTweet, Like, Tweet, User)
+            tables = (
+                Notification,
+                Hidden,
+                Mute,
+                Block,
+                Mention,
+                Relationship,
+                CounterChange,
+                DeletedTweet,
+                Like,
+                Tweet,
+                User,
+            )
             for table in (*tables, OutboxEvent):
                 session.execute(delete(table))
             outbox.record(session, Reloaded())
