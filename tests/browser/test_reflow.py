@@ -150,7 +150,7 @@ def test_notifications(ada: Page, open_browser: Opener) -> None:
     sign_up(bob, "M" * 20, "M" * 50)
     bob.goto(ME)
     press(bob.get_by_role("button", name="Follow"))
-    press(bob.get_by_role("button", name="Like").first)
+    bob.get_by_role("button", name="Like").first.click()
     post(bob, f"@{ME[2:]} " + "M" * 100)
     check(ada, "/public", "/notifications")
 
