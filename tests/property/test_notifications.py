@@ -118,4 +118,4 @@ def notified(site: Site) -> type[People]:
 @pytest.mark.slow
 def test_notifications_are_those_of_the_model(database_url: str) -> None:
     with closing(Site(database_url, ["sql"])) as site:
-        run_state_machine_as_test(notified(site), settings=settings(max_examples=25, stateful_step_count=40))
+        run_state_machine_as_test(notified(site), settings=settings(max_examples=10, stateful_step_count=30))
