@@ -39,6 +39,8 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
     for url in ("/", "/@ada", "/@bob/followers", "/@bob/following", "/@ada/following", "/mentions", "/settings",
                 "/search?q=b", "/search?q=zzz", "/?before=x", tweet):  # fmt: skip
         check(ada, url)
+    for url in ("/public", "/notifications"):
+        check(bob, url)
     bob.goto(tweet)
     bob.get_by_text("Delete this tweet").click()
     check(bob)
