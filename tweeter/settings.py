@@ -91,6 +91,7 @@ KNOWN = {
     "tweeter.lab": Setting(bool, False, help="Serve /lab, which compares, switches and breaks backends."),
     "tweeter.lab.hosts": Setting(str, "127.0.0.1 ::1", help="Networks that may use the lab."),
     "tweeter.lab.backends": Setting(str, "sql memory redis memcached", help="Backends that the lab compares."),
+    "tweeter.notifications.keep_days": Setting(int, 90, 1, "Days until notifications are removed.", 3650),
     "tweeter.outbox.keep_hours": Setting(int, 24, 1, "Hours until delivered events are removed."),
 }
 

@@ -42,6 +42,8 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
     made = make_list(ada, "Friends of ours", "bob")
     for url in (made, f"{made}/members", "/lists", "/@bob/lists", "/tag/hello", "/tag/nobody"):
         check(ada, url)
+    for url in ("/public", "/notifications"):
+        check(bob, url)
     bob.goto(tweet)
     bob.get_by_text("Delete this tweet").click()
     check(bob)

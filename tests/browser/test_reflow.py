@@ -147,6 +147,16 @@ def test_pages_for_an_anonymous_visitor(ada: Page, open_browser: Opener) -> None
     check(bob, "/search", "/search?q=WWW", "/search?q=zzz")
 
 
+def test_notifications(ada: Page, open_browser: Opener) -> None:
+    bob = open_browser()
+    sign_up(bob, "M" * 20, "M" * 50)
+    bob.goto(ME)
+    press(bob.get_by_role("button", name="Follow"))
+    bob.get_by_role("button", name="Like").first.click()
+    post(bob, f"@{ME[2:]} " + "M" * 100)
+    check(ada, "/public", "/notifications")
+
+
 def test_the_lab(ada: Page) -> None:
     pages = "/lab", "/lab/steps", "/lab/live", "/lab/progress"
     check(ada, *pages, "/lab?user=nobody", "/lab?limit=7")

@@ -119,7 +119,8 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
         bob.get(page)
     ada.get("/lists/1234", 404)
     for page in (
-        "/", "/?before=5", "/public", "/@ada", "/@ada/followers", "/@bob/following", "/mentions", "/settings",
+        "/", "/?before=5", "/public", "/@ada", "/@ada/followers", "/@bob/following", "/mentions", "/notifications",
+        "/settings",
         "/timelines/mentions", "/search?q=hello", "/search?q=ada", f"/tweets/{tweet}", "/settings/export.json",
         "/settings/muted", "/settings/blocked", "/healthz", "/metrics",
         "/suggestions", "/newer?timeline=home&since=0", "/newer?timeline=public&since=0", "/avatars/ada.svg", "/lab",
@@ -145,6 +146,7 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
         finish(narrow)
     use_api(narrow, ada)
     send("/settings", action="profile", display_name="Ada L.", bio="")
+    send("/settings", action="notifies", notifies="like")
     send("/settings", 400, action="profile", display_name="x" * 60, bio="")
     send("/settings", 400, action="password", current_password="wrong", new_password=PASSWORD)
     send("/settings", action="password", current_password=PASSWORD, new_password=PASSWORD)

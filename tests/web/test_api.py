@@ -296,12 +296,16 @@ def test_markers(api: Api, app: Router) -> None:
     api.post("/api/v1/markers", 422, **{"home[last_read_id]": "x"})
 
 
-def test_every_answer_matches_the_document(api: Api) -> None:
+def test_every_answer_matches_the_document(app: Router, api: Api, bob: Person) -> None:
     described = api.get("/api/openapi.json").json
     validate(described)
     posted = api.toot("Hello #there")
     api.post("/api/v1/markers", **{"home[last_read_id]": "5"})
-    values: dict[str, dict[str, str]] = {"id": {"statuses": posted["id"], "accounts": posted["account"]["id"]}}
+    Api(app).sign_in(bob.username).post(f"/api/v1/statuses/{posted['id']}/favourite")
+    [notified] = api.get("/api/v1/notifications").json
+    values: dict[str, dict[str, str]] = {
+        "id": {"statuses": posted["id"], "accounts": posted["account"]["id"], "notifications": notified["id"]}
+    }
     asked = {
         "lookup": f"?acct={posted['account']['acct']}",
         "search": "?q=there",
@@ -342,3 +346,36 @@ def test_lists(api: Api, app: Router, bob: Person) -> None:
     assert api.get(f"/api/v1/timelines/list/{made['id']}").json == []
     api.request("DELETE", path, 200)
     assert api.get("/api/v1/lists").json == []
+
+
+def test_notifications(app: Router, api: Api, ada: Person, bob: Person) -> None:
+    other = Api(app).sign_in(bob.username)
+    tweet = api.toot("first")["id"]
+    assert api.get("/api/v1/notifications").json == []
+    reply = other.toot("a reply", in_reply_to_id=tweet)["id"]
+    mention = other.toot(f"hello @{ada.username}")["id"]
+    for act in ("favourite", "reblog"):
+        other.post(f"/api/v1/statuses/{tweet}/{act}")
+    other.post(f"/api/v1/accounts/{api.get('/api/v1/accounts/verify_credentials').json['id']}/follow")
+    found = api.get("/api/v1/notifications").json
+    assert [(each["type"], each["status"] and each["status"]["id"]) for each in found] == [
+        ("follow", None), ("reblog", tweet), ("favourite", tweet), ("mention", mention), ("mention", reply)
+    ]  # fmt: skip
+    assert {each["account"]["acct"] for each in found} == {bob.username}
+    assert api.get("/api/v1/notifications/unread_count").json == {"count": 5}
+    assert api.get(f"/api/v1/notifications/{found[1]['id']}").json == found[1]
+    page = api.get("/api/v1/notifications?limit=2")
+    assert page.json == found[:2]
+    older = re.findall(r'<http://localhost(.*?)>; rel="next"', page.headers["Link"])
+    assert api.get(older[0]).json == found[2:4]
+    assert api.get("/api/v1/notifications?types[]=follow&types[]=poll").json == found[:1]
+    assert api.get("/api/v1/notifications?types[]=poll").json == []
+    assert api.get("/api/v1/notifications?exclude_types[]=mention").json == found[:3]
+    api.send_json("/api/v1/markers", {"notifications": {"last_read_id": found[1]["id"]}})
+    assert api.get("/api/v1/notifications/unread_count").json == {"count": 1}
+    other.post(f"/api/v1/notifications/{found[0]['id']}/dismiss", 404)
+    api.post(f"/api/v1/notifications/{found[0]['id']}/dismiss")
+    api.get(f"/api/v1/notifications/{found[0]['id']}", 404)
+    assert api.get("/api/v1/notifications").json == found[1:]
+    api.post("/api/v1/notifications/clear")
+    assert api.get("/api/v1/notifications").json == []

@@ -15,7 +15,7 @@ def people(site, *names):
 def make(person, name="friends", members=(), **fields):
     """Makes a list; its id."""
     made = person.send("/lists", on="/lists", status=303, name=name, **fields)
-    id_ = int(re.search(r"/lists/(\d+)/members$", made.location).group(1))
+    id_ = int(re.findall(r"/lists/(\d+)/members$", made.location)[0])
     for member in members:
         change(person, id_, "add", username=member)
     return id_
@@ -195,5 +195,5 @@ def test_pages_of_a_tag_neither_repeat_nor_skip_tweets(site_on_each):
         page = ada.get(url)
         found += ada.ids(url)
         older = re.search(r'rel="next" href="([^"]+)"', page.text)
-        url = older and older.group(1).replace("&amp;", "&")
+        url = older.group(1).replace("&amp;", "&") if older else ""
     assert found == tweets[::-1]

@@ -27,6 +27,7 @@ def includeme(config: Configurator) -> None:
         "accounts",
         "lists",
         "search",
+        "notifications",
         "instance",
         "rest",
         "oauth",

@@ -142,6 +142,16 @@ class StatusSource(Entity, frozen=True, kw_only=True):
     spoiler_text: str = ""
 
 
+class Notification(Entity, frozen=True, kw_only=True):
+    """What an account did that concerns the token's user."""
+
+    id: str
+    type: str
+    created_at: Time
+    account: Account
+    status: Status | None
+
+
 class Context(Entity, frozen=True, kw_only=True):
     """The tweets above and below a tweet."""
 

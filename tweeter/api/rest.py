@@ -9,8 +9,10 @@ from tweeter.api.endpoints import endpoint, iso
 from tweeter.api.entities import Empty, Marker, Nothing
 from tweeter.api.errors import Failure
 from tweeter.db.sessions import insert_new, write
+from tweeter.ids import MAX_ID
 from tweeter.models import Marker as Row
 from tweeter.models.base import now
+from tweeter.services.notifications import mark_read
 
 MARKED = ("home", "notifications")
 
@@ -27,7 +29,7 @@ def markers(request: Request, timeline: list[str] = []) -> dict[str, Marker]:
 def mark(
     request: Request, home: dict[str, str | int] = {}, notifications: dict[str, str | int] = {}
 ) -> dict[str, Marker]:
-    """Stores how far an application has read."""
+    """Stores how far an application has read. That of notifications also counts on the pages."""
     session, changed = request.dbsession, {}
     for timeline, given in zip(MARKED, (home, notifications), strict=True):
         if "last_read_id" not in given:
@@ -39,6 +41,8 @@ def mark(
         insert_new(session, Row, **key, last_read_id="0", version=0, date=now())
         mine = (Row.user_id == request.identity.id) & (Row.timeline == timeline)
         write(session, update(Row).where(mine).values(last_read_id=read, version=Row.version + 1, date=now()))
+        if timeline == "notifications":
+            mark_read(session, request.identity.id, min(int(read), MAX_ID))
         changed[timeline] = _marker(session.get_one(Row, tuple(key.values())))
     return changed
 
@@ -71,7 +75,7 @@ def _empty(path: str, returns: Any, value: Any, **options: Any) -> None:
 for _name, _scope in {
     "announcements": "", "custom_emojis": "",
     "trends": "", "trends/tags": "", "trends/statuses": "", "trends/links": "", "directory": "",
-    "instance/rules": "", "instance/peers": "", "notifications": "read:notifications",
+    "instance/rules": "", "instance/peers": "",
     "bookmarks": "read:bookmarks",
     "domain_blocks": "read:blocks", "follow_requests": "read:follows", "followed_tags": "read:follows",
     "featured_tags": "read:accounts", "endorsements": "read:accounts",
@@ -80,13 +84,6 @@ for _name, _scope in {
 }.items():  # fmt: skip
     _empty(f"/api/v1/{_name}", Nothing, [], scope=_scope)
 _empty("/api/v2/filters", Nothing, [], scope="read:filters")
-_empty("/api/v1/notifications/unread_count", dict[str, int], {"count": 0}, scope="read:notifications")
-
-
-@endpoint("POST", "/api/v1/notifications/clear", returns=Empty, scope="write:notifications")
-def clear(request: Request) -> Empty:
-    """Does nothing: there are no notifications."""
-    return Empty()
 
 
 @endpoint("GET", "/api/v1/streaming", returns=Empty)

@@ -10,7 +10,7 @@ from tweeter.db.positions import WRITTEN, Written, written_of
 from tweeter.db.prepared import Prepared
 from tweeter.models import AccessToken, User
 from tweeter.web.cookies import derive
-from tweeter.web.security import Identity
+from tweeter.web.security import IDENTITY_COLUMNS, Identity
 
 SCOPES = {
     "read": "accounts blocks bookmarks favourites filters follows lists mutes notifications search statuses",
@@ -49,7 +49,7 @@ _ACCESS = (
         AccessToken.application_id,
         AccessToken.scopes,
         AccessToken.user_id,
-        *(getattr(User, name) for name in Identity._fields),
+        *IDENTITY_COLUMNS,
     )
     .outerjoin(User, and_(User.id == AccessToken.user_id, User.auth_version == AccessToken.auth_version))
     .where(AccessToken.token_hash == bindparam("token_hash"))

@@ -16,7 +16,7 @@ from tweeter.ids import first_id_of_ms
 from tweeter.interfaces import ITimelines
 from tweeter.models import User
 from tweeter.values import Cursor, Timeline
-from tweeter.web.security import Identity
+from tweeter.web.security import IDENTITY_COLUMNS, Identity
 
 FEW = 10  # followees
 MOST = 100  # tweets on a page
@@ -45,8 +45,7 @@ def fill(scratch: Scratch, registry: Registry, followees: int) -> tuple[Identity
         tweets = [(first_id_of_ms(next(moment)), by[n], MESSAGES[n % len(MESSAGES)].format(n)) for n in range(len(by))]
         rows.tweets(tweets, len(tweets))
     with registry.database.sessions() as session:
-        columns = [getattr(User, name) for name in Identity._fields]
-        found = session.execute(select(*columns).where(User.id.in_(readers)).order_by(User.id)).all()
+        found = session.execute(select(*IDENTITY_COLUMNS).where(User.id.in_(readers)).order_by(User.id)).all()
     one, other = (Identity(*row) for row in found)
     return one, other
 

@@ -73,6 +73,7 @@ class _ByCursor:
         compiled: Any = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self._order = compiled.positiontup
+        self._constants = _constants(compiled)
         binds = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()}
         self._binds = {name: process for name, process in binds.items() if process}
         types = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
@@ -80,7 +81,8 @@ class _ByCursor:
         self._results = [(place, process) for place, process in enumerate(results) if process]
 
     def __call__(self, connection: Any, parameters: dict[str, Any], timeout: float | None = None) -> list[Any] | None:
-        given = parameters | {name: process(parameters[name]) for name, process in self._binds.items()}
+        given = self._constants | parameters
+        given |= {name: process(given[name]) for name, process in self._binds.items()}
         cursor = connection.cursor()
         cursor.execute(self.sql, [given[name] for name in self._order] if self._order else given)
         row = cursor.fetchone()
@@ -102,6 +104,7 @@ class _OverProtocol:
         self.sql = str(compiled)
         self._name = f"tweeter_{next(self._numbers)}".encode()
         self._order = compiled.positiontup
+        self._constants = _constants(compiled)
         self._codecs = [_codec(compiled.binds[name].type) for name in self._order]
         self._results = [_codec(column.type).load for column in statement.selected_columns]
 
@@ -114,13 +117,19 @@ class _OverProtocol:
             protocol.send_prepare(self._name, self.sql.encode(), [codec.oid for codec in self._codecs])
             _checked(driver, ExecStatus.COMMAND_OK, timeout)
             connection.info[self._name] = True
-        given = [codec.dump(parameters[name]) for codec, name in zip(self._codecs, self._order, strict=True)]
+        values = self._constants | parameters
+        given = [codec.dump(values[name]) for codec, name in zip(self._codecs, self._order, strict=True)]
         protocol.send_query_prepared(self._name, given, [Format.BINARY] * len(given), Format.BINARY)
         result = _checked(driver, ExecStatus.TUPLES_OK, timeout)
         if not result.ntuples:
             return None
-        values = [result.get_value(0, place) for place in range(result.nfields)]
-        return [None if value is None else load(value) for load, value in zip(self._results, values, strict=True)]
+        row = [result.get_value(0, place) for place in range(result.nfields)]
+        return [None if value is None else load(value) for load, value in zip(self._results, row, strict=True)]
+
+
+def _constants(compiled: Any) -> dict[str, Any]:
+    """The parameters whose values are a part of the statement."""
+    return {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
 
 
 def _checked(driver: "psycopg.Connection[Any]", expected: ExecStatus, timeout: float | None) -> PGresult:

@@ -6,6 +6,7 @@ from tweeter.models.api import AccessToken, Application, AuthorizationCode, Mark
 from tweeter.models.base import Base
 from tweeter.models.imported import Imported, Unlinked
 from tweeter.models.lists import List, ListMember
+from tweeter.models.notification import Notification, Notifies
 from tweeter.models.outbox import Consumer, FanOutChunk, OutboxEvent
 from tweeter.models.session import LoginSession
 from tweeter.models.site import Site
@@ -44,6 +45,8 @@ __all__ = [
     "Marker",
     "Mention",
     "Mute",
+    "Notification",
+    "Notifies",
     "OutboxEvent",
     "PostedKey",
     "Relationship",

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Select,
+    SmallInteger,
     String,
     Text,
     false,
@@ -19,6 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from tweeter.models.base import Base, BigId, UTCDateTime, folded, now
+from tweeter.models.notification import Notifies
+
+EVERY = sum(Notifies)
 
 
 class User(Base):
@@ -53,6 +57,9 @@ class User(Base):
     # Grows with each change of the authors that are hidden from this user; 0 if there never were any.
     hidden_version: Mapped[int] = mapped_column(default=0, server_default="0")
     suspended: Mapped[bool] = mapped_column(default=False, server_default=false())  # and always closed, too
+    # The newest notification that the user has seen, and what notifies them: a sum of Notifies.
+    notifications_read_id: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    notifies: Mapped[int] = mapped_column(SmallInteger, default=EVERY, server_default=str(EVERY))
 
     # Without AUTOINCREMENT SQLite could give the id of a closed account to the next new one.
     __table_args__ = (

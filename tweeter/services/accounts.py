@@ -4,7 +4,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tweeter import outbox, text
 from tweeter.errors import Refused
-from tweeter.models import User
+from tweeter.models import Notifies, User
 from tweeter.services.acting import Acting
 from tweeter.services.checks import check_bio, check_display_name, check_password
 from tweeter.values import AccountClosed, ProfileChanged
@@ -42,6 +42,10 @@ class Accounts(Acting):
             self._wrote(user_id)
             outbox.record(self._session, ProfileChanged(user_id))
         self._session.flush()
+
+    def change_notifies(self, user_id: int, notifies: Notifies) -> None:
+        """Changes what notifies the user. Pages then leave out other notifications, also earlier ones."""
+        self._count(User.id == user_id, {"notifies": int(notifies)})
 
     def set_password(self, user_id: int, password: str) -> User:
         """Sets a new password, and ends every session that began with the old one."""

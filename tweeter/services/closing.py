@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import outbox
@@ -26,11 +26,14 @@ from tweeter.models import (
     ListMember,
     Mention,
     Mute,
+    Notification,
+    Notifies,
     Relationship,
     Tweet,
     User,
     removed_users,
 )
+from tweeter.services import notifying
 from tweeter.timelines.queries import references
 from tweeter.values import TweetsDeleted
 
@@ -49,7 +52,7 @@ def remove_some(session: Session, limit: int = CHUNK) -> int:
 
 def _remove(session: Session, user_id: int, limit: int) -> int:
     """Removes up to `limit` rows of the account from one table: tweets must be locked after accounts."""
-    for remove in (_remove_tweets, _remove_follows, _remove_mentions, _remove_likes, _remove_hidden, _remove_lists):
+    for remove in _REMOVALS:
         if removed := remove(session, user_id, limit):
             return removed
     return 0
@@ -144,10 +147,25 @@ def remove_some_of_deleted(session: Session, limit: int = CHUNK) -> int:
         return 0
     write(session, delete(CounterChange).where(CounterChange.tweet_id == tweet_id))
     if reposts := _chunk(session, Tweet.id, Tweet.repost_of_id == tweet_id, limit):
+        _forget(session, Notifies.REPOST, tweet_id, select(Tweet.user_id).where(Tweet.id.in_(reposts)))
         return write(session, delete(Tweet).where(Tweet.id.in_(reposts)))
     if likes := _chunk(session, Like.id, Like.tweet_id == tweet_id, limit):
-        return write(session, delete(Like).where(Like.tweet_id == tweet_id, Like.id >= likes[-1]))
+        chunk = (Like.tweet_id == tweet_id) & (Like.id >= likes[-1])
+        _forget(session, Notifies.LIKE, tweet_id, select(Like.user_id).where(chunk))
+        return write(session, delete(Like).where(chunk))
     return write(session, delete(DeletedTweet).where(DeletedTweet.id == tweet_id)) or 1
+
+
+def _forget(session: Session, kind: Notifies, tweet_id: int, actors: Select[Any]) -> None:
+    """Removes the notifications of these likes or reposts of a deleted tweet."""
+    about = (Notification.kind == int(kind)) & (Notification.tweet_id == tweet_id)
+    write(session, delete(Notification).where(about, Notification.actor_id.in_(actors)))
+
+
+def _remove_notifications(session: Session, user_id: int, limit: int) -> int:
+    """Removes those of the user, and those about the user."""
+    own, about = Notification.user_id == user_id, Notification.actor_id == user_id
+    return notifying.remove_some(session, own, limit) or notifying.remove_some(session, about, limit)
 
 
 def _remove_hidden(session: Session, user_id: int, limit: int) -> int:
@@ -172,6 +190,18 @@ def _remove_lists(session: Session, user_id: int, limit: int) -> int:
     if ids := _chunk(session, ListMember.user_id, ListMember.list_id == list_id, limit):
         return write(session, delete(ListMember).where(ListMember.list_id == list_id, ListMember.user_id >= ids[-1]))
     return write(session, delete(List).where(List.id == list_id)) or 1
+
+
+# Notifications after the rows that they are about: an action that is still running adds none after that.
+_REMOVALS = (
+    _remove_tweets,
+    _remove_follows,
+    _remove_mentions,
+    _remove_likes,
+    _remove_hidden,
+    _remove_lists,
+    _remove_notifications,
+)
 
 
 def _chunk(session: Session, key: Any, where: Any, limit: int) -> list[int]:

@@ -1,5 +1,5 @@
-"""Background work: counts likes and reposts, prunes the outbox, ends bulk loads that died, and removes the rows of
-closed accounts and of deleted tweets.
+"""Background work: counts likes and reposts, prunes the outbox and notifications, ends bulk loads that died, and
+removes the rows of closed accounts and of deleted tweets.
 
 Each process has a thread for it, under every backend. It works in chunks, in short transactions; several processes may
 work at once.
@@ -14,11 +14,13 @@ from functools import partial
 from pyramid.config import Configurator
 from sqlalchemy.exc import SQLAlchemyError
 
+from tweeter import ids
 from tweeter.db.chunks import in_chunks
 from tweeter.db.sessions import SessionFactory
+from tweeter.models.base import now
 from tweeter.outbox import consumers
 from tweeter.outbox.site import end_load
-from tweeter.services import counters
+from tweeter.services import counters, notifications
 from tweeter.services.closing import remove_some, remove_some_of_deleted
 
 log = logging.getLogger(__name__)
@@ -31,9 +33,12 @@ PRUNE_EVERY = 600.0
 class Housekeeper:
     """The background thread; starts and stops with the application."""
 
-    def __init__(self, sessions: SessionFactory, keep: timedelta) -> None:
+    def __init__(
+        self, sessions: SessionFactory, keep: timedelta, keep_notifications: timedelta = timedelta(days=90)
+    ) -> None:
         self._sessions = sessions
         self._keep = keep
+        self._keep_notifications = keep_notifications
         self._pruned = -PRUNE_EVERY
         self._tidied = -LOOK_EVERY
         self._reset()
@@ -99,11 +104,19 @@ class Housekeeper:
         removed += sum(in_chunks(self._sessions, remove_some_of_deleted, self._goes_on))
         if removed:
             log.info("%d rows of closed accounts and deleted tweets removed", removed)
+        with self._sessions() as session:
+            groups = notifications.overfull_groups(session)
+        for group in groups:
+            sum(in_chunks(self._sessions, partial(notifications.remove_surplus, group=group), self._goes_on))
         if time.monotonic() - self._pruned > PRUNE_EVERY:
             self._pruned = time.monotonic()
             prune = partial(consumers.prune, keep=self._keep)
             pruned = sum(in_chunks(self._sessions, prune, self._goes_on))
             log.info("%d old events removed from the outbox", pruned)
+            before_id = ids.first_id(now() - self._keep_notifications)
+            remove = partial(notifications.remove_old, before_id=before_id)
+            removed = sum(in_chunks(self._sessions, remove, self._goes_on))
+            log.info("%d old notifications removed", removed)
 
     def _goes_on(self) -> bool:
         return not self._stopped.is_set()
@@ -112,4 +125,5 @@ class Housekeeper:
 def includeme(config: Configurator) -> None:
     """Adds "housekeeper" to the registry."""
     keep = timedelta(hours=config.get_settings()["tweeter.outbox.keep_hours"])
-    config.registry["housekeeper"] = Housekeeper(config.registry.database.sessions, keep)
+    keep_notifications = timedelta(days=config.get_settings()["tweeter.notifications.keep_days"])
+    config.registry["housekeeper"] = Housekeeper(config.registry.database.sessions, keep, keep_notifications)

@@ -12,9 +12,10 @@ from sqlalchemy import delete, exists
 from tweeter import outbox
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Refused
-from tweeter.models import Block, Hidden, Mute, Relationship, User
+from tweeter.models import Block, Hidden, Mute, Notifies, Relationship, User
 from tweeter.services.acting import blocked_between
 from tweeter.services.lists import Lists
+from tweeter.services.notifying import forget, notify
 from tweeter.values import AuthorHidden, AuthorShown, Followed, Unfollowed
 
 
@@ -31,6 +32,7 @@ class Relationships(Lists):
         if insert_new(self._session, Relationship, from_user_id=user_id, to_user_id=followee.id):
             self._wrote(user_id, following_count=1)
             self._count(User.id == followee.id, followers_count=1)
+            notify(self._session, Notifies.FOLLOW, user_id, [followee.id])
             outbox.record(self._session, Followed(user_id, followee.id))
             self._session.flush()
 
@@ -88,6 +90,7 @@ class Relationships(Lists):
         if self._remove(Relationship, follower_id, followee_id):
             self._wrote(follower_id, following_count=-1)
             self._count(User.id == followee_id, followers_count=-1)
+            forget(self._session, (Notifies.FOLLOW,), follower_id, user_id=followee_id)
             outbox.record(self._session, Unfollowed(follower_id, followee_id))
             self._session.flush()
 

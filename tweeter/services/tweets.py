@@ -8,10 +8,11 @@ from sqlalchemy.orm import aliased, make_transient_to_detached
 from tweeter import ids, outbox, text
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours
-from tweeter.models import CounterChange, Hashtag, Like, Mention, Tweet, User
+from tweeter.models import CounterChange, Hashtag, Like, Mention, Notifies, Tweet, User
 from tweeter.services.acting import Acting, blocked_between
 from tweeter.services.checks import check_message
 from tweeter.services.closing import forget_tweets, lock_tweets
+from tweeter.services.notifying import forget, notify
 from tweeter.services.tags import name_tags
 from tweeter.values import TweetCreated, TweetLiked, TweetsDeleted, TweetUnliked
 
@@ -25,6 +26,7 @@ class Tweets(Acting):
         """Posts a tweet; a reply if a parent is given."""
         session = self._session
         message = check_message(message, self._message_limit)
+        author_id = None
         if parent_id is not None:
             parent_id, author_id = self._original(parent_id)
             if author_id is None:
@@ -35,9 +37,11 @@ class Tweets(Acting):
         if not self._wrote(user_id, tweets_count=1):
             raise Missing("This account is closed.")
         tweet = self._insert_tweet(user_id, message, parent_id)
-        self._index(tweet)
-        if parent_id is not None:
-            self._count_replies(parent_id, 1)
+        mentioned = self._index(tweet)
+        if author_id is not None and parent_id is not None and self._count_replies(parent_id, 1):
+            notify(session, Notifies.REPLY, user_id, [author_id], tweet.id, tweet.id)
+            mentioned.discard(author_id)
+        notify(session, Notifies.MENTION, user_id, mentioned, tweet.id, tweet.id)
         outbox.record(session, TweetCreated(tweet.id, user_id, parent_id))
         session.flush()
         return tweet
@@ -64,6 +68,7 @@ class Tweets(Acting):
             self._count_replies(parent_id, -1)
         self._wrote(user_id, tweets_count=-1)
         forget_tweets(self._session, [tweet_id])
+        forget(self._session, (Notifies.REPLY, Notifies.MENTION), user_id, tweet_id)
         outbox.record(self._session, TweetsDeleted((tweet_id,), user_id, parent_ids))
         self._session.flush()
 
@@ -80,6 +85,7 @@ class Tweets(Acting):
         self._wrote(user_id)
         repost = self._insert_tweet(user_id, "", None, of=tweet_id)
         self._session.add(CounterChange(tweet_id=tweet_id, reposts=1))
+        notify(self._session, Notifies.REPOST, user_id, [author_id], tweet_id, repost.id)
         outbox.record(self._session, TweetCreated(repost.id, user_id, of=tweet_id))
         self._session.flush()
         return repost
@@ -93,6 +99,7 @@ class Tweets(Acting):
         write(self._session, delete(Tweet).where(Tweet.id == repost.id))
         self._wrote(user_id)
         self._session.add(CounterChange(tweet_id=tweet_id, reposts=-1))
+        forget(self._session, (Notifies.REPOST,), user_id, tweet_id)
         outbox.record(self._session, TweetsDeleted((repost.id,), user_id, (tweet_id,), of=tweet_id))
         self._session.flush()
 
@@ -108,6 +115,7 @@ class Tweets(Acting):
         if insert_new(self._session, Like, user_id=user_id, tweet_id=tweet_id, id=like_id):
             self._wrote(user_id)
             self._session.add(CounterChange(tweet_id=tweet_id, likes=1))
+            notify(self._session, Notifies.LIKE, user_id, [author_id], tweet_id, like_id)
             outbox.record(self._session, TweetLiked(like_id, user_id, tweet_id))
             self._session.flush()
 
@@ -118,6 +126,7 @@ class Tweets(Acting):
         if write(self._session, delete(Like).where(Like.user_id == user_id, Like.tweet_id == tweet_id)):
             self._wrote(user_id)
             self._session.add(CounterChange(tweet_id=tweet_id, likes=-1))
+            forget(self._session, (Notifies.LIKE,), user_id, tweet_id)
             outbox.record(self._session, TweetUnliked(user_id, tweet_id))
             self._session.flush()
 
@@ -139,9 +148,10 @@ class Tweets(Acting):
     def _repost(self, user_id: int, tweet_id: int) -> Tweet | None:
         return self._session.scalar(select(Tweet).where(Tweet.user_id == user_id, Tweet.repost_of_id == tweet_id))
 
-    def _count_replies(self, parent_id: int, step: int) -> None:
+    def _count_replies(self, parent_id: int, step: int) -> int:
+        """Counts a reply, and locks the parent. Returns 0 if it was deleted."""
         counted = {"replies_count": Tweet.replies_count + step}
-        write(self._session, update(Tweet).where(Tweet.id == parent_id).values(counted))
+        return write(self._session, update(Tweet).where(Tweet.id == parent_id).values(counted))
 
     def _insert_tweet(self, user_id: int, message: str, parent_id: int | None, of: int | None = None) -> Tweet:
         values: dict[str, Any] = {"user_id": user_id, "message": message, "parent_id": parent_id, "repost_of_id": of}
@@ -156,16 +166,18 @@ class Tweets(Acting):
         self._session.add(tweet)  # raises IntegrityError when it is flushed if no id was free
         return tweet
 
-    def _index(self, tweet: Tweet) -> None:
-        """Records the tweet's mentions and hashtags."""
+    def _index(self, tweet: Tweet) -> set[int]:
+        """Records the tweet's mentions and hashtags. Returns the ids of the mentioned users."""
         names, tags = text.entities(tweet.message)
         if tags:
             name_tags(self._session, tags)
             self._session.add_all(Hashtag(tag=tag, tweet_id=tweet.id) for tag in sorted(tags))
+        mentioned = set()
         if names:
             # Locked, so that an account that is being closed either still exists at the commit or is not found here.
             # A block locks the author's row, as `_wrote` did.
             named = (User.username_key.in_(sorted(names)), ~blocked_between(tweet.user_id, User.id))
-            mentioned = select(User.id).where(*named).order_by(User.id)
-            for user_id in self._session.scalars(mentioned.with_for_update(read=True, key_share=True)):
-                self._session.add(Mention(user_id=user_id, tweet_id=tweet.id))
+            users = select(User.id).where(*named).order_by(User.id)
+            mentioned = set(self._session.scalars(users.with_for_update(read=True, key_share=True)))
+            self._session.add_all(Mention(user_id=user_id, tweet_id=tweet.id) for user_id in sorted(mentioned))
+        return mentioned

@@ -19,6 +19,7 @@ from tweeter.models import (
     ListMember,
     Mention,
     Mute,
+    Notification,
     OutboxEvent,
     Relationship,
     Tag,
@@ -175,21 +176,8 @@ class Site:
         """Removes all users and tweets without restarting the processes, as a bulk load does."""
         with self.processes[0].sessions() as session:
             begin_immediate(session)
-            lists = (ListMember, List, Hashtag, Tag)
-            tables = (
-                *lists,
-                Hidden,
-                Mute,
-                Block,
-                Mention,
-                Relationship,
-                CounterChange,
-                DeletedTweet,
-                Like,
-                Tweet,
-                User,
-            )
-            for table in (*tables, OutboxEvent):
+            tables = (ListMember, List, Hidden, Mute, Block, Notification, Mention, Hashtag, Tag, Relationship)
+            for table in (*tables, CounterChange, DeletedTweet, Like, Tweet, User, OutboxEvent):
                 session.execute(delete(table))
             outbox.record(session, Reloaded())
             session.commit()

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -110,9 +111,13 @@ def _article(*values: Any) -> tuple[bytes, bytes, bytes, bytes]:
 
 def made_of(tweet: TweetView, mount: str = "") -> tuple[Markup, str, str]:
     """Values for the template of a tweet: its text as HTML, its date for machines, its date for readers."""
-    date = tweet.date
+    return text_html(tweet.message, mount=mount), *dates(tweet.date)
+
+
+def dates(date: datetime) -> tuple[str, str]:
+    """A date for machines, and for readers."""
     iso = date.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return text_html(tweet.message, mount=mount), iso, f"{date.day} {date:%b %Y, %H:%M}"
+    return iso, f"{date.day} {date:%b %Y, %H:%M}"
 
 
 def text_html(message: str, kind: str = "message", mount: str = "") -> Markup:

@@ -28,6 +28,7 @@ def includeme(config: Configurator) -> None:
     config.add_route("act", "/tweets/{id:[0-9]{1,16}}/{act:(un)?(repost|like)}")
     config.add_route("admirers", "/tweets/{id:[0-9]{1,16}}/{kind:(repost|like)s}")
     config.add_route("mentions", "/mentions")
+    config.add_route("notifications", "/notifications")
     config.add_route("timeline", "/timelines/{kind}")
     config.add_route("tag", "/tag/{name}")
     config.add_route("lists", "/lists")

@@ -24,6 +24,7 @@ from tweeter.db.reads import reading
 from tweeter.db.sessions import write
 from tweeter.models import LoginSession, User
 from tweeter.models.base import UTCDateTime, now
+from tweeter.services.notifications import UNREAD
 from tweeter.web.cookies import DAY, Headers, Ticket, session_factory
 from tweeter.web.tokens import MaskedTokens
 
@@ -48,10 +49,14 @@ class Identity(NamedTuple):
     following_count: int
     last_write: int
     hidden_version: int
+    notifies: int
+    notifications_read_id: int
+    unread: int  # notifications, counted up to MOST_UNREAD
 
 
+IDENTITY_COLUMNS = [getattr(User, name) for name in Identity._fields if name != "unread"] + [UNREAD.label("unread")]
 _IDENTITY = (
-    select(*(getattr(User, name) for name in Identity._fields), LoginSession.expires)
+    select(*IDENTITY_COLUMNS, LoginSession.expires)
     .select_from(User)
     .join(LoginSession, and_(LoginSession.user_id == User.id, LoginSession.auth_version == User.auth_version))
     .where(

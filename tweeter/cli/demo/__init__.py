@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import ids, outbox, text
+from tweeter.cli.demo.notifications import write_notifications
 from tweeter.cli.demo.texts import read_texts
 from tweeter.cli.demo.world import DAYS, World, make_world
 from tweeter.console.commands import CommandError, Site, add_ini, open_site
@@ -147,7 +148,8 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
             for tweet_id, post in zip(tweet_ids, posts, strict=True)
         ],
     )
-    _write_acts(session, world, start_ms, round(moment.timestamp() * 1000), user_ids, id_of_post)
+    end_ms = round(moment.timestamp() * 1000)
+    _write_acts(session, world, start_ms, end_ms, user_ids, id_of_post)
     entities = [(tweet_id, text.entities(post.text)) for tweet_id, post in zip(tweet_ids, posts, strict=True)]
     session.execute(
         insert(Mention),
@@ -164,6 +166,8 @@ def _write(session: Session, world: World, moment: datetime, password_hash: str)
         [{"tag": tag, "tweet_id": tweet_id} for tweet_id, found in entities for tag in sorted(found.hashtags)],
     )
     _write_lists(session, world, user_ids, followers_count)
+    if world.demo is not None:
+        write_notifications(session, user_ids[world.demo], start_ms, end_ms)
     return len(posts)
 
 

@@ -82,7 +82,7 @@ const relative = (date, now) => {
 
 const age = () => {
   const now = new Date();
-  for (const time of document.querySelectorAll("article time")) {
+  for (const time of document.querySelectorAll("article time, .notice time")) {
     const text = relative(new Date(time.dateTime), now);
     if (time.textContent !== text) time.textContent = text;
   }
@@ -188,14 +188,14 @@ const loadOlder = async (link) => {
   const list = link.closest("nav").previousElementSibling;
   const page = await fetchPage(link.href);
   const known = new Set(Array.from(list.querySelectorAll("[data-tweet-id]"), (tweet) => tweet.dataset.tweetId));
-  const kind = list.matches("[data-people]") ? "[data-people]" : "[data-timeline]";
+  const kind = ["[data-people]", "[data-notices]"].find((each) => list.matches(each)) ?? "[data-timeline]";
   const found = [...(page.querySelector(kind)?.children ?? [])];
   const more = found.filter((item) => !known.has(item.dataset.tweetId));
   if (!more.length && page.querySelector("a[data-older]")) throw new Error("open the page to see why it is empty");
   list.append(...more);
   decorate();
   const next = page.querySelector("a[data-older]");
-  const what = kind === "[data-people]" ? "more" : "more tweets";
+  const what = kind === "[data-timeline]" ? "more tweets" : "more";
   if (next) {
     link.href = next.getAttribute("href");
   } else {

@@ -19,6 +19,7 @@ from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.views import drafts
 from tweeter.web.views.forms import Form, onward, posted, refused, see
+from tweeter.web.views.notifications import change_notifies
 
 NO_COOKIE = "Your browser sent no cookie of this site: cookies are blocked, or they were deleted."
 PATIENCE = 2.0  # seconds that closing an account waits for the counters of its followers and followees
@@ -155,6 +156,7 @@ def change(request: Request) -> dict[str, Any] | Response:
     forms = {
         "profile": change_profile,
         "password": change_password,
+        "notifies": change_notifies,
         "sessions": sign_out_everywhere,
         "close": close,
     }

@@ -33,6 +33,8 @@ from tweeter.models import (
     Marker,
     Mention,
     Mute,
+    Notification,
+    Notifies,
     Relationship,
     Tweet,
     User,
@@ -143,6 +145,7 @@ def write_export(sessions: SessionFactory, user_id: int, file: BinaryIO) -> None
         "display_name": user.display_name,
         "bio": user.bio,
         "joined": user.date.isoformat(),
+        "notifies": _names(user.notifies),
     }
     file.write(b'{"profile": ' + _json(profile))
     for name, (query, key, row_of) in _parts(user_id).items():
@@ -167,6 +170,11 @@ def _parts(user_id: int) -> dict[str, tuple[Any, Any, Callable[[Any], Any]]]:
         .join(Mention, Mention.tweet_id == Tweet.id)
         .join(User, User.id == Tweet.user_id)
         .where(Mention.user_id == user_id, ~User.closed)
+    )
+    notifications = (
+        select(Notification.id, Notification.kind, User.username, Notification.tweet_id)
+        .join(User, User.id == Notification.actor_id)
+        .where(Notification.user_id == user_id, ~User.closed)
     )
     applications = (
         select(AccessToken.id, AccessToken.date, AccessToken.scopes, Application.name)
@@ -195,6 +203,7 @@ def _parts(user_id: int) -> dict[str, tuple[Any, Any, Callable[[Any], Any]]]:
         ),
         "lists": (lists, List.id, lambda row: _dated(row) | {"members": (row.members or "").split()}),
         "mentions": (mentions, Tweet.id, _dated),
+        "notifications": (notifications, Notification.id, _notification),
         "applications": (applications, AccessToken.id, _dated),
         "read_up_to": (markers, Marker.last_read_id, lambda row: {"timeline": row.timeline, "id": row.id}),
     }
@@ -210,6 +219,15 @@ _MEMBERS = (
 
 def _dated(row: Any) -> dict[str, Any]:
     return row._asdict() | {"date": row.date.isoformat()}
+
+
+def _notification(row: Any) -> dict[str, Any]:
+    [kind], tweet = _names(row.kind), {"tweet_id": row.tweet_id} if row.tweet_id else {}
+    return {"id": row.id, "kind": kind, "username": row.username, "date": ids.date_of(row.id).isoformat()} | tweet
+
+
+def _names(notifies: int) -> list[str]:
+    return [each.name.lower() for each in Notifies if each & notifies and each.name]
 
 
 def _username(row: Any) -> str:
