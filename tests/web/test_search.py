@@ -26,11 +26,12 @@ from tweeter.console.progress import Lines
 from tweeter.db.sessions import begin_immediate, make_sessions
 from tweeter.devtools.servers import PostgreSQL
 from tweeter.models import Hashtag, Mention, OutboxEvent, Tweet, User
+from tweeter.search.people import find_people
+from tweeter.search.tweets import find_tweets
 from tweeter.services.actions import Actions
 from tweeter.services.passwords import Passwords
 from tweeter.values import Cursor
 from tweeter.web.views import search
-from tweeter.web.views.search import find_people, find_tweets
 
 Sessions = sessionmaker[Session]
 Visitor = Callable[[], webtest.TestApp]

@@ -13,9 +13,10 @@ from tweeter import ids, text
 from tweeter.api.endpoints import iso
 from tweeter.api.writing import html, tag_url
 from tweeter.db.sessions import time_limit
+from tweeter.search.tweets import find_tweets
 from tweeter.values import Cursor, Page, Timeline, TweetView
 from tweeter.web.views.people import find
-from tweeter.web.views.search import SECONDS, find_tweets
+from tweeter.web.views.search import SECONDS
 
 ATOM = "http://www.w3.org/2005/Atom"
 LISTED = 20

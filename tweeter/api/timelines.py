@@ -15,10 +15,11 @@ from tweeter.api.parameters import Id
 from tweeter.api.writing import statuses
 from tweeter.db.sessions import time_limit
 from tweeter.models import User
+from tweeter.search.tweets import find_tweets
 from tweeter.timelines import queries
 from tweeter.values import Cursor, Timeline
 from tweeter.web.viewers import page_of, viewer
-from tweeter.web.views.search import SECONDS, find_tweets
+from tweeter.web.views.search import SECONDS
 
 READS = 20  # pages that a filtered page reads at most
 SCANNED = 100  # tweets of each

@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ColumnElement,
+    Computed,
     ForeignKey,
     Index,
     Select,
@@ -53,6 +54,10 @@ class User(Base):
     # Grows with each change of the authors that are hidden from this user; 0 if there never were any.
     hidden_version: Mapped[int] = mapped_column(default=0, server_default="0")
     suspended: Mapped[bool] = mapped_column(default=False, server_default=false())  # and always closed, too
+    # Search reads the accounts with the most followers. An index on the count itself would make each follow slower.
+    followers_digits: Mapped[int | None] = mapped_column(
+        Computed("length(CAST(followers_count AS text))"), deferred=True
+    )
 
     # Without AUTOINCREMENT SQLite could give the id of a closed account to the next new one.
     __table_args__ = (
@@ -61,6 +66,7 @@ class User(Base):
         CheckConstraint("following_count >= 0", "following_count"),
         # Every page excludes closed accounts, and mostly there are none.
         Index("ix_users_closed", "id", sqlite_where=text("closed = 1"), postgresql_where=text("closed")),
+        Index(None, "followers_digits", "id"),
         {"sqlite_autoincrement": True},
     )
 
