@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
+    exists,
     func,
     literal_column,
     select,
@@ -41,7 +42,7 @@ MOST = 200_000  # tweets compared per page
 WINDOWS = range(33, 49, 3)
 FEW = CROWD // 8
 ENOUGH = 0.15  # seconds; then a page ends as if it had compared MOST tweets
-QUICK, SLOW = 0.01, 0.05  # seconds: shorter statements may be followed by longer windows, longer ones by shorter
+QUICK, SLOW = 0.02, 0.06  # seconds: shorter statements may be followed by longer windows, longer ones by shorter
 
 
 class Found(NamedTuple):
@@ -82,7 +83,8 @@ def _containing(session: Session, words: str, values: dict[str, Any], hiding: bo
         before = values["before"]
         if size < 0 or len(words) < LENGTH:
             first = session.scalar(_FIRST, values) or 0
-            found += session.scalars(_SCANNED[hiding], values | {"first": first})
+            # One lower end: of two SQLite would take the first, and read all tweets.
+            found += session.scalars(_SCANNED[hiding], values | {"after": max(values["after"], first - 1)})
             compared, size = compared + AT_ONCE, 0
         else:
             bits, began = WINDOWS[size], monotonic()
@@ -108,18 +110,21 @@ def _containing(session: Session, words: str, values: dict[str, Any], hiding: bo
             return found, first
 
 
-def _newest(query: Select[Any], id_: Any, *conditions: ColumnElement[bool], hiding: bool) -> Select[Any]:
-    """The newest ids of the query's tweets in the range that a viewer sees, newest first."""
+def _shown(hiding: bool) -> list[ColumnElement[bool]]:
     hidden = [Tweet.user_id.not_in(hidden_from(VIEWER))] if hiding else []
-    query = query.where(within(id_), *conditions, Tweet.user_id.not_in(closed_users), *hidden)
-    return query.order_by(id_.desc()).limit(LIMIT)
+    return [Tweet.user_id.not_in(closed_users), *hidden]
+
+
+def _newest(query: Select[Any], id_: Any) -> Select[Any]:
+    return query.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
 
 
 def _window(candidates: Select[Any], hiding: bool) -> Select[Any]:
     """Rows with the number of candidates and the id of a match, newest first; one row with None if nothing matches."""
     some = candidates.limit(number("crowd")).cte("candidates")
-    matches = select(Tweet.id).join(some, some.c.id == Tweet.id)
-    newest = _newest(matches, Tweet.id, _CONTAINS, hiding=hiding).subquery("matches")
+    # EXISTS: in a join SQLite might read all tweets first, for a Bloom filter.
+    matches = exists().where(Tweet.id == some.c.id, _CONTAINS, *_shown(hiding))
+    newest = _newest(select(some.c.id).where(matches), some.c.id).subquery("matches")
     count = select(func.count().label("candidates")).select_from(some).subquery("count")
     return select(count.c.candidates, newest.c.id).outerjoin_from(count, newest, true()).order_by(newest.c.id.desc())
 
@@ -140,9 +145,6 @@ _CANDIDATES: dict[str, Select[Any]] = {
 # By whether authors are hidden from the viewer.
 _WINDOW = {(name, hiding): _window(each, hiding) for name, each in _CANDIDATES.items() for hiding in (False, True)}
 _FIRST = select(Tweet.id).where(within(Tweet.id)).order_by(Tweet.id.desc()).offset(number("skipped")).limit(1)
-_SCANNED = {
-    hiding: _newest(select(Tweet.id), Tweet.id, Tweet.id >= bindparam("first"), _CONTAINS, hiding=hiding)
-    for hiding in (False, True)
-}
+_SCANNED = {hiding: _newest(select(Tweet.id).where(_CONTAINS, *_shown(hiding)), Tweet.id) for hiding in (False, True)}
 _WITH_TAG = select(Hashtag.tweet_id).join(Tweet, Tweet.id == Hashtag.tweet_id).where(Hashtag.tag == bindparam("tag"))
-_TAGGED = {hiding: _newest(_WITH_TAG, Hashtag.tweet_id, hiding=hiding) for hiding in (False, True)}
+_TAGGED = {hiding: _newest(_WITH_TAG.where(*_shown(hiding)), Hashtag.tweet_id) for hiding in (False, True)}
