@@ -56,7 +56,7 @@ class User(Base):
     suspended: Mapped[bool] = mapped_column(default=False, server_default=false())  # and always closed, too
     # Search reads the accounts with the most followers. An index on the count itself would make each follow slower.
     followers_digits: Mapped[int | None] = mapped_column(
-        Computed("length(CAST(followers_count AS text))"), deferred=True
+        Computed("length(CAST(followers_count AS text))", persisted=True), deferred=True
     )
 
     # Without AUTOINCREMENT SQLite could give the id of a closed account to the next new one.

@@ -58,7 +58,8 @@ def find_tweets(session: Session, q: str, cursor: Cursor, viewer: Viewer = NOBOD
     Those of authors hidden from the viewer are not found.
     """
     parts = list(text.segments(q))
-    values = {"before": cursor.before, "after": cursor.after, "limit": cursor.limit + 1, "viewer": viewer.id}
+    values: dict[str, Any] = {"before": cursor.before, "after": cursor.after, "limit": cursor.limit + 1}
+    values["viewer"] = viewer.id
     looked_until = None
     if len(parts) == 1 and parts[0].kind == "hashtag":
         values |= {"tag": text.fold(parts[0].value)}
