@@ -7,6 +7,7 @@ import tweeter.models
 from tweeter.console.commands import describe, read_settings
 from tweeter.db.options import engine_of
 from tweeter.errors import TweeterError
+from tweeter.models.base import in_models
 
 config = context.config
 
@@ -17,6 +18,7 @@ def run() -> None:
     url = settings["sqlalchemy.url"]
     options = {
         "target_metadata": tweeter.models.Base.metadata,
+        "include_name": in_models,
         "render_as_batch": url.startswith("sqlite"),  # SQLite's ALTER TABLE supports few changes
     }
     if context.is_offline_mode():

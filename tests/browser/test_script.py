@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from tests.browser.conftest import Opener, post, press, sign_up
 from tests.support.people import PASSWORD
 from tweeter import text
-from tweeter.web.views import search
+from tweeter.search import tweets
 
 
 @pytest.fixture
@@ -278,9 +278,9 @@ def test_next_search_page_continues_after_the_last(ada: Page, monkeypatch: pytes
     token = ada.locator("[name=csrf_token]").first.input_value()
     for message in ["needle 1", *["hay"] * 9, "needle 2", *["hay"] * 4, "needle 3"]:
         ada.request.post("/tweets", form={"csrf_token": token, "message": message})
-    monkeypatch.setattr(search, "ENOUGH", 60)
-    monkeypatch.setattr(search, "ROWS_AT_ONCE", 4)
-    monkeypatch.setattr(search, "MOST_ROWS", 4)
+    monkeypatch.setattr(tweets, "ENOUGH", 60)
+    monkeypatch.setattr(tweets, "AT_ONCE", 4)
+    monkeypatch.setattr(tweets, "MOST", 4)
     ada.goto("/search?q=needle")
     expect(ada.locator("article")).to_have_count(1)
     expect(ada.get_by_text("Results from tweets since")).to_be_visible()

@@ -83,6 +83,7 @@ db models
 outbox
 timelines
 backends delivery services
+search
 web
 api
 main

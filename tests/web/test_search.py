@@ -14,23 +14,25 @@ from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyramid.router import Router
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.conftest import _database, alembic_config, check_searchable, engine_on
 from tests.support.people import Person, ids_on
-from tweeter import ids, text
+from tweeter import ids, search, text
 from tweeter.bulk.rows import bulk_rows
 from tweeter.console.progress import Lines
 from tweeter.db.sessions import begin_immediate, make_sessions
 from tweeter.devtools.servers import PostgreSQL
 from tweeter.models import Hashtag, Mention, OutboxEvent, Tweet, User
+from tweeter.search.people import find_people
+from tweeter.search.tweets import find_tweets
 from tweeter.services.actions import Actions
+from tweeter.services.closing import remove_some
 from tweeter.services.passwords import Passwords
 from tweeter.values import Cursor
-from tweeter.web.views import search
-from tweeter.web.views.search import find_people, find_tweets
+from tweeter.web.views import search as page_of_search
 
 Sessions = sessionmaker[Session]
 Visitor = Callable[[], webtest.TestApp]
@@ -81,6 +83,20 @@ def found(sessions: Sessions, q: str, **cursor: Any) -> list[int]:
         return [tweet.id for tweet in find_tweets(session, q, Cursor(**cursor)).page.tweets]
 
 
+def insert_tweets(sessions: Sessions, messages: dict[int, str]) -> None:
+    """Tweets of user 1 with these ids."""
+    with sessions.begin() as session:
+        session.add_all(
+            Tweet(id=id_, user_id=1, message=message, date=ids.date_of(id_)) for id_, message in messages.items()
+        )
+        session.flush()
+        session.add_all(
+            Hashtag(tag=tag, tweet_id=id_)
+            for id_, message in messages.items()
+            for tag in text.entities(message).hashtags
+        )
+
+
 def forget(sessions: Sessions) -> None:
     with sessions.begin() as session:
         session.execute(sql("DELETE FROM tweets"))
@@ -101,25 +117,49 @@ def test_case_and_width_make_no_difference(shared: Sessions, one: str, other: st
 
 
 WORDS = st.text(st.sampled_from("aAßſSsıIİéÉе́ЯяΣσςﬁ%_\\/'\"#@ -1١元ん🎉\u200d\u0301"), max_size=8)
+# The sizes of the real site, on which the newest tweets are compared; and sizes at which the index names all others, in
+# windows that are never or always crowded.
+SIZES = st.sampled_from([(10_000, 2_000), (1, 2_000), (1, 0), (2, 1)])
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(WORDS, min_size=1, max_size=4), WORDS)
-def test_search_matches_plain_python(shared: Sessions, messages: list[str], q: str) -> None:
+# Near and far, within windows and at their ends.
+IDS = st.one_of(*(st.integers(0, 1 << bits).map(lambda n: (1 << 51) - n) for bits in (8, 34, 44, 50)))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(IDS, WORDS, min_size=1, max_size=6), WORDS, st.data(), SIZES)
+def test_search_matches_plain_python(
+    shared: Sessions, messages: dict[int, str], q: str, data: st.DataObject, sizes: tuple[int, int]
+) -> None:
     forget(shared)
-    written = [text.clean_message(message) for message in messages]
-    tweets = post(shared, *filter(None, written))
-    kept = dict(zip(tweets, filter(None, written), strict=True))
+    kept = {id_: written for id_, message in messages.items() if (written := text.clean_message(message))}
+    insert_tweets(shared, kept)
+    if data.draw(st.booleans()) and kept:  # a part of a text is found more often than another text
+        message = data.draw(st.sampled_from(list(kept.values())))
+        first = data.draw(st.integers(0, len(message) - 1))
+        q = message[first : first + data.draw(st.integers(1, 8))]
     q = text.clean_line(q)
     if not q:
         return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search.tweets, "AT_ONCE", sizes[0])
+        patch.setattr(search.tweets, "CROWD", sizes[1])
+        patch.setattr(search.tweets, "ENOUGH", 60)
+        assert found(shared, q) == expected(kept, q)
+        if kept:  # a page that ends within a window
+            before = data.draw(st.sampled_from(list(kept)))
+            assert found(shared, q, before=before, limit=1) == [id_ for id_ in expected(kept, q) if id_ < before][:1]
+    check_searchable(shared.kw["bind"])
+
+
+def expected(kept: dict[int, str], q: str) -> list[int]:
+    """The ids of the tweets that a search finds, in plain Python."""
     (first, *more) = text.segments(q)
     if not more and first.kind == "hashtag":
-        expected = {id_ for id_, message in kept.items() if text.fold(first.value) in text.entities(message).hashtags}
+        matching = [id_ for id_, message in kept.items() if text.fold(first.value) in text.entities(message).hashtags]
     else:
-        expected = {id_ for id_, message in kept.items() if text.fold(q) in text.fold(message)}
-    assert found(shared, q) == sorted(expected, reverse=True)
-    check_searchable(shared.kw["bind"])
+        matching = [id_ for id_, message in kept.items() if text.fold(q) in text.fold(message)]
+    return sorted(matching, reverse=True)
 
 
 def test_people_are_found_by_the_beginning_of_their_username_and_by_their_name(
@@ -132,29 +172,44 @@ def test_people_are_found_by_the_beginning_of_their_username_and_by_their_name(
         actions.follow(1, "adam")
         actions.follow(2, "adam")
 
-    def people(q: str) -> list[str]:
+    def names(q: str) -> list[str]:
         with sessions() as session:
             return [user.username for user in find_people(session, q)]
 
-    assert people("ADA") == ["adam", "bob", "Ada_2", "ada"]
-    assert people("@ada") == ["adam", "Ada_2", "ada"]
-    assert people("＠ADA_") == ["Ada_2"]
-    assert people("лавлейс") == ["ada"]
-    assert people("ΩMEGA") == people("ωmega") == ["Ada_2"]
-    assert people("#ada") == people("@") == people("%") == []
+    for best in (search.people.BEST, 1):  # those with the most followers, and those that the index names
+        monkeypatch.setattr(search.people, "BEST", best)
+        assert names("ADA") == ["adam", "bob", "ada", "Ada_2"]
+        assert names("@ada") == ["adam", "ada", "Ada_2"]
+        assert names("＠ADA_") == ["Ada_2"]
+        assert names("лавлейс") == ["ada"]
+        assert names("ΩMEGA") == names("ωmega") == ["Ada_2"]
+        assert names("#ada") == names("@") == names("%") == names("ada\\") == names('"ad') == []
+    monkeypatch.undo()
+    assert names("d_") == []
+    assert names("bo") == ["bob"]  # two letters: among those with the most followers
     with acting(sessions) as actions:
         actions.change_profile(1, "Countess", "")
-    assert people("лавлейс") == []
-    assert people("COUNTESS") == ["ada"]
-    monkeypatch.setattr(search, "MOST_PEOPLE", 1)  # with more accounts than that, only the exact username
-    assert people("ada") == ["ada"]
-    assert people("adam") == ["adam"]
-    monkeypatch.setattr(search, "MOST_PEOPLE", 100)
-    monkeypatch.setattr(search, "PEOPLE", 2)
-    assert people("ada") == ["adam", "ada"]
+        actions.follow(3, "ada")
+        actions.follow(4, "ada")
+        actions.follow(2, "ada")
+        actions.unfollow(1, "bob")
+    assert names("лавлейс") == []
+    assert names("COUNTESS") == ["ada"]
+    assert names("ada") == ["ada", "adam", "Ada_2", "bob"]
+    with sessions.begin() as session:
+        session.execute(sql("UPDATE users SET closed = TRUE WHERE username_key = 'adam'"))
+    assert names("ada") == ["ada", "Ada_2", "bob"]
+    with sessions.begin() as session:
+        session.execute(sql("DELETE FROM users WHERE username_key = 'bob'"))
+    assert names("robert") == []
+    monkeypatch.setattr(search.people, "CANDIDATES", 1)  # crowded: the exact username in any case
+    assert "Ada_2" in names("ada_2")
+    monkeypatch.setattr(search.people, "PEOPLE", 1)
+    assert names("ada") == ["ada"]
+    assert names("ada_2") == ["Ada_2"]
 
 
-def test_search_page_scans_a_limited_number_of_tweets(
+def test_search_of_two_letters_compares_a_limited_number_of_tweets_per_page(
     ada: Person, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rare = [ada.post("a needle")]
@@ -162,10 +217,10 @@ def test_search_page_scans_a_limited_number_of_tweets(
         ada.post(f"hay {n}")
         if n % 9 == 8:
             rare.append(ada.post(f"needle {n}"))
-    monkeypatch.setattr(search, "ENOUGH", 60)
-    monkeypatch.setattr(search, "ROWS_AT_ONCE", 3)
-    monkeypatch.setattr(search, "MOST_ROWS", 6)
-    pages, url = [], "/search?q=needle"
+    monkeypatch.setattr(search.tweets, "ENOUGH", 60)
+    monkeypatch.setattr(search.tweets, "AT_ONCE", 3)
+    monkeypatch.setattr(search.tweets, "MOST", 6)
+    pages, url = [], "/search?q=ne"
     while url:
         page = ada.get(url)
         pages.append(ids_on(page))
@@ -175,19 +230,96 @@ def test_search_page_scans_a_limited_number_of_tweets(
     assert [tweet for page in pages for tweet in page] == rare[::-1]
     assert [] in pages
     assert len(pages) == 5
-    pages = [ada.ids("/search?q=hay"), ada.ids("/search?q=hay&limit=2"), ada.ids("/search?q=%23hay")]
+    pages = [ada.ids("/search?q=ha"), ada.ids("/search?q=ha&limit=2"), ada.ids("/search?q=%23ha")]
     assert [len(page) for page in pages] == [6, 2, 0]
-    monkeypatch.setattr(search, "ENOUGH", 0)
-    assert len(ada.ids("/search?q=hay")) == 3
+    monkeypatch.setattr(search.tweets, "ENOUGH", 0)
+    assert len(ada.ids("/search?q=ha")) == 3
+
+
+def test_search_by_the_index_compares_a_limited_number_of_tweets_per_page(
+    engine: Engine, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each tweet has all grams of the word, and only the oldest one has the word."""
+    with acting(sessions) as actions:
+        actions.sign_up("ada", "a good password")
+    newest = 1 << 51
+    oldest = newest - (400 << 28)
+    insert_tweets(sessions, {newest - (n << 28): "abcxbcd" for n in range(400)} | {oldest: "Abcd"})
+    monkeypatch.setattr(search.tweets, "ENOUGH", 60)
+    monkeypatch.setattr(search.tweets, "AT_ONCE", 10)
+    monkeypatch.setattr(search.tweets, "CROWD", 20)
+    monkeypatch.setattr(search.tweets, "MOST", 50)
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    results, pages, before = [], 0, ids.MAX_ID + 1
+    while before:
+        statements.clear()
+        with sessions() as session:
+            page, looked_until = find_tweets(session, "abcd", Cursor(before=before, after=oldest - 1))
+        # Each compares 10 tweets without the index, or at most 21 candidates.
+        assert len([each for each in statements if "LIKE" in each]) <= 50 // 10
+        assert page.older == looked_until
+        results += [tweet.id for tweet in page.tweets]
+        pages, before = pages + 1, page.older or 0
+    assert results == [oldest]
+    assert pages >= 400 / (50 + 20)
+
+
+def test_an_old_word_takes_a_few_statements(
+    engine: Engine, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with acting(sessions) as actions:
+        actions.sign_up("ada", "a good password")
+    newest = 1 << 51
+    old = newest - (2_000 << 39)
+    insert_tweets(sessions, {newest - (n << 39): f"common {n}" for n in range(2_000)} | {old: "A needle"})
+    with engine.begin() as connection:
+        connection.execute(sql("ANALYZE"))
+    monkeypatch.setattr(search.tweets, "AT_ONCE", 10)
+    monkeypatch.setattr(search.tweets, "QUICK", 60)
+    monkeypatch.setattr(search.tweets, "SLOW", 60)
+    monkeypatch.setattr(search.tweets, "ENOUGH", 60)
+    statements: list[tuple[str, Any]] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
+    assert found(sessions, "needle") == [old]
+    searched = [each for each in statements if "LIKE" in each[0]]
+    assert len(searched) <= 1 + 6 + 8  # without the index; ever longer windows; 17 years in the longest ones
+    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
+    with engine.connect() as connection:
+        for statement, values in searched[1:]:
+            plan = str(connection.exec_driver_sql(explain + statement, values).all())
+            assert ("SCAN tweets_search VIRTUAL TABLE INDEX" in plan) or ("Index Scan on ix_tweets_search" in plan)
+
+
+def test_what_is_deleted_closed_or_hidden_is_not_found(
+    ada: Person, bob: Person, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search.tweets, "AT_ONCE", 1)  # so the index names all but the newest
+    kept, deleted, bobs = ada.post("a needle"), ada.post("no needle"), bob.post("bob's needle")
+    ada.post("another")
+    assert ada.ids("/search?q=needle") == [bobs, deleted, kept]
+    ada.delete(deleted)
+    assert ada.ids("/search?q=needle") == [bobs, kept]
+    ada.send("/@bob/mute")
+    assert ada.ids("/search?q=needle") == [kept]
+    ada.send("/@bob/unmute")
+    assert ada.ids("/search?q=needle") == [bobs, kept]
+    bob.send("/settings", action="close", password="a good password", confirm="yes")
+    assert ada.ids("/search?q=needle") == [kept]
+    with sessions.begin() as session:
+        begin_immediate(session)
+        while remove_some(session):
+            pass
+    assert ada.ids("/search?q=needle") == [kept]
 
 
 def test_search_for_a_common_word_reads_one_page(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     with acting(sessions) as actions:
         actions.sign_up("ada", "a good password")
     tweets = post(sessions, *(f"hay {n}" for n in range(50)))
-    monkeypatch.setattr(search, "ENOUGH", 60)
+    monkeypatch.setattr(search.tweets, "ENOUGH", 60)
     for at_once in (1, 2, 7, 20, 21, 50, 51):
-        monkeypatch.setattr(search, "ROWS_AT_ONCE", at_once)
+        monkeypatch.setattr(search.tweets, "AT_ONCE", at_once)
         seen, before = [], ids.MAX_ID + 1
         while before:
             with sessions() as session:
@@ -218,8 +350,8 @@ def test_search_timeout_has_its_own_page(ada: Person, app: Router, monkeypatch: 
             return connection.execute(sql(count)).scalar()  # longer than the search timeout
 
     before = limit()
-    monkeypatch.setattr(search, "SECONDS", 0.2)
-    monkeypatch.setattr(search, "_containing", slow)
+    monkeypatch.setattr(page_of_search, "SECONDS", 0.2)
+    monkeypatch.setattr(search.tweets, "_containing", slow)
     for _ in range(3):
         began = time.monotonic()
         page = ada.get("/search?q=x", status=503)

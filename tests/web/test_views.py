@@ -398,7 +398,7 @@ def test_search_finds_people_and_tweets(ada: Person, bob: Person) -> None:
     assert "Search people and tweets" in ada.get("/search?q=%00+").text
     assert "Search people and tweets" in ada.get("/search").text
     bob.send("/settings", action="profile", display_name="Robert Ada", bio="")
-    assert re.findall(r'"author" href="/@(\w+)"', ada.get("/search?q=ADA").text) == ["bob", "Ada"]
+    assert re.findall(r'"author" href="/@(\w+)"', ada.get("/search?q=ADA").text) == ["Ada", "bob"]
     assert re.findall(r'"author" href="/@(\w+)"', ada.get("/search?q=%40ad").text) == ["Ada"]
     bob.follow("Ada")
     assert re.findall(r'"author" href="/@(\w+)"', ada.get("/search?q=ada").text) == ["Ada", "bob"]

@@ -16,11 +16,12 @@ from tweeter.api.timelines import user_of
 from tweeter.api.writing import account_values, accounts
 from tweeter.db.sessions import time_limit
 from tweeter.models import Block, Mute, Relationship, Tweet, User
+from tweeter.search.people import find_people
 from tweeter.services.people import find_user
 from tweeter.values import Cursor
 from tweeter.web.viewers import Relation, read_relations, relations
 from tweeter.web.views.people import followed, related
-from tweeter.web.views.search import SECONDS, find_people
+from tweeter.web.views.search import SECONDS
 from tweeter.web.views.suggestions import people_to_follow
 
 LISTED, MOST = 40, 80

@@ -16,9 +16,10 @@ from tweeter.api.writing import accounts, statuses, tag_url
 from tweeter.db.sessions import time_limit
 from tweeter.ids import MAX_ID
 from tweeter.models import Hashtag
+from tweeter.search.tweets import find_tweets
 from tweeter.values import Cursor
 from tweeter.web.viewers import relation, viewer
-from tweeter.web.views.search import LONGEST, SECONDS, find_tweets
+from tweeter.web.views.search import LONGEST, SECONDS
 
 DEFAULT, MOST, FARTHEST = 20, 40, 400
 

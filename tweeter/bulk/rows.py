@@ -25,6 +25,7 @@ COUNTERS = (
     ("followers_count", "relationships", "to_user_id"),
     ("following_count", "relationships", "from_user_id"),
 )
+SEARCH = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_tweets_search'"  # which the models do not have
 TABLES = ("users", "relationships", "tweets", "hashtags")
 
 
@@ -47,6 +48,7 @@ class Rows:
         self._engine = engine
         self._progress = progress
         self._counted = False
+        self._search = ""
 
     def people(
         self,
@@ -102,12 +104,17 @@ class Rows:
         if self._database.postgresql:
             with self._database.staging():
                 self._database.execute("SET session_replication_role = replica")
+                self._search = self._database.execute(SEARCH).scalar_one()
+                self._database.execute("DROP INDEX ix_tweets_search")
 
     def finish(self, indexes: bool) -> None:
         """Updates the counters and the planner's statistics, after the indexes."""
         self._progress.phase("Indexes, counters, statistics", None)
         if indexes:
             self._indexes(CreateIndex)
+            if self._search:
+                with self._database.staging():
+                    self._database.execute(self._search)
         with self._database.staging():
             for counter, table, column in () if self._counted else COUNTERS:
                 self._database.execute(

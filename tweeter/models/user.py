@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ColumnElement,
+    Computed,
     ForeignKey,
     Index,
     Select,
@@ -60,6 +61,10 @@ class User(Base):
     # The newest notification that the user has seen, and what notifies them: a sum of Notifies.
     notifications_read_id: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     notifies: Mapped[int] = mapped_column(SmallInteger, default=EVERY, server_default=str(EVERY))
+    # Search reads the accounts with the most followers. An index on the count itself would make each follow slower.
+    followers_digits: Mapped[int | None] = mapped_column(
+        Computed("length(CAST(followers_count AS text))", persisted=True), deferred=True
+    )
 
     # Without AUTOINCREMENT SQLite could give the id of a closed account to the next new one.
     __table_args__ = (
@@ -68,6 +73,7 @@ class User(Base):
         CheckConstraint("following_count >= 0", "following_count"),
         # Every page excludes closed accounts, and mostly there are none.
         Index("ix_users_closed", "id", sqlite_where=text("closed = 1"), postgresql_where=text("closed")),
+        Index(None, "followers_digits", "id"),
         {"sqlite_autoincrement": True},
     )
 
