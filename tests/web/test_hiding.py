@@ -113,6 +113,22 @@ def test_blocked_people_cannot_follow_reply_or_mention_in_both_directions(app):
     assert bob.post("welcome", tweets["ada"]) in ada.ids("/public")
 
 
+@pytest.mark.parametrize("action", ["mute", "block"])
+def test_hidden_people_are_not_suggested_and_not_listed_among_those_who_like_a_tweet(app, action):
+    ada, bob, cat = three(app)
+    tweet = cat.post("hello")
+    bob.post("hello from bob")
+    for act_ in ("like", "repost"):
+        bob.send(f"/tweets/{tweet}/{act_}")
+    places = (f"/tweets/{tweet}/likes", f"/tweets/{tweet}/reposts", "/suggestions")
+    for place in places:
+        assert "/avatars/bob" in ada.get(place).text
+    act(ada, action, "bob")
+    for place in places:
+        assert "/avatars/bob" not in ada.get(place).text
+    assert "/avatars/bob" in cat.get(places[0]).text
+
+
 def test_a_mute_and_two_blocks_end_independently(app):
     ada, bob, _ = three(app)
     tweet = bob.post("hello")

@@ -110,7 +110,7 @@ def test_the_right_column_suggests_authors_whom_the_reader_does_not_follow(
 ) -> None:
     for person in (ada, bob):
         person.post("hello")
-    assert 'data-suggestions="/suggestions?following=0"' in ada.get("/").text
+    assert 'data-suggestions="/suggestions?following=0&amp;hidden=0"' in ada.get("/").text
     suggestions = ada.get("/suggestions?following=0")
     assert suggestions.headers["Cache-Control"] == "private, max-age=300"
     assert 'action="/@bob/follow"' in suggestions.text

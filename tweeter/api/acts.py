@@ -12,6 +12,7 @@ from tweeter.api.statuses import load_one, status_of
 from tweeter.api.timelines import reader
 from tweeter.api.writing import accounts, statuses
 from tweeter.values import Cursor, Timeline
+from tweeter.web.viewers import viewer
 from tweeter.web.views.acts import people
 
 LISTED, MOST_LISTED = 40, 80
@@ -72,10 +73,11 @@ def reblogged_by(
 def _people(request: Request, id: int, kind: str, limit: int, *window: int | None) -> Any:
     with request.read_session() as session:
         id = load_one(request, session, id).tweet.id
+    me = viewer(request)
 
     def read(cursor: Cursor) -> Found:
         with request.read_session() as session:
-            found = [Admirer(each) for each in people(session, kind, id, cursor)]
+            found = [Admirer(each) for each in people(session, kind, id, cursor, me)]
         return Found(found[: cursor.limit], len(found) > cursor.limit)
 
     return accounts(request, [user.id for user, _ in paged(request, read, min(limit, MOST_LISTED), *window)])

@@ -7,15 +7,16 @@ from pyramid.httpexceptions import HTTPFound, HTTPNoContent, HTTPNotFound, HTTPS
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
-from sqlalchemy import select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
-from tweeter.models import Like, Tweet, User
+from tweeter.models import Like, Tweet, User, hidden_from
 from tweeter.timelines import queries
-from tweeter.values import Cursor, Page
+from tweeter.values import Cursor, Page, Viewer
 from tweeter.web.marking import UNMARKED
 from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
+from tweeter.web.viewers import viewer
 from tweeter.web.views.forms import page_before, page_cursor, page_url
 from tweeter.web.views.people import followed
 
@@ -46,9 +47,10 @@ def act(request: Request) -> Response:
 def admirers(request: Request) -> dict[str, Any] | Response:
     """Who reposted a tweet, or who likes it."""
     id_, kind, cursor = int(request.matchdict["id"]), request.matchdict["kind"], page_cursor(request)
+    me = viewer(request)
     with request.read_session() as session:
         tweet = queries.load_tweets(session, [id_]).get(id_)
-        found = people(session, kind, id_, cursor) if tweet else []
+        found = people(session, kind, id_, cursor, me) if tweet else []
     if tweet is None:
         raise HTTPNotFound("There is no such tweet.")
     if tweet.repost_of is not None:
@@ -65,8 +67,11 @@ def admirers(request: Request) -> dict[str, Any] | Response:
     }
 
 
-def people(session: Session, kind: str, tweet_id: int, cursor: Cursor) -> Sequence[tuple[User, int]]:
-    """A page of those who reposted or like a tweet, newest first, and one more; with the id of the repost or like."""
+def people(session: Session, kind: str, tweet_id: int, cursor: Cursor, viewer: Viewer) -> Sequence[tuple[User, int]]:
+    """A page of those who reposted or like a tweet, newest first, and one more; with the id of the repost or like.
+
+    Without those who are hidden from the viewer.
+    """
     user_id, of, done = DONE[kind]
     query = (
         select(User, done)
@@ -75,6 +80,8 @@ def people(session: Session, kind: str, tweet_id: int, cursor: Cursor) -> Sequen
         .order_by(done.desc())
         .limit(cursor.limit + 1)
     )
+    if viewer.hidden:
+        query = query.where(user_id.not_in(hidden_from(literal(viewer.id))))
     return [(user, id_) for user, id_ in session.execute(query)]
 
 

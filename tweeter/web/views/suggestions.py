@@ -13,16 +13,17 @@ from sqlalchemy import select
 from tweeter.models import Relationship, User
 from tweeter.values import Cursor, Timeline
 from tweeter.web.security import SIGNED_IN
+from tweeter.web.viewers import page_of
 from tweeter.web.views.forms import GREATEST_PAGE
 
 SUGGESTED = 5
-CACHED = 300  # seconds; the URL contains the number of followees, so a follow leads to another one
+CACHED = 300  # seconds; the URL changes with each follow, mute and block
 
 
 def people_to_follow(request: Request) -> Sequence[User]:
-    """Authors of the newest tweets whom the current user does not follow, those with most followers first."""
+    """Authors of the newest tweets whom the current user does not follow, mute or block; most followers first."""
     me = request.identity.id
-    newest = request.timelines.page(Timeline("public"), Cursor(limit=GREATEST_PAGE)).tweets
+    newest = page_of(request, Timeline("public"), Cursor(limit=GREATEST_PAGE)).tweets
     follows = select(1).where(Relationship.from_user_id == me, Relationship.to_user_id == User.id)
     shown = (
         select(User)
