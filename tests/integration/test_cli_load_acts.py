@@ -26,7 +26,7 @@ from tweeter.bulk import database as bulk
 from tweeter.bulk.load import tweets as writing
 from tweeter.cli import main
 from tweeter.db.sessions import make_sessions
-from tweeter.models import Like, Tweet, User
+from tweeter.models import Like, Mention, Relationship, Tweet, User
 
 
 def test_reposts_and_likes_are_those_of_the_file_and_counted(tmp_path, ini, engine, sessions, capsys):
@@ -241,3 +241,25 @@ def test_a_tweet_deleted_during_the_load_gets_no_repost(tmp_path, postgresql_url
                 session.scalars(select(Tweet.id).where(Tweet.message == "stays")).one()
             ]
         check_counters(engine)
+
+
+@pytest.mark.parametrize("blocker", ["ann", "bob"])
+def test_a_block_prevents_follows_and_mentions(tmp_path, ini, engine, acting, sessions, capsys, blocker):
+    follows = write(tmp_path, "follows.txt", ["ann bob", "bob ann", "ann cy"])
+    assert main(["load", ini, "--follows", follows]) == 0
+    with acting() as actions:
+        actions.block(actions.find(blocker).id, "bob" if blocker == "ann" else "ann")
+    capsys.readouterr()
+    lines = [tweet("ann", "hello @bob @cy"), tweet("bob", "hi @ann @cy")]
+    assert load_tweets(tmp_path, ini, *lines, options=["--follows", follows]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "Loaded 0 users, 0 follows, 2 tweets.",
+        "Already there: 1 follows.",
+        "Follows prevented by a block: 2.",
+    ]
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Relationship)) == 1
+        mentioned = select(User.username).join(Mention, Mention.user_id == User.id)
+        assert session.scalars(mentioned).all() == ["cy", "cy"]
+    check_counters(engine)

@@ -69,9 +69,9 @@ def load(
         stage.check_names()
         writing.append(True)
         users = write_users(database, bar, password_hash)
-        pairs, new_follows = write_follows(database, bar) if stage.follows else (0, 0)
+        pairs, new_follows, blocked = write_follows(database, bar) if stage.follows else (0, 0, 0)
         new = {"users": users, "follows": new_follows, "tweets": 0}
-        there, repeated = {"follows": pairs - new_follows}, {"follows": stage.follows - pairs}
+        there, repeated = {"follows": pairs - new_follows - blocked}, {"follows": stage.follows - pairs}
         orphans, refused = Complaints(bar), Complaints(bar)
         if tweets and stage.lines:
             bar.phase("Sorting tweets", None)
@@ -95,6 +95,7 @@ def load(
         ("More than once in the files", repeated),
         ("Bad lines, skipped", {"": stage.bad_lines.count}),
         ("Accounts that were not followed", {"": stage.strangers.count}),
+        ("Follows prevented by a block", {"": blocked}),
         ("Retweets loaded as tweets", {"": stage.retweets if user is not None else 0}),
         ("Reposts and likes that were skipped", {"": refused.count}),
         ("Replies loaded without a parent", {"": orphans.count}),

@@ -41,8 +41,11 @@ def _add_users(database: BulkDatabase, after: int, last: int, password_hash: str
     return added
 
 
-def write_follows(database: BulkDatabase, progress: Progress) -> tuple[int, int]:
-    """Adds new relationships and updates the counters. Returns the numbers of pairs in the files and of new ones."""
+def write_follows(database: BulkDatabase, progress: Progress) -> tuple[int, int, int]:
+    """Adds new relationships and updates the counters.
+
+    Returns the number of pairs in the files, of new ones, and of those that a block between the two users prevents.
+    """
     with database.staging():
         database.create("load_pairs", "n INTEGER PRIMARY KEY, follower_id INTEGER, followee_id INTEGER")
         database.create("load_fresh", "follower_id INTEGER, followee_id INTEGER")
@@ -65,16 +68,17 @@ def write_follows(database: BulkDatabase, progress: Progress) -> tuple[int, int]
             ORDER BY n
             """
         ).rowcount
+        blocked: int = database.execute(f"DELETE FROM load_pairs WHERE {_BLOCKED}").rowcount
         pairs: int = database.execute(
             "SELECT count(*) FROM (SELECT DISTINCT follower, followee FROM load_follows) AS pairs"
         ).scalar_one()  # fmt: skip
     database.analyze("load_pairs")
-    progress.phase("Writing follows", new)
+    progress.phase("Writing follows", new - blocked)
     written = 0
     for after, last, count in database.batches("load_pairs"):
         written += database.commit(partial(_add_follows, database, after, last))
         progress.advance(count)
-    return pairs, written
+    return pairs, written, blocked
 
 
 def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> int:
@@ -112,6 +116,10 @@ def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> 
     )
     return new
 
+
+_BLOCKED = """EXISTS (
+        SELECT 1 FROM blocks AS b WHERE b.from_user_id = follower_id AND b.to_user_id = followee_id
+    ) OR EXISTS (SELECT 1 FROM blocks AS b WHERE b.from_user_id = followee_id AND b.to_user_id = follower_id)"""
 
 # Skips pairs that were followed, or whose accounts were closed, since the pairs were collected.
 _STILL_NEW = """

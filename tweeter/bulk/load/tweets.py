@@ -220,12 +220,14 @@ _PARENTS = """
     LEFT JOIN imported AS i ON i.source_id = l.target AND l.target_n IS NULL
     """
 
-# Of mentioned users, those that exist.
+# Of mentioned users, those that exist, without blocks between them and the author.
 _ADD_MENTIONS = f"""
     INSERT INTO mentions (user_id, tweet_id)
     SELECT users.id, g.id
     {_FRESH} JOIN load_mentions AS m ON m.line = o.line JOIN users ON users.username_key = m.name
     WHERE {_OF_BATCH} AND NOT users.closed
+    AND NOT EXISTS (SELECT 1 FROM blocks AS b WHERE b.from_user_id = users.id AND b.to_user_id = o.user_id)
+    AND NOT EXISTS (SELECT 1 FROM blocks AS b WHERE b.from_user_id = o.user_id AND b.to_user_id = users.id)
     """
 
 # Ordered: two transactions that add the same tags wait, not deadlock.
