@@ -30,7 +30,7 @@ from tweeter import text
 from tweeter.ids import MAX_ID
 from tweeter.models import Hashtag, Tweet, closed_users, hidden_from
 from tweeter.search.grams import LENGTH, grams_query, has, number, pattern
-from tweeter.timelines.kind import LIMIT, VIEWER, within
+from tweeter.timelines.kind import LIMIT, VIEWER, author_of, within
 from tweeter.timelines.queries import load_tweets
 from tweeter.values import NOBODY, Cursor, Entry, Page, Viewer
 
@@ -111,9 +111,9 @@ def _containing(session: Session, words: str, values: dict[str, Any], hiding: bo
             return found, first
 
 
-def _shown(hiding: bool) -> list[ColumnElement[bool]]:
-    hidden = [Tweet.user_id.not_in(hidden_from(VIEWER))] if hiding else []
-    return [Tweet.user_id.not_in(closed_users), *hidden]
+def _shown(hiding: bool, author: Any = Tweet.user_id) -> list[ColumnElement[bool]]:
+    hidden = [author.not_in(hidden_from(VIEWER))] if hiding else []
+    return [author.not_in(closed_users), *hidden]
 
 
 def _newest(query: Select[Any], id_: Any) -> Select[Any]:
@@ -147,5 +147,6 @@ _CANDIDATES: dict[str, Select[Any]] = {
 _WINDOW = {(name, hiding): _window(each, hiding) for name, each in _CANDIDATES.items() for hiding in (False, True)}
 _FIRST = select(Tweet.id).where(within(Tweet.id)).order_by(Tweet.id.desc()).offset(number("skipped")).limit(1)
 _SCANNED = {hiding: _newest(select(Tweet.id).where(_CONTAINS, *_shown(hiding)), Tweet.id) for hiding in (False, True)}
-_WITH_TAG = select(Hashtag.tweet_id).join(Tweet, Tweet.id == Hashtag.tweet_id).where(Hashtag.tag == bindparam("tag"))
-_TAGGED = {hiding: _newest(_WITH_TAG.where(*_shown(hiding)), Hashtag.tweet_id) for hiding in (False, True)}
+_WITH_TAG = select(Hashtag.tweet_id).where(Hashtag.tag == bindparam("tag"))
+_AUTHOR = author_of(Hashtag.tweet_id)
+_TAGGED = {hiding: _newest(_WITH_TAG.where(*_shown(hiding, _AUTHOR)), Hashtag.tweet_id) for hiding in (False, True)}
