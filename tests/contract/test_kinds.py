@@ -149,7 +149,7 @@ def test_unknown_kind_is_missing(sqlite_url):
 @pytest.mark.parametrize(
     ("kinds", "reason"),
     [
-        ("nosuch", "built-in modules: home, likes, list, mentions, profile, public, tag"),
+        ("nosuch", "built-in modules: home, likes, lists, mentions, profile, public, tags"),
         ("tests.thirdparty", "has no includeme"),
     ],
 )

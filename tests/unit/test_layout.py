@@ -1,6 +1,7 @@
 """Architecture rules: imports between packages, and the size of modules."""
 
 import ast
+import builtins
 import importlib
 import inspect
 import pkgutil
@@ -252,3 +253,8 @@ def test_pages_load_nothing_from_other_hosts() -> None:
                 source = path.read_text(encoding="utf-8")
                 for sign in ('src="http', "src='http", "@import", "url(http", 'src="//', "from 'http", 'from "http'):
                     assert sign not in source, path
+
+
+def test_no_module_has_the_name_of_a_builtin() -> None:
+    """In its package the module would hide the builtin, once it is imported."""
+    assert not [path for path in MODULES if path.stem in dir(builtins)]
