@@ -303,8 +303,15 @@ def test_every_answer_matches_the_document(app: Router, api: Api, bob: Person) -
     api.post("/api/v1/markers", **{"home[last_read_id]": "5"})
     Api(app).sign_in(bob.username).post(f"/api/v1/statuses/{posted['id']}/favourite")
     [notified] = api.get("/api/v1/notifications").json
+    made = api.post("/api/v1/lists", title="friends").json
     values: dict[str, dict[str, str]] = {
-        "id": {"statuses": posted["id"], "accounts": posted["account"]["id"], "notifications": notified["id"]}
+        "id": {
+            "statuses": posted["id"],
+            "accounts": posted["account"]["id"],
+            "notifications": notified["id"],
+            "lists": made["id"],
+            "timelines": made["id"],
+        }
     }
     asked = {
         "lookup": f"?acct={posted['account']['acct']}",
