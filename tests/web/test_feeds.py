@@ -29,7 +29,7 @@ def test_feed_and_conditional_requests(app: Router) -> None:
         [entry] = feed.findall(f"{ATOM}entry")
         assert entry.findtext(f"{ATOM}id") == f"http://localhost/tweets/{first}"
         assert entry.findtext(f"{ATOM}title") == f"<Hello> & #feed{ada.username}"
-        assert '&lt;Hello&gt; &amp; <bdi><a href="http://localhost/search' in entry.findtext(f"{ATOM}content", "")
+        assert '&lt;Hello&gt; &amp; <bdi><a href="http://localhost/tag/' in entry.findtext(f"{ATOM}content", "")
         same = {"If-None-Match": answer.headers["ETag"]}
         ada.get(url, 304, headers=same)
         ada.get(url, 304, headers={"If-Modified-Since": answer.headers["Last-Modified"]})
