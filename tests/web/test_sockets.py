@@ -118,8 +118,8 @@ def test_an_export_is_complete(app):
     answer = Browser(app).get("/settings/export.json", headers={"Cookie": cookies})
     mine = json.loads(answer.body)
     assert list(mine) == [
-        "profile", "tweets", "reposts", "likes", "followers", "following", "muted", "blocked", "mentions",
-        "applications", "read_up_to",
+        "profile", "tweets", "reposts", "likes", "followers", "following", "muted", "blocked", "lists",
+        "mentions", "notifications", "applications", "read_up_to",
     ]  # fmt: skip
     with app.registry.database.sessions() as session:
         assert [tweet["id"] for tweet in mine["tweets"]] == session.scalars(
