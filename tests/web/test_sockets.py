@@ -65,7 +65,7 @@ def write(app, username, tweets, length):
             {"id": first + n, "user_id": user_id, "message": f"{n} ".ljust(length, "x"), "date": ids.date_of(first)}
             for n in range(tweets)
         ]
-        session.execute(insert(Tweet), rows)
+        session.execute(insert(Tweet), [row | {"folded": ""} for row in rows])  # search need not find them
     return "; ".join(f"{name}={value}" for name, value in person.browser.cookies.items())
 
 

@@ -116,7 +116,7 @@ def test_the_right_column_suggests_authors_whom_the_reader_does_not_follow(
     assert 'action="/@bob/follow"' in suggestions.text
     assert 'action="/@ada/follow"' not in suggestions.text.lower()
     ada.follow("bob")
-    assert 'data-suggestions="/suggestions?following=1"' in ada.get("/").text
+    assert 'data-suggestions="/suggestions?following=1&amp;hidden=0"' in ada.get("/").text
     assert not ada.get("/suggestions?following=1").text.strip()
 
 
