@@ -38,9 +38,7 @@ def show(request: Request, id: Id) -> ListOfAccounts:
 @endpoint("PUT", "/api/v1/lists/{id}", returns=ListOfAccounts, scope="write:lists", limit="settings")
 def rename(request: Request, id: Id, title: str, replies_policy: str = "list", exclusive: bool = False) -> Any:
     """Renames a list."""
-    with request.read_session() as session:
-        private = session.scalar(select(List.private).where(List.id == id))
-    return _entity(request.actions.change_list(request.identity.id, id, title, bool(private)))
+    return _entity(request.actions.change_list(request.identity.id, id, title))
 
 
 @endpoint("DELETE", "/api/v1/lists/{id}", returns=dict[str, Any], scope="write:lists", limit="settings")

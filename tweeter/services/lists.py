@@ -32,12 +32,14 @@ class Lists(Acting):
         self._session.flush()
         return made
 
-    def change_list(self, user_id: int, list_id: int, name: str, private: bool) -> List:
-        """Renames a list, and changes who sees it."""
+    def change_list(self, user_id: int, list_id: int, name: str, private: bool | None = None) -> List:
+        """Renames a list, and changes who sees it if `private` is given."""
         name = check_list_name(name)
         self._lock(user_id)
         changed = self._own_list(user_id, list_id)
-        changed.name, changed.private = name, private
+        changed.name = name
+        if private is not None:
+            changed.private = private
         self._session.flush()
         return changed
 

@@ -15,9 +15,9 @@ from tweeter.models import List, ListMember, User
 from tweeter.values import Timeline
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.viewers import relation
-from tweeter.web.views.forms import Form, onward, page_cursor, page_url, posted, refused, see
+from tweeter.web.views.forms import Form, onward, posted, refused, see
 from tweeter.web.views.pages import timeline_page
-from tweeter.web.views.people import canonical, find, followed, related
+from tweeter.web.views.people import canonical, find, followed, people_page
 
 
 @view_config(route_name="lists", request_method="GET", renderer="lists.jinja2", permission=SIGNED_IN)
@@ -127,16 +127,11 @@ def _lists(session: Session, user_id: int, private: bool) -> Sequence[tuple[List
 
 
 def _members(request: Request, list_: List, owner: User, form: Form) -> dict[str, Any]:
-    cursor = page_cursor(request)
-    people = related(request, list_.id, ListMember.user_id, ListMember.list_id, cursor)
-    shown = people[: cursor.limit]
-    return {
+    page = people_page(request, list_.id, ListMember.user_id, ListMember.list_id)
+    return page | {
         "title": f"Members · {list_.name}",
         "list": list_,
         "owner": owner,
-        "people": shown,
-        "followed": followed(request, [person.id for person in shown]),
-        "older": page_url(request, before=shown[-1].id if len(people) > len(shown) else None),
-        "first": "before" not in request.GET,
+        "followed": followed(request, [person.id for person in page["people"]]),
         "form": form,
     }

@@ -47,17 +47,12 @@ def _people(request: Request, title: str, listed: Any, of: Any) -> dict[str, Any
     user = find(request)
     if elsewhere := canonical(request, user):
         return elsewhere
-    cursor = page_cursor(request)
-    people = related(request, user.id, listed, of, cursor)
-    shown = people[: cursor.limit]
-    return {
+    page = people_page(request, user.id, listed, of)
+    return page | {
         "title": f"{title} · {user.display_name}",
         "heading": title,
         "user": user,
-        "people": shown,
-        "followed": followed(request, [person.id for person in shown]),
-        "older": page_url(request, before=shown[-1].id if len(people) > len(shown) else None),
-        "first": "before" not in request.GET,
+        "followed": followed(request, [person.id for person in page["people"]]),
     }
 
 
@@ -72,11 +67,17 @@ def blocked(request: Request) -> dict[str, Any]:
 
 
 def _hidden(request: Request, title: str, undo: str, model: type[Mute | Block]) -> dict[str, Any]:
+    page = people_page(request, request.identity.id, model.to_user_id, model.from_user_id)
+    return page | {"title": title, "undo": undo}
+
+
+def people_page(request: Request, id_: int, listed: Any, of: Any) -> dict[str, Any]:
+    """The values of a template that lists people: those whom the column `listed` names where `of` is the id."""
     cursor = page_cursor(request)
-    people = related(request, request.identity.id, model.to_user_id, model.from_user_id, cursor)
+    people = related(request, id_, listed, of, cursor)
     shown = people[: cursor.limit]
     older = page_url(request, before=shown[-1].id if len(people) > len(shown) else None)
-    return {"title": title, "people": shown, "undo": undo, "older": older, "first": "before" not in request.GET}
+    return {"people": shown, "older": older, "first": "before" not in request.GET}
 
 
 def related(request: Request, user_id: int, listed: Any, of: Any, cursor: Cursor) -> Sequence[User]:
