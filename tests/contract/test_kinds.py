@@ -61,6 +61,20 @@ def test_warm_page_of_any_kind_takes_no_statement(database_url, stores, backend,
         assert not meter.statements
 
 
+@pytest.mark.parametrize("backend", ["memory", "redis", "memcached"])
+def test_reposts_do_not_touch_a_kind_of_followers_without_reposts(sqlite_url, stores, backend):
+    kinds = {"tweeter.timelines.kinds": "tests.thirdparty.friends"}
+    with closing(Process(sqlite_url, backend, **stores, **kinds)) as process:
+        ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
+        act(process, "follow", ann, "bob")
+        mine, his = (act(process, "post", who, "hello") for who in (ann, bob))
+        process.page(Timeline("friends", ann), Cursor())
+        act(process, "repost", bob, mine)
+        process.settle()
+        assert process.timelines.peek(Timeline("friends", ann)).ids == [his]
+        assert process.reads_store
+
+
 def test_page_and_poll_of_a_third_party_kind(sqlite_url):
     with running(settings_of(sqlite_url) | {"tweeter.timelines": "memory", **REPLIES}) as app:
         ada, bob = (Person(Browser(app, HERE), name) for name in ("Ada", "bob"))
@@ -183,7 +197,7 @@ def test_kind_whose_timelines_no_tweet_would_reach_is_rejected():
 @pytest.mark.parametrize("attribute", ["private", "to_followers"])
 def test_kind_without_owners_has_neither_readers_nor_followers_of_its_own(attribute):
     kind = type("Nobodys", (Silent,), {"owned": False, attribute: True})()
-    with pytest.raises(SettingError, match="has no owners"):
+    with pytest.raises(SettingError, match="owned by no users"):
         register(kind)
 
 

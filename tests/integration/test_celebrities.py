@@ -26,7 +26,7 @@ END = Cursor().before
 
 def make_celebrities(process, reader, number):
     """The ids of so many authors with enough followers, whom the reader follows."""
-    with process.sessions.begin() as session:
+    with process.registry.database.writing_sessions.begin() as session:
         first = 1000
         authors = [
             {"id": n, "username": f"s{n}", "username_key": f"s{n}", "display_name": "x", "followers_count": 3}
@@ -172,7 +172,7 @@ def test_processes_with_another_setting(sqlite_url, stores):
     with closing(Process(sqlite_url, "redis", **stores, **ON)) as old:
         ann, star = sign_up(old, "ann"), sign_up(old, "star")
         act(old, "follow", ann, "star")
-        with old.sessions.begin() as session:
+        with old.registry.database.writing_sessions.begin() as session:
             session.execute(update(User).where(User.id == star).values(followers_count=3))
         old.settle()
         old.page(Timeline("home", ann), Cursor())

@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select
 
 from tests.conftest import DATABASES
 from tests.thirdparty import direct
+from tweeter.db.sessions import begin_immediate
 from tweeter.delivery import chunks
 from tweeter.models import FanOutChunk, Relationship, User
 from tweeter.outbox.chunks import begin
@@ -63,6 +64,7 @@ def process(start):
     with closing(start()) as process:
         users = [STAR, TOWN, *FANS, *NEIGHBOURS]
         with process.sessions() as session:
+            begin_immediate(session)
             named = [
                 {
                     "id": n,

@@ -79,13 +79,28 @@ def test_block_by_the_other_is_on_the_next_page(process):
     assert look(process, bob, "public")[0] == [other, blocked]
 
 
+def test_the_profile_of_a_muted_author_shows_which_tweets_the_viewer_likes(process):
+    ann, bob, cid = three(process)
+    muted, other = (act(process, "post", who, "hello") for who in (bob, cid))
+    for tweet in (muted, other):
+        act(process, "like", ann, tweet)
+    act(process, "mute", ann, "bob")
+    process.settle()
+    for _ in ("cold", "warm"):
+        profile = process.timelines.page(Timeline("profile", bob), Cursor(), viewer_of(process, ann))
+        assert profile.liked == {muted}
+        assert look(process, ann, "likes")[0] == [other]
+    act(process, "unmute", ann, "bob")
+    assert look(process, ann, "likes")[0] == [other, muted]
+
+
 def test_5000_mutes_cost_a_warm_page_nothing(process):
     """The same statements and round trips as of a reader who mutes nobody, also where a third of a page is hidden."""
     ann, bob, cid = three(process)
     dan = sign_up(process, "dan")
     for followee in ("bob", "cid"):
         act(process, "follow", dan, followee)
-    with process.sessions.begin() as session:
+    with process.registry.database.writing_sessions.begin() as session:
         rows = [
             {"username": f"m{n}", "username_key": f"m{n}", "display_name": "x", "password_hash": ""}
             for n in range(MANY)

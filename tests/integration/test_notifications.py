@@ -121,7 +121,7 @@ def test_housekeeping_removes_old_notifications(process):
     ann, bob = sign_up(process, "ann"), sign_up(process, "bob")
     act(process, "follow", bob, "ann")
     tweet = act(process, "post", bob, "hello @ann")
-    with process.sessions.begin() as session:
+    with process.registry.database.writing_sessions.begin() as session:
         old = ids.first_id(now() - timedelta(days=10))
         session.execute(insert(Notification), {"user_id": bob, "id": old, "kind": 16, "actor_id": ann, "tweet_id": 0})
     keep = timedelta(days=9)
@@ -135,7 +135,7 @@ def test_housekeeping_keeps_what_is_counted_of_a_group_and_all_others(process):
     tweet = act(process, "post", ann, "one")
     mention = act(process, "post", bob, "hello @ann")
     begin, many = ids.generate_id() // WINDOW * WINDOW, MOST_OTHERS + 700
-    with process.sessions.begin() as session:
+    with process.registry.database.writing_sessions.begin() as session:
         people = [{"username": f"u{n}", "username_key": f"u{n}", "display_name": "x"} for n in range(many)]
         session.execute(insert(User), people)
         fans = session.scalars(select(User.id).where(User.username_key.like("u%")).order_by(User.id)).all()

@@ -296,7 +296,7 @@ def checkpoint(process):
 
 def test_a_truncation_keeps_the_checkpoint(processes, people, lived):
     before = checkpoint(processes[1])
-    with processes[1].sessions.begin() as session:
+    with processes[1].registry.database.writing_sessions.begin() as session:
         record(session, Truncated(MAX_ID))
     assert caught_up(processes)
     after = checkpoint(processes[1])

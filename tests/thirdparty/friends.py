@@ -14,8 +14,10 @@ class Friends(TimelineKind):
 
     def tweets(self, owner):
         followees = select(Relationship.to_user_id).where(Relationship.from_user_id == owner)
-        left_out = (Tweet.user_id.not_in(closed_users), Tweet.user_id.not_in(hidden_from(owner)))
-        return select(Tweet.id).where(Tweet.user_id.in_(followees), *left_out)
+        shown = (
+            Tweet.repost_of_id.is_(None), Tweet.user_id.not_in(closed_users), Tweet.user_id.not_in(hidden_from(owner)),
+        )  # fmt: skip
+        return select(Tweet.id).where(Tweet.user_id.in_(followees), *shown)
 
     def contains(self, site, owner, tweet_id):
         author = site.author(tweet_id)

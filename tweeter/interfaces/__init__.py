@@ -56,6 +56,7 @@ class ITimelineKind(Interface):
     of_users = Attribute("False if the owners are no users, but for example hashtags; then `owned` is True.")
     private = Attribute("True if only its owner may read it.")
     to_followers = Attribute("True if it contains all tweets of the owner's followees, except hidden authors.")
+    hides = Attribute("True if it lacks the authors hidden from its owner: private kinds and those `to_followers`.")
     reposts = Attribute("True if it contains reposts: see tweeter.timelines.reposts.")
     marks = Attribute("The field of Page with the tweets to which the viewer's own timeline refers; mostly empty.")
     refers = Attribute("True if `tweets` selects two columns: ids of entries, and the ids of their tweets.")
@@ -63,7 +64,7 @@ class ITimelineKind(Interface):
 
     def tweets(owner):
         """The definition: a Select of the ids of all its tweets, without closed accounts. `owner` is a parameter.
-        If it is private or `to_followers`, also without the authors `tweeter.models.hidden_from(owner)`.
+        If it `hides`, also without the authors `tweeter.models.hidden_from(owner)`.
         """
 
     def contains(site, owner, tweet_id):
@@ -71,6 +72,9 @@ class ITimelineKind(Interface):
 
         `site` is the `tweeter.testing.Model` with all users, follows, mutes, blocks, tweets and mentions.
         """
+
+    def filters(viewer):
+        """Whether a page for this viewer must leave out authors: it lacks them only if it is private and `hides`."""
 
     def check_owner(session, owner):
         """Raises Missing if there is no such owner; called for empty timelines."""
@@ -98,8 +102,8 @@ class ITimelineKind(Interface):
     def made_cold(event):
         """The owners whose timelines an event changes in another way than by adding or deleting tweets.
 
-        The base class returns closed accounts and, with `to_followers`, those who follow or unfollow an account; with
-        that or `private`, those from whom an author is hidden, or not any more.
+        The base class returns closed accounts and, with `to_followers`, those who follow or unfollow an account; if it
+        `hides`, those from whom an author is hidden, or not any more.
         """
 
     def added(event):

@@ -3,7 +3,9 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 import tweeter
@@ -36,6 +38,7 @@ class Process:
         self._stack = contextlib.ExitStack()
         self.registry = self._stack.enter_context(tweeter.site(merge(own, {}, {})))
         self.sessions = self.registry.database.sessions
+        _refuse_late_writers(self.registry.database.engine)
         self.timelines = self.registry.getUtility(ITimelines)
         self.delivery = self.registry.getUtility(IDelivery)
         self.kinds: Kinds = self.registry.getUtility(ITimelineKinds)
@@ -87,3 +90,18 @@ class Process:
 
     def close(self) -> None:
         self._stack.close()
+
+
+def _refuse_late_writers(engine: Engine) -> None:
+    """Makes a write on SQLite fail in a transaction that began as a reader.
+
+    SQLite refuses such a write only if another thread has written meanwhile, so tests would fail by chance.
+    """
+
+    def check(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
+        writes = statement.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))
+        if writes and connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
+            raise AssertionError("begin_immediate must be called before the transaction's first statement")
+
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "before_cursor_execute", check)

@@ -96,6 +96,13 @@ class TimelineKind:
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         raise NotImplementedError
 
+    @property
+    def hides(self) -> bool:
+        return self.private or self.to_followers
+
+    def filters(self, viewer: Viewer) -> bool:
+        return bool(viewer.hidden) and not (self.private and self.hides)
+
     def check_owner(self, session: Session, owner: int) -> None:
         if owner and session.scalar(_OWNER, {"owner": owner}) is None:
             raise Missing("There is no such user.")
@@ -115,7 +122,7 @@ class TimelineKind:
     def made_cold(self, event: Event) -> Iterable[int]:
         if self.to_followers and isinstance(event, Followed | Unfollowed):
             return (event.follower_id,)  # merging tweets in or out would race with fan-out
-        if self._hides and isinstance(event, AuthorHidden | AuthorShown):
+        if self.hides and isinstance(event, AuthorHidden | AuthorShown):
             return (event.viewer_id,)
         return (event.user_id,) if self.owned and self.of_users and isinstance(event, AccountClosed) else ()
 
@@ -126,7 +133,7 @@ class TimelineKind:
         return set(ids)
 
     def author_changed(self, event: Event) -> tuple[int, int, bool] | None:
-        if self._hides and isinstance(event, AuthorHidden):
+        if self.hides and isinstance(event, AuthorHidden):
             return event.viewer_id, event.author_id, False
         return None
 
@@ -138,7 +145,7 @@ class TimelineKind:
 
     def read_page(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
         values = {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1}
-        if viewer.hidden and not self.private:
+        if self.filters(viewer):
             return self._entries(session, self._page_of_viewer, values | {"viewer": viewer.id})
         return self._entries(session, self._page, values)
 
@@ -159,8 +166,8 @@ class TimelineKind:
 
     def _page_statements(self) -> tuple[Select[Any], Select[Any]]:
         """The statements of a page: for most viewers, and for one who does not see all."""
-        id_ = self._ids.selected_columns[0]
-        return _entries(self._ids), _entries(self._ids.where(self.seen(author_of(id_))))
+        tweet_id = list(self._ids.selected_columns)[-1]
+        return _entries(self._ids), _entries(self._ids.where(self.seen(author_of(tweet_id))))
 
     def seen(self, author: ColumnElement[int]) -> ColumnElement[bool]:
         """The condition that an author is not hidden from VIEWER, or is the timeline's owner."""
@@ -173,11 +180,6 @@ class TimelineKind:
 
     def _entries(self, session: Session, statement: Select[Any], values: dict[str, Any]) -> list[Entry]:
         return [Entry(view_of(row), id_) for *row, id_ in session.execute(statement, values).all()]
-
-    @property
-    def _hides(self) -> bool:
-        """Whether its definition leaves out the authors hidden from the owner."""
-        return self.private or self.to_followers
 
 
 _OWNER = select(User.id).where(User.id == bindparam("owner"), ~User.closed)

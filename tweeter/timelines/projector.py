@@ -194,7 +194,7 @@ class Projector:
         while True:
             for author, ids in new.items():
                 posts = [id_ for id_ in tweets[author] if id_ not in of]
-                for key in self.kinds.keys_of_followers(ids):
+                for key in self.kinds.keys_of_followers(ids) if posts else ():
                     added.setdefault(key, []).extend(posts)
                 if len(posts) < len(tweets[author]):
                     for key in self.kinds.keys_of_followers(ids, reposts=True):

@@ -153,7 +153,7 @@ class PushTimelines:
         kind = self._kinds[timeline.kind]
         need = cursor.limit + 1
         # Twice as many where the viewer does not see all, so that mostly one read suffices.
-        before, count = cursor.before, need if kind.private or not viewer.hidden else 2 * need
+        before, count = cursor.before, 2 * need if kind.filters(viewer) else need
         entries: list[Entry] = []
         first: Found | None = None
         while True:

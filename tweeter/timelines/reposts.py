@@ -49,7 +49,7 @@ class RepostingKind(TimelineKind):
     def reposted_below(
         self, session: Session, owner: int, ids: Collection[int], floor: int, viewer: Viewer = NOBODY
     ) -> Mapping[int, int]:
-        hiding = viewer.hidden and not self.private
+        hiding = self.filters(viewer)
         values = {"owner": owner, "ids": list(ids), "floor": floor} | ({"viewer": viewer.id} if hiding else {})
         rows = session.execute(self._below_of_viewer if hiding else self._below, values)
         return {tweet_id: count for tweet_id, count in rows if tweet_id is not None}

@@ -7,7 +7,7 @@ from pyramid.config import Configurator
 from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
-from tweeter.models import Like, Tweet, closed_users, hidden_from
+from tweeter.models import Like, Tweet, closed_users
 from tweeter.timelines.kind import LIKED, TimelineKind
 from tweeter.values import Event, TweetLiked, TweetUnliked
 
@@ -19,11 +19,14 @@ class Likes(TimelineKind):
     private = True
     marks = LIKED
 
+    @property
+    def hides(self) -> bool:
+        """False: the profile of a muted author shows which tweets the viewer likes."""
+        return False
+
     def tweets(self, owner: ColumnElement[int]) -> Any:
         liked = select(Like.id, Like.tweet_id).join(Tweet, Tweet.id == Like.tweet_id)
-        return liked.where(
-            Like.user_id == owner, Tweet.user_id.not_in(closed_users), Tweet.user_id.not_in(hidden_from(owner))
-        )
+        return liked.where(Like.user_id == owner, Tweet.user_id.not_in(closed_users))
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         return bool(site.likes.get(tweet_id, (0, 0))[0] == owner)
