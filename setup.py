@@ -6,6 +6,7 @@ from setuptools.command.build_py import build_py
 DEPLOY = ["fabric>=3.2,<4"]
 BENCH = ["numpy>=2", "matplotlib>=3.9"]
 CELERY = ["celery>=5.6,<6"]
+STREAMS = ["pyzmq>=25", "PyJWT>=2.8,<3"]
 
 
 class Build(build_py):
@@ -93,9 +94,13 @@ setup(
         "bench": BENCH,
         # Workers for large fan-outs: `tweeter.delivery = celery`.
         "celery": CELERY,
+        # Streams by Pushpin: `tweeter.pushpin`.
+        "streams": STREAMS,
         "dev": ["pyramid_debugtoolbar>=4.12", *BENCH],
         "testing": [
             *CELERY,
+            *STREAMS,
+            "websocket-client>=1.8",
             "webtest>=3.0.7",
             "pytest>=8.3",
             "pytest-xdist>=3.7",

@@ -15,6 +15,7 @@ from tweeter.delivery import company
 from tweeter.errors import SettingError
 from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
+from tweeter.streaming import STREAMS
 from tweeter.web import make_request_class
 
 # Scripts that load the application without serving requests; they start no threads.
@@ -42,6 +43,7 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
         if merged["tweeter.lab"]:
             config.include("tweeter.lab.instruments")
         config.include(machinery)
+        config.include("tweeter.streaming")
         config.include("tweeter.web")
         if merged["tweeter.api"]:
             config.include("tweeter.api")
@@ -105,6 +107,10 @@ def start(registry: Registry) -> None:
     _started[id(registry)] = registry
     registry.getUtility(IDelivery).start()
     registry["housekeeper"].start()
+    if streams := registry.get(STREAMS):
+        getattr(registry.getUtility(IDelivery), "readers", []).append(streams)
+        if registry.settings["tweeter.delivery"] != "relay":  # then a process of its own publishes
+            streams.start()
     company.look_around(registry)
     if registry.database.watch:
         registry.database.watch.start()
@@ -118,6 +124,8 @@ def _restart() -> None:
             engine.dispose(close=False)
         registry.getUtility(IDelivery).restart()
         registry["housekeeper"].restart()
+        if registry.get(STREAMS):
+            registry[STREAMS].restart()
         registry.pop(company.HELD, None)  # the parent's
         company.look_around(registry)
         if registry.database.watch:
@@ -131,6 +139,8 @@ def shut_down(registry: Registry) -> None:
     """Stops the background threads, and closes all connections to SQL."""
     _started.pop(id(registry), None)
     company.leave(registry)
+    if registry.get(STREAMS):
+        registry[STREAMS].stop()
     registry.getUtility(IDelivery).stop()
     registry["housekeeper"].stop()
     if registry.database.watch:

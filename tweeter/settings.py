@@ -84,6 +84,15 @@ KNOWN = {
     "tweeter.api.direct_login": Setting(
         bool, False, help="Let applications send a user's name and password instead of asking for consent."
     ),
+    "tweeter.pushpin": Setting(
+        str,
+        "",
+        help="Addresses at which Pushpins accept events (push_in_sub_specs), separated by spaces; empty: no streams. "
+        "Example: tcp://127.0.0.1:5562.",
+    ),
+    "tweeter.pushpin.key": Setting(
+        str, "", help="The sig_key of Pushpin, which signs the requests that it forwards.", secret=True
+    ),
     "tweeter.metrics": Setting(str, "", help="Networks that may read /metrics; empty: the page does not exist."),
     "tweeter.argon2.time_cost": Setting(int, 3, 1, "Rounds of a password hash."),
     "tweeter.argon2.memory_kib": Setting(int, 65536, 8, "KiB of memory of a password hash."),

@@ -85,6 +85,7 @@ outbox
 timelines
 backends delivery services
 search
+streaming
 web
 api
 main

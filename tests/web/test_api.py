@@ -321,7 +321,7 @@ def test_every_answer_matches_the_document(app: Router, api: Api, bob: Person) -
     }
     checked = 0
     for each in ENDPOINTS:
-        if each.method != "GET" or each.path == "/api/v1/streaming":
+        if each.method != "GET" or each.streams:
             continue
         kind = each.path.split("/")[3] if each.path.count("/") > 2 else ""
         path = each.path.replace("{id}", values["id"].get(kind, "")).replace("{hashtag}", "there")

@@ -19,6 +19,7 @@ def includeme(config: Configurator) -> None:
     config.include(".errors")
     config.include(".consent")
     config.include(".feeds")
+    config.include(".live")
     # Importing them declares their endpoints, in the order in which routes are matched.
     for part in (
         "timelines",
@@ -30,6 +31,8 @@ def includeme(config: Configurator) -> None:
         "notifications",
         "instance",
         "rest",
+        "streaming",
+        "websockets",
         "oauth",
         "openapi",
     ):

@@ -20,6 +20,7 @@ from tweeter.api.errors import Failure, allow_origins
 from tweeter.api.parameters import declared, given
 from tweeter.api.tokens import Access
 from tweeter.errors import Missing, NotYours, Refused
+from tweeter.streaming import STREAMS
 from tweeter.web.ratelimits import count_request, counted_for
 from tweeter.web.security import IDENTITY, LAST_WRITE
 
@@ -29,6 +30,8 @@ class Endpoint(NamedTuple):
 
     `scope` names what a token must allow; without it no token is read. `anonymous` endpoints also answer without a
     token. Those without a `user` also accept the token of an application that acts for itself.
+    Those for `streams` exist only if the site has streams; there a browser sends its token in another way, because it
+    can't set headers.
     """
 
     method: str
@@ -40,9 +43,11 @@ class Endpoint(NamedTuple):
     anonymous: bool
     user: bool
     limit: str
+    streams: bool
 
 
 ENDPOINTS: list[Endpoint] = []
+NO_STREAMS = "This site does not stream: it has no Pushpin. Ask the timelines again from time to time."
 
 
 def endpoint(
@@ -54,12 +59,14 @@ def endpoint(
     anonymous: bool = False,
     user: bool = True,
     limit: str = "",
+    streams: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares the decorated function as an endpoint."""
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         parameters = declared(function)
-        ENDPOINTS.append(Endpoint(method, path, function, parameters, returns, scope, anonymous, user, limit))
+        made = Endpoint(method, path, function, parameters, returns, scope, anonymous, user, limit, streams)
+        ENDPOINTS.append(made)
         return function
 
     return declare
@@ -74,19 +81,22 @@ class Call:
     def __init__(self, request: Request) -> None:
         request.__dict__[IDENTITY] = None
         self.access: Access | None = None
+        self.token = ""
         method = "GET" if request.method == "HEAD" else request.method
         self.endpoint: Endpoint | None = request.registry["endpoints"].get((request.matched_route.name, method))
         request.add_response_callback(self.add_headers)
+        if self.endpoint is not None and self.endpoint.streams and request.registry[STREAMS] is None:
+            raise Failure(404, NO_STREAMS)
         if self.endpoint is not None and self.endpoint.scope:
             self._authorize(request, self.endpoint)
 
     def _authorize(self, request: Request, each: Endpoint) -> None:
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not token:
+        self.token = token_of(request, each.streams)
+        if not self.token:
             if each.anonymous:
                 return
             raise Failure(401, "The access token is invalid")
-        self.access = request.registry["tokens"].access(token.strip())
+        self.access = request.registry["tokens"].access(self.token)
         if self.access is None:
             raise Failure(401, "The access token is invalid")
         if not each.anonymous and not self.access.allows(each.scope):
@@ -105,6 +115,16 @@ class Call:
             response.headers["X-RateLimit-Limit"] = str(amount)
             response.headers["X-RateLimit-Remaining"] = str(remaining)
             response.headers["X-RateLimit-Reset"] = iso(datetime.fromtimestamp(reset, UTC))
+
+
+def token_of(request: Request, streams: bool = False) -> str:
+    """The access token of a request; empty if there is none."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and token.strip():
+        return token.strip()
+    if not streams:
+        return ""
+    return request.GET.get("access_token", "") or request.headers.get("Sec-WebSocket-Protocol", "").strip()
 
 
 def iso(date: datetime) -> str:

@@ -1,6 +1,6 @@
 """Notifications: each is an entry of its own; clients group them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -13,7 +13,8 @@ from tweeter.api.entries import shown_of
 from tweeter.api.errors import Failure
 from tweeter.api.paging import DEFAULT, MOST, Found, paged
 from tweeter.api.parameters import Id
-from tweeter.api.writing import statuses
+from tweeter.api.writing import People, write_statuses
+from tweeter.db.sessions import SessionFactory
 from tweeter.ids import MAX_ID, date_of
 from tweeter.models import Notifies
 from tweeter.services.notifications import Notice, read_notices, remove_notices
@@ -84,14 +85,20 @@ def _read(request: Request, cursor: Cursor, kinds: int = sum(Notifies)) -> list[
 
 
 def _written(request: Request, notices: Iterable[Notice]) -> list[Any]:
-    """The notifications whose tweets and actors still exist."""
-    listed = list(notices)
-    with request.read_session() as session:
-        shown = shown_of(session, request.identity.id, (each.tweet_id for each in listed if each.tweet_id))
+    people, base = request.registry["people"], request.application_url
+    return write_notifications(base, people, request.read_session, request.identity.id, list(notices))
+
+
+def write_notifications(
+    base: str, known: People, sessions: SessionFactory, user_id: int, listed: Sequence[Notice]
+) -> list[Any]:
+    """The notifications of a user whose tweets and actors still exist."""
+    with sessions() as session:
+        shown = shown_of(session, user_id, (each.tweet_id for each in listed if each.tweet_id))
     found = {*(each.actor_id for each in listed), *(each.tweet.user_id for each in shown)}
-    people = request.registry["people"].of(request.application_url, found) if found else {}
+    people: Mapping[int | str, Any] = known.of(base, found) if found else {}
     # One at a time: a list of statuses leaves out those of accounts that were closed in between.
-    tweets = {each.tweet.id: json for each in shown for json in statuses(request, [each])}
+    tweets = {each.tweet.id: json for each in shown for json in write_statuses(base, known, sessions, [each])}
     return [
         Notification(
             id=str(each.id),

@@ -6,7 +6,7 @@ from pyramid.request import Request
 from sqlalchemy import select, update
 
 from tweeter.api.endpoints import endpoint, iso
-from tweeter.api.entities import Empty, Marker, Nothing
+from tweeter.api.entities import Marker, Nothing
 from tweeter.api.errors import Failure
 from tweeter.db.sessions import insert_new, write
 from tweeter.ids import MAX_ID
@@ -84,9 +84,3 @@ for _name, _scope in {
 }.items():  # fmt: skip
     _empty(f"/api/v1/{_name}", Nothing, [], scope=_scope)
 _empty("/api/v2/filters", Nothing, [], scope="read:filters")
-
-
-@endpoint("GET", "/api/v1/streaming", returns=Empty)
-def streaming(request: Request) -> Empty:
-    """404: this site does not stream."""
-    raise Failure(404, "This site does not stream. Ask the timelines again from time to time.")

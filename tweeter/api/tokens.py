@@ -2,9 +2,10 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import Engine, and_, bindparam, select
+from sqlalchemy import Engine, and_, bindparam, or_, select
 
 from tweeter.db.positions import WRITTEN, Written, written_of
 from tweeter.db.prepared import Prepared
@@ -54,6 +55,14 @@ _ACCESS = (
     .outerjoin(User, and_(User.id == AccessToken.user_id, User.auth_version == AccessToken.auth_version))
     .where(AccessToken.token_hash == bindparam("token_hash"))
 )
+_VALID = (
+    select(AccessToken.token_hash)
+    .outerjoin(User, and_(User.id == AccessToken.user_id, User.auth_version == AccessToken.auth_version))
+    .where(
+        AccessToken.token_hash.in_(bindparam("hashes", expanding=True)),
+        or_(AccessToken.user_id.is_(None), User.id.is_not(None)),
+    )
+)
 
 
 class Tokens:
@@ -61,6 +70,7 @@ class Tokens:
 
     def __init__(self, secret: str, statements: Engine, replicated: bool = False) -> None:
         self._key = derive(secret, "api").encode()
+        self._statements = statements
         self._statement = Prepared(statements, _ACCESS.add_columns(*(WRITTEN if replicated else ())))
 
     def new(self) -> str:
@@ -68,6 +78,11 @@ class Tokens:
 
     def hash(self, token: str) -> bytes:
         return hashlib.blake2b(token.encode("utf-8", "surrogatepass"), key=self._key, digest_size=32).digest()
+
+    def valid(self, hashes: Collection[bytes]) -> set[bytes]:
+        """Those of these hashes whose tokens allow something."""
+        with self._statements.connect() as connection:
+            return set(connection.scalars(_VALID, {"hashes": list(hashes)}))
 
     def access(self, token: str) -> Access | None:
         """What the token allows; None if it is unknown, or the user has ended it."""

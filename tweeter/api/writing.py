@@ -123,15 +123,21 @@ def html(message: str, base: str) -> str:
 
 def statuses(request: Request, shown: Sequence[Shown]) -> list[Any]:
     """The tweets as Statuses in JSON. A request that may have changed something reads the accounts again."""
-    base, people = request.application_url, request.registry["people"]
+    fresh = request.dbsession if is_write(request) else None
+    return write_statuses(request.application_url, request.registry["people"], request.read_session, shown, fresh)
+
+
+def write_statuses(
+    base: str, people: People, sessions: SessionFactory, shown: Sequence[Shown], fresh: Session | None = None
+) -> list[Any]:
+    """The tweets as Statuses in JSON, for a site at the address `base`."""
     names = [_names(each.tweet.message, each.tweet.parent_username) for each in shown]
     authors = {by.user_id: by.display_name for each in shown for by in (each.tweet, each.repost) if by is not None}
     wanted: set[int | str] = {*authors}.union(*names)
-    fresh = request.dbsession if is_write(request) else None
     found = people.of(base, wanted, fresh) if wanted else {}
     renamed = {id_ for id_, name in authors.items() if id_ in found and found[id_].display_name != name}
     if renamed and fresh is None:
-        with request.read_session() as session:
+        with sessions() as session:
             found |= people.of(base, renamed, session)
     written = []
     for each, mentioned in zip(shown, names, strict=True):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import Protocol
 
 from pyramid.config import Configurator
 from sqlalchemy import Engine
@@ -19,13 +20,23 @@ from tweeter.metrics import OUTBOX_EVENTS, OUTBOX_SECONDS
 from tweeter.outbox import consumers
 
 
+class Reader(Protocol):
+    """A thread that reads the outbox while it holds a lease."""
+
+    @property
+    def holds(self) -> bool: ...
+
+    def wake(self) -> None: ...
+
+
 @implementer(IDelivery)
 class InlineDelivery:
     """The relays of one process, one for each store, and the notifier that wakes those of other processes.
 
     `engine` gives each relay connections of its own, in autocommit. With `delivers` false the relays deliver only to
     private stores; those of shared stores only probe for their circuits. `workers` makes what a process needs to give
-    large fan-outs to workers; without it the relays do them.
+    large fan-outs to workers; without it the relays do them. `readers` are other threads of this process that read the
+    outbox and are woken as relays are.
     """
 
     def __init__(
@@ -39,6 +50,7 @@ class InlineDelivery:
         workers: Callable[[], Workers] | None = None,
     ) -> None:
         self._sessions = sessions
+        self.readers: list[Reader] = []
         every = list(timelines)
 
         def make() -> tuple[Notifier | None, Workers | None, list[Relay]]:
@@ -78,10 +90,11 @@ class InlineDelivery:
             self._workers.publisher.stop()
 
     def wake(self) -> None:
-        for relay in self.relays:
-            relay.wake()
-        if self._notifier is not None and any(
-            relay.timelines.store.private or not relay.holds for relay in self.relays
+        for reader in (*self.relays, *self.readers):
+            reader.wake()
+        if self._notifier is not None and (
+            any(relay.timelines.store.private for relay in self.relays)
+            or not all(reader.holds for reader in (*self.relays, *self.readers))
         ):
             self._notifier.wake()
 

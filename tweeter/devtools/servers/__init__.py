@@ -13,6 +13,7 @@ from tweeter.devtools.servers.base import (
 )
 from tweeter.devtools.servers.memcached import Memcached
 from tweeter.devtools.servers.postgresql import PostgreSQL, PostgreSQLReplica
+from tweeter.devtools.servers.pushpin import Pushpin
 from tweeter.devtools.servers.rabbitmq import RabbitMQ
 from tweeter.devtools.servers.redis import Redis
 
@@ -23,6 +24,7 @@ __all__ = [
     "NotInstalled",
     "PostgreSQL",
     "PostgreSQLReplica",
+    "Pushpin",
     "RabbitMQ",
     "Redis",
     "Server",

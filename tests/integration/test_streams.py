@@ -1,0 +1,113 @@
+"""Streams of the API, through a real Pushpin."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from pyramid.router import Router
+
+from tests.conftest import running, settings_of
+from tests.support.api import Api, someone
+from tests.support.streams import Events, streaming_site
+from tweeter.devtools.servers import Pushpin
+
+Site = tuple[Router, Pushpin]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    url = request.getfixturevalue(f"{request.param}_url")
+    with streaming_site(url, **{"tweeter.timelines": "memory" if request.param == "sqlite" else "sql"}) as site:
+        yield site
+
+
+def test_streams_say_what_happens(site: Site) -> None:
+    app, pushpin = site
+    ada, bob, eve = someone(app), someone(app), someone(app)
+    reader, writer = Api(app).sign_in(ada.username), Api(app).sign_in(bob.username)
+    ada.follow(bob.username)
+    ada.follow(eve.username)
+    base = f"{pushpin.url}/api/v1/streaming"
+    made = reader.post("/api/v1/lists", title="friends").json["id"]
+    account = reader.get(f"/api/v1/accounts/lookup?acct={bob.username}").json["id"]
+    reader.post(f"/api/v1/lists/{made}/accounts", **{"account_ids[]": account})
+    paths = ("user", "public", "public/local", f"list?list={made}", "hashtag?tag=Unheard")
+    streams = [Events(f"{base}/{path}", reader.token) for path in paths]
+    nobody = Events(f"{base}/public")
+    began = time.monotonic()
+    posted = writer.toot("Hello #unheard")
+    for stream in (*streams, nobody):
+        name, status = stream.next()
+        assert (name, status["id"]) == ("update", posted["id"])
+        assert "Hello" in status["content"]
+        assert status["url"] == f"{pushpin.url}/tweets/{posted['id']}"
+    assert time.monotonic() - began < 1
+    writer.request("DELETE", f"/api/v1/statuses/{posted['id']}")
+    for stream in (*streams, nobody):
+        assert stream.next() == ("delete", posted["id"])
+
+    ada.send(f"/@{eve.username}/mute")
+    eve.post("from a muted author")
+    theirs = eve.ids(f"/@{eve.username}")[0]
+    writer.post(f"/api/v1/statuses/{theirs}/reblog")
+    seen = writer.toot(f"@{ada.username} hi")
+    assert nobody.next()[1]["id"] == str(theirs)
+    for stream in streams[:4]:
+        assert stream.next()[1]["id"] == seen["id"]
+    name, notification = streams[0].next()
+    assert (name, notification["type"], notification["status"]["id"]) == ("notification", "mention", seen["id"])
+    assert streams[4].within(0.1) is None
+    for stream in (*streams, nobody):
+        stream.close()
+
+
+def test_streams_need_a_token_and_end_with_it(site: Site) -> None:
+    app, pushpin = site
+    ada = someone(app)
+    api = Api(app).sign_in(ada.username)
+    base = f"{pushpin.url}/api/v1/streaming"
+    for path, status in (("user", 401), ("list?list=5", 401), ("hashtag?tag=", 400), ("nothing", 404)):
+        with pytest.raises(ConnectionError, match=str(status)):
+            Events(f"{base}/{path}")
+    with pytest.raises(ConnectionError, match="404"):
+        Events(f"{base}/list?list=5", api.token)
+    stream = Events(f"{base}/user?access_token={api.token}")
+    api.post("/oauth/revoke", token=api.token, **api.keys)
+    with pytest.raises(EOFError):
+        stream.next()
+    stream.close()
+    with pytest.raises(ConnectionError, match="401"):
+        Events(f"{base}/user?access_token={api.token}")
+
+
+def test_without_pushpin_streams_do_not_exist(sqlite_url: str) -> None:
+    with running(settings_of(sqlite_url)) as app:
+        for path in ("", "/user", "/public", "/health"):
+            error = Api(app).get(f"/api/v1/streaming{path}", 404).json["error"]
+            assert "Pushpin" in error
+
+
+def test_a_request_past_pushpin_is_not_held(site: Site) -> None:
+    app, _ = site
+    assert "Pushpin" in Api(app).get("/api/v1/streaming/public", 404).json["error"]
+
+
+def test_streams_work_again_after_pushpin_was_killed(site: Site) -> None:
+    app, pushpin = site
+    api = Api(app).sign_in(someone(app).username)
+    url = f"{pushpin.url}/api/v1/streaming/user"
+    stream = Events(url, api.token)
+    pushpin.kill()
+    with pytest.raises((EOFError, OSError)):
+        stream.next()
+    stream.close()
+    api.toot("unheard")
+    pushpin.start()
+    with Events(url, api.token) as stream:
+        deadline = time.monotonic() + 5
+        while True:  # until the publisher has reconnected, too
+            posted = api.toot("heard")
+            if (event := stream.within(0.5)) is not None:
+                break
+            assert time.monotonic() < deadline
+        assert event[1]["id"] == posted["id"]

@@ -1,0 +1,72 @@
+"""The connection to Pushpin over ZeroMQ: Pushpin subscribes to the channels that have listeners, and to no others."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import zmq
+
+from tweeter.streaming.channels import Channel, Credential
+
+# Events that wait for each Pushpin, at most; further ones are lost. One tweet may go to each of 10,000 listeners.
+WAITING = 100_000
+
+
+class Outlet:
+    """Publishes to every Pushpin at these addresses. For one thread."""
+
+    def __init__(self, addresses: Iterable[str]) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.LINGER, 200)
+        self._socket.setsockopt(zmq.SNDHWM, WAITING)
+        self._socket.setsockopt(zmq.RCVHWM, 0)  # lost subscriptions would be silent streams
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        for address in addresses:
+            self._socket.connect(address)
+        self.channels: dict[str, Channel] = {}
+        self.credentials: dict[str, Credential] = {}
+
+    def look(self) -> list[str]:
+        """Updates `channels` and `credentials`, those that have listeners now; returns the names of new ones."""
+        new: list[str] = []
+        while True:
+            try:
+                message = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return new
+            name = message[1:].decode("utf-8", "replace")
+            if message[:1] == b"\0":
+                self.channels.pop(name, None)
+                self.credentials.pop(name, None)
+                continue
+            new.append(name)
+            try:
+                if channel := Channel.parse(name):
+                    self.channels[name] = channel
+                elif credential := Credential.parse(name):
+                    self.credentials[name] = credential
+            except ValueError:
+                pass  # not ours
+
+    def publish(self, channel: Channel, event: str, payload: str) -> None:
+        """Sends an event, in the form of each protocol."""
+        name = channel.name
+        stream = [channel.stream, *([channel.label] if channel.label else [])]
+        lines = json.dumps({"stream": stream, "event": event, "payload": payload}, ensure_ascii=False)
+        self._send(name, {
+            "http-stream": {"content": f"event: {event}\ndata: {payload}\n\n"}, "ws-message": {"content": lines}
+        })  # fmt: skip
+
+    def close_streams(self, name: str) -> None:
+        """Ends all streams with this channel."""
+        self._send(name, {"http-stream": {"action": "close"}, "ws-message": {"action": "close", "code": 4000}})
+
+    def _send(self, name: str, formats: dict[str, Any]) -> None:
+        message = json.dumps({"channel": name, "formats": formats}, ensure_ascii=False)
+        self._socket.send_multipart([name.encode(), b"J" + message.encode()])
+
+    def close(self) -> None:
+        self._socket.close()
+        self._context.term()
