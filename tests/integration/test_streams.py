@@ -1,9 +1,12 @@
 """Streams of the API, through a real Pushpin."""
 
+import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
+import websocket
 from pyramid.router import Router
 
 from tests.conftest import running, settings_of
@@ -111,3 +114,50 @@ def test_streams_work_again_after_pushpin_was_killed(site: Site) -> None:
                 break
             assert time.monotonic() < deadline
         assert event[1]["id"] == posted["id"]
+
+
+def test_a_websocket_has_several_streams(site: Site) -> None:
+    app, pushpin = site
+    ada, bob = someone(app), someone(app)
+    reader, writer = Api(app).sign_in(ada.username), Api(app).sign_in(bob.username)
+    ada.follow(bob.username)
+    address = f"{pushpin.url.replace('http', 'ws')}/api/v1/streaming"
+    for path, options in (
+        ("?stream=user", {"subprotocols": [reader.token]}),
+        (f"?stream=user&access_token={reader.token}", {"origin": "https://client.example"}),
+        ("?stream=user", {"header": [f"Authorization: Bearer {reader.token}"]}),
+    ):
+        with closing(websocket.create_connection(address + path, timeout=5, **options)) as socket:
+            posted = writer.toot("Hello #tagged")
+            event = json.loads(socket.recv())
+            assert (event["stream"], event["event"]) == (["user"], "update")
+            assert json.loads(event["payload"])["id"] == posted["id"]
+    with closing(websocket.create_connection(address, timeout=5, subprotocols=[reader.token])) as socket:
+        for order in (
+            {"type": "subscribe", "stream": "hashtag", "tag": "Tagged"},
+            {"type": "subscribe", "stream": "public"},
+            {"type": "unsubscribe", "stream": "public"},
+        ):
+            socket.send(json.dumps(order))
+        for order, status in (
+            ({"type": "subscribe", "stream": "list", "list": "77"}, 404),
+            ({"type": "subscribe", "stream": "nothing"}, 400),
+            ({"type": "dance"}, 400),
+        ):
+            socket.send(json.dumps(order))
+            assert json.loads(socket.recv())["status"] == status
+        writer.toot("without")
+        posted = writer.toot("with #tagged")
+        event = json.loads(socket.recv())
+        assert (event["stream"], event["event"]) == (["hashtag", "tagged"], "update")
+        assert json.loads(event["payload"])["id"] == posted["id"]
+        writer.request("DELETE", f"/api/v1/statuses/{posted['id']}")
+        event = json.loads(socket.recv())
+        assert (event["event"], event["payload"]) == ("delete", posted["id"])
+        reader.post("/oauth/revoke", token=reader.token, **reader.keys)
+        opcode, _ = socket.recv_data()
+        assert opcode == websocket.ABNF.OPCODE_CLOSE
+        socket.shutdown()  # `close` leaves it open then
+    for path in ("?stream=user", "?stream=list&list=5"):
+        with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
+            websocket.create_connection(address + path, timeout=5)

@@ -15,7 +15,7 @@ from tweeter.api.entities import Empty
 from tweeter.api.errors import Failure
 from tweeter.api.streaming import STREAM_NAMES, channels_of, check_pushpin
 
-PING = 25  # seconds without an event, after which a WebSocket gets a ping
+PING = 50  # seconds without an event, after which a WebSocket gets a ping; its pong is a request to the site
 
 
 class Message(msgspec.Struct):
@@ -49,7 +49,8 @@ def websocket(request: Request, stream: str = "", tag: str = "", list: str = "")
     answers: Any = []
     for frame in frames:
         if frame.kind == "OPEN":
-            answers += [grip.Frame("OPEN"), grip.control("keep-alive", timeout=PING, **{"message-type": "ping"})]
+            ping = {"message-type": "ping", "content": "", "timeout": PING}
+            answers += [grip.Frame("OPEN"), grip.control("keep-alive", **ping)]
             if stream:
                 # A first stream that is refused refuses the WebSocket.
                 answers += _orders(request, Message("subscribe", stream, tag, list))

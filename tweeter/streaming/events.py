@@ -25,6 +25,7 @@ class Form(NamedTuple):
     entries: Callable[[str, Sequence[int]], Mapping[int, str]]
     # The texts of those of a user's notifications that exist; None if these clients get none.
     notices: Callable[[str, int, Sequence[Notice]], Sequence[str]] | None = None
+    own: bool = True  # whether viewers get their own entries
 
 
 def publish(session: Session, kinds: Kinds, forms: Mapping[str, Form], events: Sequence[Event], outlet: Outlet) -> None:
@@ -61,7 +62,12 @@ def _publish_entries(
     tweets = load_tweets(session, {id_ for event in created for id_ in (event.tweet_id, event.of) if id_})
     there = [event for event in created if event.tweet_id in tweets and (event.of or event.tweet_id) in tweets]
     authors = {event.of: tweets[event.of].user_id for event in there if event.of}
-    found = sorted(seeing(session, kinds, channels, there, authors))  # in the order of ids
+    by = {event.tweet_id: event.user_id for event in there}
+    found = sorted(  # in the order of ids
+        (id_, channel)
+        for id_, channel in seeing(session, kinds, channels, there, authors)
+        if forms[channel.form].own or channel.viewer != by[id_]
+    )
     wanted: dict[tuple[str, str], dict[int, None]] = {}
     for id_, channel in found:
         wanted.setdefault((channel.form, channel.base), {})[id_] = None

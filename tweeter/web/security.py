@@ -1,7 +1,7 @@
 """Authentication: sessions and their tickets; and validation of redirect targets."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -13,7 +13,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import Allowed, Denied
 from pyramid.tweens import EXCVIEW
-from sqlalchemy import and_, bindparam, delete, insert, literal, select, update
+from sqlalchemy import Engine, and_, bindparam, delete, insert, literal, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from zope.interface import implementer
@@ -64,14 +64,23 @@ _IDENTITY = (
         LoginSession.expires > bindparam("now", type_=UTCDateTime),
     )
 )
+_VALID = (
+    select(LoginSession.token_hash)
+    .join(User, and_(LoginSession.user_id == User.id, LoginSession.auth_version == User.auth_version))
+    .where(
+        LoginSession.token_hash.in_(bindparam("hashes", expanding=True)),
+        LoginSession.expires > bindparam("now", type_=UTCDateTime),
+    )
+)
 
 
 @implementer(ISecurityPolicy)
 class SecurityPolicy:
     """A token in a cookie, and its hash in the table `sessions`, which is always read on the primary."""
 
-    def __init__(self, ticket: Ticket, lifetime: timedelta, statement: Prepared) -> None:
+    def __init__(self, ticket: Ticket, lifetime: timedelta, statement: Prepared, statements: Engine) -> None:
         self._ticket = ticket
+        self._statements = statements
         self._lifetime = lifetime
         self._statement = statement
 
@@ -134,6 +143,16 @@ class SecurityPolicy:
         """Ends this browser's session in the request's transaction, which makes all copies of its cookie void."""
         self._end(request)
         return self._ticket.headers(request, None)
+
+    def token_hash(self, request: Request) -> bytes | None:
+        """The hash of this browser's token; None if no user is signed in."""
+        token = self._ticket.read(request)
+        return self._ticket.hash(token) if token and self.identity(request) else None
+
+    def valid(self, hashes: Collection[bytes]) -> set[bytes]:
+        """Those of these hashes whose sessions go on."""
+        with self._statements.connect() as connection:
+            return set(connection.scalars(_VALID, {"hashes": list(hashes), "now": now()}))
 
     def _end(self, request: Request) -> None:
         if token := self._ticket.read(request):
@@ -227,8 +246,9 @@ def includeme(config: Configurator) -> None:
     lifetime = settings["tweeter.session_days"] * DAY
     replicated = config.registry.database.watch is not None
     columns = WRITTEN if replicated else ()
-    statement = Prepared(config.registry.database.statements, _IDENTITY.add_columns(*columns))
-    policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement)
+    statements = config.registry.database.statements
+    statement = Prepared(statements, _IDENTITY.add_columns(*columns))
+    policy = SecurityPolicy(Ticket(secret, secure, lifetime), timedelta(seconds=lifetime), statement, statements)
     config.set_security_policy(policy)
     if replicated:
         config.add_tween(f"{__name__}.replica_tween", over=EXCVIEW)

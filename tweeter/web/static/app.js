@@ -316,10 +316,13 @@ document.addEventListener("keydown", (event) => {
   else target.focus();
 });
 
-// Poll for new tweets; most responses are 304. Hidden tabs do not poll.
+// New tweets. A site with streams says when there is one; without a stream the page polls, and most responses are 304.
+// Hidden tabs do neither: a browser keeps few connections to a site.
 
 const timeline = document.querySelector("[data-poll]");
+const live = "live" in document.body.dataset;
 const POLL_SECONDS = Number(document.body.dataset.pollSeconds ?? 30); // 1 with the lab
+const news = new Set(); // ids of entries, from the stream and from polls
 
 const showNews = (count) => {
   const button = document.querySelector(".news") ?? document.createElement("button");
@@ -333,8 +336,14 @@ const showNews = (count) => {
   announce(words);
 };
 
+const hideNews = () => {
+  document.querySelector(".news")?.remove();
+  document.title = title;
+};
+
 const loadNews = async () => {
   try {
+    const shown = [...news];
     const page = await fetchPage(timeline.dataset.page);
     const fresh = page.querySelector("[data-poll]");
     timeline.replaceChildren(...fresh.children);
@@ -343,8 +352,9 @@ const loadNews = async () => {
     const old = document.querySelector(".pager, .end");
     if (pager && old) old.replaceWith(pager);
     else if (pager) timeline.after(pager);
-    document.querySelector(".news").remove();
-    document.title = title;
+    for (const id of shown) news.delete(id);
+    hideNews();
+    if (news.size) showNews(news.size);
     decorate();
     if (timeline.firstElementChild) focusOn(timeline.firstElementChild);
     window.scrollTo({ top: 0 });
@@ -355,27 +365,50 @@ const loadNews = async () => {
 
 if (timeline) {
   let waiting = 0;
+  let stream = null;
   const poll = async () => {
     clearTimeout(waiting);
     if (document.hidden) return;
     let again = POLL_SECONDS;
     try {
-      const response = await fetch(timeline.dataset.poll, { headers: { Accept: "application/json" } });
-      if (response.status === 401) return; // signed out: stop polling
+      const url = timeline.dataset.poll;
+      const response = await fetch(`${url}${live ? "&ids=1" : ""}`, { headers: { Accept: "application/json" } });
+      if (response.status === 401) { // signed out: stop polling
+        stream?.close();
+        return;
+      }
       if (response.ok) {
-        const { count } = await response.json();
-        if (count > 0) showNews(count);
+        const { count, ids = [] } = await response.json();
+        if (url === timeline.dataset.poll) for (const id of ids) news.add(id);
+        if (live ? news.size : count) showNews(live ? news.size : count);
+        if (stream?.readyState === EventSource.OPEN) again *= 10; // events may be lost
       } else {
         again *= 4;
       }
     } catch {
       again *= 4;
     }
+    clearTimeout(waiting);
     waiting = setTimeout(poll, again * 1000);
   };
-  document.addEventListener("visibilitychange", poll);
+  const listen = () => {
+    stream?.close();
+    stream = null;
+    if (!live || document.hidden) return;
+    stream = new EventSource(timeline.dataset.poll.replace("/newer?", "/live?"));
+    stream.addEventListener("open", poll); // for what came before; also after a lost connection
+    stream.addEventListener("update", ({ data }) => { news.add(data); showNews(news.size); });
+    stream.addEventListener("delete", ({ data }) => {
+      if (!news.delete(data)) return;
+      if (news.size) showNews(news.size);
+      else hideNews();
+    });
+  };
+  document.addEventListener("visibilitychange", () => { listen(); poll(); });
   document.addEventListener("click", (event) => { if (event.target.closest(".news")) loadNews(); });
+  addEventListener("pagehide", () => stream?.close());
   waiting = setTimeout(poll, POLL_SECONDS * 1000);
+  listen();
 }
 
 // People to follow, in the right column of wide screens. A follow returns to this page.

@@ -123,7 +123,7 @@ def mentions(request: Request) -> dict[str, Any]:
 @view_config(route_name="timeline", request_method="GET", renderer="timeline.jinja2")
 def any_timeline(request: Request) -> dict[str, Any]:
     """A timeline of any kind, for kinds without a page of their own."""
-    timeline = _timeline(request, request.matchdict["kind"])
+    timeline = timeline_of(request, request.matchdict["kind"])
     if timeline is None:
         raise HTTPForbidden
     query = {"user": timeline.owner} if timeline.owner and "user" in request.GET else {}
@@ -136,7 +136,7 @@ def newer(request: Request) -> Response:
 
     It backfills no store, because any visitor can request any profile.
     """
-    timeline = _timeline(request, request.GET.get("timeline", ""))
+    timeline = timeline_of(request, request.GET.get("timeline", ""))
     if timeline is None:
         return Response(json_body={"error": "signed out"}, status=401, charset="UTF-8")
     now = ids.latest_id()
@@ -145,16 +145,19 @@ def newer(request: Request) -> Response:
     seen = {number(id_, "seen") for id_ in request.GET.get("seen", "").split()}
     me = request.authenticated_userid
     page = page_of(request, timeline, cursor)
-    count = sum(author != me and id_ not in seen for id_, author in _entries(page))
-    response = Response(json_body={"count": count}, charset="UTF-8")
-    response.etag = f"{timeline.key}-{cursor.after}-{count}"
+    found = [id_ for id_, author in _entries(page) if author != me and id_ not in seen]
+    answer: dict[str, Any] = {"count": len(found)}
+    if "ids" in request.GET:  # for pages with a stream, whose events may repeat some
+        answer["ids"] = [str(id_) for id_ in found]
+    response = Response(json_body=answer, charset="UTF-8")
+    response.etag = f"{timeline.key}-{cursor.after}-{found if 'ids' in answer else len(found)}".replace(" ", "")
     response.headers["Cache-Control"] = "private, no-cache"
     response.vary = ("Cookie",)
     response.conditional_response = True
     return response
 
 
-def _timeline(request: Request, name: str) -> Timeline | None:
+def timeline_of(request: Request, name: str) -> Timeline | None:
     """The requested timeline; None if it is private and no user is signed in."""
     kinds: Kinds = request.registry.getUtility(ITimelineKinds)
     if name not in kinds:
