@@ -2,7 +2,7 @@
 
 import atexit
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ from tweeter.interfaces import IDelivery
 from tweeter.settings import check_secret, merge
 from tweeter.streaming import STREAMS
 from tweeter.web import make_request_class
+
+Parts = Callable[[Configurator], None]
 
 # Scripts that load the application without serving requests; they start no threads.
 INSPECTING = {"pshell", "proutes", "pviews", "ptweens", "prequest", "pdistreport"}
@@ -39,21 +41,27 @@ def _application(global_config: Mapping[str, str], settings: Mapping[str, str]) 
     merged = merge(settings, global_config, os.environ)
     check_secret(merged)
     with _configuring(merged) as config:
-        config.include("pyramid_jinja2")
-        if merged["tweeter.lab"]:
-            config.include("tweeter.lab.instruments")
-        config.include(machinery)
-        config.include("tweeter.streaming")
-        config.include("tweeter.web")
-        if merged["tweeter.api"]:
-            config.include("tweeter.api")
-        if merged["tweeter.lab"]:
-            config.include("tweeter.lab")
+        config.include(everything)
         make_request_class(config)
         app = config.make_wsgi_app()
     if global_config.get("__script__") not in INSPECTING:
         start(app.registry)
     return app
+
+
+def everything(config: Configurator) -> None:
+    """All parts of the site."""
+    settings = config.get_settings()
+    config.include("pyramid_jinja2")
+    if settings["tweeter.lab"]:
+        config.include("tweeter.lab.instruments")
+    config.include(machinery)
+    config.include("tweeter.streaming")
+    config.include("tweeter.web")
+    if settings["tweeter.api"]:
+        config.include("tweeter.api")
+    if settings["tweeter.lab"]:
+        config.include("tweeter.lab")
 
 
 def machinery(config: Configurator) -> None:
@@ -65,12 +73,12 @@ def machinery(config: Configurator) -> None:
 
 
 @contextmanager
-def site(settings: Mapping[str, Any], deliver: bool = True) -> Iterator[Registry]:
+def site(settings: Mapping[str, Any], deliver: bool = True, parts: Parts = machinery) -> Iterator[Registry]:
     """The registry of a site without its web application. Its threads and connections end with the block.
 
     With `deliver=False` the caller starts the delivery.
     """
-    registry = make_registry(settings)
+    registry = make_registry(settings, parts)
     try:
         if deliver:
             registry.getUtility(IDelivery).start()
@@ -79,10 +87,10 @@ def site(settings: Mapping[str, Any], deliver: bool = True) -> Iterator[Registry
         shut_down(registry)
 
 
-def make_registry(settings: Mapping[str, Any]) -> Registry:
+def make_registry(settings: Mapping[str, Any], parts: Parts = machinery) -> Registry:
     """Like `site`, without starting threads; the caller calls `shut_down`."""
     with _configuring(settings) as config:
-        config.include(machinery)
+        config.include(parts)
     return config.registry
 
 

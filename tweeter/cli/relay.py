@@ -51,10 +51,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "relay",
         help="deliver to the shared stores in a process of its own",
-        description="""Delivers committed events to the shared stores (Redis, memcached) that the ini file names, until
-        SIGTERM or Ctrl-C. Any number of relays may run: a lease elects one for each store, and another takes over
-        within a second. With `tweeter.delivery = relay` the web processes leave delivery to it. It also prunes the
-        outbox and removes the rows of closed accounts.""",
+        description="""Delivers committed events to the shared stores (Redis, memcached) that the ini file names, until SIGTERM or
+        Ctrl-C, and to streams (`tweeter.pushpin`). Any number of relays may run: a lease elects one for
+        each store, and another takes over within a second. With `tweeter.delivery = relay` the web
+        processes leave delivery to it. It also prunes the outbox and removes the rows of closed accounts.""",
     )
     add_ini(parser)
     parser.add_argument(
@@ -69,9 +69,11 @@ def run(args: argparse.Namespace) -> int:
     with open_site(args.ini) as site, ExitStack() as stack:
         delivery = "celery" if site.settings["tweeter.delivery"] == "celery" else "inline"
         own = {"tweeter.delivery": delivery, "tweeter.sql_timeout_ms": 0}
-        registry = stack.enter_context(tweeter.site(site.settings | own, deliver=False))
+        streams = bool(site.settings["tweeter.pushpin"])  # what they send is rendered as the site does it
+        parts = tweeter.everything if streams and not args.status else tweeter.machinery
+        registry = stack.enter_context(tweeter.site(site.settings | own, deliver=False, parts=parts))
         stores = [timelines for timelines in materialized(registry) if not timelines.store.private]
-        if not stores:
+        if not stores and not streams:
             raise CommandError(
                 f"There is nothing to deliver to: {args.ini} names no shared store. Each process of the site "
                 "delivers to its own memory store."
@@ -82,8 +84,9 @@ def run(args: argparse.Namespace) -> int:
             return 0 if all(status.live for status in found) else 1
         try:
             tweeter.start(registry)
+            names = [*(each.name for each in stores), *(["streams"] if streams else [])]
             print(
-                f"Delivering to {', '.join(each.name for each in stores)}. Stop it with Ctrl-C or SIGTERM.",
+                f"Delivering to {', '.join(names)}. Stop it with Ctrl-C or SIGTERM.",
                 file=sys.stderr,
             )
             while True:

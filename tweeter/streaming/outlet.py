@@ -1,15 +1,19 @@
 """The connection to Pushpin over ZeroMQ: Pushpin subscribes to the channels that have listeners, and to no others."""
 
 import json
+import time
 from collections.abc import Iterable
 from typing import Any
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from tweeter.streaming.channels import Channel, Credential
 
 # Events that wait for each Pushpin, at most; further ones are lost. One tweet may go to each of 10,000 listeners.
 WAITING = 100_000
+SETTLED = 1.0  # seconds
+TELLING = 0.25  # seconds after it is connected in which a Pushpin tells its channels
 
 
 class Outlet:
@@ -23,14 +27,37 @@ class Outlet:
         self._socket.setsockopt(zmq.RCVHWM, 0)  # lost subscriptions would be silent streams
         self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        # It tells when a Pushpin is connected, after which its subscriptions arrive.
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._connected = 0.0  # when the last Pushpin was (monotonic)
+        self._missing = 0
         for address in addresses:
             self._socket.connect(address)
+            self._missing += 1
         self.channels: dict[str, Channel] = {}
         self.credentials: dict[str, Credential] = {}
+
+    def settle(self) -> None:
+        """Waits until each Pushpin has told its channels, SETTLED seconds at most for one that does not run."""
+        deadline = time.monotonic() + SETTLED
+        while (left := deadline - time.monotonic()) > 0:
+            self.look()
+            if not self._missing and self.quiet:
+                break
+            time.sleep(min(left, 0.02))
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no Pushpin was connected just now. Until then listeners that appear may have missed events."""
+        return time.monotonic() - self._connected > TELLING
 
     def look(self) -> list[str]:
         """Updates `channels` and `credentials`, those that have listeners now; returns the names of new ones."""
         new: list[str] = []
+        while self._monitor.poll(0):
+            recv_monitor_message(self._monitor)
+            self._connected = time.monotonic()
+            self._missing -= 1
         while True:
             try:
                 message = self._socket.recv(zmq.NOBLOCK)
@@ -50,6 +77,11 @@ class Outlet:
             except ValueError:
                 pass  # not ours
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all channels that have listeners."""
+        return [*self.channels, *self.credentials]
+
     def publish(self, channel: Channel, event: str, payload: str) -> None:
         """Sends an event, in the form of each protocol."""
         name = channel.name
@@ -68,5 +100,7 @@ class Outlet:
         self._socket.send_multipart([name.encode(), b"J" + message.encode()])
 
     def close(self) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close()
         self._socket.close()
         self._context.term()

@@ -2,7 +2,7 @@
 
 Every process that delivers has one, a lease elects which of them publishes. It keeps its position in the outbox in
 SQL, so the next one continues there: events of the last second may come twice, none is lost with a process. If it
-missed more than MISSED seconds, it ends all streams: clients then ask for the page again.
+missed more than MISSED seconds, or was not connected to a Pushpin, it ends the streams: clients ask for the page again.
 """
 
 import logging
@@ -40,7 +40,6 @@ STANDBY = 0.15  # seconds between attempts to get the lease
 RECORDED = 1.0  # seconds between writes of the position
 CHECKED = 3.0  # seconds between checks of the listeners' credentials
 MISSED = 60.0  # seconds
-SUBSCRIBED = 1.0  # seconds in which all Pushpins tell a new publisher about their streams
 
 
 class Publisher:
@@ -66,7 +65,7 @@ class Publisher:
         self._lease: Lease | None = None
         self._position, self._last, self._sequence = Position(), (0, 0, 0), 0
         self._recorded = self._checked = 0.0
-        self._changed = False
+        self._changed = True  # since the position was written
         self._wakeups: Wakeups | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -137,14 +136,16 @@ class Publisher:
         try:
             log_ = Log(connection)
             missed = not self._continue(log_)
-            began = time.monotonic()
             wakeups.listen(connection)
+            with lease.kept():
+                outlet.settle()
+            for name in outlet.names if missed else ():
+                outlet.close_streams(name)
             self.holds = True
             while not self._stopped.is_set():
-                new = outlet.look()
-                if missed and time.monotonic() - began < SUBSCRIBED:
-                    for name in new:
-                        outlet.close_streams(name)
+                new, telling = outlet.look(), not outlet.quiet
+                for name in new if telling else ():  # a Pushpin is connected again
+                    outlet.close_streams(name)
                 wait = self._publish_batch(lease, log_, outlet)
                 self._check(outlet)
                 if wait:

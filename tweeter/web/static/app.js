@@ -396,7 +396,8 @@ if (timeline) {
     stream = null;
     if (!live || document.hidden) return;
     stream = new EventSource(timeline.dataset.poll.replace("/newer?", "/live?"));
-    stream.addEventListener("open", poll); // for what came before; also after a lost connection
+    // One poll for what came before, also after a lost connection. A page may lag behind by a second.
+    stream.addEventListener("open", () => { clearTimeout(waiting); waiting = setTimeout(poll, 1500); });
     stream.addEventListener("update", ({ data }) => { news.add(data); showNews(news.size); });
     stream.addEventListener("delete", ({ data }) => {
       if (!news.delete(data)) return;
