@@ -124,6 +124,11 @@ def start(registry: Registry) -> None:
         registry.database.watch.start()
 
 
+def started() -> list[Registry]:
+    """The registries of the sites that run in this process."""
+    return list(_started.values())
+
+
 def _restart() -> None:
     """Runs in a forked process, which has no threads yet and must not use its parent's connections."""
     for registry in _started.values():

@@ -51,10 +51,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "relay",
         help="deliver to the shared stores in a process of its own",
-        description="""Delivers committed events to the shared stores (Redis, memcached) that the ini file names, until SIGTERM or
-        Ctrl-C, and to streams (`tweeter.pushpin`). Any number of relays may run: a lease elects one for
-        each store, and another takes over within a second. With `tweeter.delivery = relay` the web
-        processes leave delivery to it. It also prunes the outbox and removes the rows of closed accounts.""",
+        description="""Delivers committed events to the shared stores (Redis, memcached) that the ini file names, and to
+        streams (`tweeter.pushpin`), until SIGTERM or Ctrl-C. Any number of relays may run: a lease elects one for each
+        store, and another takes over within a second. With `tweeter.delivery = relay` the web processes leave delivery
+        to it. It also prunes the outbox and removes the rows of closed accounts.""",
     )
     add_ini(parser)
     parser.add_argument(

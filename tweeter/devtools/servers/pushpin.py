@@ -44,11 +44,14 @@ message_hwm=1000000
 
 
 class Pushpin(Server):
-    """Forwards requests to a site at a port of this machine, and holds those that the site answers by GRIP."""
+    """Forwards requests to a site at a port of this machine, and holds those that the site answers by GRIP.
 
-    def __init__(self, site_port: int) -> None:
+    `site_port` may change while it does not run.
+    """
+
+    def __init__(self, site_port: int = 0) -> None:
         self._program = find("pushpin", "pushpin")
-        self._site_port = site_port
+        self.site_port = site_port
         self._ports = [free_port(), free_port()]
         super().__init__()
 
@@ -63,7 +66,7 @@ class Pushpin(Server):
 
     def command(self) -> Sequence[str]:
         http_port, events_port = self._ports
-        (self.folder / "routes").write_text(f"* {HOST}:{self._site_port},over_http\n")
+        (self.folder / "routes").write_text(f"* {HOST}:{self.site_port},over_http\n")
         (self.folder / "pushpin.conf").write_text(
             CONFIGURATION.format(
                 folder=self.folder, host=HOST, port=self.port, http_port=http_port, events_port=events_port, key=KEY
