@@ -11,7 +11,7 @@ from pyramid.router import Router
 
 from tests.conftest import running, settings_of
 from tests.support.api import Api, someone
-from tests.support.streams import Events, streaming_site
+from tests.support.streams import Events, reconnect, streaming_site
 from tweeter.devtools.servers import Pushpin
 
 Site = tuple[Router, Pushpin]
@@ -106,7 +106,7 @@ def test_streams_work_again_after_pushpin_was_killed(site: Site) -> None:
     stream.close()
     api.toot("unheard")
     pushpin.start()
-    with Events(url, api.token) as stream:
+    with reconnect(url, api.token) as stream:
         deadline = time.monotonic() + 5
         while True:  # until the publisher has reconnected, too
             posted = api.toot("heard")

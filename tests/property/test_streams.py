@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyramid.registry import Registry
 
 import tweeter
 from tests.conftest import settings_of
-from tests.support.streams import Events
+from tests.support.streams import reconnect
 from tweeter.api.tokens import Tokens
 from tweeter.devtools.servers import Pushpin, Redis
 from tweeter.devtools.servers.processes import RelayProcess, SiteProcess, write_ini
@@ -100,14 +100,7 @@ class Client:
         self.connect()
 
     def connect(self) -> None:
-        deadline = time.monotonic() + SECONDS
-        while True:
-            try:
-                self._stream = Events(f"{self._world.pushpin.url}/api/v1/streaming/user", self._token)
-                break
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        self._stream = reconnect(f"{self._world.pushpin.url}/api/v1/streaming/user", self._token)
         self.updates, self.deletes = {}, set()
         time.sleep(FRESH)  # pages lag by as much
         self.page = self.read_page()
@@ -158,7 +151,10 @@ acts = st.one_of(
 )
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+# Without shrinking, which would start processes for minutes.
+@settings(
+    max_examples=8, phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.too_slow]
+)
 @given(st.lists(acts, min_size=5, max_size=15))
 def test_page_at_connect_and_events_and_page_at_reconnect_equal_sql(world: World, steps: list[Any]) -> None:
     name = f"p{next(numbers)}"

@@ -63,6 +63,18 @@ class Events:
         self.close()
 
 
+def reconnect(url: str, token: str, seconds: float = 20) -> Events:
+    """A new stream, as clients open it: again and again until there is an answer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return Events(url, token)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 @contextmanager
 def streaming_site(url: str, **own: str) -> Iterator[tuple[Router, Pushpin]]:
     """A site behind a Pushpin."""

@@ -29,6 +29,7 @@ from tweeter.models import AccessToken, Application
 from tweeter.services.actions import acting
 
 IDLE = 5.0  # seconds in which idle streams are measured
+WAVE = 50  # clients that connect at the same time
 PAUSE = 0.1  # seconds between two tweets
 PATIENCE = 30.0  # seconds to connect, and for an event to arrive
 MOST_MEGABYTES = 50  # targets
@@ -154,7 +155,11 @@ class Listeners:
         self._selector.close()
 
     def connect(self, tokens: list[str]) -> None:
-        """Opens a stream for each token, and waits until all have begun."""
+        """Opens a stream for each token, WAVE at a time. Raises CommandError."""
+        for start in range(0, len(tokens), WAVE):
+            self._connect(tokens[start : start + WAVE])
+
+    def _connect(self, tokens: list[str]) -> None:
         goal = self._begun + len(tokens)
         for token in tokens:
             connection = socket.create_connection(self._address)

@@ -3,18 +3,17 @@
 All rows are read after the commit of the event. So who unfollowed, muted or blocked the author before gets no event.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from tweeter.models import Hidden, Relationship, Tag
+from tweeter.streaming.among import Among
 from tweeter.streaming.channels import Channel
 from tweeter.timelines.kinds import Kinds
 from tweeter.values import TweetCreated, TweetsDeleted
-
-CHUNK = 5000  # ids in a statement
 
 _Owners = Mapping[int, list[Channel]]
 
@@ -88,7 +87,7 @@ def _of_author(session: Session, kind: Any, owners: _Owners, authors: set[int]) 
     """{author: owners among these whose timelines contain all tweets of the author}."""
     audience = {author: owners.keys() & set(kind.owners(author)) for author in authors}
     if kind.to_followers:
-        for author, follower in _pairs(session, _FOLLOWING, authors, owners):
+        for author, follower in _pairs(session, _FOLLOWING, authors, owners.keys()):
             audience[author].add(follower)
     return audience
 
@@ -108,19 +107,18 @@ def _hidden(session: Session, viewers: set[int], authors: set[int]) -> set[tuple
     return {(viewer, author) for author, viewer in _pairs(session, _HIDDEN, authors, viewers - {0})}
 
 
-def _pairs(session: Session, statement: Any, authors: Iterable[int], others: Iterable[int]) -> Iterator[Any]:
-    first, second = list(authors), list(others)
-    for start in range(0, len(second), CHUNK):
-        if first:
-            yield from session.execute(statement, {"authors": first, "others": second[start : start + CHUNK]}).all()
+def _pairs(session: Session, statement: Among, authors: Collection[int], others: Collection[int]) -> Sequence[Any]:
+    return statement.rows(session, authors=authors, others=others) if authors and others else ()
 
 
-_AUTHORS: Any = bindparam("authors", expanding=True)
-_OTHERS: Any = bindparam("others", expanding=True)
-_FOLLOWING = select(Relationship.to_user_id, Relationship.from_user_id).where(
-    Relationship.to_user_id.in_(_AUTHORS), Relationship.from_user_id.in_(_OTHERS)
+_FOLLOWING = Among(
+    lambda within: select(Relationship.to_user_id, Relationship.from_user_id).where(
+        within(Relationship.to_user_id, "authors"), within(Relationship.from_user_id, "others")
+    )
 )
-_HIDDEN = select(Hidden.author_id, Hidden.viewer_id).where(
-    Hidden.author_id.in_(_AUTHORS), Hidden.viewer_id.in_(_OTHERS)
+_HIDDEN = Among(
+    lambda within: select(Hidden.author_id, Hidden.viewer_id).where(
+        within(Hidden.author_id, "authors"), within(Hidden.viewer_id, "others")
+    )
 )
 _TAGS = select(Tag.tag, Tag.id).where(Tag.tag.in_(bindparam("names", expanding=True)))

@@ -1,5 +1,6 @@
 """Channels: what Pushpin knows a stream by. Their names say all that is needed to write their events."""
 
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -26,7 +27,7 @@ class Channel(NamedTuple):
 
     @property
     def name(self) -> str:
-        return "|".join(quote(str(part), safe=_SAFE) for part in self)
+        return _name(self)
 
     @classmethod
     def parse(cls, name: str) -> "Channel | None":
@@ -40,6 +41,11 @@ class Channel(NamedTuple):
     @property
     def timeline(self) -> Timeline:
         return Timeline(self.kind, self.owner)
+
+
+@lru_cache(maxsize=20_000)
+def _name(channel: Channel) -> str:
+    return "|".join(quote(str(part), safe=_SAFE) for part in channel)
 
 
 class Credential(NamedTuple):

@@ -1,13 +1,13 @@
 """The notifications of a batch of events, for those users who listen."""
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tweeter.models import Notification, Notifies
 from tweeter.services.notifications import Notice, read_notices
+from tweeter.streaming.among import Among
 from tweeter.values import Cursor, Event, Followed, TweetCreated, TweetLiked
 
 _Act = tuple[int, Notifies, int]  # actor, kind, id of the tweet
@@ -23,13 +23,9 @@ def new_notices(session: Session, events: Iterable[Event], users: Collection[int
             followed.add((event.follower_id, event.followee_id))
     if not acts or not users:
         return
-    values = {
-        "actors": list({actor for actor, _, _ in acts}),
-        "kinds": list({int(kind) for _, kind, _ in acts}),
-        "tweets": list({tweet for _, _, tweet in acts}),
-        "users": list(users),
-    }
-    for user, id_, kind, actor, tweet in session.execute(_ROWS, values).all():
+    actors, tweets = {actor for actor, _, _ in acts}, {tweet for _, _, tweet in acts}
+    kinds = {int(kind) for _, kind, _ in acts}
+    for user, id_, kind, actor, tweet in _ROWS.rows(session, actors=actors, kinds=kinds, tweets=tweets, users=users):
         if (actor, kind, tweet) in acts and (kind != Notifies.FOLLOW or (actor, user) in followed):
             for notice in read_notices(session, user, Cursor(before=id_ + 1, after=id_ - 1, limit=1)):
                 yield user, notice
@@ -48,17 +44,15 @@ def _acts(event: Event) -> list[_Act]:
     return []
 
 
-def _among(column: Any, name: str) -> Any:
-    return column.in_(bindparam(name, expanding=True))
-
-
-_ROWS = (
-    select(Notification.user_id, Notification.id, Notification.kind, Notification.actor_id, Notification.tweet_id)
-    .where(
-        _among(Notification.actor_id, "actors"),
-        _among(Notification.kind, "kinds"),
-        _among(Notification.tweet_id, "tweets"),
-        _among(Notification.user_id, "users"),
+_ROWS = Among(
+    lambda within: (
+        select(Notification.user_id, Notification.id, Notification.kind, Notification.actor_id, Notification.tweet_id)
+        .where(
+            within(Notification.actor_id, "actors"),
+            within(Notification.kind, "kinds"),
+            within(Notification.tweet_id, "tweets"),
+            within(Notification.user_id, "users"),
+        )
+        .order_by(Notification.id)
     )
-    .order_by(Notification.id)
 )

@@ -38,7 +38,7 @@ NAME = "streams"  # of the lease, and of the row with the position
 EVENTS = 250  # of a batch, at most
 STANDBY = 0.15  # seconds between attempts to get the lease
 RECORDED = 1.0  # seconds between writes of the position
-CHECKED = 3.0  # seconds between checks of the listeners' credentials
+CHECKED = 5.0  # seconds between checks of the listeners' credentials
 MISSED = 60.0  # seconds
 
 

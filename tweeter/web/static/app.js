@@ -390,6 +390,7 @@ if (timeline) {
     }
     clearTimeout(waiting);
     waiting = setTimeout(poll, again * 1000);
+    if (stream?.readyState === EventSource.CLOSED) listen(); // the site or Pushpin did not answer
   };
   const listen = () => {
     stream?.close();
