@@ -4,9 +4,12 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 import websocket
+from mastodon import Mastodon, StreamListener
 from pyramid.router import Router
 
 from tests.conftest import running, settings_of
@@ -161,3 +164,47 @@ def test_a_websocket_has_several_streams(site: Site) -> None:
     for path in ("?stream=user", "?stream=list&list=5"):
         with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
             websocket.create_connection(address + path, timeout=5)
+
+
+class Heard(StreamListener):
+    """What an unmodified client hears."""
+
+    def __init__(self) -> None:
+        self.events: SimpleQueue[tuple[str, str]] = SimpleQueue()
+
+    def on_update(self, status: Any) -> None:
+        self.events.put(("update", str(status.id)))
+
+    def on_delete(self, status_id: Any) -> None:
+        self.events.put(("delete", str(status_id)))
+
+    def on_notification(self, notification: Any) -> None:
+        self.events.put((notification.type, str(notification.status.id)))
+
+
+def test_mastodon_py_listens(sqlite_url: str) -> None:
+    with streaming_site(sqlite_url) as (app, pushpin):
+        ada, bob = someone(app), someone(app)
+        reader, writer = Api(app).sign_in(ada.username), Api(app).sign_in(bob.username)
+        client, heard = Mastodon(access_token=reader.token, api_base_url=pushpin.url), Heard()
+        assert client.stream_healthy()
+        handle = client.stream_user(heard, run_async=True)
+        while not app.registry["streams"].listening:
+            time.sleep(0.01)
+        mine = reader.toot("mine")["id"]
+        assert heard.events.get(timeout=5) == ("update", mine)
+        writer.post(f"/api/v1/statuses/{mine}/favourite")
+        assert heard.events.get(timeout=5) == ("favourite", mine)
+        reader.request("DELETE", f"/api/v1/statuses/{mine}")
+        assert heard.events.get(timeout=5) == ("delete", mine)
+        handle.close()
+
+
+def test_pages_of_other_origins_may_listen(sqlite_url: str) -> None:
+    with streaming_site(sqlite_url) as (app, pushpin):
+        api = Api(app).sign_in(someone(app).username)
+        with Events(f"{pushpin.url}/api/v1/streaming/user?access_token={api.token}", Origin="https://a.example") as it:
+            assert it.response.headers["Access-Control-Allow-Origin"] == "*"
+            assert it.response.headers["Content-Type"].startswith("text/event-stream")
+        urls = api.get("/api/v1/instance").json["urls"]
+        assert urls == {"streaming_api": "ws://localhost"}

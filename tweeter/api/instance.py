@@ -14,6 +14,7 @@ from tweeter.api.endpoints import endpoint
 from tweeter.api.entities import Entity, Nothing
 from tweeter.db.sessions import SessionFactory
 from tweeter.models import Tweet, User
+from tweeter.streaming import STREAMS
 
 # Clients read the version of Mastodon whose API this is from the beginning.
 COMPATIBLE = "4.2.1"
@@ -119,6 +120,13 @@ def _configuration(request: Request) -> dict[str, Any]:
     }
 
 
+def _streaming(request: Request, name: str) -> dict[str, str]:
+    """Where WebSockets go; empty without streams."""
+    if request.registry[STREAMS] is None:
+        return {}
+    return {name: request.application_url.replace("http", "ws", 1)}
+
+
 @endpoint("GET", "/api/v1/instance", returns=InstanceV1)
 def instance_v1(request: Request) -> InstanceV1:
     """The site, in the older form."""
@@ -126,6 +134,7 @@ def instance_v1(request: Request) -> InstanceV1:
     return InstanceV1(
         uri=request.host,
         version=_version(),
+        urls=_streaming(request, "streaming_api"),
         stats={"user_count": counts.users, "status_count": counts.tweets, "domain_count": 0},
         thumbnail=f"{request.application_url}/static/robin.svg",
         configuration=_configuration(request),
@@ -141,7 +150,8 @@ def instance(request: Request) -> Instance:
         usage={"users": {"active_month": request.registry["counter"].counts().active}},
         thumbnail={"url": f"{request.application_url}/static/robin.svg"},
         configuration={
-            "urls": {}, "vapid": {"public_key": ""}, "translation": {"enabled": False}, **_configuration(request)
+            "urls": _streaming(request, "streaming"), "vapid": {"public_key": ""}, "translation": {"enabled": False},
+            **_configuration(request),
         },
         registrations={"enabled": True, "approval_required": False, "message": None, "url": None},
         contact={"email": "", "account": None},

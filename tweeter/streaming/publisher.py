@@ -62,6 +62,7 @@ class Publisher:
 
     def _reset(self) -> None:
         self.holds = False  # whether this process publishes now
+        self.listening = 0  # channels that had listeners at the last look
         self._lease: Lease | None = None
         self._position, self._last, self._sequence = Position(), (0, 0, 0), 0
         self._recorded = self._checked = 0.0
@@ -146,6 +147,7 @@ class Publisher:
                 new, telling = outlet.look(), not outlet.quiet
                 for name in new if telling else ():  # a Pushpin is connected again
                     outlet.close_streams(name)
+                self.listening = len(outlet.channels)
                 wait = self._publish_batch(lease, log_, outlet)
                 self._check(outlet)
                 if wait:
