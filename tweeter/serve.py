@@ -29,6 +29,7 @@ from pyramid.registry import Registry
 from pyramid.router import Router
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
+from waitress.task import WSGITask
 from waitress.wasyncore import dispatcher, readwrite
 
 from tweeter.delivery import materialized
@@ -106,8 +107,24 @@ class Sockets(dict[int, Any]):
             self._epoll.unregister(fd)
 
 
+class Task(WSGITask):
+    """A request. One that Pushpin forwards is the last of its connection.
+
+    Pushpin opens a connection for each request of a thousand clients that reconnect, and keeps it for later. Beyond
+    `connection_limit` the others would wait until `channel_timeout` closes one.
+    """
+
+    def build_response_header(self) -> bytes:
+        if "GRIP_SIG" in self.request.headers:
+            self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
+
+
 class Channel(HTTPChannel):
     """A connection. It stays in `served` until the loop can see all changes by its thread."""
+
+    task_class = Task
 
     def service(self) -> None:
         sockets, thread, fd = self._map, get_ident(), self._fileno

@@ -1,9 +1,10 @@
 """Streams of the API, through a real Pushpin."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -109,14 +110,16 @@ def test_streams_work_again_after_pushpin_was_killed(site: Site) -> None:
     stream.close()
     api.toot("unheard")
     pushpin.start()
-    with reconnect(url, api.token) as stream:
-        deadline = time.monotonic() + 5
-        while True:  # until the publisher has reconnected, too
+    deadline = time.monotonic() + 20
+    while True:
+        with reconnect(url, api.token) as stream:
+            while not app.registry["streams"].listening:  # until the publisher has reconnected, too
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
             posted = api.toot("heard")
-            if (event := stream.within(0.5)) is not None:
+            with suppress(EOFError):  # it ends a stream that may have missed an event
+                assert stream.next()[1]["id"] == posted["id"]
                 break
-            assert time.monotonic() < deadline
-        assert event[1]["id"] == posted["id"]
 
 
 def test_a_websocket_has_several_streams(site: Site) -> None:
@@ -130,37 +133,37 @@ def test_a_websocket_has_several_streams(site: Site) -> None:
         (f"?stream=user&access_token={reader.token}", {"origin": "https://client.example"}),
         ("?stream=user", {"header": [f"Authorization: Bearer {reader.token}"]}),
     ):
-        with closing(websocket.create_connection(address + path, timeout=5, **options)) as socket:
+        with closing(websocket.create_connection(address + path, timeout=5, **options)) as connected:
             posted = writer.toot("Hello #tagged")
-            event = json.loads(socket.recv())
+            event = json.loads(connected.recv())
             assert (event["stream"], event["event"]) == (["user"], "update")
             assert json.loads(event["payload"])["id"] == posted["id"]
-    with closing(websocket.create_connection(address, timeout=5, subprotocols=[reader.token])) as socket:
+    with closing(websocket.create_connection(address, timeout=5, subprotocols=[reader.token])) as connected:
         for order in (
             {"type": "subscribe", "stream": "hashtag", "tag": "Tagged"},
             {"type": "subscribe", "stream": "public"},
             {"type": "unsubscribe", "stream": "public"},
         ):
-            socket.send(json.dumps(order))
+            connected.send(json.dumps(order))
         for order, status in (
             ({"type": "subscribe", "stream": "list", "list": "77"}, 404),
             ({"type": "subscribe", "stream": "nothing"}, 400),
             ({"type": "dance"}, 400),
         ):
-            socket.send(json.dumps(order))
-            assert json.loads(socket.recv())["status"] == status
+            connected.send(json.dumps(order))
+            assert json.loads(connected.recv())["status"] == status
         writer.toot("without")
         posted = writer.toot("with #tagged")
-        event = json.loads(socket.recv())
+        event = json.loads(connected.recv())
         assert (event["stream"], event["event"]) == (["hashtag", "tagged"], "update")
         assert json.loads(event["payload"])["id"] == posted["id"]
         writer.request("DELETE", f"/api/v1/statuses/{posted['id']}")
-        event = json.loads(socket.recv())
+        event = json.loads(connected.recv())
         assert (event["event"], event["payload"]) == ("delete", posted["id"])
         reader.post("/oauth/revoke", token=reader.token, **reader.keys)
-        opcode, _ = socket.recv_data()
+        opcode, _ = connected.recv_data()
         assert opcode == websocket.ABNF.OPCODE_CLOSE
-        socket.shutdown()  # `close` leaves it open then
+        connected.shutdown()  # `close` leaves it open then
     for path in ("?stream=user", "?stream=list&list=5"):
         with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
             websocket.create_connection(address + path, timeout=5)
@@ -208,3 +211,14 @@ def test_pages_of_other_origins_may_listen(sqlite_url: str) -> None:
             assert it.response.headers["Content-Type"].startswith("text/event-stream")
         urls = api.get("/api/v1/instance").json["urls"]
         assert urls == {"streaming_api": "ws://localhost"}
+
+
+def test_more_clients_reconnect_at_once_than_the_site_takes_connections(sqlite_url: str) -> None:
+    clients = 300  # waitress takes 100
+    with streaming_site(sqlite_url) as (_, pushpin), ExitStack() as stack:
+        address = (pushpin.host, pushpin.port)
+        sockets = [stack.enter_context(socket.create_connection(address, 20)) for _ in range(clients)]
+        for each in sockets:
+            each.sendall(b"GET /api/v1/streaming/public HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answers = [each.recv(12) for each in sockets]  # none waits for another's connection to end
+        assert answers.count(b"HTTP/1.1 200") > 150  # Pushpin itself refuses some of so many on a busy machine
