@@ -567,3 +567,10 @@ def test_child_process_reports_its_error():
             child.call(percentile, [], 50)
         with pytest.raises(ChildError, match="has ended"):
             child.call(os._exit, 3)
+
+
+def test_streams(ini: str, given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "streaming", ini, "--streams", "5", "--tweets", "3", *given]) == 0
+    shown = capsys.readouterr().out
+    assert "threads of the site for idle streams = 0" in shown
+    assert "ms from the commit to one of the readers, p99" in shown
