@@ -87,6 +87,24 @@ def test_streams_need_a_token_and_end_with_it(site: Site) -> None:
         Events(f"{base}/user?access_token={api.token}")
 
 
+def test_the_stream_of_a_page_ends_with_its_session(site: Site) -> None:
+    app, pushpin = site
+    ada, bob = someone(app), someone(app)
+    ada.follow(bob.username)
+    url, cookie = f"{pushpin.url}/live?timeline=home", f"ticket={ada.browser.cookies['ticket']}"
+    with pytest.raises(ConnectionError, match="401"):
+        Events(url)
+    with Events(url, first="retry", Cookie=cookie) as stream:
+        ada.post("mine is on the page already")
+        theirs = bob.post("hello")
+        assert stream.next() == ("update", str(theirs))
+        bob.delete(theirs)
+        assert stream.next() == ("delete", str(theirs))
+        ada.sign_out()
+        with pytest.raises(EOFError):
+            stream.next()
+
+
 def test_without_pushpin_streams_do_not_exist(sqlite_url: str) -> None:
     with running(settings_of(sqlite_url)) as app:
         for path in ("", "/user", "/public", "/health"):

@@ -18,7 +18,7 @@ from tweeter.devtools.servers.base import free_port, release_port
 class Events:
     """A stream of server-sent events. Raises ConnectionError if the answer is no stream."""
 
-    def __init__(self, url: str, token: str = "", **headers: str) -> None:
+    def __init__(self, url: str, token: str = "", first: str = ":", **headers: str) -> None:
         parts = urlsplit(url)
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
         self._connection = http.client.HTTPConnection(parts.netloc, timeout=10)
@@ -29,7 +29,7 @@ class Events:
             error = self.response.read().decode()
             self.close()
             raise ConnectionError(self.status, error)
-        self.read_until(":")  # it has begun
+        self.read_until(first)  # it has begun
 
     def read_until(self, beginning: str) -> str:
         """The next line that begins so. Raises EOFError at the end of the stream."""

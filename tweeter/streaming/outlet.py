@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable
-from typing import Any
+from functools import lru_cache
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -84,23 +84,32 @@ class Outlet:
 
     def publish(self, channel: Channel, event: str, payload: str) -> None:
         """Sends an event, in the form of each protocol."""
-        name = channel.name
-        stream = [channel.stream, *([channel.label] if channel.label else [])]
-        lines = json.dumps({"stream": stream, "event": event, "payload": payload}, ensure_ascii=False)
-        self._send(name, {
-            "http-stream": {"content": f"event: {event}\ndata: {payload}\n\n"}, "ws-message": {"content": lines}
-        })  # fmt: skip
+        self._send(channel.name, _formats(channel.stream, channel.label, event, payload))
 
     def close_streams(self, name: str) -> None:
         """Ends all streams with this channel."""
-        self._send(name, {"http-stream": {"action": "close"}, "ws-message": {"action": "close", "code": 4000}})
+        self._send(name, _CLOSE)
 
-    def _send(self, name: str, formats: dict[str, Any]) -> None:
-        message = json.dumps({"channel": name, "formats": formats}, ensure_ascii=False)
-        self._socket.send_multipart([name.encode(), b"J" + message.encode()])
+    def _send(self, name: str, formats: str) -> None:
+        message = f'J{{"channel":{json.dumps(name)},"formats":{formats}}}'
+        self._socket.send_multipart([name.encode(), message.encode()])
 
     def close(self) -> None:
         self._socket.disable_monitor()
         self._monitor.close()
         self._socket.close()
         self._context.term()
+
+
+_CLOSE = json.dumps({"http-stream": {"action": "close"}, "ws-message": {"action": "close", "code": 4000}})
+
+
+@lru_cache(maxsize=100)
+def _formats(stream: str, label: str, event: str, payload: str) -> str:
+    """An event for server-sent events and for WebSockets, as JSON: the same for all listeners of such streams."""
+    names = [stream, *([label] if label else [])]
+    content = json.dumps({"stream": names, "event": event, "payload": payload}, ensure_ascii=False)
+    return json.dumps(
+        {"http-stream": {"content": f"event: {event}\ndata: {payload}\n\n"}, "ws-message": {"content": content}},
+        ensure_ascii=False,
+    )
