@@ -34,12 +34,13 @@ def publish(session: Session, kinds: Kinds, forms: Mapping[str, Form], events: S
     A tweet that was deleted since is left out, and its deletion follows.
     """
     channels = [each for each in outlet.channels.values() if each.form in forms]
-    created = [event for event in events if isinstance(event, TweetCreated)]
-    if created and channels:
-        _publish_entries(session, kinds, forms, created, channels, outlet)
+    # First, because what a later event of this batch deletes is not there any more, and gets no update.
     if deleted := [event for event in events if isinstance(event, TweetsDeleted)]:
         for id_, channel in having_seen(session, kinds, channels, deleted):
             outlet.publish(channel, DELETE, str(id_))
+    created = [event for event in events if isinstance(event, TweetCreated)]
+    if created and channels:
+        _publish_entries(session, kinds, forms, created, channels, outlet)
     listening: dict[int, list[Channel]] = {}
     for channel in channels:
         if channel.stream in NOTIFYING and forms[channel.form].notices:

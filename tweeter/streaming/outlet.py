@@ -12,8 +12,8 @@ from tweeter.streaming.channels import Channel, Credential
 
 # Events that wait for each Pushpin, at most; further ones are lost. One tweet may go to each of 10,000 listeners.
 WAITING = 100_000
-SETTLED = 1.0  # seconds
-TELLING = 0.25  # seconds after it is connected in which a Pushpin tells its channels
+SETTLED = 2.0  # seconds
+TELLING = 0.5  # seconds after it is connected in which a Pushpin tells its channels
 
 
 class Outlet:
@@ -31,6 +31,9 @@ class Outlet:
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self._connected = 0.0  # when the last Pushpin was (monotonic)
         self._missing = 0
+        self._settled = False
+        # The channels of a Pushpin that was connected after `settle`: they may have missed events.
+        self.late: list[str] = []
         for address in addresses:
             self._socket.connect(address)
             self._missing += 1
@@ -45,15 +48,15 @@ class Outlet:
             if not self._missing and self.quiet:
                 break
             time.sleep(min(left, 0.02))
+        self._settled = True
 
     @property
     def quiet(self) -> bool:
-        """Whether no Pushpin was connected just now. Until then listeners that appear may have missed events."""
+        """Whether no Pushpin was connected just now, so that all have told their channels."""
         return time.monotonic() - self._connected > TELLING
 
-    def look(self) -> list[str]:
-        """Updates `channels` and `credentials`, those that have listeners now; returns the names of new ones."""
-        new: list[str] = []
+    def look(self) -> None:
+        """Updates `channels` and `credentials`: those that have listeners now."""
         while self._monitor.poll(0):
             recv_monitor_message(self._monitor)
             self._connected = time.monotonic()
@@ -62,13 +65,14 @@ class Outlet:
             try:
                 message = self._socket.recv(zmq.NOBLOCK)
             except zmq.Again:
-                return new
+                return
             name = message[1:].decode("utf-8", "replace")
             if message[:1] == b"\0":
                 self.channels.pop(name, None)
                 self.credentials.pop(name, None)
                 continue
-            new.append(name)
+            if self._settled and not self.quiet:
+                self.late.append(name)
             try:
                 if channel := Channel.parse(name):
                     self.channels[name] = channel

@@ -144,9 +144,9 @@ class Publisher:
                 outlet.close_streams(name)
             self.holds = True
             while not self._stopped.is_set():
-                new, telling = outlet.look(), not outlet.quiet
-                for name in new if telling else ():  # a Pushpin is connected again
-                    outlet.close_streams(name)
+                outlet.look()
+                while outlet.late:
+                    outlet.close_streams(outlet.late.pop())
                 self.listening = len(outlet.channels)
                 wait = self._publish_batch(lease, log_, outlet)
                 self._check(outlet)
