@@ -25,6 +25,8 @@ class Outlet:
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.SNDHWM, WAITING)
         self._socket.setsockopt(zmq.RCVHWM, 0)  # lost subscriptions would be silent streams
+        # Otherwise events would wait for a Pushpin that was killed, and reach streams that begin later.
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
         # It tells when a Pushpin is connected, after which its subscriptions arrive.
