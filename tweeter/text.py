@@ -173,6 +173,13 @@ def entities(message: str) -> Entities:
     return found
 
 
+def hashtag(name: str) -> str:
+    """The folded name of the hashtag `#name`; empty if a message cannot contain it as one hashtag."""
+    name = clean_line(name)
+    folded = fold(name)
+    return folded if entities(f"#{name}").hashtags == {folded} else ""
+
+
 def _trim_link(link: str, before: str) -> str:
     """The link without punctuation that ends a sentence, and without the end of emphasis that began `before` it."""
     return link.rstrip(_TRAILING + before if before in ("_", "~") else _TRAILING)

@@ -6,15 +6,14 @@ from tests.conftest import check_searchable, engine_on
 from tweeter.bench import fill
 from tweeter.console.progress import Lines
 from tweeter.db.sessions import make_sessions
-from tweeter.timelines import plans
-from tweeter.timelines.kinds import built_in_kinds
+from tweeter.timelines.kinds.home import Home
 
 pytestmark = pytest.mark.slow
 
 
 def test_readers_have_the_right_followees_and_every_plan_is_measured(postgresql_url):
     with engine_on(postgresql_url) as engine:
-        author = fill.AUTHORS["power law"]
+        author, home = fill.AUTHORS["power law"], Home()
         groups = fill.build(engine, author, 300, tweets=3000, followees=(10, 90), readers=2, progress=Lines())
         assert {group: len(readers) for group, readers in groups.items()} == {
             ("quiet", 10): 2, ("quiet", 90): 2, ("any", 10): 2, ("any", 90): 2, ("active", 10): 2, ("silent", 10): 2,
@@ -24,9 +23,9 @@ def test_readers_have_the_right_followees_and_every_plan_is_measured(postgresql_
             for (kind, count), readers in groups.items():
                 follows = count + (fill.SPEAKING if kind == "silent" else 0)
                 for reader in readers:
-                    assert plans._count(session, reader) == follows
-                    ids, floor, *_ = plans.backfill(session, reader, 50)
-                    every = built_in_kinds()["home"].read_ids(session, reader, 50)
+                    assert home.plans.count(session, reader) == follows + 1
+                    ids, floor, *_ = home.backfill(session, reader, 50)
+                    every = home.read_ids(session, reader, 50)
                     assert ids == [id_ for id_ in every if id_ >= floor]
         row = fill.measure_readers(engine, "power law", "active", 10, groups["active", 10], runs=1, capacity=50)
     assert row.ids == 50

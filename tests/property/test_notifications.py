@@ -48,7 +48,7 @@ def notified(site: Site) -> type[People]:
         @rule(user=whom)
         def read_some(self, user: int) -> None:
             id_ = self._user(user)
-            with self._process(0).sessions.begin() as session:
+            with self._process(0).registry.database.writing_sessions.begin() as session:
                 for notice in read_notices(session, id_, LONG)[1:2]:
                     mark_read(session, id_, notice.id)
                     self._read[id_] = max(notice.id, self._read.get(id_, 0))

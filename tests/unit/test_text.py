@@ -271,6 +271,12 @@ def test_hashtags(message: str, tags: list[str]) -> None:
 def test_hashtags_ignore_case_and_width(one: str, other: str) -> None:
     assert text.entities(f"{one} {other}").hashtags == {text.fold(one)[1:]}
     assert text.entities(one) == text.entities(other) != text.entities("")
+    assert text.hashtag(one[1:]) == text.hashtag(other[1:]) != ""
+
+
+@pytest.mark.parametrize("name", ["", "foo bar", "foo#bar", "#foo", "foo-bar", "123", "a/b", "a\x00b c", "x" * 101])
+def test_a_name_that_is_not_one_hashtag_has_none(name: str) -> None:
+    assert text.hashtag(name) == ""
 
 
 @given(st.text())

@@ -343,6 +343,9 @@ def test_lists(api: Api, app: Router, bob: Person) -> None:
     assert [each["id"] for each in api.get(f"/api/v1/accounts/{account}/lists").json] == [made["id"]]
     assert [each["id"] for each in api.get(f"/api/v1/timelines/list/{made['id']}").json] == [str(tweet)]
     assert [each["id"] for each in api.get("/api/v1/timelines/tag/TagOfLists").json] == [str(tweet)]
+    assert api.get("/api/v1/tags/%23TagOfLists").json["name"] == "tagoflists"
+    assert api.get("/api/v1/tags/foo%20bar", status=404).json == {"error": "Record not found"}
+    assert api.get("/api/v1/timelines/tag/foo%20bar").json == []
     assert api.request("PUT", path, 200, POST={"title": "others"}).json["title"] == "others"
     assert api.get("/api/v1/lists").json == [{**made, "title": "others"}]
     other = Api(app).sign_in(bob.username)

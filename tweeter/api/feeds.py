@@ -30,8 +30,7 @@ def of_profile(request: Request) -> Response:
 
 def of_tag(request: Request) -> Response:
     """The newest tweets with a hashtag."""
-    name = text.fold(text.clean_line(request.matchdict["hashtag"]))
-    if not text.entities(f"#{name}").hashtags:
+    if not (name := text.hashtag(request.matchdict["hashtag"])):
         raise HTTPNotFound("This is not a hashtag.")
     timeline = tag_timeline(request, name)
     newest = Cursor(limit=LISTED, backfill=False)

@@ -83,8 +83,7 @@ def _at(request: Request, words: str) -> tuple[str, str]:
 
 def _tags(request: Request, words: str) -> list[Tag]:
     """The hashtag of exactly this name, if a tweet has it."""
-    name = text.fold(words.lstrip("#"))
-    if not name:
+    if not (name := text.hashtag(words.lstrip("#"))):
         return []
     with request.read_session() as session:
         known = session.scalar(select(exists().where(Hashtag.tag == name)))
@@ -98,7 +97,6 @@ def _tag(request: Request, name: str) -> Tag:
 @endpoint("GET", "/api/v1/tags/{hashtag}", returns=Tag, scope="read", anonymous=True)
 def tag(request: Request, hashtag: str) -> Tag:
     """A hashtag."""
-    name = text.fold(text.clean_line(hashtag).lstrip("#"))
-    if not text.entities(f"#{name}").hashtags:
+    if not (name := text.hashtag(text.clean_line(hashtag).lstrip("#"))):
         raise Failure(404, "Record not found")
     return _tag(request, name)

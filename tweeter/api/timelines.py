@@ -60,7 +60,7 @@ def tag(
     min_id: Id | None = None, local: bool = False, remote: bool = False, only_media: bool = False,
 ) -> Any:  # fmt: skip
     """Tweets with a hashtag."""
-    timeline = tag_timeline(request, text.clean_line(hashtag).lstrip("#"))
+    timeline = tag_timeline(request, text.hashtag(text.clean_line(hashtag).lstrip("#")))
     if remote or only_media or timeline is None:
         return []
     return statuses(request, paged(request, reader(request, timeline), min(limit, MOST), max_id, since_id, min_id))

@@ -34,7 +34,7 @@ from tweeter.devtools.servers import NotInstalled
 from tweeter.ids import SEQUENCE_BITS
 from tweeter.models import Base
 from tweeter.timelines import plans
-from tweeter.timelines.kinds import built_in_kinds
+from tweeter.timelines.kinds.home import Home
 from tweeter.values import Cursor
 
 FOLLOWEES = (10, 30, 100, 300, 1000, 1500, 3000, 5000)
@@ -176,7 +176,7 @@ def measure_readers(
     """The row of readers with equally many followees."""
     sessions = make_sessions(engine)
     cursor = Cursor(limit=capacity + 1)
-    home = built_in_kinds()["home"]
+    home = Home()
     fewest = []
 
     def fill(session: Session, reader: int) -> None:
@@ -184,8 +184,8 @@ def measure_readers(
 
     contenders: dict[str, Callable[[Session, int], object]] = {
         "fill": fill,
-        "recent": lambda session, reader: plans.recent(session, reader, cursor, plans.RECENT_OF_MANY),
-        "heads": lambda session, reader: plans.heads(session, reader, cursor, plans.HEADS),
+        "recent": lambda session, reader: home.plans.recent(session, reader, cursor, plans.RECENT_OF_MANY),
+        "heads": lambda session, reader: home.plans.heads(session, reader, cursor, plans.HEADS),
         "join": lambda session, reader: home.read_ids(session, reader, capacity + 1),
     }
     seconds: dict[str, list[float]] = {name: [] for name in contenders}

@@ -26,9 +26,8 @@ class RepostingKind(TimelineKind):
 
     def __init__(self) -> None:
         super().__init__()
-        entry = aliased(Tweet, name="entry")
-        among = self._shown(entry, self._every).where(entry.id.in_(bindparam("ids", expanding=True)))
-        self._among_shown = self._with_reposts(among, self._every)
+        ids: Any = bindparam("ids", expanding=True)
+        self._among_shown, self._among_of_viewer = self._statements(lambda shown, id_: shown.where(id_.in_(ids)))
         self._below, self._below_of_viewer = map(self._reposted_below, (self._every, self._visible))
 
     def authors(self, owner: ColumnElement[int]) -> Any:
@@ -38,9 +37,12 @@ class RepostingKind(TimelineKind):
         authors = self.authors(owner).subquery("authors")
         return select(Tweet.id).join(authors, authors.c[0] == Tweet.user_id)
 
-    def shown_among(self, session: Session, owner: int, ids: Collection[int]) -> list[Entry]:
-        """Those of these entries that SQL shows, newest first."""
-        return self._entries(session, self._among_shown, {"owner": owner, "ids": list(ids)})
+    def shown_among(self, session: Session, owner: int, ids: Collection[int], viewer: Viewer = NOBODY) -> list[Entry]:
+        """Those of these entries that SQL shows to the viewer, newest first."""
+        values = {"owner": owner, "ids": list(ids)}
+        if self.filters(viewer):
+            return self._entries(session, self._among_of_viewer, values | {"viewer": viewer.id})
+        return self._entries(session, self._among_shown, values)
 
     def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
         filled = super().backfill(session, owner, capacity)
@@ -55,14 +57,14 @@ class RepostingKind(TimelineKind):
         return {tweet_id: count for tweet_id, count in rows if tweet_id is not None}
 
     def _page_statements(self) -> tuple[Select[Any], Select[Any]]:
+        return self._statements(lambda shown, id_: shown.where(within(id_)).order_by(id_.desc()).limit(LIMIT))
+
+    def _statements(self, part: Callable[[Select[Any], Any], Select[Any]]) -> tuple[Select[Any], Select[Any]]:
+        """Two statements of a part of what is shown: for most viewers, and for one who does not see all."""
         entry = aliased(Tweet, name="entry")
-
-        def page(authors: Authors) -> Select[Any]:
-            return self._shown(entry, authors).where(within(entry.id)).order_by(entry.id.desc()).limit(LIMIT)
-
-        of_viewer = page(self._visible)
-        of_viewer = of_viewer.where(self.seen(author_of(of_viewer.selected_columns.tweet_id)))
-        return self._with_reposts(page(self._every), self._every), self._with_reposts(of_viewer, self._visible)
+        every, visible = (part(self._shown(entry, authors), entry.id) for authors in (self._every, self._visible))
+        visible = visible.where(self.seen(author_of(visible.selected_columns.tweet_id)))
+        return self._with_reposts(every, self._every), self._with_reposts(visible, self._visible)
 
     def _every(self, name: str) -> Any:
         """The authors of OWNER's timeline."""

@@ -4,17 +4,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
-from tweeter.models import Relationship, hidden_from
-from tweeter.timelines import plans
+from tweeter.models import Relationship, closed_users, hidden_from
 from tweeter.timelines.kind import OWNER
-from tweeter.timelines.reposts import RepostingKind
-from tweeter.values import NOBODY, Cursor, Entry, Event, Followed, Slice, Unfollowed, Viewer
+from tweeter.timelines.plans import PlannedKind
+from tweeter.values import Event, Followed, Unfollowed
 
 
-class Home(RepostingKind):
+class Home(PlannedKind):
     """The definition is the talk's join. PostgreSQL reads the same ids faster: see `tweeter.timelines.plans`."""
 
     name = "home"
@@ -22,7 +21,12 @@ class Home(RepostingKind):
     to_followers = True
 
     def authors(self, owner: ColumnElement[int]) -> Any:
-        return plans.sources(owner)
+        followees = select(Relationship.to_user_id.label("user_id")).where(
+            Relationship.from_user_id == owner,
+            Relationship.to_user_id.not_in(closed_users),
+            Relationship.to_user_id.not_in(hidden_from(owner)),
+        )
+        return union_all(followees, select(owner))
 
     def contains(self, site: Any, owner: int, tweet_id: int) -> bool:
         author = site.author(tweet_id)
@@ -39,24 +43,6 @@ class Home(RepostingKind):
     def among(self, session: Session, owner: int, tweets: Mapping[int, int]) -> set[int]:
         followed = set(session.scalars(_FOLLOWED, {"owner": owner, "authors": list(set(tweets.values()))}))
         return {id_ for id_, author in tweets.items() if author in followed}
-
-    def read_page_quickly(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
-        if session.get_bind().dialect.name != "postgresql":
-            return self.read_page(session, owner, cursor)  # SQLite's planner chooses the better plan by itself
-        need, before = cursor.limit + 1, cursor.before
-        entries: list[Entry] = []
-        while len(entries) < need:
-            ids = plans.newest(session, owner, cursor._replace(before=before, limit=need))
-            entries += self.shown_among(session, owner, ids)
-            if len(ids) < need:
-                break
-            before = ids[-1]
-        return entries[:need]
-
-    def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
-        if session.get_bind().dialect.name == "postgresql":
-            return plans.backfill(session, owner, capacity)
-        return super().backfill(session, owner, capacity)
 
 
 _FOLLOWED = select(Relationship.to_user_id).where(

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from tweeter.errors import Missing
 from tweeter.models import List, ListMember, closed_users
-from tweeter.timelines.reposts import RepostingKind
+from tweeter.timelines.plans import PlannedKind
 from tweeter.values import Event, ListChanged, TweetCreated
 
 
-class Lists(RepostingKind):
+class Lists(PlannedKind):
     """A change of the members makes the timeline cold, as a follow does a home timeline."""
 
     name = "list"
