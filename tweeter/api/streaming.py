@@ -61,8 +61,7 @@ def _timeline(request: Request, name: str, tag: str, list_id: int) -> tuple[Time
     if name in ("public", "public:local"):
         return Timeline("public"), ""
     if kind == "hashtag":
-        folded = text.fold(text.clean_line(tag).lstrip("#"))
-        if text.entities(f"#{folded}").hashtags != {folded}:
+        if not (folded := text.hashtag(text.clean_line(tag).lstrip("#"))):
             raise Failure(400, "Missing or invalid parameter: tag")
         return tag_timeline(request, folded) or Timeline("tag"), folded
     if name == "list":
