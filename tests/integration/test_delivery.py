@@ -123,7 +123,7 @@ def test_an_event_of_a_newer_version_blocks_no_other_and_leaves_everything_cold(
     one, other = processes
     tweet = post(one, ann)
     assert home(one, ann) == home(other, ann) == [tweet]
-    with one.registry.database.writing_sessions.begin() as session:
+    with one.sessions.begin() as session:
         begin_immediate(session)
         session.execute(insert(OutboxEvent), [{"payload": '{"type":"Renamed","user_id":1}'}])
     assert one.delivery.drain(10)

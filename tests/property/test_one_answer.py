@@ -31,7 +31,7 @@ def stores(redis_server, memcached_server):
     }
 
 
-# Threads that act concurrently raise every error. A PostgreSQL that stalls with the whole machine must not be one.
+# No time limit of statements: these tests fail at any error, and PostgreSQL may stall for seconds on a busy machine.
 PATIENT = {"tweeter.sql_timeout_ms": "0"}
 
 

@@ -74,9 +74,9 @@ def test_page_equals_the_join(small, graph, kind, followees, tweets, deleted, cu
     with graph(followees, tweets, deleted) as session:
         if hidden:
             session.execute(insert(Hidden), [{"viewer_id": 2, "author_id": each} for each in hidden])
-        for whose in (NOBODY, viewer):
-            page = kind.read_page(session, READER, cursor, whose)
-            assert kind.read_page_quickly(session, READER, cursor, whose) == page
+        for each in (NOBODY, viewer):
+            page = kind.read_page(session, READER, cursor, each)
+            assert kind.read_page_quickly(session, READER, cursor, each) == page
 
 
 @of_each_kind

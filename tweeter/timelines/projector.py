@@ -193,12 +193,10 @@ class Projector:
         new = written
         while True:
             for author, ids in new.items():
-                posts = [id_ for id_ in tweets[author] if id_ not in of]
-                for key in self.kinds.keys_of_followers(ids) if posts else ():
-                    added.setdefault(key, []).extend(posts)
-                if len(posts) < len(tweets[author]):
-                    for key in self.kinds.keys_of_followers(ids, reposts=True):
-                        added.setdefault(key, []).extend(id_ for id_ in tweets[author] if id_ in of)
+                for reposts in (False, True):
+                    if theirs := [id_ for id_ in tweets[author] if (id_ in of) == reposts]:
+                        for key in self.kinds.keys_of_followers(ids, reposts):
+                            added.setdefault(key, []).extend(theirs)
             self._add(added, of)
             small = self._read_audience(written.keys())
             self._drop_former_followers(written, small)
