@@ -1,10 +1,11 @@
 """Shared fixtures: migrated databases on SQLite and PostgreSQL, the site on every backend, real servers.
 
 Transactions are really committed, because events are delivered after the commit. A fresh database is a copy of one
-that the migrations made once: a file for SQLite, a template for PostgreSQL.
+that the migrations made once: a file for SQLite, a template for PostgreSQL (`tests.support.databases`).
 """
 
 import ast
+import inspect
 import logging
 import os
 import shutil
@@ -12,23 +13,24 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from functools import cache
-from itertools import count
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
+import pyramid_jinja2
 import pytest
 import webtest
 from _pytest.logging import LogCaptureHandler
 from alembic import command
-from alembic.config import Config
 from pyramid.paster import get_appsettings
 from pyramid.router import Router
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 import tweeter
+from tests.support.databases import Databases, alembic_config, fresh_database
 from tests.support.people import Browser, Person
 from tweeter import text
 from tweeter.db.engines import make_engine
@@ -49,6 +51,8 @@ BACKENDS = {"sqlite": "sql", "postgresql": "memory"}  # the backends of the page
 hypothesis.settings.register_profile("tweeter", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("tweeter")
 
+# pyramid_jinja2 looks for its caller in the whole stack. Without the source lines, this takes 1 ms instead of 60.
+pyramid_jinja2._PackageFinder.inspect = SimpleNamespace(stack=partial(inspect.stack, 0))
 
 if sys.version_info < (3, 13):
     # Concurrent parsing in two threads (Hypothesis, and a logged traceback) raises SystemError:
@@ -98,13 +102,6 @@ def levels_of_loggers() -> dict[str | None, int]:
 # databases
 
 
-def alembic_config(url: str) -> Config:
-    """Alembic as configured by `alembic -c testing.ini`, on another database."""
-    config = Config(str(ROOT / "testing.ini"))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    return config
-
-
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "tweeter.sqlite"
@@ -120,10 +117,8 @@ def postgresql_server() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql_server: PostgreSQL) -> str:
-    postgresql_server.execute("CREATE DATABASE migrated")
-    command.upgrade(alembic_config(postgresql_server.url("migrated")), "head")
-    return "migrated"
+def postgresql_databases(postgresql_server: PostgreSQL) -> Databases:
+    return Databases(postgresql_server)
 
 
 @pytest.fixture
@@ -135,9 +130,9 @@ def sqlite_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: PostgreSQL, postgresql_template: str) -> Iterator[str]:
-    """A fresh, migrated database on PostgreSQL."""
-    with _database(postgresql_server, f"TEMPLATE {postgresql_template}") as url:
+def postgresql_url(postgresql_databases: Databases) -> Iterator[str]:
+    """An empty, migrated database on PostgreSQL."""
+    with postgresql_databases.use() as url:
         yield url
 
 
@@ -153,21 +148,8 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.sqlite'}"
     else:
-        with _database(request.getfixturevalue("postgresql_server")) as url:
+        with fresh_database(request.getfixturevalue("postgresql_server")) as url:
             yield url
-
-
-_numbers = count(1)
-
-
-@contextmanager
-def _database(server: PostgreSQL, like: str = "") -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    server.execute(f"CREATE DATABASE {name} {like}")
-    try:
-        yield server.url(name)
-    finally:
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 import shutil
 import time
+from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import text
 
+from tests.conftest import engine_on
 from tweeter.backends.table.store import TableTimelineStore
 from tweeter.db import Database
 from tweeter.db.clock import DatabaseClock
@@ -37,18 +39,16 @@ def database_at(engine, statements):
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def database(request, tmp_path_factory):
     """A database of this module: each store begins with a clear."""
-    if request.param == "sqlite":
-        template = request.getfixturevalue("sqlite_template")
-        url = f"sqlite:///{shutil.copyfile(template, tmp_path_factory.mktemp('table') / 'tweeter.sqlite')}"
-    else:
-        server = request.getfixturevalue("postgresql_server")
-        server.execute(f"CREATE DATABASE tables TEMPLATE {request.getfixturevalue('postgresql_template')}")
-        url = server.url("tables")
-    engine = make_engine(url)
-    statements = make_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
-    yield database_at(engine, statements)
-    engine.dispose()
-    statements.dispose()
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            template = request.getfixturevalue("sqlite_template")
+            url = f"sqlite:///{shutil.copyfile(template, tmp_path_factory.mktemp('table') / 'tweeter.sqlite')}"
+        else:
+            url = stack.enter_context(request.getfixturevalue("postgresql_databases").use())
+        engine = stack.enter_context(engine_on(url))
+        statements = make_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        stack.callback(statements.dispose)
+        yield database_at(engine, statements)
 
 
 def write_floor(floor):

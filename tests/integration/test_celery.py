@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, insert, select
 
 import tweeter.celery
-from tests.conftest import _database, write_ini
+from tests.conftest import write_ini
 from tweeter.cli import main
 from tweeter.devtools.servers import Redis
 from tweeter.devtools.servers.workers import CeleryWorker
@@ -96,9 +96,9 @@ class Cluster:
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq"])
-def cluster(request, postgresql_server, postgresql_template, redis_server, tmp_path_factory):
+def cluster(request, postgresql_databases, redis_server, tmp_path_factory):
     with ExitStack() as stack:
-        url = stack.enter_context(_database(postgresql_server, f"TEMPLATE {postgresql_template}"))
+        url = stack.enter_context(postgresql_databases.use())
         if request.param == "redis":
             broker = stack.enter_context(closing(Redis()))
             broker.start()

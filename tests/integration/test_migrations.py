@@ -15,7 +15,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from tests.conftest import ROOT, alembic_config, engine_on
+from tests.conftest import ROOT, engine_on
+from tests.support.databases import alembic_config
 from tweeter.models import Base
 from tweeter.models.base import in_models
 

@@ -8,8 +8,8 @@ from alembic import command
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import alembic_config
 from tests.support.children import act, home, sign_up
+from tests.support.databases import alembic_config
 from tweeter.devtools.servers import PostgreSQL
 from tweeter.devtools.servers.cluster import wait_until
 from tweeter.models import Consumer, User

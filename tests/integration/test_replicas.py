@@ -14,8 +14,9 @@ from pyramid_retry import IRetryableError
 from sqlalchemy import select, text
 from sqlalchemy.exc import DataError
 
-from tests.conftest import HERE, alembic_config, engine_on, running, settings_of, write_ini
+from tests.conftest import HERE, engine_on, running, settings_of, write_ini
 from tests.integration.test_forks import forked
+from tests.support.databases import alembic_config
 from tests.support.people import Browser, Person
 from tweeter.bench.replicas import paused_at_random
 from tweeter.cli import main

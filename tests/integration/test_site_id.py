@@ -10,8 +10,9 @@ import pytest
 from alembic import command
 from redis import Redis as Client
 
-from tests.conftest import alembic_config, engine_on, running, settings_of, write_ini
+from tests.conftest import engine_on, running, settings_of, write_ini
 from tests.integration.test_outages import two_people
+from tests.support.databases import alembic_config
 from tweeter.cli import main
 from tweeter.db.sessions import make_sessions
 from tweeter.errors import BackendUnavailable

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from alembic import command
 
-from tests.conftest import alembic_config
 from tests.support.children import Child, act, ask, done, holds, home, read, reasons, sign_up
+from tests.support.databases import alembic_config
 from tweeter.bench.chaos.history import History, Shown
 from tweeter.bench.chaos.person import Person
 from tweeter.devtools.servers import Memcached, PostgreSQL, Redis

@@ -18,7 +18,8 @@ from sqlalchemy import Engine, event, select
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.conftest import _database, alembic_config, check_searchable, engine_on
+from tests.conftest import check_searchable, engine_on
+from tests.support.databases import alembic_config, fresh_database
 from tests.support.people import Person, ids_on
 from tweeter import ids, search, text
 from tweeter.bulk.rows import bulk_rows
@@ -62,7 +63,7 @@ def _url(request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Ite
     else:
         server: PostgreSQL = request.getfixturevalue("postgresql_server")
         locale = LOCALES.get(request.param)
-        with _database(server, f"TEMPLATE template0 {locale}" if locale else "") as url:
+        with fresh_database(server, f"TEMPLATE template0 {locale}" if locale else "") as url:
             yield url
 
 

@@ -1,6 +1,7 @@
 """The base class of timeline kinds: from one SQL definition it makes the statements of pages and backfills."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -45,6 +46,8 @@ VIEWER = bindparam("viewer", type_=BigInteger)
 # A literal in the statement's text: the planner must see the limit, even if the driver prepares the statement.
 LIMIT = bindparam("limit", type_=Integer, literal_execute=True)
 
+Statements = tuple[Select[Any], Select[Any]]  # for most viewers, and for one who does not see all
+
 
 def within(id_: SQLColumnExpression[int]) -> ColumnElement[bool]:
     """The condition that a tweet is in the part of a timeline that a Cursor describes."""
@@ -70,7 +73,8 @@ def not_hidden(id_: SQLColumnExpression[int], viewer: Viewer) -> list[ColumnElem
 class TimelineKind:
     """A kind defines `name` and `tweets`, and overrides what differs from a timeline that only its owner changes.
 
-    The statements are built once: building one takes longer than running most of them.
+    Building a statement takes longer than running most of them. So a kind builds each once, when it is first needed,
+    and all sites of a process share the kinds of this package.
     """
 
     name = ""
@@ -81,14 +85,29 @@ class TimelineKind:
     reposts = False
     marks = ""
 
-    def __init__(self) -> None:
-        self.related = type(self).related_owners is not TimelineKind.related_owners
+    @cached_property
+    def related(self) -> bool:
+        return type(self).related_owners is not TimelineKind.related_owners
+
+    @cached_property
+    def refers(self) -> bool:
+        return len(self._ids.selected_columns) > 1
+
+    @cached_property
+    def _ids(self) -> Select[Any]:
         definition = self.tweets(OWNER)
         id_ = definition.selected_columns[0]
-        self.refers = len(definition.selected_columns) > 1
-        self._ids = definition.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
-        self._page, self._page_of_viewer = self._page_statements()
-        self._among = definition.where(id_.in_(bindparam("ids", expanding=True)))
+        return definition.where(within(id_)).order_by(id_.desc()).limit(LIMIT)
+
+    @cached_property
+    def _among(self) -> Select[Any]:
+        definition = self.tweets(OWNER)
+        return definition.where(definition.selected_columns[0].in_(bindparam("ids", expanding=True)))
+
+    @cached_property
+    def _page(self) -> Statements:
+        tweet_id = list(self._ids.selected_columns)[-1]
+        return _entries(self._ids), _entries(self._ids.where(self.seen(author_of(tweet_id))))
 
     def tweets(self, owner: ColumnElement[int]) -> Select[Any]:
         raise NotImplementedError
@@ -145,9 +164,7 @@ class TimelineKind:
 
     def read_page(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
         values = {"owner": owner, **cursor._asdict(), "limit": cursor.limit + 1}
-        if self.filters(viewer):
-            return self._entries(session, self._page_of_viewer, values | {"viewer": viewer.id})
-        return self._entries(session, self._page, values)
+        return self._entries(self._rows(session, self._page, values, viewer))
 
     def read_page_quickly(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
         return self.read_page(session, owner, cursor, viewer)
@@ -164,11 +181,6 @@ class TimelineKind:
         of = {id_: tweet_id for id_, tweet_id in rows[:capacity]} if self.refers else NOTHING  # noqa: C416 (of rows)
         return Slice(ids, ids[-1] if len(rows) > capacity else 0, of=of)
 
-    def _page_statements(self) -> tuple[Select[Any], Select[Any]]:
-        """The statements of a page: for most viewers, and for one who does not see all."""
-        tweet_id = list(self._ids.selected_columns)[-1]
-        return _entries(self._ids), _entries(self._ids.where(self.seen(author_of(tweet_id))))
-
     def seen(self, author: ColumnElement[int]) -> ColumnElement[bool]:
         """The condition that an author is not hidden from VIEWER, or is the timeline's owner."""
         visible = author.not_in(hidden_from(VIEWER))
@@ -178,8 +190,14 @@ class TimelineKind:
         """The user who is the owner; 0 if it is none."""
         return owner if self.of_users else 0
 
-    def _entries(self, session: Session, statement: Select[Any], values: dict[str, Any]) -> list[Entry]:
-        return [Entry(view_of(row), id_) for *row, id_ in session.execute(statement, values).all()]
+    def _rows(self, session: Session, statements: Statements, values: dict[str, Any], viewer: Viewer) -> Sequence[Any]:
+        every, visible = statements
+        if self.filters(viewer):
+            return session.execute(visible, values | {"viewer": viewer.id}).all()
+        return session.execute(every, values).all()
+
+    def _entries(self, rows: Iterable[Any]) -> list[Entry]:
+        return [Entry(view_of(row), id_) for *row, id_ in rows]
 
 
 _OWNER = select(User.id).where(User.id == bindparam("owner"), ~User.closed)

@@ -16,6 +16,7 @@ takes the ids that the plans find in time. `tweeter bench fill` measures it.
 
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, bindparam, case, func, literal_column, or_, select, true
@@ -38,9 +39,9 @@ LEAST = 21  # ids that suffice for a backfill beyond MANY authors: a page, and o
 class PlannedKind(RepostingKind):
     """A kind whose timelines may have thousands of authors. SQLite's planner chooses the better plan by itself."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.plans = Plans(self.authors)
+    @cached_property
+    def plans(self) -> "Plans":
+        return Plans(self.authors)
 
     def read_page_quickly(self, session: Session, owner: int, cursor: Cursor, viewer: Viewer = NOBODY) -> list[Entry]:
         if session.get_bind().dialect.name != "postgresql":

@@ -5,14 +5,15 @@ shows an entry unless the tweet has a newer one. Stores keep all entries, and pa
 (`tweeter.timelines.entries`), so an undone repost brings back the next newest without a backfill.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from tweeter.models import Tweet, User, closed_users, hidden_from
-from tweeter.timelines.kind import LIMIT, OWNER, TimelineKind, author_of, within
+from tweeter.timelines.kind import LIMIT, OWNER, Statements, TimelineKind, author_of, within
 from tweeter.timelines.queries import references, view_of, with_views
 from tweeter.values import NOBODY, Entry, Repost, Slice, Viewer
 
@@ -24,11 +25,18 @@ class RepostingKind(TimelineKind):
 
     reposts = True
 
-    def __init__(self) -> None:
-        super().__init__()
+    @cached_property
+    def _page(self) -> Statements:
+        return self._statements(lambda shown, id_: shown.where(within(id_)).order_by(id_.desc()).limit(LIMIT))
+
+    @cached_property
+    def _among_shown(self) -> Statements:
         ids: Any = bindparam("ids", expanding=True)
-        self._among_shown, self._among_of_viewer = self._statements(lambda shown, id_: shown.where(id_.in_(ids)))
-        self._below, self._below_of_viewer = map(self._reposted_below, (self._every, self._visible))
+        return self._statements(lambda shown, id_: shown.where(id_.in_(ids)))
+
+    @cached_property
+    def _below(self) -> Statements:
+        return self._reposted_below(self._every), self._reposted_below(self._visible)
 
     def authors(self, owner: ColumnElement[int]) -> Any:
         raise NotImplementedError
@@ -39,10 +47,7 @@ class RepostingKind(TimelineKind):
 
     def shown_among(self, session: Session, owner: int, ids: Collection[int], viewer: Viewer = NOBODY) -> list[Entry]:
         """Those of these entries that SQL shows to the viewer, newest first."""
-        values = {"owner": owner, "ids": list(ids)}
-        if self.filters(viewer):
-            return self._entries(session, self._among_of_viewer, values | {"viewer": viewer.id})
-        return self._entries(session, self._among_shown, values)
+        return self._entries(self._rows(session, self._among_shown, {"owner": owner, "ids": list(ids)}, viewer))
 
     def backfill(self, session: Session, owner: int, capacity: int) -> Slice:
         filled = super().backfill(session, owner, capacity)
@@ -51,16 +56,11 @@ class RepostingKind(TimelineKind):
     def reposted_below(
         self, session: Session, owner: int, ids: Collection[int], floor: int, viewer: Viewer = NOBODY
     ) -> Mapping[int, int]:
-        hiding = self.filters(viewer)
-        values = {"owner": owner, "ids": list(ids), "floor": floor} | ({"viewer": viewer.id} if hiding else {})
-        rows = session.execute(self._below_of_viewer if hiding else self._below, values)
+        rows = self._rows(session, self._below, {"owner": owner, "ids": list(ids), "floor": floor}, viewer)
         return {tweet_id: count for tweet_id, count in rows if tweet_id is not None}
 
-    def _page_statements(self) -> tuple[Select[Any], Select[Any]]:
-        return self._statements(lambda shown, id_: shown.where(within(id_)).order_by(id_.desc()).limit(LIMIT))
-
-    def _statements(self, part: Callable[[Select[Any], Any], Select[Any]]) -> tuple[Select[Any], Select[Any]]:
-        """Two statements of a part of what is shown: for most viewers, and for one who does not see all."""
+    def _statements(self, part: Callable[[Select[Any], Any], Select[Any]]) -> Statements:
+        """The statements of a part of what is shown."""
         entry = aliased(Tweet, name="entry")
         every, visible = (part(self._shown(entry, authors), entry.id) for authors in (self._every, self._visible))
         visible = visible.where(self.seen(author_of(visible.selected_columns.tweet_id)))
@@ -75,9 +75,9 @@ class RepostingKind(TimelineKind):
         authors = self.authors(OWNER).subquery()
         return select(authors.c[0]).where(self.seen(authors.c[0])).subquery(name)
 
-    def _entries(self, session: Session, statement: Select[Any], values: dict[str, Any]) -> list[Entry]:
+    def _entries(self, rows: Iterable[Any]) -> list[Entry]:
         entries = []
-        for id_, user_id, username, name, others, *row in session.execute(statement, values).all():
+        for id_, user_id, username, name, others, *row in rows:
             repost = None if user_id is None else Repost(id_, user_id, username, name, others)
             entries.append(Entry(view_of(row), id_, repost))
         return entries

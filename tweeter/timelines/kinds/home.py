@@ -52,5 +52,8 @@ _FOLLOWED = select(Relationship.to_user_id).where(
 )
 
 
+KIND = Home()
+
+
 def includeme(config: Configurator) -> None:
-    config.add_timeline_kind(Home())
+    config.add_timeline_kind(KIND)

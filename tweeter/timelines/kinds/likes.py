@@ -45,5 +45,8 @@ class Likes(TimelineKind):
 _LASTING = select(Like.id).where(Like.id.in_(bindparam("ids", expanding=True)))
 
 
+KIND = Likes()
+
+
 def includeme(config: Configurator) -> None:
-    config.add_timeline_kind(Likes())
+    config.add_timeline_kind(KIND)

@@ -54,5 +54,8 @@ _OF_AUTHORS = select(ListMember.user_id, ListMember.list_id).where(
 )
 
 
+KIND = Lists()
+
+
 def includeme(config: Configurator) -> None:
-    config.add_timeline_kind(Lists())
+    config.add_timeline_kind(KIND)

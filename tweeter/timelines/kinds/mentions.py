@@ -43,5 +43,8 @@ _MENTIONED = (
 )
 
 
+KIND = Mentions()
+
+
 def includeme(config: Configurator) -> None:
-    config.add_timeline_kind(Mentions())
+    config.add_timeline_kind(KIND)

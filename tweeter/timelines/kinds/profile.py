@@ -28,5 +28,8 @@ class Profile(RepostingKind):
         return (author,)
 
 
+KIND = Profile()
+
+
 def includeme(config: Configurator) -> None:
-    config.add_timeline_kind(Profile())
+    config.add_timeline_kind(KIND)

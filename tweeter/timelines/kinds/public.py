@@ -24,5 +24,8 @@ class Public(TimelineKind):
         return (0,)
 
 
+KIND = Public()
+
+
 def includeme(config: Configurator) -> None:
-    config.add_timeline_kind(Public())
+    config.add_timeline_kind(KIND)

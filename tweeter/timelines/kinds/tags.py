@@ -56,5 +56,8 @@ _OF_TWEETS = (
 )
 
 
+KIND = Tags()
+
+
 def includeme(config: Configurator) -> None:
-    config.add_timeline_kind(Tags())
+    config.add_timeline_kind(KIND)
