@@ -27,7 +27,7 @@ from tweeter.values import Cursor, Repost, Timeline
 
 pytestmark = pytest.mark.slow
 WEEK = Path(os.environ.get("TWEETER_WEEK", ROOT / "tests" / "data" / "week"))
-PEOPLE = 100  # of each kind
+PEOPLE = 100 if "TWEETER_WEEK" in os.environ else 30  # of each kind
 SHOWN = 60  # three pages
 REST = 200  # tweets that are posted after all others were loaded
 SAMPLE = 100  # people whose timelines are verified

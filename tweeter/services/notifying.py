@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tweeter import ids
+from tweeter.db.among import Among
 from tweeter.db.sessions import write
 from tweeter.models import Hidden, Notification, Notifies, Relationship, User
 
@@ -28,9 +29,7 @@ def wanted(user: Any, kind: Any, actor_id: Any) -> ColumnElement[bool]:
 
 _ID, _KIND = bindparam("new_id", type_=BigInteger), bindparam("of_kind", type_=SmallInteger)
 _ACTOR, _TWEET = bindparam("actor", type_=BigInteger), bindparam("tweet", type_=BigInteger)
-_ROWS = select(User.id, _ID, _KIND, _ACTOR, _TWEET).where(
-    User.id.in_(bindparam("users", expanding=True)), wanted(User, _KIND, _ACTOR)
-)
+_ROWS = select(User.id, _ID, _KIND, _ACTOR, _TWEET).where(Among(User.id, "users"), wanted(User, _KIND, _ACTOR))
 _INSERT: dict[str, Any] = {
     dialect: insert(Notification.metadata.tables[Notification.__tablename__])
     .from_select(["user_id", "id", "kind", "actor_id", "tweet_id"], _ROWS)
@@ -38,9 +37,7 @@ _INSERT: dict[str, Any] = {
     .returning(Notification.user_id)
     for dialect, insert in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
 }
-_TAKEN = select(Notification.user_id).where(
-    Notification.user_id.in_(bindparam("users", expanding=True)), Notification.id == _ID
-)
+_TAKEN = select(Notification.user_id).where(Among(Notification.user_id, "users"), Notification.id == _ID)
 
 
 def notify(

@@ -23,9 +23,10 @@ A relay remembers for which authors that was done, until it loses its lease or t
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, bindparam, literal_column, select, true
+from sqlalchemy import Select, literal_column, select, true
 from sqlalchemy.orm import Session
 
+from tweeter.db.among import Among
 from tweeter.db.sessions import SessionFactory, insert_new
 from tweeter.ids import MAX_ID
 from tweeter.models import Celebrity, Relationship, Tweet, User, closed_users, hidden_from
@@ -103,7 +104,7 @@ def _newest_of_each() -> Select[int]:
 _AUTHORS = (
     select(User.id, User.followers_count, Celebrity.user_id)
     .outerjoin(Celebrity, Celebrity.user_id == User.id)
-    .where(User.id.in_(bindparam("ids", expanding=True)), ~User.closed)
+    .where(Among(User.id), ~User.closed)
 )
 _FOLLOWED = (
     select(Celebrity.user_id)

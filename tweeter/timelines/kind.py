@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 from zope.interface import implementer
 
+from tweeter.db.among import Among
 from tweeter.errors import Missing
 from tweeter.interfaces import ITimelineKind
 from tweeter.models import Tweet, User, hidden_from
@@ -102,7 +103,7 @@ class TimelineKind:
     @cached_property
     def _among(self) -> Select[Any]:
         definition = self.tweets(OWNER)
-        return definition.where(definition.selected_columns[0].in_(bindparam("ids", expanding=True)))
+        return definition.where(Among(definition.selected_columns[0]))
 
     @cached_property
     def _page(self) -> Statements:

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
+from tweeter.db.among import Among
 from tweeter.models import CounterChange, Like, Tweet, User, closed_users
 from tweeter.values import Page, TweetView
 
@@ -122,20 +123,12 @@ def _changes(column: SQLColumnExpression[int]) -> ColumnElement[int]:
     return type_coerce(found.correlate(Tweet).scalar_subquery(), Integer)
 
 
-_THERE = (
-    select(Tweet.id)
-    .where(Tweet.id.in_(bindparam("ids", expanding=True)), Tweet.user_id.not_in(closed_users))
-    .subquery("page")
-)
+_THERE = select(Tweet.id).where(Among(Tweet.id), Tweet.user_id.not_in(closed_users)).subquery("page")
 _TWEETS = with_views(_THERE, _THERE.c.id).order_by(Tweet.id.desc())
 _MARKS: Any = union_all(
-    select(Like.tweet_id, literal_column("1")).where(
-        Like.user_id == bindparam("viewer"), Like.tweet_id.in_(bindparam("ids", expanding=True))
-    ),
+    select(Like.tweet_id, literal_column("1")).where(Like.user_id == bindparam("viewer"), Among(Like.tweet_id)),
     select(Tweet.repost_of_id, literal_column("0")).where(
-        Tweet.user_id == bindparam("viewer"), Tweet.repost_of_id.in_(bindparam("ids", expanding=True))
+        Tweet.user_id == bindparam("viewer"), Among(Tweet.repost_of_id)
     ),
 )
-_REFERENCES = select(Tweet.id, Tweet.repost_of_id).where(
-    Tweet.id.in_(bindparam("ids", expanding=True)), Tweet.repost_of_id.is_not(None)
-)
+_REFERENCES = select(Tweet.id, Tweet.repost_of_id).where(Among(Tweet.id), Tweet.repost_of_id.is_not(None))

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from tweeter.db.among import Among
 from tweeter.models import Tweet, User, closed_users, hidden_from
 from tweeter.timelines.kind import LIMIT, OWNER, Statements, TimelineKind, author_of, within
 from tweeter.timelines.queries import references, view_of, with_views
@@ -31,8 +32,7 @@ class RepostingKind(TimelineKind):
 
     @cached_property
     def _among_shown(self) -> Statements:
-        ids: Any = bindparam("ids", expanding=True)
-        return self._statements(lambda shown, id_: shown.where(id_.in_(ids)))
+        return self._statements(lambda shown, id_: shown.where(Among(id_)))
 
     @cached_property
     def _below(self) -> Statements:
@@ -145,7 +145,7 @@ class RepostingKind(TimelineKind):
             select(Tweet.repost_of_id, func.count())
             .join(authors, authors.c[0] == Tweet.user_id)
             .where(
-                Tweet.repost_of_id.in_(bindparam("ids", expanding=True)),
+                Among(Tweet.repost_of_id),
                 Tweet.id < bindparam("floor", type_=BigInteger),
                 *self._not_owner(Tweet),
             )

@@ -14,6 +14,7 @@ from pyramid.request import Request
 from sqlalchemy import BigInteger, Connection, Engine, bindparam, literal, select, union_all
 from sqlalchemy.orm import Session
 
+from tweeter.db.among import Among
 from tweeter.models import Block, Mute, hidden_from
 from tweeter.values import NOBODY, Cursor, Page, Timeline, Viewer
 
@@ -108,7 +109,7 @@ def page_of(request: Request, timeline: Timeline, cursor: Cursor) -> Page:
 
 
 def _pairs(name: str, mine: Any, theirs: Any) -> Any:
-    others = theirs.in_(bindparam("ids", expanding=True))
+    others = Among(theirs)
     return select(theirs.label("id"), literal(name).label("name")).where(mine == bindparam("viewer"), others)
 
 

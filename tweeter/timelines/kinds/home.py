@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
-from sqlalchemy import ColumnElement, bindparam, select, union_all
+from sqlalchemy import ColumnElement, select, union_all
 from sqlalchemy.orm import Session
 
+from tweeter.db.among import Among
 from tweeter.models import Relationship, closed_users, hidden_from
 from tweeter.timelines.kind import OWNER
 from tweeter.timelines.plans import PlannedKind
@@ -47,7 +48,7 @@ class Home(PlannedKind):
 
 _FOLLOWED = select(Relationship.to_user_id).where(
     Relationship.from_user_id == OWNER,
-    Relationship.to_user_id.in_(bindparam("authors", expanding=True)),
+    Among(Relationship.to_user_id, "authors"),
     Relationship.to_user_id.not_in(hidden_from(OWNER)),
 )
 

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from typing import Any
 
 from pyramid.config import Configurator
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from tweeter.db.among import Among
 from tweeter.models import Like, Tweet, closed_users
 from tweeter.timelines.kind import LIKED, TimelineKind
 from tweeter.values import Event, TweetLiked, TweetUnliked
@@ -42,7 +43,7 @@ class Likes(TimelineKind):
         return (event.user_id,) if isinstance(event, TweetUnliked) else super().made_cold(event)
 
 
-_LASTING = select(Like.id).where(Like.id.in_(bindparam("ids", expanding=True)))
+_LASTING = select(Like.id).where(Among(Like.id))
 
 
 KIND = Likes()

@@ -7,6 +7,7 @@ from pyramid.config import Configurator
 from sqlalchemy import ColumnElement, bindparam, or_, select
 from sqlalchemy.orm import Session
 
+from tweeter.db.among import Among
 from tweeter.errors import Missing
 from tweeter.models import List, ListMember, closed_users
 from tweeter.timelines.plans import PlannedKind
@@ -49,9 +50,7 @@ class Lists(PlannedKind):
 _LIST = select(List.id).where(List.id == bindparam("owner"), List.user_id.not_in(closed_users))
 _OF_USER = select(List.id).where(List.user_id == bindparam("user")).order_by(List.id.desc())
 _READABLE = _LIST.where(or_(~List.private, List.user_id == bindparam("viewer")))
-_OF_AUTHORS = select(ListMember.user_id, ListMember.list_id).where(
-    ListMember.user_id.in_(bindparam("ids", expanding=True))
-)
+_OF_AUTHORS = select(ListMember.user_id, ListMember.list_id).where(Among(ListMember.user_id))
 
 
 KIND = Lists()

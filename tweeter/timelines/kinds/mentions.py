@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
-from sqlalchemy import ColumnElement, Select, bindparam, exists, select
+from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.orm import Session
 
+from tweeter.db.among import Among
 from tweeter.models import Hidden, Mention, Tweet, closed_users, hidden_from
 from tweeter.timelines.kind import TimelineKind, author_of
 from tweeter.values import TweetCreated
@@ -37,7 +38,7 @@ _MENTIONED = (
     select(Mention.tweet_id, Mention.user_id)
     .join(Tweet, Tweet.id == Mention.tweet_id)
     .where(
-        Mention.tweet_id.in_(bindparam("ids", expanding=True)),
+        Among(Mention.tweet_id),
         ~exists().where(Hidden.viewer_id == Mention.user_id, Hidden.author_id == Tweet.user_id),
     )
 )

@@ -7,6 +7,7 @@ from pyramid.config import Configurator
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from tweeter.db.among import Among
 from tweeter.models import Hashtag, Tag, Tweet, closed_users
 from tweeter.timelines.kind import TimelineKind, author_of
 from tweeter.values import TweetCreated
@@ -49,11 +50,7 @@ _OF_USER = (
     .group_by(Tag.id)
     .order_by(func.max(Hashtag.tweet_id).desc(), Tag.id)
 )
-_OF_TWEETS = (
-    select(Hashtag.tweet_id, Tag.id)
-    .join(Tag, Tag.tag == Hashtag.tag)
-    .where(Hashtag.tweet_id.in_(bindparam("ids", expanding=True)))
-)
+_OF_TWEETS = select(Hashtag.tweet_id, Tag.id).join(Tag, Tag.tag == Hashtag.tag).where(Among(Hashtag.tweet_id))
 
 
 KIND = Tags()
