@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from tweeter.db.among import Among
 from tweeter.models import Hidden, Relationship, Tag
-from tweeter.streaming.among import Among
 from tweeter.streaming.channels import Channel
 from tweeter.timelines.kinds import Kinds
 from tweeter.values import TweetCreated, TweetsDeleted
@@ -107,18 +107,15 @@ def _hidden(session: Session, viewers: set[int], authors: set[int]) -> set[tuple
     return {(viewer, author) for author, viewer in _pairs(session, _HIDDEN, authors, viewers - {0})}
 
 
-def _pairs(session: Session, statement: Among, authors: Collection[int], others: Collection[int]) -> Sequence[Any]:
-    return statement.rows(session, authors=authors, others=others) if authors and others else ()
+def _pairs(session: Session, statement: Any, authors: Collection[int], others: Collection[int]) -> Sequence[Any]:
+    values = {"authors": list(authors), "others": list(others)}
+    return session.execute(statement, values).all() if authors and others else ()
 
 
-_FOLLOWING = Among(
-    lambda within: select(Relationship.to_user_id, Relationship.from_user_id).where(
-        within(Relationship.to_user_id, "authors"), within(Relationship.from_user_id, "others")
-    )
+_FOLLOWING = select(Relationship.to_user_id, Relationship.from_user_id).where(
+    Among(Relationship.to_user_id, "authors"), Among(Relationship.from_user_id, "others", many=True)
 )
-_HIDDEN = Among(
-    lambda within: select(Hidden.author_id, Hidden.viewer_id).where(
-        within(Hidden.author_id, "authors"), within(Hidden.viewer_id, "others")
-    )
+_HIDDEN = select(Hidden.author_id, Hidden.viewer_id).where(
+    Among(Hidden.author_id, "authors"), Among(Hidden.viewer_id, "others", many=True)
 )
 _TAGS = select(Tag.tag, Tag.id).where(Tag.tag.in_(bindparam("names", expanding=True)))

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Iterator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tweeter.db.among import Among
 from tweeter.models import Notification, Notifies
 from tweeter.services.notifications import Notice, read_notices
-from tweeter.streaming.among import Among
 from tweeter.values import Cursor, Event, Followed, TweetCreated, TweetLiked
 
 _Act = tuple[int, Notifies, int]  # actor, kind, id of the tweet
@@ -23,9 +23,9 @@ def new_notices(session: Session, events: Iterable[Event], users: Collection[int
             followed.add((event.follower_id, event.followee_id))
     if not acts or not users:
         return
-    actors, tweets = {actor for actor, _, _ in acts}, {tweet for _, _, tweet in acts}
-    kinds = {int(kind) for _, kind, _ in acts}
-    for user, id_, kind, actor, tweet in _ROWS.rows(session, actors=actors, kinds=kinds, tweets=tweets, users=users):
+    actors, kinds, tweets = (list(set(column)) for column in zip(*acts, strict=True))
+    values = {"actors": actors, "kinds": kinds, "tweets": tweets, "users": list(users)}
+    for user, id_, kind, actor, tweet in session.execute(_ROWS, values).all():
         if (actor, kind, tweet) in acts and (kind != Notifies.FOLLOW or (actor, user) in followed):
             for notice in read_notices(session, user, Cursor(before=id_ + 1, after=id_ - 1, limit=1)):
                 yield user, notice
@@ -44,15 +44,13 @@ def _acts(event: Event) -> list[_Act]:
     return []
 
 
-_ROWS = Among(
-    lambda within: (
-        select(Notification.user_id, Notification.id, Notification.kind, Notification.actor_id, Notification.tweet_id)
-        .where(
-            within(Notification.actor_id, "actors"),
-            within(Notification.kind, "kinds"),
-            within(Notification.tweet_id, "tweets"),
-            within(Notification.user_id, "users"),
-        )
-        .order_by(Notification.id)
+_ROWS = (
+    select(Notification.user_id, Notification.id, Notification.kind, Notification.actor_id, Notification.tweet_id)
+    .where(
+        Among(Notification.actor_id, "actors"),
+        Among(Notification.kind, "kinds"),
+        Among(Notification.tweet_id, "tweets"),
+        Among(Notification.user_id, "users", many=True),
     )
+    .order_by(Notification.id)
 )
