@@ -21,6 +21,7 @@ from pyramid.registry import Registry
 
 import tweeter
 from tests.conftest import settings_of
+from tests.support.databases import Databases
 from tests.support.streams import reconnect
 from tweeter.api.tokens import Tokens
 from tweeter.devtools.servers import Pushpin, Redis
@@ -134,11 +135,11 @@ def entry_of(status: Any) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def world(
-    postgresql_server: Any, postgresql_template: str, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
+    postgresql_databases: Databases, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    postgresql_server.execute(f"CREATE DATABASE streams TEMPLATE {postgresql_template}")
     with ExitStack() as stack:
-        yield World(stack, postgresql_server.url("streams"), redis_server, tmp_path_factory.mktemp("streams"))
+        url = stack.enter_context(postgresql_databases.use())
+        yield World(stack, url, redis_server, tmp_path_factory.mktemp("streams"))
 
 
 whom = st.integers(0, AUTHORS - 1)
