@@ -1,7 +1,7 @@
 """Likes of one tweet by many people at once, beside the same likes spread over many tweets.
 
-Processes with several threads each like tweets and take the likes back, in turns, as fast as they can: each time another
-user, in a transaction of its own. Each process also counts the likes in the background, like every process of a site. If
+Processes with several threads like tweets and take the likes back as fast as they can. Each action has another user and
+a transaction of its own. Each process also counts the likes in the background, like every process of a site. If
 transactions that like one tweet waited for each other, it would have fewer likes a second than many tweets have.
 """
 
@@ -149,7 +149,7 @@ def still_liked() -> list[tuple[int, int]]:
 
 
 def like_some(tweets: Sequence[int], likers: Sequence[Sequence[int]], seconds: float) -> list[float]:
-    """Likes tweets, or takes the likes back, in a thread for each of the groups of users. Returns the seconds of each."""
+    """Likes tweets, or takes the likes back, a thread per group of users. Returns the seconds of each action."""
     took: list[float] = []
     errors: list[Exception] = []
     deadline = time.perf_counter() + seconds
