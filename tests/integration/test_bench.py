@@ -162,6 +162,29 @@ def test_celebrities(ini, given, nothing_left, tmp_path):
     }
 
 
+def test_likes(ini, nothing_left, tmp_path, capsys):
+    path = tmp_path / "likes.json"
+    small = ["--threads", "2", "--tweets", "20", "--seconds", "0.5", "--runs", "1"]
+    assert main(["bench", "likes", ini, *small, "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert all(rate > 0 for [rate] in found["runs"].values())
+    assert ratios_of(path)["one tweet / many tweets"] > 0
+    assert "All counts are exact: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_search(ini, nothing_left, tmp_path, capsys, database):
+    path = tmp_path / "search.json"
+    words = ["--tweets", "3000", "--runs", "1", "--database", database, "--json", str(path)]
+    assert main(["bench", "search", ini, *words]) == 0
+    runs = json.loads(path.read_text())["runs"]
+    assert len([name for name in runs if not name.startswith("pg_trgm")]) == 12
+    shown = capsys.readouterr().out
+    assert "a rare word, 'quixotry': 10 tweets on the page" in shown
+    assert "pg_trgm finds other tweets" not in shown
+    assert ("The index of search has " in shown or "Not compared with pg_trgm" in shown) == (database == "postgresql")
+
+
 def test_animation(ini, given, nothing_left, tmp_path, capsys):
     page, path = tmp_path / "fan-out.html", tmp_path / "animation.json"
     words = ["--followers", "60_000", "--output", str(page), "--json", str(path)]

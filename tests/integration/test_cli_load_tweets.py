@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, make_url, select, text
 
 from tests.conftest import engine_on, write_ini
 from tests.support.loads import (  # noqa: F401
@@ -24,9 +24,10 @@ from tests.support.loads import (  # noqa: F401
 from tweeter import ids
 from tweeter.bulk import database as bulk
 from tweeter.bulk.load import links
+from tweeter.bulk.load import tweets as writing
 from tweeter.cli import main
 from tweeter.db.sessions import make_sessions
-from tweeter.models import OutboxEvent, Tweet, User
+from tweeter.models import Mention, OutboxEvent, Tweet, User
 from tweeter.models import Site as SiteRow
 from tweeter.models.imported import Unlinked
 from tweeter.services.closing import remove_some
@@ -241,3 +242,43 @@ def test_account_closed_during_the_load_is_skipped(tmp_path, ini, acting, engine
         assert usernames(session) == ["ann", "cy"]
         assert messages(session) == [f"{n} @bob" for n in range(3) for _ in ("ann", "cy")]
     check_counters(engine)
+
+
+@pytest.mark.parametrize("rights", ["SUPERUSER", "NOSUPERUSER"])
+def test_account_deleted_during_the_load_is_skipped_whatever_the_rights_of_the_role(
+    tmp_path, postgresql_url, monkeypatch, rights
+):
+    """With the right the load locks the rows to which it refers; otherwise PostgreSQL checks each reference."""
+    with engine_on(postgresql_url) as engine:
+
+        def execute(*statements: str) -> None:
+            with engine.begin() as connection:
+                for statement in statements:
+                    connection.execute(text(statement))
+
+        execute(
+            f"CREATE ROLE loader {rights} LOGIN",
+            *(f"GRANT ALL ON ALL {kind} IN SCHEMA public TO loader" for kind in ("TABLES", "SEQUENCES")),
+        )
+        give_ids = writing._give_ids
+        deleted: list[bool] = []
+
+        def give_and_delete(*arguments: Any) -> Any:
+            given = give_ids(*arguments)
+            if not deleted:
+                deleted.append(True)
+                execute("DELETE FROM users WHERE username = 'bob'")
+            return given
+
+        monkeypatch.setattr(writing, "_give_ids", give_and_delete)
+        ini = write_ini(tmp_path, make_url(postgresql_url).set(username="loader").render_as_string(hide_password=False))
+        lines = tweet("ann", "hi @bob @cy", id="a"), tweet("bob", "gone", id="b"), tweet("cy", "x", id="c")
+        try:
+            assert load_tweets(tmp_path, ini, *lines) == 0
+        finally:
+            execute("DROP OWNED BY loader", "DROP ROLE loader")
+        with make_sessions(engine)() as session:
+            assert usernames(session) == ["ann", "cy"]
+            assert messages(session) == ["hi @bob @cy", "x"]
+            assert session.scalar(select(func.count()).select_from(Mention)) == 1
+        check_counters(engine)

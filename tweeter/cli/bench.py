@@ -15,7 +15,7 @@ from tweeter.console.progress import progress
 
 BENCHMARKS = (
     "report", "delivery", "celery", "page", "memory", "fill", "outage", "relay", "mix", "latency", "replicas",
-    "celebrities", "chaos", "animation", "streaming",
+    "celebrities", "likes", "search", "chaos", "animation", "streaming",
 )  # fmt: skip
 READERS = ("compare", "model")  # of reports
 DEFAULT = "report"  # the default benchmark

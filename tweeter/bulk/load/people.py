@@ -5,7 +5,7 @@
 import time
 from functools import partial
 
-from tweeter.bulk.database import BulkDatabase
+from tweeter.bulk.database import BulkDatabase, Conflict
 from tweeter.console.progress import Progress
 
 
@@ -95,10 +95,14 @@ def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> 
     ).rowcount
     if not new:
         return 0
+    ids = database.execute(
+        "SELECT count(*) FROM (SELECT follower_id FROM load_fresh UNION SELECT followee_id FROM load_fresh) AS ids"
+    ).scalar_one()
+    database.hold("users")  # the update of the counters locks them
     database.execute(
         "INSERT INTO relationships (from_user_id, to_user_id) SELECT follower_id, followee_id FROM load_fresh"
     )
-    database.execute(
+    counted = database.execute(
         """
         UPDATE users
         SET following_count = following_count + steps.following, followers_count = followers_count + steps.followers
@@ -113,7 +117,9 @@ def _add_follows(database: BulkDatabase, after: int, last: int, again: bool) -> 
         ) AS steps
         WHERE users.id = steps.id
         """
-    )
+    ).rowcount
+    if counted < ids:
+        raise Conflict  # an account was deleted
     return new
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tweeter import ids
-from tweeter.bulk.database import BulkDatabase
+from tweeter.bulk.database import BulkDatabase, Conflict
 from tweeter.bulk.load.acts import Given, count_acts, find_originals, find_reposts
 from tweeter.bulk.load.links import arrange_links
 from tweeter.bulk.load.order import prepare_order
@@ -95,21 +95,29 @@ def write_tweets(database: BulkDatabase, progress: Progress, stage: Stage) -> No
         INSERT INTO tweets (id, user_id, message, folded, date, parent_id, repost_of_id)
         SELECT g.id, o.user_id, t.message, t.folded, {database.date("o.ms")},
             {"COALESCE(p.id, i.tweet_id)" if has_links else "NULL"}, g.about
-        {_FRESH} JOIN load_tweets AS t ON t.line = o.line {_PARENTS if has_links else ""}
+        {_FRESH} JOIN load_tweets AS t ON t.line = o.line JOIN users ON users.id = o.user_id
+        {_PARENTS if has_links else ""}
         WHERE {_OF_BATCH} ORDER BY g.n
         """
-    steps = [add, _ADD_MENTIONS, _ADD_TAGS, _ADD_HASHTAGS, _COUNT, *([_COUNT_REPLIES] if has_links else [])]
+    steps = [_ADD_TAGS, _ADD_HASHTAGS, _COUNT, *([_COUNT_REPLIES] if has_links else [])]
     for after, last, count in database.batches("load_order"):
-        database.commit(partial(_write_batch, database, steps, stage, after, last))
+        database.commit(partial(_write_batch, database, add, steps, stage, after, last))
         progress.advance(count)
 
 
-def _write_batch(database: BulkDatabase, steps: list[str], stage: Stage, after: int, last: int, again: bool) -> int:
+def _write_batch(
+    database: BulkDatabase, add: str, steps: list[str], stage: Stage, after: int, last: int, again: bool
+) -> int:
     given = _give_ids(database, stage, after, last, again)
     new = sum(row.fresh for row in given)
     database.insert_rows("load_given", Given._fields, given)
-    for step in [*(steps if new else ()), *([_KEEP_SOURCES] if stage.any_source else ())]:
+    hold_users = database.hold("users")
+    if database.execute(f"{add} {hold_users}", after=after, last=last).rowcount < new:
+        raise Conflict  # an account was deleted
+    for step in [f"{_ADD_MENTIONS} {hold_users}", *steps] if new else ():
         database.execute(step, after=after, last=last)
+    if stage.any_source:
+        database.execute(_KEEP_SOURCES.format(database.hold("tweets")), after=after, last=last)
     count_acts(database, "reposts_count", given)
     return new
 
@@ -267,7 +275,9 @@ _KEEP_SOURCES = """
     FROM load_given AS g
     JOIN load_order AS o ON o.n = g.n
     JOIN load_tweets AS t ON t.line = o.line
+    JOIN tweets ON tweets.id = g.id
     WHERE g.n > :after AND g.n <= :last AND t.source IS NOT NULL AND g.about IS NULL
+    {}
     ON CONFLICT (source_id) DO UPDATE SET tweet_id = excluded.tweet_id
     WHERE imported.tweet_id <> excluded.tweet_id
     """
