@@ -114,6 +114,7 @@ setup(
             "Mastodon.py>=2.1,<3",
             "toot>=0.51,<0.60",
             "openapi-spec-validator>=0.7,<1",
+            "schemathesis>=4.20,<5",
             *DEPLOY,
         ],
         # fabfile.py

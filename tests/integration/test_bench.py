@@ -228,10 +228,14 @@ def test_page(ini, given, nothing_left, tmp_path):
     words = ["--followees", "12", "--connections", "2", "--others", "8", "--runs", "1", "--seconds", "0.2"]
     assert main(["bench", ini, "page", *words, "--profile", "60", *given, "--json", str(path)]) == 0
     found = json.loads(path.read_text())
-    assert len(found["runs"]) == 5 * 2 + 9
+    assert len(found["runs"]) == 5 * 2 + 10
     assert all(rate > 1 for [rate] in found["runs"].values())
     ratios = ratios_of(path)
-    assert {"12 followees / 10 followees", "100 tweets from redis / hello"} <= set(ratios)
+    assert {
+        "12 followees / 10 followees",
+        "100 tweets from redis / hello",
+        "20 tweets: the API / the page",
+    } <= set(ratios)
     for backend in ("redis", "memory", "memcached", "table"):
         assert 0 < ratios[f"20 tweets from {backend} / hello"] < 1
         assert max(ratios[f"{backend}: {n} connections / the best of 2, 8"] for n in (2, 8)) == 1

@@ -224,6 +224,10 @@ def test_posting_in_all_spellings(api: Api) -> None:
     content_type, multipart = api.browser.encode_multipart([("status", "multipart"), ("media_ids[]", "")], [])
     answer = api.browser.post("/api/v1/statuses/", multipart, headers=authorization | {"Content-Type": content_type})
     assert "multipart" in answer.json["content"]
+    nameless = multipart.replace(b' name="media_ids[]"', b"")
+    assert nameless != multipart
+    answer = api.browser.post("/api/v1/statuses/", nameless, headers=authorization | {"Content-Type": content_type})
+    assert "multipart" in answer.json["content"]
     assert "query" in api.post("/api/v1/statuses?status=query").json["content"]
     assert "CW" in api.toot("text", spoiler_text="CW")["content"]
     for wrong in ({}, {"status": ""}, {"status": "x" * 141}, {"status": "x", "visibility": "direct"},

@@ -31,7 +31,7 @@ class Endpoint(NamedTuple):
     `scope` names what a token must allow; without it no token is read. `anonymous` endpoints also answer without a
     token. Those without a `user` also accept the token of an application that acts for itself.
     Those for `streams` exist only if the site has streams; there a browser sends its token in another way, because it
-    can't set headers.
+    can't set headers. `media` is the type of the answer.
     """
 
     method: str
@@ -44,6 +44,7 @@ class Endpoint(NamedTuple):
     user: bool
     limit: str
     streams: bool
+    media: str
 
 
 ENDPOINTS: list[Endpoint] = []
@@ -60,12 +61,13 @@ def endpoint(
     user: bool = True,
     limit: str = "",
     streams: bool = False,
+    media: str = "application/json",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares the decorated function as an endpoint."""
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         parameters = declared(function)
-        made = Endpoint(method, path, function, parameters, returns, scope, anonymous, user, limit, streams)
+        made = Endpoint(method, path, function, parameters, returns, scope, anonymous, user, limit, streams, media)
         ENDPOINTS.append(made)
         return function
 

@@ -104,7 +104,7 @@ def write_notifications(
             id=str(each.id),
             type=TYPES[each.kind],
             created_at=iso(date_of(each.id)),
-            account=people[each.actor_id].json,
+            account=people[each.actor_id].raw,
             status=tweets.get(each.tweet_id),
         )
         for each in listed

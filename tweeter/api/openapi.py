@@ -13,6 +13,7 @@ from tweeter.api.entities import Entity
 from tweeter.api.tokens import KNOWN
 
 REF = "#/components/schemas/{name}"
+FAILED = {"content": {"application/json": {"schema": {"$ref": REF.format(name="Error")}}}}
 BODY = ("application/x-www-form-urlencoded", "application/json", "multipart/form-data")
 
 
@@ -57,11 +58,9 @@ def _operation(each: Endpoint, schema: dict[str, Any]) -> dict[str, Any]:
         "operationId": re.sub(r"\W+", "_", f"{each.method.lower()} {each.path}").strip("_"),
         "summary": (each.function.__doc__ or "").partition("\n")[0],
         "responses": {
-            "200": {"description": "OK", "content": {"application/json": {"schema": schema}}},
-            "default": {
-                "description": "An error",
-                "content": {"application/json": {"schema": {"$ref": REF.format(name="Error")}}},
-            },
+            "200": {"description": "OK", "content": {each.media: {"schema": schema}}},
+            "4XX": {"description": "The request is refused", **FAILED},
+            "503": {"description": "The site is temporarily unavailable", **FAILED},
         },
     }
     listed = [{"name": name, "in": "path", "required": True, "schema": shape["properties"][name]} for name in in_path]

@@ -46,10 +46,9 @@ def paged(
     if found.items:
         links = [("next", "max_id", found.items[-1].id)] if found.more or min_id is not None else []
         links.append(("prev", "min_id", found.items[0].id))
-        kept = [(key, value) for key, value in request.GET.items() if key not in ("max_id", "since_id", "min_id")]
-        request.response.headers["Link"] = ", ".join(
-            f'<{request.path_url}?{urlencode([*kept, (name, id_)])}>; rel="{rel}"' for rel, name, id_ in links
-        )
+        kept = urlencode([pair for pair in request.GET.items() if pair[0] not in ("max_id", "since_id", "min_id")])
+        url = f"{request.path_url}?{kept}{'&' if kept else ''}"
+        request.response.headers["Link"] = ", ".join(f'<{url}{name}={id_}>; rel="{rel}"' for rel, name, id_ in links)
     return found.items
 
 

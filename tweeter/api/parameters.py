@@ -58,7 +58,7 @@ def _raw(request: Request) -> dict[str, Any]:
     elif request.content_type.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
         pairs += request.POST.items()
     for key, value in pairs:
-        match = _KEY.fullmatch(key)
+        match = _KEY.fullmatch(key or "")  # a part of a multipart body may lack a name
         if match is None or not isinstance(value, str):
             continue
         name, inner = match.groups()

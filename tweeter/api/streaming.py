@@ -20,6 +20,7 @@ from tweeter.values import Timeline
 from tweeter.web.views.tags import tag_timeline
 
 BEGINNING = ":)\n\n"
+EVENTS = "text/event-stream"
 
 
 class Stream(NamedTuple):
@@ -90,19 +91,21 @@ def hold(request: Request, name: str, **parameters: Any) -> Response:
     return held(channels_of(request, name, **parameters), BEGINNING)
 
 
-@endpoint("GET", "/api/v1/streaming/health", returns=str, streams=True)
+@endpoint("GET", "/api/v1/streaming/health", returns=str, streams=True, media="text/plain")
 def health(request: Request) -> Response:
     """The text OK if the site streams."""
     return Response("OK", content_type="text/plain", charset="UTF-8")
 
 
-@endpoint("GET", "/api/v1/streaming/user", returns=str, scope="read:statuses", streams=True)
+@endpoint("GET", "/api/v1/streaming/user", returns=str, scope="read:statuses", streams=True, media=EVENTS)
 def user(request: Request) -> Response:
     """The user's home timeline and notifications, as server-sent events."""
     return hold(request, "user")
 
 
-@endpoint("GET", "/api/v1/streaming/user/notification", returns=str, scope="read:notifications", streams=True)
+@endpoint(
+    "GET", "/api/v1/streaming/user/notification", returns=str, scope="read:notifications", streams=True, media=EVENTS
+)
 def user_notification(request: Request) -> Response:
     """The user's notifications, as server-sent events."""
     return hold(request, "user:notification")
@@ -117,8 +120,14 @@ def _public(path: str) -> None:
     public.__doc__ = "The public timeline, as server-sent events. There are no remote tweets, and none with media."
     public.__name__ = name.replace(":", "_")
     endpoint(
-        "GET", f"/api/v1/streaming/{path}", returns=str, scope="read:statuses", anonymous=True, streams=True
-    )(public)  # fmt: skip
+        "GET",
+        f"/api/v1/streaming/{path}",
+        returns=str,
+        scope="read:statuses",
+        anonymous=True,
+        streams=True,
+        media=EVENTS,
+    )(public)
 
 
 def _hashtag(path: str) -> None:
@@ -130,8 +139,14 @@ def _hashtag(path: str) -> None:
     hashtag.__doc__ = "The tweets with a hashtag, as server-sent events."
     hashtag.__name__ = name.replace(":", "_")
     endpoint(
-        "GET", f"/api/v1/streaming/{path}", returns=str, scope="read:statuses", anonymous=True, streams=True
-    )(hashtag)  # fmt: skip
+        "GET",
+        f"/api/v1/streaming/{path}",
+        returns=str,
+        scope="read:statuses",
+        anonymous=True,
+        streams=True,
+        media=EVENTS,
+    )(hashtag)
 
 
 for _path in ("public", "public/local", "public/remote"):
@@ -140,13 +155,13 @@ for _path in ("hashtag", "hashtag/local"):
     _hashtag(_path)
 
 
-@endpoint("GET", "/api/v1/streaming/list", returns=str, scope="read:lists", streams=True)
+@endpoint("GET", "/api/v1/streaming/list", returns=str, scope="read:lists", streams=True, media=EVENTS)
 def of_list(request: Request, list: Id = 0) -> Response:
     """The timeline of a list, as server-sent events."""
     return hold(request, "list", list=list)
 
 
-@endpoint("GET", "/api/v1/streaming/direct", returns=str, scope="read:statuses", streams=True)
+@endpoint("GET", "/api/v1/streaming/direct", returns=str, scope="read:statuses", streams=True, media=EVENTS)
 def direct(request: Request) -> Response:
     """Direct messages, as server-sent events: there are none."""
     return hold(request, "direct")

@@ -36,7 +36,10 @@ def not_a_websocket(request: Request) -> Empty:
     raise Failure(404, "This address is for WebSockets. For server-sent events add the stream's name to the path.")
 
 
-@endpoint("POST", "/api/v1/streaming", returns=str, scope="read:statuses", anonymous=True, streams=True)
+@endpoint(
+    "POST", "/api/v1/streaming", returns=str, scope="read:statuses", anonymous=True, streams=True,
+    media="application/websocket-events",
+)  # fmt: skip
 def websocket(request: Request, stream: str = "", tag: str = "", list: str = "") -> Response:
     """A WebSocket with any number of streams. Pushpin sends its messages here."""
     from tweeter.streaming import grip

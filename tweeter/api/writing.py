@@ -36,6 +36,9 @@ _HOLE: Any = msgspec.Raw(f'"{_hole}"'.encode())
 # In the order of their fields in Status.
 _HOLES = ("reblogs_count", "favourites_count", "favourited", "reblogged", "reblog", "replies_count", "account")
 _BOOL = (b"false", b"true")
+UNCOUNTED = {"replies": 0, "reposts": 0, "likes": 0}
+
+Known = tuple[tuple[int, str], ...]  # the ids and names of mentioned accounts
 
 
 class Person(NamedTuple):
@@ -44,7 +47,12 @@ class Person(NamedTuple):
     id: int
     username: str
     display_name: str
-    json: msgspec.Raw
+    json: bytes
+
+    @property
+    def raw(self) -> Any:
+        """Its JSON, to be part of an entity."""
+        return msgspec.Raw(self.json)
 
 
 class People:
@@ -86,7 +94,7 @@ class People:
                 rows = session.execute(query).all()
         loaded: dict[int | str, Person] = {}
         for user, last in rows:
-            json = msgspec.Raw(_encode(Account(**account_values(base, user, last))))
+            json = _encode(Account(**account_values(base, user, last)))
             person = Person(user.id, user.username, user.display_name, json)
             loaded[user.id] = loaded[user.username_key] = person
         return loaded
@@ -146,21 +154,37 @@ def write_statuses(
             continue
         parent = found.get((each.tweet.parent_username or "").lower())
         known = tuple((found[name].id, found[name].username) for name in mentioned if name in found)
-        tweet = replace(each.tweet, replies=0, reposts=0, likes=0)
-        json = _filled(_parts(tweet, base, known, parent.id if parent else None), each, author)
+        about = (base, known, parent.id if parent else None, each.liked, each.reposted)
+        json = _status(each.tweet, *about, author.json)
         if repost is not None and (reposter := found.get(repost.user_id)):
-            made = replace(tweet, id=repost.id, epoch_ms=_milliseconds(repost.id), parent_id=None, parent_username=None)
-            json = _filled(_parts(made, base, known, None), each, reposter, json)
+            json = _repost(each.tweet, *about, reposter.json, repost.id, json)
         written.append(msgspec.Raw(json))
     return written
 
 
-def _filled(parts: Sequence[bytes], shown: Shown, author: Person, reblog: bytes = b"null") -> bytes:
-    """The JSON of a tweet; or, with a `reblog`, that of a repost of it."""
-    tweet = shown.tweet
+@lru_cache(maxsize=FRAGMENTS)
+def _status(
+    tweet: TweetView, base: str, known: Known, parent_author: int | None, liked: bool, reposted: bool, author: bytes
+) -> bytes:
+    """The JSON of a tweet."""
+    parts = _parts(replace(tweet, **UNCOUNTED), base, known, parent_author)
+    return _filled(parts, tweet, liked, reposted, author)
+
+
+def _repost(
+    tweet: TweetView, base: str, known: Known, parent_author: int | None, liked: bool, reposted: bool, author: bytes,
+    id_: int, reblog: bytes,
+) -> bytes:  # fmt: skip
+    """The JSON of a repost of a tweet: `id_` and `author` are its own."""
+    made = replace(tweet, id=id_, epoch_ms=_milliseconds(id_), parent_id=None, parent_username=None, **UNCOUNTED)
+    return _filled(_parts(made, base, known, None), tweet, liked, reposted, author, reblog)
+
+
+def _filled(
+    parts: Sequence[bytes], tweet: TweetView, liked: bool, reposted: bool, author: bytes, reblog: bytes = b"null"
+) -> bytes:
     values = (
-        b"%d" % tweet.reposts, b"%d" % tweet.likes, _BOOL[shown.liked], _BOOL[shown.reposted], reblog,
-        b"%d" % tweet.replies, bytes(author.json),
+        b"%d" % tweet.reposts, b"%d" % tweet.likes, _BOOL[liked], _BOOL[reposted], reblog, b"%d" % tweet.replies, author
     )  # fmt: skip
     return b"".join([part for pair in zip(parts, values, strict=False) for part in pair]) + parts[-1]
 
@@ -177,9 +201,7 @@ def _names(message: str, parent_username: str | None) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=FRAGMENTS)
-def _parts(
-    tweet: TweetView, base: str, known: tuple[tuple[int, str], ...], parent_author: int | None
-) -> Sequence[bytes]:
+def _parts(tweet: TweetView, base: str, known: Known, parent_author: int | None) -> Sequence[bytes]:
     """The JSON of a tweet, split at its counts, at what the viewer did with it, at `reblog` and at its author."""
     url = f"{base}/tweets/{tweet.id}"
     written = text.entities(tweet.message)
@@ -212,7 +234,7 @@ def accounts(request: Request, users: Iterable[int]) -> list[Any]:
         return []
     with nullcontext(request.dbsession) if is_write(request) else request.read_session() as session:
         found = request.registry["people"].of(request.application_url, wanted, session)
-    return [found[id_].json for id_ in wanted if id_ in found]
+    return [found[id_].raw for id_ in wanted if id_ in found]
 
 
 def is_write(request: Request) -> bool:

@@ -6,6 +6,8 @@ stated otherwise, the page is from redis.
 """
 
 import argparse
+import http.client
+import json
 import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -13,12 +15,12 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from tweeter.bench.breakdown import breakdown
-from tweeter.bench.browser import Answer, Browser
+from tweeter.bench.browser import Address, Answer, Browser
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, rotate
 from tweeter.bench.load import Load, load
 from tweeter.bench.plain import bare, hello, in_site
-from tweeter.bench.readers import FEW, MOST, RECENT, constants, fill, sign_in
+from tweeter.bench.readers import FEW, MOST, RECENT, constants, fill, sign_in, token_of
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.web import Served, serving, site_app
 from tweeter.console.commands import CommandError, count, counts
@@ -27,9 +29,11 @@ FIRST, LARGE = SIZES = (20, MOST)  # tweets
 LEAST = (1.3, 3.0)  # targets, relative to the rival in the site
 OF_HELLO = {"redis": 0.25, "memory": 0.25, "memcached": 0.2, "table": 0.1}  # targets for a page of 20 tweets
 LARGE_OF_HELLO = 0.15
+API_OF_PAGE = 1.3  # target for 20 statuses in JSON, relative to the page of the same tweets
 OF_THE_BEST = 0.95  # target for any number of connections but one, relative to the best rate
 OURS, IN_SITE, BARE, HELLO = "tweeter", "plain templates", "bare templates of ready parts", "hello"
 COMPRESSED = "tweeter, gzip"
+API = "the API"
 MANY_FOLLOWEES = "tweeter, 20 tweets, many followees"
 WARM_UP = 0.3  # seconds before each measurement
 
@@ -78,7 +82,10 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
             sign_in(browser, identities[number].username, backend)
             return browser
 
-        sites = {backend: server(backend, site_app, scratch.settings(backend)) for backend in OF_HELLO}
+        sites = {
+            backend: server(backend, site_app, scratch.settings(backend) | {"tweeter.api": True})
+            for backend in OF_HELLO
+        }
         rivals = {
             BARE: (server("bare", bare, settings, str(scratch.folder / "bare"), shown), "/"),
             IN_SITE: (server("in_site", in_site, settings, str(scratch.folder / "in_site"), shown), "/constants"),
@@ -113,6 +120,8 @@ def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
                 with closing(few["redis"].at(served.address)) as there:
                     _check_same(few["redis"].get(path), there.get(f"{start}?limit={size}"), size)
                 ask(_named(rival, size), served, few["redis"].request(f"{start}?limit={size}"))
+        application = _statuses(site.address, token_of(few["redis"]), few["redis"].get(f"/?limit={FIRST}"))
+        ask(_named(API, FIRST), site, application)
         ask(MANY_FOLLOWEES, site, many.request(f"/?limit={FIRST}"))
         figures.add(rotate(scratch.progress, contenders, args.runs, "Pages"))
         for size in SIZES if args.profile else ():
@@ -139,6 +148,7 @@ def _compare(figures: Figures, args: argparse.Namespace, asked: Sequence[int]) -
         figures.compare(f"{size} tweets: tweeter / {BARE}", _named(OURS, size), _named(BARE, size))
         figures.compare(f"{size} tweets: gzip / uncompressed", _named(COMPRESSED, size), _named(OURS, size), least=0.9)
     first = _named(OURS, FIRST)
+    figures.compare(f"{FIRST} tweets: the API / the page", _named(API, FIRST), first, API_OF_PAGE)
     figures.compare(f"{args.followees:,} followees / {FEW} followees", MANY_FOLLOWEES, first, least=0.95)
 
 
@@ -163,3 +173,14 @@ def _check_same(ours: Answer, rival: Answer, size: int) -> None:
     one, other = (re.findall(r"<article.*?</article>", page.text, re.DOTALL) for page in (ours, rival))
     if one != other or len(one) != size:
         raise CommandError(f"The plain page does not show the same {size} tweets: {len(one)} and {len(other)}.")
+
+
+def _statuses(address: Address, token: str, page: Answer) -> bytes:
+    """An application's request for the statuses of a page. Raises CommandError if the API returns others."""
+    path, bearer = f"/api/v1/timelines/home?limit={FIRST}", f"Bearer {token}"
+    with closing(http.client.HTTPConnection(*address, timeout=60)) as connection:
+        connection.request("GET", path, headers={"Authorization": bearer})
+        found = [int(each["id"]) for each in json.load(connection.getresponse())]
+    if found != page.tweets:
+        raise CommandError(f"The API returns {found}, and the page shows {page.tweets}.")
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {bearer}\r\n\r\n".encode("ascii")

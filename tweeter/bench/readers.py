@@ -1,8 +1,10 @@
 """Two readers for `tweeter bench page`: one with few followees, one with many; both see the same newest tweets."""
 
 import http.client
+import json
 import time
 from itertools import count as numbers
+from urllib.parse import parse_qs, urlsplit
 
 from pyramid.registry import Registry
 from sqlalchemy import select
@@ -22,6 +24,7 @@ FEW = 10  # followees
 MOST = 100  # tweets on a page
 RECENT = 80  # tweets of each of the few: both timelines are full, and differ by the followees only
 PASSWORD = "only for measuring"  # noqa: S105 (no other user can reach the site)
+OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"
 WARM = 30  # seconds to wait until the store serves pages
 
 MESSAGES = (
@@ -61,6 +64,16 @@ def sign_in(browser: Browser, username: str, backend: str) -> None:
         if answer.status != http.client.OK or time.monotonic() > deadline:
             raise CommandError(f"The site does not serve pages from {backend}: {answer.status}")
         time.sleep(0.1)
+
+
+def token_of(browser: Browser) -> str:
+    """The token of an application to which the browser's user gives access."""
+    app = json.loads(browser.send("/api/v1/apps", client_name="Benchmark", redirect_uris=OUT_OF_BAND).text)
+    known = {"client_id": app["client_id"], "redirect_uri": OUT_OF_BAND}
+    allowed = browser.send("/oauth/authorize", decision="allow", response_type="code", scope="read", **known)
+    [code] = parse_qs(urlsplit(allowed.headers["Location"]).query)["code"]
+    grant = {"grant_type": "authorization_code", "client_secret": app["client_secret"]}
+    return str(json.loads(browser.send("/oauth/token", code=code, **grant, **known).text)["access_token"])
 
 
 def constants(registry: Registry, reader: Identity) -> Constants:
