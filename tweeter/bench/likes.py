@@ -107,7 +107,8 @@ def _check(registry: Registry, tweets: Sequence[int], liked: Mapping[int, int]) 
             pass
         with registry.database.sessions() as session:
             shown = {id_: view.likes for id_, view in load_tweets(session, tweets).items()}
-            rows = dict(session.execute(select(Like.tweet_id, func.count()).group_by(Like.tweet_id)).tuples().all())
+            counted = session.execute(select(Like.tweet_id, func.count()).group_by(Like.tweet_id)).all()
+            rows = {tweet_id: likes for tweet_id, likes in counted}  # noqa: C416 (dict() misunderstands a row)
         for tweet in tweets:
             if not shown[tweet] == rows.get(tweet, 0) == liked.get(tweet, 0):
                 raise CommandError(
