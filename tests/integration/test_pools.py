@@ -128,7 +128,7 @@ def test_no_request_needs_two_connections(narrow, timelines, monkeypatch):
         "/robots.txt", "/favicon.ico", "/static/style.css",
     ):  # fmt: skip
         ada.get(page)
-    for page in ("/@nobody", "/@nobody/followers", "/tweets/1", "/lab?user=nobody"):
+    for page in ("/@nobody", "/@nobody/followers", "/tweets/1", "/lab?user=nobody", "/live?timeline=home"):
         ada.get(page, 404)
     for page in ("/@ADA", "/@ADA/followers", "/@ADA/following"):
         ada.get(page, 301)

@@ -85,8 +85,12 @@ class Databases:
 
     @contextmanager
     def use(self) -> Iterator[str]:
-        """The address of an empty, migrated database."""
-        name = self._empty.pop() if self._empty else self._create()
+        """The address of an empty, migrated database with a name of its own, as stores may have it in their keys."""
+        name = f"test_{next(_numbers)}"
+        if self._empty:
+            self._server.execute(f"ALTER DATABASE {self._empty.pop()} RENAME TO {name}")
+        else:
+            self._server.execute(f"CREATE DATABASE {name} TEMPLATE {self.template}")
         try:
             yield self._server.url(name)
         finally:
@@ -94,11 +98,6 @@ class Databases:
                 self._empty.append(name)
             else:
                 self._server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-    def _create(self) -> str:
-        name = f"test_{next(_numbers)}"
-        self._server.execute(f"CREATE DATABASE {name} TEMPLATE {self.template}")
-        return name
 
     def _emptied(self, name: str) -> bool:
         with self._connected(name) as connection:
