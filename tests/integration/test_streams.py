@@ -233,7 +233,7 @@ def test_pages_of_other_origins_may_listen(sqlite_url: str) -> None:
 
 
 def test_more_clients_reconnect_at_once_than_the_site_takes_connections(sqlite_url: str) -> None:
-    """None waits until another's connection to the site is closed. Pushpin refuses some: its queues take 100 at once."""
+    """None waits until another's connection to the site is closed. Pushpin refuses some: its queues take 100."""
     waiting = 300  # waitress takes 100
     deadline = time.monotonic() + 20
     with streaming_site(sqlite_url) as (_, pushpin), ExitStack() as stack:
