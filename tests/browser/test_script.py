@@ -1,6 +1,7 @@
 """The features that the page's script adds."""
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
@@ -8,6 +9,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from tests.browser.conftest import Opener, post, press, sign_up
 from tests.support.people import PASSWORD
 from tweeter import text
+from tweeter.outbox.checkpoint import FRESH
 from tweeter.search import tweets
 
 
@@ -65,6 +67,7 @@ def test_new_tweets_are_announced_and_loaded_in_place(open_browser: Opener) -> N
     ada.get_by_label("What would you like to say?").fill("half a thought")
     for message in ("second", "third", "fourth"):
         post(bob, message)
+    time.sleep(FRESH)  # ada's page may lag behind by as much
     with ada.expect_response("**/newer?*"):
         ada.clock.fast_forward(31_000)
     expect(ada).to_have_title("(3) Home · Tweeter")
