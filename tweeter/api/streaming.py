@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from pyramid.request import Request
@@ -21,6 +22,7 @@ from tweeter.web.views.tags import tag_timeline
 
 BEGINNING = ":)\n\n"
 EVENTS = "text/event-stream"
+_stream = partial(endpoint, "GET", returns=str, streams=True, media=EVENTS)
 
 
 class Stream(NamedTuple):
@@ -97,15 +99,13 @@ def health(request: Request) -> Response:
     return Response("OK", content_type="text/plain", charset="UTF-8")
 
 
-@endpoint("GET", "/api/v1/streaming/user", returns=str, scope="read:statuses", streams=True, media=EVENTS)
+@_stream("/api/v1/streaming/user", scope="read:statuses")
 def user(request: Request) -> Response:
     """The user's home timeline and notifications, as server-sent events."""
     return hold(request, "user")
 
 
-@endpoint(
-    "GET", "/api/v1/streaming/user/notification", returns=str, scope="read:notifications", streams=True, media=EVENTS
-)
+@_stream("/api/v1/streaming/user/notification", scope="read:notifications")
 def user_notification(request: Request) -> Response:
     """The user's notifications, as server-sent events."""
     return hold(request, "user:notification")
@@ -119,15 +119,7 @@ def _public(path: str) -> None:
 
     public.__doc__ = "The public timeline, as server-sent events. There are no remote tweets, and none with media."
     public.__name__ = name.replace(":", "_")
-    endpoint(
-        "GET",
-        f"/api/v1/streaming/{path}",
-        returns=str,
-        scope="read:statuses",
-        anonymous=True,
-        streams=True,
-        media=EVENTS,
-    )(public)
+    _stream(f"/api/v1/streaming/{path}", scope="read:statuses", anonymous=True)(public)
 
 
 def _hashtag(path: str) -> None:
@@ -138,15 +130,7 @@ def _hashtag(path: str) -> None:
 
     hashtag.__doc__ = "The tweets with a hashtag, as server-sent events."
     hashtag.__name__ = name.replace(":", "_")
-    endpoint(
-        "GET",
-        f"/api/v1/streaming/{path}",
-        returns=str,
-        scope="read:statuses",
-        anonymous=True,
-        streams=True,
-        media=EVENTS,
-    )(hashtag)
+    _stream(f"/api/v1/streaming/{path}", scope="read:statuses", anonymous=True)(hashtag)
 
 
 for _path in ("public", "public/local", "public/remote"):
@@ -155,13 +139,13 @@ for _path in ("hashtag", "hashtag/local"):
     _hashtag(_path)
 
 
-@endpoint("GET", "/api/v1/streaming/list", returns=str, scope="read:lists", streams=True, media=EVENTS)
+@_stream("/api/v1/streaming/list", scope="read:lists")
 def of_list(request: Request, list: Id = 0) -> Response:
     """The timeline of a list, as server-sent events."""
     return hold(request, "list", list=list)
 
 
-@endpoint("GET", "/api/v1/streaming/direct", returns=str, scope="read:statuses", streams=True, media=EVENTS)
+@_stream("/api/v1/streaming/direct", scope="read:statuses")
 def direct(request: Request) -> Response:
     """Direct messages, as server-sent events: there are none."""
     return hold(request, "direct")
