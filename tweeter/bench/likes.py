@@ -6,10 +6,10 @@ transactions that like one tweet waited for each other, it would have fewer like
 """
 
 import argparse
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
@@ -151,24 +151,9 @@ def still_liked() -> list[tuple[int, int]]:
 
 def like_some(tweets: Sequence[int], likers: Sequence[Sequence[int]], seconds: float) -> list[float]:
     """Likes tweets, or takes the likes back, a thread per group of users. Returns the seconds of each action."""
-    took: list[float] = []
-    errors: list[Exception] = []
     deadline = time.perf_counter() + seconds
-
-    def work(number: int) -> None:
-        try:
-            took.extend(_toggle(tweets, likers[number], deadline))
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(likers))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return took
+    with ThreadPoolExecutor(len(likers)) as threads:
+        return [one for took in threads.map(lambda users: _toggle(tweets, users, deadline), likers) for one in took]
 
 
 def _toggle(tweets: Sequence[int], users: Sequence[int], deadline: float) -> list[float]:
