@@ -30,7 +30,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 import tweeter
-from tests.support.databases import Databases, alembic_config, fresh_database
+from tests.support.databases import ROOT, Databases, alembic_config, fresh_database
 from tests.support.people import Browser, Person
 from tweeter import text
 from tweeter.db.engines import make_engine
@@ -42,7 +42,6 @@ from tweeter.services.actions import Actions
 from tweeter.services.passwords import Passwords
 from tweeter.settings import merge
 
-ROOT = Path(__file__).parent.parent
 DATABASES = ["sqlite", "postgresql"]
 HERE = {"REMOTE_ADDR": "127.0.0.1"}  # of a browser on this machine
 BACKENDS = {"sqlite": "sql", "postgresql": "memory"}  # the backends of the page tests

@@ -82,6 +82,7 @@ class Databases:
         command.upgrade(alembic_config(server.url(self.template)), "head")
         with self._connected(self.template) as connection:
             self._state = self._state_of(connection)
+        assert self._state is not None, "the migrations alone fill more than a test may"
 
     @contextmanager
     def use(self) -> Iterator[str]:

@@ -47,9 +47,9 @@ class BulkDatabase:
     def hold(self, table: str) -> str:
         """The end of an INSERT … SELECT that joins the table: it locks the rows to which foreign keys will refer.
 
-        A row that was deleted meanwhile is left out. With these locks PostgreSQL need not check each new row, which
-        takes longer than inserting it: from the first call to the end of the transaction it does not, if the role may
-        set `session_replication_role`. Otherwise this is empty.
+        The INSERT leaves out rows that were deleted meanwhile. The locks make the checks of foreign keys unnecessary,
+        which take longer than the inserts. PostgreSQL skips these checks from the first call to the end of the
+        transaction, if the role may set `session_replication_role`. Otherwise this is empty.
         """
         if not self._may_hold:
             return ""
