@@ -163,13 +163,14 @@ class TweetCreated(Event, frozen=True):
 class TweetsDeleted(Event, frozen=True):
     """Tweets of one author; many at once when a closed account is removed. Their parents have fewer replies then.
 
-    Or the undo of one repost of the tweet `of`.
+    Or the undo of one repost of the tweet `of`. `reposted` says that others have reposted a tweet.
     """
 
     tweet_ids: tuple[int, ...]
     user_id: int
     parent_ids: tuple[int, ...] = ()
     of: int = 0
+    reposted: bool = False
 
 
 class TweetLiked(Event, frozen=True):

@@ -65,12 +65,13 @@ def address(app: Router) -> Iterator[str]:
 
 # toot's commands, one for each line of standard input, in a process that imports toot once.
 COMMANDS = """
-import json, sys
+import json, sys, traceback
 from click.testing import CliRunner
 from toot.cli import cli
 for line in sys.stdin:
     done = CliRunner().invoke(cli, json.loads(line))
-    print(json.dumps([done.exit_code, done.output, repr(done.exception)]), flush=True)
+    cause = "".join(traceback.format_exception(done.exception)) if done.exception else ""
+    print(json.dumps([done.exit_code, done.output, cause]), flush=True)
 """
 
 

@@ -98,11 +98,7 @@ class Client:
         self._token = token
         self.updates: dict[int, int] = {}  # {entry: tweet}
         self.deletes: set[int] = set()
-        self.connect()
-
-    def connect(self) -> None:
         self._stream = reconnect(f"{self._world.pushpin.url}/api/v1/streaming/user", self._token)
-        self.updates, self.deletes = {}, set()
         time.sleep(FRESH)  # pages lag by as much
         self.page = self.read_page()
 
@@ -169,40 +165,38 @@ def test_page_at_connect_and_events_and_page_at_reconnect_equal_sql(world: World
     ever = world.home(reader)  # what the page showed at any time
     posted: list[tuple[int, int]] = []  # author, tweet
     related = False  # since the client connected: whom the reader follows or hides
-    client = Client(world, world.token(reader))
-    for act, what in [*steps, ("post", 0), ("follow", 0), ("unmute", 0)]:
-        if act == "kill":
-            world.kill(what)
-            continue
-        try:
-            with acting(world.registry) as actions:
-                if act == "post":
-                    posted.append((authors[what], actions.post(authors[what], "hello").id))
-                elif act == "repost" and posted:
-                    actions.repost(authors[what], posted[-1][1])
-                elif act == "delete" and posted:
-                    actions.delete(*posted.pop(0))
-                elif act in ("follow", "unfollow", "mute", "unmute"):
-                    before = world.home(reader).keys()
-                    getattr(actions, act)(reader, names[what])
-        except Refused:
-            continue
-        now = world.home(reader)
-        related = related or (act in ("follow", "unfollow", "mute", "unmute") and now.keys() != before)
-        ever |= now
-    with acting(world.registry) as actions:
-        marker = actions.post(authors[0], "the last").id
-    sql = world.home(reader)
-    ever |= sql
-    assert marker in sql
-    whole = client.read_until(marker)
-    assert client.updates.items() <= ever.items(), "an event was invented"
-    assert not client.deletes & sql.keys(), "a deletion was invented"
-    if whole and not related:
-        seen = client.page | client.updates
-        shown = {tweet for entry, tweet in seen.items() if not client.deletes & {entry, tweet}}
-        assert shown == set(sql.values()), "a stream that did not end lost an event"
-    client.close()
-    client.connect()
-    assert client.page == sql
-    client.close()
+    with closing(Client(world, world.token(reader))) as client:
+        for act, what in [*steps, ("post", 0), ("follow", 0), ("unmute", 0)]:
+            if act == "kill":
+                world.kill(what)
+                continue
+            try:
+                with acting(world.registry) as actions:
+                    if act == "post":
+                        posted.append((authors[what], actions.post(authors[what], "hello").id))
+                    elif act == "repost" and posted:
+                        actions.repost(authors[what], posted[-1][1])
+                    elif act == "delete" and posted:
+                        actions.delete(*posted.pop(0))
+                    elif act in ("follow", "unfollow", "mute", "unmute"):
+                        before = world.home(reader).keys()
+                        getattr(actions, act)(reader, names[what])
+            except Refused:
+                continue
+            now = world.home(reader)
+            related = related or (act in ("follow", "unfollow", "mute", "unmute") and now.keys() != before)
+            ever |= now
+        with acting(world.registry) as actions:
+            marker = actions.post(authors[0], "the last").id
+        sql = world.home(reader)
+        ever |= sql
+        assert marker in sql
+        whole = client.read_until(marker)
+        assert client.updates.items() <= ever.items(), "an event was invented"
+        assert not client.deletes & sql.keys(), "a deletion was invented"
+        if whole and not related:
+            seen = client.page | client.updates
+            shown = {tweet for entry, tweet in seen.items() if not client.deletes & {entry, tweet}}
+            assert shown == set(sql.values()), "a stream that did not end lost an event"
+    with closing(Client(world, world.token(reader))) as client:
+        assert client.page == sql

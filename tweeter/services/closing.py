@@ -70,10 +70,10 @@ def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
     replies = Counter(parent for id_ in ids if (parent := locked[id_]) in locked and parent not in ids)
     reposted = set(references(session, ids).values())
     session.add_all(CounterChange(tweet_id=id_, reposts=-1) for id_ in sorted(reposted))
-    forget_tweets(session, ids)
     # No page shows them any more, but AccountClosed may not be applied to every store yet.
     if ids:
-        outbox.record(session, TweetsDeleted(tuple(ids), user_id, tuple(sorted({*replies, *reposted}))))
+        changed = tuple(sorted({*replies, *reposted}))
+        outbox.record(session, TweetsDeleted(tuple(ids), user_id, changed, reposted=forget_tweets(session, ids)))
         session.flush()
     for step in set(replies.values()):
         fewer = Tweet.id.in_([parent for parent, number in replies.items() if number == step])
@@ -128,13 +128,17 @@ def _remove_likes(session: Session, user_id: int, limit: int) -> int:
     return write(session, delete(Like).where(Like.user_id == user_id, Like.tweet_id >= ids[-1]))
 
 
-def forget_tweets(session: Session, ids: Iterable[int]) -> None:
-    """Marks deleted tweets that have likes or reposts, so that `remove_some_of_deleted` removes these later."""
+def forget_tweets(session: Session, ids: Iterable[int]) -> bool:
+    """Marks deleted tweets that have likes or reposts, so that `remove_some_of_deleted` removes these later.
+
+    Returns whether any has reposts.
+    """
     wanted = list(ids)
     liked = set(session.scalars(select(Like.tweet_id).where(Like.tweet_id.in_(wanted)).distinct()))
     reposted = set(session.scalars(select(Tweet.repost_of_id).where(Tweet.repost_of_id.in_(wanted)).distinct()))
     for id_ in sorted(liked | {id_ for id_ in reposted if id_ is not None}):
         insert_new(session, DeletedTweet, id=id_)
+    return bool(reposted)
 
 
 def remove_some_of_deleted(session: Session, limit: int = CHUNK) -> int:

@@ -67,9 +67,9 @@ class Tweets(Acting):
         if parent_id is not None:
             self._count_replies(parent_id, -1)
         self._wrote(user_id, tweets_count=-1)
-        forget_tweets(self._session, [tweet_id])
+        reposted = forget_tweets(self._session, [tweet_id])
         forget(self._session, (Notifies.REPLY, Notifies.MENTION), user_id, tweet_id)
-        outbox.record(self._session, TweetsDeleted((tweet_id,), user_id, parent_ids))
+        outbox.record(self._session, TweetsDeleted((tweet_id,), user_id, parent_ids, reposted=reposted))
         self._session.flush()
 
     def repost(self, user_id: int, tweet_id: int) -> Tweet:

@@ -51,7 +51,8 @@ def having_seen(
 ) -> Iterator[tuple[int, Channel]]:
     """(id, channel) for each deleted entry and each channel whose viewer may have seen it.
 
-    Who is mentioned and which hashtags there were is deleted, too: all viewers of such timelines get the id.
+    Who is mentioned, which hashtags there were, and soon who reposted it is deleted, too: all viewers of such
+    timelines get the id.
     """
     found: list[tuple[TweetsDeleted, Channel]] = []
     for name, owners in _by_kind(session, channels).items():
@@ -59,7 +60,8 @@ def having_seen(
         events = [event for event in deleted if kind.reposts or not event.of]
         audience = _of_author(session, kind, owners, {event.user_id for event in events})
         for event in events:
-            for owner in owners if kind.related else audience[event.user_id]:
+            anyone = kind.related or (kind.reposts and event.reposted)
+            for owner in owners if anyone else audience[event.user_id]:
                 found += [(event, channel) for channel in owners[owner]]
     hidden = _hidden(session, {channel.viewer for _, channel in found}, {event.user_id for event, _ in found})
     for event, channel in found:
