@@ -125,6 +125,7 @@ def on_screen(home: Path, wanted: str) -> None:
 def test_toot(toot: Toot, home: Path, app: Router, address: str) -> None:
     ada, bob = Person(Browser(app), "Ada"), Person(Browser(app), "bob")
     theirs = bob.post("Good morning from bob")
+    shutil.rmtree(home / "toot", ignore_errors=True)  # toot would know a former site with the same port
     toot("login_cli", "-i", address, "-e", "ada", "-p", PASSWORD)
     assert "@Ada" in toot("whoami")
     assert "@bob" in toot("search", "bob")
