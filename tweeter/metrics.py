@@ -87,6 +87,15 @@ OUTSTANDING = Gauge("tweeter_fan_out_chunks_outstanding", "Chunks that workers h
 BROKER_UP = Gauge(
     "tweeter_broker_up", "1 while this process can send chunks to the broker, 0 while it cannot", ["queue"]
 )
+STREAMED = Gauge(
+    "tweeter_stream_channels", "Timelines with streams, counted for each viewer, in the publishing process"
+)
+STREAM_EVENTS = Counter("tweeter_stream_events", "Events sent to the streams of one timeline and viewer", ["event"])
+STREAM_DELAY = Histogram(
+    "tweeter_stream_delay_seconds",
+    "Seconds from the commit of an event until Pushpin got it for the last stream",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
 OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox; beyond 10,000 the span of their ids")
 OUTBOX_SECONDS = Gauge("tweeter_outbox_oldest_seconds", "Seconds since the oldest row in the outbox, 0 without one")
 

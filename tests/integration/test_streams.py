@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import websocket
 from mastodon import Mastodon, StreamListener
+from prometheus_client import REGISTRY
 from pyramid.router import Router
 
 from tests.conftest import running, settings_of
@@ -78,6 +79,26 @@ def test_those_who_saw_a_repost_learn_of_the_deletion_of_the_tweet(site: Site) -
         assert (name, status["id"], status["reblog"]["id"]) == ("update", repost, theirs)
         author.request("DELETE", f"/api/v1/statuses/{theirs}")
         assert stream.next() == ("delete", theirs)
+
+
+def test_metrics_show_the_streams_and_the_delay_of_their_events(site: Site) -> None:
+    app, pushpin = site
+    ada = someone(app)
+    api = Api(app).sign_in(ada.username)
+    shown = {
+        "updates": ("tweeter_stream_events_total", {"event": "update"}),
+        "delays": ("tweeter_stream_delay_seconds_count", {}),
+    }
+    before = {name: REGISTRY.get_sample_value(*sample) or 0 for name, sample in shown.items()}
+    with closing(Events(f"{pushpin.url}/api/v1/streaming/user", api.token)) as stream:
+        api.toot("Hello")
+        assert stream.next()[0] == "update"
+        assert REGISTRY.get_sample_value("tweeter_stream_channels") == 1
+    assert REGISTRY.get_sample_value(*shown["updates"]) == before["updates"] + 1
+    deadline = time.monotonic() + 10
+    while REGISTRY.get_sample_value(*shown["delays"]) == before["delays"]:  # after it was sent
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_streams_need_a_token_and_end_with_it(site: Site) -> None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from tweeter.metrics import STREAM_EVENTS, child
 from tweeter.streaming.channels import Channel, Credential
 
 # Events that wait for each Pushpin, at most; further ones are lost. One tweet may go to each of 10,000 listeners.
@@ -90,6 +91,7 @@ class Outlet:
 
     def publish(self, channel: Channel, event: str, payload: str) -> None:
         """Sends an event, in the form of each protocol."""
+        child(STREAM_EVENTS, event).inc()
         self._send(channel.name, _formats(channel.stream, channel.label, event, payload))
 
     def close_streams(self, name: str) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from pyramid.registry import Registry
@@ -24,6 +25,7 @@ from tweeter.delivery.lease import Lease, LostLease
 from tweeter.delivery.locks import make_lease
 from tweeter.delivery.wakeup import POLL, Wakeups
 from tweeter.interfaces import ITimelineKinds
+from tweeter.metrics import STREAM_DELAY, STREAMED
 from tweeter.outbox import consumers
 from tweeter.outbox.checkpoint import VERSION, Checkpoint, decode, encode
 from tweeter.outbox.log import Log, LoggedEvent, Position
@@ -148,6 +150,7 @@ class Publisher:
                 while outlet.late:
                     outlet.close_streams(outlet.late.pop())
                 self.listening = len(outlet.channels)
+                STREAMED.set(self.listening)
                 wait = self._publish_batch(lease, log_, outlet)
                 self._check(outlet)
                 if wait:
@@ -155,6 +158,7 @@ class Publisher:
             self._record(log_, "")
         finally:
             self.holds = False
+            STREAMED.set(0)
             outlet.close()
 
     def _continue(self, log_: Log) -> bool:
@@ -196,6 +200,9 @@ class Publisher:
         try:
             with self._sessions() as session:
                 publish(session, self._kinds, self.forms, events, outlet)
+            now = datetime.now(UTC)
+            for logged in batch:
+                STREAM_DELAY.observe(max(0.0, (now - logged.date).total_seconds()))
         except SQLAlchemyError:
             raise
         except Exception:
