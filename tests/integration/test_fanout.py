@@ -11,7 +11,7 @@ from tweeter.backends.redis.store import RedisTimelineStore
 from tweeter.backends.redis.url import open_url
 from tweeter.backends.redis.wire import Wire
 from tweeter.delivery.lease import LostLease
-from tweeter.models import Hidden, Relationship, Tweet, User
+from tweeter.models import Hidden, List, ListMember, Relationship, Tweet, User
 from tweeter.models.base import now
 from tweeter.timelines import followers, projector, streams
 from tweeter.timelines.hydrate import Hydrator
@@ -86,6 +86,18 @@ def warm(store, users, kind="home"):
 def held(store, user, kind="home"):
     found = store.read(f"{kind}:{user}", Cursor().before, 10)
     return None if found is None else found.ids
+
+
+def test_an_author_on_many_lists_is_fanned_out_in_parts(fan_out, store, crowd):
+    lists = range(1, 8)
+    with crowd.begin() as session:
+        session.execute(insert(List), [{"id": each, "user_id": 2, "name": "x"} for each in lists])
+        session.execute(insert(ListMember), [{"list_id": each, "user_id": AUTHOR} for each in lists])
+    warm(store, lists, "list")
+    written = set()  # how many lists had the tweet when the lease was proven
+    fan_out.begin(lambda: written.add(sum(held(store, each, "list") == [TWEET] for each in lists)))
+    list(fan_out.deliver(TweetCreated(TWEET, AUTHOR)))
+    assert written == {0, 3, 6, 7}
 
 
 @pytest.mark.parametrize("limit", [1, 5, 12, 100])

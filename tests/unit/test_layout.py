@@ -75,7 +75,7 @@ def test_values_import_nothing_but_ids() -> None:
 
 # From the bottom up: a room imports only rooms below it. Rooms on one line don't import each other.
 ROOMS = """
-errors ids interfaces measure text
+batches errors ids interfaces measure text
 values masking
 declarations metrics logs
 plugins sockets

@@ -14,19 +14,16 @@ from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import TypeVar
 
 from pyramid.config import Configurator
 from zope.interface import implementer
 
+from tweeter.batches import batched
 from tweeter.interfaces import IBulkStore, ITogetherStore, ITweetCache
 from tweeter.measure import round_trip
 from tweeter.metrics import count_damaged
 from tweeter.settings import Setting
 from tweeter.values import NOTHING, Slice, TweetView, referring
-
-T = TypeVar("T")
 
 LOCKED = 500  # timelines written per acquisition of the lock, during which readers wait
 SETTINGS = {
@@ -34,13 +31,6 @@ SETTINGS = {
     "tweeter.memory.tweets": Setting(int, 200_000, 1, "Tweets kept; the least recently read go first."),
 }
 FILL_SECONDS = 30.0  # a backfill that takes longer was abandoned by its reader
-
-
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Like itertools.batched, which Python has from 3.12 on."""
-    left = iter(items)
-    while batch := list(islice(left, size)):
-        yield batch
 
 
 class _Entry:

@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+from tweeter.batches import batched
 from tweeter.bench import posting
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, percentile, rotate
@@ -23,7 +24,7 @@ from tweeter.bench.given import redis_client
 from tweeter.bench.machinery import PATIENT, by_hand, machinery
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.warm import RedisKey, shuffled
-from tweeter.bulk.rows import bulk_rows, in_parts
+from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError, count, counts, natural
 from tweeter.delivery.messages import LARGE, SMALL
 from tweeter.devtools.servers import RabbitMQ, Redis
@@ -140,7 +141,7 @@ def _warm(scratch: Scratch, settings: dict[str, Any], site: _Site) -> None:
             first = Timeline("home", audience[0])
             timelines.page(first, Cursor(limit=1))
             timeline = RedisKey(client, timelines.store.name_of(first.key).encode())
-            for part in in_parts(shuffled(audience, 1), SHOWN):
+            for part in batched(shuffled(audience, 1), SHOWN):
                 timeline.copy(timeline.stem, part)
                 scratch.progress.advance(len(part))
 

@@ -11,7 +11,7 @@ from pymemcache.exceptions import MemcacheError
 from redis.exceptions import RedisClusterException, RedisError
 
 from tweeter.backends.memcached import addresses
-from tweeter.bulk.rows import in_parts
+from tweeter.batches import batched
 from tweeter.console.commands import CommandError, describe
 
 AT_ONCE = 1000  # keys per request
@@ -45,7 +45,7 @@ def memcached_client(servers: str) -> Iterator[Client]:
 def clean_redis(url: str, prefix: str) -> None:
     """Removes every key with the prefix."""
     with redis_client(url) as client:
-        for names in in_parts(client.scan_iter(match=f"{prefix}*", count=AT_ONCE), AT_ONCE):
+        for names in batched(client.scan_iter(match=f"{prefix}*", count=AT_ONCE), AT_ONCE):
             client.unlink(*names)
 
 

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from tweeter.batches import batched
 from tweeter.bench.contender import Answers, Contender, contenders
 from tweeter.bench.figures import rotated
 from tweeter.bench.graphs import Numbers, Planted, plant, power_law
@@ -12,7 +13,6 @@ from tweeter.bench.plan import Plan
 from tweeter.bench.schema import Cost, Measurement, summarize
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.world import write_world
-from tweeter.bulk.rows import in_parts
 from tweeter.console.progress import Progress
 from tweeter.values import Cursor, Timeline
 
@@ -57,7 +57,7 @@ def warm_up(every: Sequence[Contender], site: Site, progress: Progress) -> None:
     materialized = [contender for contender in every if contender.materialized]
     progress.phase("Warming timelines", len(site.planted.fans) * len(materialized))
     for contender in materialized:
-        for users in in_parts(site.planted.fans, 100):
+        for users in batched(site.planted.fans, 100):
             for user in users:
                 contender.timelines.page(Timeline("home", user + 1), Cursor())
             progress.advance(len(users))

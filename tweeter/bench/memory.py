@@ -12,11 +12,12 @@ from typing import NamedTuple
 from pyramid.registry import Registry
 from sqlalchemy import Engine, text
 
+from tweeter.batches import batched
 from tweeter.bench.figures import Figures
 from tweeter.bench.given import memcached_client, redis_client
 from tweeter.bench.machinery import caught_up
 from tweeter.bench.scratch import Scratch
-from tweeter.bulk.rows import bulk_rows, in_parts
+from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError, count
 from tweeter.ids import generate_id
 from tweeter.interfaces import ITimelines
@@ -99,7 +100,7 @@ def _measure(scratch: Scratch, registry: Registry, site: _Site, figures: Figures
     _read(registry, [first])  # includes one-time costs: scripts, connections, the tweets
     scratch.progress.phase(f"Filling {backend}", len(others))
     before = used()
-    for some in in_parts(others, 100):
+    for some in batched(others, 100):
         _read(registry, some)
         scratch.progress.advance(len(some))
     figures.add({f"{backend}, warm": [(used() - before) / len(others) / KB]})

@@ -18,12 +18,13 @@ from typing import Any
 from pyramid.registry import Registry
 from sqlalchemy import Engine, insert, text
 
+from tweeter.batches import batched
 from tweeter.bench import posting
 from tweeter.bench.children import Child
 from tweeter.bench.figures import Figures, percentile, rotate
 from tweeter.bench.machinery import PATIENT, by_hand, caught_up, machinery
 from tweeter.bench.scratch import Scratch
-from tweeter.bulk.rows import bulk_rows, in_parts
+from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError, count
 from tweeter.ids import generate_id
 from tweeter.interfaces import IDelivery, ITimelines
@@ -109,7 +110,7 @@ class _Relay:
             self._scratch.progress.phase(f"{self._backend}: catching up with {events:,} events", None)
             made = ({"payload": encode(TweetCreated(*each)), "date": now()} for each in zip(ids, by, strict=True))
             with registry.database.writing_sessions.begin() as session:
-                for part in in_parts(made, 10_000):
+                for part in batched(made, 10_000):
                     session.execute(insert(OutboxEvent), part)
             delivery = registry.getUtility(IDelivery)
             began = time.perf_counter()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import redis
 
-from tweeter.bulk.rows import in_parts
+from tweeter.batches import batched
 from tweeter.console.commands import CommandError
 from tweeter.devtools.servers import find
 from tweeter.devtools.talk import deliver
@@ -58,7 +58,7 @@ def bare_memcached(connection: socket.socket, stem: bytes, followers: Sequence[i
     end = b" 0 0 8\r\n%b\r\n" % id.to_bytes(8)
     began = time.perf_counter()
     sent = lines = size = 0
-    for some in chain(in_parts(followers, MEMCACHED_AT_ONCE), [[]]):
+    for some in chain(batched(followers, MEMCACHED_AT_ONCE), [[]]):
         before = sent
         connection.sendall(b"".join([b"append %b%d%b" % (stem, follower, end) for follower in some]))
         sent += len(some)

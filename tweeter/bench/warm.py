@@ -13,7 +13,7 @@ from pymemcache.client.base import Client
 from redis.crc import key_slot
 from sqlalchemy import Engine, insert, literal, select
 
-from tweeter.bulk.rows import in_parts
+from tweeter.batches import batched
 from tweeter.console.commands import CommandError
 from tweeter.models import StoredTimeline, TimelineEntry
 
@@ -43,7 +43,7 @@ class RedisKey:
 
     def copy(self, stem: bytes, numbers: Sequence[int], digits: int = 0) -> None:
         """Creates the key `stem` + number for each number, zero-padded to at least `digits`."""
-        for part in in_parts(numbers, AT_ONCE):
+        for part in batched(numbers, AT_ONCE):
             for server, names in _servers(self._client, [b"%b%0*d" % (stem, digits, number) for number in part]):
                 server.eval(RESTORE, 0, self._content, self._milliseconds, *names)
 
@@ -69,7 +69,7 @@ class MemcachedValue:
 
     def copy(self, numbers: Sequence[int]) -> None:
         """Sets `stem` + number for each number, without an expiry."""
-        for part in in_parts(numbers, AT_ONCE):
+        for part in batched(numbers, AT_ONCE):
             *names, last = (b"%b%d" % (self.stem, number) for number in part)
             self._client.set_many(dict.fromkeys(names, self._data), noreply=True)
             if not self._client.set(last, self._data, noreply=False):  # also waits until the others are stored
@@ -81,7 +81,7 @@ def copy_rows(engine: Engine, kind: str, owner: int, owners: Sequence[int]) -> N
     with engine.begin() as connection:
         [original] = connection.execute(select(StoredTimeline).filter_by(kind=kind, owner=owner)).mappings()
         values = {name: value for name, value in original.items() if name not in ("id", "owner")}
-        for part in in_parts(owners, AT_ONCE):
+        for part in batched(owners, AT_ONCE):
             connection.execute(insert(StoredTimeline), [values | {"owner": each} for each in part if each != owner])
         entries = select(StoredTimeline.id, TimelineEntry.tweet_id).join(TimelineEntry, literal(True))
         connection.execute(

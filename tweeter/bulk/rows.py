@@ -4,20 +4,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import islice, repeat, starmap
-from typing import Any, TypeVar
+from itertools import repeat, starmap
+from typing import Any
 
 from sqlalchemy import Engine, text
 from sqlalchemy.schema import CreateIndex, DropIndex
 
+from tweeter.batches import batched
 from tweeter.bulk.database import BulkDatabase
 from tweeter.console.progress import Progress
 from tweeter.ids import date_of
 from tweeter.models import Base
 from tweeter.models.base import now
 from tweeter.text import entities, fold
-
-T = TypeVar("T")
 
 AT_ONCE = 50_000
 COUNTERS = (
@@ -27,12 +26,6 @@ COUNTERS = (
 )
 SEARCH = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_tweets_search'"  # which the models do not have
 TABLES = ("users", "relationships", "tweets", "hashtags")
-
-
-def in_parts(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The values in lists of this size."""
-    rest = iter(values)
-    return iter(lambda: list(islice(rest, size)), [])
 
 
 @lru_cache(maxsize=1000)  # made messages recur
@@ -146,7 +139,7 @@ class Rows:
         self, table: str, name: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], count: int
     ) -> None:
         self._progress.phase(name, count)
-        for some in in_parts(rows, AT_ONCE):
+        for some in batched(rows, AT_ONCE):
             with self._database.staging():
                 self._database.insert_rows(table, columns, some)
             self._progress.advance(len(some))

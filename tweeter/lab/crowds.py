@@ -11,8 +11,8 @@ from pyramid.registry import Registry
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from tweeter.batches import batched
 from tweeter.bulk.database import BulkDatabase
-from tweeter.bulk.rows import in_parts
 from tweeter.db.sessions import write
 from tweeter.lab import accounts
 from tweeter.lab.jobs import Job, Phase
@@ -38,7 +38,7 @@ def gather(registry: Registry, size: int, job: Job) -> tuple[int, list[int]]:
     if missing:
         phase = job.phase("Accounts created", len(missing), "accounts")
         with closing(BulkDatabase(registry.database.engine)) as database:
-            for chunk in in_parts(missing, CHUNK):
+            for chunk in batched(missing, CHUNK):
                 database.commit(lambda _, chunk=chunk: _make(database, author, chunk))  # type: ignore[misc]
                 phase.advance(len(chunk))
             database.analyze("users", "relationships")

@@ -13,8 +13,8 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import outbox
+from tweeter.batches import batched
 from tweeter.bulk.database import BulkDatabase
-from tweeter.bulk.rows import in_parts
 from tweeter.db.sessions import write
 from tweeter.ids import EPOCH_MS, SEQUENCE_BITS, date_of, first_id_of_ms
 from tweeter.lab import accounts
@@ -50,7 +50,7 @@ def make(registry: Registry, job: Job) -> None:
         readers = accounts.missing(session, "lab_follows_", list(READERS.values()))
     with closing(BulkDatabase(registry.database.engine)) as database:
         phase = job.phase("Authors and their tweets", len(authors), "authors")
-        for chunk in in_parts(authors, CHUNK):
+        for chunk in batched(authors, CHUNK):
             database.commit(lambda _, chunk=chunk: _add_authors(database, chunk))  # type: ignore[misc]
             phase.advance(len(chunk))
         phase = job.phase("Readers", len(readers), "readers")

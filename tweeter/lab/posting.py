@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pyramid.registry import Registry
 
-from tweeter.bulk.rows import in_parts
+from tweeter.batches import batched
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import ITimelineKinds, IWarmingStore
 from tweeter.lab import crowds
@@ -69,7 +69,7 @@ def _prepare(backend: Backend, followers: list[int], phase: Phase, read: Callabl
     """Makes the followers' timelines warm, as if each had just opened their home page; without `read`, cold."""
     store = backend.store
     attempts = ATTEMPTS
-    for chunk in in_parts(followers, CHUNK):
+    for chunk in batched(followers, CHUNK):
         keys = [Timeline("home", follower).key for follower in chunk]
         while True:
             try:

@@ -15,7 +15,7 @@ import redis
 from markupsafe import Markup
 from pyramid.registry import Registry
 
-from tweeter.bulk.rows import in_parts
+from tweeter.batches import batched
 from tweeter.devtools import talk
 from tweeter.errors import BackendUnavailable
 from tweeter.lab.comparison import noise
@@ -108,7 +108,7 @@ def _talk_lane(
                 delivered.count(done)
 
         try:
-            for chunk in in_parts(followers, CHUNK):
+            for chunk in batched(followers, CHUNK):
                 pipeline = client.pipeline(transaction=False)
                 for follower in chunk:
                     pipeline.zadd(f"{stem}{follower}", {str(id_): id_ for id_ in [*older, 1]})
@@ -117,7 +117,7 @@ def _talk_lane(
                 phase.advance(len(chunk))
             yield run
         finally:
-            for chunk in in_parts(followers, CHUNK):
+            for chunk in batched(followers, CHUNK):
                 client.unlink(*(f"{stem}{follower}" for follower in chunk))
 
 

@@ -7,6 +7,7 @@ timeline that cannot be merged without a race is dropped, because cold is always
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+from tweeter.batches import batched
 from tweeter.db.sessions import SessionFactory
 from tweeter.interfaces import IBulkStore, ITimelineStore
 from tweeter.timelines import followers, queries, streams
@@ -205,8 +206,9 @@ class Projector:
                 break
             new = {author: array("q", set(ids).difference(written[author])) for author, ids in new.items()}
             written, added = written | small, {}
-        if related := self._related(created):
-            self._add(related, of)
+        related = self._related(created)
+        for keys in batched(related, streams.CHUNK):  # an author may be on very many lists
+            self._add({key: related[key] for key in keys}, of)
         self.guard()
         # Parents show how many replies they have, tweets how many reposts.
         if parents := {event.of or event.parent_id or 0 for event in created} - {0}:

@@ -24,6 +24,7 @@ from tweeter.backends.redis.commands import pack
 from tweeter.backends.redis.lists import newest, parse
 from tweeter.backends.redis.url import open_url
 from tweeter.backends.redis.wire import Wire
+from tweeter.batches import batched
 from tweeter.bench import posting
 from tweeter.bench.children import Child
 from tweeter.bench.delivery import DURABLE
@@ -32,7 +33,7 @@ from tweeter.bench.given import redis_client
 from tweeter.bench.machinery import PATIENT, caught_up, machinery, post
 from tweeter.bench.scratch import Scratch
 from tweeter.bench.warm import RedisKey, shuffled
-from tweeter.bulk.rows import bulk_rows, in_parts
+from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError
 from tweeter.ids import MAX_ID, generate_id
 from tweeter.interfaces import IDelivery, ITimelines
@@ -255,7 +256,7 @@ def _compared(
     with redis_client(scratch.redis) as client, registry.database.sessions() as session:
         rows = session.execute(statement.execution_options(yield_per=10 * AT_ONCE))
         expected = ((follower, [id_ for _, id_ in pairs]) for follower, pairs in groupby(rows, itemgetter(0)))
-        for some in in_parts(expected, AT_ONCE):
+        for some in batched(expected, AT_ONCE):
             pipeline = client.pipeline(transaction=False)
             for follower, _ in some:
                 pipeline.lrange(store.name_of(Timeline("home", follower).key), 0, -1)
