@@ -116,8 +116,9 @@ class Page(NamedTuple):
         """Makes a page from at most `limit` + 1 entries; the extra one shows that another page follows."""
         page = entries[:limit]
         older = page[-1].id if len(entries) > limit else None
-        reposts = {entry.tweet.id: entry.repost for entry in page if entry.repost}
-        places = {entry.tweet.id: entry.id for entry in page if entry.id != entry.tweet.id}
+        moved = [entry for entry in page if entry.id != entry.tweet.id]
+        reposts = {entry.tweet.id: entry.repost for entry in moved if entry.repost}
+        places = {entry.tweet.id: entry.id for entry in moved}
         return cls(tuple([entry.tweet for entry in page]), older, reposts, places)
 
     def place(self, tweet: TweetView) -> int:

@@ -49,9 +49,11 @@ class Arranger:
             return tweet.user_id not in hidden and (not moment or not moment.removed or moment.shows(timeline, tweet))
 
         if not of or not kind.reposts:
-            tweets = self._hydrated(timeline, found, [of.get(id_, id_) for id_ in ids] if of else ids)
-            pairs = ((id_, tweets[of.get(id_, id_)]) for id_ in ids)
-            return [Entry(tweet, id_) for id_, tweet in pairs if tweet and shows(tweet)]
+            places = [of.get(id_, id_) for id_ in ids] if of else ids
+            tweets = self._hydrated(timeline, found, places)
+            all_ = not hidden and not (moment and moment.removed)
+            pairs = zip(ids, map(tweets.__getitem__, places), strict=True)
+            return [Entry(tweet, id_) for id_, tweet in pairs if tweet and (all_ or shows(tweet))]
         reasons = _reasons(found.slice, ids)
         tweets = self._hydrated(timeline, found, [*reasons, *(id_ for each in reasons.values() for id_ in each)])
         entries: list[Entry] = []

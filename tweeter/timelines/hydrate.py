@@ -43,7 +43,7 @@ class Hydrator:
             found |= self.cache.get_many([id_ for id_ in wanted if id_ not in found])
         if outdated is not None:
             found = {id_: tweet for id_, tweet in found.items() if tweet is None or not outdated(tweet)}
-        missing = [id_ for id_ in wanted if id_ not in found]
+        missing = [id_ for id_ in wanted if id_ not in found] if len(found) < len(wanted) else []
         self._hits.inc(len(wanted) - len(missing))
         if missing:
             self._misses.inc(len(missing))

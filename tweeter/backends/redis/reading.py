@@ -85,9 +85,10 @@ class TimelineReader:
         sort = ("SORT", name, "DESC", "LIMIT", 0, limit + SPARE, "GET", "#", "GET", f"{self._tweets()}*")
         names = [self._prefix + each for each in beside]
         calls = self._calls(name, ("LINDEX", name, 0), sort)
-        calls += [call for each in names for call in self._calls(each, ("LRANGE", each, 0, -1))]
+        calls += [call for each in names for call in (("LRANGE", each, 0, -1), ("PTTL", each))]
         checkpoint, header, left, pairs, *rest = self._keeping(calls)
-        others = [self._whole(each, rest[3 * place : 3 * place + 3]) for place, each in enumerate(names)]
+        answers = zip(names, rest[::2], rest[1::2], strict=True)
+        others = [self._whole(each, (checkpoint, *answer)) for each, *answer in answers]
         if header is None or (isinstance(header, bytes) and header.startswith(b"t")):
             return None, {}, others
         tweets: dict[int, TweetView | None] = {}

@@ -111,6 +111,8 @@ def _since(page: Page, me: int | None) -> str:
 
 def _entries(page: Page) -> list[tuple[int, int]]:
     """The id and the author of each entry: of the repost, if one places the tweet."""
+    if not page.places:
+        return [(each.id, each.user_id) for each in page.tweets]
     return [(page.place(each), page.reposts.get(each.id, each).user_id) for each in page.tweets]
 
 
