@@ -385,6 +385,10 @@ def test_notifications(app: Router, api: Api, ada: Person, bob: Person) -> None:
     assert api.get("/api/v1/notifications?types[]=follow&types[]=poll").json == found[:1]
     assert api.get("/api/v1/notifications?types[]=poll").json == []
     assert api.get("/api/v1/notifications?exclude_types[]=mention").json == found[:3]
+    mine, bobs = found[1]["status"]["account"]["id"], found[0]["account"]["id"]
+    assert api.get(f"/api/v1/notifications?account_id={bobs}").json == found
+    assert api.get(f"/api/v1/notifications?account_id={mine}").json == []
+    assert api.get(f"/api/v1/notifications?account_id={2**63 - 1}").json == []
     api.send_json("/api/v1/markers", {"notifications": {"last_read_id": found[1]["id"]}})
     assert api.get("/api/v1/notifications/unread_count").json == {"count": 1}
     other.post(f"/api/v1/notifications/{found[0]['id']}/dismiss", 404)

@@ -32,13 +32,16 @@ TYPES = {kind: name for name, kinds in KINDS.items() for kind in kinds}
 @endpoint("GET", "/api/v1/notifications", returns=list[Notification], scope="read:notifications")
 def notifications(
     request: Request, limit: int = DEFAULT, types: list[str] = [], exclude_types: list[str] = [],
-    max_id: Id | None = None, since_id: Id | None = None, min_id: Id | None = None,
+    account_id: Id | None = None, max_id: Id | None = None, since_id: Id | None = None, min_id: Id | None = None,
 ) -> Any:  # fmt: skip
-    """Notifications of the user, newest first; of these types, if any are given. This does not mark them as read."""
+    """Notifications of the user, newest first; of these types and this account, if any are given.
+
+    This does not mark them as read.
+    """
     kinds = _kinds(types or KINDS) & ~_kinds(exclude_types)
 
     def read(cursor: Cursor) -> Found:
-        found = _read(request, cursor, kinds)
+        found = _read(request, cursor, kinds, account_id or 0)
         return Found(found[: cursor.limit], len(found) > cursor.limit)
 
     return _written(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
@@ -79,9 +82,9 @@ def _kinds(types: Iterable[str]) -> int:
     return reduce(or_, (int(KINDS[name]) for name in types if name in KINDS), 0)
 
 
-def _read(request: Request, cursor: Cursor, kinds: int = sum(Notifies)) -> list[Notice]:
+def _read(request: Request, cursor: Cursor, kinds: int = sum(Notifies), actor: int = 0) -> list[Notice]:
     with request.registry.database.read_sessions() as session:
-        return read_notices(session, request.identity.id, cursor, kinds)
+        return read_notices(session, request.identity.id, cursor, kinds, actor)
 
 
 def _written(request: Request, notices: Iterable[Notice]) -> list[Any]:
