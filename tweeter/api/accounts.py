@@ -168,15 +168,15 @@ def blocks(
 
 
 @endpoint("GET", "/api/v1/suggestions", returns=list[Account], scope="read:accounts")
-def suggestions_v1(request: Request) -> Any:
+def suggestions_v1(request: Request, limit: int = LISTED) -> Any:
     """People to follow, as on the pages."""
-    return accounts(request, [user.id for user in people_to_follow(request)])
+    return accounts(request, [user.id for user in people_to_follow(request)][: max(1, limit)])
 
 
 @endpoint("GET", "/api/v2/suggestions", returns=list[Suggestion], scope="read:accounts")
-def suggestions(request: Request) -> list[Suggestion]:
+def suggestions(request: Request, limit: int = LISTED) -> list[Suggestion]:
     """People to follow, as on the pages."""
-    return [Suggestion(account=account) for account in suggestions_v1(request)]
+    return [Suggestion(account=account) for account in suggestions_v1(request, limit)]
 
 
 @endpoint("GET", "/api/v1/accounts/{id}/featured_tags", returns=Nothing, anonymous=True, scope="read:accounts")

@@ -11,7 +11,7 @@ from tweeter.api.endpoints import endpoint, iso
 from tweeter.api.entities import Empty, Notification
 from tweeter.api.entries import shown_of
 from tweeter.api.errors import Failure
-from tweeter.api.paging import DEFAULT, MOST, Found, paged
+from tweeter.api.paging import Found, paged
 from tweeter.api.parameters import Id
 from tweeter.api.writing import People, write_statuses
 from tweeter.db.sessions import SessionFactory
@@ -20,6 +20,7 @@ from tweeter.models import Notifies
 from tweeter.services.notifications import Notice, read_notices, remove_notices
 from tweeter.values import Cursor
 
+LISTED, MOST = 40, 80
 KINDS = {
     "mention": Notifies.MENTION | Notifies.REPLY,
     "favourite": Notifies.LIKE,
@@ -31,7 +32,7 @@ TYPES = {kind: name for name, kinds in KINDS.items() for kind in kinds}
 
 @endpoint("GET", "/api/v1/notifications", returns=list[Notification], scope="read:notifications")
 def notifications(
-    request: Request, limit: int = DEFAULT, types: list[str] = [], exclude_types: list[str] = [],
+    request: Request, limit: int = LISTED, types: list[str] = [], exclude_types: list[str] = [],
     account_id: Id | None = None, max_id: Id | None = None, since_id: Id | None = None, min_id: Id | None = None,
 ) -> Any:  # fmt: skip
     """Notifications of the user, newest first; of these types and this account, if any are given.
