@@ -303,6 +303,8 @@ def test_errors_and_headers(api: Api, app: Router) -> None:
     assert refused.json["error"]
     assert refused.headers["Allow"] == "GET"
     anonymous = Browser(app)
+    [node] = anonymous.get("/.well-known/nodeinfo").json["links"]
+    assert anonymous.get(node["href"]).json["metadata"]["upstream"] == {"name": "mastodon"}
     assert anonymous.get("/api/v1/instance").json["urls"] == {"streaming_api": ""}
     assert anonymous.get("/api/v2/instance").json["configuration"]["urls"] == {"streaming": ""}
     assert anonymous.get("/api/v1/timelines/home", status=401).json == {"error": "The access token is invalid"}

@@ -174,5 +174,6 @@ def nodeinfo(request: Request) -> dict[str, Any]:
         "services": {"inbound": [], "outbound": []},
         "openRegistrations": True,
         "usage": {"users": {"total": counts.users, "activeMonth": counts.active}, "localPosts": counts.tweets},
-        "metadata": {},
+        # Some applications (all that use megalodon) read here which API a site with an unknown name speaks.
+        "metadata": {"upstream": {"name": "mastodon"}},
     }
