@@ -189,6 +189,11 @@ def hashtag(name: str) -> str:
     return folded if entities(f"#{name}").hashtags == {folded} else ""
 
 
+def written_hashtag(name: str) -> str:
+    """Like `hashtag`, for a name as people and applications write it: it may begin with #."""
+    return hashtag(clean_line(name).lstrip("#"))
+
+
 def _trim_link(link: str, before: str) -> str:
     """The link without punctuation that ends a sentence, and without the end of emphasis that began `before` it."""
     return link.rstrip(_TRAILING + before if before in ("_", "~") else _TRAILING)

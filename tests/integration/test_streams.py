@@ -39,7 +39,7 @@ def test_streams_say_what_happens(site: Site) -> None:
     made = reader.post("/api/v1/lists", title="friends").json["id"]
     account = reader.get(f"/api/v1/accounts/lookup?acct={bob.username}").json["id"]
     reader.post(f"/api/v1/lists/{made}/accounts", **{"account_ids[]": account})
-    paths = ("user", "public", "public/local", f"list?list={made}", "hashtag?tag=Unheard")
+    paths = ("user", "public", "public/local", f"list?list={made}", "hashtag?tag=%23Unheard")
     streams = [Events(f"{base}/{path}", reader.token) for path in paths]
     nobody = Events(f"{base}/public")
     posted = writer.toot("Hello #unheard")
@@ -207,7 +207,7 @@ def test_a_websocket_has_several_streams(site: Site) -> None:
         writer.toot("without")
         posted = writer.toot("with #tagged")
         event = json.loads(connected.recv())
-        assert (event["stream"], event["event"]) == (["hashtag", "tagged"], "update")
+        assert (event["stream"], event["event"]) == (["hashtag", "Tagged"], "update")
         assert json.loads(event["payload"])["id"] == posted["id"]
         writer.request("DELETE", f"/api/v1/statuses/{posted['id']}")
         event = json.loads(connected.recv())

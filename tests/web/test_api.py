@@ -67,6 +67,9 @@ def test_status(api: Api, ada: Person, bob: Person) -> None:
     assert api.get(f"/api/v1/statuses/{reply['id']}", 404).json["error"] == "Record not found"
     found = api.get(f"/api/v1/statuses?id[]={first['id']}&id[]={reply['id']}").json
     assert ids(found) == [first["id"]]
+    [version] = api.get(f"/api/v1/statuses/{first['id']}/history").json
+    shown = api.get(f"/api/v1/statuses/{first['id']}").json
+    assert version == {name: shown[name] for name in version}
 
 
 def test_context(api: Api) -> None:
@@ -109,6 +112,26 @@ def test_paging(api: Api) -> None:
         assert walked == newest
 
 
+def test_a_page_of_several_hashtags(api: Api) -> None:
+    posted = [api.toot(f"{number} #{'several' if number % 3 else 'other'} #n{number}")["id"] for number in range(12)]
+    newest = posted[::-1]
+    tags = "/api/v1/timelines/tag/several?"
+    both = f"{tags}any[]=other&any[]=unheard&"
+    assert ids(api.get(both).json) == newest
+    walked, url = [], f"{both}limit=5"
+    while url:
+        page = api.get(url)
+        walked += ids(page.json)
+        following = re.match(r'<([^>]+)>; rel="next"', page.headers.get("Link", ""))
+        url = following[1] if following else ""
+    assert walked == newest
+    assert ids(api.get(f"{both}limit=3&min_id={posted[2]}").json) == posted[3:6][::-1]
+    assert ids(api.get(f"{both}all[]=%23N3&limit=3").json) == [posted[3]]
+    assert ids(api.get(f"{tags}all[]=n4&all[]=n5").json) == []
+    assert ids(api.get(f"{both}none=n11&none=n9&limit=2").json) == [posted[10], posted[8]]
+    assert ids(api.get(f"{tags}none[]=n11&limit=2").json) == [posted[10], posted[8]]
+
+
 def test_account_statuses_without_replies_are_full_pages(api: Api) -> None:
     root = api.toot("root")["id"]
     for _ in range(25):
@@ -120,7 +143,7 @@ def test_account_statuses_without_replies_are_full_pages(api: Api) -> None:
     assert api.get(f"/api/v1/accounts/{me}/statuses?pinned=1").json == []
 
 
-def test_accounts_and_relationships(api: Api, ada: Person, bob: Person) -> None:
+def test_accounts_and_relationships(app: Router, api: Api, ada: Person, bob: Person) -> None:
     other = api.get(f"/api/v1/accounts/lookup?acct={bob.username}@localhost").json
     for query in (f"id={other['id']}", f"id[]={other['id']}", f"id[]={other['id']}&id[]={other['id']}"):
         assert [each["following"] for each in api.get(f"/api/v1/accounts/relationships?{query}").json] == [False]
@@ -130,6 +153,15 @@ def test_accounts_and_relationships(api: Api, ada: Person, bob: Person) -> None:
     assert ids(api.get(f"/api/v1/accounts/{me['id']}/following").json) == [other["id"]]
     assert ids(api.get(f"/api/v1/accounts/{other['id']}/followers").json) == [me["id"]]
     assert ids(api.get(f"/api/v1/accounts/search?q={bob.username}&following=1").json) == [other["id"]]
+    assert me["role"]["name"] == ""
+    assert ids(api.get(f"/api/v1/accounts?id[]={me['id']}&id[]=999999&id[]={other['id']}").json) == [
+        me["id"],
+        other["id"],
+    ]
+    bobs = Api(app).sign_in(bob.username)
+    assert bobs.post(f"/api/v1/accounts/{me['id']}/remove_from_followers").json["followed_by"] is False
+    assert api.get(f"/api/v1/accounts/{me['id']}/following").json == []
+    assert api.post(f"/api/v1/accounts/{other['id']}/follow").json["following"] is True
     bob.post("Follow me")
     assert other["id"] not in ids(api.get("/api/v1/suggestions").json)
     bare = api.browser.post(
@@ -259,6 +291,8 @@ def test_errors_and_headers(api: Api, app: Router) -> None:
     assert posted.headers["X-RateLimit-Reset"].endswith("Z")
     assert posted.headers["Access-Control-Allow-Origin"] == "*"
     for path, status in (("/api/v1/nothing", 404), ("/api/v1/accounts/ada", 404), ("/api/v1/streaming", 404),
+                         (f"/api/v1/statuses/{'9' * 30}", 404), (f"/api/v1/accounts/{2**63}", 404),
+                         ("/api/v1/statuses/007", 404),
                          ("/api/v1/timelines/home?limit=x", 422), ("/api/v1/timelines/home?max_id=-1", 422),
                          ("/api/v1/timelines/home?q=%ff", 400),
                          ("/.well-known/oauth-authorization-server", 404)):  # fmt: skip
@@ -269,6 +303,10 @@ def test_errors_and_headers(api: Api, app: Router) -> None:
     assert refused.json["error"]
     assert refused.headers["Allow"] == "GET"
     anonymous = Browser(app)
+    [node] = anonymous.get("/.well-known/nodeinfo").json["links"]
+    assert anonymous.get(node["href"]).json["metadata"]["upstream"] == {"name": "mastodon"}
+    assert anonymous.get("/api/v1/instance").json["urls"] == {"streaming_api": ""}
+    assert anonymous.get("/api/v2/instance").json["configuration"]["urls"] == {"streaming": ""}
     assert anonymous.get("/api/v1/timelines/home", status=401).json == {"error": "The access token is invalid"}
     assert anonymous.get("/api/v1/timelines/public", headers={"Authorization": "Bearer x"}, status=401)
     assert anonymous.get("/api/v1/instance", headers={"Authorization": "Bearer x"}).json
@@ -344,6 +382,11 @@ def test_lists(api: Api, app: Router, bob: Person) -> None:
     account = api.get(f"/api/v1/accounts/lookup?acct={bob.username}").json["id"]
     api.post(f"{path}/accounts", **{"account_ids[]": account})
     assert [each["id"] for each in api.get(f"{path}/accounts").json] == [account]
+    mine = api.get("/api/v1/accounts/verify_credentials").json["id"]
+    api.post(f"{path}/accounts", **{"account_ids[]": mine})
+    assert len(api.get(f"{path}/accounts?limit=1").json) == 1
+    assert {each["id"] for each in api.get(f"{path}/accounts?limit=0").json} == {mine, account}
+    api.request("DELETE", f"{path}/accounts?account_ids={mine}", 200)
     assert [each["id"] for each in api.get(f"/api/v1/accounts/{account}/lists").json] == [made["id"]]
     assert [each["id"] for each in api.get(f"/api/v1/timelines/list/{made['id']}").json] == [str(tweet)]
     assert [each["id"] for each in api.get("/api/v1/timelines/tag/TagOfLists").json] == [str(tweet)]
@@ -385,6 +428,10 @@ def test_notifications(app: Router, api: Api, ada: Person, bob: Person) -> None:
     assert api.get("/api/v1/notifications?types[]=follow&types[]=poll").json == found[:1]
     assert api.get("/api/v1/notifications?types[]=poll").json == []
     assert api.get("/api/v1/notifications?exclude_types[]=mention").json == found[:3]
+    mine, bobs = found[1]["status"]["account"]["id"], found[0]["account"]["id"]
+    assert api.get(f"/api/v1/notifications?account_id={bobs}").json == found
+    assert api.get(f"/api/v1/notifications?account_id={mine}").json == []
+    assert api.get(f"/api/v1/notifications?account_id={2**63 - 1}").json == []
     api.send_json("/api/v1/markers", {"notifications": {"last_read_id": found[1]["id"]}})
     assert api.get("/api/v1/notifications/unread_count").json == {"count": 1}
     other.post(f"/api/v1/notifications/{found[0]['id']}/dismiss", 404)

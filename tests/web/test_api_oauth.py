@@ -147,8 +147,11 @@ def test_tokens_end(app: Router, ada: Person, end: str) -> None:
     api, other = Api(app).sign_in(ada.username), Api(app)
     me = api.get("/api/v1/accounts/verify_credentials").json["id"]
     if end == "revoke":
-        other.post("/oauth/revoke", token=api.token, **other.keys)
-        api.get("/api/v1/timelines/home")  # one application cannot end the tokens of another
+        for keys in (other.keys, api.keys | {"client_secret": "wrong"}):  # one cannot end the tokens of another
+            refused = other.post("/oauth/revoke", 403, token=api.token, **keys).json
+            assert refused["error"] == "unauthorized_client"
+        api.get("/api/v1/timelines/home")
+        assert other.post("/oauth/revoke", token="unknown", **other.keys).json == {}
         assert api.post("/oauth/revoke", token=api.token, **api.keys).json == {}
     elif end == "password":
         ada.send("/settings", action="password", current_password=PASSWORD, new_password="another password")

@@ -102,6 +102,12 @@ def familiar_followers(request: Request, id: list[Id] = []) -> list[Any]:
     return [{"id": str(each), "accounts": []} for each in id[:MOST]]
 
 
+@endpoint("GET", "/api/v1/accounts", returns=list[Account], scope="read:accounts", anonymous=True)
+def several(request: Request, id: list[Id] = []) -> Any:
+    """The accounts of these ids that exist."""
+    return accounts(request, list(dict.fromkeys(id))[:LISTED])
+
+
 @endpoint("GET", "/api/v1/accounts/{id}", returns=Account, scope="read:accounts", anonymous=True)
 def show(request: Request, id: Id) -> Any:
     """An account."""
@@ -128,7 +134,7 @@ def following(
 
 def _people(request: Request, id: int, column: Any, of: Any, limit: int, *window: int | None) -> Any:
     user_of(request, id)
-    return listed(request, id, column, of, limit, *window)
+    return listed(request, id, column, of, min(limit, MOST), *window)
 
 
 def listed(request: Request, id: int, column: Any, of: Any, limit: int, *window: int | None) -> Any:
@@ -138,7 +144,7 @@ def listed(request: Request, id: int, column: Any, of: Any, limit: int, *window:
         users = related(request, id, column, of, cursor)
         return Found(users[: cursor.limit], len(users) > cursor.limit)
 
-    return accounts(request, [user.id for user in paged(request, read, min(limit, MOST), *window)])
+    return accounts(request, [user.id for user in paged(request, read, limit, *window)])
 
 
 @endpoint("GET", "/api/v1/mutes", returns=list[Account], scope="read:mutes")
@@ -148,7 +154,7 @@ def mutes(
 ) -> Any:  # fmt: skip
     """The accounts that the user mutes."""
     me = request.identity.id
-    return listed(request, me, Mute.to_user_id, Mute.from_user_id, limit, max_id, since_id, min_id)
+    return listed(request, me, Mute.to_user_id, Mute.from_user_id, min(limit, MOST), max_id, since_id, min_id)
 
 
 @endpoint("GET", "/api/v1/blocks", returns=list[Account], scope="read:blocks")
@@ -158,19 +164,19 @@ def blocks(
 ) -> Any:  # fmt: skip
     """The accounts that the user blocks."""
     me = request.identity.id
-    return listed(request, me, Block.to_user_id, Block.from_user_id, limit, max_id, since_id, min_id)
+    return listed(request, me, Block.to_user_id, Block.from_user_id, min(limit, MOST), max_id, since_id, min_id)
 
 
 @endpoint("GET", "/api/v1/suggestions", returns=list[Account], scope="read:accounts")
-def suggestions_v1(request: Request) -> Any:
+def suggestions_v1(request: Request, limit: int = LISTED) -> Any:
     """People to follow, as on the pages."""
-    return accounts(request, [user.id for user in people_to_follow(request)])
+    return accounts(request, [user.id for user in people_to_follow(request)][: max(1, limit)])
 
 
 @endpoint("GET", "/api/v2/suggestions", returns=list[Suggestion], scope="read:accounts")
-def suggestions(request: Request) -> list[Suggestion]:
+def suggestions(request: Request, limit: int = LISTED) -> list[Suggestion]:
     """People to follow, as on the pages."""
-    return [Suggestion(account=account) for account in suggestions_v1(request)]
+    return [Suggestion(account=account) for account in suggestions_v1(request, limit)]
 
 
 @endpoint("GET", "/api/v1/accounts/{id}/featured_tags", returns=Nothing, anonymous=True, scope="read:accounts")
@@ -191,6 +197,13 @@ def follow(request: Request, id: Id, reblogs: bool = True, notify: bool = False)
 def unfollow(request: Request, id: Id) -> Related:
     """Unfollows an account."""
     request.actions.unfollow(request.identity.id, user_of(request, id).username)
+    return _related_now(request, id)
+
+
+@endpoint("POST", "/api/v1/accounts/{id}/remove_from_followers", returns=Related, scope="write:follows", limit="follow")
+def remove_follower(request: Request, id: Id) -> Related:
+    """Ends the follow of the user by an account."""
+    request.actions.unfollow(user_of(request, id).id, request.identity.username)
     return _related_now(request, id)
 
 

@@ -61,11 +61,21 @@ class Account(Entity, frozen=True, kw_only=True):
     fields: Nothing = []
 
 
+class Role(Entity, frozen=True, kw_only=True):
+    """What everyone may do on the site: nothing of what only moderators may."""
+
+    id: str = "-99"
+    name: str = ""
+    color: str = ""
+    permissions: str = "0"
+    highlighted: bool = False
+
+
 class Me(Account, frozen=True, kw_only=True):
     """The account of the token's user."""
 
     source: Source
-    role: None = None
+    role: Role = Role()
 
 
 class Mention(Entity, frozen=True, kw_only=True):
@@ -132,6 +142,18 @@ class DeletedStatus(Status, frozen=True, kw_only=True):
     """A deleted tweet, with its text for a new draft."""
 
     text: str
+
+
+class StatusEdit(Entity, frozen=True, kw_only=True):
+    """A version of a status."""
+
+    content: Html
+    spoiler_text: str
+    sensitive: bool
+    created_at: Time
+    account: Account
+    media_attachments: Nothing = []
+    emojis: Nothing = []
 
 
 class StatusSource(Entity, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ class InstanceV1(Entity, frozen=True, kw_only=True):
     description: str = DESCRIPTION
     email: str = ""
     version: str
-    urls: dict[str, str] = {}
+    urls: dict[str, str]
     stats: dict[str, int]
     thumbnail: str | None
     languages: tuple[str, ...] = ("en",)
@@ -120,11 +120,9 @@ def _configuration(request: Request) -> dict[str, Any]:
     }
 
 
-def _streaming(request: Request, name: str) -> dict[str, str]:
-    """Where WebSockets go; empty without streams."""
-    if request.registry[STREAMS] is None:
-        return {}
-    return {name: request.application_url.replace("http", "ws", 1)}
+def _streaming(request: Request) -> str:
+    """Where WebSockets go; empty without streams. Applications in typed languages need a text."""
+    return "" if request.registry[STREAMS] is None else request.application_url.replace("http", "ws", 1)
 
 
 @endpoint("GET", "/api/v1/instance", returns=InstanceV1)
@@ -134,7 +132,7 @@ def instance_v1(request: Request) -> InstanceV1:
     return InstanceV1(
         uri=request.host,
         version=_version(),
-        urls=_streaming(request, "streaming_api"),
+        urls={"streaming_api": _streaming(request)},
         stats={"user_count": counts.users, "status_count": counts.tweets, "domain_count": 0},
         thumbnail=f"{request.application_url}/static/robin.svg",
         configuration=_configuration(request),
@@ -150,7 +148,7 @@ def instance(request: Request) -> Instance:
         usage={"users": {"active_month": request.registry["counter"].counts().active}},
         thumbnail={"url": f"{request.application_url}/static/robin.svg"},
         configuration={
-            "urls": _streaming(request, "streaming"), "vapid": {"public_key": ""}, "translation": {"enabled": False},
+            "urls": {"streaming": _streaming(request)}, "vapid": {"public_key": ""}, "translation": {"enabled": False},
             **_configuration(request),
         },
         registrations={"enabled": True, "approval_required": False, "message": None, "url": None},
@@ -176,5 +174,6 @@ def nodeinfo(request: Request) -> dict[str, Any]:
         "services": {"inbound": [], "outbound": []},
         "openRegistrations": True,
         "usage": {"users": {"total": counts.users, "activeMonth": counts.active}, "localPosts": counts.tweets},
-        "metadata": {},
+        # Some applications (all that use megalodon) read here which API a site with an unknown name speaks.
+        "metadata": {"upstream": {"name": "mastodon"}},
     }

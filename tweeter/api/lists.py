@@ -6,6 +6,7 @@ from pyramid.request import Request
 from sqlalchemy import ColumnElement, select
 
 from tweeter.api.accounts import LISTED, listed
+from tweeter.api.accounts import MOST as MOST_LISTED
 from tweeter.api.endpoints import endpoint
 from tweeter.api.entities import Account, ListOfAccounts, Status
 from tweeter.api.errors import Failure
@@ -14,6 +15,7 @@ from tweeter.api.parameters import Id
 from tweeter.api.timelines import reader, user_of
 from tweeter.api.writing import statuses
 from tweeter.models import List, ListMember
+from tweeter.services.lists import MOST_MEMBERS
 from tweeter.values import Timeline
 
 
@@ -53,8 +55,9 @@ def members(
     request: Request, id: Id, limit: int = LISTED, max_id: Id | None = None, since_id: Id | None = None,
     min_id: Id | None = None,
 ) -> Any:  # fmt: skip
-    """The accounts on a list."""
+    """The accounts on a list. With the limit 0 they are all on one page."""
     _own(request, id)
+    limit = min(limit, MOST_LISTED) or MOST_MEMBERS
     return listed(request, id, ListMember.user_id, ListMember.list_id, limit, max_id, since_id, min_id)
 
 

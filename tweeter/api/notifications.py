@@ -11,7 +11,7 @@ from tweeter.api.endpoints import endpoint, iso
 from tweeter.api.entities import Empty, Notification
 from tweeter.api.entries import shown_of
 from tweeter.api.errors import Failure
-from tweeter.api.paging import DEFAULT, MOST, Found, paged
+from tweeter.api.paging import Found, paged
 from tweeter.api.parameters import Id
 from tweeter.api.writing import People, write_statuses
 from tweeter.db.sessions import SessionFactory
@@ -20,6 +20,7 @@ from tweeter.models import Notifies
 from tweeter.services.notifications import Notice, read_notices, remove_notices
 from tweeter.values import Cursor
 
+LISTED, MOST = 40, 80
 KINDS = {
     "mention": Notifies.MENTION | Notifies.REPLY,
     "favourite": Notifies.LIKE,
@@ -31,14 +32,17 @@ TYPES = {kind: name for name, kinds in KINDS.items() for kind in kinds}
 
 @endpoint("GET", "/api/v1/notifications", returns=list[Notification], scope="read:notifications")
 def notifications(
-    request: Request, limit: int = DEFAULT, types: list[str] = [], exclude_types: list[str] = [],
-    max_id: Id | None = None, since_id: Id | None = None, min_id: Id | None = None,
+    request: Request, limit: int = LISTED, types: list[str] = [], exclude_types: list[str] = [],
+    account_id: Id | None = None, max_id: Id | None = None, since_id: Id | None = None, min_id: Id | None = None,
 ) -> Any:  # fmt: skip
-    """Notifications of the user, newest first; of these types, if any are given. This does not mark them as read."""
+    """Notifications of the user, newest first; of these types and this account, if any are given.
+
+    This does not mark them as read.
+    """
     kinds = _kinds(types or KINDS) & ~_kinds(exclude_types)
 
     def read(cursor: Cursor) -> Found:
-        found = _read(request, cursor, kinds)
+        found = _read(request, cursor, kinds, account_id or 0)
         return Found(found[: cursor.limit], len(found) > cursor.limit)
 
     return _written(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
@@ -79,9 +83,9 @@ def _kinds(types: Iterable[str]) -> int:
     return reduce(or_, (int(KINDS[name]) for name in types if name in KINDS), 0)
 
 
-def _read(request: Request, cursor: Cursor, kinds: int = sum(Notifies)) -> list[Notice]:
+def _read(request: Request, cursor: Cursor, kinds: int = sum(Notifies), actor: int = 0) -> list[Notice]:
     with request.registry.database.read_sessions() as session:
-        return read_notices(session, request.identity.id, cursor, kinds)
+        return read_notices(session, request.identity.id, cursor, kinds, actor)
 
 
 def _written(request: Request, notices: Iterable[Notice]) -> list[Any]:

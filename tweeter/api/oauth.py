@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from oauthlib.oauth2.rfc6749.errors import UnauthorizedClientError
 from pyramid.request import Request
 from pyramid.response import Response
 from sqlalchemy import delete, exists, select
@@ -111,7 +112,13 @@ def token(
 @endpoint("POST", "/oauth/revoke", returns=Empty)
 def revoke(request: Request, token: str = "", client_id: str = "", client_secret: str = "") -> Response:
     """Ends a token of the application."""
-    _, body, status = Provider(request).create_revocation_response(_uri(request), "POST", _body(request))
+    refused = Failure(403, "unauthorized_client", "You are not authorized to revoke this token")
+    try:
+        _, body, status = Provider(request).create_revocation_response(_uri(request), "POST", _body(request))
+    except UnauthorizedClientError:
+        raise refused from None
+    if status == 401:
+        raise refused
     return json_response(json.loads(body or "{}"), status)
 
 

@@ -20,6 +20,7 @@ from tweeter.api.errors import Failure
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1, description="A decimal number; in answers ids are strings.")]
 
 FALSE = frozenset(("", "0", "f", "false", "off"))
+_ID = re.compile("0|[1-9][0-9]{0,17}")  # longer ones do not exist
 _KEY = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\].*)?")
 
 
@@ -51,6 +52,8 @@ def _kinds(struct: type[msgspec.Struct]) -> list[tuple[str, Any]]:
 
 
 def _raw(request: Request) -> dict[str, Any]:
+    if not _ID.fullmatch(request.matchdict.get("id", "0")):
+        raise Failure(404, "Record not found")
     found: dict[str, Any] = {}
     pairs = list(request.GET.items())
     if request.content_type == "application/json":

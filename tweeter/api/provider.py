@@ -21,9 +21,9 @@ from oauthlib.oauth2 import (
     RevocationEndpoint,
     TokenEndpoint,
 )
-from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
+from oauthlib.oauth2.rfc6749.errors import InvalidGrantError, UnauthorizedClientError
 from pyramid.request import Request
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 
 from tweeter.api.tokens import Tokens
 from tweeter.db.sessions import write
@@ -202,8 +202,9 @@ class Validator(RequestValidator):
         session.flush()
 
     def revoke_token(self, token: str, token_type_hint: str, asked: Any, *args: Any, **kwargs: Any) -> None:
-        """An application can end its own tokens only."""
-        own = AccessToken.application_id == asked.client.id
-        write(
-            self._request.dbsession, delete(AccessToken).where(own, AccessToken.token_hash == self.tokens.hash(token))
-        )
+        """An application can end its own tokens only. Raises UnauthorizedClientError."""
+        session, known = self._request.dbsession, AccessToken.token_hash == self.tokens.hash(token)
+        if write(session, delete(AccessToken).where(known, AccessToken.application_id == asked.client.id)):
+            return
+        if session.scalar(select(exists().where(known))):
+            raise UnauthorizedClientError(request=asked)

@@ -75,12 +75,13 @@ def _empty(path: str, returns: Any, value: Any, **options: Any) -> None:
 for _name, _scope in {
     "announcements": "", "custom_emojis": "",
     "trends": "", "trends/tags": "", "trends/statuses": "", "trends/links": "", "directory": "",
-    "instance/rules": "", "instance/peers": "",
+    "instance/rules": "", "instance/peers": "", "instance/activity": "", "instance/domain_blocks": "",
     "bookmarks": "read:bookmarks",
     "domain_blocks": "read:blocks", "follow_requests": "read:follows", "followed_tags": "read:follows",
-    "featured_tags": "read:accounts", "endorsements": "read:accounts",
+    "featured_tags": "read:accounts", "featured_tags/suggestions": "read:accounts", "endorsements": "read:accounts",
     "filters": "read:filters", "conversations": "read:statuses",
     "scheduled_statuses": "read:statuses",
 }.items():  # fmt: skip
     _empty(f"/api/v1/{_name}", Nothing, [], scope=_scope)
 _empty("/api/v2/filters", Nothing, [], scope="read:filters")
+_empty("/api/v1/instance/translation_languages", dict[str, list[str]], {})

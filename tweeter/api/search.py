@@ -83,7 +83,7 @@ def _at(request: Request, words: str) -> tuple[str, str]:
 
 def _tags(request: Request, words: str) -> list[Tag]:
     """The hashtag of exactly this name, if a tweet has it."""
-    if not (name := text.hashtag(words.lstrip("#"))):
+    if not (name := text.written_hashtag(words)):
         return []
     with request.read_session() as session:
         known = session.scalar(select(exists().where(Hashtag.tag == name)))
@@ -97,6 +97,6 @@ def _tag(request: Request, name: str) -> Tag:
 @endpoint("GET", "/api/v1/tags/{hashtag}", returns=Tag, scope="read", anonymous=True)
 def tag(request: Request, hashtag: str) -> Tag:
     """A hashtag."""
-    if not (name := text.hashtag(text.clean_line(hashtag).lstrip("#"))):
+    if not (name := text.written_hashtag(hashtag)):
         raise Failure(404, "Record not found")
     return _tag(request, name)

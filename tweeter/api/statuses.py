@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tweeter.api.endpoints import endpoint
-from tweeter.api.entities import Context, DeletedStatus, Status, StatusSource
+from tweeter.api.entities import Context, DeletedStatus, Status, StatusEdit, StatusSource
 from tweeter.api.entries import Shown, shown_of
 from tweeter.api.errors import Failure
 from tweeter.api.parameters import Id
@@ -92,6 +92,12 @@ def remove(request: Request, id: Id) -> Any:
     shown = statuses(request, [tweet])[0]
     request.actions.delete(request.identity.id, id)
     return msgspec.Raw(bytes(shown)[:-1] + b',"text":' + msgspec.json.encode(tweet.tweet.message) + b"}")
+
+
+@endpoint("GET", "/api/v1/statuses/{id}/history", returns=list[StatusEdit], scope="read:statuses", anonymous=True)
+def history(request: Request, id: Id) -> list[StatusEdit]:
+    """The only version of a tweet: tweets are not edited."""
+    return [msgspec.json.decode(show(request, id), type=StatusEdit)]
 
 
 @endpoint("GET", "/api/v1/statuses/{id}/source", returns=StatusSource, scope="read:statuses")

@@ -64,9 +64,10 @@ def _timeline(request: Request, name: str, tag: str, list_id: int) -> tuple[Time
     if name in ("public", "public:local"):
         return Timeline("public"), ""
     if kind == "hashtag":
-        if not (folded := text.hashtag(text.clean_line(tag).lstrip("#"))):
+        if not (folded := text.written_hashtag(tag)):
             raise Failure(400, "Missing or invalid parameter: tag")
-        return tag_timeline(request, folded) or Timeline("tag"), folded
+        # Clients recognize their stream by the hashtag as they wrote it.
+        return tag_timeline(request, folded) or Timeline("tag"), tag
     if name == "list":
         lists = request.registry.getUtility(ITimelineKinds)["list"]
         with request.read_session() as session, suppress(Missing):

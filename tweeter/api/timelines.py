@@ -1,6 +1,6 @@
 """Timelines: home, public and tag, and the statuses of an account. They are the timelines of the pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyramid.request import Request
@@ -20,6 +20,7 @@ from tweeter.web.views.tags import tag_timeline
 
 READS = 20  # pages that a filtered page reads at most
 SCANNED = 100  # tweets of each
+MOST_TAGS = 4
 
 
 @endpoint("GET", "/api/v1/timelines/home", returns=list[Status], scope="read:statuses")
@@ -58,12 +59,22 @@ def public(
 def tag(
     request: Request, hashtag: str, limit: int = DEFAULT, max_id: Id | None = None, since_id: Id | None = None,
     min_id: Id | None = None, local: bool = False, remote: bool = False, only_media: bool = False,
+    any: list[str] = [], all: list[str] = [], none: list[str] = [],
 ) -> Any:  # fmt: skip
-    """Tweets with a hashtag."""
-    timeline = tag_timeline(request, text.hashtag(text.clean_line(hashtag).lstrip("#")))
-    if remote or only_media or timeline is None:
+    """Tweets with a hashtag or one of `any`, which also have `all` and have `none`; of each at most four count."""
+    wanted, unwanted = (set(map(text.written_hashtag, names[:MOST_TAGS])) for names in (all, none))
+    names = dict.fromkeys(map(text.written_hashtag, [hashtag, *any[:MOST_TAGS]]))
+    timelines = [timeline for name in names if (timeline := tag_timeline(request, name)) is not None]
+    if remote or only_media or not timelines:
         return []
-    return statuses(request, paged(request, reader(request, timeline), min(limit, MOST), max_id, since_id, min_id))
+    read = _merged([reader(request, timeline) for timeline in timelines])
+    if wanted or unwanted:
+        read = _filtered(read, lambda shown: wanted <= (has := _tags(shown)) and not unwanted & has)
+    return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
+
+
+def _tags(shown: Shown) -> set[str]:
+    return text.entities(shown.tweet.message).hashtags
 
 
 @endpoint("GET", "/api/v1/accounts/{id}/statuses", returns=list[Status], scope="read:statuses", anonymous=True)
@@ -83,7 +94,7 @@ def of_account(
         read = _filtered(read, lambda shown: shown.repost is None)
     if tagged:
         wanted = text.fold(tagged)
-        read = _filtered(read, lambda shown: wanted in text.entities(shown.tweet.message).hashtags)
+        read = _filtered(read, lambda shown: wanted in _tags(shown))
     return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 
 
@@ -104,6 +115,21 @@ def reader(request: Request, timeline: Timeline) -> Read:
         return Found(shown_on(page), page.older is not None)
 
     return read
+
+
+def _merged(reads: Sequence[Read]) -> Read:
+    """Reads the entries that one of several timelines has."""
+
+    def merged(cursor: Cursor) -> Found:
+        pages = [read(cursor) for read in reads]
+        # Below the end of a page that goes on, entries of its timeline are not known yet.
+        end = max((page.items[-1].id for page in pages if page.more and page.items), default=0)
+        entries = {each.id: each for page in pages for each in page.items if each.id >= end}
+        found = [entries[id_] for id_ in sorted(entries, reverse=True)]
+        more = len(found) > cursor.limit or any(page.more for page in pages)
+        return Found(found[: cursor.limit], more)
+
+    return reads[0] if len(reads) == 1 else merged
 
 
 def _filtered(read: Read, wanted: Callable[[Shown], bool]) -> Read:

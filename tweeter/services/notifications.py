@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Integer,
     Select,
@@ -82,15 +83,20 @@ def read_groups(session: Session, user_id: int, cursor: Cursor) -> tuple[list[No
 
     It is not full if there are too many rows in between: then the next page continues below these.
     """
-    found = _read(session, _GROUPS, user_id, cursor, sum(Notifies))
+    found = _read(session, _GROUPS, user_id, cursor)
     if len(found) > cursor.limit:
         return found[: cursor.limit], found[cursor.limit - 1].id
     return found, session.scalar(_LAST_SCANNED, {"owner": user_id, **cursor._asdict()})
 
 
-def read_notices(session: Session, user_id: int, cursor: Cursor, kinds: int = sum(Notifies)) -> list[Notice]:
-    """A page of single notifications of these kinds, newest first, and one more if there is one."""
-    return _read(session, _SINGLE, user_id, cursor, kinds)
+def read_notices(
+    session: Session, user_id: int, cursor: Cursor, kinds: int = sum(Notifies), actor: int = 0
+) -> list[Notice]:
+    """A page of single notifications, newest first, and one more if there is one.
+
+    They are those of these kinds, about what this user did; 0 is everyone.
+    """
+    return _read(session, _SINGLE, user_id, cursor, kinds, actor)
 
 
 def mark_read(session: Session, user_id: int, newest_id: int) -> None:
@@ -123,8 +129,10 @@ def remove_surplus(session: Session, group: Any, limit: int = CHUNK) -> int:
     return 0 if surplus is None else remove_some(session, own & (Notification.id <= surplus), limit)
 
 
-def _read(session: Session, statement: Any, user_id: int, cursor: Cursor, kinds: int) -> list[Notice]:
-    values = {"owner": user_id, **cursor._asdict(), "limit": cursor.limit + 1, "kinds": kinds}
+def _read(
+    session: Session, statement: Any, user_id: int, cursor: Cursor, kinds: int = sum(Notifies), actor: int = 0
+) -> list[Notice]:
+    values = {"owner": user_id, **cursor._asdict(), "limit": cursor.limit + 1, "kinds": kinds, "actor": actor}
     return [Notice(id_, Notifies(kind), *row) for id_, kind, *row in session.execute(statement, values)]
 
 
@@ -134,6 +142,7 @@ def _page(*conditions: Any) -> Select[Any]:
         select(_RECENT, _ME.id.label("me"))
         .join(_ME, _ME.id == _RECENT.c.user_id)
         .where(_RECENT.c.kind.bitwise_and(_KINDS) != 0, shown(_RECENT.c, _ME), *conditions)
+        .where(or_(_ACTOR == 0, _RECENT.c.actor_id == _ACTOR))
         .order_by(_RECENT.c.id.desc())
         .limit(LIMIT)
     )
@@ -179,7 +188,7 @@ def _groups() -> Select[Any]:
 
 
 _ME = aliased(User, name="me")
-_KINDS = bindparam("kinds", type_=SmallInteger)
+_KINDS, _ACTOR = bindparam("kinds", type_=SmallInteger), bindparam("actor", type_=BigInteger)
 _RECENT = (
     select(Notification)
     .where(Notification.user_id == OWNER, within(Notification.id))

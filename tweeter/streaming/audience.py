@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from tweeter import text
 from tweeter.db.among import Among
 from tweeter.models import Hidden, Relationship, Tag
 from tweeter.streaming.channels import Channel
@@ -76,7 +77,7 @@ def _by_kind(session: Session, channels: Iterable[Channel]) -> dict[str, dict[in
     unknown: dict[str, list[Channel]] = {}
     for channel in channels:
         if channel.label and not channel.owner:
-            unknown.setdefault(channel.label, []).append(channel)
+            unknown.setdefault(text.written_hashtag(channel.label), []).append(channel)
         elif channel.kind:
             found.setdefault(channel.kind, {}).setdefault(channel.owner, []).append(channel)
     for name, id_ in session.execute(_TAGS, {"names": list(unknown)}) if unknown else ():
