@@ -244,6 +244,23 @@ def test_reposts_and_likes_change_in_place_and_are_undone_on_failure(ada: Page) 
     assert "/login?next=/tweets/" in ada.url
 
 
+def test_failed_clicks_in_a_row_leave_the_state_that_the_server_has(ada: Page) -> None:
+    post(ada, "hello")
+    like = ada.locator("button.act.like")
+    announced = ada.get_by_role("status").filter(has_text="That failed and was undone")
+    ada.route("**/tweets/*/*", lambda route: route.abort())
+    like.dblclick()
+    expect(announced).to_have_count(1)
+    expect(like).to_have_accessible_name("Like")
+    ada.unroute("**/tweets/*/*")
+    ada.route("**/tweets/*/unlike", lambda route: route.abort())
+    with ada.expect_event("requestfailed"):
+        like.dblclick()  # the like is accepted
+    expect(like).to_have_accessible_name("Unlike 1 like")
+    ada.reload()
+    expect(like).to_have_accessible_name("Unlike 1 like")
+
+
 def test_a_tweet_shown_twice_changes_twice(ada: Page) -> None:
     post(ada, "hello")
     ada.evaluate("document.querySelector('main').append(document.querySelector('article').cloneNode(true))")

@@ -118,6 +118,7 @@ document.addEventListener("click", async (event) => {
 
 const ACTS = { repost: ["Repost", "Undo repost"], like: ["Like", "Unlike"] };
 let sent = Promise.resolve(); // in the order of the clicks
+const acts = new Map(); // by kind and tweet: how many requests are under way, and what the server has
 
 const isPressed = (button) => button.getAttribute("aria-pressed") === "true";
 
@@ -148,11 +149,20 @@ document.addEventListener("click", (event) => {
   const on = !isPressed(button);
   const { form, formAction } = button;
   const request = { method: "POST", headers: { Accept: "application/json" }, redirect: "manual" };
+  const key = `${kind} ${id}`;
+  const act = acts.get(key) ?? { requests: 0, done: !on };
+  acts.set(key, act);
+  act.requests += 1;
   showAct(id, kind, on);
   sent = sent.then(async () => {
     const response = await fetch(formAction, { ...request, body: new FormData(form) }).catch(() => null);
-    if (response?.ok) return;
-    showAct(id, kind, !on);
+    act.requests -= 1;
+    if (!act.requests) acts.delete(key);
+    if (response?.ok) {
+      act.done = on;
+      return;
+    }
+    if (!act.requests) showAct(id, kind, act.done); // otherwise a later click decides
     if (response?.type === "opaqueredirect") form.requestSubmit(button); // to the sign-in page, as without a script
     else announce("That failed and was undone. Please try again.");
   });
