@@ -232,7 +232,9 @@ def test_reposts_and_likes_change_in_place_and_are_undone_on_failure(ada: Page) 
     expect(like).to_be_enabled()
     ada.route("**/tweets/*/*", lambda route: route.fulfill(status=503))
     like.click()
-    expect(ada.get_by_role("status").filter(has_text="That failed and was undone")).to_have_count(1)
+    failed = ada.get_by_role("status").filter(has_text="That failed and was undone")
+    expect(failed).to_have_class("warning")
+    expect(failed).to_be_in_viewport(ratio=1)
     expect(like).to_have_accessible_name("Unlike 1 like")
     ada.unroute("**/tweets/*/*")
     assert asked == ["POST like", "POST repost", "POST unlike", "POST like", "POST unlike"]  # no page was loaded
@@ -242,6 +244,17 @@ def test_reposts_and_likes_change_in_place_and_are_undone_on_failure(ada: Page) 
     with ada.expect_event("load"):
         like.click()
     assert "/login?next=/tweets/" in ada.url
+
+
+def test_a_refused_like_is_undone_and_the_page_says_why(ada: Page, open_browser: Opener) -> None:
+    bob = open_browser()
+    sign_up(bob, "bob")
+    post(bob, "hello")
+    ada.goto("/@bob")
+    bob.request.post("/@ada/block", form={"csrf_token": bob.locator("[name=csrf_token]").first.input_value()})
+    ada.get_by_role("button", name="Like", exact=True).click()
+    expect(ada.get_by_text("You can't like this tweet: they blocked you.")).to_be_in_viewport(ratio=1)
+    expect(ada.locator("button.act.like")).to_have_accessible_name("Like")
 
 
 def test_failed_clicks_in_a_row_leave_the_state_that_the_server_has(ada: Page) -> None:

@@ -14,6 +14,15 @@ announcer.className = "sr";
 announcer.setAttribute("role", "status");
 const announce = (text) => { announcer.textContent = text; };
 
+// Tells everybody of a failure, for some seconds.
+let warned = 0;
+const warn = (text) => {
+  announce(text);
+  announcer.className = "warning";
+  clearTimeout(warned);
+  warned = setTimeout(() => { announcer.className = "sr"; }, 8000);
+};
+
 // The character counter. It counts like the server: cleans the text, then counts grapheme clusters (8 code points each).
 
 const segmenter = "Segmenter" in Intl ? new Intl.Segmenter() : null;
@@ -110,7 +119,7 @@ document.addEventListener("click", async (event) => {
     button.textContent = "Copied";
     announce("Link copied");
   } catch {
-    announce("The browser did not allow copying");
+    warn("The browser did not allow copying");
   }
 });
 
@@ -140,6 +149,14 @@ const showAct = (id, kind, on) => {
   }
 };
 
+// What the server says about a request that it does not accept, for example that the author blocked the reader.
+const reasonOf = async (response) => {
+  const again = "That failed and was undone. Please try again.";
+  if (!response || response.status >= 500) return again;
+  const page = new DOMParser().parseFromString(await response.text().catch(() => ""), "text/html");
+  return page.querySelector(".oops h1 + p")?.textContent ?? again;
+};
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button.act");
   if (!button) return;
@@ -164,7 +181,7 @@ document.addEventListener("click", (event) => {
     }
     if (!act.requests) showAct(id, kind, act.done); // otherwise a later click decides
     if (response?.type === "opaqueredirect") form.requestSubmit(button); // to the sign-in page, as without a script
-    else announce("That failed and was undone. Please try again.");
+    else warn(await reasonOf(response));
   });
 });
 
