@@ -135,7 +135,8 @@ def test_members_who_do_not_exist_and_unknown_actions_are_refused(app):
     ada = people(app, "ada")[0]
     list_id = make(ada)
     assert "There is no user called nobody" in change(ada, list_id, "add", status=400, username="nobody").text
-    change(ada, list_id, "add", status=400, username="")
+    for empty in ("", " ", "@"):
+        assert "A username is missing." in change(ada, list_id, "add", status=400, username=empty).text
     change(ada, list_id, "destroy", status=400)
     for path in ("/lists/0", "/lists/9999999999999999", "/lists/x"):
         ada.get(path, status=404)
