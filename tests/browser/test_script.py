@@ -257,6 +257,20 @@ def test_a_refused_like_is_undone_and_the_page_says_why(ada: Page, open_browser:
     expect(ada.locator("button.act.like")).to_have_accessible_name("Like")
 
 
+def test_a_slow_like_does_not_hold_up_that_of_another_tweet(ada: Page) -> None:
+    for message in ("first", "second"):
+        post(ada, message)
+    like = ada.get_by_role("button", name="Like", exact=True)
+    held: list[Route] = []
+    ada.route("**/tweets/*/like", lambda route: route.continue_() if held else held.append(route))
+    with ada.expect_request("**/like"):
+        like.first.click()
+    with ada.expect_response("**/like"):
+        like.first.click()  # the other tweet's
+    ada.goto("/@ada")
+    expect(ada.locator("article", has_text="first").get_by_role("button", name="Unlike 1 like")).to_be_visible()
+
+
 def test_failed_clicks_in_a_row_leave_the_state_that_the_server_has(ada: Page) -> None:
     post(ada, "hello")
     like = ada.locator("button.act.like")

@@ -74,7 +74,8 @@ def test_a_list_does_not_say_that_the_reader_follows_its_members(app):
     tweet = ada.post("hello")
 
     def reason(url):
-        return re.sub("<[^>]+>", "", re.search(r'<p class="reason">(.*?)</p>', ada.get(url).text)[1])
+        [line] = re.findall(r'<p class="reason">(.*?)</p>', ada.get(url).text)
+        return re.sub("<[^>]+>", "", line)
 
     for person, shown in ((bob, "bob"), (cat, "cat and 1 other"), (ada, "You and 2 people")):
         person.send(f"/tweets/{tweet}/repost")

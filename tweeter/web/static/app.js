@@ -126,8 +126,9 @@ document.addEventListener("click", async (event) => {
 // Reposts and likes change at once, wherever the tweet is on the page. If the server does not accept one, it is undone.
 
 const ACTS = { repost: ["Repost", "Undo repost"], like: ["Like", "Unlike"] };
-let sent = Promise.resolve(); // in the order of the clicks
-const acts = new Map(); // by kind and tweet: how many requests are under way, and what the server has
+// By kind and tweet: the requests under way, in the order of the clicks, their number, and what the server has. Those of
+// other tweets do not wait for them, because a page that is left sends no more.
+const acts = new Map();
 
 const isPressed = (button) => button.getAttribute("aria-pressed") === "true";
 
@@ -165,13 +166,13 @@ document.addEventListener("click", (event) => {
   const kind = button.classList.contains("like") ? "like" : "repost";
   const on = !isPressed(button);
   const { form, formAction } = button;
-  const request = { method: "POST", headers: { Accept: "application/json" }, redirect: "manual" };
+  const request = { method: "POST", headers: { Accept: "application/json" }, redirect: "manual", keepalive: true };
   const key = `${kind} ${id}`;
-  const act = acts.get(key) ?? { requests: 0, done: !on };
+  const act = acts.get(key) ?? { sent: Promise.resolve(), requests: 0, done: !on };
   acts.set(key, act);
   act.requests += 1;
   showAct(id, kind, on);
-  sent = sent.then(async () => {
+  act.sent = act.sent.then(async () => {
     const response = await fetch(formAction, { ...request, body: new FormData(form) }).catch(() => null);
     act.requests -= 1;
     if (!act.requests) acts.delete(key);
