@@ -232,7 +232,9 @@ def test_reposts_and_likes_change_in_place_and_are_undone_on_failure(ada: Page) 
     expect(like).to_be_enabled()
     ada.route("**/tweets/*/*", lambda route: route.fulfill(status=503))
     like.click()
-    expect(ada.get_by_role("status").filter(has_text="That failed and was undone")).to_have_count(1)
+    failed = ada.get_by_role("status").filter(has_text="That failed and was undone")
+    expect(failed).to_have_class("warning")
+    expect(failed).to_be_in_viewport(ratio=1)
     expect(like).to_have_accessible_name("Unlike 1 like")
     ada.unroute("**/tweets/*/*")
     assert asked == ["POST like", "POST repost", "POST unlike", "POST like", "POST unlike"]  # no page was loaded
@@ -242,6 +244,48 @@ def test_reposts_and_likes_change_in_place_and_are_undone_on_failure(ada: Page) 
     with ada.expect_event("load"):
         like.click()
     assert "/login?next=/tweets/" in ada.url
+
+
+def test_a_refused_like_is_undone_and_the_page_says_why(ada: Page, open_browser: Opener) -> None:
+    bob = open_browser()
+    sign_up(bob, "bob")
+    post(bob, "hello")
+    ada.goto("/@bob")
+    bob.request.post("/@ada/block", form={"csrf_token": bob.locator("[name=csrf_token]").first.input_value()})
+    ada.get_by_role("button", name="Like", exact=True).click()
+    expect(ada.get_by_text("You can't like this tweet: they blocked you.")).to_be_in_viewport(ratio=1)
+    expect(ada.locator("button.act.like")).to_have_accessible_name("Like")
+
+
+def test_a_slow_like_does_not_hold_up_that_of_another_tweet(ada: Page) -> None:
+    for message in ("first", "second"):
+        post(ada, message)
+    like = ada.get_by_role("button", name="Like", exact=True)
+    held: list[Route] = []
+    ada.route("**/tweets/*/like", lambda route: route.continue_() if held else held.append(route))
+    with ada.expect_request("**/like"):
+        like.first.click()
+    with ada.expect_response("**/like"):
+        like.first.click()  # the other tweet's
+    ada.goto("/@ada")
+    expect(ada.locator("article", has_text="first").get_by_role("button", name="Unlike 1 like")).to_be_visible()
+
+
+def test_failed_clicks_in_a_row_leave_the_state_that_the_server_has(ada: Page) -> None:
+    post(ada, "hello")
+    like = ada.locator("button.act.like")
+    announced = ada.get_by_role("status").filter(has_text="That failed and was undone")
+    ada.route("**/tweets/*/*", lambda route: route.abort())
+    like.dblclick()
+    expect(announced).to_have_count(1)
+    expect(like).to_have_accessible_name("Like")
+    ada.unroute("**/tweets/*/*")
+    ada.route("**/tweets/*/unlike", lambda route: route.abort())
+    with ada.expect_event("requestfailed"):
+        like.dblclick()  # the like is accepted
+    expect(like).to_have_accessible_name("Unlike 1 like")
+    ada.reload()
+    expect(like).to_have_accessible_name("Unlike 1 like")
 
 
 def test_a_tweet_shown_twice_changes_twice(ada: Page) -> None:

@@ -97,8 +97,9 @@ def test_bad_tweets_of_an_archive_are_reported_with_their_numbers(tmp_path, ini,
         entry(4, "z", "Wed Oct 10 20:19:24 +0000 1999"),
         {"id_str": "5"},
         entry(6, "&#8203;"),
+        None,
     ]
-    path = archive(tmp_path, tweets)
+    path = archive(tmp_path, tweets, wrapped=False)
     assert load_archive(ini, path) == 0
     told = capsys.readouterr()
     for problem in (
@@ -107,9 +108,10 @@ def test_bad_tweets_of_an_archive_are_reported_with_their_numbers(tmp_path, ini,
         "tweets.js:4: 939586764 (1999-10-10) is before 2006",
         "tweets.js:5: object missing required field `full_text`",
         "tweets.js:6: the message is empty",
+        "tweets.js:7: expected `object`, got `null`",
     ):
         assert problem in told.err
-    assert "Bad lines, skipped: 5." in told.out
+    assert "Bad lines, skipped: 6." in told.out
     assert load_archive(ini, path, "--strict") == 1
     with sessions() as session:
         assert messages(session) == ["x"]

@@ -59,7 +59,7 @@ def test_another_reply_changes_the_number_and_renders_nothing_again(replies, sho
     ],
 )
 def test_the_line_that_tells_who_reposted(repost, shown):
-    html = rendering.tweets_html([TWEET], Page((), None, {TWEET.id: repost}), 9)
+    html = rendering.tweets_html([TWEET], Page((), None, {TWEET.id: repost}), 9, among="you follow")
     assert re.sub("<[^>]+>", "", html.partition('<p class="reason">')[2].partition("</p>")[0]) == shown
 
 

@@ -129,6 +129,22 @@ def test_hidden_people_are_not_suggested_and_not_listed_among_those_who_like_a_t
     assert "/avatars/bob" in cat.get(places[0]).text
 
 
+def test_pages_offer_no_button_to_follow_blocked_people(app):
+    ada, bob, _ = three(app)
+    for one in (ada, bob):
+        one.follow("cat")
+    urls = ("/search?q=bob", "/@cat/followers")
+    for url in urls:
+        assert 'action="/@bob/follow"' in ada.get(url).text
+    ada.send("/@bob/mute")
+    for url in urls:
+        assert 'action="/@bob/follow"' in ada.get(url).text
+    bob.send("/@ada/block")
+    for url in urls:
+        assert "@bob" in ada.get(url).text
+        assert 'action="/@bob/follow"' not in ada.get(url).text
+
+
 def test_a_mute_and_two_blocks_end_independently(app):
     ada, bob, _ = three(app)
     tweet = bob.post("hello")

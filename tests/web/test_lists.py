@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.people import Browser, Person
+from tests.support.people import PASSWORD, Browser, Person
 from tweeter.services import lists as services
 
 
@@ -68,6 +68,32 @@ def test_a_list_hides_whom_its_reader_muted_or_blocked(site_on_each):
     assert ada.ids(url) == [tweet, other]  # cat reposted it
 
 
+def test_a_list_does_not_say_that_the_reader_follows_its_members(app):
+    ada, bob, cat = people(app, "ada", "bob", "cat")
+    list_id = make(ada, members=["ada", "bob", "cat"])
+    tweet = ada.post("hello")
+
+    def reason(url):
+        [line] = re.findall(r'<p class="reason">(.*?)</p>', ada.get(url).text)
+        return re.sub("<[^>]+>", "", line)
+
+    for person, shown in ((bob, "bob"), (cat, "cat and 1 other"), (ada, "You and 2 people")):
+        person.send(f"/tweets/{tweet}/repost")
+        others = " on this list" if " and " in shown else ""
+        assert reason(f"/lists/{list_id}") == f"{shown}{others} reposted"
+        assert reason(f"/timelines/list?user={list_id}") == f"{shown} reposted"
+
+
+def test_the_number_of_members_is_that_of_the_members_shown(app):
+    ada, bob, cat = people(app, "ada", "bob", "cat")
+    list_id = make(ada, members=["bob", "cat"])
+    assert "2 members" in ada.get("/lists").text
+    bob.send("/settings", action="close", password=PASSWORD, confirm="yes", status=303)
+    assert "1 member<" in ada.get("/lists").text
+    assert "1 member<" in cat.get("/@ada/lists").text
+    assert "@bob" not in ada.get(f"/lists/{list_id}/members").text
+
+
 def test_a_private_list_is_seen_by_its_owner_only(site_on_each):
     ada, bob = people(site_on_each, "ada", "bob")
     list_id = make(ada, "secret plans", ["bob"], private="yes")
@@ -110,7 +136,8 @@ def test_members_who_do_not_exist_and_unknown_actions_are_refused(app):
     ada = people(app, "ada")[0]
     list_id = make(ada)
     assert "There is no user called nobody" in change(ada, list_id, "add", status=400, username="nobody").text
-    change(ada, list_id, "add", status=400, username="")
+    for empty in ("", " ", "@"):
+        assert "A username is missing." in change(ada, list_id, "add", status=400, username=empty).text
     change(ada, list_id, "destroy", status=400)
     for path in ("/lists/0", "/lists/9999999999999999", "/lists/x"):
         ada.get(path, status=404)

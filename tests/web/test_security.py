@@ -185,6 +185,10 @@ def test_forms_without_csrf_token_are_rejected(ada: Person, url: str) -> None:
         ("/tweets/12/delete", "/tweets/12"),
         ("/@Ada/follow", "/@Ada"),
         ("/@Ada/unfollow", "/@Ada"),
+        ("/@Ada/mute", "/@Ada"),
+        ("/@Ada/unblock", "/@Ada"),
+        ("/lists", "/lists"),
+        ("/lists/12/members", "/lists/12/members"),
         ("/settings", "/settings"),
     ],
 )

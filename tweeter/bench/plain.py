@@ -30,7 +30,7 @@ from tweeter.web.security import Identity
 from tweeter.web.views.forms import Form
 
 TEMPLATES = Path(tweeter.__file__).parent / "web" / "templates"
-CACHED = "{{ tweets_html(tweets, marks) }}"
+CACHED = '{{ tweets_html(tweets, marks, among=among|default("")) }}'
 LOOP = (
     "{%% for tweet in tweets %%}{%% set message, iso, shown = made_of(tweet) %%}{%% set acts = acts_of(tweet) %%}"
     "%s{%% endfor %%}"

@@ -44,7 +44,8 @@ class Acting:
         """The user with that username, case-insensitive."""
         user = find_user(self._session, username, suspended=True)
         if user is None:
-            raise Missing(f"There is no user called {text.clean_line(username)[:20]}.")
+            name = text.clean_line(username)[:20]
+            raise Missing(f"There is no user called {name}." if name else "A username is missing.")
         return self._there(user)
 
     def _user(self, user_id: int, lock: bool = False) -> User:

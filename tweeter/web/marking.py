@@ -34,13 +34,13 @@ _NONE = (b"", b"")
 FILLED = 20_000  # some 1 KB each
 
 
-def reason(repost: Repost, me: int | None, mount: str) -> bytes:
-    """The line "Ann and 3 others you follow reposted"."""
+def reason(repost: Repost, me: int | None, mount: str, among: str = "") -> bytes:
+    """The line "Ann and 3 others you follow reposted". `among` are the words that say which others are counted."""
     own, others = repost.user_id == me, repost.others
     who = "You" if own else f'<a href="{mount}/@{repost.username}"><bdi>{escape(repost.display_name)}</bdi></a>'
     if others:
         one, more = ("person", "people") if own else ("other", "others")
-        who += f" and {others} {one if others == 1 else more} you follow"
+        who += f" and {others} {one if others == 1 else more}{among and ' '}{among}"
     return (_REASON % who).encode()
 
 

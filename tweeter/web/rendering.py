@@ -56,15 +56,19 @@ _templates = Environment(
 )  # fmt: skip
 
 
-def tweets_html(tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = "") -> Markup:
+def tweets_html(
+    tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = "", among: str = ""
+) -> Markup:
     """The `<article>` of each tweet. `marks` has the reposts that place tweets, and what `me` likes and reposted.
 
-    `mount` is the path below which the site is mounted.
+    `among` says of whom the other reposts are: "you follow". `mount` is the path below which the site is mounted.
     """
-    return Markup(tweets_bytes(tweets, marks, me, mount).decode())  # noqa: S704 (escaped)
+    return Markup(tweets_bytes(tweets, marks, me, mount, among).decode())  # noqa: S704 (escaped)
 
 
-def tweets_bytes(tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = "") -> bytes:
+def tweets_bytes(
+    tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | None = None, mount: str = "", among: str = ""
+) -> bytes:
     """Like `tweets_html`, in UTF-8.
 
     Cached for all readers by the values of the TweetView without its counts: a tweet with a new author name, or without
@@ -72,7 +76,7 @@ def tweets_bytes(tweets: Iterable[TweetView], marks: Page = UNMARKED, me: int | 
     A changed template is detected within BLINK seconds.
     """
     _look_at_template(int(time.monotonic() / BLINK))
-    return b"\n".join([_filled(tweet, marks, me, mount) for tweet in tweets])
+    return b"\n".join([_filled(tweet, marks, me, mount, among) for tweet in tweets])
 
 
 @lru_cache(maxsize=1)
@@ -82,13 +86,13 @@ def _look_at_template(blink: int) -> None:
         _article.cache_clear()
 
 
-def _filled(tweet: TweetView, marks: Page, me: int | None, mount: str) -> bytes:
+def _filled(tweet: TweetView, marks: Page, me: int | None, mount: str, among: str) -> bytes:
     before, head, foot, after = _article(
         tweet.id, tweet.user_id, tweet.username, tweet.display_name, tweet.message, tweet.epoch_ms, tweet.parent_id,
         tweet.parent_username, mount,
     )  # fmt: skip
     repost = marks.reposts.get(tweet.id)
-    reason = marking.reason(repost, me, mount) if repost else b""
+    reason = marking.reason(repost, me, mount, among) if repost else b""
     acts = marking.counts(tweet) if me is None else marking.buttons(tweet, marks, me, mount)
     return b"".join((before, reason, head, marking.replies(tweet.replies), foot, acts, after))
 

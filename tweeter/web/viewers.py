@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Connection, Engine, bindparam, literal, selec
 from sqlalchemy.orm import Session
 
 from tweeter.db.among import Among
-from tweeter.models import Block, Mute, hidden_from
+from tweeter.models import Block, Mute, User, hidden_from
 from tweeter.values import NOBODY, Cursor, Page, Timeline, Viewer
 
 MOST = 250_000  # remembered authors of all viewers: 20 MB
@@ -97,6 +97,11 @@ def read_relations(connection: Connection | Session, me: int, ids: Sequence[int]
 def relation(request: Request, user_id: int) -> Relation:
     """The Relation of the current user and another."""
     return relations(request, [user_id]).get(user_id, Relation())
+
+
+def blocked_ids(request: Request, people: Iterable[User]) -> set[int]:
+    """The ids of those with whom the current user has a block: pages offer no button to follow them."""
+    return {id_ for id_, found in relations(request, [person.id for person in people]).items() if found.blocked}
 
 
 def page_of(request: Request, timeline: Timeline, cursor: Cursor) -> Page:

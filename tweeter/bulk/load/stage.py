@@ -174,7 +174,7 @@ class Stage:
         good = bad = 0
         for number, line in read(path, self._progress.advance):
             try:
-                if line is None:
+                if line is None and read is read_lines:  # in an archive, null is an entry
                     raise BadLine(f"longer than {LONGEST_LINE:,} bytes")
                 parsed = parse(line)
             except BadLine as error:

@@ -14,6 +14,15 @@ announcer.className = "sr";
 announcer.setAttribute("role", "status");
 const announce = (text) => { announcer.textContent = text; };
 
+// Tells everybody of a failure, for some seconds.
+let warned = 0;
+const warn = (text) => {
+  announce(text);
+  announcer.className = "warning";
+  clearTimeout(warned);
+  warned = setTimeout(() => { announcer.className = "sr"; }, 8000);
+};
+
 // The character counter. It counts like the server: cleans the text, then counts grapheme clusters (8 code points each).
 
 const segmenter = "Segmenter" in Intl ? new Intl.Segmenter() : null;
@@ -110,14 +119,16 @@ document.addEventListener("click", async (event) => {
     button.textContent = "Copied";
     announce("Link copied");
   } catch {
-    announce("The browser did not allow copying");
+    warn("The browser did not allow copying");
   }
 });
 
 // Reposts and likes change at once, wherever the tweet is on the page. If the server does not accept one, it is undone.
 
 const ACTS = { repost: ["Repost", "Undo repost"], like: ["Like", "Unlike"] };
-let sent = Promise.resolve(); // in the order of the clicks
+// By kind and tweet: the requests under way, in the order of the clicks, their number, and what the server has. Those of
+// other tweets do not wait for them, because a page that is left sends no more.
+const acts = new Map();
 
 const isPressed = (button) => button.getAttribute("aria-pressed") === "true";
 
@@ -139,6 +150,14 @@ const showAct = (id, kind, on) => {
   }
 };
 
+// What the server says about a request that it does not accept, for example that the author blocked the reader.
+const reasonOf = async (response) => {
+  const again = "That failed and was undone. Please try again.";
+  if (!response || response.status >= 500) return again;
+  const page = new DOMParser().parseFromString(await response.text().catch(() => ""), "text/html");
+  return page.querySelector(".oops h1 + p")?.textContent ?? again;
+};
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button.act");
   if (!button) return;
@@ -147,14 +166,23 @@ document.addEventListener("click", (event) => {
   const kind = button.classList.contains("like") ? "like" : "repost";
   const on = !isPressed(button);
   const { form, formAction } = button;
-  const request = { method: "POST", headers: { Accept: "application/json" }, redirect: "manual" };
+  const request = { method: "POST", headers: { Accept: "application/json" }, redirect: "manual", keepalive: true };
+  const key = `${kind} ${id}`;
+  const act = acts.get(key) ?? { sent: Promise.resolve(), requests: 0, done: !on };
+  acts.set(key, act);
+  act.requests += 1;
   showAct(id, kind, on);
-  sent = sent.then(async () => {
+  act.sent = act.sent.then(async () => {
     const response = await fetch(formAction, { ...request, body: new FormData(form) }).catch(() => null);
-    if (response?.ok) return;
-    showAct(id, kind, !on);
+    act.requests -= 1;
+    if (!act.requests) acts.delete(key);
+    if (response?.ok) {
+      act.done = on;
+      return;
+    }
+    if (!act.requests) showAct(id, kind, act.done); // otherwise a later click decides
     if (response?.type === "opaqueredirect") form.requestSubmit(button); // to the sign-in page, as without a script
-    else announce("That failed and was undone. Please try again.");
+    else warn(await reasonOf(response));
   });
 });
 

@@ -156,15 +156,16 @@ def _page_of(request: Request) -> str:
         return at(request, f"/login?next={quote(onward or at(request, '/'), safe='/@')}")
     if onward:
         return onward
-    if route in ("follow", "unfollow", "act"):
+    if route in ("follow", "unfollow", "mute", "unmute", "block", "unblock", "act"):
         return str(request.path).rpartition("/")[0]
     if route == "delete":
         return at(request, f"/tweets/{request.matchdict['id']}")
     parent = posted(request, "parent_id")
     if route == "tweets" and parent.isascii() and parent.isdecimal():
         return at(request, f"/tweets/{parent[:16]}")
-    pages = {"settings": "/settings", "signup": "/signup"}
-    return at(request, pages.get(route, "/lab/live" if route.startswith("lab_") else "/"))
+    if route in ("settings", "signup", "lists", "members"):  # forms that are sent to their page
+        return str(request.path)
+    return at(request, "/lab/live" if route.startswith("lab_") else "/")
 
 
 @exception_view_config(BadCSRFToken)

@@ -63,7 +63,9 @@ class Frames:
                 if len(self._frames) > self._size:
                     self._frames.popitem(last=False)
         filling = {
-            "tweets": rendering.tweets_bytes(values["tweets"], values["marks"], me.id if me else None, mount),
+            "tweets": rendering.tweets_bytes(
+                values["tweets"], values["marks"], me.id if me else None, mount, values["among"]
+            ),
             "poll": escape(poll).encode(),
             "older": escape(older).encode(),
             "costs": escape(costs(request)).encode(),
@@ -76,7 +78,7 @@ class Frames:
 
 def _frame(request: Request, template: str, values: dict[str, Any]) -> Frame:
     holes: dict[str, Any] = {
-        "tweets_html": lambda tweets, marks: _holes["tweets"],
+        "tweets_html": lambda tweets, marks, among: _holes["tweets"],
         "costs": lambda: _holes["costs"],
         "get_csrf_token": lambda: _holes["token"],
     }

@@ -12,6 +12,7 @@ from tweeter.web import rendering
 from tweeter.web.assets import Assets
 from tweeter.web.routes import at
 from tweeter.web.security import Identity
+from tweeter.web.viewers import blocked_ids
 from tweeter.web.views.forms import Form
 from tweeter.web.views.tweens import count, trips
 
@@ -34,6 +35,7 @@ def add_globals(event: BeforeRender) -> None:
         tweets_html=partial(rendering.tweets_html, me=me.id if me else None, mount=mount),
         text_html=partial(rendering.text_html, mount=mount),
         count=count,
+        blocked_ids=partial(blocked_ids, request),
         settings=request.registry.settings,
     )
 

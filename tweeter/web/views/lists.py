@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tweeter.errors import Refused
-from tweeter.models import List, ListMember, User
+from tweeter.models import List, ListMember, User, closed_users
 from tweeter.values import Timeline
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.viewers import relation
@@ -57,7 +57,11 @@ def lists_of(request: Request) -> dict[str, Any] | Response:
 def show(request: Request) -> dict[str, Any]:
     """The tweets and reposts of a list's members."""
     list_, owner = find_list(request)
-    return timeline_page(request, Timeline("list", list_.id), list_.name) | {"list": list_, "owner": owner}
+    return timeline_page(request, Timeline("list", list_.id), list_.name) | {
+        "among": "on this list",
+        "list": list_,
+        "owner": owner,
+    }
 
 
 @view_config(route_name="members", request_method="GET", renderer="members.jinja2")
@@ -121,7 +125,8 @@ def _own_lists(request: Request, form: Form) -> dict[str, Any]:
 
 def _lists(session: Session, user_id: int, private: bool) -> Sequence[tuple[List, int]]:
     """The lists of a user, newest first, and the number of their members."""
-    count = select(func.count()).where(ListMember.list_id == List.id).scalar_subquery()
+    members = (ListMember.list_id == List.id, ListMember.user_id.not_in(closed_users))
+    count = select(func.count()).where(*members).scalar_subquery()
     query = select(List, count).where(List.user_id == user_id).order_by(List.id.desc())
     return [(list_, number) for list_, number in session.execute(query if private else query.where(~List.private))]
 

@@ -75,6 +75,7 @@ def timeline_page(request: Request, timeline: Timeline, title: str, path: str = 
         "title": title,
         "tweets": page.tweets,
         "marks": page,
+        "among": "you follow" if kind.private else "",
         "older": page_url(request, path, **query, before=page.older),
         "poll": poll,
         "page": (at(request, path) if path else request.path) + (f"?{urlencode(query)}" if query else ""),
