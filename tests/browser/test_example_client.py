@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import post, press, sign_up
 from tests.conftest import ROOT
 from tests.support.streams import streaming_site
+from tweeter.outbox.checkpoint import FRESH
 
 # What Chromium reports while a test has stopped the server.
 STOPPED = r"^WebSocket connection to |^Failed to load resource: net::ERR_"
@@ -81,6 +82,7 @@ def test_two_people_with_a_stream(chromium: Browser, example: str, sqlite_url: s
             )
         adas.get_by_role("button", name="Like (0)").click()
         expect(adas.get_by_role("button", name="Unlike (1)")).to_be_visible()
+        bobs.wait_for_timeout(1000 * FRESH)  # answers may lag by as much
         bobs.get_by_role("button", name="Reload").click()
         expect(bobs.get_by_role("button", name="Like (1)")).to_be_visible()
         page.goto("/")
