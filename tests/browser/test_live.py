@@ -47,6 +47,24 @@ def test_new_tweets_appear_without_a_poll(open_browser: Opener) -> None:
     expect(ada.get_by_role("button", name="1 new tweet")).to_be_visible()
 
 
+def test_a_new_tweet_that_the_loaded_page_lacks_is_announced_again(open_browser: Opener) -> None:
+    """A page may lag behind the commits by a second."""
+    ada, bob = open_browser(), open_browser()
+    for page, name in ((bob, "bob"), (ada, "ada")):
+        sign_up(page, name)
+    post(bob, "before")
+    with ada.expect_response("**/live?*"), ada.expect_response("**/newer?*"):
+        ada.goto("/public")
+    older = ada.request.get("/public").text()
+    post(bob, "late")
+    ada.route("**/public", lambda route: route.fulfill(body=older, content_type="text/html"))
+    with ada.expect_response("**/public"):
+        ada.get_by_role("button", name="1 new tweet").click()
+    ada.unroute("**/public")
+    ada.get_by_role("button", name="1 new tweet").click()
+    expect(ada.locator("article").first).to_contain_text("late")
+
+
 def test_pages_poll_while_pushpin_is_down(open_browser: Opener, pushpin: Pushpin) -> None:
     ada = open_browser()
     sign_up(ada, "ada")

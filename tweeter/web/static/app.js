@@ -420,13 +420,17 @@ if (timeline) {
     waiting = setTimeout(poll, again * 1000);
     if (stream?.readyState === EventSource.CLOSED) listen(); // the site or Pushpin did not answer
   };
+  // For what a page that was just loaded lacks: it may lag behind by a second.
+  const pollSoon = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(poll, 1500);
+  };
   const listen = () => {
     stream?.close();
     stream = null;
     if (!live || document.hidden) return;
     stream = new EventSource(timeline.dataset.poll.replace("/newer?", "/live?"));
-    // One poll for what came before, also after a lost connection. A page may lag behind by a second.
-    stream.addEventListener("open", () => { clearTimeout(waiting); waiting = setTimeout(poll, 1500); });
+    stream.addEventListener("open", pollSoon); // for what came before, also after a lost connection
     stream.addEventListener("update", ({ data }) => { news.add(data); showNews(news.size); });
     stream.addEventListener("delete", ({ data }) => {
       if (!news.delete(data)) return;
@@ -435,7 +439,9 @@ if (timeline) {
     });
   };
   document.addEventListener("visibilitychange", () => { listen(); poll(); });
-  document.addEventListener("click", (event) => { if (event.target.closest(".news")) loadNews(); });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest(".news")) loadNews().then(() => { if (live) pollSoon(); });
+  });
   addEventListener("pagehide", () => stream?.close());
   waiting = setTimeout(poll, POLL_SECONDS * 1000);
   listen();
