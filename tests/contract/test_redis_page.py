@@ -1,5 +1,6 @@
 """Ids and tweets of a page in one exchange with a single Redis server, and damage to either."""
 
+import re
 from contextlib import closing
 from random import Random
 
@@ -218,3 +219,22 @@ def test_newest_ids_from_sort_match_the_whole_list(ids, floor, limit, of):
             assert referring(answer[0], answer[2]) == referring(answer[0], of)
         if len(set(ids)) == len(ids):
             assert answer is not None
+
+
+ELEMENT = re.compile(rb"([1-9][0-9]*)(?:\.0([1-9][0-9]*))?")
+elements = st.one_of(
+    st.builds(b"%d".__mod__, st.integers(-2, 9)),
+    st.builds(lambda id_, of: b"%d.0%d" % (id_, of), st.integers(1, 9), st.integers(1, 9)),
+    st.text("012.-", max_size=6).map(str.encode),
+)
+
+
+@given(st.one_of(st.just(b"0"), st.just(b"-5"), elements), st.lists(elements, max_size=8))
+def test_a_list_is_parsed_as_a_whole_as_each_of_its_elements(header, found):
+    each = [ELEMENT.fullmatch(element) for element in found]
+    if not re.fullmatch(rb"-?0|-[1-9][0-9]*", header) or not all(each):
+        with pytest.raises(ValueError):  # noqa: PT011 (of several kinds)
+            parse([header, *found])
+    else:
+        of = {int(match[1]): int(match[2]) for match in each if match[2]}
+        assert parse([header, *found]) == (sorted(int(match[1]) for match in each), -int(header), of)

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from operator import neg
 
 import msgspec
 
@@ -27,27 +28,43 @@ def parse(found: Sequence[bytes]) -> tuple[list[int], int, Mapping[int, int]]:
     """
     text = b",".join(found)
     of: Mapping[int, int] = NOTHING
-    try:
-        header, *ids = _integers(b"[%b]" % text)
-    except ValueError:
+    if b".0" in text:
+        if text.find(b"-", 1) > 0:
+            raise ValueError("not a reference")
         # Decoded at once as well, each reference as a negative number behind its id.
-        if b".0" not in text or text.find(b"-", 1) > 0:
-            raise
-        header, *ids = _integers(b"[%b]" % text.replace(b".0", b",-"))
-        tweets = [place for place, number in enumerate(ids) if number < 0]
-        of = {ids[place - 1]: -ids[place] for place in tweets}
-        if not tweets or tweets[0] == 0 or min(of) < 1 or max(of.values()) > MAX_ID:
-            raise ValueError("not a reference") from None
-        for place in reversed(tweets):
-            del ids[place]
+        header, *numbers = _integers(b"[%b]" % text.replace(b".0", b",-"))
+        ids, of = _split(numbers)
+        if max(of.values()) > MAX_ID:
+            raise ValueError("out of range")
+    else:
+        header, *ids = _integers(b"[%b]" % text)
     ids.sort()
     if len(ids) + 1 != len(found) or not 0 <= -header <= MAX_ID + 1 or (ids and not 0 < ids[0] <= ids[-1] <= MAX_ID):
         raise ValueError("out of range")
     return ids, -header, of
 
 
+def _split(numbers: list[int]) -> tuple[list[int], Mapping[int, int]]:
+    """The ids and the references. Raises ValueError if a reference does not follow an id."""
+    ids, tweets = numbers[::2], numbers[1::2]
+    if len(ids) == len(tweets) and max(tweets) < 0 < min(ids):  # as all do in a timeline of likes
+        return ids, dict(zip(ids, map(neg, tweets), strict=True))
+    ids, of, last = [], {}, -1
+    for number in numbers:
+        if number >= 0:
+            ids.append(number)
+        elif last < 0:
+            raise ValueError("not a reference")
+        else:
+            of[last] = -number
+        last = number
+    return ids, of
+
+
 def newest(ids: list[int], floor: int, before: int, limit: int) -> list[int]:
     """The newest `limit` ids below `before`, newest first, without duplicates. `ids` are in ascending order."""
+    if ids and floor <= ids[0] and ids[-1] < before and len(ids) <= limit:  # all
+        return list(dict.fromkeys(reversed(ids)))
     newest: list[int] = []
     last = None
     for place in range(bisect_left(ids, before) - 1, -1, -1):

@@ -150,12 +150,13 @@ class TimelineReader:
         except ValueError:
             self._drop_damaged([name], "not a header and ids")
             return None
-        return self._warm(name, newest(ids, floor, before, limit), floor, of, left, checkpoint)
+        shown = newest(ids, floor, before, limit)
+        return self._warm(name, shown, floor, of if len(shown) == len(ids) else referring(shown, of), left, checkpoint)
 
     def _warm(self, name: str, ids: list[int], floor: int, of: Mapping[int, int], left: int, checkpoint: Any) -> Slice:
         if left < self._idle_ms // 2:
             self._in_use.append(name)
-        return Slice(ids, floor, None if isinstance(checkpoint, Refusal) else checkpoint, referring(ids, of))
+        return Slice(ids, floor, None if isinstance(checkpoint, Refusal) else checkpoint, of)
 
     def _checkpoint_key(self, node: Node) -> bytes:
         """A checkpoint key on this node, so that data and checkpoint of one server come from the same moment."""
