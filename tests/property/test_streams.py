@@ -196,7 +196,7 @@ def test_page_at_connect_and_events_and_page_at_reconnect_equal_sql(world: World
         assert marker in sql
         whole = client.read_until(marker)
         assert client.updates.items() <= made.items(), "an event was invented"
-        # An event may come late: after an unmute also that of an older repost, which no page shows as the newest reason.
+        # An event may come late: after an unmute also that of an older repost, which is no page's newest reason.
         assert set(client.updates.values()) <= set(ever.values()), "a hidden tweet was sent"
         assert not client.deletes & sql.keys(), "a deletion was invented"
         if whole and not related:
