@@ -1,6 +1,6 @@
 """Records a session of two browsers: how long until a tweet that one posts is announced in the other.
 
-Starts a private site behind a private Pushpin. `python docs/live.py` prints the figures and makes the screenshots.
+Starts a private site behind a private Pushpin. `python docs/live.py` prints the figures and makes the screenshot.
 """
 
 import argparse
@@ -89,7 +89,6 @@ def main() -> None:
             seconds.append(float(ada.evaluate("window.announced")) - posted)
             if number == tweets:
                 ada.screenshot(path=FOLDER / "live-reader.png")
-                bob.screenshot(path=FOLDER / "live-writer.png")
             ada.locator(".news").click()
             expect(ada.locator("article").first).to_contain_text(f"Tweet number {number}")
             ada.evaluate("delete window.announced")
