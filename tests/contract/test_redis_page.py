@@ -231,8 +231,8 @@ elements = st.one_of(
 
 @given(st.one_of(st.just(b"0"), st.just(b"-5"), elements), st.lists(elements, max_size=8))
 def test_a_list_is_parsed_as_a_whole_as_each_of_its_elements(header, found):
-    each = [ELEMENT.fullmatch(element) for element in found]
-    if not re.fullmatch(rb"-?0|-[1-9][0-9]*", header) or not all(each):
+    each = [match for element in found if (match := ELEMENT.fullmatch(element))]
+    if not re.fullmatch(rb"-?0|-[1-9][0-9]*", header) or len(each) < len(found):
         with pytest.raises(ValueError):  # noqa: PT011 (of several kinds)
             parse([header, *found])
     else:

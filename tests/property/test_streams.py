@@ -24,7 +24,7 @@ from tests.conftest import settings_of
 from tests.support.databases import Databases
 from tests.support.streams import reconnect
 from tweeter.api.tokens import Tokens
-from tweeter.devtools.servers import Pushpin, Redis
+from tweeter.devtools.servers import Pushpin, Redis, free_port
 from tweeter.devtools.servers.processes import RelayProcess, SiteProcess, write_ini
 from tweeter.errors import Refused
 from tweeter.interfaces import ITimelineKinds
@@ -46,12 +46,11 @@ class World:
     def __init__(self, stack: ExitStack, url: str, redis: Redis, folder: Path) -> None:
         own = {"tweeter.timelines": "redis", "tweeter.redis.url": redis.url, "tweeter.redis.prefix": folder.name}
         self.site = SiteProcess(folder / "site.ini")
-        self.site.spawn()  # takes its port
+        self.site.port = free_port()
         self.pushpin = Pushpin(self.site.port)
         self.pushpin.start()
         merged = settings_of(url) | own | self.pushpin.settings | {"tweeter.delivery": "relay"}
         write_ini(folder / "site.ini", {key: value for key, value in merged.items() if value not in (None, "")})
-        self.site.kill()
         self.relay = RelayProcess(folder / "site.ini")
         for server in (self.pushpin, self.site, self.relay):
             stack.enter_context(closing(server))
@@ -163,8 +162,15 @@ def test_page_at_connect_and_events_and_page_at_reconnect_equal_sql(world: World
         for author in names[:2]:
             actions.follow(reader, author)
     ever = world.home(reader)  # what the page showed at any time
-    posted: list[tuple[int, int]] = []  # author, tweet
-    made: dict[int, int] = {}  # {entry: tweet}
+    posted: list[tuple[int, int]] = []  # number of the author, tweet
+    made: list[tuple[int, int, int, int]] = []  # numbers of who made the entry and of the tweet's author; entry, tweet
+    followed, muted = {0, 1}, set[int]()
+    changes = {
+        "follow": followed.add, "unfollow": followed.discard, "mute": muted.add, "unmute": muted.discard
+    }  # fmt: skip
+    # {entry: tweet} that the reader was allowed to see at any time. An event may come late: after an unmute also that
+    # of an older repost, which is the newest reason on no page.
+    allowed: dict[int, int] = {}
     related = False  # since the client connected: whom the reader follows or hides
     with closing(Client(world, world.token(reader))) as client:
         for act, what in [*steps, ("post", 0), ("follow", 0), ("unmute", 0)]:
@@ -174,34 +180,39 @@ def test_page_at_connect_and_events_and_page_at_reconnect_equal_sql(world: World
             try:
                 with acting(world.registry) as actions:
                     if act == "post":
-                        posted.append((authors[what], actions.post(authors[what], "hello").id))
-                        made[posted[-1][1]] = posted[-1][1]
+                        tweet = actions.post(authors[what], "hello").id
+                        posted.append((what, tweet))
+                        made.append((what, what, tweet, tweet))
                     elif act == "repost" and posted:
-                        made[actions.repost(authors[what], posted[-1][1]).id] = posted[-1][1]
+                        number, tweet = posted[-1]
+                        made.append((what, number, actions.repost(authors[what], tweet).id, tweet))
                     elif act == "delete" and posted:
-                        actions.delete(*posted.pop(0))
-                    elif act in ("follow", "unfollow", "mute", "unmute"):
+                        number, tweet = posted.pop(0)
+                        actions.delete(authors[number], tweet)
+                    elif act in changes:
                         before = world.home(reader).keys()
                         getattr(actions, act)(reader, names[what])
+                        changes[act](what)
             except Refused:
                 continue
+            seen = followed - muted
+            allowed |= {entry: tweet for by, of, entry, tweet in made if by in seen and of not in muted}
             now = world.home(reader)
-            related = related or (act in ("follow", "unfollow", "mute", "unmute") and now.keys() != before)
+            related = related or (act in changes and now.keys() != before)
             ever |= now
         with acting(world.registry) as actions:
             marker = actions.post(authors[0], "the last").id
-        made[marker] = marker
+        allowed[marker] = marker
         sql = world.home(reader)
         ever |= sql
         assert marker in sql
         whole = client.read_until(marker)
-        assert client.updates.items() <= made.items(), "an event was invented"
-        # An event may come late: after an unmute also that of an older repost, which is no page's newest reason.
+        assert client.updates.items() <= allowed.items(), "an event was invented"
         assert set(client.updates.values()) <= set(ever.values()), "a hidden tweet was sent"
         assert not client.deletes & sql.keys(), "a deletion was invented"
         if whole and not related:
-            seen = client.page | client.updates
-            shown = {tweet for entry, tweet in seen.items() if not client.deletes & {entry, tweet}}
+            known = client.page | client.updates
+            shown = {tweet for entry, tweet in known.items() if not client.deletes & {entry, tweet}}
             assert shown == set(sql.values()), "a stream that did not end lost an event"
     with closing(Client(world, world.token(reader))) as client:
         assert client.page == sql

@@ -42,6 +42,17 @@ def ids(statuses: list[Any]) -> list[str]:
     return [status["id"] for status in statuses]
 
 
+def walk(api: Api, url: str) -> list[str]:
+    """The ids of this page and of all older ones."""
+    walked = []
+    while url:
+        page = api.get(url)
+        walked += ids(page.json)
+        following = re.match(r'<([^>]+)>; rel="next"', page.headers.get("Link", ""))
+        url = following[1] if following else ""
+    return walked
+
+
 def test_status(api: Api, ada: Person, bob: Person) -> None:
     first = api.toot(f"Hello @{bob.username.upper()}, <b>see</b> https://example.org #Tag\n\nBye")
     assert first["id"] in ids(api.get("/api/v1/timelines/home").json)
@@ -103,13 +114,7 @@ def test_paging(api: Api) -> None:
         assert api.get(f"{path}?min_id={newest[0]}").json == []
         assert api.get(f"{path}?max_id=0").json == []
         assert len(api.get(f"{path}?limit=1000").json) == 40
-        walked, url = [], f"{path}?limit=40"
-        while url:
-            page = api.get(url)
-            walked += ids(page.json)
-            following = re.match(r'<([^>]+)>; rel="next"', page.headers.get("Link", ""))
-            url = following[1] if following else ""
-        assert walked == newest
+        assert walk(api, f"{path}?limit=40") == newest
 
 
 def test_a_page_of_several_hashtags(api: Api) -> None:
@@ -118,13 +123,7 @@ def test_a_page_of_several_hashtags(api: Api) -> None:
     tags = "/api/v1/timelines/tag/several?"
     both = f"{tags}any[]=other&any[]=unheard&"
     assert ids(api.get(both).json) == newest
-    walked, url = [], f"{both}limit=5"
-    while url:
-        page = api.get(url)
-        walked += ids(page.json)
-        following = re.match(r'<([^>]+)>; rel="next"', page.headers.get("Link", ""))
-        url = following[1] if following else ""
-    assert walked == newest
+    assert walk(api, f"{both}limit=5") == newest
     assert ids(api.get(f"{both}limit=3&min_id={posted[2]}").json) == posted[3:6][::-1]
     assert ids(api.get(f"{both}all[]=%23N3&limit=3").json) == [posted[3]]
     assert ids(api.get(f"{tags}all[]=n4&all[]=n5").json) == []
