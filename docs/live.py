@@ -9,16 +9,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from alembic import command
-from alembic.config import Config
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tweeter.devtools.servers import Pushpin
+from tweeter.console.migrations import migrate
+from tweeter.devtools.servers import Pushpin, free_port
 from tweeter.devtools.servers.processes import SiteProcess, write_ini
 
 HEADLESS_SHELL = "/usr/lib/chromium/chromium-headless-shell"
 FOLDER = Path(__file__).parent / "screenshots"
-ROOT = Path(__file__).parent.parent
 WIDTH = {"viewport": {"width": 640, "height": 480}}
 # The time of the last click on Post, and of the last announcement, in ms: both browsers have the same clock.
 NOTE_TIMES = """
@@ -33,16 +31,13 @@ addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
 def start(stack: ExitStack, folder: Path) -> str:
     """Starts the site and Pushpin; the address of Pushpin."""
     url = f"sqlite:///{folder}/site.sqlite"
-    config = Config(str(ROOT / "testing.ini"))
-    config.set_main_option("sqlalchemy.url", url)
-    command.upgrade(config, "head")
+    migrate(url)
     site = stack.enter_context(closing(SiteProcess(folder / "site.ini")))
-    site.spawn()  # takes its port
+    site.port = free_port()
     pushpin = stack.enter_context(closing(Pushpin(site.port)))
     pushpin.start()
     own = {"sqlalchemy.url": url, "tweeter.timelines": "memory", "tweeter.secure_cookies": "false"}
     write_ini(folder / "site.ini", own | pushpin.settings | {"tweeter.secret": "of a private site that lives a minute"})
-    site.kill()
     site.start()
     return pushpin.url
 
@@ -82,21 +77,21 @@ def main() -> None:
             ada.get_by_role("button", name="Follow @bob").click()
         with ada.expect_response("**/live?*"), ada.expect_response("**/newer?*"):
             ada.goto("/")
-        seconds = []
+        times = []
         for number in range(tweets + 1):  # the first finds the caches of the site empty
             posted = post(bob, f"Tweet number {number}")
             expect(ada.locator(".news")).to_be_visible()
-            seconds.append(float(ada.evaluate("window.announced")) - posted)
+            times.append(float(ada.evaluate("window.announced")) - posted)
             if number == tweets:
                 ada.screenshot(path=FOLDER / "live-reader.png")
             ada.locator(".news").click()
             expect(ada.locator("article").first).to_contain_text(f"Tweet number {number}")
             ada.evaluate("delete window.announced")
-        seconds = sorted(seconds[1:])
-        worst = seconds[-max(1, len(seconds) // 20)]
+        times = sorted(times[1:])
+        worst = times[-max(1, len(times) // 20)]
         print(
             f"From the click on Post until the other browser announces the tweet, {tweets} tweets: "
-            f"median {statistics.median(seconds):.0f} ms, 95 % within {worst:.0f} ms, all within {seconds[-1]:.0f} ms."
+            f"median {statistics.median(times):.0f} ms, 95 % within {worst:.0f} ms, all within {times[-1]:.0f} ms."
         )
         browser.close()
 

@@ -93,7 +93,7 @@ STREAMED = Gauge(
 STREAM_EVENTS = Counter("tweeter_stream_events", "Events sent to the streams of one timeline and viewer", ["event"])
 STREAM_DELAY = Histogram(
     "tweeter_stream_delay_seconds",
-    "Seconds from the commit of an event until Pushpin got it for the last stream",
+    "Seconds from the commit of an event until it was sent to the last of its streams",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 OUTBOX_EVENTS = Gauge("tweeter_outbox_events", "Rows in the outbox; beyond 10,000 the span of their ids")

@@ -47,9 +47,9 @@ class BulkDatabase:
     def hold(self, table: str) -> str:
         """The end of an INSERT … SELECT that joins the table: it locks the rows to which foreign keys will refer.
 
-        The INSERT leaves out rows that were deleted meanwhile. The locks make the checks of foreign keys unnecessary,
-        which take longer than the inserts. PostgreSQL skips these checks from the first call to the end of the
-        transaction, if the role may set `session_replication_role`. Otherwise this is empty.
+        A row that was deleted in the meantime does not match the join. A locked row can't be deleted, so foreign keys
+        need no check; the checks would take longer than the inserts. If the role may set `session_replication_role`,
+        the first call turns them off until the end of the transaction. Otherwise this is empty.
         """
         if not self._may_hold:
             return ""

@@ -72,8 +72,9 @@ def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
     session.add_all(CounterChange(tweet_id=id_, reposts=-1) for id_ in sorted(reposted))
     # No page shows them any more, but AccountClosed may not be applied to every store yet.
     if ids:
+        by_others = forget_tweets(session, ids)
         changed = tuple(sorted({*replies, *reposted}))
-        outbox.record(session, TweetsDeleted(tuple(ids), user_id, changed, reposted=forget_tweets(session, ids)))
+        outbox.record(session, TweetsDeleted(tuple(ids), user_id, changed, reposted=by_others))
         session.flush()
     for step in set(replies.values()):
         fewer = Tweet.id.in_([parent for parent, number in replies.items() if number == step])

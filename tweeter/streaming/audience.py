@@ -52,8 +52,8 @@ def having_seen(
 ) -> Iterator[tuple[int, Channel]]:
     """(id, channel) for each deleted entry and each channel whose viewer may have seen it.
 
-    Who is mentioned, which hashtags there were, and soon who reposted it is deleted, too: all viewers of such
-    timelines get the id.
+    The rows of a deleted tweet's mentions and hashtags are deleted with it, and those of its reposts soon after. So all
+    viewers of such timelines get the id.
     """
     found: list[tuple[TweetsDeleted, Channel]] = []
     for name, owners in _by_kind(session, channels).items():

@@ -51,9 +51,9 @@ class Arranger:
         if not of or not kind.reposts:
             places = [of.get(id_, id_) for id_ in ids] if of else ids
             tweets = self._hydrated(timeline, found, places)
-            all_ = not hidden and not (moment and moment.removed)
+            all_shown = not hidden and not (moment and moment.removed)
             pairs = zip(ids, map(tweets.__getitem__, places), strict=True)
-            return [Entry(tweet, id_) for id_, tweet in pairs if tweet and (all_ or shows(tweet))]
+            return [Entry(tweet, id_) for id_, tweet in pairs if tweet and (all_shown or shows(tweet))]
         reasons = _reasons(found.slice, ids)
         tweets = self._hydrated(timeline, found, [*reasons, *(id_ for each in reasons.values() for id_ in each)])
         entries: list[Entry] = []
