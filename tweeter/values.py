@@ -189,6 +189,15 @@ class TweetUnliked(Event, frozen=True):
     tweet_id: int
 
 
+class TweetsCounted(Event, frozen=True):
+    """Counters of these tweets changed: an account that replied to, liked or reposted them is suspended, or returns.
+
+    Or it was closed, and its likes are being removed.
+    """
+
+    tweet_ids: tuple[int, ...]
+
+
 class Followed(Event, frozen=True):
     """The follower's home timeline gains the followee's tweets."""
 
@@ -246,6 +255,6 @@ class Reloaded(Event, frozen=True):
 
 
 AnyEvent = (
-    TweetCreated | TweetsDeleted | TweetLiked | TweetUnliked | Followed | Unfollowed | AuthorHidden | AuthorShown
-    | ListChanged | ProfileChanged | AccountClosed | Truncated | Reloaded
+    TweetCreated | TweetsDeleted | TweetLiked | TweetUnliked | TweetsCounted | Followed | Unfollowed | AuthorHidden
+    | AuthorShown | ListChanged | ProfileChanged | AccountClosed | Truncated | Reloaded
 )  # fmt: skip

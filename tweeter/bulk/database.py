@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from tweeter.models import Site
 from tweeter.models.base import now
 from tweeter.outbox.site import LOAD_SILENCE
+from tweeter.services.recounting import begin
 
 T = TypeVar("T")
 
@@ -127,8 +128,12 @@ class BulkDatabase:
         return result
 
     def note_change(self) -> None:
-        """Recorded in the same transaction: if this process dies, running sites drop their timelines on their own."""
+        """Recorded in the same transaction: if this process dies, running sites drop their timelines on their own.
+
+        The rows of suspended accounts are counted until `tweeter.services.recounting` finds them.
+        """
         self._connection.execute(update(Site).values(loading_until=now() + LOAD_SILENCE))
+        self._connection.execute(begin(self._connection.dialect.name))
 
     def breathe(self) -> None:
         """Pauses for other writers."""

@@ -21,8 +21,8 @@ from tweeter.text import entities, fold
 AT_ONCE = 50_000
 COUNTERS = (
     ("tweets_count", "tweets", "user_id"),
-    ("followers_count", "relationships", "to_user_id"),
-    ("following_count", "relationships", "from_user_id"),
+    ("followers_count", "relationships WHERE uncounted IS NULL", "to_user_id"),
+    ("following_count", "relationships WHERE uncounted IS NULL", "from_user_id"),
 )
 SEARCH = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_tweets_search'"  # which the models do not have
 TABLES = ("users", "relationships", "tweets", "hashtags")

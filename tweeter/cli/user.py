@@ -12,6 +12,7 @@ from tweeter.db.chunks import in_chunks
 from tweeter.models import Mention
 from tweeter.services.checks import check_password
 from tweeter.services.closing import remove_some
+from tweeter.services.recounting import recount_some
 
 _SUSPENDED = {
     ("suspend", True): "Suspended {}.",
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
                 user = actions.find(name)
                 username = user.username
                 changed = actions.suspend(user.id) if args.verb == "suspend" else actions.unsuspend(user.id)
+            _recount(site, username)
             print(_SUSPENDED[args.verb, changed].format(username))
         else:
             with site.acting() as actions:
@@ -95,6 +97,18 @@ def _close(site: Site, name: str) -> None:
                 shown.advance(removed)
         except KeyboardInterrupt:
             shown.say(f"{name} is closed. The running site removes its other rows; so does closing another account.")
+            raise
+
+
+def _recount(site: Site, username: str) -> None:
+    """Adapts the counters of others, also what an earlier command or a bulk load has left to do."""
+    with progress() as shown:
+        shown.phase("Adapting counters", None)
+        try:
+            for rows in in_chunks(site.sessions, recount_some):
+                shown.advance(rows)
+        except KeyboardInterrupt:
+            shown.say(f"The running site does the rest for {username}; so does the same command.")
             raise
 
 

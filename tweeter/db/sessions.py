@@ -17,6 +17,7 @@ SessionFactory = Callable[[], Session]
 INSTRUCTIONS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine, which runs some ten million per second
 QUERY_CANCELED = "57014"  # PostgreSQL's code
 WRITING = {"sqlite_begin": "IMMEDIATE"}
+UNSYNCHRONIZED = {"synchronize_session": False}  # objects in the session keep their values
 
 
 def make_sessions(engine: Engine, writing: bool = False) -> sessionmaker[Session]:
@@ -57,7 +58,7 @@ def time_limit(session: Session, seconds: float) -> Iterator[None]:
 
 def write(session: Session, statement: UpdateBase) -> int:
     """Executes an UPDATE or DELETE; returns the number of rows. Objects in the session are not synchronized."""
-    result = session.execute(statement, execution_options={"synchronize_session": False})
+    result = session.execute(statement, execution_options=UNSYNCHRONIZED)
     return int(result.rowcount)  # type: ignore[attr-defined]
 
 

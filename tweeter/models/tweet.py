@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tweeter.models.base import Base, BigId, UTCDateTime, folded
+from tweeter.models.base import Base, BigId, Uncounted, UTCDateTime, folded
 from tweeter.text import LONGEST_HASHTAG
 
 
@@ -33,6 +33,7 @@ class Tweet(Base):
     repost_of_id: Mapped[int | None] = mapped_column(BigId)
     reposts_count: Mapped[int] = mapped_column(default=0, server_default="0")
     likes_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    uncounted: Mapped[Uncounted]  # of a reply or a repost
 
     __table_args__ = (
         # The profile timeline; the home timeline, one followee at a time.
@@ -112,6 +113,7 @@ class Like(Base):
     # No foreign key: the likes of a deleted tweet are removed later.
     tweet_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     id: Mapped[int] = mapped_column(BigId)
+    uncounted: Mapped[Uncounted]
 
     __table_args__ = (
         # One's own likes.

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
-from tweeter.models.base import Base, BigId, UTCDateTime, folded, now
+from tweeter.models.base import Base, BigId, Uncounted, UTCDateTime, folded, now
 from tweeter.models.notification import Notifies
 
 EVERY = sum(Notifies)
@@ -65,6 +65,8 @@ class User(Base):
     followers_digits: Mapped[int | None] = mapped_column(
         Computed("length(CAST(followers_count AS text))", persisted=True), deferred=True
     )
+    # Counters of others leave out what this account did, as far as `tweeter.services.recounting` has got.
+    uncounted: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     # Without AUTOINCREMENT SQLite could give the id of a closed account to the next new one.
     __table_args__ = (
@@ -84,6 +86,17 @@ class Celebrity(Base):
     __tablename__ = "celebrities"
 
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+
+
+class Recount(Base):
+    """An account whose rows `tweeter.services.recounting` must look at, and how far it has got."""
+
+    __tablename__ = "recounts"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[int] = mapped_column(SmallInteger, default=0)
+    last_key: Mapped[int] = mapped_column(BigInteger, default=0)
+    beginnings: Mapped[int] = mapped_column(default=0)  # how often it began anew
 
 
 closed_users = select(User.id).where(User.closed)  # for `not_in`
@@ -110,6 +123,8 @@ class Relationship(_Pair, Base):
     """`from_user` follows `to_user`."""
 
     __tablename__ = "relationships"
+
+    uncounted: Mapped[Uncounted]
 
 
 class Mute(_Pair, Base):

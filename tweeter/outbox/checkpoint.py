@@ -16,6 +16,7 @@ from tweeter.values import (
     ProfileChanged,
     TweetCreated,
     TweetLiked,
+    TweetsCounted,
     TweetsDeleted,
     TweetUnliked,
     TweetView,
@@ -83,6 +84,8 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
                     parents.add(of or parent_id or 0)
                 case TweetLiked(_, _, tweet_id) | TweetUnliked(_, tweet_id):
                     parents.add(tweet_id)
+                case TweetsCounted(tweet_ids):
+                    parents.update(tweet_ids)
         if not authors and not deleted and not parents:
             return None
         return lambda tweet: (

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import outbox, text
-from tweeter.db.sessions import write
+from tweeter.db.sessions import UNSYNCHRONIZED, write
 from tweeter.errors import Missing, Refused
-from tweeter.models import Block, User
+from tweeter.models import Block, Like, Relationship, Tweet, User
 from tweeter.services.passwords import Passwords
 from tweeter.services.people import SUSPENDED, find_user
 
@@ -78,6 +78,11 @@ class Acting:
     def _count(self, who: Any, values: Mapping[str, Any] = {}, **steps: int) -> int:
         counted = {name: getattr(User, name) + step for name, step in steps.items()}
         return write(self._session, update(User).where(who, ~self._gone).values({**values, **counted}))
+
+    def _remove_counted(self, model: type[Relationship | Like | Tweet], *row: ColumnElement[bool]) -> int | None:
+        """Deletes a row. Returns 1 if counters contained it, 0 if not because of a suspension, None if there is none."""
+        removed = delete(model).where(*row).returning(model.uncounted.is_(None))
+        return self._session.scalar(removed, execution_options=UNSYNCHRONIZED)
 
     def _refuse_blocked(self, user_id: int, other_id: int, message: str) -> None:
         """Raises Refused, with the reason, if one of the two blocks the other. The user is locked, as by a block."""

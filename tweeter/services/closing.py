@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from tweeter import outbox
 from tweeter.db.chunks import CHUNK
-from tweeter.db.sessions import insert_new, write
+from tweeter.db.sessions import UNSYNCHRONIZED, insert_new, write
 from tweeter.models import (
     Block,
     CounterChange,
@@ -34,8 +34,7 @@ from tweeter.models import (
     removed_users,
 )
 from tweeter.services import notifying
-from tweeter.timelines.queries import references
-from tweeter.values import TweetsDeleted
+from tweeter.values import TweetsCounted, TweetsDeleted
 
 
 def remove_some(session: Session, limit: int = CHUNK) -> int:
@@ -67,8 +66,10 @@ def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
     # Those that another transaction has removed are not locked, and their replies are counted down already.
     locked = lock_tweets(session, {*ids, *parents})
     ids = [id_ for id_ in ids if id_ in locked]
-    replies = Counter(parent for id_ in ids if (parent := locked[id_]) in locked and parent not in ids)
-    reposted = set(references(session, ids).values())
+    counted = select(Tweet.id, Tweet.repost_of_id).where(Tweet.id.in_(ids), Tweet.uncounted.is_(None))
+    reposts = {id_: of for id_, of in session.execute(counted)}  # noqa: C416 (a result has keys())
+    replies = Counter(parent for id_ in reposts if (parent := locked[id_]) in locked and parent not in ids)
+    reposted = {of for of in reposts.values() if of is not None}
     session.add_all(CounterChange(tweet_id=id_, reposts=-1) for id_ in sorted(reposted))
     # No page shows them any more, but AccountClosed may not be applied to every store yet.
     if ids:
@@ -76,10 +77,15 @@ def _remove_tweets(session: Session, user_id: int, limit: int) -> int:
         changed = tuple(sorted({*replies, *reposted}))
         outbox.record(session, TweetsDeleted(tuple(ids), user_id, changed, reposted=by_others))
         session.flush()
-    for step in set(replies.values()):
-        fewer = Tweet.id.in_([parent for parent, number in replies.items() if number == step])
-        write(session, update(Tweet).where(fewer).values(replies_count=Tweet.replies_count - step))
+    count_replies(session, replies, -1)
     return write(session, delete(Tweet).where(Tweet.id.in_(ids))) or 1
+
+
+def count_replies(session: Session, replies: Counter[int], sign: int) -> None:
+    """Adds numbers of replies, or subtracts them, at their parents, which are locked."""
+    for number in set(replies.values()):
+        parents = Tweet.id.in_([parent for parent, each in replies.items() if each == number])
+        write(session, update(Tweet).where(parents).values(replies_count=Tweet.replies_count + sign * number))
 
 
 def lock_tweets(session: Session, ids: Iterable[int]) -> dict[int, int | None]:
@@ -107,7 +113,8 @@ def _remove_follows(session: Session, user_id: int, limit: int) -> int:
     ):  # fmt: skip
         if ids:
             part = (mine == user_id) & theirs.between(ids[-1], ids[0])
-            there = User.id.in_(select(theirs).where(part)) & ~removed_users
+            counted = select(theirs).where(part, Relationship.uncounted.is_(None))
+            there = User.id.in_(counted) & ~removed_users
             write(session, update(User).where(there).values({counter: counter - 1}))
             removed += write(session, delete(Relationship).where(part))
     return removed
@@ -124,9 +131,13 @@ def _remove_likes(session: Session, user_id: int, limit: int) -> int:
     ids = _chunk(session, Like.tweet_id, Like.user_id == user_id, limit)
     if not ids:
         return 0
-    session.add_all(CounterChange(tweet_id=id_, likes=-1) for id_ in ids)
-    session.flush()
-    return write(session, delete(Like).where(Like.user_id == user_id, Like.tweet_id >= ids[-1]))
+    rows = delete(Like).where(Like.user_id == user_id, Like.tweet_id >= ids[-1])
+    removed = session.execute(rows.returning(Like.tweet_id, Like.uncounted), execution_options=UNSYNCHRONIZED).all()
+    if counted := sorted(tweet_id for tweet_id, uncounted in removed if not uncounted):
+        session.add_all(CounterChange(tweet_id=id_, likes=-1) for id_ in counted)
+        outbox.record(session, TweetsCounted(tuple(counted)))
+        session.flush()
+    return len(removed)
 
 
 def forget_tweets(session: Session, ids: Iterable[int]) -> bool:

@@ -1,5 +1,5 @@
-"""Background work: counts likes and reposts, prunes the outbox and notifications, ends bulk loads that died, and
-removes the rows of closed accounts and of deleted tweets.
+"""Background work: counts likes and reposts, prunes the outbox and notifications, ends bulk loads that died, removes
+the rows of closed accounts and of deleted tweets, and finishes suspensions and their ends.
 
 Each process has a thread for it, under every backend. It works in chunks, in short transactions; several processes may
 work at once.
@@ -22,6 +22,7 @@ from tweeter.outbox import consumers
 from tweeter.outbox.site import end_load
 from tweeter.services import counters, notifications
 from tweeter.services.closing import remove_some, remove_some_of_deleted
+from tweeter.services.recounting import recount_some
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,8 @@ class Housekeeper:
         removed += sum(in_chunks(self._sessions, remove_some_of_deleted, self._goes_on))
         if removed:
             log.info("%d rows of closed accounts and deleted tweets removed", removed)
+        if recounted := sum(in_chunks(self._sessions, recount_some, self._goes_on)):
+            log.info("%d rows of suspended or returning accounts looked at", recounted)
         with self._sessions() as session:
             groups = notifications.overfull_groups(session)
         for group in groups:

@@ -13,7 +13,8 @@ from tweeter import outbox
 from tweeter.errors import Missing
 from tweeter.models import Tweet, User, removed_users
 from tweeter.services.actions import Actions
-from tweeter.values import AccountClosed, Reloaded
+from tweeter.services.recounting import begin
+from tweeter.values import AccountClosed
 
 
 class Deleted(NamedTuple):
@@ -37,31 +38,35 @@ class Moderation(Actions):
         """Suspends an account; returns False if it is suspended already.
 
         No page shows it, its tweets, follows, likes or reposts, and nobody can sign in to it. Its username stays taken.
-        Counters that contain it stay: followers of others, replies, likes and reposts of tweets.
+        `tweeter.services.recounting` leaves it out of the counters of others.
         """
         user = self._user(user_id, lock=True)
-        if user.suspended:
+        if user.uncounted:
             return False
-        user.closed = user.suspended = True
+        user.closed = user.suspended = user.uncounted = True
         user.auth_version = user.auth_version + 1
         outbox.record(self._session, AccountClosed(user_id))
-        self._session.flush()
+        self._recount(user_id)
         return True
 
     def unsuspend(self, user_id: int) -> bool:
         """Ends a suspension; returns False if there is none. All is as before, but sessions and tokens remain ended.
 
-        It makes every timeline of the site cold. Read repair has removed the account's tweets, and reposts and likes of
-        them, from timelines of any user and any kind; timelines that were backfilled meanwhile never had them. No list
-        of these is certain to be complete, and cold is always right.
+        The account returns when `tweeter.services.recounting` has counted its rows. Its return makes every timeline of
+        the site cold. Read repair has removed the account's tweets, and reposts and likes of them, from timelines of
+        any user and any kind; timelines that were backfilled meanwhile never had them. No list of these is certain to
+        be complete, and cold is always right.
         """
         user = self._user(user_id, lock=True)
         if not user.suspended:
             return False
-        user.closed = user.suspended = False
-        outbox.record(self._session, Reloaded())
-        self._session.flush()
+        user.uncounted = False
+        self._recount(user_id)
         return True
+
+    def _recount(self, user_id: int) -> None:
+        self._session.flush()
+        self._session.execute(begin(self._session.get_bind().dialect.name, user_id))
 
     def delete_any(self, tweet_id: int) -> Deleted:
         """Deletes a tweet as its author does, or undoes the repost of that id."""

@@ -87,14 +87,15 @@ class Relationships(Lists):
         return self._session.get(Relationship, (user_id, followee_id), populate_existing=True) is not None
 
     def _end_follow(self, follower_id: int, followee_id: int) -> None:
-        if self._remove(Relationship, follower_id, followee_id):
-            self._wrote(follower_id, following_count=-1)
-            self._count(User.id == followee_id, followers_count=-1)
+        pair = (Relationship.from_user_id == follower_id, Relationship.to_user_id == followee_id)
+        if (counted := self._remove_counted(Relationship, *pair)) is not None:
+            self._wrote(follower_id, following_count=-counted)
+            self._count(User.id == followee_id, followers_count=-counted)
             forget(self._session, (Notifies.FOLLOW,), follower_id, user_id=followee_id)
             outbox.record(self._session, Unfollowed(follower_id, followee_id))
             self._session.flush()
 
-    def _remove(self, model: type[Relationship | Mute | Block], user_id: int, other_id: int) -> int:
+    def _remove(self, model: type[Mute | Block], user_id: int, other_id: int) -> int:
         return write(self._session, delete(model).where(model.from_user_id == user_id, model.to_user_id == other_id))
 
     def _hide(self, viewer_id: int, author_id: int) -> None:

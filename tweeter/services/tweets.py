@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import aliased, make_transient_to_detached
 
 from tweeter import ids, outbox, text
@@ -62,9 +62,10 @@ class Tweets(Acting):
         parent_id = self._session.scalar(select(Tweet.parent_id).where(Tweet.id == tweet_id))
         parent_ids = () if parent_id is None else (parent_id,)
         lock_tweets(self._session, [tweet_id, *parent_ids])
-        if not write(self._session, delete(Tweet).where(Tweet.id == tweet_id)):
+        counted = self._remove_counted(Tweet, Tweet.id == tweet_id)
+        if counted is None:
             raise Missing("This tweet was deleted.")
-        if parent_id is not None:
+        if parent_id is not None and counted:
             self._count_replies(parent_id, -1)
         self._wrote(user_id, tweets_count=-1)
         reposted = forget_tweets(self._session, [tweet_id])
@@ -96,9 +97,9 @@ class Tweets(Acting):
         self._lock(user_id)
         if (repost := self._repost(user_id, tweet_id)) is None:
             return
-        write(self._session, delete(Tweet).where(Tweet.id == repost.id))
+        if self._remove_counted(Tweet, Tweet.id == repost.id):
+            self._session.add(CounterChange(tweet_id=tweet_id, reposts=-1))
         self._wrote(user_id)
-        self._session.add(CounterChange(tweet_id=tweet_id, reposts=-1))
         forget(self._session, (Notifies.REPOST,), user_id, tweet_id)
         outbox.record(self._session, TweetsDeleted((repost.id,), user_id, (tweet_id,), of=tweet_id))
         self._session.flush()
@@ -123,9 +124,11 @@ class Tweets(Acting):
         """Takes back a like. Idempotent."""
         tweet_id, _ = self._original(tweet_id)
         self._lock(user_id)
-        if write(self._session, delete(Like).where(Like.user_id == user_id, Like.tweet_id == tweet_id)):
+        counted = self._remove_counted(Like, Like.user_id == user_id, Like.tweet_id == tweet_id)
+        if counted is not None:
             self._wrote(user_id)
-            self._session.add(CounterChange(tweet_id=tweet_id, likes=-1))
+            if counted:
+                self._session.add(CounterChange(tweet_id=tweet_id, likes=-1))
             forget(self._session, (Notifies.LIKE,), user_id, tweet_id)
             outbox.record(self._session, TweetUnliked(user_id, tweet_id))
             self._session.flush()

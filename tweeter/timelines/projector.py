@@ -27,6 +27,7 @@ from tweeter.values import (
     Truncated,
     TweetCreated,
     TweetLiked,
+    TweetsCounted,
     TweetsDeleted,
     TweetUnliked,
     Unfollowed,
@@ -151,6 +152,8 @@ class Projector:
         if liked := list({event.tweet_id for event in events if isinstance(event, TweetLiked | TweetUnliked)}):
             self._cache.invalidate(liked)  # they show how many likes they have
             self._hydrator.load(liked)
+        if counted := [id_ for event in events if isinstance(event, TweetsCounted) for id_ in event.tweet_ids]:
+            self._cache.invalidate(counted)
 
     def _withdraw(self, deleted: Sequence[TweetsDeleted]) -> list[Stream]:
         """Removes deleted tweets; returns streams for those with very many replies.
