@@ -414,6 +414,18 @@ def test_rows_inserted_without_the_model_have_a_transaction_id(sessions: Session
     assert read(sessions) == [Reloaded()]
 
 
+def test_counting_followers_of_every_user_once_makes_no_index_entries_in_postgresql(postgresql_url: str) -> None:
+    with engine_on(postgresql_url) as engine, Session(engine) as session:
+        names = [f"user{n}" for n in range(500)]
+        values = [{"username": name, "username_key": name, "display_name": name} for name in names]
+        session.execute(insert(User), values)
+        session.commit()
+        session.execute(update(User).values(followers_count=User.followers_count + 1))
+        figures = "pg_stat_get_xact_tuples_updated(r), pg_stat_get_xact_tuples_hot_updated(r)"
+        rows = session.execute(text(f"SELECT {figures} FROM (SELECT 'users'::regclass AS r) AS users")).one()
+    assert rows == (500, 500)
+
+
 def test_postgresql_does_not_jit_compile_statements(postgresql_url):
     with engine_on(postgresql_url) as engine, engine.connect() as connection:
         assert connection.scalar(text("SHOW jit")) == "off"
