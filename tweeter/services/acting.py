@@ -1,9 +1,10 @@
 """What all actions share: the session, and how they lock and count accounts."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from tweeter import outbox, text
@@ -25,6 +26,16 @@ def _between(one: Any, other: Any) -> ColumnElement[bool]:
 def blocked_between(one: Any, other: Any) -> ColumnElement[bool]:
     """The condition that one of two users blocks the other."""
     return exists().where(_between(one, other))
+
+
+# These statements are built once: SQLAlchemy needs longer to build one than to run it.
+_BLOCKERS = select(Block.from_user_id).where(_between(bindparam("one"), bindparam("other")))
+
+
+@cache
+def _locking(gone: ColumnElement[bool]) -> Select[Any]:
+    found = User.id.in_(bindparam("ids", expanding=True)) & ~gone
+    return select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
 
 
 class Acting:
@@ -65,9 +76,7 @@ class Acting:
 
         It also serializes a request that was sent twice at once.
         """
-        found = User.id.in_(user_ids) & ~self._gone
-        rows = select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
-        if len(self._session.scalars(rows).all()) < len(user_ids):
+        if len(self._session.scalars(_locking(self._gone), {"ids": user_ids}).all()) < len(user_ids):
             raise Missing("This account is closed.")
 
     def _wrote(self, user_id: int, **steps: int) -> int:
@@ -86,7 +95,7 @@ class Acting:
 
     def _refuse_blocked(self, user_id: int, other_id: int, message: str) -> None:
         """Raises Refused, with the reason, if one of the two blocks the other. The user is locked, as by a block."""
-        by = self._session.scalars(select(Block.from_user_id).where(_between(user_id, other_id))).all()
+        by = self._session.scalars(_BLOCKERS, {"one": user_id, "other": other_id}).all()
         if by:
             reason = "you blocked them" if user_id in by else "they blocked you"
             raise Refused(f"{message}: {reason}.")

@@ -1,8 +1,9 @@
 """Tweets: posting, deleting, reposting and liking them."""
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, update
 from sqlalchemy.orm import aliased, make_transient_to_detached
 
 from tweeter import ids, outbox, text
@@ -17,6 +18,18 @@ from tweeter.services.tags import name_tags
 from tweeter.values import TweetCreated, TweetLiked, TweetsDeleted, TweetUnliked
 
 ID_TRIES = 5
+
+# These statements are built once: SQLAlchemy needs longer to build one than to run it.
+_LOCKING = select(Tweet.id).where(Tweet.id == bindparam("tweet_id")).with_for_update(read=True, key_share=True)
+
+
+@cache
+def _original(gone: ColumnElement[bool]) -> "Select[*tuple[Any, ...]]":
+    original = aliased(Tweet)
+    found = original.id == func.coalesce(Tweet.repost_of_id, Tweet.id)
+    open_ = original.user_id.not_in(select(User.id).where(gone))
+    row = select(Tweet.repost_of_id, original.user_id).outerjoin(original, found & open_)
+    return row.where(Tweet.id == bindparam("tweet_id"))
 
 
 class Tweets(Acting):
@@ -135,17 +148,13 @@ class Tweets(Acting):
 
     def _original(self, tweet_id: int) -> tuple[int, int | None]:
         """The id of the tweet, or of the tweet that it reposts, and its author; None if the tweet is deleted."""
-        original = aliased(Tweet)
-        found = original.id == func.coalesce(Tweet.repost_of_id, Tweet.id)
-        open_ = original.user_id.not_in(select(User.id).where(self._gone))
-        row = select(Tweet.repost_of_id, original.user_id).outerjoin(original, found & open_)
-        of, author_id = self._session.execute(row.where(Tweet.id == tweet_id)).one_or_none() or (None, None)
+        row = self._session.execute(_original(self._gone), {"tweet_id": tweet_id}).one_or_none()
+        of, author_id = row or (None, None)
         return tweet_id if of is None else of, author_id
 
     def _lock_target(self, tweet_id: int) -> None:
         """Locks a tweet: one that is being deleted either still exists at the commit, or is not found here."""
-        there = select(Tweet.id).where(Tweet.id == tweet_id).with_for_update(read=True, key_share=True)
-        if self._session.scalar(there) is None:
+        if self._session.scalar(_LOCKING, {"tweet_id": tweet_id}) is None:
             raise Missing("This tweet was deleted.")
 
     def _repost(self, user_id: int, tweet_id: int) -> Tweet | None:
