@@ -16,6 +16,7 @@ from tweeter.models.base import now
 from tweeter.services.closing import remove_some, remove_some_of_deleted
 from tweeter.services.housekeeping import Housekeeper
 from tweeter.services.moderation import Moderation
+from tweeter.services.recounting import recount_some
 from tweeter.services.notifications import MOST_OTHERS, UNREAD, WINDOW, overfull_groups, read_groups, read_notices
 from tweeter.services.notifying import notify
 from tweeter.testing import Process
@@ -99,6 +100,7 @@ def test_a_suspended_account_notifies_nobody_until_it_returns(process):
     moderate(process, "suspend", bob)
     assert notices(process, ann) == []
     moderate(process, "unsuspend", bob)
+    assert sum(in_chunks(process.sessions, recount_some))
     assert notices(process, ann) == before
 
 

@@ -89,9 +89,11 @@ class Acting:
         return write(self._session, update(User).where(who, ~self._gone).values({**values, **counted}))
 
     def _remove_counted(self, model: type[Relationship | Like | Tweet], *row: ColumnElement[bool]) -> int | None:
-        """Deletes a row. Returns 1 if counters contained it, 0 if not because of a suspension, None if there is none."""
-        removed = delete(model).where(*row).returning(model.uncounted.is_(None))
-        return self._session.scalar(removed, execution_options=UNSYNCHRONIZED)
+        """Deletes a row. Returns whether counters contained it: 1, or 0 in a suspension; None if there is no row."""
+        # Not `uncounted IS NULL`: SQLite 3.40 finds that false in RETURNING.
+        removed = delete(model).where(*row).returning(model.uncounted)
+        found = self._session.execute(removed, execution_options=UNSYNCHRONIZED).first()
+        return None if found is None else int(not found[0])
 
     def _refuse_blocked(self, user_id: int, other_id: int, message: str) -> None:
         """Raises Refused, with the reason, if one of the two blocks the other. The user is locked, as by a block."""

@@ -1,19 +1,21 @@
 """The steps of people in the property test of law 1: what they do on the site, and what the model expects of it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from tweeter.db.sessions import begin_immediate
-from tweeter.models import Like, Tag, Tweet
+from tweeter.models import Like, Tag
 from tweeter.services import counters
 from tweeter.services.closing import remove_some, remove_some_of_deleted
 from tweeter.services.moderation import Moderation
+from tweeter.services.recounting import recount_some
 from tweeter.testing.choosing import refused, somebody, something_said, whom
-from tweeter.testing.leaving import leave, return_
+from tweeter.testing.leaving import count_remains, leave
 from tweeter.testing.lists import ListKeepers
 from tweeter.testing.process import Process
 from tweeter.text import fold
@@ -211,16 +213,25 @@ class People(ListKeepers):
         self.site.model.suspended[id_] = leave(self.site.model, id_)
 
     @precondition(lambda self: bool(self.site.model.suspended))
-    @rule(process=whom, number=whom, close=st.sampled_from([False, False, True]))
-    def unsuspend_or_close(self, process: int, number: int, close: bool) -> None:
-        suspended = sorted(self.site.model.suspended)
+    @rule(process=whom, number=whom, verb=st.sampled_from(["unsuspend", "unsuspend", "suspend", "close_account"]))
+    def change_suspended(self, process: int, number: int, verb: str) -> None:
+        model = self.site.model
+        suspended = sorted(model.suspended)
         id_ = suspended[number % len(suspended)]
         with _moderating(self._process(process)) as moderation:
-            (moderation.close_account if close else moderation.unsuspend)(id_)
-        if close:
-            del self.site.model.suspended[id_]
-        else:
-            return_(self.site.model, id_)
+            getattr(moderation, verb)(id_)
+        model.returning.discard(id_)
+        if verb == "unsuspend":
+            model.returning.add(id_)
+        elif verb == "close_account":
+            del model.suspended[id_]
+
+    @rule(process=whom, limit=st.integers(1, 3), chunks=st.integers(1, 20))
+    def recount_suspended_accounts(self, process: int, limit: int, chunks: int) -> None:
+        for _ in range(chunks):
+            self._do_some(process, recount_some, limit)
+
+    recount_more = recount_suspended_accounts
 
     @something_said
     @rule(process=whom, number=whom)
@@ -238,16 +249,14 @@ class People(ListKeepers):
     @rule(process=whom, limit=st.integers(1, 3), chunks=st.integers(1, 3))
     def remove_rows_of_closed_accounts(self, process: int, limit: int, chunks: int) -> None:
         for _ in range(chunks):
-            with self._process(process).sessions() as session:
-                begin_immediate(session)
-                remove_some(session, limit)
-                rows = set(session.scalars(select(Tweet.id)))
-                likes = set(session.scalars(select(Like.id)))
-                session.commit()
-            model = self.site.model
-            model.remains = {tweet: parent for tweet, parent in model.remains.items() if tweet in rows}
-            model.reposts_remain = {id_: of for id_, of in model.reposts_remain.items() if id_ in rows}
-            model.likes_remain = {id_: of for id_, of in model.likes_remain.items() if id_ in likes}
+            self._do_some(process, remove_some, limit)
+
+    def _do_some(self, process: int, work: Callable[[Session, int], int], limit: int) -> None:
+        with self._process(process).sessions() as session:
+            begin_immediate(session)
+            work(session, limit)
+            count_remains(self.site.model, session)
+            session.commit()
 
 
 @contextmanager

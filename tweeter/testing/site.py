@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from tweeter import ids, outbox
 from tweeter.db.sessions import begin_immediate
@@ -48,9 +48,12 @@ class Model:
     tags: dict[int, set[int]] = field(default_factory=dict)  # tweet id: hashtags
     lists: dict[int, tuple[int, set[int]]] = field(default_factory=dict)  # id: user, members
     suspended: dict[int, Any] = field(default_factory=dict)  # what these users had: see `leaving.Left`
-    remains: dict[int, int | None] = field(default_factory=dict)  # tweets of closed accounts with rows; id: parent
-    reposts_remain: dict[int, int] = field(default_factory=dict)  # reposts of closed accounts with rows; id: tweet
-    likes_remain: dict[int, int] = field(default_factory=dict)  # likes of closed accounts with rows; id: tweet
+    returning: set[int] = field(default_factory=set)  # those of the suspended that return when their rows are counted
+    # Rows of users who left that are still counted, or counted again.
+    follows_remain: set[tuple[int, int]] = field(default_factory=set)
+    remains: dict[int, int | None] = field(default_factory=dict)  # tweets; id: parent
+    reposts_remain: dict[int, int] = field(default_factory=dict)  # id: tweet
+    likes_remain: dict[int, int] = field(default_factory=dict)  # id: tweet
 
     def entries(self, timeline: Timeline, viewer: Viewer = NOBODY) -> list[Entry]:
         """The expected entries of a timeline for a viewer, newest first, by the kind's definition in Python."""
@@ -76,6 +79,13 @@ class Model:
         user = self.author(newest)
         others = sum(id_ != tweet and self.author(id_) != owner for id_ in older)
         return Entry(self.view(tweet), newest, Repost(newest, user, self.usernames[user], self.names[user], others))
+
+    def counters(self) -> dict[int, tuple[int, int]]:
+        """The expected numbers of followees and of followers, by user."""
+        pairs = [*self.follows, *self.follows_remain]
+        return {
+            id_: (sum(one == id_ for one, _ in pairs), sum(other == id_ for _, other in pairs)) for id_ in self.names
+        }
 
     def shown_lists(self) -> list[int]:
         """The ids of the lists whose owners have not left."""
@@ -190,6 +200,11 @@ class Site:
     def differences(self, limit: int = 20) -> list[str]:
         """The differences between the pages of all processes and the model; none if invariant 1 holds."""
         found = []
+        with self.processes[0].sessions() as session:
+            users = session.execute(select(User.id, User.following_count, User.followers_count).where(~User.closed))
+            counters = {id_: (following, followers) for id_, following, followers in users}
+        if counters != (expected := self.model.counters()):
+            found.append(f"counters {counters} instead of {expected}")
         for number, process in enumerate(self.processes):
             process.settle()
             for timeline, viewer in self.model.read():
