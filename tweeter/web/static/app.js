@@ -331,7 +331,7 @@ setInterval(() => { if (!document.hidden) age(); }, 30000);
 
 // Fetch a page of tweets and take its articles.
 
-const title = document.title;
+let title = document.title;
 
 const fetchPage = async (url) => {
   const page = await load(url);
@@ -567,6 +567,7 @@ const listen = () => {
 };
 document.addEventListener("visibilitychange", () => { listen(); poll(); });
 document.addEventListener("timelinechange", () => { // a block began or ended
+  title = document.title;
   timeline = document.querySelector("[data-poll]");
   news.clear();
   hideNews();

@@ -63,7 +63,7 @@ def see(request: Request, path: str, **options: Any) -> HTTPSeeOther:
 
 
 def done(request: Request, message: str, url: str) -> Response:
-    """Ends a form that changed something: redirects to a path, whose page shows the message. A script gets it as JSON."""
+    """The response to a form that changed something: a path whose page shows the message. A script gets it as JSON."""
     if wants_json(request):
         return Response(json_body={"message": message}, charset="UTF-8")
     request.session.flash(message)
