@@ -265,7 +265,8 @@ const showParts = (page) => {
 };
 
 const showBehindBlock = async () => {
-  const page = await load(location.href);
+  const page = await load(location.href).catch(() => null);
+  if (!page) return;
   for (const element of behindBlock(document)) element.remove();
   document.querySelector("main").append(...behindBlock(page));
   document.title = page.title;
