@@ -101,6 +101,12 @@ def press(link_or_button: Locator) -> None:
         link_or_button.click()
 
 
+def act(button: Locator) -> None:
+    """Presses a button that changes something in place, and waits for the server's response."""
+    with button.page.expect_response(lambda response: response.request.method == "POST"):
+        button.click()
+
+
 def sign_up(page: Page, username: str, display_name: str = "") -> None:
     page.goto("/signup")
     page.get_by_label("Username").fill(username)
@@ -116,7 +122,7 @@ def make_list(page: Page, name: str, member: str) -> str:
     page.get_by_label("Name").fill(name)
     press(page.get_by_role("button", name="Make a list"))
     page.get_by_label("Username").fill(member)
-    press(page.get_by_role("button", name="Add to the list"))
+    act(page.get_by_role("button", name="Add to the list"))
     path = urlsplit(page.url).path
     return path.removesuffix("/members")
 

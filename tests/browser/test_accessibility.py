@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import PHONE, Opener, fits_the_screen, make_list, post, press, sign_up
+from tests.browser.conftest import PHONE, Opener, act, fits_the_screen, make_list, post, press, sign_up
 from tests.support.people import PASSWORD
 
 
@@ -34,7 +34,7 @@ def test_every_page(open_browser: Opener, scheme: str, screen: dict[str, Any]) -
     ada.get_by_label("Reply to @bob").fill("Hello")
     press(ada.get_by_role("button", name="Reply"))
     ada.goto("/@bob")
-    press(ada.get_by_role("button", name="Follow @bob"))
+    act(ada.get_by_role("button", name="Follow @bob"))
     check(ada)
     for url in ("/", "/@ada", "/@bob/followers", "/@bob/following", "/@ada/following", "/mentions", "/settings",
                 "/search?q=b", "/search?q=zzz", "/?before=x", tweet):  # fmt: skip

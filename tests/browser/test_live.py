@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Opener, post, press, sign_up
+from tests.browser.conftest import Opener, act, post, sign_up
 from tests.support.streams import streaming_site
 from tweeter.devtools.servers import Pushpin
 
@@ -27,7 +27,7 @@ def test_new_tweets_appear_without_a_poll(open_browser: Opener) -> None:
         sign_up(page, name)
     post(bob, "zeroth")
     ada.goto("/@bob")
-    press(ada.get_by_role("button", name="Follow @bob"))
+    act(ada.get_by_role("button", name="Follow @bob"))
     with ada.expect_response("**/live?*"), ada.expect_response("**/newer?*"):
         ada.goto("/")
     ada.get_by_label("What would you like to say?").fill("half a thought")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Opener, press
+from tests.browser.conftest import Opener, act, press
 from tests.conftest import running, serving, settings_of
 from tests.support.people import PASSWORD
 from tweeter.interfaces import IDelivery
@@ -38,6 +38,10 @@ def test_pages_and_scripts_stay_below_the_path(open_browser: Opener, site: str) 
     face = ada.locator("article img.face").first
     expect(face).to_have_js_property("complete", True)
     assert face.evaluate("image => image.naturalWidth") > 0
+    ada.goto("@bob")
+    act(ada.get_by_role("button", name="Follow @bob"))
+    expect(ada.locator(".profile .counts")).to_contain_text("1 follower")
+    expect(ada.get_by_role("status").filter(has_text="You now follow @bob.")).to_have_count(1)
     ada.goto("lab/live")
     expect(ada.locator("[data-state]")).to_be_visible()
     expect(ada.locator("[data-mentions] .number")).to_contain_text("1")

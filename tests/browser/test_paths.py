@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE, Opener, fits_the_screen, post, press, sign_up
+from tests.browser.conftest import PHONE, Opener, act, fits_the_screen, post, press, sign_up
 from tests.support.people import PASSWORD
 
 
@@ -18,7 +18,7 @@ def test_two_people_meet(open_browser: Opener, options: dict[str, object]) -> No
     expect(bob.get_by_text("Your timeline is empty.")).to_be_visible()
     bob.get_by_role("link", name="Browse the public timeline").click()
     bob.locator("article").get_by_role("link", name="Ada @ada").click()
-    bob.get_by_role("button", name="Follow @ada").click()
+    act(bob.get_by_role("button", name="Follow @ada"))
     expect(bob.get_by_role("button", name="Unfollow @ada")).to_be_visible()
     bob.goto("/")
     bob.get_by_role("link", name="Reply to @ada").click()

@@ -7,7 +7,7 @@ spacing of letters and words that readers may ask for (WCAG 2.2, 1.4.12), which 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Opener, make_list, post, press, sign_up
+from tests.browser.conftest import Opener, act, make_list, post, press, sign_up
 from tests.support.people import PASSWORD
 
 # Each breakpoint of the style sheets from both sides, and common screens between.
@@ -101,7 +101,7 @@ def ada(open_browser: Opener) -> Page:
     expect(ada.get_by_role("heading", name="Done: a post to 10 followers")).to_be_visible()
     press(ada.get_by_role("button", name="Empty the cache of redis"))
     ada.goto("/@lab_ten")
-    press(ada.get_by_role("button", name="Follow"))
+    act(ada.get_by_role("button", name="Follow"))
     return ada
 
 
@@ -151,7 +151,7 @@ def test_notifications(ada: Page, open_browser: Opener) -> None:
     bob = open_browser()
     sign_up(bob, "M" * 20, "M" * 50)
     bob.goto(ME)
-    press(bob.get_by_role("button", name="Follow"))
+    act(bob.get_by_role("button", name="Follow"))
     bob.get_by_role("button", name="Like").first.click()
     post(bob, f"@{ME[2:]} " + "M" * 100)
     check(ada, "/public", "/notifications")

@@ -1,5 +1,7 @@
 """Moderation by the command line: suspended accounts, and deleting anybody's tweet."""
 
+import re
+
 import pytest
 from sqlalchemy import select
 
@@ -61,6 +63,49 @@ def test_a_suspended_account_is_as_if_it_never_was_until_it_returns(site_on_each
     assert {url: ada.ids(url) for url in urls} == before
     assert other in ada.ids("/")
     assert bob.sign_in().status_int == 303
+
+
+@pytest.mark.parametrize("by_api", [False, True])
+def test_a_mute_a_block_and_a_place_on_a_list_can_be_ended_during_a_suspension(site_on_each, command, by_api):
+    ada, bob = (Person(Browser(site_on_each), name) for name in ("ada", "bob"))
+    api = Api(site_on_each).sign_in("ada")
+    bob_id = api.get("/api/v1/accounts/lookup?acct=bob").json["id"]
+    list_id = re.findall(r"/lists/(\d+)/", ada.send("/lists", name="friends", status=303).location)[0]
+    of_ada, of_bob = ada.post("of ada"), bob.post("of bob")
+    ada.send(f"/lists/{list_id}/members", action="add", username="bob", status=303)
+    ada.send("/@bob/mute", status=303)
+    assert command("user", "suspend", "bob")[0] == 0
+
+    def end(action):
+        if by_api:
+            related = api.post(f"/api/v1/accounts/{bob_id}/{action}").json
+            assert not related[{"unmute": "muting", "unblock": "blocking"}[action]]
+        else:
+            ada.send(f"/@bob/{action}", status=303)
+
+    for _ in range(2):  # twice is once
+        end("unmute")
+    if by_api:
+        api.request("DELETE", f"/api/v1/lists/{list_id}/accounts?account_ids[]={bob_id}")
+    else:
+        ada.send(f"/lists/{list_id}/members", action="remove", username="bob", status=303)
+    for action in ("follow", "unfollow", "mute", "block"):
+        assert SUSPENDED in ada.send(f"/@bob/{action}", status=404).text
+        api.post(f"/api/v1/accounts/{bob_id}/{action}", 404)
+    assert SUSPENDED in ada.send(f"/lists/{list_id}/members", action="add", username="bob", status=400).text
+    assert command("user", "unsuspend", "bob")[0] == 0
+    assert of_bob in ada.ids("/public")
+    assert ada.ids(f"/lists/{list_id}") == []
+
+    ada.send("/@bob/block", status=303)
+    bob.sign_in()
+    assert of_ada not in bob.ids("/public")  # a process remembers whom bob does not see
+    assert command("user", "suspend", "bob")[0] == 0
+    end("unblock")
+    assert command("user", "unsuspend", "bob")[0] == 0
+    bob.sign_in()
+    assert of_ada in bob.ids("/public")
+    assert of_bob in ada.ids("/public")
 
 
 def test_anybodys_tweet_is_deleted_and_a_repost_undone(site_on_each, command):

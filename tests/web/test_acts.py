@@ -67,6 +67,22 @@ def test_scripts_get_an_empty_answer(ada: Person) -> None:
     assert button(ada.get(f"/tweets/{tweet}"), tweet, "unlike") == "true Unlike1 like"
 
 
+def test_scripts_get_the_message_that_the_next_page_would_show(ada: Person, bob: Person) -> None:
+    list_id = re.findall(r"/lists/(\d+)/", ada.send("/lists", name="friends").location)[0]
+    said = "The list “friends” was changed."
+    for url, fields, message in (
+        ("/@bob/follow", {}, "You now follow @bob."),
+        ("/@bob/unmute", {}, "You no longer mute @bob."),
+        (f"/lists/{list_id}/members", {"action": "add", "username": "bob"}, "@bob is on “friends” now."),
+        (f"/lists/{list_id}/members", {"action": "change", "name": "friends"}, said),
+    ):
+        body, headers = {"csrf_token": ada.token("/lists"), **fields}, {"Accept": "application/json"}
+        assert ada.browser.post(url, body, headers=headers, status=200).json == {"message": message}
+        assert message not in ada.get("/search").text
+    ada.send(f"/lists/{list_id}/members", action="change", name="friends")
+    assert said in ada.get("/search").text
+
+
 def test_signed_out_readers_see_counts_above_zero_and_no_buttons(
     ada: Person, testapp: webtest.TestApp, backend: str
 ) -> None:

@@ -217,7 +217,7 @@ def mute(request: Request, id: Id, notifications: bool = True, duration: int = 0
 @endpoint("POST", "/api/v1/accounts/{id}/unmute", returns=Related, scope="write:mutes", limit="follow")
 def unmute(request: Request, id: Id) -> Related:
     """Ends a mute."""
-    request.actions.unmute(request.identity.id, user_of(request, id).username)
+    request.actions.unmute(request.identity.id, user_of(request, id, suspended=True).username)
     return _related_now(request, id)
 
 
@@ -231,7 +231,7 @@ def block(request: Request, id: Id) -> Related:
 @endpoint("POST", "/api/v1/accounts/{id}/unblock", returns=Related, scope="write:blocks", limit="follow")
 def unblock(request: Request, id: Id) -> Related:
     """Ends a block."""
-    request.actions.unblock(request.identity.id, user_of(request, id).username)
+    request.actions.unblock(request.identity.id, user_of(request, id, suspended=True).username)
     return _related_now(request, id)
 
 

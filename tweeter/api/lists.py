@@ -73,7 +73,7 @@ def add(request: Request, id: Id, account_ids: list[Id] = []) -> dict[str, Any]:
 def remove(request: Request, id: Id, account_ids: list[Id] = []) -> dict[str, Any]:
     """Removes accounts from a list."""
     for each in account_ids[:MOST]:
-        request.actions.remove_member(request.identity.id, id, user_of(request, each).username)
+        request.actions.remove_member(request.identity.id, id, user_of(request, each, suspended=True).username)
     return {}
 
 

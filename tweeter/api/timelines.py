@@ -98,11 +98,11 @@ def of_account(
     return statuses(request, paged(request, read, min(limit, MOST), max_id, since_id, min_id))
 
 
-def user_of(request: Request, id: int) -> User:
-    """The account with this id. Raises Failure."""
+def user_of(request: Request, id: int, suspended: bool = False) -> User:
+    """The account with this id. Suspended ones are found with `suspended` only. Raises Failure."""
     with request.read_session() as session:
         user = session.get(User, id)
-    if user is None or user.closed:
+    if user is None or (user.closed and not (suspended and user.suspended)):
         raise Failure(404, "Record not found")
     return user
 

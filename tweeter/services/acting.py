@@ -34,7 +34,8 @@ _BLOCKERS = select(Block.from_user_id).where(_between(bindparam("one"), bindpara
 
 @cache
 def _locking(gone: ColumnElement[bool]) -> Select[Any]:
-    found = User.id.in_(bindparam("ids", expanding=True)) & ~gone
+    there = ~gone | ((User.id == bindparam("even")) & User.suspended)
+    found = User.id.in_(bindparam("ids", expanding=True)) & there
     return select(User.id).where(found).order_by(User.id).with_for_update(key_share=True)
 
 
@@ -51,13 +52,13 @@ class Acting:
         self._passwords = passwords
         self._message_limit = message_limit
 
-    def find(self, username: str) -> User:
-        """The user with that username, case-insensitive."""
+    def find(self, username: str, suspended: bool = False) -> User:
+        """The user with that username, case-insensitive. Suspended ones are found with `suspended` only."""
         user = find_user(self._session, username, suspended=True)
         if user is None:
             name = text.clean_line(username)[:20]
             raise Missing(f"There is no user called {name}." if name else "A username is missing.")
-        return self._there(user)
+        return user if suspended and user.suspended else self._there(user)
 
     def _user(self, user_id: int, lock: bool = False) -> User:
         user = self._session.get(User, user_id, with_for_update=lock or None)
@@ -71,12 +72,12 @@ class Acting:
             raise Missing(SUSPENDED if user.suspended else "This account is closed.")
         return user
 
-    def _lock(self, *user_ids: int) -> None:
+    def _lock(self, *user_ids: int, even: int = 0) -> None:
         """Locks the accounts, in the order of their ids, so that two users who follow each other cannot deadlock.
 
-        It also serializes a request that was sent twice at once.
+        It also serializes a request that was sent twice at once. The account `even` may be suspended.
         """
-        if len(self._session.scalars(_locking(self._gone), {"ids": user_ids}).all()) < len(user_ids):
+        if len(self._session.scalars(_locking(self._gone), {"ids": user_ids, "even": even}).all()) < len(user_ids):
             raise Missing("This account is closed.")
 
     def _wrote(self, user_id: int, **steps: int) -> int:

@@ -62,10 +62,10 @@ class Lists(Acting):
             self._list_changed(user_id, list_id)
 
     def remove_member(self, user_id: int, list_id: int, username: str) -> None:
-        """Removes a user from a list."""
+        """Removes a user, also a suspended one, from a list."""
         self._own_list(user_id, list_id)
-        member = self.find(username)
-        self._lock(*{user_id, member.id})
+        member = self.find(username, suspended=True)
+        self._lock(*{user_id, member.id}, even=member.id)
         self._remove_from(user_id, list_id, member.id)
 
     def _leave_lists(self, user_id: int, other_id: int) -> None:

@@ -7,7 +7,7 @@ has what follows from all mutes and blocks, in one row per viewer and author.
 
 import secrets
 
-from sqlalchemy import delete, exists
+from sqlalchemy import delete, exists, update
 
 from tweeter import outbox
 from tweeter.db.sessions import insert_new, write
@@ -51,9 +51,9 @@ class Relationships(Lists):
             self._hide(user_id, author.id)
 
     def unmute(self, user_id: int, username: str) -> None:
-        """Ends a mute. A block still hides the author."""
-        author = self.find(username)
-        self._lock(*{user_id, author.id})
+        """Ends a mute, also of a suspended user. A block still hides the author."""
+        author = self.find(username, suspended=True)
+        self._lock(*{user_id, author.id}, even=author.id)
         if self._remove(Mute, user_id, author.id):
             self._show(user_id, author.id)
 
@@ -68,9 +68,12 @@ class Relationships(Lists):
                 self._hide(one, another)
 
     def unblock(self, user_id: int, username: str) -> None:
-        """Ends a block. The follows that it ended do not return, and a mute or a block by the other remains."""
-        other = self.find(username)
-        self._lock(*{user_id, other.id})
+        """Ends a block, also of a suspended user.
+
+        The follows that it ended do not return, and a mute or a block by the other remains.
+        """
+        other = self.find(username, suspended=True)
+        self._lock(*{user_id, other.id}, even=other.id)
         if self._remove(Block, user_id, other.id):
             self._show(other.id, user_id)
             self._show(user_id, other.id)
@@ -110,7 +113,10 @@ class Relationships(Lists):
         hidden = (Hidden.viewer_id == viewer_id) & (Hidden.author_id == author_id)
         muted = exists().where(Mute.from_user_id == viewer_id, Mute.to_user_id == author_id)
         if write(self._session, delete(Hidden).where(hidden, ~muted, ~blocked_between(viewer_id, author_id))):
-            self._wrote(viewer_id, hidden_version=_step())
+            step = _step()
+            if not self._wrote(viewer_id, hidden_version=step):  # suspended: processes may remember the old version
+                stepped = {User.hidden_version: User.hidden_version + step}
+                write(self._session, update(User).where(User.id == viewer_id).values(stepped))
             outbox.record(self._session, AuthorShown(viewer_id, author_id))
             self._session.flush()
 

@@ -1,6 +1,6 @@
 // Tweeter works without this file. It adds a character counter, relative times, links to copy, keys, the number of new
-// mentions, people to follow, polling for new tweets, reposts and likes without a reload, and older tweets that are
-// loaded into the page and are there again after Back.
+// mentions, people to follow, polling for new tweets, acts (reposts, likes, follows, …) without a reload, and older tweets
+// that are loaded into the page and are there again after Back.
 
 // The address of a path of the site, which may be mounted below a path. This file is in /static/.
 const at = (path) => new URL(`..${path}`, import.meta.url);
@@ -123,16 +123,15 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// Reposts and likes change at once, wherever the tweet is on the page. If the server does not accept one, it is undone.
+// Acts: reposts and likes, follows, mutes, blocks and entries of lists change at once, wherever they are on the page. If
+// the server does not accept one, it is undone. An act is its key, whether it is done or undone, how to show either, and
+// the page that tells what the server made of it.
 
 const ACTS = { repost: ["Repost", "Undo repost"], like: ["Like", "Unlike"] };
-// By kind and tweet: the requests under way, in the order of the clicks, their number, and what the server has. Those of
-// other tweets do not wait for them, because a page that is left sends no more.
-const acts = new Map();
 
 const isPressed = (button) => button.getAttribute("aria-pressed") === "true";
 
-const showAct = (id, kind, on) => {
+const showActOnTweet = (id, kind, on) => {
   for (const button of document.querySelectorAll(`[data-tweet-id="${id}"] button.${kind}`)) {
     if (isPressed(button) === on) continue;
     const [name, number, unit] = button.querySelectorAll("span");
@@ -150,39 +149,176 @@ const showAct = (id, kind, on) => {
   }
 };
 
+const actOnTweet = (button) => {
+  if (!button.matches(".act")) return null;
+  const id = button.closest("article").dataset.tweetId;
+  const kind = button.classList.contains("like") ? "like" : "repost";
+  return { key: `${kind} ${id}`, on: !isPressed(button), show: (on) => showActOnTweet(id, kind, on) };
+};
+
+const label = (button, verb, outline) => {
+  button.firstChild.data = verb[0].toUpperCase() + verb.slice(1);
+  button.classList.toggle("outline", outline);
+};
+
+const formsOf = (name, kind) =>
+  [...document.querySelectorAll(`form:is([action$="/${name}/${kind}"], [action$="/${name}/un${kind}"])`)];
+
+const step = (link, by) => {
+  if (!link) return;
+  const number = link.firstElementChild;
+  const count = Math.max(0, Number(number.textContent.replaceAll(",", "")) + by);
+  number.textContent = count.toLocaleString("en-GB");
+  if (link.href.endsWith("/followers")) link.lastChild.data = ` ${noun(count, "follower")}`;
+};
+
+// What a block hides: on a profile all below its head, on the page of a tweet everything.
+const behindBlock = (page) => {
+  const all = [...page.querySelector("main").children];
+  return all.slice(all.findIndex((element) => element.matches(".profile")) + 1);
+};
+const isBlocked = (page) => page.querySelector("main > .apart") !== null;
+const isAbout = (name) => document.querySelector(`:is(.profile, .apart) form[action*="/${name}/"]`) !== null;
+
+const showActOnPerson = (name, kind, on) => {
+  const verb = `${on ? "un" : ""}${kind}`;
+  const forms = formsOf(name, kind).filter((form) => !form.getAttribute("action").endsWith(`/${verb}`));
+  for (const form of forms) {
+    const button = form.querySelector("button");
+    form.setAttribute("action", form.getAttribute("action").replace(/[a-z]+$/, verb));
+    label(button, verb, on || kind === "mute");
+    button.classList.toggle("danger", kind === "block" && !on);
+  }
+  if (!forms.length) return;
+  if (kind === "follow") {
+    step(document.querySelector(`.counts a[href$="/${name}/followers"]`), on ? 1 : -1);
+    step(document.querySelector('.you .counts a[href$="/following"]'), on ? 1 : -1);
+  } else if (kind === "block") {
+    const hidden = [...formsOf(name, "follow"), ...(isAbout(name) ? behindBlock(document) : [])];
+    for (const element of hidden) element.hidden = !element.hidden;
+  }
+};
+
+const actOnPerson = (form) => {
+  const [, profile, un, kind] = /^(.*\/@\w+)\/(un)?(follow|mute|block)$/.exec(form.getAttribute("action")) ?? [];
+  if (!profile) return null;
+  const name = profile.split("/").at(-1);
+  return { key: `${kind} ${name}`, on: !un, show: (on) => showActOnPerson(name, kind, on), page: profile };
+};
+
+const showMember = (form, on) => {
+  const button = form.querySelector("button");
+  const words = button.querySelector("span");
+  label(button, on ? "remove" : "add", on);
+  form.elements.action.value = on ? "remove" : "add";
+  words.textContent = words.textContent.replace(/ (to|from) /, on ? " from " : " to ");
+};
+
+const actOnList = (form) => {
+  const list = form.getAttribute("action");
+  const { action, username } = form.elements;
+  if (!list?.endsWith("/members") || !username) return null;
+  const typed = username.value;
+  const act = { key: `${list} ${typed}`, on: action.value === "add" };
+  if (username.type === "hidden") return { ...act, show: (on) => showMember(form, on) };
+  return { ...act, show: (on) => { username.value = on ? "" : typed; }, page: location.href };
+};
+
 // What the server says about a request that it does not accept, for example that the author blocked the reader.
 const reasonOf = async (response) => {
   const again = "That failed and was undone. Please try again.";
   if (!response || response.status >= 500) return again;
   const page = new DOMParser().parseFromString(await response.text().catch(() => ""), "text/html");
-  return page.querySelector(".oops h1 + p")?.textContent ?? again;
+  return page.querySelector(".oops h1 + p, .flash.bad, .error")?.textContent ?? again;
+};
+
+// By key: the requests under way, in the order of the clicks, their number, and what the server has. Those of other
+// tweets and people do not wait for them, because a page that is left sends no more.
+const acts = new Map();
+const unsure = new Set(); // the addresses of pages that tell what the server has
+let settling = 0;
+
+const load = async (url) => {
+  const response = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-cache" });
+  if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+};
+
+const focusOn = (element) => {
+  element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+};
+
+// Takes the buttons and counts from another page that has them.
+const showParts = (page) => {
+  for (const fresh of page.querySelectorAll("[data-part]")) {
+    for (const shown of document.querySelectorAll(`[data-part="${fresh.dataset.part}"]`)) {
+      if (shown.textContent.trim() === fresh.textContent.trim()) continue;
+      const focused = shown.contains(document.activeElement);
+      const part = document.importNode(fresh, true);
+      shown.replaceWith(part);
+      const button = part.querySelector("button");
+      if (focused && button) button.focus();
+      else if (focused) focusOn(part.parentElement);
+    }
+  }
+};
+
+const showBehindBlock = async () => {
+  const page = await load(location.href).catch(() => null);
+  if (!page) return;
+  for (const element of behindBlock(document)) element.remove();
+  document.querySelector("main").append(...behindBlock(page));
+  document.title = page.title;
+  decorate();
+  document.dispatchEvent(new Event("timelinechange"));
+  if (document.activeElement === document.body) focusOn(document.querySelector("h1"));
+};
+
+// When all acts are answered, the page shows what the server has. An act in between makes that a later turn's work.
+const settle = async () => {
+  settling += 1;
+  const turn = settling;
+  for (const url of unsure) {
+    const page = await load(url).catch(() => null);
+    if (turn !== settling || acts.size) return;
+    unsure.delete(url);
+    if (!page) continue;
+    showParts(page);
+    if (isAbout(url.split("/").at(-1)) && isBlocked(page) !== isBlocked(document)) await showBehindBlock();
+  }
 };
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("button.act");
-  if (!button) return;
+  const button = event.target.closest("button");
+  const form = button?.form;
+  const signedIn = document.forms.act;
+  const act = form && signedIn && (actOnTweet(button) ?? actOnPerson(form) ?? actOnList(form));
+  if (!act) return;
   event.preventDefault();
-  const id = button.closest("article").dataset.tweetId;
-  const kind = button.classList.contains("like") ? "like" : "repost";
-  const on = !isPressed(button);
-  const { form, formAction } = button;
+  if (!form.reportValidity()) return;
+  const { key, on, show, page } = act;
+  const url = button.getAttribute("formaction") ?? form.getAttribute("action");
   const request = { method: "POST", headers: { Accept: "application/json" }, redirect: "manual", keepalive: true };
-  const key = `${kind} ${id}`;
-  const act = acts.get(key) ?? { sent: Promise.resolve(), requests: 0, done: !on };
-  acts.set(key, act);
-  act.requests += 1;
-  showAct(id, kind, on);
-  act.sent = act.sent.then(async () => {
-    const response = await fetch(formAction, { ...request, body: new FormData(form) }).catch(() => null);
-    act.requests -= 1;
-    if (!act.requests) acts.delete(key);
+  request.body = new FormData(form);
+  const queue = acts.get(key) ?? { sent: Promise.resolve(), requests: 0, done: !on };
+  acts.set(key, queue);
+  queue.requests += 1;
+  show(on);
+  queue.sent = queue.sent.then(async () => {
+    const response = await fetch(url, request).catch(() => null);
+    queue.requests -= 1;
+    if (!queue.requests) acts.delete(key);
+    if (page) unsure.add(page);
     if (response?.ok) {
-      act.done = on;
-      return;
+      queue.done = on;
+      if (response.status === 200) announce((await response.json()).message);
+    } else {
+      if (!queue.requests) show(queue.done); // otherwise a later click decides
+      if (response?.type === "opaqueredirect") form.requestSubmit(button); // to the sign-in page, as without a script
+      else warn(await reasonOf(response));
     }
-    if (!act.requests) showAct(id, kind, act.done); // otherwise a later click decides
-    if (response?.type === "opaqueredirect") form.requestSubmit(button); // to the sign-in page, as without a script
-    else warn(await reasonOf(response));
+    if (!acts.size) await settle();
   });
 });
 
@@ -196,19 +332,12 @@ setInterval(() => { if (!document.hidden) age(); }, 30000);
 
 // Fetch a page of tweets and take its articles.
 
-const title = document.title;
+let title = document.title;
 
 const fetchPage = async (url) => {
-  const response = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-cache" });
-  if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = await load(url);
   if (page.title !== title) throw new Error(`${url} has another title`); // for example after signing out
   return page;
-};
-
-const focusOn = (element) => {
-  element.tabIndex = -1;
-  element.focus({ preventScroll: true });
 };
 
 // Appends the next page to a list. Returns its new items.
@@ -311,7 +440,7 @@ const reply = (tweet) => {
 // The tweet that has the focus, or contains what has it.
 const current = () => document.activeElement?.closest("article.tweet");
 
-const step = (by) => {
+const goBy = (by) => {
   const all = [...document.querySelectorAll("article.tweet")];
   const top = document.querySelector(".bar").getBoundingClientRect().bottom;
   const inView = all.findIndex((tweet) => tweet.getBoundingClientRect().bottom > top);
@@ -321,8 +450,8 @@ const step = (by) => {
 };
 
 const KEYS_OF_TWEETS = {
-  j: () => step(1),
-  k: () => step(-1),
+  j: () => goBy(1),
+  k: () => goBy(-1),
   l: () => current()?.querySelector("button.like")?.click(),
   t: () => current()?.querySelector("button.repost")?.click(),
   r: () => { if (current()) reply(current()); },
@@ -347,7 +476,7 @@ document.addEventListener("keydown", (event) => {
 // New tweets. A site with streams says when there is one; without a stream the page polls, and most responses are 304.
 // Hidden tabs do neither: a browser keeps few connections to a site.
 
-const timeline = document.querySelector("[data-poll]");
+let timeline = document.querySelector("[data-poll]");
 const live = "live" in document.body.dataset;
 const POLL_SECONDS = Number(document.body.dataset.pollSeconds ?? 30); // 1 with the lab
 const news = new Set(); // ids of entries, from the stream and from polls
@@ -391,63 +520,69 @@ const loadNews = async () => {
   }
 };
 
-if (timeline) {
-  let waiting = 0;
-  let stream = null;
-  const poll = async () => {
-    clearTimeout(waiting);
-    if (document.hidden) return;
-    let again = POLL_SECONDS;
-    try {
-      const url = timeline.dataset.poll;
-      const response = await fetch(`${url}${live ? "&ids=1" : ""}`, { headers: { Accept: "application/json" } });
-      if (response.status === 401) { // signed out: stop polling
-        stream?.close();
-        return;
-      }
-      if (response.ok) {
-        const { count, ids = [] } = await response.json();
-        if (url === timeline.dataset.poll) for (const id of ids) news.add(id);
-        if (live ? news.size : count) showNews(live ? news.size : count);
-        if (stream?.readyState === EventSource.OPEN) again *= 10; // events may be lost
-      } else {
-        again *= 4;
-      }
-    } catch {
+let waiting = 0;
+let stream = null;
+const poll = async () => {
+  clearTimeout(waiting);
+  if (!timeline || document.hidden) return;
+  let again = POLL_SECONDS;
+  try {
+    const url = timeline.dataset.poll;
+    const response = await fetch(`${url}${live ? "&ids=1" : ""}`, { headers: { Accept: "application/json" } });
+    if (response.status === 401) { // signed out: stop polling
+      stream?.close();
+      return;
+    }
+    if (response.ok) {
+      const { count, ids = [] } = await response.json();
+      if (url === timeline.dataset.poll) for (const id of ids) news.add(id);
+      if (live ? news.size : count) showNews(live ? news.size : count);
+      if (stream?.readyState === EventSource.OPEN) again *= 10; // events may be lost
+    } else {
       again *= 4;
     }
-    clearTimeout(waiting);
-    waiting = setTimeout(poll, again * 1000);
-    if (stream?.readyState === EventSource.CLOSED) listen(); // the site or Pushpin did not answer
-  };
-  // For what a page that was just loaded lacks: it may lag behind by a second.
-  const pollSoon = () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(poll, 1500);
-  };
-  const listen = () => {
-    stream?.close();
-    stream = null;
-    if (!live || document.hidden) return;
-    stream = new EventSource(timeline.dataset.poll.replace("/newer?", "/live?"));
-    stream.addEventListener("open", pollSoon); // for what came before, also after a lost connection
-    stream.addEventListener("update", ({ data }) => { news.add(data); showNews(news.size); });
-    stream.addEventListener("delete", ({ data }) => {
-      if (!news.delete(data)) return;
-      if (news.size) showNews(news.size);
-      else hideNews();
-    });
-  };
-  document.addEventListener("visibilitychange", () => { listen(); poll(); });
-  document.addEventListener("click", (event) => {
-    if (event.target.closest(".news")) loadNews().then(() => { if (live) pollSoon(); });
+  } catch {
+    again *= 4;
+  }
+  clearTimeout(waiting);
+  waiting = setTimeout(poll, again * 1000);
+  if (stream?.readyState === EventSource.CLOSED) listen(); // the site or Pushpin did not answer
+};
+// For what a page that was just loaded lacks: it may lag behind by a second.
+const pollSoon = () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(poll, 1500);
+};
+const listen = () => {
+  stream?.close();
+  stream = null;
+  if (!timeline || !live || document.hidden) return;
+  stream = new EventSource(timeline.dataset.poll.replace("/newer?", "/live?"));
+  stream.addEventListener("open", pollSoon); // for what came before, also after a lost connection
+  stream.addEventListener("update", ({ data }) => { news.add(data); showNews(news.size); });
+  stream.addEventListener("delete", ({ data }) => {
+    if (!news.delete(data)) return;
+    if (news.size) showNews(news.size);
+    else hideNews();
   });
-  addEventListener("pagehide", () => stream?.close());
-  waiting = setTimeout(poll, POLL_SECONDS * 1000);
+};
+document.addEventListener("visibilitychange", () => { listen(); poll(); });
+document.addEventListener("timelinechange", () => { // a block began or ended
+  title = document.title;
+  timeline = document.querySelector("[data-poll]");
+  news.clear();
+  hideNews();
   listen();
-}
+  pollSoon();
+});
+document.addEventListener("click", (event) => {
+  if (event.target.closest(".news")) loadNews().then(() => { if (live) pollSoon(); });
+});
+addEventListener("pagehide", () => stream?.close());
+waiting = setTimeout(poll, POLL_SECONDS * 1000);
+listen();
 
-// People to follow, in the right column of wide screens. A follow returns to this page.
+// People to follow, in the right column of wide screens.
 
 const suggestions = document.querySelector("[data-suggestions]");
 
@@ -456,10 +591,6 @@ if (suggestions?.parentElement.checkVisibility?.()) {
     .then((response) => (response.ok && !response.redirected ? response.text() : ""))
     .then((text) => {
       const { body } = new DOMParser().parseFromString(text, "text/html");
-      for (const form of body.querySelectorAll("form")) {
-        const next = form.appendChild(document.createElement("input"));
-        Object.assign(next, { type: "hidden", name: "next", value: location.pathname + location.search });
-      }
       suggestions.append(...body.children);
       suggestions.hidden = !suggestions.childElementCount;
     })

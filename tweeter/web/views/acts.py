@@ -17,7 +17,7 @@ from tweeter.web.marking import UNMARKED
 from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.viewers import viewer
-from tweeter.web.views.forms import page_before, page_cursor, page_url
+from tweeter.web.views.forms import page_before, page_cursor, page_url, wants_json
 from tweeter.web.views.people import followed
 
 # By the kind in the URL: the user, the tweet and the id of what they did.
@@ -38,7 +38,7 @@ def act(request: Request) -> Response:
     }[request.matchdict["act"]]
     id_ = int(request.matchdict["id"])
     do(request.identity.id, id_)
-    if request.headers.get("Accept") == "application/json":
+    if wants_json(request):
         return HTTPNoContent()
     return HTTPSeeOther(f"{page_before(request) or at(request, f'/tweets/{id_}')}#tweet-{id_}")
 

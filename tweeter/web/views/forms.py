@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from pyramid.httpexceptions import HTTPBadRequest, HTTPSeeOther
 from pyramid.request import Request
+from pyramid.response import Response
 
 from tweeter.errors import Refused
 from tweeter.ids import MAX_ID
@@ -59,6 +60,19 @@ def page_before(request: Request) -> str:
 def see(request: Request, path: str, **options: Any) -> HTTPSeeOther:
     """Redirects to a path of the site after a form (303)."""
     return HTTPSeeOther(at(request, path), **options)
+
+
+def done(request: Request, message: str, url: str) -> Response:
+    """The response to a form that changed something: a path whose page shows the message. A script gets it as JSON."""
+    if wants_json(request):
+        return Response(json_body={"message": message}, charset="UTF-8")
+    request.session.flash(message)
+    return HTTPSeeOther(url)
+
+
+def wants_json(request: Request) -> bool:
+    """Whether a script of the page sent the form. It shows what changes itself."""
+    return bool(request.headers.get("Accept") == "application/json")
 
 
 def number(text: str, what: str, least: int = 1, most: int = MAX_ID + 1) -> int:

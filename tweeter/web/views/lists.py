@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
@@ -15,7 +15,7 @@ from tweeter.models import List, ListMember, User, closed_users
 from tweeter.values import Timeline
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.viewers import relation
-from tweeter.web.views.forms import Form, onward, posted, refused, see
+from tweeter.web.views.forms import Form, done, onward, posted, refused, see
 from tweeter.web.views.pages import timeline_page
 from tweeter.web.views.people import canonical, find, followed, people_page
 
@@ -79,7 +79,7 @@ def change(request: Request) -> dict[str, Any] | Response:
     list_, owner = find_list(request)
     me, action, values, actions = request.identity.id, posted(request, "action"), _typed(request), request.actions
     username, name = values["username"].strip().removeprefix("@"), list_.name
-    done = {"add": f"@{username} is on “{name}” now.", "remove": f"@{username} is not on “{name}” any more."}
+    members = {"add": f"@{username} is on “{name}” now.", "remove": f"@{username} is not on “{name}” any more."}
     try:
         match action:
             case "add":
@@ -96,10 +96,9 @@ def change(request: Request) -> dict[str, Any] | Response:
         if list_.user_id != me:
             raise
         return _members(request, list_, owner, refused(request, error, values))
-    request.session.flash(done.get(action, f"The list “{name}” was {action}d."))
-    return HTTPSeeOther(
-        onward(request, posted(request, "next"), "/lists" if action == "delete" else f"/lists/{list_.id}/members")
-    )
+    message = members.get(action, f"The list “{name}” was {action}d.")
+    page = "/lists" if action == "delete" else f"/lists/{list_.id}/members"
+    return done(request, message, onward(request, posted(request, "next"), page))
 
 
 def find_list(request: Request) -> tuple[List, User]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pyramid.httpexceptions import HTTPMovedPermanently, HTTPNotFound, HTTPSeeOther
+from pyramid.httpexceptions import HTTPMovedPermanently, HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
@@ -16,7 +16,7 @@ from tweeter.values import Cursor, Timeline
 from tweeter.web.routes import at
 from tweeter.web.security import SIGNED_IN
 from tweeter.web.viewers import relation
-from tweeter.web.views.forms import onward, page_cursor, page_url, posted
+from tweeter.web.views.forms import done, onward, page_cursor, page_url, posted
 from tweeter.web.views.pages import timeline_page
 
 
@@ -93,21 +93,9 @@ def related(request: Request, user_id: int, listed: Any, of: Any, cursor: Cursor
         return session.scalars(query).all()
 
 
-@view_config(route_name="follow", request_method="POST", permission=SIGNED_IN, limit="follow")
-@view_config(route_name="unfollow", request_method="POST", permission=SIGNED_IN, limit="follow")
-def follow(request: Request) -> Response:
-    """Redirects to the page with the button; forms in lists of people send its URL."""
-    username = checked_name(request)
-    if request.matched_route.name == "follow":
-        request.actions.follow(request.identity.id, username)
-        request.session.flash(f"You now follow @{username}.")
-    else:
-        request.actions.unfollow(request.identity.id, username)
-        request.session.flash(f"You no longer follow @{username}.")
-    return HTTPSeeOther(onward(request, posted(request, "next"), f"/@{username}"))
-
-
 DONE = {
+    "follow": "You now follow @{}.",
+    "unfollow": "You no longer follow @{}.",
     "mute": "You muted @{}: you do not see their tweets in timelines any more.",
     "unmute": "You no longer mute @{}.",
     "block": "You blocked @{}: neither of you sees or follows the other.",
@@ -115,16 +103,17 @@ DONE = {
 }
 
 
+@view_config(route_name="follow", request_method="POST", permission=SIGNED_IN, limit="follow")
+@view_config(route_name="unfollow", request_method="POST", permission=SIGNED_IN, limit="follow")
 @view_config(route_name="mute", request_method="POST", permission=SIGNED_IN, limit="follow")
 @view_config(route_name="unmute", request_method="POST", permission=SIGNED_IN, limit="follow")
 @view_config(route_name="block", request_method="POST", permission=SIGNED_IN, limit="follow")
 @view_config(route_name="unblock", request_method="POST", permission=SIGNED_IN, limit="follow")
-def hide(request: Request) -> Response:
-    """Mutes or blocks a user, or ends that; redirects to the page with the button."""
+def relate(request: Request) -> Response:
+    """Follows, mutes or blocks a user, or ends that. Leads to the page with the button, whose URL its form sends."""
     username, action = checked_name(request), request.matched_route.name
     getattr(request.actions, action)(request.identity.id, username)
-    request.session.flash(DONE[action].format(username))
-    return HTTPSeeOther(onward(request, posted(request, "next"), f"/@{username}"))
+    return done(request, DONE[action].format(username), onward(request, posted(request, "next"), f"/@{username}"))
 
 
 def checked_name(request: Request) -> str:
