@@ -16,9 +16,9 @@ from tweeter.models.base import now
 from tweeter.services.closing import remove_some, remove_some_of_deleted
 from tweeter.services.housekeeping import Housekeeper
 from tweeter.services.moderation import Moderation
-from tweeter.services.recounting import recount_some
 from tweeter.services.notifications import MOST_OTHERS, UNREAD, WINDOW, overfull_groups, read_groups, read_notices
 from tweeter.services.notifying import notify
+from tweeter.services.recounting import recount_some
 from tweeter.testing import Process
 from tweeter.values import Cursor
 
