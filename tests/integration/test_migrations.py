@@ -17,8 +17,14 @@ from sqlalchemy import inspect, text
 
 from tests.conftest import ROOT, engine_on
 from tests.support.databases import alembic_config
+from tweeter.db.chunks import in_chunks
+from tweeter.db.sessions import begin_immediate, make_sessions
 from tweeter.models import Base
 from tweeter.models.base import in_models
+from tweeter.services.counters import count_some
+from tweeter.services.moderation import Moderation
+from tweeter.services.passwords import Passwords
+from tweeter.services.recounting import recount_some
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +114,35 @@ def test_partly_removed_account_stays_closed_after_migration(database_url: str) 
             assert people.all() == [(2, 1, 0), (3, 0, 1)]
             for table in ("tweets", "relationships", "mentions"):
                 assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == {"tweets": 2}.get(table, 1)
+
+
+def test_counters_of_suspended_accounts_follow_the_migration(database_url: str) -> None:
+    """The earlier version counts their rows; after the upgrade housekeeping takes them out."""
+    config = alembic_config(database_url)
+    read = """SELECT followers_count, following_count, replies_count, reposts_count, likes_count
+        FROM users JOIN tweets ON tweets.user_id = users.id WHERE users.id = 1"""
+    with engine_on(database_url) as engine:
+        sessions = make_sessions(engine)
+        with sessions.begin() as session:
+            begin_immediate(session)
+            actions = Moderation(session, Passwords(1, 8), 140)
+            ada, bob = (actions.sign_up(name, "password").id for name in ("ada", "bob"))
+            tweet = actions.post(ada, "hello").id
+            actions.follow(ada, "bob")
+            actions.follow(bob, "ada")
+            actions.post(bob, "an answer", tweet)
+            actions.repost(bob, tweet)
+            actions.like(bob, tweet)
+            actions.suspend(bob)
+        for _ in range(2):
+            for work in (recount_some, count_some):
+                assert sum(in_chunks(sessions, work))
+            with engine.connect() as connection:
+                assert connection.execute(text(read)).one() == (0, 0, 0, 0, 0)
+            command.downgrade(config, "0020")
+            with engine.connect() as connection:
+                assert connection.execute(text(read)).one() == (1, 1, 1, 1, 1)
+            command.upgrade(config, "head")
 
 
 def test_upgrading_twice_changes_nothing(database_url: str) -> None:

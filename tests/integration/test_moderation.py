@@ -1,17 +1,25 @@
 """Moderation by the command line: suspended accounts, and deleting anybody's tweet."""
 
 import re
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tests.conftest import running, settings_of, write_ini
 from tests.support.api import Api
+from tests.support.loads import NOON, like, load_follows, load_tweets, repost, tweet
 from tests.support.people import Browser, Person
 from tweeter.cli import main
+from tweeter.db.sessions import begin_immediate
 from tweeter.interfaces import IDelivery
-from tweeter.models import Tweet, User
+from tweeter.models import CounterChange, Tweet, User
+from tweeter.services.counters import count_some
+from tweeter.services.housekeeping import Housekeeper
+from tweeter.services.moderation import Moderation
+from tweeter.services.passwords import Passwords
 from tweeter.services.people import SUSPENDED
+from tweeter.services.recounting import recount_some
 
 
 @pytest.fixture
@@ -21,13 +29,12 @@ def ini(tmp_path, sqlite_url):
 
 @pytest.fixture
 def command(site_on_each, ini, capsys):
-    """`command("user", "suspend", "bob")`: the exit code and what the command prints, once all is delivered."""
+    """`command("user", "suspend", "bob")`: the exit code and the output without progress, once all is delivered."""
 
     def command(*words):
         code = main([*words[:2], ini, *words[2:]])
         assert site_on_each.registry.getUtility(IDelivery).drain(20)
-        said = capsys.readouterr()
-        return code, (said.out + said.err).strip()
+        return code, capsys.readouterr().out.strip()
 
     return command
 
@@ -106,6 +113,131 @@ def test_a_mute_a_block_and_a_place_on_a_list_can_be_ended_during_a_suspension(s
     bob.sign_in()
     assert of_ada in bob.ids("/public")
     assert of_bob in ada.ids("/public")
+
+
+def test_counters_agree_with_lists_while_accounts_are_suspended(site_on_each, command):
+    ada, bob, cat, dan = (Person(Browser(site_on_each), name) for name in ("ada", "bob", "cat", "dan"))
+    tweet = ada.post("hello")
+    for other in (bob, cat, dan):
+        other.follow("ada")
+        other.post("an answer", tweet)
+        other.send(f"/tweets/{tweet}/like")
+        other.send(f"/tweets/{tweet}/repost")
+        ada.follow(other.username)
+    bob.follow("cat")
+    api = Api(site_on_each).sign_in("ada")
+    ids = {name: api.get(f"/api/v1/accounts/lookup?acct={name}").json["id"] for name in ("ada", "cat")}
+
+    def counted(expected):
+        """The counters of pages and API, which are the lengths of the lists."""
+        people = {name: f"/api/v1/accounts/{id_}" for name, id_ in ids.items() if name in expected}
+        status = api.get(f"/api/v1/statuses/{tweet}").json
+        lists = [f"/api/v1/statuses/{tweet}/{name}" for name in ("favourited_by", "reblogged_by")]
+        answers = api.get(f"/api/v1/statuses/{tweet}/context").json["descendants"]
+        number = len(answers)
+        found = [status["replies_count"], status["favourites_count"], status["reblogs_count"]]
+        assert found == [number, *(len(api.get(url).json) for url in lists)] == [number] * 3
+        with site_on_each.registry.database.sessions() as session:
+            rows = session.execute(select(User.username, User.followers_count, User.following_count))
+            numbers = {name: [followers, following] for name, followers, following in rows}
+        for name, url in people.items():
+            assert [len(api.get(f"{url}/{each}").json) for each in ("followers", "following")] == numbers[name]
+            shown = ada.get(f"/@{name}").text
+            assert f"<strong>{numbers[name][0]}</strong> follower" in shown
+        likes = ada.get("/notifications").text
+        assert (f"and {number - 1} other" in likes) == (number > 1)
+        return number, *(numbers[name][0] for name in people)
+
+    both = ("ada", "cat")
+    assert counted(both) == (3, 3, 2)
+    assert command("user", "suspend", "bob")[0] == 0
+    assert counted(both) == (2, 2, 1)
+    assert command("user", "suspend", "cat")[0] == 0
+    assert counted(("ada",)) == (1, 1)
+    assert command("user", "unsuspend", "bob")[0] == 0
+    assert counted(("ada",)) == (2, 2)
+    bob.sign_in()
+    bob.send(f"/tweets/{tweet}/unlike")
+    bob.send(f"/tweets/{tweet}/like")
+    assert command("user", "close", "cat", "--yes")[0] == 0
+    assert counted(("ada",)) == (2, 2)
+    assert command("user", "suspend", "dan")[0] == command("user", "unsuspend", "dan")[0] == 0
+    assert counted(("ada",)) == (2, 2)
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 3, 6])
+def test_what_a_killed_command_left_is_finished_by_any_process(sessions, chunks):
+    """And what a load adds for a suspended account is not counted either."""
+    passwords = Passwords(1, 8)
+
+    def counters():
+        with sessions() as session:
+            (ada,) = session.scalars(select(User).where(User.username == "ada"))
+            assert count_some(session) >= 0
+            (tweet,) = session.scalars(select(Tweet).where(Tweet.id == hello))
+            session.commit()
+            return ada.followers_count, ada.following_count, tweet.replies_count, tweet.reposts_count, tweet.likes_count
+
+    def moderate(verb):
+        with sessions.begin() as session:
+            begin_immediate(session)
+            assert getattr(Moderation(session, passwords, 140), verb)(bob)
+        for _ in range(chunks):
+            with sessions.begin() as session:
+                begin_immediate(session)
+                recount_some(session, 1)
+
+    def tidy():
+        Housekeeper(sessions, timedelta(hours=24)).tidy()
+
+    with sessions.begin() as session:
+        begin_immediate(session)
+        actions = Moderation(session, passwords, 140)
+        ada, bob = (actions.sign_up(name, "password").id for name in ("ada", "bob"))
+        hello = actions.post(ada, "hello").id
+        actions.follow(ada, "bob")
+        actions.follow(bob, "ada")
+        actions.like(bob, hello)
+        actions.repost(bob, hello)
+        actions.post(bob, "an answer", hello)
+    assert counters() == (1, 1, 1, 1, 1)
+    moderate("suspend")
+    tidy()
+    assert counters() == (0, 0, 0, 0, 0)
+    moderate("unsuspend")
+    moderate("suspend")
+    tidy()
+    assert counters() == (0, 0, 0, 0, 0)
+    moderate("unsuspend")
+    tidy()
+    assert counters() == (1, 1, 1, 1, 1)
+    with sessions() as session:
+        assert not session.get(User, bob).closed
+
+
+def test_a_load_counts_no_rows_of_suspended_accounts(tmp_path, database_url, sessions):
+    ini = write_ini(tmp_path, database_url)
+    assert load_tweets(tmp_path, ini, tweet("ada", "hello", id=1), tweet("bob", "hi", NOON + 1, id=2)) == 0
+    assert main(["user", "suspend", ini, "bob"]) == 0
+    lines = [
+        tweet("bob", "answer", NOON + 2, id=3, parent=1), tweet("cat", "too", NOON + 3, id=4, parent=1),
+        repost("bob", 1, NOON + 4, id=5), like("bob", 1, NOON + 5), like("cat", 1, NOON + 6),
+    ]  # fmt: skip
+    assert load_tweets(tmp_path, ini, *lines, name="more.jsonl") == 0
+    assert load_follows(tmp_path, ini, "bob ada", "cat ada") == 0
+
+    def counters():
+        Housekeeper(sessions, timedelta(hours=24)).tidy()
+        with sessions() as session:
+            (hello,) = session.scalars(select(Tweet).where(Tweet.message == "hello"))
+            columns = CounterChange.likes, CounterChange.reposts
+            likes, reposts = session.execute(select(*(func.coalesce(func.sum(each), 0) for each in columns))).one()
+            (followers,) = session.scalars(select(User.followers_count).where(User.username == "ada"))
+            return followers, hello.replies_count, hello.likes_count + likes, hello.reposts_count + reposts
+
+    assert counters() == (1, 1, 1, 0)
+    assert main(["user", "unsuspend", ini, "bob"]) == 0
+    assert counters() == (2, 2, 2, 1)
 
 
 def test_anybodys_tweet_is_deleted_and_a_repost_undone(site_on_each, command):
