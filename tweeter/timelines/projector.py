@@ -47,13 +47,7 @@ class Projector:
     dropped. Writes that only make timelines cold need no guard, because cold is always right.
     """
 
-    def __init__(
-        self,
-        store: ITimelineStore,
-        hydrator: Hydrator,
-        sessions: SessionFactory,
-        kinds: Kinds,
-    ) -> None:
+    def __init__(self, store: ITimelineStore, hydrator: Hydrator, sessions: SessionFactory, kinds: Kinds) -> None:
         self.kinds = kinds
         self.guard: Callable[[], None] = lambda: None
         self._store = store
