@@ -153,6 +153,13 @@ def test_lists_and_members_have_limits(app, monkeypatch):
     assert "You have 2 lists already" in ada.send("/lists", on="/lists", status=400, name="most").text
 
 
+def test_the_answer_names_a_member_as_their_profile_does(app):
+    ada, _ = people(app, "ada", "Bob")
+    list_id = make(ada)
+    for action, expected in (("add", "@Bob is on “friends” now."), ("remove", "@Bob is not on “friends” any more.")):
+        assert expected in change(ada, list_id, action, username=" @bOB ").follow().text
+
+
 def test_a_profile_leads_to_the_lists_and_puts_its_user_on_them(app):
     ada, bob = people(app, "ada", "bob")
     list_id = make(ada)

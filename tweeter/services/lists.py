@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, select
 from tweeter import outbox
 from tweeter.db.sessions import insert_new, write
 from tweeter.errors import Missing, NotYours, Refused
-from tweeter.models import List, ListMember
+from tweeter.models import List, ListMember, User
 from tweeter.services.acting import Acting
 from tweeter.services.checks import check_list_name
 from tweeter.values import ListChanged
@@ -51,8 +51,8 @@ class Lists(Acting):
         write(self._session, delete(List).where(List.id == list_id))
         self._list_changed(user_id, list_id)
 
-    def add_member(self, user_id: int, list_id: int, username: str) -> None:
-        """Adds a user to a list. Refused if one of the two blocks the other."""
+    def add_member(self, user_id: int, list_id: int, username: str) -> User:
+        """Adds a user to a list and returns them. Refused if one of the two blocks the other."""
         list_, member = self._own_list(user_id, list_id), self.find(username)
         self._lock(*{user_id, member.id})
         self._refuse_blocked(user_id, member.id, f"You can't add @{member.username} to a list")
@@ -60,13 +60,15 @@ class Lists(Acting):
             raise Refused(f"“{list_.name}” has {MOST_MEMBERS:,} members already.", "username")
         if insert_new(self._session, ListMember, list_id=list_id, user_id=member.id):
             self._list_changed(user_id, list_id)
+        return member
 
-    def remove_member(self, user_id: int, list_id: int, username: str) -> None:
-        """Removes a user, also a suspended one, from a list."""
+    def remove_member(self, user_id: int, list_id: int, username: str) -> User:
+        """Removes a user, also a suspended one, from a list, and returns them."""
         self._own_list(user_id, list_id)
         member = self.find(username, suspended=True)
         self._lock(*{user_id, member.id}, even=member.id)
         self._remove_from(user_id, list_id, member.id)
+        return member
 
     def _leave_lists(self, user_id: int, other_id: int) -> None:
         """Removes a user from all lists of another. Both are locked."""

@@ -79,13 +79,14 @@ def change(request: Request) -> dict[str, Any] | Response:
     list_, owner = find_list(request)
     me, action, values, actions = request.identity.id, posted(request, "action"), _typed(request), request.actions
     username, name = values["username"].strip().removeprefix("@"), list_.name
-    members = {"add": f"@{username} is on “{name}” now.", "remove": f"@{username} is not on “{name}” any more."}
+    message = f"The list “{name}” was {action}d."
     try:
         match action:
             case "add":
-                actions.add_member(me, list_.id, username)
+                message = f"@{actions.add_member(me, list_.id, username).username} is on “{name}” now."
             case "remove":
-                actions.remove_member(me, list_.id, username)
+                member = actions.remove_member(me, list_.id, username)
+                message = f"@{member.username} is not on “{name}” any more."
             case "change":
                 actions.change_list(me, list_.id, values["name"], bool(values["private"]))
             case "delete":
@@ -96,7 +97,6 @@ def change(request: Request) -> dict[str, Any] | Response:
         if list_.user_id != me:
             raise
         return _members(request, list_, owner, refused(request, error, values))
-    message = members.get(action, f"The list “{name}” was {action}d.")
     page = "/lists" if action == "delete" else f"/lists/{list_.id}/members"
     return done(request, message, onward(request, posted(request, "next"), page))
 
