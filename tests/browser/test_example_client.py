@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import post, press, sign_up
+from tests.browser.conftest import act, post, press, sign_up
 from tests.conftest import ROOT
 from tests.support.streams import streaming_site
 from tweeter.outbox.checkpoint import FRESH
@@ -71,7 +71,7 @@ def test_two_people_with_a_stream(chromium: Browser, example: str, sqlite_url: s
         _, bobs = open_client(pushpin.url, "bob")
         page, adas = open_client(pushpin.url, "ada")
         page.goto("/@bob")
-        press(page.get_by_role("button", name="Follow @bob"))
+        act(page.get_by_role("button", name="Follow @bob"))
         for client in (adas, bobs):
             expect(client.locator("#state")).to_have_text("Live.")
         bobs.get_by_label("Message").fill("Hello <b>from</b> bob\n\nHow are you?")

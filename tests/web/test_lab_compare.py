@@ -26,7 +26,7 @@ from tweeter.lab.comparison import compare
 from tweeter.lab.explain import marked
 from tweeter.serve import absent_stores
 from tweeter.testing.caches import tweet
-from tweeter.values import Cursor, Timeline
+from tweeter.values import Cursor, Page, Repost, Timeline
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +107,7 @@ def test_every_timeline_kind_is_compared(with_servers, sqlite_url):
             page = ada.get(f"/lab?timeline={kind}")
             assert f"<option selected>{kind}</option>" in page
             tweets = "1 tweet" if count == 1 else f"{count} tweets"
-            assert f"4 backends returned the same {tweets} in the same order with the same text." in page
+            assert f"4 backends returned the same {tweets} in the same order with the same text and reposts." in page
         ada.get("/lab?timeline=nosuch", status=400)
 
 
@@ -183,7 +183,7 @@ def test_every_kind_of_difference_is_classified():
     one, two, three, four = (tweet(id_, message=str(id_)) for id_ in (1, 2, 3, 4))
 
     def words(shown, expected):
-        return {mark.tweet.id: mark.word for mark in compare(shown, expected)}
+        return {mark.tweet.id: mark.word for mark in compare(Page(tuple(shown), None), Page(tuple(expected), None))}
 
     assert words([three, two, one], [three, two, one]) == {3: "", 2: "", 1: ""}
     assert words([three, one], [three, two, one]) == {3: "", 2: "missing", 1: ""}
@@ -192,3 +192,6 @@ def test_every_kind_of_difference_is_classified():
     assert words([one, two, three], [three, two, one]) == {3: "order", 2: "", 1: "order"}
     assert words([tweet(3, message="other")], [three]) == {3: "text"}
     assert words([], []) == {}
+    by_ann, by_bob = (Page((one,), None, {1: Repost(9, n, name, name)}) for n, name in ((2, "ann"), (3, "bob")))
+    assert [mark.word for mark in compare(by_ann, by_bob)] == ["reason"]
+    assert [mark.word for mark in compare(by_ann, by_ann)] == [""]

@@ -79,29 +79,33 @@ def test_load_of_a_site_that_can_not_be_reached(app, people, lab):
 # posts to many
 
 
+@pytest.mark.parametrize("what", ["post", "repost"])
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_a_post_to_warm_timelines_reaches_every_store(with_servers, request, kind):
+def test_a_post_or_a_repost_to_warm_timelines_reaches_every_store(with_servers, request, kind, what):
+    count = {"post": 13, "repost": 12}[what]  # the public timeline shows no reposts
     with lab_on(with_servers(request.getfixturevalue(f"{kind}_url"))) as app:
         lab = app.registry["lab"]
         ada = Person(Browser(app, HERE), "Ada")
-        ada.send("/lab/post", followers="10", timelines="warm", status=303)
+        ada.send("/lab/post", followers="10", timelines="warm", what=what, status=303)
         job = finished(lab)
         assert not job.error
         delivered = {phase.name: (phase.done, phase.total) for phase in job.phases if "Delivered" in phase.name}
-        assert delivered == {f"Delivered to {name}": (13, 13) for name in ("memory", "redis", "memcached")}
+        assert delivered == {f"Delivered to {name}": (count, count) for name in ("memory", "redis", "memcached")}
         lanes = {phase.name.removeprefix("Lane: "): phase.done for phase in job.phases if "Lane" in phase.name}
         assert lanes == dict.fromkeys(("memory", "redis", "memcached", "the talk’s way"), 10)
         follower = Timeline("home", id_of(app, "lab_ten_00007"))
         for backend in lab.stores:
             assert len(backend.timelines.peek(follower).ids) == 1
         page = ada.get("/lab/live")
-        assert "Done: a post to 10 followers, their timelines warm" in page.text
-        assert "13 of 13 timelines" in page.text
+        assert f"Done: a {what} to 10 followers, their timelines warm" in page.text
+        assert f"{count} of {count} timelines" in page.text
         assert 'aria-label="Deliveries over time"' in page.text
         client = redis.Redis.from_url(app.registry.settings["tweeter.redis.url"])
         assert not list(client.scan_iter(match="*lab-talk:*"))
         assert "A test post of the lab to 10 followers." in ada.get("/@lab_ten").text
-        assert "4 backends returned the same 1 tweet" in ada.get("/lab?user=lab_ten_00007").text
+        page = ada.get("/lab?user=lab_ten_00007").text
+        assert "4 backends returned the same 1 tweet" in page
+        assert ("reposted by @lab_ten" in page) == (what == "repost")
 
 
 def test_cold_timelines_receive_no_writes(app, lab, people):

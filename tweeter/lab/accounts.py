@@ -4,6 +4,7 @@ They have no password; their names and bios say what they are.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 from pyramid.registry import Registry
@@ -43,6 +44,17 @@ def missing(session: Session, stem: str, names: Sequence[str]) -> list[str]:
     if others := sorted((taken - own).intersection(names)):
         raise Refused(f"The username {others[0]} is taken; the lab needs it.")
     return [name for name in names if name not in own]
+
+
+def one(registry: Registry, name: str) -> int:
+    """The id of the account of this name, which is added if there is none. Raises Refused if another user has it."""
+    with registry.database.sessions() as session:
+        new = missing(session, name, [name])
+    if new:
+        with closing(BulkDatabase(registry.database.engine)) as database:
+            database.commit(lambda _: add(database, new))
+    with registry.database.sessions() as session:
+        return session.scalars(select(User.id).where(User.username_key == name)).one()
 
 
 def add(database: BulkDatabase, names: Iterable[str], tweets: int = 0, followees: int = 0) -> None:

@@ -49,15 +49,16 @@ def do_to_store(request: Request) -> Response:
 
 @button(route_name="lab_post")
 def post(request: Request) -> Response:
-    """Posts to 10 to 1,000,000 followers."""
+    """Posts, or reposts, to 10 to 1,000,000 followers."""
     sizes = {str(size): size for size in crowds.NAMES}
     size = sizes.get(posted(request, "followers"))
     if size is None:
         raise Refused(f"The number of followers must be one of: {', '.join(f'{size:,}' for size in crowds.NAMES)}.")
-    warm = posted(request, "timelines") != "cold"
+    warm, repost = posted(request, "timelines") != "cold", posted(request, "what") == "repost"
     lab: Lab = request.registry["lab"]
-    title = f"a post to {size:,} followers, their timelines {'warm' if warm else 'cold'}"
-    return start_job(request, title, post_and_watch(request.registry, lab, size, warm))
+    what = f"a {'repost' if repost else 'post'} to {size:,} followers"
+    title = f"{what}, their timelines {'warm' if warm else 'cold'}"
+    return start_job(request, title, post_and_watch(request.registry, lab, size, warm, repost))
 
 
 @button(route_name="lab_tidy")

@@ -101,7 +101,7 @@ def _compare_unchanged(
 ) -> tuple[Page, list[Mark]]:
     for attempt in (1, 2):
         page = timelines.page(timeline, cursor)
-        marks = compare(page.tweets, reference.page(timeline, cursor).tweets)
+        marks = compare(page, reference.page(timeline, cursor))
         if attempt == 2 or not any(mark.word for mark in marks):
             break
         time.sleep(0.3)  # a recent post may not be delivered yet
@@ -132,14 +132,13 @@ def _summarized(costs: Sequence[Cost]) -> Cost:
     return costs[-1]._replace(seconds=median(seconds), rounds=rounds)
 
 
-def compare(shown: Iterable[TweetView], expected: Iterable[TweetView]) -> list[Mark]:
-    """All tweets of both pages, newest first, with the difference: missing, extra, twice, order or text."""
-    shown, expected = list(shown), list(expected)
-    there, wanted = {tweet.id: tweet for tweet in shown}, {tweet.id: tweet for tweet in expected}
-    times = Counter(tweet.id for tweet in shown)
+def compare(shown: Page, expected: Page) -> list[Mark]:
+    """All tweets of both pages, newest first, with the difference: missing, extra, twice, order, text or reason."""
+    there, wanted = ({tweet.id: tweet for tweet in page.tweets} for page in (shown, expected))
+    times = Counter(tweet.id for tweet in shown.tweets)
     # The order of the tweets that both pages have; a repeated tweet counts at its first position.
-    ours = [id_ for id_ in dict.fromkeys(tweet.id for tweet in shown) if id_ in wanted]
-    theirs = [tweet.id for tweet in expected if tweet.id in there]
+    ours = [id_ for id_ in dict.fromkeys(tweet.id for tweet in shown.tweets) if id_ in wanted]
+    theirs = [tweet.id for tweet in expected.tweets if tweet.id in there]
     moved = {id_ for id_, other in zip(ours, theirs, strict=True) if id_ != other}
 
     def word(id_: int) -> str:
@@ -149,7 +148,9 @@ def compare(shown: Iterable[TweetView], expected: Iterable[TweetView]) -> list[M
             return "twice"
         if there[id_] != wanted[id_]:
             return "text"
-        return "order" if id_ in moved else ""
+        if id_ in moved:
+            return "order"
+        return "reason" if shown.reposts.get(id_) != expected.reposts.get(id_) else ""
 
     both = wanted | there
     return [Mark(both[id_], word(id_)) for id_ in sorted(both, reverse=True)]

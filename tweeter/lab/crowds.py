@@ -25,16 +25,12 @@ CHUNK = 20_000  # accounts per transaction
 def gather(registry: Registry, size: int, job: Job) -> tuple[int, list[int]]:
     """The id of the account with so many followers, and their ids. Creates missing ones."""
     stem = NAMES[size]
+    author = accounts.one(registry, stem)
     with registry.database.sessions() as session:
-        author_is_missing = accounts.missing(session, stem, [stem])
         digits = max(5, len(str(size)))
         names = [f"{stem}_{number:0{digits}}" for number in range(1, size + 1)]
         own = select(func.count()).where(User.username_key.startswith(f"{stem}_", autoescape=True), *accounts.ours())
         missing = [] if session.scalar(own) == size else accounts.missing(session, f"{stem}_", names)
-    if author_is_missing:
-        with closing(BulkDatabase(registry.database.engine)) as database:
-            database.commit(lambda _: accounts.add(database, [stem]))
-    author = _id_of(registry, stem)
     if missing:
         phase = job.phase("Accounts created", len(missing), "accounts")
         with closing(BulkDatabase(registry.database.engine)) as database:
@@ -50,11 +46,6 @@ def gather(registry: Registry, size: int, job: Job) -> tuple[int, list[int]]:
             .order_by(User.id)
         )
         return author, list(followers)
-
-
-def _id_of(registry: Registry, name: str) -> int:
-    with registry.database.sessions() as session:
-        return int(session.scalars(select(User.id).where(User.username_key == name)).one())
 
 
 def _make(database: BulkDatabase, author: int, names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A post of an author with many followers, its deliveries by the relay as they occur, and then the race."""
+"""A post or a repost by an author with many followers, its deliveries by the relay as they occur, and then the race."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from pyramid.registry import Registry
 from tweeter.batches import batched
 from tweeter.errors import BackendUnavailable
 from tweeter.interfaces import ITimelineKinds, IWarmingStore
-from tweeter.lab import crowds
+from tweeter.lab import accounts, crowds
 from tweeter.lab.instruments import Delivered
 from tweeter.lab.jobs import Job, Phase
 from tweeter.lab.race import race
@@ -18,19 +18,24 @@ from tweeter.lab.status import Backend, Lab
 from tweeter.services.actions import Actions
 from tweeter.values import Slice, Timeline, TweetCreated
 
-OWN = 3  # timelines besides the followers': public, the author's profile and home
+OWN = 2  # timelines besides the followers': the author's profile and home; the public timeline shows no reposts
+REPOSTED = "lab_reposted"  # the account whose tweets are reposted
 CHUNK = 1_000
 LOOK = 0.05  # seconds between updates
 ATTEMPTS, PAUSE = 5, 0.3  # to prepare timelines; seconds
 STALLED = 20.0  # seconds without any delivery until the job ends; its page continues to update
 
 
-def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Callable[[Job], None]:
-    """The work of a job: creates the followers, makes their timelines warm or cold, posts, watches the deliveries."""
+def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool, repost: bool) -> Callable[[Job], None]:
+    """The work of a job: creates the followers, makes their timelines warm or cold, posts, watches the deliveries.
+
+    Or reposts: the fan-out of a repost is that of a post.
+    """
 
     def work(job: Job) -> None:
         sessions = registry.database.sessions
         author, followers = crowds.gather(registry, size, job)
+        reposted = accounts.one(registry, REPOSTED) if repost else None
         asked = [backend for backend in lab.stores if backend.status().answers]
 
         def newest() -> Slice:
@@ -49,10 +54,14 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
                 phase.note = "; ".join(filter(None, [phase.note, note]))
         with registry.database.writing_sessions.begin() as session:
             actions = Actions(session, registry["passwords"], registry.settings["tweeter.message_limit"])
-            tweet = actions.post(author, f"A test post of the lab to {len(followers):,} followers.")
+            tweet = actions.post(reposted or author, f"A test post of the lab to {len(followers):,} followers.")
+            if reposted:
+                tweet = actions.repost(author, tweet.id)
+            event = TweetCreated(tweet.id, author, of=tweet.repost_of_id or 0)
             begun = [(backend, backend.store.tally.watch(tweet.id)) for backend in lab.stores]
+        total = len(followers) + (OWN if repost else OWN + 1)
         watched = [
-            Watched(backend, delivered, job.phase(f"Delivered to {backend.name}", len(followers) + OWN, "timelines"))
+            Watched(backend, delivered, job.phase(f"Delivered to {backend.name}", total, "timelines"))
             for backend, delivered in begun
         ]
         job.look = partial(_look, watched)
@@ -60,7 +69,7 @@ def post_and_watch(registry: Registry, lab: Lab, size: int, warm: bool) -> Calla
         _watch(watched)
         if warm:
             complete = [each.backend for each in watched if each.complete]
-            race(registry, job, complete, lab, TweetCreated(tweet.id, author), followers, newest().ids[1:])
+            race(registry, job, complete, lab, event, followers, newest().ids[1:])
 
     return work
 

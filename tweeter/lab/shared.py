@@ -5,7 +5,6 @@ The pages go through the site's own WSGI application, without the web server.
 
 import time
 from collections.abc import Callable
-from contextlib import closing
 from statistics import median
 from typing import TypeVar
 
@@ -15,17 +14,14 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.router import Router
 from pyramid.view import view_config
-from sqlalchemy import select
 
 from tweeter.bench.figures import duration
-from tweeter.bulk.database import BulkDatabase
 from tweeter.errors import Refused
 from tweeter.lab import accounts
 from tweeter.lab.buttons import start_job
 from tweeter.lab.comparison import noise
 from tweeter.lab.jobs import Job
 from tweeter.lab.status import Lab
-from tweeter.models import User
 from tweeter.services.actions import Actions, actions_of
 from tweeter.web.security import SIGNED_IN
 
@@ -54,7 +50,7 @@ def shared_page(registry: Registry, url: str) -> Callable[[Job], None]:
             return Request.blank(PATH, base_url=url, headers=headers).get_response(app)
 
         _costs(job, get)
-        author = _author(registry)
+        author = accounts.one(registry, NAME)
         change = _Change(job, registry, lab, get)
         tweet = change("Posted a tweet", lambda actions: actions.post(author, "A test post of the lab.").id)
         change("Changed the author’s name", lambda actions: actions.change_profile(author, NAME.title(), accounts.BIO))
@@ -105,17 +101,6 @@ class _Change:
         phase.advance(1)
         phase.note = f"{before} became {after.headers['ETag']} {duration(time.perf_counter() - began)} after the commit"
         return done
-
-
-def _author(registry: Registry) -> int:
-    """The id of the test account that changes the page. Raises Refused if another user has its name."""
-    with registry.database.sessions() as session:
-        missing = accounts.missing(session, NAME, [NAME])
-    if missing:
-        with closing(BulkDatabase(registry.database.engine)) as database:
-            database.commit(lambda _: accounts.add(database, missing))
-    with registry.database.sessions() as session:
-        return session.scalars(select(User.id).where(User.username_key == NAME)).one()
 
 
 def includeme(config: Configurator) -> None:

@@ -39,6 +39,7 @@ MARKS = {
     "twice": "duplicate",
     "order": "different position",
     "text": "different text",
+    "reason": "different reposts",
 }
 
 
