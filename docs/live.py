@@ -73,7 +73,7 @@ def main() -> None:
         ada, bob = (person(browser, address, name) for name in ("ada", "bob"))
         post(bob, "Good morning")
         ada.goto("/@bob")
-        with ada.expect_event("load"):
+        with ada.expect_response("**/@bob/follow"):
             ada.get_by_role("button", name="Follow @bob").click()
         with ada.expect_response("**/live?*"), ada.expect_response("**/newer?*"):
             ada.goto("/")
