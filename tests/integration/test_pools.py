@@ -362,6 +362,30 @@ def test_a_database_that_hangs_for_long(behind, proxy):
         assert ask(behind, "/healthz")[0] == 200
 
 
+def test_threads_wait_a_moment_also_for_an_old_attempt_to_connect(
+    postgresql_server, postgresql_url, proxy, monkeypatch
+):
+    """The server may just be back."""
+    monkeypatch.setattr("tweeter.db.drivers.MOMENT", 0)
+    monkeypatch.setattr("tweeter.db.drivers.BLINK", 20)
+    server = f"{postgresql_server.host}:{postgresql_server.port}"
+    engine = engine_of({"sqlalchemy.url": postgresql_url.replace(server, proxy.address)}, door := Door(0.2))
+
+    def connect():
+        with engine.connect() as connection:
+            return connection.scalar(text("SELECT 1"))
+
+    door.shut = True
+    proxy.become("hold")
+    with ThreadPoolExecutor(4) as pool:
+        attempts = [pool.submit(connect) for _ in range(4)]
+        time.sleep(0.2)
+        assert not any(attempt.done() for attempt in attempts)
+        proxy.become("pass")
+        assert [attempt.result() for attempt in attempts] == [1] * 4
+    engine.dispose()
+
+
 def test_a_statement_that_takes_too_long_is_cancelled(postgresql_url):
     engine = engine_of({"sqlalchemy.url": postgresql_url}, Door(0.2))
     with engine.connect() as connection:

@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 from tweeter import measure
 
 MOMENT = 1.0  # seconds that the other threads wait for one that tries to connect
+BLINK = 0.1  # seconds that they wait if it tries for longer: it connects so soon after the server is back
 GRACE = 0.5  # seconds for the server to cancel a statement
 
 
@@ -87,8 +88,8 @@ class Door:
     """Opens the connections to one server, on which a statement may take `patience` seconds.
 
     After a server did not respond in time, one thread at a time tries to connect. The others share its result if it
-    comes within the attempt's first MOMENT, and fail at once after that: a hanging database must not block every thread
-    for the whole timeout again and again.
+    comes within the attempt's first MOMENT, and fail within a BLINK after that: a hanging database must not block every
+    thread for the whole timeout again and again.
     """
 
     def __init__(self, patience: float) -> None:
@@ -105,7 +106,7 @@ class Door:
             others, self._attempt = self._attempt, self._attempt or Attempt()
             attempt = self._attempt
         if others:
-            if not others.ended.wait(others.began + MOMENT - monotonic()) or self.shut:
+            if not others.ended.wait(max(others.began + MOMENT - monotonic(), BLINK)) or self.shut:
                 raise SQLHangs("PostgreSQL does not answer")
             return self._connect(args, options)
         try:
