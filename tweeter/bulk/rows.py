@@ -109,10 +109,10 @@ class Rows:
                 with self._database.staging():
                     self._database.execute(self._search)
         with self._database.staging():
-            for counter, table, column in () if self._counted else COUNTERS:
+            for counter, rows, column in () if self._counted else COUNTERS:
                 self._database.execute(
                     f"UPDATE users SET {counter} = found.n "  # noqa: S608 (our own words)
-                    f"FROM (SELECT {column} AS id, count(*) AS n FROM {table} GROUP BY {column}) AS found "
+                    f"FROM (SELECT {column} AS id, count(*) AS n FROM {rows} GROUP BY {column}) AS found "
                     f"WHERE users.id = found.id AND users.{counter} <> found.n"
                 )
         if self._database.postgresql:

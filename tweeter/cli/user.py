@@ -3,8 +3,10 @@
 import argparse
 import getpass
 import sys
+from collections.abc import Callable
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from tweeter.console.commands import CommandError, Site, add_ini, ini_first, open_site
 from tweeter.console.progress import progress
@@ -90,25 +92,25 @@ def _close(site: Site, name: str) -> None:
         actions.close_account(user.id)
     with site.sessions() as session:
         rows += session.scalar(select(func.count()).where(Mention.user_id == user.id)) or 0
-    with progress() as shown:
-        shown.phase("Removing rows", rows)
-        try:
-            for removed in in_chunks(site.sessions, remove_some):
-                shown.advance(removed)
-        except KeyboardInterrupt:
-            shown.say(f"{name} is closed. The running site removes its other rows; so does closing another account.")
-            raise
+    left = f"{name} is closed. The running site removes its other rows; so does closing another account."
+    _in_chunks(site, "Removing rows", rows, remove_some, left)
 
 
 def _recount(site: Site, username: str) -> None:
     """Adapts the counters of others, also what an earlier command or a bulk load has left to do."""
+    left = f"The running site does the rest for {username}; so does the same command."
+    _in_chunks(site, "Adapting counters", None, recount_some, left)
+
+
+def _in_chunks(site: Site, phase: str, rows: int | None, work: Callable[[Session], int], left: str) -> None:
+    """Does the work on these rows, with its progress. If it is interrupted, it says what is `left` to others."""
     with progress() as shown:
-        shown.phase("Adapting counters", None)
+        shown.phase(phase, rows)
         try:
-            for rows in in_chunks(site.sessions, recount_some):
-                shown.advance(rows)
+            for done in in_chunks(site.sessions, work):
+                shown.advance(done)
         except KeyboardInterrupt:
-            shown.say(f"The running site does the rest for {username}; so does the same command.")
+            shown.say(left)
             raise
 
 

@@ -59,7 +59,7 @@ def recount_some(session: Session, limit: int = CHUNK) -> int:
     if user is None or not user.suspended:  # closed: its rows are removed
         write(session, delete(Recount).where(Recount.user_id == user_id))
         return 1
-    # If a bulk load made it begin anew meanwhile, it does so.
+    # A bulk load may have set it back to the first step since: then no row matches, and the next call begins there.
     place = (
         Recount.user_id == user_id,
         Recount.step == step,
