@@ -1,11 +1,12 @@
 """Follows, mutes, blocks and entries of lists change in place: then the page is as it would be after a reload."""
 
+import itertools
 import re
 import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from tests.browser.conftest import Opener, act, make_list, post, press, sign_up
 
@@ -213,16 +214,51 @@ def test_if_a_follow_is_refused_the_page_says_why_and_shows_the_block(ada: Page,
 @pytest.mark.parametrize("times", [2, 3, 5])
 def test_clicks_in_a_row_end_in_the_state_of_the_last(ada: Page, times: int) -> None:
     ada.goto("/@bob")
-    last = "follow" if times % 2 else "unfollow"
     follow = ada.locator(".profile-top button")
-    sent: list[str] = []
-    ada.on("request", lambda asked: sent.append(asked.url.rpartition("/")[2]) if asked.method == "POST" else None)
+    answered: list[str] = []
+    ada.on(
+        "requestfinished",
+        lambda asked: answered.append(asked.url.rpartition("/")[2]) if asked.method == "POST" else None,
+    )
     for _ in range(times):
         follow.click()
     expect(follow).to_have_text(f"{'Unfollow' if times % 2 else 'Follow'} @bob")
-    ada.wait_for_function("() => document.querySelector('[role=status]').textContent !== ''")
+    while len(answered) < times:
+        ada.wait_for_timeout(10)
     is_as_after_a_reload(ada, ada.context.new_page())
-    assert (len(sent), sent[-1]) == (times, last)
+    assert answered == ["follow", "unfollow", "follow", "unfollow", "follow"][:times]
+
+
+def test_page_from_before_the_last_click_is_not_shown(ada: Page) -> None:
+    ada.goto("/@bob")
+    ada.evaluate("""() => {
+        const read = Response.prototype.json;
+        const answer = new Promise((resolve) => { window.answer = resolve; });
+        Response.prototype.json = async function () {
+            if (this.url.endsWith("/unfollow")) await answer;
+            return read.call(this);
+        };
+        window.texts = [];
+        const note = () => window.texts.push(document.querySelector(".profile-top button").textContent);
+        const all = { subtree: true, childList: true, characterData: true };
+        new MutationObserver(note).observe(document.querySelector(".profile-top"), all);
+    }""")
+    before: list[tuple[Route, APIResponse]] = []
+    ada.route("**/@bob", lambda route: before.append((route, route.fetch())), times=1)
+    follow = ada.locator(".profile-top button")
+    act(follow)
+    while not before:
+        ada.wait_for_timeout(10)
+    act(follow)
+    [(route, response)] = before
+    with ada.expect_response("**/@bob"):
+        route.fulfill(response=response)
+    ada.wait_for_timeout(100)  # the page would show it
+    with ada.expect_response("**/@bob"):
+        ada.evaluate("window.answer()")
+    is_as_after_a_reload(ada, ada.context.new_page())
+    texts = ada.evaluate("window.texts")
+    assert [text for text, _ in itertools.groupby(texts)] == ["Unfollow @bob", "Follow @bob"]
 
 
 def test_without_a_session_a_follow_leads_to_the_sign_in_page_and_back(ada: Page) -> None:

@@ -24,6 +24,8 @@ def settings_for(url, redis, memcached, **own):
         "tweeter.redis.prefix": prefix,
         "tweeter.memcached.servers": memcached,
         "tweeter.memcached.prefix": prefix,
+        "tweeter.redis.timeout_ms": "1000",
+        "tweeter.memcached.timeout_ms": "1000",
         **own,
     }
 

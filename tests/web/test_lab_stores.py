@@ -1,5 +1,6 @@
 """The lab: the buttons that empty, drop, break and mend a store."""
 
+import threading
 import time
 
 import pytest
@@ -30,6 +31,17 @@ def test_emptied_cache_is_refilled_by_the_next_page(lab, people, name):
     assert first[1] > 2
     assert first[2] >= 1
     assert "cache of tweets emptied" in people[0].get("/lab/live").text
+
+
+@pytest.mark.parametrize("name", ["memory", "redis", "memcached"])
+def test_page_before_an_action_is_warm_after_another_page_has_backfilled_the_timeline(app, lab, people, name):
+    backend, key = lab.backends[name], Timeline("home", id_of(app, "ada")).key
+    store = backend.instrument.store
+    store.drop([key])
+    assert store.begin_backfill(key)
+    threading.Timer(0.2, store.drop, ([key],)).start()  # that page gives up
+    people[0].send("/lab/store", backend=name, action="empty", status=303)
+    assert reads_of(lab)[0] == (name, WARM[name], 0)
 
 
 @pytest.mark.parametrize("name", ["memory", "redis", "memcached"])

@@ -13,6 +13,7 @@ from tweeter.models.base import now
 from tweeter.values import Cursor, Timeline
 
 CATCH_UP = 5.0  # seconds that the page waits for a repaired store
+WARM_UP = 1.0  # seconds that it waits for a store that serves no warm page yet
 
 
 def perform(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str]) -> Experiment:
@@ -52,9 +53,7 @@ def perform(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str
 
     said, do = actions[what]
     with outage.paused() if outage and what != "mend" else nullcontext():
-        backend.timelines.page(
-            timeline, Cursor()
-        )  # warm up: a timeline that was cold before is no effect of the action
+        _warm_up(backend, timeline)
         before = look("before")
         try:
             note = do() or ""
@@ -66,6 +65,18 @@ def perform(lab: Lab, backend: Backend, what: str, by: str, user: tuple[int, str
     experiment = Experiment(now(), by, backend.name, said, note, reads)
     lab.experiments.appendleft(experiment)
     return experiment
+
+
+def _warm_up(backend: Backend, timeline: Timeline) -> None:
+    """Reads until the page is warm: a timeline that was cold before is no effect of the action.
+
+    The first page does not backfill the timeline while the store is behind or another page backfills it.
+    """
+    deadline = time.monotonic() + WARM_UP
+    while read(backend.timelines, timeline, Cursor())[1].statements:
+        if not backend.serving or time.monotonic() > deadline:
+            return
+        time.sleep(0.02)
 
 
 def _mend(lab: Lab, backend: Backend, instrument: Instrument) -> str:

@@ -264,9 +264,7 @@ const showParts = (page) => {
   }
 };
 
-const showBehindBlock = async () => {
-  const page = await load(location.href).catch(() => null);
-  if (!page) return;
+const showBehindBlock = (page) => {
   for (const element of behindBlock(document)) element.remove();
   document.querySelector("main").append(...behindBlock(page));
   document.title = page.title;
@@ -275,17 +273,19 @@ const showBehindBlock = async () => {
   if (document.activeElement === document.body) focusOn(document.querySelector("h1"));
 };
 
-// When all acts are answered, the page shows what the server has. An act in between makes that a later turn's work.
+// When all acts are answered, the page shows what the server has. An act since then makes that a later turn's work, also
+// if it is answered already: what is loaded may be from before it.
 const settle = async () => {
   settling += 1;
   const turn = settling;
   for (const url of unsure) {
     const page = await load(url).catch(() => null);
-    if (turn !== settling || acts.size) return;
+    const changed = page && isAbout(url.split("/").at(-1)) && isBlocked(page) !== isBlocked(document);
+    const whole = changed && await load(location.href).catch(() => null);
+    if (turn !== settling) return;
     unsure.delete(url);
-    if (!page) continue;
-    showParts(page);
-    if (isAbout(url.split("/").at(-1)) && isBlocked(page) !== isBlocked(document)) await showBehindBlock();
+    if (page) showParts(page);
+    if (whole) showBehindBlock(whole);
   }
 };
 
@@ -304,6 +304,7 @@ document.addEventListener("click", (event) => {
   const queue = acts.get(key) ?? { sent: Promise.resolve(), requests: 0, done: !on };
   acts.set(key, queue);
   queue.requests += 1;
+  settling += 1;
   show(on);
   queue.sent = queue.sent.then(async () => {
     const response = await fetch(url, request).catch(() => null);
