@@ -174,6 +174,19 @@ def test_a_follow_is_shown_before_the_response_wherever_the_person_is(ada: Page)
     expect(suggestions.first.get_by_role("button", name="Unfollow @bob")).to_be_focused()
 
 
+def test_first_follow_on_an_empty_home_page_shows_the_tweets(ada: Page, open_browser: Opener) -> None:
+    dan = open_browser()
+    sign_up(dan, "dan")
+    expect(dan.get_by_text("Your timeline is empty.")).to_be_visible()
+    dan.locator("main").get_by_role("button", name="Follow @bob").click()
+    expect(dan.locator("article")).to_have_text(re.compile("of bob"))
+    expect(dan.get_by_text("Your timeline is empty.")).to_have_count(0)
+    expect(dan.locator("main").get_by_role("button", name="Unfollow @bob")).to_be_focused()
+    tweets = shown(dan)["tweets"]
+    dan.reload()
+    assert shown(dan)["tweets"] == tweets
+
+
 @pytest.mark.parametrize("name", ["Follow @bob", "Mute @bob", "Block @bob"])
 def test_what_the_server_does_not_accept_is_undone(ada: Page, name: str) -> None:
     ada.goto("/@bob")

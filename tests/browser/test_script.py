@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import APIResponse, Page, Request, Route, expect
 
 from tests.browser.conftest import Opener, act, post, press, sign_up
 from tests.support.people import PASSWORD
@@ -82,6 +82,41 @@ def test_new_tweets_are_announced_and_loaded_in_place(open_browser: Opener) -> N
             ada.clock.fast_forward(31_000)
     statuses = [request.response().status for request in asked if request.response()]  # type: ignore[union-attr]
     assert set(statuses) <= {200, 304}
+
+
+def test_new_tweets_replace_neither_a_later_like_nor_announce_what_was_loaded(open_browser: Opener) -> None:
+    ada, bob = open_browser(), open_browser()
+    sign_up(bob, "bob")
+    sign_up(ada, "ada")
+    post(bob, "first")
+    time.sleep(FRESH)
+    ada.clock.install()
+    ada.goto("/public")
+    post(bob, "second")
+    time.sleep(FRESH)
+    with ada.expect_response("**/newer?*"):
+        ada.clock.fast_forward(31_000)
+    held: list[tuple[Route, APIResponse]] = []
+    ada.route(
+        re.compile(r"/newer\?|/public$"),
+        lambda route: held.append((route, route.fetch())) if len(held) < 2 else route.continue_(),
+    )
+    with ada.expect_request("**/newer?*"):
+        ada.clock.fast_forward(31_000)
+    with ada.expect_request("**/public"):
+        ada.get_by_role("button", name="1 new tweet").click()
+    while len(held) < 2:
+        ada.wait_for_timeout(10)
+    with ada.expect_response("**/like"):
+        ada.get_by_role("button", name="Like", exact=True).click()
+    (poll, counted), (page, before) = held
+    page.fulfill(response=before)
+    expect(ada.locator("article")).to_have_count(2)
+    expect(ada.locator("article", has_text="first").get_by_role("button", name="Unlike 1 like")).to_be_visible()
+    with ada.expect_response("**/newer?*"):
+        poll.fulfill(response=counted)
+    ada.wait_for_timeout(100)  # the page would show it
+    expect(ada.locator(".news")).to_have_count(0)
 
 
 def test_own_tweet_is_not_announced(ada: Page) -> None:

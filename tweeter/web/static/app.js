@@ -273,6 +273,16 @@ const showBehindBlock = (page) => {
   if (document.activeElement === document.body) focusOn(document.querySelector("h1"));
 };
 
+// After the first follow there the home page has tweets.
+const emptyHome = () => location.pathname === at("/").pathname && document.querySelector("main .empty");
+const showHome = (empty, page) => {
+  const tweets = page.querySelector("[data-poll]");
+  if (!tweets) return;
+  empty.replaceWith(tweets, ...page.querySelectorAll("main .pager"));
+  decorate();
+  document.dispatchEvent(new Event("timelinechange"));
+};
+
 // When all acts are answered, the page shows what the server has. An act since then makes that a later turn's work, also
 // if it is answered already: what is loaded may be from before it.
 const settle = async () => {
@@ -281,11 +291,13 @@ const settle = async () => {
   for (const url of unsure) {
     const page = await load(url).catch(() => null);
     const changed = page && isAbout(url.split("/").at(-1)) && isBlocked(page) !== isBlocked(document);
-    const whole = changed && await load(location.href).catch(() => null);
+    const empty = emptyHome();
+    const whole = (changed || empty) && await load(location.href).catch(() => null);
     if (turn !== settling) return;
     unsure.delete(url);
     if (page) showParts(page);
-    if (whole) showBehindBlock(whole);
+    if (whole && empty) showHome(empty, whole);
+    else if (whole) showBehindBlock(whole);
   }
 };
 
@@ -501,8 +513,13 @@ const hideNews = () => {
 
 const loadNews = async () => {
   try {
-    const shown = [...news];
-    const page = await fetchPage(timeline.dataset.page);
+    let shown, page, turn;
+    do { // once more after a click in between, because the page may be from before it
+      await Promise.all(Array.from(acts.values(), ({ sent }) => sent));
+      turn = settling;
+      shown = [...news];
+      page = await fetchPage(timeline.dataset.page);
+    } while (turn !== settling);
     const fresh = page.querySelector("[data-poll]");
     timeline.replaceChildren(...fresh.children);
     timeline.dataset.poll = fresh.dataset.poll;
@@ -536,8 +553,10 @@ const poll = async () => {
     }
     if (response.ok) {
       const { count, ids = [] } = await response.json();
-      if (url === timeline.dataset.poll) for (const id of ids) news.add(id);
-      if (live ? news.size : count) showNews(live ? news.size : count);
+      if (url === timeline?.dataset.poll) { // otherwise the page has loaded what the response counts
+        for (const id of ids) news.add(id);
+        if (live ? news.size : count) showNews(live ? news.size : count);
+      }
       if (stream?.readyState === EventSource.OPEN) again *= 10; // events may be lost
     } else {
       again *= 4;
