@@ -25,8 +25,8 @@ A name of digits is prefixed with `u`.
 A message may have ten times the characters and code points of the site's limit for posts.
 reposts and likes are lines of the same file, {"user": …, "date": …, "repost": …} and {"user": …, "date": …, "like": …},
 with the id of a tweet of this file or of an earlier one. A repost of a repost counts as one of its tweet. Skipped
-and reported are those of unknown tweets, those dated before their tweet, and those between users of whom one
-blocks the other.
+and reported are those of unknown tweets, those dated before their tweet, those between users of whom one blocks
+the other, and those of tweets of suspended users (load the file again after the suspension).
 twitter-archive: tweets.js, or tweet.js of older archives; a large archive has several, loaded one after the other.
 Links replace Twitter's short ones. Retweets become tweets with their text, RT @name: …, because the archive
 lacks the ids of the originals. In messages about bad lines, the number is that of the tweet.
