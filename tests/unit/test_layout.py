@@ -119,7 +119,7 @@ def test_site_does_not_depend_on_tools() -> None:
     assert not {"devtools", "lab", "bench", "cli", "console", "testing"} & set(SITE)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@pytest.mark.parametrize("path", [*MODULES, *sorted(PACKAGE.rglob("*.js"))], ids=name_of)
 def test_modules_are_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
 

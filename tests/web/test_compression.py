@@ -148,3 +148,21 @@ def test_changed_files_are_seen_at_once_in_development(tmp_path):
         response = assets.serve(Request.blank("/"), assets.path("style.css").rpartition("/")[2])
         assert response.text == text
         assert response.headers["Cache-Control"] == "public, no-cache"
+
+
+def test_scripts_import_each_other_by_urls_that_change_with_what_they_import(app, tmp_path):
+    [script] = re.findall(r'src="(/static/[^"]+[.]js)"', get(app, "/").text)
+    imports = re.findall(r'import "[.]/([^"]+)"', get(app, script).text)
+    assert "acts" in {name.partition(".")[0] for name in imports}
+    for name in imports:
+        assert get(app, f"/static/{name}").headers["Cache-Control"] == FOREVER
+    (tmp_path / "a.js").write_text('import { b } from "./b.js";')
+    (tmp_path / "b.js").write_text("export { c as b } from './c.js';")
+    (tmp_path / "d.js").write_text('const text = "not c.js";')
+    paths = []
+    for number in (1, 2):
+        (tmp_path / "c.js").write_text(f"export const c = {number};")
+        assets = Assets(tmp_path)
+        paths.append({name: assets.path(name) for name in ("a.js", "b.js", "c.js", "d.js")})
+        assert b"c.js" not in dict(assets.files())[assets.path("b.js").rpartition("/")[2]]
+    assert {name for name, path in paths[0].items() if path != paths[1][name]} == {"a.js", "b.js", "c.js"}

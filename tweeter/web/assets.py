@@ -2,7 +2,7 @@
 
 `style.css` is `/static/style.0123456789ab.css`. A URL with another fingerprint, or with none, shows the current file,
 which browsers check again at each use. During a deployment, a page of the new version may request its files from a
-process of the old one.
+process of the old one. Scripts import each other by such URLs, too.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ FOREVER = "public, max-age=31536000, immutable"
 CHECKED = "public, no-cache"
 DAY = "public, max-age=86400"
 
+_imported = re.compile(rb'(?<=["\']\./)[\w-]+(?=\.js["\'])')
 _split = re.compile(r"([\w-]+)(?:\.([0-9a-f]{12}))?(\.\w+)").fullmatch
 
 
@@ -42,7 +43,22 @@ class Assets:
     def __init__(self, folder: Path = FOLDER, reload: bool = False) -> None:
         self._folder = folder
         self._reload = reload
-        self._files = {path.name: _read(path) for path in folder.iterdir() if path.is_file()}
+        self._files: dict[str, Asset] = {}
+        for path in folder.iterdir():
+            if path.is_file():
+                self._add(path.name)
+
+    def _add(self, name: str) -> Asset:
+        """Reads a file, and before it those that it imports, because its imports contain their fingerprints."""
+        if name not in self._files:
+            asset = _read(self._folder / name)
+            if name.endswith(".js"):
+                asset = _asset(name, _imported.sub(self._with_fingerprint, asset.body))
+            self._files[name] = asset
+        return self._files[name]
+
+    def _with_fingerprint(self, stem: re.Match[bytes]) -> bytes:
+        return stem[0] + b"." + self._add(f"{stem[0].decode()}.js").fingerprint.encode()
 
     def path(self, name: str) -> str:
         """The URL path of a file."""
@@ -79,6 +95,9 @@ class Assets:
 
 
 def _read(path: Path) -> Asset:
-    body = path.read_bytes()
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return _asset(path.name, path.read_bytes())
+
+
+def _asset(name: str, body: bytes) -> Asset:
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return Asset(body, kind, hashlib.blake2b(body, digest_size=6).hexdigest())

@@ -1,35 +1,24 @@
 // The lab works without this file. It shows the progress of jobs and the state of backends without reloading the page.
 
-// The address of a path of the site, which may be mounted below a path. This file is in /static/.
-const at = (path) => new URL(`..${path}`, import.meta.url);
+import { announce, at, focusOn, load } from "./page.js";
 
 const LOOK_MS = 300;
 const PATIENCE = 10; // failed looks in a row
 const STATE_MS = 1000;
 
-const announcer = document.body.appendChild(document.createElement("div"));
-announcer.className = "sr";
-announcer.setAttribute("role", "status");
-
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
-
-const fetchPage = async (url) => {
-  const response = await fetch(url, { headers: { Accept: "text/html" } });
-  if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
-  return new DOMParser().parseFromString(await response.text(), "text/html");
-};
 
 // Update the running job until it has finished.
 
 const look = async () => {
-  const page = await fetchPage(at("/lab/progress"));
+  const page = await load(at("/lab/progress"));
   for (const kind of ["[data-job]", "[data-outage]"]) {
     const shown = document.querySelector(`${kind}[data-running]`);
     if (!shown) continue;
     const fresh = page.querySelector(kind);
     fresh.querySelector("[data-refresh]")?.parentElement.remove();
     shown.replaceWith(fresh);
-    if (!fresh.matches("[data-running]")) announcer.textContent = fresh.querySelector("h2").textContent;
+    if (!fresh.matches("[data-running]")) announce(fresh.querySelector("h2").textContent);
   }
 };
 
@@ -67,15 +56,12 @@ const follow = async () => {
         if (seen && text) seen.textContent = text;
       }
       if (state === shown.dataset.state) continue;
-      const fresh = (await fetchPage(location.href)).querySelector("[data-state]");
+      const fresh = (await load(location.href)).querySelector("[data-state]");
       const focused = shown.contains(document.activeElement);
       shown.replaceWith(fresh);
-      if (focused) {
-        fresh.tabIndex = -1;
-        fresh.focus({ preventScroll: true });
-      }
-      announcer.textContent = fresh.dataset.state.split(" ").filter((each) => each.endsWith(":answers"))
-        .map((each) => each.replace(":", " ")).join(", ");
+      if (focused) focusOn(fresh);
+      announce(fresh.dataset.state.split(" ").filter((each) => each.endsWith(":answers"))
+        .map((each) => each.replace(":", " ")).join(", "));
     } catch {
       // The server may be restarting.
     }
