@@ -8,7 +8,7 @@ from typing import Any
 from pyramid.registry import Registry
 
 from tweeter import measure
-from tweeter.bench.machinery import caught_up, machinery
+from tweeter.bench.machinery import PATIENT, caught_up, machinery
 from tweeter.bench.schema import Answered, Cost, label
 from tweeter.bench.scratch import Scratch
 from tweeter.interfaces import IDelivery, IMaterializedTimelines, ITimelineKinds
@@ -105,11 +105,14 @@ class Contender:
 
 @contextmanager
 def contenders(scratch: Scratch, answers: Mapping[str, Answers], url: str, **more: Any) -> Iterator[list[Contender]]:
-    """A Contender for each backend, each on its own copy of the database, so that all start from the same state."""
+    """A Contender for each backend, each on its own copy of the database, so that all start from the same state.
+
+    Timeouts of stores do not pass: a store that is slow for a moment counts as slow, and SQL does not serve its pages.
+    """
     with ExitStack() as stack:
         found = []
         for backend, counted in answers.items():
-            settings = scratch.settings(backend) | CHEAP | more
+            settings = scratch.settings(backend) | PATIENT | CHEAP | more
             settings["sqlalchemy.url"] = stack.enter_context(scratch.copy(url))
             found.append(Contender(stack.enter_context(machinery(settings)), counted, label(backend)))
         yield found
