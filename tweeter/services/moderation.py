@@ -54,8 +54,8 @@ class Moderation(Actions):
 
         The account returns when `tweeter.services.recounting` has counted its rows. Its return makes every timeline of
         the site cold. Read repair has removed the account's tweets, and reposts and likes of them, from timelines of
-        any user and any kind; timelines that were backfilled meanwhile never had them. The site does not know all of
-        these timelines, and cold is always right.
+        any user and any kind; timelines that were backfilled meanwhile never had them. The site has no list of
+        these timelines, so it makes all cold.
         """
         user = self._user(user_id, lock=True)
         if not user.suspended:

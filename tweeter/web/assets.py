@@ -51,10 +51,10 @@ class Assets:
     def _add(self, name: str) -> Asset:
         """Reads a file, and before it those that it imports, because its imports contain their fingerprints."""
         if name not in self._files:
-            asset = _read(self._folder / name)
+            body = (self._folder / name).read_bytes()
             if name.endswith(".js"):
-                asset = _asset(name, _imported.sub(self._with_fingerprint, asset.body))
-            self._files[name] = asset
+                body = _imported.sub(self._with_fingerprint, body)
+            self._files[name] = _asset(name, body)
         return self._files[name]
 
     def _with_fingerprint(self, stem: re.Match[bytes]) -> bytes:
@@ -80,7 +80,7 @@ class Assets:
         known = match and match[1] + match[3]
         if not match or known not in self._files:
             raise HTTPNotFound
-        asset = _read(self._folder / known) if self._reload else self._files[known]
+        asset = _asset(known, (self._folder / known).read_bytes()) if self._reload else self._files[known]
         body, coding = asset.body, ""
         if asset.kind.startswith(COMPRESSED):
             coding = choose(request.environ.get("HTTP_ACCEPT_ENCODING", ""), CODINGS)
@@ -92,10 +92,6 @@ class Assets:
         response.headers["Cache-Control"] = caching or (FOREVER if lasting else CHECKED)
         response.conditional_response = True
         return response
-
-
-def _read(path: Path) -> Asset:
-    return _asset(path.name, path.read_bytes())
 
 
 def _asset(name: str, body: bytes) -> Asset:

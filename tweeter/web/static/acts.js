@@ -1,4 +1,4 @@
-import { at, announce, focusOn, load, noun, warn } from "./page.js";
+import { announce, at, focusOn, load, noun, warn } from "./page.js";
 import { decorate } from "./tweets.js";
 
 // Acts: reposts and likes, follows, mutes, blocks and entries of lists change at once, wherever they are on the page. If

@@ -1,5 +1,5 @@
 import { POLL_SECONDS } from "./news.js";
-import { at } from "./page.js";
+import { at, capped } from "./page.js";
 
 // People to follow, in the right column of wide screens.
 
@@ -27,7 +27,7 @@ if (mentions) {
     if (!count) return;
     const number = document.createElement("span");
     number.className = "number";
-    number.textContent = count >= 100 ? "99+" : count;
+    number.textContent = capped(count);
     const words = number.appendChild(document.createElement("span"));
     words.className = "sr";
     words.textContent = " new";

@@ -1,5 +1,5 @@
 import { readAfterActs } from "./acts.js";
-import { announce, fetchPage, focusOn, title } from "./page.js";
+import { announce, capped, fetchPage, focusOn, noun, title } from "./page.js";
 import { decorate } from "./tweets.js";
 
 // New tweets. A site with streams says when there is one; without a stream the page polls, and most responses are 304.
@@ -12,13 +12,13 @@ const news = new Set(); // ids of entries, from the stream and from polls
 
 const showNews = (count) => {
   const button = document.querySelector(".news") ?? document.createElement("button");
-  const words = `${count >= 100 ? "99+" : count} new ${count === 1 ? "tweet" : "tweets"}`;
+  const words = `${capped(count)} new ${noun(count, "tweet")}`;
   if (button.textContent === words) return;
   button.type = "button";
   button.className = "news";
   button.textContent = words;
   timeline.before(button);
-  document.title = `(${count >= 100 ? "99+" : count}) ${title}`;
+  document.title = `(${capped(count)}) ${title}`;
   announce(words);
 };
 

@@ -5,6 +5,7 @@ export const at = (path) => new URL(`..${path}`, import.meta.url);
 
 export const noun = (n, one) => `${one}${n === "1" || n === 1 ? "" : "s"}`;
 export const plural = (n, one) => `${n} ${noun(n, one)}`;
+export const capped = (count) => (count >= 100 ? "99+" : count);
 
 // Announces a text to screen readers.
 const announcer = document.body.appendChild(document.createElement("div"));
@@ -21,6 +22,7 @@ export const warn = (text) => {
   warned = setTimeout(() => { announcer.className = "sr"; }, 8000);
 };
 
+// Another page of the site. Throws if the response is an error or a redirect, for example to the sign-in page.
 export const load = async (url) => {
   const response = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-cache" });
   if (!response.ok || response.redirected) throw new Error(`${url}: ${response.status}`);
