@@ -23,10 +23,11 @@ from tweeter.bench.scratch import Scratch
 from tweeter.bench.web import Served, serving, site_app
 from tweeter.bulk.rows import bulk_rows
 from tweeter.console.commands import CommandError, count
-from tweeter.devtools.servers import Pushpin, resident
+from tweeter.devtools.servers import Pushpin, free_port, release_port, resident
 from tweeter.interfaces import IDelivery
 from tweeter.models import AccessToken, Application
 from tweeter.services.actions import acting
+from tweeter.streaming import STREAMS
 
 IDLE = 5.0  # seconds in which idle streams are measured
 WAVE = 50  # clients that connect at the same time
@@ -45,14 +46,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(scratch: Scratch, args: argparse.Namespace) -> Figures:
     figures = Figures(f"Streams of {args.streams:,} readers", "as named")
     with ExitStack() as stack:
-        pushpin = Pushpin()
-        stack.callback(pushpin.close)
+        pushpin = Pushpin(free_port())
+        stack.callback(release_port, pushpin.site_port)
+        scratch.start(pushpin)  # first: streams of a Pushpin that the publisher finds later are closed once
         with scratch.machinery("sql") as registry:
             one, all_, tokens = _fill(scratch, registry, args.streams)
         settings = scratch.settings(args.backend, **pushpin.settings)
-        site = stack.enter_context(serving(scratch, args.ini, "site", site_app, settings))
-        pushpin.site_port = site.address[1]
-        scratch.start(pushpin)
+        site = stack.enter_context(serving(scratch, args.ini, "site", site_app, settings, port=pushpin.site_port))
+        site.child.call(_wait_for_publisher)
         listeners = stack.enter_context(Listeners(pushpin, tokens[:1]))  # what the first stream needs is there
         listeners.wait(site.child.call(_post, one, "warm"), 1)
         before = resident(site.child.pid), site.child.call(threading.active_count), pushpin.resident
@@ -105,6 +106,16 @@ def _fill(scratch: Scratch, registry: Registry, streams: int) -> tuple[int, int,
     return one, all_, tokens
 
 
+def _wait_for_publisher() -> None:
+    """Runs in the site's process."""
+    [registry] = tweeter.started()
+    deadline = time.monotonic() + PATIENCE
+    while not registry[STREAMS].holds:
+        if time.monotonic() > deadline:
+            raise CommandError("The site does not publish to Pushpin.")
+        time.sleep(0.01)
+
+
 def _post(author: int, message: str) -> float:
     """Runs in the site's process: posts, and returns the time (monotonic) just before the commit."""
     [registry] = tweeter.started()
@@ -138,6 +149,7 @@ class Listeners:
         self._sockets: list[socket.socket] = []
         self._arrived: list[float] = []
         self._begun = 0
+        self._refused = b""  # an answer that is no stream
         self._changed = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._listen, name="listeners", daemon=True)
@@ -172,7 +184,8 @@ class Listeners:
             self._selector.register(connection, selectors.EVENT_READ)
         with self._changed:
             if not self._changed.wait_for(lambda: self._begun >= goal, PATIENCE):
-                raise CommandError(f"Only {self._begun:,} of {goal:,} streams have begun.")
+                why = self._refused.decode("utf-8", "replace") or "there was no answer"
+                raise CommandError(f"Only {self._begun:,} of {goal:,} streams have begun: {why}")
 
     def wait(self, began: float, receivers: int) -> list[float]:
         """The milliseconds until the event arrived at so many clients. Raises CommandError."""
@@ -191,6 +204,8 @@ class Listeners:
                 data = os.read(key.fd, 65536)
                 begun += data.count(b"\n:)\n") + data.startswith(b":)\n")
                 arrived += data.count(b"event: update\n")
+                if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 200 "):
+                    self._refused = data
                 if not data:
                     self._selector.unregister(key.fileobj)
             with self._changed:

@@ -46,20 +46,24 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(scratch: Scratch, ini: str, name: str, make: Callable[..., Router], *arguments: Any) -> Iterator[Served]:
-    """Runs a server for the application that `make(*arguments)` returns in the server's process.
+def serving(
+    scratch: Scratch, ini: str, name: str, make: Callable[..., Router], *arguments: Any, port: int = 0
+) -> Iterator[Served]:
+    """Runs a server for the application that `make(*arguments)` returns in the server's process; 0 is any free port.
 
     It logs as the ini file says, except that standard error is a file of this name.
     """
     log = str(scratch.folder / f"{name}.log")
     with closing(Child()) as child:
-        yield Served(child.call(_serve, ini, log, server_settings(ini), make, arguments), child)
+        yield Served(child.call(_serve, ini, log, server_settings(ini), port, make, arguments), child)
 
 
-def _serve(ini: str, log: str, settings: Mapping[str, str], make_app: Callable[..., Router], arguments: Any) -> Address:
+def _serve(
+    ini: str, log: str, settings: Mapping[str, str], port: int, make_app: Callable[..., Router], arguments: Any
+) -> Address:
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 2)
     setup_logging(ini)
-    server = make_server(make_app(*arguments), **settings, listen="127.0.0.1:0")
+    server = make_server(make_app(*arguments), **settings, listen=f"127.0.0.1:{port}")
     threading.Thread(target=server.run, daemon=True).start()
     return "127.0.0.1", server.effective_port

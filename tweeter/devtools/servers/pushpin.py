@@ -2,14 +2,18 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tweeter.devtools.servers.base import HOST, Server, find, free_port, release_port, resident, talk
+from tweeter.devtools.servers.base import HOST, Server, find, free_port, release_port, resident
 
 KEY = "a key for the private Pushpin of tests"
+
+READY = "ready.invalid"  # the host of the request that `answers` sends
+HOLD = b"HTTP/1.1 200 OK\r\nGrip-Hold: stream\r\nGrip-Channel: ready\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 CONFIGURATION = """
 [global]
@@ -52,7 +56,7 @@ class Pushpin(Server):
     def __init__(self, site_port: int = 0) -> None:
         self._program = find("pushpin", "pushpin")
         self.site_port = site_port
-        self._ports = [free_port(), free_port()]
+        self._ports = [free_port(), free_port(), free_port()]
         super().__init__()
 
     @property
@@ -65,8 +69,9 @@ class Pushpin(Server):
         return {"tweeter.pushpin": f"tcp://{self.host}:{self._ports[1]}", "tweeter.pushpin.key": KEY}
 
     def command(self) -> Sequence[str]:
-        http_port, events_port = self._ports
-        (self.folder / "routes").write_text(f"* {HOST}:{self.site_port},over_http\n")
+        http_port, events_port, origin_port = self._ports
+        routes = f"{READY} {HOST}:{origin_port}\n* {HOST}:{self.site_port},over_http\n"
+        (self.folder / "routes").write_text(routes)
         (self.folder / "pushpin.conf").write_text(
             CONFIGURATION.format(
                 folder=self.folder, host=HOST, port=self.port, http_port=http_port, events_port=events_port, key=KEY
@@ -75,10 +80,16 @@ class Pushpin(Server):
         return [self._program, f"--config={self.folder / 'pushpin.conf'}", "--merge-output"]
 
     def answers(self) -> bool:
-        # The handler, which starts last, listens at a port of its own; without a site the proxy answers 502.
-        if not talk(self._ports[0], b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1."):
-            return False
-        return talk(self.port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").startswith(b"HTTP/1.")
+        """Whether it holds a request: the proxy answers others before it is connected to the handler."""
+        with suppress(OSError), socket.create_server((HOST, self._ports[2])) as origin:
+            origin.settimeout(1)
+            with socket.create_connection((HOST, self.port), timeout=1) as client:
+                client.sendall(f"GET / HTTP/1.1\r\nHost: {READY}\r\n\r\n".encode())
+                with origin.accept()[0] as connection:
+                    connection.recv(4096)
+                    connection.sendall(HOLD)
+                return client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        return False
 
     def _signal(self, number: signal.Signals) -> None:
         if number == self.stop_signal:  # it passes that one on
