@@ -19,12 +19,13 @@ PATHS = ("/", "/login", "/search", "/@Ada", "/tweets", "/static/style.css", "/ne
 
 @pytest.fixture(scope="module")
 def apps(sqlite_template: Path) -> Iterator[dict[str, Router]]:
-    """The site, and the site with the debug toolbar around it."""
+    """The site, the site with the debug toolbar around it, and the site with all parts."""
     own = settings_of(f"sqlite:///{sqlite_template}") | {"tweeter.limits.search": "none"}
     with ExitStack() as stack:
         plain = stack.enter_context(running(own))
         toolbar = stack.enter_context(running(own | {"pyramid.includes": "pyramid_debugtoolbar"}))
-        yield {"plain": plain, "toolbar": toolbar}
+        parts = {"tweeter.lab": True, "tweeter.pushpin": "tcp://127.0.0.1:1", "tweeter.pushpin.key": "k" * 32}
+        yield {"plain": plain, "toolbar": toolbar, "all parts": stack.enter_context(running(own | parts))}
 
 
 def status(app: Router, environ: dict[str, object]) -> int:
@@ -44,7 +45,7 @@ def status(app: Router, environ: dict[str, object]) -> int:
     return int(statuses[0].split()[0])
 
 
-@pytest.mark.parametrize("name", ["plain", "toolbar"])
+@pytest.mark.parametrize("name", ["plain", "toolbar", "all parts"])
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
@@ -76,7 +77,7 @@ def test_unusual_bytes_in_an_address(
     assert status(apps[name], dict(environ)) == expected
 
 
-@pytest.mark.parametrize("name", ["plain", "toolbar"])
+@pytest.mark.parametrize("name", ["plain", "toolbar", "all parts"])
 @pytest.mark.parametrize("body", [b"\xff", b"username=%ff", b"%ff=x", b"username=%ED%A0%80", b"csrf_token=\xff"])
 @pytest.mark.parametrize(
     "content_type", [FORM, f"{FORM}; charset=utf-16", f"{FORM}; charset=nope", "multipart/form-data", "\xff", ""]
@@ -100,7 +101,7 @@ def test_valid_cookies_next_to_an_invalid_one_are_read(sqlite_url: str) -> None:
 latin = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\x00"), max_size=30)
 
 
-@pytest.mark.parametrize("name", ["plain", "toolbar"])
+@pytest.mark.parametrize("name", ["plain", "toolbar", "all parts"])
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(PATHS), more=latin, query=latin, host=latin | st.just("localhost"), cookie=latin, date=latin,

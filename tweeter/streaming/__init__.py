@@ -29,5 +29,4 @@ def includeme(config: Configurator) -> None:
         from tweeter.streaming.publisher import make_publisher
     except ModuleNotFoundError as error:
         raise SettingError(f"tweeter.pushpin: {error}; install tweeter[streams]") from error
-    config.action(STREAMS, lambda: config.registry.__setitem__(STREAMS, make_publisher(config.registry)))
-    config.commit()
+    config.registry[STREAMS] = make_publisher(config.registry)
