@@ -115,6 +115,16 @@ def test_a_mute_a_block_and_a_place_on_a_list_can_be_ended_during_a_suspension(s
     assert of_bob in ada.ids("/public")
 
 
+def test_verify_expects_no_repost_of_a_tweet_that_was_just_deleted(site_on_each, command, ini, capsys):
+    ada, bob = (Person(Browser(site_on_each), name) for name in ("ada", "bob"))
+    ada.follow("bob")
+    tweet = ada.post("hello")
+    bob.send(f"/tweets/{tweet}/repost", status=303)
+    assert command("tweet", "delete", str(tweet))[0] == 0
+    for store in ("memory", "table"):
+        assert main(["verify", ini, "--store", store, "--all"]) == 0, capsys.readouterr().out
+
+
 def test_counters_agree_with_lists_while_accounts_are_suspended(site_on_each, command):
     ada, bob, cat, dan = (Person(Browser(site_on_each), name) for name in ("ada", "bob", "cat", "dan"))
     tweet = ada.post("hello")
