@@ -39,6 +39,24 @@ def load_archive(ini, path, *options):
     return main(["load", ini, "--twitter-archive", path, "--user", "@ann", *options])
 
 
+def test_each_link_of_an_archive_is_replaced_once(tmp_path, ini, ann, sessions):
+    links = {
+        "https://t.co/abc": "https://example.com/x",
+        "https://t.co/abcd": "https://t.co/abc",
+        "https://t.co/e": None,
+    }
+    urls = [{"url": url, "expanded_url": target} for url, target in links.items()]
+    tweets = [
+        entry(1, "https://t.co/abcd https://t.co/abc https://t.co/e", entities={"urls": urls}),
+        entry(2, "no links", entities=None),
+        entry(3, "none either", entities={"urls": None}),
+    ]
+    assert load_archive(ini, archive(tmp_path, tweets)) == 0
+    with sessions() as session:
+        messages = set(session.scalars(select(Tweet.message)))
+    assert messages == {"https://t.co/abc https://example.com/x https://t.co/e", "no links", "none either"}
+
+
 @pytest.mark.parametrize("chunk", [40, 1 << 20])
 def test_the_tweets_of_an_archive_are_those_of_the_user(
     tmp_path, ini, ann, engine, sessions, capsys, monkeypatch, chunk

@@ -29,7 +29,7 @@ class _Url(msgspec.Struct):
 
 
 class _Entities(msgspec.Struct):
-    urls: list[_Url] = []
+    urls: list[_Url] | None = None
 
 
 class _Entry(msgspec.Struct):
@@ -37,7 +37,7 @@ class _Entry(msgspec.Struct):
     full_text: str
     created_at: str
     in_reply_to_status_id_str: str | None = None
-    entities: _Entities = msgspec.field(default_factory=_Entities)
+    entities: _Entities | None = None
 
 
 def read_archive(path: Path, advance: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
@@ -96,8 +96,11 @@ def parse_entry(entry: Any, name: str, message_limit: int) -> LoadedTweet:
     except ValueError:
         raise BadLine(f"{short(fields.created_at)} is not a date: expected Wed Oct 10 20:19:24 +0000 2018") from None
     message = html.unescape(fields.full_text)
-    for link in fields.entities.urls:
-        message = message.replace(link.url, link.expanded_url or link.url) if link.url else message
+    links = (fields.entities and fields.entities.urls) or []
+    targets = {link.url: link.expanded_url for link in links if link.url and link.expanded_url}
+    if targets:  # the longest first, because one may begin as another
+        short_links = "|".join(map(re.escape, sorted(targets, key=len, reverse=True)))
+        message = re.sub(short_links, lambda match: targets[match[0]], message)
     return LoadedTweet(
         name,
         parse_date(int(moment.timestamp())),
