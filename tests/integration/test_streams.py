@@ -67,6 +67,16 @@ def test_streams_say_what_happens(site: Site) -> None:
         stream.close()
 
 
+def test_a_stream_without_the_scope_of_notifications_has_none(site: Site) -> None:
+    app, pushpin = site
+    ada, bob = someone(app), someone(app)
+    reader, writer = Api(app).sign_in(ada.username, scope="read:statuses"), Api(app).sign_in(bob.username)
+    ada.follow(bob.username)
+    with Events(f"{pushpin.url}/api/v1/streaming/user", reader.token) as stream:
+        first, second = writer.toot(f"@{ada.username} hi"), writer.toot("no mention")
+        assert [stream.next()[1]["id"] for _ in range(2)] == [first["id"], second["id"]]
+
+
 def test_those_who_saw_a_repost_learn_of_the_deletion_of_the_tweet(site: Site) -> None:
     app, pushpin = site
     ada, bob, eve = someone(app), someone(app), someone(app)

@@ -137,7 +137,7 @@ def test_scopes(app: Router, ada: Person) -> None:
     )
     assert api.post("/api/v1/statuses", 403, status="x").json["error"] == "This action is outside the authorized scopes"
     api.sign_in(ada.username, scope="follow")
-    bob = api.get(f"/api/v1/accounts/lookup?acct={ada.username}").json["id"]
+    bob = Browser(app).get(f"/api/v1/accounts/lookup?acct={ada.username}").json["id"]
     assert api.get(f"/api/v1/accounts/relationships?id={bob}").json[0]["following"] is False
     assert api.get("/api/v1/timelines/home", 403)
 

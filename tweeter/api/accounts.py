@@ -90,8 +90,10 @@ def found_people(request: Request, q: str, following: bool = False) -> list[int]
 
 @endpoint("GET", "/api/v1/accounts/relationships", returns=list[Related], scope="read:follows")
 def relationships(request: Request, id: list[Id] = []) -> list[Related]:
-    """How the user and these accounts are related."""
-    wanted = list(dict.fromkeys(id))[:MOST]
+    """How the user and those of these accounts that exist are related."""
+    with request.read_session() as session:
+        there = set(session.scalars(select(User.id).where(User.id.in_(id[:MOST]), ~User.closed | User.suspended)))
+    wanted = [each for each in dict.fromkeys(id[:MOST]) if each in there]
     mine, theirs, hidden = set(followed(request, wanted)), _followers(request, wanted), relations(request, wanted)
     return [_related(each, each in mine, each in theirs, hidden.get(each, Relation())) for each in wanted]
 

@@ -8,7 +8,7 @@ from tweeter.api.endpoints import endpoint
 from tweeter.api.entities import Account, Status
 from tweeter.api.paging import DEFAULT, MOST, Found, paged
 from tweeter.api.parameters import Id
-from tweeter.api.statuses import load_one, status_of
+from tweeter.api.statuses import find, status_of
 from tweeter.api.timelines import reader
 from tweeter.api.writing import accounts, statuses
 from tweeter.values import Cursor, Timeline
@@ -34,6 +34,7 @@ def favourite(request: Request, id: Id) -> Any:
 @endpoint("POST", "/api/v1/statuses/{id}/unfavourite", returns=Status, scope="write:favourites", limit="act")
 def unfavourite(request: Request, id: Id) -> Any:
     """Takes back a like."""
+    find(request, id)  # a block also refuses this
     request.actions.unlike(request.identity.id, id)
     return status_of(request, id, request.dbsession)
 
@@ -47,7 +48,7 @@ def reblog(request: Request, id: Id, visibility: str = "public") -> Any:
 @endpoint("POST", "/api/v1/statuses/{id}/unreblog", returns=Status, scope="write:statuses", limit="act")
 def unreblog(request: Request, id: Id) -> Any:
     """Undoes a repost; returns the tweet."""
-    tweet = load_one(request, request.dbsession, id).tweet
+    tweet = find(request, id).tweet
     request.actions.undo_repost(request.identity.id, tweet.id)
     return status_of(request, tweet.id, request.dbsession)
 
@@ -71,8 +72,7 @@ def reblogged_by(
 
 
 def _people(request: Request, id: int, kind: str, limit: int, *window: int | None) -> Any:
-    with request.read_session() as session:
-        id = load_one(request, session, id).tweet.id
+    id = find(request, id).tweet.id
     me = viewer(request)
 
     def read(cursor: Cursor) -> Found:

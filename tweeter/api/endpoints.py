@@ -28,8 +28,9 @@ from tweeter.web.security import IDENTITY, LAST_WRITE
 class Endpoint(NamedTuple):
     """A method of a path.
 
-    `scope` names what a token must allow; without it no token is read. `anonymous` endpoints also answer without a
-    token. Those without a `user` also accept the token of an application that acts for itself.
+    `scope` names what a token must allow. ANY accepts every token; without a scope no token is read. `anonymous`
+    endpoints also answer without a token. Those without a `user` also accept the token of an application that acts for
+    itself.
     Those for `streams` exist only if the site has streams; there a browser sends its token in another way, because it
     can't set headers. `media` is the type of the answer.
     """
@@ -48,6 +49,7 @@ class Endpoint(NamedTuple):
 
 
 ENDPOINTS: list[Endpoint] = []
+ANY = "any"
 NO_STREAMS = "This site does not stream: it has no Pushpin. Ask the timelines again from time to time."
 
 
@@ -101,7 +103,7 @@ class Call:
         self.access = request.registry["tokens"].access(self.token)
         if self.access is None:
             raise Failure(401, "The access token is invalid")
-        if not each.anonymous and not self.access.allows(each.scope):
+        if each.scope != ANY and not self.access.allows(each.scope):
             raise Failure(403, "This action is outside the authorized scopes")
         if self.access.user is None and each.user and not each.anonymous:
             raise Failure(422, "This method requires an authenticated user")

@@ -19,6 +19,11 @@ class Shown(NamedTuple):
     liked: bool = False
     reposted: bool = False
 
+    @property
+    def by(self) -> tuple[int, ...]:
+        """The ids of the author and of the reposter."""
+        return (self.tweet.user_id, self.repost.user_id) if self.repost else (self.tweet.user_id,)
+
 
 def shown_on(page: Page) -> list[Shown]:
     """The tweets of a page with its reposts and marks."""

@@ -53,7 +53,7 @@ def _feed(request: Request, title: str, url: str, page: Page, begun: datetime) -
     body = xml.tostring(feed, encoding="utf-8", xml_declaration=True)
     response = Response(body, content_type="application/atom+xml", charset="UTF-8")
     response.etag = blake2b(body, digest_size=12).hexdigest(), False  # weak: it may be compressed
-    response.last_modified = updated
+    # Without Last-Modified: a deletion does not change the date of the newest tweet, or makes it older.
     response.headers["Cache-Control"] = "public, max-age=60"
     response.conditional_response = True
     return response

@@ -10,7 +10,7 @@ from pyramid.request import Request
 from sqlalchemy import func, select
 
 from tweeter import ids
-from tweeter.api.endpoints import endpoint
+from tweeter.api.endpoints import endpoint, iso
 from tweeter.api.entities import Entity, Nothing
 from tweeter.db.sessions import SessionFactory
 from tweeter.models import Tweet, User
@@ -106,7 +106,7 @@ def _configuration(request: Request) -> dict[str, Any]:
         "statuses": {
             "max_characters": request.registry.settings["tweeter.message_limit"],
             "max_media_attachments": 0,
-            "characters_reserved_per_url": 0,
+            "characters_reserved_per_url": 23,  # what clients assume; here all of an address counts
         },
         "media_attachments": {
             "supported_mime_types": [],
@@ -154,6 +154,12 @@ def instance(request: Request) -> Instance:
         registrations={"enabled": True, "approval_required": False, "message": None, "url": None},
         contact={"email": "", "account": None},
     )  # fmt: skip
+
+
+@endpoint("GET", "/api/v1/instance/extended_description", returns=dict[str, str])
+def extended_description(request: Request) -> dict[str, str]:
+    """The description again: there is no longer one."""
+    return {"updated_at": iso(ids.EPOCH), "content": DESCRIPTION}
 
 
 @endpoint("GET", "/.well-known/nodeinfo", returns=dict[str, Any])

@@ -12,7 +12,7 @@ from tweeter.api.writing import People, write_statuses
 from tweeter.db.sessions import SessionFactory
 from tweeter.services.notifications import Notice
 from tweeter.streaming import STREAMS
-from tweeter.streaming.channels import API
+from tweeter.streaming.channels import API, UNNOTIFIED
 
 TOKEN = "token"  # noqa: S105 (a kind of credentials)
 
@@ -46,5 +46,5 @@ def includeme(config: Configurator) -> None:
 
         tokens: Tokens = config.registry["tokens"]
         writer = Writer(config.registry["people"], config.registry.database.read_sessions)
-        streams.forms[API] = Form(writer.entries, writer.notices)
+        streams.forms |= {API: Form(writer.entries, writer.notices), UNNOTIFIED: Form(writer.entries)}
         streams.checks[TOKEN] = tokens.valid

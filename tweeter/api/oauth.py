@@ -11,7 +11,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from sqlalchemy import delete, exists, select
 
-from tweeter.api.endpoints import endpoint
+from tweeter.api.endpoints import ANY, endpoint
 from tweeter.api.entities import Application as App
 from tweeter.api.entities import Empty, NewApplication, Token
 from tweeter.api.errors import Failure, json_response
@@ -83,7 +83,7 @@ def _values(application: Application) -> dict[str, Any]:
     }
 
 
-@endpoint("GET", "/api/v1/apps/verify_credentials", returns=App, scope="read", user=False)
+@endpoint("GET", "/api/v1/apps/verify_credentials", returns=App, scope=ANY, user=False)
 def verify(request: Request) -> App:
     """The application of the token."""
     with request.read_session() as session:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from pyramid.request import Request
 
-from tweeter.api.endpoints import ENDPOINTS, Endpoint, endpoint
+from tweeter.api.endpoints import ANY, ENDPOINTS, Endpoint, endpoint
 from tweeter.api.entities import Entity
 from tweeter.api.tokens import KNOWN
 
@@ -79,8 +79,8 @@ def _operation(each: Endpoint, schema: dict[str, Any]) -> dict[str, Any]:
     if listed:
         operation["parameters"] = listed
     if each.scope:
-        scope = "read:accounts" if each.scope == "read:me" else each.scope
-        operation["security"] = [{"token": [scope]}, *([{}] if each.anonymous else [])]
+        scopes = [] if each.scope == ANY else [each.scope]
+        operation["security"] = [{"token": scopes}, *([{}] if each.anonymous else [])]
     return operation
 
 

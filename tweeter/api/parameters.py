@@ -56,9 +56,10 @@ def _raw(request: Request) -> dict[str, Any]:
         raise Failure(404, "Record not found")
     found: dict[str, Any] = {}
     pairs = list(request.GET.items())
-    if request.content_type == "application/json":
+    media = request.content_type.lower()
+    if media == "application/json":
         found = _json(request)
-    elif request.content_type.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+    elif media.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
         pairs += request.POST.items()
     for key, value in pairs:
         match = _KEY.fullmatch(key or "")  # a part of a multipart body may lack a name
@@ -78,7 +79,7 @@ def _json(request: Request) -> dict[str, Any]:
         return {}
     try:
         found = msgspec.json.decode(request.body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Failure(400, f"The body is not JSON: {error}.") from None
     if not isinstance(found, dict):
         raise Failure(400, "The body must be a JSON object.")

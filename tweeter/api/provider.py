@@ -25,7 +25,7 @@ from oauthlib.oauth2.rfc6749.errors import InvalidGrantError, UnauthorizedClient
 from pyramid.request import Request
 from sqlalchemy import delete, exists, select
 
-from tweeter.api.tokens import Tokens
+from tweeter.api.tokens import KNOWN, Tokens
 from tweeter.db.sessions import write
 from tweeter.errors import Refused
 from tweeter.models import AccessToken, Application, AuthorizationCode, User
@@ -114,7 +114,7 @@ class Validator(RequestValidator):
     def validate_scopes(self, client_id: str, scopes: list[str], client: Any, asked: Any, *_: Any, **__: Any) -> bool:
         """An application gets the scopes with which it registered, or parts of them."""
         registered = set(client.scopes.split())
-        return all(scope in registered or scope.partition(":")[0] in registered for scope in scopes)
+        return all(scope in KNOWN and {scope, scope.partition(":")[0]} & registered for scope in scopes)
 
     def is_pkce_required(self, client_id: str, asked: Any) -> bool:
         return False

@@ -12,13 +12,14 @@ from tweeter.api.entities import Search, Tag
 from tweeter.api.entries import Shown, shown_of
 from tweeter.api.errors import Failure
 from tweeter.api.parameters import Id
+from tweeter.api.statuses import without_blocks
 from tweeter.api.writing import accounts, statuses, tag_url
 from tweeter.db.sessions import time_limit
 from tweeter.ids import MAX_ID
 from tweeter.models import Hashtag
 from tweeter.search.tweets import find_tweets
 from tweeter.values import Cursor
-from tweeter.web.viewers import relation, viewer
+from tweeter.web.viewers import viewer
 from tweeter.web.views.search import LONGEST, SECONDS
 
 DEFAULT, MOST, FARTHEST = 20, 40, 400
@@ -44,16 +45,15 @@ def search(
     elif kind == "status":
         with request.read_session() as session:
             tweets = shown_of(session, me, [int(target)])
-        tweets = [shown for shown in tweets if not relation(request, shown.tweet.user_id).blocked]
+        tweets = [*without_blocks(request, tweets)]
     else:
         if "accounts" in kinds:
             people = found_people(request, words[:LONGEST], following and request.identity is not None)
         if "statuses" in kinds and words and not words.startswith("@"):
             cursor = Cursor(min(max_id or MAX_ID + 1, MAX_ID + 1), offset + limit, min_id or 0)
             with request.registry.database.sessions() as session, time_limit(session, SECONDS):
-                found = find_tweets(session, words[:LONGEST], cursor, viewer(request)).page.tweets
-                wanted = [each.id for each in found if account_id in (None, each.user_id) and each.id > cursor.after]
-                tweets = shown_of(session, me, wanted)
+                found = find_tweets(session, words[:LONGEST], cursor, viewer(request), account_id).page.tweets
+                tweets = shown_of(session, me, [each.id for each in found if each.id > cursor.after])
     return Search(
         accounts=accounts(request, people[window]) if "accounts" in kinds else [],
         statuses=statuses(request, tweets[window]) if "statuses" in kinds else [],
@@ -94,7 +94,7 @@ def _tag(request: Request, name: str) -> Tag:
     return Tag(id=name, name=name, url=tag_url(request.application_url, name))
 
 
-@endpoint("GET", "/api/v1/tags/{hashtag}", returns=Tag, scope="read", anonymous=True)
+@endpoint("GET", "/api/v1/tags/{hashtag}", returns=Tag)
 def tag(request: Request, hashtag: str) -> Tag:
     """A hashtag."""
     if not (name := text.written_hashtag(hashtag)):

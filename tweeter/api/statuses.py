@@ -1,5 +1,6 @@
 """Statuses: read, post and delete tweets, and read the conversation around one."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
@@ -20,7 +21,7 @@ from tweeter.models import PostedKey, Tweet, closed_users
 from tweeter.models.base import now
 from tweeter.timelines.kind import not_hidden
 from tweeter.values import Viewer
-from tweeter.web.viewers import relation, relations, viewer
+from tweeter.web.viewers import relations, viewer
 from tweeter.web.views.tweets import ancestor_ids
 
 KEY_LASTS = timedelta(hours=24)
@@ -42,7 +43,7 @@ def post(
     """
     if visibility in ("private", "direct"):
         raise Failure(422, "Validation failed: all tweets of this site are public")
-    if media_ids or poll or scheduled_at:
+    if media_ids or any((poll or {}).values()) or scheduled_at:
         raise Failure(422, "Validation failed: this site has no media, polls or scheduled tweets")
     message = f"{spoiler_text}\n\n{status}" if spoiler_text else status
     session, me = request.dbsession, request.identity.id
@@ -68,11 +69,7 @@ def _is_first(session: Session, user_id: int, key_hash: bytes) -> bool:
 @endpoint("GET", "/api/v1/statuses/{id}", returns=Status, scope="read:statuses", anonymous=True)
 def show(request: Request, id: Id) -> Any:
     """A tweet."""
-    with request.read_session() as session:
-        shown = load_one(request, session, id)
-    if relation(request, shown.tweet.user_id).blocked:
-        raise Failure(404, "Record not found")
-    return statuses(request, [shown])[0]
+    return statuses(request, [find(request, id)])[0]
 
 
 @endpoint("GET", "/api/v1/statuses", returns=list[Status], scope="read:statuses", anonymous=True)
@@ -80,15 +77,13 @@ def several(request: Request, id: list[Id] = []) -> Any:
     """The tweets of these ids that exist."""
     with request.read_session() as session:
         shown = shown_of(session, request.authenticated_userid, id[:40])
-    between = relations(request, {each.tweet.user_id for each in shown})
-    blocked = {user_id for user_id, relation_ in between.items() if relation_.blocked}
-    return statuses(request, [each for each in shown if each.tweet.user_id not in blocked])
+    return statuses(request, without_blocks(request, shown))
 
 
 @endpoint("DELETE", "/api/v1/statuses/{id}", returns=DeletedStatus, scope="write:statuses", limit="delete")
 def remove(request: Request, id: Id) -> Any:
     """Deletes a tweet of the user, or undoes a repost; the answer contains its text."""
-    tweet = load_one(request, request.dbsession, id)
+    tweet = _load(request, request.dbsession, id)
     shown = statuses(request, [tweet])[0]
     request.actions.delete(request.identity.id, id)
     return msgspec.Raw(bytes(shown)[:-1] + b',"text":' + msgspec.json.encode(tweet.tweet.message) + b"}")
@@ -103,8 +98,7 @@ def history(request: Request, id: Id) -> list[StatusEdit]:
 @endpoint("GET", "/api/v1/statuses/{id}/source", returns=StatusSource, scope="read:statuses")
 def source(request: Request, id: Id) -> Any:
     """The text of a tweet."""
-    with request.read_session() as session:
-        return StatusSource(id=str(id), text=load_one(request, session, id).tweet.message)
+    return StatusSource(id=str(id), text=find(request, id).tweet.message)
 
 
 @endpoint("GET", "/api/v1/statuses/{id}/context", returns=Context, scope="read:statuses", anonymous=True)
@@ -112,8 +106,8 @@ def context(request: Request, id: Id) -> Any:
     """The tweets to which a tweet replies, and all replies below it, each followed by its own replies."""
     ancestors, descendants, depth = MOST if request.identity else MOST_ANONYMOUS
     me = viewer(request)
+    id = find(request, id).tweet.id
     with request.read_session() as session:
-        id = load_one(request, session, id).tweet.id
         above = shown_of(session, me.id, ancestor_ids(session, id, ancestors))
         below = shown_of(session, me.id, descendant_ids(session, id, descendants, depth, me))
     above = [each for each in above if each.tweet.user_id not in me.hidden]
@@ -142,12 +136,28 @@ def descendant_ids(session: Session, id_: int, most: int, depth: int, viewer: Vi
     return ordered[1:]
 
 
-def load_one(request: Request, session: Session, id_: int) -> Shown:
+def find(request: Request, id_: int) -> Shown:
+    """The tweet or repost of this id. Raises Failure, also if the user has a block with its author."""
+    with request.read_session() as session:
+        found = _load(request, session, id_)
+    for shown in without_blocks(request, [found]):
+        return shown
+    raise Failure(404, "Record not found")
+
+
+def _load(request: Request, session: Session, id_: int) -> Shown:
     for shown in shown_of(session, request.authenticated_userid, [id_]):
         return shown
     raise Failure(404, "Record not found")
 
 
+def without_blocks(request: Request, shown: Sequence[Shown]) -> Sequence[Shown]:
+    """Those by authors and reposters with whom the user has no block."""
+    between = relations(request, {user_id for each in shown for user_id in each.by})
+    blocked = {user_id for user_id, relation in between.items() if relation.blocked}
+    return [each for each in shown if blocked.isdisjoint(each.by)]
+
+
 def status_of(request: Request, id_: int | None, session: Session) -> Any:
-    """The Status of this id. Raises Failure."""
-    return statuses(request, [load_one(request, session, id_ or 0)])[0]
+    """The Status of this id after an act of the user. Raises Failure."""
+    return statuses(request, [_load(request, session, id_ or 0)])[0]

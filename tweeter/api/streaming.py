@@ -16,7 +16,7 @@ from tweeter.api.parameters import Id
 from tweeter.errors import Missing
 from tweeter.interfaces import ITimelineKinds
 from tweeter.streaming import STREAMS
-from tweeter.streaming.channels import API, Channel, Credential
+from tweeter.streaming.channels import API, UNNOTIFIED, Channel, Credential
 from tweeter.values import Timeline
 from tweeter.web.views.tags import tag_timeline
 
@@ -51,7 +51,8 @@ def channels_of(request: Request, name: str, tag: str = "", list: int = 0) -> It
     context: Call = request.context
     viewer = request.identity.id if request.identity else 0
     timeline, label = _timeline(request, name, tag, list)
-    yield Channel(API, request.application_url, name, timeline.kind, timeline.owner, viewer, label).name
+    form = API if context.access is None or context.access.allows("read:notifications") else UNNOTIFIED
+    yield Channel(form, request.application_url, name, timeline.kind, timeline.owner, viewer, label).name
     if context.token:
         yield Credential(TOKEN, request.registry["tokens"].hash(context.token)).name
 

@@ -14,7 +14,7 @@ from tweeter.web.cookies import derive
 from tweeter.web.security import IDENTITY_COLUMNS, Identity
 
 SCOPES = {
-    "read": "accounts blocks bookmarks favourites filters follows lists mutes notifications search statuses",
+    "read": "accounts blocks bookmarks favourites filters follows lists me mutes notifications search statuses",
     "write": "accounts blocks bookmarks conversations favourites filters follows lists media mutes notifications "
     "reports statuses",
 }

@@ -10,7 +10,7 @@ import msgspec
 from pyramid.request import Request
 from pyramid.response import Response
 
-from tweeter.api.endpoints import Call, endpoint
+from tweeter.api.endpoints import ANY, Call, endpoint
 from tweeter.api.entities import Empty
 from tweeter.api.errors import Failure
 from tweeter.api.streaming import STREAM_NAMES, channels_of, check_pushpin
@@ -37,7 +37,7 @@ def not_a_websocket(request: Request) -> Empty:
 
 
 @endpoint(
-    "POST", "/api/v1/streaming", returns=str, scope="read:statuses", anonymous=True, streams=True,
+    "POST", "/api/v1/streaming", returns=str, scope=ANY, anonymous=True, streams=True,
     media="application/websocket-events",
 )  # fmt: skip
 def websocket(request: Request, stream: str = "", tag: str = "", list: str = "") -> Response:
@@ -107,8 +107,8 @@ def _check(request: Request, name: str) -> None:
         raise Failure(400, "Unknown stream type")
     if context.access is None and not needed.anonymous:
         raise Failure(401, "The access token is invalid")
-    if context.access is not None and not needed.anonymous:
+    if context.access is not None:
         if not context.access.allows(needed.scope):
             raise Failure(403, "This action is outside the authorized scopes")
-        if context.access.user is None:
+        if context.access.user is None and not needed.anonymous:
             raise Failure(422, "This method requires an authenticated user")

@@ -76,7 +76,9 @@ class People:
             found |= {key: loaded.get(key) for key in missing}
             if len(self._known) > MOST:
                 self._known.clear()
-            self._known.update({(base, key): (now + LASTS, found[key]) for key in missing})
+            # Names of nobody are frequent; the account of an id comes back only when its suspension ends.
+            known = [key for key in missing if found[key] is not None or isinstance(key, str)]
+            self._known.update({(base, key): (now + LASTS, found[key]) for key in known})
         return {key: person for key, person in found.items() if person is not None}
 
     def _load(self, base: str, wanted: set[int | str], fresh: Session | None) -> dict[int | str, Person]:
@@ -208,7 +210,7 @@ def _parts(tweet: TweetView, base: str, known: Known, parent_author: int | None)
     status = Status(
         id=str(tweet.id),
         created_at=iso(tweet.date),
-        in_reply_to_id=str(tweet.parent_id) if tweet.parent_id else None,
+        in_reply_to_id=str(tweet.parent_id) if tweet.parent_username else None,
         in_reply_to_account_id=str(parent_author) if parent_author else None,
         uri=url,
         url=url,

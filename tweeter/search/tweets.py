@@ -52,17 +52,21 @@ class Found(NamedTuple):
     looked_until: int | None = None
 
 
-def find_tweets(session: Session, q: str, cursor: Cursor, viewer: Viewer = NOBODY) -> Found:
-    """Tweets that contain the text, or have it as their hashtag if it is one; newest first.
+def find_tweets(session: Session, q: str, cursor: Cursor, viewer: Viewer = NOBODY, author: int | None = None) -> Found:
+    """Tweets that contain the text, or have it as their hashtag if it is one; newest first. `author` is a user's id.
 
-    Those of authors hidden from the viewer are not found.
+    Those of authors hidden from the viewer are not found. Of one author the newest MOST tweets are compared.
     """
     parts = list(text.segments(q))
     values: dict[str, Any] = {"before": cursor.before, "after": cursor.after, "limit": cursor.limit + 1}
     values["viewer"] = viewer.id
     looked_until = None
-    if len(parts) == 1 and parts[0].kind == "hashtag":
-        values |= {"tag": text.fold(parts[0].value)}
+    tagged = len(parts) == 1 and parts[0].kind == "hashtag"
+    values |= {"tag": text.fold(parts[0].value)} if tagged else {}
+    if author is not None:
+        values |= {"author": author, "pattern": pattern(text.fold(q))}
+        found = [] if author in viewer.hidden else list(session.scalars(_OF_AUTHOR[tagged], values))
+    elif tagged:
         found = list(session.scalars(_TAGGED[bool(viewer.hidden)], values))
     else:
         found, looked_until = _containing(session, text.fold(q), values, bool(viewer.hidden))
@@ -150,3 +154,11 @@ _SCANNED = {hiding: _newest(select(Tweet.id).where(_CONTAINS, *_shown(hiding)), 
 _WITH_TAG = select(Hashtag.tweet_id).where(Hashtag.tag == bindparam("tag"))
 _AUTHOR = author_of(Hashtag.tweet_id)
 _TAGGED = {hiding: _newest(_WITH_TAG.where(*_shown(hiding, _AUTHOR)), Hashtag.tweet_id) for hiding in (False, True)}
+_NEWEST = select(Tweet.id).where(Tweet.user_id == bindparam("author"), within(Tweet.id)).order_by(Tweet.id.desc())
+_OF_AUTHOR = {  # by whether the text is a hashtag
+    tagged: select(Tweet.id)
+    .where(Tweet.id.in_(select(_NEWEST.limit(MOST).subquery().c.id)), condition, *_shown(hiding=False))
+    .order_by(Tweet.id.desc())
+    .limit(LIMIT)
+    for tagged, condition in ((False, _CONTAINS), (True, exists(_WITH_TAG.where(Hashtag.tweet_id == Tweet.id))))
+}

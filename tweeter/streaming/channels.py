@@ -6,7 +6,8 @@ from urllib.parse import quote, unquote
 
 from tweeter.values import Timeline
 
-API, PAGE = "api", "page"  # forms of events
+# Forms of events: for applications that may read notifications, for others, and for pages.
+API, UNNOTIFIED, PAGE = "api", "unnotified", "page"
 _SAFE = "/:@.-_~"  # Pushpin's headers separate channels by commas and parameters by semicolons
 
 
