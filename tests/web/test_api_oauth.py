@@ -101,6 +101,17 @@ def test_consent_needs_a_session_and_its_token(app: Router, ada: Person) -> None
     assert "code=" not in answer.headers.get("Location", "")
 
 
+def test_consent_can_be_given_by_another_account(app: Router, ada: Person) -> None:
+    api, bob = Api(app), someone(app)
+    bob.sign_out()
+    answer, _ = consent(ada, "switch", response_type="code", client_id=api.app["client_id"], redirect_uri=OUT_OF_BAND)
+    assert answer.location.startswith("/login?next=%2Foauth%2Fauthorize%3Fclient_id%3D")
+    page = ada.get(answer.location)
+    next_ = page.html.select_one("input[name=next]")["value"]
+    answer = ada.send("/login", username=bob.username, password=PASSWORD, next=next_, status=303, on=answer.location)
+    assert f"@{bob.username}" in ada.get(answer.location).html.select_one("main").text
+
+
 def test_password_and_client_credentials(app: Router, ada: Person, sqlite_url: str) -> None:
     api = Api(app, scopes="read write")
     asked = {"grant_type": "password", "username": ada.username, "password": PASSWORD, **api.keys}

@@ -16,6 +16,7 @@ from tweeter.api.provider import Provider
 from tweeter.db.sessions import write
 from tweeter.models import AccessToken, Application, User
 from tweeter.web.security import SIGNED_IN
+from tweeter.web.views.accounts import sign_out
 from tweeter.web.views.forms import number, posted
 from tweeter.web.views.tweens import CONTENT_SECURITY_POLICY
 
@@ -57,8 +58,12 @@ def _part(scope: str) -> str:
 
 
 def decide(request: Request) -> Response:
-    """Sends the answer to the application: a code, or that the user refused."""
+    """Sends the answer to the application: a code, or that the user refused. Or signs out, for another account."""
     uri = _uri(request, request.POST)
+    if posted(request, "decision") == "switch":
+        headers = sign_out(request, "Sign in with the account that the application may use.")
+        again = {"next": uri.removeprefix(request.host_url)}
+        return HTTPSeeOther(request.route_path("login", _query=again), headers=headers)
     provider = Provider(request)
     try:
         scopes, asked = provider.validate_authorization_request(uri)
