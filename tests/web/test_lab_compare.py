@@ -1,11 +1,13 @@
 """The lab: the same page from all backends, side by side."""
 
 import re
+import threading
 from contextlib import closing
 
 import pytest
 import redis
 
+import tweeter
 from tests.conftest import HERE, running
 from tests.support.labs import (  # noqa: F401
     _break_at_once,
@@ -20,11 +22,12 @@ from tests.support.labs import (  # noqa: F401
     with_servers,
 )
 from tests.support.people import Browser, Person
-from tweeter.devtools.servers import Redis
+from tweeter.devtools.servers import Redis, free_port
 from tweeter.interfaces import IDelivery
 from tweeter.lab.comparison import compare
 from tweeter.lab.explain import marked
 from tweeter.serve import absent_stores
+from tweeter.settings import merge
 from tweeter.testing.caches import tweet
 from tweeter.values import Cursor, Page, Repost, Timeline
 
@@ -139,6 +142,18 @@ def test_unreachable_servers_are_shown_and_the_site_works(alone):
     assert "2 backends returned the same 1 tweet" in page.text
     assert "make services" in ada.get("/lab/steps").text
     assert ada.ids("/") == [tweet_id]
+
+
+def test_store_that_a_starting_site_cannot_reach_is_not_catching_up(sqlite_url):
+    nowhere = f"127.0.0.1:{free_port()}"
+    settings = merge(settings_for(sqlite_url, f"redis://{nowhere}", nowhere), {}, {})
+    with tweeter.site(settings, deliver=False, parts=tweeter.everything) as registry:
+        later = threading.Timer(0.3, registry.getUtility(IDelivery).start)
+        later.start()
+        status = registry["lab"].backends["redis"].status(patience=30)
+        later.join()
+    assert status.word == "absent"
+    assert "refused" in status.text
 
 
 @pytest.mark.parametrize(("who", "why"), [("", "Authentication required"), (":wrong@", "invalid username-password")])

@@ -95,17 +95,18 @@ class Backend:
             return Status("answers")
         if self.instrument is not None and self.instrument.broken:
             return Status("broken", self.instrument.broken)
-        try:
-            self.materialized.store.run_id()
-        except SiteUnknown:
-            pass  # the first connection attempt is in progress
-        except BackendUnavailable as error:
-            server = self.instrument and self.instrument.server
-            return Status("absent", str(error), bool(server and server.ours))
         deadline = time.monotonic() + patience
-        while not self.serving and time.monotonic() < deadline:
+        while True:
+            try:
+                self.materialized.store.run_id()
+            except SiteUnknown:
+                pass  # the site has just started, and has not asked the store yet
+            except BackendUnavailable as error:
+                server = self.instrument and self.instrument.server
+                return Status("absent", str(error), bool(server and server.ours))
+            if self.serving or time.monotonic() >= deadline:
+                return Status("answers" if self.serving else "behind")
             time.sleep(0.02)
-        return Status("answers" if self.serving else "behind")
 
     def pending(self) -> int:
         """The number of undelivered events, as of the last `observe` of the delivery."""
