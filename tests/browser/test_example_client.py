@@ -46,7 +46,9 @@ def clients(chromium: Browser, example: str) -> Iterator[Client]:
     def open_client(site: str, name: str) -> tuple[Page, Page]:
         contexts.append(context := chromium.new_context(base_url=site))
         context.set_default_timeout(10_000)
-        context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        context.on(
+            "console", lambda said: complaints.append(f"{said.text} {said.location}") if said.type == "error" else None
+        )
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         page, client = context.new_page(), context.new_page()
         sign_up(page, name)
