@@ -88,6 +88,15 @@ def test_invalid_bytes_in_forms(apps: dict[str, Router], name: str, body: bytes,
         assert status(apps[name], environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}) == 400
 
 
+def test_frames_of_a_websocket_may_have_any_bytes(apps: dict[str, Router]) -> None:
+    for frame in (b"CLOSE 2\r\n\x03\xe9\r\n", b"TEXT 3\r\n%ff\r\n"):
+        environ: dict[str, object] = {
+            "REQUEST_METHOD": "POST", "PATH_INFO": "/api/v1/streaming", "CONTENT_LENGTH": str(len(frame)),
+            "CONTENT_TYPE": "application/websocket-events", "wsgi.input": BytesIO(frame),
+        }  # fmt: skip
+        assert status(apps["all parts"], environ) == 404  # read, and refused: it did not come through Pushpin
+
+
 def test_valid_cookies_next_to_an_invalid_one_are_read(sqlite_url: str) -> None:
     """A signed-in user stays signed in."""
     with running(settings_of(sqlite_url)) as app:

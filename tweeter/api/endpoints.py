@@ -30,9 +30,8 @@ class Endpoint(NamedTuple):
 
     `scope` names what a token must allow. ANY accepts every token; without a scope no token is read. `anonymous`
     endpoints also answer without a token. Those without a `user` also accept the token of an application that acts for
-    itself.
-    Those for `streams` exist only if the site has streams; there a browser sends its token in another way, because it
-    can't set headers. `media` is the type of the answer.
+    itself. Those for `streams` exist only if the site has streams; there a browser sends its token in another way,
+    because it can't set headers. `media` is the type of the answer.
     """
 
     method: str

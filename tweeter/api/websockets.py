@@ -14,6 +14,7 @@ from tweeter.api.endpoints import ANY, Call, endpoint
 from tweeter.api.entities import Empty
 from tweeter.api.errors import Failure
 from tweeter.api.streaming import STREAM_NAMES, channels_of, check_pushpin
+from tweeter.streaming import WEBSOCKET_EVENTS
 
 PING = 50  # seconds without an event, after which a WebSocket gets a ping; its pong is a request to the site
 
@@ -38,7 +39,7 @@ def not_a_websocket(request: Request) -> Empty:
 
 @endpoint(
     "POST", "/api/v1/streaming", returns=str, scope=ANY, anonymous=True, streams=True,
-    media="application/websocket-events",
+    media=WEBSOCKET_EVENTS,
 )  # fmt: skip
 def websocket(request: Request, stream: str = "", tag: str = "", list: str = "") -> Response:
     """A WebSocket with any number of streams. Pushpin sends its messages here."""

@@ -76,7 +76,8 @@ class People:
             found |= {key: loaded.get(key) for key in missing}
             if len(self._known) > MOST:
                 self._known.clear()
-            # Names of nobody are frequent; the account of an id comes back only when its suspension ends.
+            # Many tweets mention names without an account. An id without an account is that of a suspended user, who
+            # may return.
             known = [key for key in missing if found[key] is not None or isinstance(key, str)]
             self._known.update({(base, key): (now + LASTS, found[key]) for key in known})
         return {key: person for key, person in found.items() if person is not None}

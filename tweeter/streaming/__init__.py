@@ -10,6 +10,7 @@ from tweeter.errors import SettingError
 
 STREAMS = "streams"  # the key of the Publisher in the registry
 SHORTEST_KEY = 32  # characters
+WEBSOCKET_EVENTS = "application/websocket-events"  # the media type of Pushpin's requests for WebSockets
 
 
 def includeme(config: Configurator) -> None:

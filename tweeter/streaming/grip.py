@@ -11,8 +11,9 @@ import jwt
 from pyramid.request import Request
 from pyramid.response import Response
 
+from tweeter.streaming import WEBSOCKET_EVENTS
+
 KEEP_ALIVE = 15  # seconds without an event, after which a held response gets a comment
-EVENTS = "application/websocket-events"
 
 
 def came_through(request: Request, key: str) -> bool:
@@ -68,6 +69,6 @@ def websocket(frames: Iterable[Frame]) -> Response:
         b"%s\r\n" % kind.encode() if not content else b"%s %x\r\n%s\r\n" % (kind.encode(), len(content), content)
         for kind, content in frames
     )
-    response = Response(body, content_type=EVENTS, charset=None)
+    response = Response(body, content_type=WEBSOCKET_EVENTS, charset=None)
     response.headers["Sec-WebSocket-Extensions"] = 'grip; message-prefix=""'
     return response

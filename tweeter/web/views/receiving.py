@@ -20,6 +20,7 @@ from webob.cookies import RequestCookies
 from webob.datetime_utils import parse_date
 from webob.request import BaseRequest
 
+from tweeter.streaming import WEBSOCKET_EVENTS
 from tweeter.web.clients import is_allowed, parse_hosts, split_host
 from tweeter.web.cookies import parse_once
 
@@ -103,6 +104,8 @@ def _check_form(request: Request) -> None:
     if environ["CONTENT_LENGTH"] == "0" and not environ.get("CONTENT_TYPE"):
         return
     probe = BaseRequest(environ)  # the charset of the form is cached on this object
+    if probe.content_type == WEBSOCKET_EVENTS:
+        return  # any bytes: the end of a WebSocket has a binary code
     body = probe.body
     try:
         unquoted = probe.content_type.startswith(("multipart/", "application/json"))
